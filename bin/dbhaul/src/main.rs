@@ -1,0 +1,2 @@
+//! The dbhaul command line.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Streaming logical exporter: a database under one snapshot becomes segments of rows.

@@ -1,0 +1,1 @@
+//! Composes the engines into preflight, dump, restore, migrate, verify and backup; plan, execute, resume.

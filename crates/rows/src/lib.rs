@@ -1,0 +1,1 @@
+//! COPY text rows: framing, escaping, digests and content-defined cuts; no I/O.

@@ -1,0 +1,1 @@
+//! Counts, digests, drill-down, schema comparison and the report of a verification.

@@ -1,0 +1,1 @@
+//! Harness of real servers, round trips, command-line, damage and crash tests.
