@@ -1,1 +1,35 @@
-//! What a PostgreSQL database is made of: objects, dependency order, DDL, comparison of two; no I/O.
+//! What a PostgreSQL database is made of; no I/O.
+//!
+//! A [`Catalog`] holds every [`Object`] of one database: its [`Identity`], owner,
+//! privileges, comment, what it depends on, and a [`kinds::Body`] particular to its kind.
+//! A [`Toc`] is the same catalog as [`TocEntry`]s in restorable order, each with
+//! the statements that create it, each in a [`Section`].
+//!
+//! This crate does not know any SQL client. Catalogs are filled by a reader of
+//! the system catalogs; statements are run by others.
+//!
+//! ```
+//! use dbhaul_catalog::{QualifiedName, quote_identifier};
+//!
+//! assert_eq!(quote_identifier("Order"), "\"Order\"");
+//! assert_eq!(QualifiedName::new("public", "film").sql(), "public.film");
+//! ```
+
+mod acl;
+mod catalog;
+mod keywords;
+/// The kinds of objects, one file each.
+pub mod kinds;
+mod names;
+mod object;
+mod render;
+mod toc;
+mod version;
+
+pub use acl::{Acl, AclItem};
+pub use catalog::{Catalog, Database, Dependency, RelationSize};
+pub use names::{QualifiedName, quote_identifier, quote_literal};
+pub use object::{Class, Identity, Object, ObjectId};
+pub use render::{Draft, Part, Target};
+pub use toc::{DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry};
+pub use version::ServerVersion;

@@ -1,0 +1,113 @@
+//! The table of contents: the catalog in restorable order.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{ObjectId, QualifiedName};
+
+/// When an entry is restored, as in `pg_dump`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Section {
+    /// Before any row.
+    PreData,
+    /// Rows and sequence values.
+    Data,
+    /// After the rows they need.
+    PostData,
+}
+
+/// The catalog as entries in restorable order; an entry's dependencies stand before it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Toc {
+    /// All entries; the entry with `id` n stands at index n - 1.
+    pub entries: Vec<TocEntry>,
+}
+
+/// One step of a restore.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TocEntry {
+    /// Position in the TOC, from 1.
+    pub id: u32,
+    /// When.
+    pub section: Section,
+    /// What, in the words of `pg_restore -l`: `TABLE`, `INDEX`, `COMMENT`,
+    /// `ACL`, `TABLE DATA`, `SEQUENCE SET`, `BLOBS`.
+    pub kind: String,
+    /// The schema, if any, unquoted.
+    pub schema: Option<String>,
+    /// The object, as `pg_restore -l` names it: `film`, `film film_pkey`, `f(integer)`.
+    pub name: String,
+    /// The role that shall own it.
+    pub owner: Option<String>,
+    /// Statements that create it, each a single one without final semicolon.
+    /// Empty for entries that hold rows.
+    pub create: Vec<String>,
+    /// `ALTER ... OWNER TO`, left out with `--no-owner`.
+    pub set_owner: Option<String>,
+    /// What `--clean` runs first, in reverse order of the TOC.
+    pub drop: Option<DropStatement>,
+    /// Entries that must be done before this one.
+    pub depends_on: Vec<u32>,
+    /// The object this entry creates, comments, grants or fills.
+    pub object: Option<ObjectId>,
+    /// What to copy, for entries that hold rows.
+    pub data: Option<DataEntry>,
+    /// A rough size of the work in bytes, for ordering; 0 where it is small.
+    pub weight_bytes: u64,
+}
+
+/// A `DROP` in two parts, so that `IF EXISTS` can stand between.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DropStatement {
+    /// `DROP TABLE` or `ALTER TABLE x DROP CONSTRAINT`.
+    pub command: String,
+    /// The object, quoted.
+    pub object: String,
+}
+
+impl DropStatement {
+    /// The statement, with `IF EXISTS` on request.
+    pub fn sql(&self, if_exists: bool) -> String {
+        format!("{}{} {}", self.command, if if_exists { " IF EXISTS" } else { "" }, self.object)
+    }
+}
+
+/// Rows that an entry carries.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum DataEntry {
+    /// The rows of one table, in `COPY` text with this column list.
+    Table(TableData),
+    /// All large objects' contents.
+    LargeObjects,
+}
+
+/// How one table's rows travel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableData {
+    /// The table rows are read from.
+    pub table: QualifiedName,
+    /// Columns in the list of the `COPY`: every column but generated ones.
+    pub columns: Vec<DataColumn>,
+    /// Which rows, for extension configuration tables: ` WHERE ...` as in `extcondition`.
+    pub condition: Option<String>,
+    /// Whether the relation has TIDs that segments can be cut by: a heap table.
+    pub has_tids: bool,
+    /// Whether the table is empty on the target when rows are loaded, by the
+    /// TOC's own doing, so that `TRUNCATE` loses nothing.
+    pub created_by_toc: bool,
+}
+
+/// A column that travels.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataColumn {
+    /// The name, unquoted.
+    pub name: String,
+    /// The type as `format_type` prints it.
+    pub type_name: String,
+    /// The type below domains as `format_type(typbasetype, -1)` prints it:
+    /// `integer`, `character`, `timestamp with time zone`, `public.mood`, `integer[]`.
+    pub base_type_name: String,
+    /// `typtype` of the base type: `b`, `c`, `e`, `r`, `m`, `p`.
+    pub base_type_kind: char,
+}
