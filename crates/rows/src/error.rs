@@ -1,0 +1,46 @@
+//! What can be wrong with rows.
+
+/// An error in COPY text rows, or in the text form of a digest.
+///
+/// Row numbers count from 1 within one cutter (that is, within one COPY); columns count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RowsError {
+    /// A row has more or fewer fields than the COPY has columns.
+    #[error("row {row} has {found} fields where {expected} columns are expected")]
+    ColumnCount {
+        /// The row's number.
+        row: u64,
+        /// Columns of the COPY.
+        expected: usize,
+        /// Fields found.
+        found: usize,
+    },
+    /// The stream ended inside a row: the COPY was cut off.
+    #[error("the stream of rows ends inside row {row}, {pending_bytes} bytes after its start")]
+    UnterminatedRow {
+        /// The row's number.
+        row: u64,
+        /// Bytes seen of that row.
+        pending_bytes: usize,
+    },
+    /// A field is not valid COPY text, e.g. ends in a bare backslash.
+    #[error("row {row}, column {column}: invalid COPY text escape")]
+    BadEscape {
+        /// The row's number; 0 where the row is not known.
+        row: u64,
+        /// The column's number; 0 where the column is not known.
+        column: usize,
+    },
+    /// A digest's text is not `count:sum`.
+    #[error("{text:?} is not a row digest of the form count:sum")]
+    BadDigest {
+        /// The text.
+        text: String,
+    },
+    /// A parameter of cutting that cannot work.
+    #[error("cut parameters: {reason}")]
+    BadCutParameters {
+        /// What is wrong.
+        reason: String,
+    },
+}

@@ -1,0 +1,108 @@
+//! Hashing of the rows that pass through.
+
+use crate::field::unescape_into;
+use crate::{DigestKind, DigestSpec, NULL_FIELD, NULL_MARK, RowsError, TextForm, hash_bytes_extended};
+
+/// A scratch buffer larger than this is given back after the field that needed it.
+const KEPT_SCRATCH_BYTES: usize = 1 << 20;
+
+/// Hashes the fields of one row after the other.
+#[derive(Debug)]
+pub(crate) struct RowHasher {
+    kinds: Box<[DigestKind]>,
+    text_form: TextForm,
+    /// Rows ended so far.
+    rows: u64,
+    /// Fields of the current row seen so far.
+    fields: usize,
+    hash: u64,
+    /// Whether the current field holds a backslash.
+    escaped: bool,
+    scratch: Vec<u8>,
+}
+
+impl RowHasher {
+    pub(crate) fn new(spec: &DigestSpec) -> Self {
+        Self {
+            kinds: spec.columns.iter().map(|column| column.kind).collect(),
+            text_form: spec.text_form,
+            rows: 0,
+            fields: 0,
+            hash: 0,
+            escaped: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// Number of the row that is being read, from 1.
+    pub(crate) fn row(&self) -> u64 {
+        self.rows + 1
+    }
+
+    /// Notes a backslash in the current field.
+    #[inline]
+    pub(crate) fn mark_escaped(&mut self) {
+        self.escaped = true;
+    }
+
+    /// Takes the current field, raw.
+    #[inline]
+    pub(crate) fn field(&mut self, raw: &[u8]) -> Result<(), RowsError> {
+        // Fields beyond the last column are counted, for the error at the end of the row.
+        let kind = self.kinds.get(self.fields).copied().unwrap_or(DigestKind::Cast);
+        self.fields += 1;
+        let plain = !self.escaped && self.text_form == TextForm::Raw && kind != DigestKind::Char;
+        self.hash = if plain { hash_bytes_extended(raw, self.hash) } else { self.hash_special(raw, kind)? };
+        self.escaped = false;
+        Ok(())
+    }
+
+    /// Takes the last field of the row; returns the row's hash.
+    #[inline]
+    pub(crate) fn end_row(&mut self, raw: &[u8]) -> Result<u64, RowsError> {
+        let without_columns = self.kinds.is_empty() && self.fields == 0 && raw.is_empty();
+        if !without_columns {
+            self.field(raw)?;
+        }
+        if self.fields != self.kinds.len() {
+            let found = self.fields;
+            return Err(RowsError::ColumnCount { row: self.row(), expected: self.kinds.len(), found });
+        }
+        self.rows += 1;
+        self.fields = 0;
+        Ok(std::mem::take(&mut self.hash))
+    }
+
+    /// The hash of a field that is escaped, or not hashed by its plain bytes.
+    #[cold]
+    fn hash_special(&mut self, raw: &[u8], kind: DigestKind) -> Result<u64, RowsError> {
+        if raw == NULL_FIELD {
+            return Ok(hash_bytes_extended(NULL_MARK.as_bytes(), self.hash));
+        }
+        self.scratch.clear();
+        unescape_into(raw, &mut self.scratch)
+            .map_err(|_| RowsError::BadEscape { row: self.row(), column: self.fields })?;
+        match (self.text_form, kind) {
+            (TextForm::Utf8Hex, _) => self.scratch = lower_hex(&self.scratch),
+            (TextForm::Raw, DigestKind::Char) => self.print_high_char_as_octal(),
+            (TextForm::Raw, _) => {}
+        }
+        let hash = hash_bytes_extended(&self.scratch, self.hash);
+        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
+            self.scratch = Vec::new();
+        }
+        Ok(hash)
+    }
+
+    /// Brings a `"char"` value of a server before 15 into the form that 15 prints.
+    fn print_high_char_as_octal(&mut self) {
+        if let [byte @ 0x80..=0xff] = self.scratch[..] {
+            self.scratch = format!("\\{byte:03o}").into_bytes();
+        }
+    }
+}
+
+fn lower_hex(bytes: &[u8]) -> Vec<u8> {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
+}
