@@ -26,7 +26,7 @@ mod render;
 mod toc;
 mod version;
 
-pub use acl::{Acl, AclItem};
+pub use acl::{Acl, AclError, AclItem, parse_acl};
 pub use catalog::{Catalog, Database, Dependency, RelationSize};
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};

@@ -1,0 +1,8 @@
+//! Reads: An installed extension.
+
+use crate::Error;
+use crate::reader::Reader;
+
+pub(crate) async fn read(_reader: &mut Reader<'_>) -> Result<(), Error> {
+    Ok(())
+}

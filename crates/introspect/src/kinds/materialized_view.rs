@@ -1,0 +1,8 @@
+//! Reads: A materialized view.
+
+use crate::Error;
+use crate::reader::Reader;
+
+pub(crate) async fn read(_reader: &mut Reader<'_>) -> Result<(), Error> {
+    Ok(())
+}
