@@ -1,0 +1,296 @@
+//! A store in a directory of a local or mounted file system.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::key::{TEMPORARY_PREFIX, valid_key, valid_prefix, valid_range};
+use crate::memory::past_the_end;
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+
+mod listing;
+
+/// Keeps each object as a file whose path below the root is its key.
+///
+/// An object is written under a temporary name beside its place, synced, given its name by an
+/// atomic rename (or, for [`PutMode::Create`], one that refuses to replace), and its directory is
+/// synced. What a crash leaves under temporary names is not listed. Blocking calls run on tokio's
+/// blocking threads.
+#[derive(Debug, Clone)]
+pub struct DirectoryStore {
+    root: Arc<Path>,
+    description: Arc<str>,
+}
+
+impl DirectoryStore {
+    /// A store below `root`, which is created by the first `put` if need be.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        let root = root.into();
+        let description = root.display().to_string().into();
+        DirectoryStore { root: root.into(), description }
+    }
+
+    /// The directory that holds the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Checks that the root is a directory, or, when `may_create`, that nothing else is in its place.
+    pub(crate) async fn check_root(&self, may_create: bool) -> Result<(), StoreError> {
+        self.blocking(Operation::Open, None, move |root| match fs::metadata(root) {
+            Ok(meta) if meta.is_dir() => fs::read_dir(root).map(drop),
+            Ok(_) => Err(io::Error::from(io::ErrorKind::NotADirectory)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && may_create => Ok(()),
+            Err(error) => Err(error),
+        })
+        .await
+    }
+
+    /// Runs blocking work on the root and gives its error the name of this store and of `key`.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        operation: Operation,
+        key: Option<&str>,
+        work: impl FnOnce(&Path) -> io::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let root = Arc::clone(&self.root);
+        let result = tokio::task::spawn_blocking(move || work(&root)).await;
+        let failed = |error: io::Error| self.error(operation, key, error);
+        result.map_err(|join| failed(io::Error::other(join)))?.map_err(failed)
+    }
+
+    fn error(&self, operation: Operation, key: Option<&str>, error: io::Error) -> StoreError {
+        let (kind, detail) = classify(operation, &error);
+        let mut named = StoreError::new(kind, operation, Arc::clone(&self.description));
+        if let Some(key) = key {
+            named = named.with_key(key);
+        }
+        if let Some(detail) = detail {
+            named = named.with_detail(detail);
+        }
+        named.with_source(error)
+    }
+}
+
+#[async_trait]
+impl Store for DirectoryStore {
+    fn describe(&self) -> String {
+        self.description.to_string()
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
+        valid_key(key, Operation::Put, &self.description)?;
+        let relative = PathBuf::from(key);
+        self.blocking(Operation::Put, Some(key), move |root| write_object(root, &relative, &bytes, mode))
+            .await
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        valid_key(key, Operation::Get, &self.description)?;
+        let relative = PathBuf::from(key);
+        self.blocking(Operation::Get, Some(key), move |root| read_object(&root.join(relative))).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        valid_key(key, Operation::GetRange, &self.description)?;
+        valid_range(&range, key, &self.description)?;
+        let relative = PathBuf::from(key);
+        let wanted = range.clone();
+        let read = self
+            .blocking(Operation::GetRange, Some(key), move |root| read_range(&root.join(relative), &wanted))
+            .await?;
+        read.map_err(|size_bytes| past_the_end(&self.description, key, &range, size_bytes))
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        valid_key(key, Operation::Head, &self.description)?;
+        let relative = PathBuf::from(key);
+        let meta = self
+            .blocking(Operation::Head, Some(key), move |root| object_metadata(&root.join(relative)))
+            .await?;
+        Ok(object_meta(key.to_owned(), &meta))
+    }
+
+    async fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<ListPage, StoreError> {
+        valid_prefix(prefix, &self.description)?;
+        let (start, after) = (prefix.to_owned(), token.map(str::to_owned));
+        self.blocking(Operation::List, Some(prefix), move |root| {
+            listing::page(root, &start, after.as_deref())
+        })
+        .await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        valid_key(key, Operation::Delete, &self.description)?;
+        let relative = PathBuf::from(key);
+        self.blocking(Operation::Delete, Some(key), move |root| delete_object(root, &relative)).await
+    }
+}
+
+fn object_meta(key: String, meta: &fs::Metadata) -> ObjectMeta {
+    ObjectMeta { key, size_bytes: meta.len(), modified: meta.modified().ok(), md5: None }
+}
+
+/// Metadata of a file; a directory is no object.
+fn object_metadata(path: &Path) -> io::Result<fs::Metadata> {
+    let meta = fs::metadata(path)?;
+    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok(meta) }
+}
+
+fn open_object(path: &Path) -> io::Result<(File, u64)> {
+    let file = File::open(path)?;
+    let meta = file.metadata()?;
+    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok((file, meta.len())) }
+}
+
+fn read_object(path: &Path) -> io::Result<Bytes> {
+    let (mut file, size_bytes) = open_object(path)?;
+    let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).map_err(io::Error::other)?);
+    file.read_to_end(&mut bytes)?;
+    if bytes.len() as u64 != size_bytes {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    Ok(bytes.into())
+}
+
+/// The bytes of the range, or the object's size when it ends before the range does.
+fn read_range(path: &Path, range: &Range<u64>) -> io::Result<Result<Bytes, u64>> {
+    let (mut file, size_bytes) = open_object(path)?;
+    if range.end > size_bytes {
+        return Ok(Err(size_bytes));
+    }
+    let mut bytes = vec![0; usize::try_from(range.end - range.start).map_err(io::Error::other)?];
+    file.seek(SeekFrom::Start(range.start))?;
+    file.read_exact(&mut bytes)?;
+    Ok(Ok(bytes.into()))
+}
+
+fn write_object(root: &Path, relative: &Path, bytes: &[u8], mode: PutMode) -> io::Result<()> {
+    let target = root.join(relative);
+    let parent = target.parent().unwrap_or(root);
+    create_directories(parent)?;
+    if mode == PutMode::Create && target.try_exists()? {
+        // Not needed for correctness: the rename below refuses too, after the bytes were written.
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    // Dropping the temporary file, as every early return below does, removes it.
+    let mut temporary = temporary_file(parent)?;
+    temporary.write_all(bytes)?;
+    temporary.as_file().sync_all()?;
+    match mode {
+        PutMode::Overwrite => temporary.persist(&target),
+        PutMode::Create => temporary.persist_noclobber(&target),
+    }
+    .map_err(|failed| failed.error)?;
+    sync_directory(parent)
+}
+
+fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(TEMPORARY_PREFIX);
+    #[cfg(unix)]
+    {
+        // As for any new file, the process's umask decides who else may read.
+        use std::os::unix::fs::PermissionsExt as _;
+        builder.permissions(fs::Permissions::from_mode(0o666));
+    }
+    builder.tempfile_in(directory)
+}
+
+/// Creates a directory and its missing ancestors; each is synced into its parent, or a crash could
+/// lose the way to an object that was reported as written.
+fn create_directories(directory: &Path) -> io::Result<()> {
+    match fs::create_dir(directory) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let Some(parent) = directory.parent() else { return Err(error) };
+            create_directories(parent)?;
+            match fs::create_dir(directory) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+                _ => {}
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    directory.parent().map_or(Ok(()), sync_directory)
+}
+
+fn sync_directory(directory: &Path) -> io::Result<()> {
+    let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
+    File::open(directory)?.sync_all()
+}
+
+/// Removes the file. Its directory stays, for another writer may be about to use it.
+fn delete_object(root: &Path, relative: &Path) -> io::Result<()> {
+    let target = root.join(relative);
+    match fs::remove_file(&target) {
+        Ok(()) => target.parent().map_or(Ok(()), sync_directory),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Whether the path does not exist, or leads through a file.
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// The class of an I/O error, and words where the general phrase would mislead.
+fn classify(operation: Operation, error: &io::Error) -> (ErrorKind, Option<String>) {
+    use io::ErrorKind as Io;
+    match error.kind() {
+        Io::NotFound if operation == Operation::Open => {
+            let detail = "there is no such directory; check the path, or write a backup there first";
+            (ErrorKind::MissingStore, Some(detail.into()))
+        }
+        Io::NotADirectory if operation == Operation::Open => (
+            ErrorKind::Invalid,
+            Some("the path is not a directory; name one that is or does not exist yet".into()),
+        ),
+        Io::NotFound => (ErrorKind::NotFound, None),
+        Io::NotADirectory if operation != Operation::Put => (ErrorKind::NotFound, None),
+        Io::NotADirectory | Io::IsADirectory | Io::DirectoryNotEmpty => {
+            (ErrorKind::Unsupported, Some("a file and a directory of the store want the same name".into()))
+        }
+        Io::AlreadyExists => (ErrorKind::AlreadyExists, None),
+        Io::PermissionDenied => (ErrorKind::PermissionDenied, None),
+        Io::ReadOnlyFilesystem => (
+            ErrorKind::PermissionDenied,
+            Some("the file system is mounted read-only; remount it or use another".into()),
+        ),
+        Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => (ErrorKind::OutOfSpace, None),
+        Io::UnexpectedEof => (ErrorKind::Damaged, Some("the file became shorter while it was read".into())),
+        Io::TimedOut | Io::StaleNetworkFileHandle => (ErrorKind::Unreachable, None),
+        _ => (ErrorKind::Other, None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::classify;
+    use crate::{ErrorKind, Operation};
+
+    #[test]
+    fn a_full_disk_is_told_by_its_error_number() {
+        // ENOSPC, EDQUOT, EFBIG of Linux.
+        for number in [28, 122, 27] {
+            let (kind, _) = classify(Operation::Put, &io::Error::from_raw_os_error(number));
+            assert_eq!(kind, ErrorKind::OutOfSpace, "errno {number}");
+        }
+    }
+
+    #[test]
+    fn a_missing_root_is_not_a_missing_object() {
+        let error = io::Error::from_raw_os_error(2);
+        assert_eq!(classify(Operation::Open, &error).0, ErrorKind::MissingStore);
+        assert_eq!(classify(Operation::Get, &error).0, ErrorKind::NotFound);
+    }
+}

@@ -1,0 +1,49 @@
+//! From a URL to a store that can be used.
+
+use std::sync::Arc;
+
+use dbhaul_progress::Progress;
+use tokio_util::sync::CancellationToken;
+
+use crate::{DirectoryStore, RetryPolicy, RetryStore, S3Store, Store, StoreError, StoreUrl};
+
+/// What a store is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Access {
+    /// To read: a directory must exist.
+    Read,
+    /// To read and write: a missing directory is created by the first `put`. A bucket must exist.
+    Write,
+}
+
+/// Opens a store and checks that it answers, so that a wrong name or credential shows at once.
+///
+/// S3 comes wrapped in a [`RetryStore`] that reports each retry to `progress` as a warning and
+/// stops retrying once `cancel` is cancelled (a first attempt is still made, so that a cancelled
+/// run can tidy up).
+///
+/// # Errors
+/// `MissingStore`, `Auth`, `PermissionDenied`, `Unreachable`, `Invalid`, each with the way out.
+pub async fn open(
+    url: &StoreUrl,
+    access: Access,
+    cancel: &CancellationToken,
+    progress: &Progress,
+) -> Result<Arc<dyn Store>, StoreError> {
+    match url {
+        StoreUrl::Directory(path) => {
+            let store = DirectoryStore::new(path);
+            store.check_root(access == Access::Write).await?;
+            Ok(Arc::new(store))
+        }
+        StoreUrl::S3(s3) => {
+            let store = Arc::new(S3Store::connect(s3).await?);
+            let store = RetryStore::new(store, RetryPolicy::default(), cancel.clone(), progress.clone());
+            // Listing is what every command needs; it tells bucket, credentials and endpoint apart.
+            store.list_page("", None).await.map_err(|error| error.during_open())?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(feature = "testing")]
+        StoreUrl::Memory => Ok(Arc::new(crate::MemoryStore::new())),
+    }
+}

@@ -1,0 +1,226 @@
+//! Trying again what may succeed a little later.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use dbhaul_progress::Progress;
+use md5::{Digest as _, Md5};
+use tokio_util::sync::CancellationToken;
+
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+
+/// How often and how fast to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts in all, the first included; at least 1.
+    pub max_attempts: u32,
+    /// Longest wait before the second attempt; doubles with each further one.
+    pub first_delay: Duration,
+    /// Longest wait before any attempt.
+    pub max_delay: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// Eight attempts within about a minute of waiting: longer than the failover of a gateway.
+    fn default() -> Self {
+        RetryPolicy {
+            max_attempts: 8,
+            first_delay: Duration::from_millis(250),
+            max_delay: Duration::from_secs(20),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The wait after `failed_attempts`: half of the exponential delay, and up to as much again by
+    /// chance, so that many clients that failed together do not come back together.
+    fn delay(&self, failed_attempts: u32) -> Duration {
+        let doubled =
+            self.first_delay.saturating_mul(2_u32.saturating_pow(failed_attempts.saturating_sub(1)));
+        let ceiling = doubled.min(self.max_delay);
+        ceiling.mul_f64(0.5 + fastrand::f64() / 2.0)
+    }
+}
+
+/// Retries the transient failures of another store, within bounds, and finds out what became of a
+/// `put` whose answer was lost.
+///
+/// A lost answer leaves two possibilities. Before a `put` is tried again, the object is looked up
+/// and compared (size, then MD5 where the store knows it, else the bytes themselves): if it is
+/// there as it should be, the `put` has succeeded. Without that, a `Create` whose answer was lost
+/// would be refused by its own first attempt.
+pub struct RetryStore {
+    inner: Arc<dyn Store>,
+    policy: RetryPolicy,
+    cancel: CancellationToken,
+    progress: Progress,
+}
+
+impl fmt::Debug for RetryStore {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RetryStore").field("inner", &self.inner).field("policy", &self.policy).finish()
+    }
+}
+
+impl RetryStore {
+    /// Wraps `inner`. Once `cancel` is cancelled, operations get one attempt and no wait.
+    pub fn new(
+        inner: Arc<dyn Store>,
+        policy: RetryPolicy,
+        cancel: CancellationToken,
+        progress: Progress,
+    ) -> Self {
+        RetryStore { inner, policy, cancel, progress }
+    }
+
+    /// Runs `attempt` until it succeeds, fails for good, or the policy's attempts are used up.
+    async fn retrying<T, F>(&self, mut attempt: impl FnMut() -> F) -> Result<T, StoreError>
+    where
+        F: Future<Output = Result<T, StoreError>>,
+    {
+        let mut failed_attempts = 0;
+        loop {
+            match attempt().await {
+                Ok(value) => return Ok(value),
+                Err(error) => {
+                    failed_attempts += 1;
+                    self.pause(error, failed_attempts).await?;
+                }
+            }
+        }
+    }
+
+    /// Waits before the next attempt, or returns the error if there is to be none.
+    async fn pause(&self, error: StoreError, failed_attempts: u32) -> Result<(), StoreError> {
+        if !error.is_transient() || failed_attempts >= self.policy.max_attempts || self.cancel.is_cancelled()
+        {
+            return Err(error);
+        }
+        let delay = self.policy.delay(failed_attempts);
+        self.progress.warning(format!(
+            "{error}; attempt {} of {} in {:.1} s",
+            failed_attempts + 1,
+            self.policy.max_attempts,
+            delay.as_secs_f64()
+        ));
+        tokio::select! {
+            biased;
+            () = self.cancel.cancelled() => Err(error),
+            () = tokio::time::sleep(delay) => Ok(()),
+        }
+    }
+
+    /// Whether the object is exactly `bytes`: what a `put` whose answer was lost may have left.
+    async fn holds(&self, key: &str, bytes: &Bytes) -> Result<bool, StoreError> {
+        let meta = match self.inner.head(key).await {
+            Ok(meta) => meta,
+            Err(error) if error.is_not_found() => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        if meta.size_bytes != bytes.len() as u64 {
+            return Ok(false);
+        }
+        match meta.md5 {
+            Some(md5) => Ok(Md5::digest(bytes).as_slice() == md5),
+            None => Ok(self.inner.get(key).await? == *bytes),
+        }
+    }
+
+    /// One attempt to write. `is_doubtful` says that an earlier one may have taken effect, and is
+    /// set when this one may have.
+    async fn put_once(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        mode: PutMode,
+        is_doubtful: &mut bool,
+    ) -> Result<(), StoreError> {
+        if *is_doubtful && self.holds(key, bytes).await? {
+            return Ok(());
+        }
+        let result = self.inner.put(key, bytes.clone(), mode).await;
+        match &result {
+            Err(error) if error.is_already_exists() && *is_doubtful => {
+                if self.holds(key, bytes).await? {
+                    Ok(())
+                } else {
+                    result
+                }
+            }
+            Err(error) if leaves_doubt(error) => {
+                *is_doubtful = true;
+                result
+            }
+            _ => result,
+        }
+    }
+}
+
+/// Whether a failed `put` may have taken effect all the same.
+fn leaves_doubt(error: &StoreError) -> bool {
+    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other)
+}
+
+#[async_trait]
+impl Store for RetryStore {
+    fn describe(&self) -> String {
+        self.inner.describe()
+    }
+
+    async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
+        let mut is_doubtful = false;
+        let mut failed_attempts = 0;
+        loop {
+            let Err(error) = self.put_once(key, &bytes, mode, &mut is_doubtful).await else { return Ok(()) };
+            failed_attempts += 1;
+            if let Err(error) = self.pause(error, failed_attempts).await {
+                return self.last_word(key, &bytes, is_doubtful, error).await;
+            }
+        }
+    }
+
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.retrying(|| self.inner.get(key)).await
+    }
+
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
+        self.retrying(|| self.inner.get_range(key, range.clone())).await
+    }
+
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
+        self.retrying(|| self.inner.head(key)).await
+    }
+
+    async fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<ListPage, StoreError> {
+        self.retrying(|| self.inner.list_page(prefix, token)).await
+    }
+
+    async fn delete(&self, key: &str) -> Result<(), StoreError> {
+        self.retrying(|| self.inner.delete(key)).await
+    }
+
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.retrying(|| self.inner.delete_many(keys)).await
+    }
+}
+
+impl RetryStore {
+    /// Before a doubtful `put` is reported as failed, one last look whether it took effect.
+    async fn last_word(
+        &self,
+        key: &str,
+        bytes: &Bytes,
+        is_doubtful: bool,
+        error: StoreError,
+    ) -> Result<(), StoreError> {
+        let is_open = is_doubtful && error.operation() == Operation::Put && leaves_doubt(&error);
+        match is_open && self.holds(key, bytes).await.unwrap_or(false) {
+            true => Ok(()),
+            false => Err(error),
+        }
+    }
+}

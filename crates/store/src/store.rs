@@ -1,0 +1,105 @@
+//! The core trait and its vocabulary.
+
+use std::fmt::Debug;
+use std::ops::Range;
+use std::time::SystemTime;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::StoreError;
+
+/// What [`Store::put`] does when the key is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PutMode {
+    /// Replaces the object.
+    Overwrite,
+    /// Fails with [`ErrorKind::AlreadyExists`](crate::ErrorKind::AlreadyExists) and leaves the object as it is.
+    Create,
+}
+
+/// What a store knows about an object without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectMeta {
+    /// The object's key.
+    pub key: String,
+    /// Length in bytes.
+    pub size_bytes: u64,
+    /// When it was last written, by the store's clock.
+    pub modified: Option<SystemTime>,
+    /// MD5 of its bytes, where the store knows it (a plain S3 `ETag`).
+    pub md5: Option<[u8; 16]>,
+}
+
+/// One page of a listing.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct ListPage {
+    /// Objects in ascending byte order of their keys, after those of the page before.
+    pub objects: Vec<ObjectMeta>,
+    /// Opaque token of the next page; `None` on the last one. A page may be empty and not the last.
+    pub next: Option<String>,
+}
+
+/// A flat map from keys to immutable byte strings.
+///
+/// Keys are `/`-separated paths; see [`check_key`](crate::check_key) for what is allowed. No key
+/// may be a directory of another (`a` beside `a/b`), for a file system cannot hold both.
+///
+/// A `put` is atomic: readers see the whole object or none, and once it returned the object
+/// survives a crash of this machine (directory) or is acknowledged by the server (S3).
+/// Dropping the future of a call abandons it: its effect may or may not take place, never half.
+///
+/// Wrappers forward every method; conveniences are in [`StoreExt`](crate::StoreExt).
+#[async_trait]
+pub trait Store: Debug + Send + Sync {
+    /// Names the store in messages: its URL without secrets.
+    fn describe(&self) -> String;
+
+    /// Writes a whole object.
+    ///
+    /// # Errors
+    /// `AlreadyExists` in mode [`PutMode::Create`]; `OutOfSpace`; any other [`StoreError`].
+    async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError>;
+
+    /// Reads a whole object into memory.
+    ///
+    /// # Errors
+    /// `NotFound`; `Damaged` when fewer bytes arrive than the store announced.
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError>;
+
+    /// Reads exactly the bytes of `range`, which may be empty but must lie inside the object.
+    ///
+    /// # Errors
+    /// `NotFound`; `Damaged` when the object ends before the range does; `Invalid` when the range is reversed.
+    async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError>;
+
+    /// Looks an object up without reading it.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError>;
+
+    /// Lists, page by page, the objects whose keys start with `prefix` (any string, not only whole
+    /// path components). Pass `None` first, then the `next` of the page before.
+    ///
+    /// # Errors
+    /// Any [`StoreError`]; a prefix that matches nothing is an empty page, not an error.
+    async fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<ListPage, StoreError>;
+
+    /// Deletes an object; one that does not exist is not an error.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `NotFound`.
+    async fn delete(&self, key: &str) -> Result<(), StoreError>;
+
+    /// Deletes many objects, in bulk where the store can.
+    ///
+    /// # Errors
+    /// The first failure, which names its key; others may or may not be deleted by then.
+    async fn delete_many(&self, keys: &[String]) -> Result<(), StoreError> {
+        for key in keys {
+            self.delete(key).await?;
+        }
+        Ok(())
+    }
+}
