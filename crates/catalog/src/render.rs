@@ -93,4 +93,10 @@ pub(crate) trait Render {
     fn discriminator(&self) -> Option<String> {
         None
     }
+    /// How `COMMENT ON` names the object when [`render`](Render::render) gives no
+    /// main draft because another object's statement creates it: `CONSTRAINT
+    /// film_check ON public.film`, `INDEX public.film_pkey`.
+    fn inline_address(&self, _object: &Object) -> Option<String> {
+        None
+    }
 }

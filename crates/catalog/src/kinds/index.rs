@@ -2,15 +2,124 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
-use crate::render::{Draft, Render, Target};
+use crate::render::{Draft, Part, Render, Target};
+use crate::toc::Section;
+use crate::{Object, QualifiedName, quote_identifier};
 
-/// An index.
+/// An index of a table or materialized view, in the schema of it.
+///
+/// One that belongs to a primary key, unique or exclusion constraint renders
+/// nothing: the [`Constraint`](super::Constraint) makes it, with everything of
+/// [`IndexProperties`]. An invalid one, left behind by a failed `CREATE INDEX
+/// CONCURRENTLY`, renders nothing either, as `pg_dump` skips it; it is listed so
+/// that a run can say so.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Index {}
+pub struct Index {
+    /// The table or materialized view.
+    pub table: QualifiedName,
+    /// `pg_get_indexdef`: complete but for the tablespace. On a partitioned
+    /// table it reads `ON ONLY`.
+    pub definition: String,
+    /// The predicate of a partial index, which ends the definition.
+    pub predicate: Option<String>,
+    /// The constraint it belongs to.
+    pub constraint: Option<String>,
+    /// Everything beside the definition.
+    pub properties: IndexProperties,
+    /// Statistics targets of expression columns: column number, target.
+    pub column_statistics: Vec<(i16, i32)>,
+    /// Whether it can be used, and so is made again.
+    pub valid: bool,
+}
+
+/// What `pg_dump` carries beside an index or the constraint that owns it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct IndexProperties {
+    /// The tablespace, unless it is the database's.
+    pub tablespace: Option<String>,
+    /// `CLUSTER ON`.
+    pub clustered: bool,
+    /// `REPLICA IDENTITY USING INDEX`.
+    pub replica_identity: bool,
+    /// The index of the partitioned table that this one is a partition of.
+    pub parent: Option<QualifiedName>,
+    /// Extensions it goes away with: `DEPENDS ON EXTENSION`.
+    pub depends_on_extensions: Vec<String>,
+}
+
+impl IndexProperties {
+    /// What follows the statement that makes the index called `index` of `table`.
+    pub(super) fn alter_statements(&self, table: &QualifiedName, index: &QualifiedName) -> Vec<String> {
+        let bare = quote_identifier(&index.name);
+        let mut statements = Vec::new();
+        if self.clustered {
+            statements.push(format!("ALTER TABLE {table} CLUSTER ON {bare}"));
+        }
+        if self.replica_identity {
+            statements.push(format!("ALTER TABLE ONLY {table} REPLICA IDENTITY USING INDEX {bare}"));
+        }
+        let depends = |extension: &String| {
+            format!("ALTER INDEX {index} DEPENDS ON EXTENSION {}", quote_identifier(extension))
+        };
+        statements.extend(self.depends_on_extensions.iter().map(depends));
+        statements
+    }
+
+    /// The draft that joins the index to its parent, which must wait for both.
+    pub(super) fn attach_draft(&self, index: &QualifiedName) -> Option<Draft> {
+        let parent = self.parent.as_ref()?;
+        let attach = format!("ALTER INDEX {parent} ATTACH PARTITION {index}");
+        Some(Draft { part: Part::After, ..Draft::new(Section::PostData, "INDEX ATTACH", attach) })
+    }
+}
+
+impl Index {
+    /// The statements that make the index, whether or not a constraint owns it:
+    /// the first makes it, the others set what stands beside it. For an index
+    /// that a constraint owns they make a unique index that the constraint can
+    /// then adopt (`ADD CONSTRAINT ... USING INDEX`).
+    pub fn create_statements(&self, object: &Object) -> Vec<String> {
+        let name = self.qualified_name(object);
+        let mut statements = vec![self.definition_in_tablespace()];
+        let set = |(number, target): &(i16, i32)| {
+            format!("ALTER INDEX {name} ALTER COLUMN {number} SET STATISTICS {target}")
+        };
+        statements.extend(self.column_statistics.iter().map(set));
+        statements.extend(self.properties.alter_statements(&self.table, &name));
+        statements
+    }
+
+    /// The definition with `TABLESPACE` where the grammar wants it: before `WHERE`.
+    fn definition_in_tablespace(&self) -> String {
+        let Some(tablespace) = &self.properties.tablespace else { return self.definition.clone() };
+        let tablespace = quote_identifier(tablespace);
+        let filter =
+            self.predicate.as_ref().map(|predicate| format!(" WHERE {predicate}")).unwrap_or_default();
+        let head = self.definition.strip_suffix(&filter).unwrap_or(&self.definition);
+        format!("{head} TABLESPACE {tablespace}{filter}")
+    }
+
+    fn qualified_name(&self, object: &Object) -> QualifiedName {
+        QualifiedName::new(&self.table.schema, &object.name)
+    }
+}
 
 impl Render for Index {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        if self.constraint.is_some() || !self.valid {
+            return Vec::new();
+        }
+        let name = self.qualified_name(object);
+        let create = self.create_statements(object);
+        let main = Draft {
+            create,
+            has_owner: false,
+            ..Draft::owned(Section::PostData, "INDEX", "INDEX", &name.sql(), String::new())
+        };
+        std::iter::once(main).chain(self.properties.attach_draft(&name)).collect()
+    }
+
+    fn inline_address(&self, object: &Object) -> Option<String> {
+        self.valid.then(|| format!("INDEX {}", self.qualified_name(object)))
     }
 }

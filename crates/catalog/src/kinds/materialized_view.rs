@@ -2,15 +2,102 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use super::table::options::storage_parameters;
+use super::table::statement::storage_alterations;
+use super::{ReplicaIdentity, ViewColumn};
 use crate::render::{Draft, Render, Target};
+use crate::toc::Section;
+use crate::{Object, quote_identifier};
 
 /// A materialized view.
+///
+/// It is created without rows; one that is `populated` is refreshed by a
+/// `MATERIALIZED VIEW DATA` entry after the rows it reads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct MaterializedView {}
+pub struct MaterializedView {
+    /// `pg_get_viewdef`, without the final semicolon.
+    pub definition: String,
+    /// Columns in the order of their numbers.
+    pub columns: Vec<ViewColumn>,
+    /// `UNLOGGED`, which old servers allowed.
+    pub unlogged: bool,
+    /// `name=value` of `reloptions`.
+    pub options: Vec<String>,
+    /// `name=value` of the TOAST table's `reloptions`.
+    pub toast_options: Vec<String>,
+    /// The table access method, unless it is `heap`.
+    pub access_method: Option<String>,
+    /// The tablespace, unless it is the database's.
+    pub tablespace: Option<String>,
+    /// What identifies an old row to logical replication.
+    pub replica_identity: ReplicaIdentity,
+    /// Whether it has been filled: `relispopulated`.
+    pub populated: bool,
+    /// Extensions it goes away with: `DEPENDS ON EXTENSION`.
+    pub depends_on_extensions: Vec<String>,
+}
+
+impl MaterializedView {
+    /// The statement that fills it.
+    pub fn refresh_statement(object: &Object) -> String {
+        format!("REFRESH MATERIALIZED VIEW {}", object.sql_name())
+    }
+
+    fn create_statement(&self, name: &str) -> String {
+        let mut sql = format!("CREATE MATERIALIZED VIEW {name}");
+        if let Some(method) = &self.access_method {
+            sql.push_str(&format!("\nUSING {}", quote_identifier(method)));
+        }
+        let parameters =
+            [storage_parameters(&self.options, ""), storage_parameters(&self.toast_options, "toast.")];
+        let parameters: Vec<&str> =
+            parameters.iter().map(String::as_str).filter(|text| !text.is_empty()).collect();
+        if !parameters.is_empty() {
+            sql.push_str(&format!("\nWITH ({})", parameters.join(", ")));
+        }
+        if let Some(tablespace) = &self.tablespace {
+            sql.push_str(&format!("\nTABLESPACE {}", quote_identifier(tablespace)));
+        }
+        sql.push_str(&format!(" AS\n{}\n  WITH NO DATA", self.definition));
+        sql
+    }
+
+    fn alter_statements(&self, name: &str) -> Vec<String> {
+        let mut statements = Vec::new();
+        for column in &self.columns {
+            let alter =
+                format!("ALTER MATERIALIZED VIEW {name} ALTER COLUMN {}", quote_identifier(&column.name));
+            let alterations = storage_alterations(
+                column.statistics_target,
+                column.storage.as_deref(),
+                column.compression.as_deref(),
+                &column.options,
+            );
+            statements.extend(alterations.into_iter().map(|what| format!("{alter} {what}")));
+        }
+        match self.replica_identity {
+            ReplicaIdentity::Nothing => {
+                statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY NOTHING"));
+            }
+            ReplicaIdentity::Full => {
+                statements.push(format!("ALTER TABLE ONLY {name} REPLICA IDENTITY FULL"))
+            }
+            ReplicaIdentity::Default | ReplicaIdentity::Index => {}
+        }
+        let depends = |extension: &String| {
+            format!("ALTER MATERIALIZED VIEW {name} DEPENDS ON EXTENSION {}", quote_identifier(extension))
+        };
+        statements.extend(self.depends_on_extensions.iter().map(depends));
+        statements
+    }
+}
 
 impl Render for MaterializedView {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        let kind = "MATERIALIZED VIEW";
+        let mut create = vec![self.create_statement(&name)];
+        create.extend(self.alter_statements(&name));
+        vec![Draft { create, ..Draft::owned(Section::PreData, kind, kind, &name, String::new()) }]
     }
 }

@@ -29,6 +29,11 @@ macro_rules! kinds {
                 match self { $(Body::$name(body) => body.discriminator(),)* }
             }
 
+            /// How `COMMENT ON` names an object that another's statement creates.
+            pub(crate) fn inline_address(&self, object: &Object) -> Option<String> {
+                match self { $(Body::$name(body) => body.inline_address(object),)* }
+            }
+
             pub(crate) fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
                 match self { $(Body::$name(body) => body.render(object, target),)* }
             }

@@ -2,15 +2,120 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
-use crate::render::{Draft, Render, Target};
+use super::IdentityKind;
+use crate::render::{Draft, Part, Render, Target};
+use crate::toc::Section;
+use crate::{Object, QualifiedName, quote_identifier};
 
 /// A sequence.
+///
+/// One that belongs to an identity column is created by making the column an
+/// identity column, with the sequence's name and options, as `pg_dump` does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sequence {}
+pub struct Sequence {
+    /// `smallint`, `integer` or `bigint`.
+    pub type_name: String,
+    /// `START WITH`.
+    pub start: i64,
+    /// `INCREMENT BY`.
+    pub increment: i64,
+    /// `MINVALUE`.
+    pub min: i64,
+    /// `MAXVALUE`.
+    pub max: i64,
+    /// `CACHE`.
+    pub cache: i64,
+    /// `CYCLE`.
+    pub cycle: bool,
+    /// `UNLOGGED`; since 15.
+    pub unlogged: bool,
+    /// The column it goes away with.
+    pub owned_by: Option<SequenceOwner>,
+}
+
+/// The column a sequence belongs to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceOwner {
+    /// The table, in the sequence's schema unless an identity column's.
+    pub table: QualifiedName,
+    /// The column.
+    pub column: String,
+    /// What the column is, if an identity column.
+    pub identity: Option<IdentityKind>,
+    /// Whether the table is `UNLOGGED`; an identity sequence says so of itself only where it differs.
+    pub table_unlogged: bool,
+}
+
+impl Sequence {
+    /// The options, one a line, as `dumpSequence` writes them.
+    fn options(&self) -> String {
+        let (default_min, default_max) = self.default_bounds();
+        let bound = |word: &str, value: i64, default: i64| {
+            if value == default { format!("NO {word}") } else { format!("{word} {value}") }
+        };
+        let mut lines = vec![
+            format!("START WITH {}", self.start),
+            format!("INCREMENT BY {}", self.increment),
+            bound("MINVALUE", self.min, default_min),
+            bound("MAXVALUE", self.max, default_max),
+            format!("CACHE {}", self.cache),
+        ];
+        if self.cycle {
+            lines.push("CYCLE".to_owned());
+        }
+        lines.join("\n    ")
+    }
+
+    /// The bounds a sequence of this type and direction has where none are said.
+    fn default_bounds(&self) -> (i64, i64) {
+        let (lowest, highest) = match self.type_name.as_str() {
+            "smallint" => (i64::from(i16::MIN), i64::from(i16::MAX)),
+            "integer" => (i64::from(i32::MIN), i64::from(i32::MAX)),
+            _ => (i64::MIN, i64::MAX),
+        };
+        if self.increment >= 0 { (1, highest) } else { (lowest, -1) }
+    }
+
+    fn identity_draft(&self, name: &str, owner: &SequenceOwner, identity: IdentityKind) -> Draft {
+        let persistence = match (self.unlogged, owner.table_unlogged) {
+            (true, false) => "\n    UNLOGGED",
+            (false, true) => "\n    LOGGED",
+            _ => "",
+        };
+        let add = format!(
+            "ALTER TABLE {} ALTER COLUMN {} ADD GENERATED {} AS IDENTITY (\n    SEQUENCE NAME {name}{persistence}\n    {}\n)",
+            owner.table,
+            quote_identifier(&owner.column),
+            identity.sql(),
+            self.options(),
+        );
+        Draft { address: Some(format!("SEQUENCE {name}")), ..Draft::new(Section::PreData, "SEQUENCE", add) }
+    }
+
+    fn plain_drafts(&self, name: &str) -> Vec<Draft> {
+        let unlogged = if self.unlogged { "UNLOGGED " } else { "" };
+        let type_name =
+            if self.type_name == "bigint" { String::new() } else { format!("\n    AS {}", self.type_name) };
+        let create = format!("CREATE {unlogged}SEQUENCE {name}{type_name}\n    {}", self.options());
+        let mut drafts = vec![Draft::owned(Section::PreData, "SEQUENCE", "SEQUENCE", name, create)];
+        if let Some(owner) = &self.owned_by {
+            let column = quote_identifier(&owner.column);
+            let owned_by = format!("ALTER SEQUENCE {name} OWNED BY {}.{column}", owner.table);
+            drafts.push(Draft {
+                part: Part::After,
+                ..Draft::new(Section::PreData, "SEQUENCE OWNED BY", owned_by)
+            });
+        }
+        drafts
+    }
+}
 
 impl Render for Sequence {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        match self.owned_by.as_ref().and_then(|owner| Some((owner, owner.identity?))) {
+            Some((owner, identity)) => vec![self.identity_draft(&name, owner, identity)],
+            None => self.plain_drafts(&name),
+        }
     }
 }

@@ -4,13 +4,27 @@ use serde::{Deserialize, Serialize};
 
 use crate::Object;
 use crate::render::{Draft, Render, Target};
+use crate::toc::Section;
 
 /// Extended statistics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Statistics {}
+pub struct Statistics {
+    /// `pg_get_statisticsobjdef`.
+    pub definition: String,
+    /// `stxstattarget`, where set.
+    pub statistics_target: Option<i32>,
+}
 
 impl Render for Statistics {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        let mut create = vec![self.definition.clone()];
+        create.extend(
+            self.statistics_target.map(|target| format!("ALTER STATISTICS {name} SET STATISTICS {target}")),
+        );
+        vec![Draft {
+            create,
+            ..Draft::owned(Section::PostData, "STATISTICS", "STATISTICS", &name, String::new())
+        }]
     }
 }

@@ -2,15 +2,90 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
 use crate::render::{Draft, Render, Target};
+use crate::toc::{DropStatement, Section};
+use crate::{Object, QualifiedName, quote_identifier};
 
-/// A trigger.
+/// A trigger of a table or view.
+///
+/// The copies that a partitioned table's trigger has on the partitions come with
+/// it; one is listed only where it is switched on or off differently.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Trigger {}
+pub struct Trigger {
+    /// The table or view.
+    pub table: QualifiedName,
+    /// `pg_get_triggerdef(oid, false)`.
+    pub definition: String,
+    /// When it fires.
+    pub firing: Firing,
+    /// Whether it is a partition's copy of the partitioned table's trigger.
+    pub is_partition_copy: bool,
+    /// Extensions it goes away with: `DEPENDS ON EXTENSION`.
+    pub depends_on_extensions: Vec<String>,
+}
+
+/// In which sessions a trigger or rule fires, by `session_replication_role`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firing {
+    /// `O`: in all but replicas' sessions.
+    Origin,
+    /// `D`: never.
+    Disabled,
+    /// `R`: in replicas' sessions.
+    Replica,
+    /// `A`: always.
+    Always,
+}
+
+impl Firing {
+    /// `ENABLE`, `DISABLE`, `ENABLE REPLICA` or `ENABLE ALWAYS`.
+    pub fn sql(self) -> &'static str {
+        match self {
+            Firing::Origin => "ENABLE",
+            Firing::Disabled => "DISABLE",
+            Firing::Replica => "ENABLE REPLICA",
+            Firing::Always => "ENABLE ALWAYS",
+        }
+    }
+}
+
+impl Trigger {
+    fn firing_statement(&self, name: &str) -> String {
+        format!("ALTER TABLE {} {} TRIGGER {name}", self.table, self.firing.sql())
+    }
+
+    fn create_statements(&self, name: &str) -> Vec<String> {
+        if self.is_partition_copy {
+            return vec![self.firing_statement(name)];
+        }
+        let mut statements = vec![self.definition.clone()];
+        let depends = |extension: &String| {
+            let extension = quote_identifier(extension);
+            format!("ALTER TRIGGER {name} ON {} DEPENDS ON EXTENSION {extension}", self.table)
+        };
+        statements.extend(self.depends_on_extensions.iter().map(depends));
+        if self.firing != Firing::Origin {
+            statements.push(self.firing_statement(name));
+        }
+        statements
+    }
+}
 
 impl Render for Trigger {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = quote_identifier(&object.name);
+        let identity = format!("{name} ON {}", self.table);
+        let drop = DropStatement { command: "DROP TRIGGER".to_owned(), object: identity.clone() };
+        vec![Draft {
+            create: self.create_statements(&name),
+            address: Some(format!("TRIGGER {identity}")),
+            drop: (!self.is_partition_copy).then_some(drop),
+            ..Draft::new(Section::PostData, "TRIGGER", String::new())
+        }]
+    }
+
+    fn discriminator(&self) -> Option<String> {
+        Some(self.table.name.clone())
     }
 }
