@@ -1,1 +1,58 @@
 //! The format of a backup: packs, segment lists, manifest, table of contents, compression; no I/O.
+//!
+//! A store holds immutable objects under the names of [`keys`]. **Packs** hold **chunks**: runs of
+//! whole rows, each compressed alone ([`ChunkSealer`], [`PackBuilder`]), named by the BLAKE3 hash of
+//! their plain bytes ([`ChunkId`]). A pack is named by the hash of its stored bytes ([`PackId`]), so
+//! damage is found without knowing what it holds.
+//!
+//! What a chunk is for is said elsewhere: a table's **segment list** ([`SegmentListWriter`],
+//! [`SegmentListReader`]) names its segments and their chunks with place, row count and digest; a
+//! [`Document`] is a large JSON text, such as the table of contents. Both are themselves stored as
+//! chunks, in packs of their own. The [`Manifest`] names them all and is the commit point: a backup
+//! exists when its manifest does.
+//!
+//! Everything read is verified before it is returned: lengths, hashes, counts and digests; each
+//! [`ArchiveError`] names the object and the place. This crate knows no store and no server: it turns
+//! values into bytes with keys, and back. The byte-level description is `docs/format.md`.
+//!
+//! ```
+//! use dbhaul_archive::{ChunkOpener, ChunkSealer, PackBuilder, PackKind, PackReader};
+//!
+//! let mut pack = PackBuilder::new(PackKind::Data);
+//! let entry = pack.add(&ChunkSealer::new(3)?.seal(b"1\tAnna\n")?);
+//! let sealed = pack.finish();
+//! let place = entry.place(sealed.id);
+//! // `sealed.key()` and `sealed.bytes` go to a store and come back:
+//! let reader = PackReader::open(sealed.id, sealed.bytes.clone())?;
+//! let rows = ChunkOpener::new()?.open(&place, &reader.stored(&place)?)?;
+//! assert_eq!(&rows[..], b"1\tAnna\n");
+//! # Ok::<(), dbhaul_archive::ArchiveError>(())
+//! ```
+
+mod chunk;
+mod document;
+mod error;
+mod hash_id;
+pub mod keys;
+mod manifest;
+mod manifest_seal;
+mod pack;
+mod pack_index;
+mod repo;
+mod segment;
+mod segment_list;
+
+pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
+pub use document::{DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces};
+pub use error::ArchiveError;
+pub use hash_id::{ChunkId, PackId};
+pub use keys::BackupKey;
+pub use manifest::{
+    ExcludedObject, MANIFEST_VERSION, Manifest, PackSummary, SequenceValue, SourceInfo, TableEntry,
+    TableKind, Totals,
+};
+pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack};
+pub use pack_index::{IndexTail, PackEntry, parse_index_tail};
+pub use repo::{Encryption, REPO_FORMAT_VERSION, RepoConfig};
+pub use segment::{ChunkPlace, RowChunk, Segment, SegmentRange};
+pub use segment_list::{ListTotals, SegmentListReader, SegmentListWriter};

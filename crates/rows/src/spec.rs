@@ -26,23 +26,65 @@ pub enum DigestKind {
 }
 
 impl DigestKind {
-    /// The kind for a built-in base type, by its `pg_type.typname` (domains resolved; `_int4` is an array).
+    /// The kind for a base type (domains resolved), by its name as `format_type` prints it with an empty
+    /// `search_path` (`integer`, `"char"`, `integer[]`, `public.mood`) or its `pg_type.typname` if it
+    /// stands in `pg_catalog` (`int4`, `char`, `_int4`).
     ///
-    /// Types that are not in `pg_catalog`, and all that are not known to be safe to cast, take
-    /// [`DigestKind::Output`]. Not on the list on purpose: bpchar, name, bool, inet and cidr, whose
-    /// cast to text is not their output function, and xml, whose output may drop its declaration.
+    /// All that are not known to be safe to cast take [`DigestKind::Output`]. Not on the list on
+    /// purpose: bpchar, name, bool, inet and cidr, whose cast to text is not their output function,
+    /// and xml, whose output may drop its declaration.
     #[must_use]
     pub fn for_base_type(type_name: &str) -> Self {
-        match type_name {
-            "char" | "\"char\"" => Self::Char,
-            "int2" | "int4" | "int8" | "oid" | "float4" | "float8" | "numeric" | "text" | "varchar"
-            | "date" | "time" | "timetz" | "timestamp" | "timestamptz" | "interval" | "uuid" | "bytea"
-            | "json" | "jsonb" | "bit" | "varbit" | "macaddr" | "macaddr8" | "tsvector" | "tsquery"
-            | "pg_lsn" => Self::Cast,
-            _ => Self::Output,
+        if matches!(type_name, "char" | "\"char\"") {
+            return Self::Char;
         }
+        let element =
+            type_name.strip_suffix("[]").or_else(|| type_name.strip_prefix('_')).unwrap_or(type_name);
+        if CAST_IS_OUTPUT.contains(&element) { Self::Cast } else { Self::Output }
     }
 }
+
+/// Built-in types whose cast to text calls their output function or changes nothing, by both names.
+const CAST_IS_OUTPUT: &[&str] = &[
+    "int2",
+    "smallint",
+    "int4",
+    "integer",
+    "int8",
+    "bigint",
+    "oid",
+    "float4",
+    "real",
+    "float8",
+    "double precision",
+    "numeric",
+    "text",
+    "varchar",
+    "character varying",
+    "date",
+    "time",
+    "time without time zone",
+    "timetz",
+    "time with time zone",
+    "timestamp",
+    "timestamp without time zone",
+    "timestamptz",
+    "timestamp with time zone",
+    "interval",
+    "uuid",
+    "bytea",
+    "json",
+    "jsonb",
+    "bit",
+    "\"bit\"",
+    "varbit",
+    "bit varying",
+    "macaddr",
+    "macaddr8",
+    "tsvector",
+    "tsquery",
+    "pg_lsn",
+];
 
 /// One column of a COPY, in the order of the COPY's column list.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,8 +96,7 @@ pub struct DigestColumn {
 }
 
 impl DigestColumn {
-    /// A column of the built-in base type `type_name` (see [`DigestKind::for_base_type`]); pass `""`
-    /// for a type outside `pg_catalog`.
+    /// A column of the base type `type_name`; see [`DigestKind::for_base_type`] for the spelling.
     #[must_use]
     pub fn new(name: impl Into<String>, type_name: &str) -> Self {
         Self { name: name.into(), kind: DigestKind::for_base_type(type_name) }

@@ -1,0 +1,115 @@
+//! One chunk: identity and compression.
+
+use bytes::Bytes;
+
+use crate::{ArchiveError, ChunkId, ChunkPlace};
+
+/// No chunk is larger, before compression. PostgreSQL's COPY messages stay below 1 GiB.
+pub const MAX_CHUNK_BYTES: u64 = 2 << 30;
+
+/// A chunk ready for a pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedChunk {
+    /// Its identity.
+    pub id: ChunkId,
+    /// Its bytes before compression.
+    pub plain_bytes: u64,
+    /// Its bytes as stored: one zstd frame with content size and checksum.
+    pub stored: Bytes,
+}
+
+/// Compresses chunks, one per thread; keeps its working memory between them.
+pub struct ChunkSealer {
+    compressor: zstd::bulk::Compressor<'static>,
+}
+
+impl ChunkSealer {
+    /// A sealer with a zstd level (1 to 22, negative ones are faster).
+    ///
+    /// # Errors
+    /// [`ArchiveError::Seal`] if zstd refuses.
+    pub fn new(level: i32) -> Result<Self, ArchiveError> {
+        let fail = |error: std::io::Error| ArchiveError::Seal { plain_bytes: 0, reason: error.to_string() };
+        let mut compressor = zstd::bulk::Compressor::new(level).map_err(fail)?;
+        // So that `zstd -d` of a pack by hand finds damage, too.
+        compressor.include_checksum(true).map_err(fail)?;
+        Ok(Self { compressor })
+    }
+
+    /// Names and compresses a chunk. CPU-bound: call it on a worker thread.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Seal`] if it is larger than [`MAX_CHUNK_BYTES`] or zstd fails.
+    pub fn seal(&mut self, plain: &[u8]) -> Result<SealedChunk, ArchiveError> {
+        let plain_bytes = plain.len() as u64;
+        let fail = |reason: String| ArchiveError::Seal { plain_bytes, reason };
+        if plain_bytes > MAX_CHUNK_BYTES {
+            return Err(fail(format!("the limit is {MAX_CHUNK_BYTES} bytes")));
+        }
+        let stored = self.compressor.compress(plain).map_err(|error| fail(error.to_string()))?;
+        Ok(SealedChunk { id: ChunkId::of(plain), plain_bytes, stored: Bytes::from(stored) })
+    }
+}
+
+impl std::fmt::Debug for ChunkSealer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChunkSealer").finish_non_exhaustive()
+    }
+}
+
+/// Decompresses and verifies chunks, one per thread.
+pub struct ChunkOpener {
+    decompressor: zstd::bulk::Decompressor<'static>,
+}
+
+impl ChunkOpener {
+    /// An opener.
+    ///
+    /// # Errors
+    /// [`ArchiveError::Seal`] if zstd has no memory.
+    pub fn new() -> Result<Self, ArchiveError> {
+        let fail = |error: std::io::Error| ArchiveError::Seal { plain_bytes: 0, reason: error.to_string() };
+        Ok(Self { decompressor: zstd::bulk::Decompressor::new().map_err(fail)? })
+    }
+
+    /// The plain bytes of the chunk at `place`, given its stored bytes. Allocates no more than the place says.
+    ///
+    /// # Errors
+    /// [`ArchiveError::DamagedChunk`] unless lengths and hash are those of the place.
+    pub fn open(&mut self, place: &ChunkPlace, stored: &[u8]) -> Result<Bytes, ArchiveError> {
+        self.open_verified(place, stored).map_err(|reason| ArchiveError::DamagedChunk {
+            pack: place.pack,
+            chunk: place.id,
+            offset: place.offset,
+            reason,
+        })
+    }
+
+    fn open_verified(&mut self, place: &ChunkPlace, stored: &[u8]) -> Result<Bytes, String> {
+        if stored.len() as u64 != place.stored_bytes {
+            return Err(format!("{} bytes were read where {} are stored", stored.len(), place.stored_bytes));
+        }
+        let content_bytes = zstd::zstd_safe::get_frame_content_size(stored)
+            .map_err(|_| "not a zstd frame".to_owned())?
+            .ok_or("the zstd frame does not say its size")?;
+        if content_bytes != place.plain_bytes || content_bytes > MAX_CHUNK_BYTES {
+            return Err(format!("holds {content_bytes} bytes where {} are expected", place.plain_bytes));
+        }
+        let capacity = usize::try_from(content_bytes).map_err(|error| error.to_string())?;
+        let plain = self.decompressor.decompress(stored, capacity).map_err(|error| error.to_string())?;
+        if plain.len() != capacity {
+            return Err(format!("{} bytes were decompressed where {capacity} are expected", plain.len()));
+        }
+        let found = ChunkId::of(&plain);
+        if found != place.id {
+            return Err(format!("its bytes have the hash {found}"));
+        }
+        Ok(Bytes::from(plain))
+    }
+}
+
+impl std::fmt::Debug for ChunkOpener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ChunkOpener").finish_non_exhaustive()
+    }
+}

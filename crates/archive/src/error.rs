@@ -1,0 +1,126 @@
+//! What can be wrong with a backup.
+
+use crate::{ChunkId, PackId};
+
+/// An error in an object of a store; each names the object and, inside it, the place.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// `repo.json` is not what was written.
+    #[error("repo.json is damaged: {reason}")]
+    DamagedRepoConfig {
+        /// What is wrong.
+        reason: String,
+    },
+    /// An object was written by a newer dbhaul in a format this one does not read.
+    #[error("{object} has format version {found}; this dbhaul reads up to {supported}: use a newer one")]
+    UnsupportedVersion {
+        /// The object's key or kind.
+        object: String,
+        /// Its version.
+        found: u32,
+        /// The newest version that is supported.
+        supported: u32,
+    },
+    /// An object needs a feature that this dbhaul does not have.
+    #[error("{object} requires the feature {feature:?}, which this dbhaul does not know: use a newer one")]
+    UnknownFeature {
+        /// The object's key or kind.
+        object: String,
+        /// The feature.
+        feature: String,
+    },
+    /// A key of the store is not of the layout.
+    #[error("{key:?} is not a key of this layout: {reason}")]
+    InvalidKey {
+        /// The key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pack's bytes are not those it is named by, or do not parse.
+    #[error("pack {pack} is damaged: {reason}")]
+    DamagedPack {
+        /// The pack.
+        pack: PackId,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A pack that a backup refers to is not in the store.
+    #[error("pack {pack} is missing from the store")]
+    MissingPack {
+        /// The pack.
+        pack: PackId,
+    },
+    /// A pack in the store has another size than the backup says.
+    #[error("pack {pack} has {found_bytes} bytes in the store where {expected_bytes} were written")]
+    PackSize {
+        /// The pack.
+        pack: PackId,
+        /// The size in the manifest.
+        expected_bytes: u64,
+        /// The size in the store.
+        found_bytes: u64,
+    },
+    /// A chunk's bytes are not those it is named by.
+    #[error("chunk {chunk} at offset {offset} of pack {pack} is damaged: {reason}")]
+    DamagedChunk {
+        /// The pack.
+        pack: PackId,
+        /// The chunk.
+        chunk: ChunkId,
+        /// Where it starts in the pack, in bytes.
+        offset: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A chunk that must be written cannot be.
+    #[error("a chunk of {plain_bytes} bytes cannot be sealed: {reason}")]
+    Seal {
+        /// Its size.
+        plain_bytes: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A table's segment list is incomplete or contradicts itself.
+    #[error("the segment list of {table} is damaged at line {line}: {reason}")]
+    DamagedSegmentList {
+        /// The table.
+        table: String,
+        /// The line, from 1.
+        line: u64,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A document (catalog, table of contents) is incomplete or does not parse.
+    #[error("the {document} of the backup is damaged: {reason}")]
+    DamagedDocument {
+        /// Which document.
+        document: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A manifest is not what was written.
+    #[error("the manifest {key} is damaged: {reason}")]
+    DamagedManifest {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A value cannot be written as JSON, or contradicts itself.
+    #[error("{object} cannot be written: {reason}")]
+    Encode {
+        /// What was to be written.
+        object: String,
+        /// What is wrong.
+        reason: String,
+    },
+}
+
+impl ArchiveError {
+    /// An error of writing `object`.
+    pub(crate) fn encode(object: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Encode { object: object.to_owned(), reason: reason.to_string() }
+    }
+}

@@ -1,0 +1,161 @@
+//! Names of the objects of a store.
+//!
+//! Keys are relative to the store's prefix, in ASCII without characters that any store or file
+//! system treats specially.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use ulid::Ulid;
+
+use crate::{ArchiveError, PackId};
+
+/// Key of the store's configuration, written once.
+pub const REPO_CONFIG: &str = "repo.json";
+/// Prefix of packs.
+pub const PACKS: &str = "packs/";
+/// Prefix of manifests.
+pub const BACKUPS: &str = "backups/";
+/// Prefix of writers' leases.
+pub const SESSIONS: &str = "sessions/";
+/// Prefix of wrapped keys.
+pub const KEYS: &str = "keys/";
+/// Prefix of tombstones of a prune in progress.
+pub const TRASH: &str = "trash/";
+/// Prefix of verification reports.
+pub const REPORTS: &str = "reports/";
+
+/// How the time stands in a backup's key: UTC, to the second.
+const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+/// `packs/<first two digits>/<hash>`.
+#[must_use]
+pub fn pack(id: PackId) -> String {
+    let hash = id.to_string();
+    format!("{PACKS}{}/{hash}", &hash[..2])
+}
+
+/// The pack that a key names.
+///
+/// # Errors
+/// [`ArchiveError::InvalidKey`].
+pub fn parse_pack(key: &str) -> Result<PackId, ArchiveError> {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    let id: PackId = name.parse().map_err(|_| invalid(key, "not named by a hash"))?;
+    if pack(id) == key { Ok(id) } else { Err(invalid(key, "not at the place of its hash")) }
+}
+
+/// `sessions/<ulid>`: the lease of a writer.
+#[must_use]
+pub fn session(id: Ulid) -> String {
+    format!("{SESSIONS}{id}")
+}
+
+/// `trash/<ulid>`: a prune in progress.
+#[must_use]
+pub fn trash(id: Ulid) -> String {
+    format!("{TRASH}{id}")
+}
+
+/// `keys/<id>`: a wrapped key.
+#[must_use]
+pub fn wrapped_key(id: Ulid) -> String {
+    format!("{KEYS}{id}")
+}
+
+/// `reports/<backup>/<name>`: a verification report. `name` is encoded like a database's name, its dots kept.
+#[must_use]
+pub fn report(backup: Ulid, name: &str) -> String {
+    format!("{REPORTS}{backup}/{}", encode_name(name).replace("%2E", "."))
+}
+
+/// `backups/<database>/`: where the manifests of one database are.
+#[must_use]
+pub fn backups_of(database: &str) -> String {
+    format!("{BACKUPS}{}/", encode_name(database))
+}
+
+/// A database's name as part of a key: every byte but ASCII letters, digits, `_` and `-` as `%XX`.
+#[must_use]
+pub fn encode_name(name: &str) -> String {
+    let mut encoded = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' => encoded.push(char::from(byte)),
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+/// The name that [`encode_name`] encoded; `None` if it is not of that form.
+#[must_use]
+pub fn decode_name(encoded: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(encoded.len());
+    let mut rest = encoded.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = tail;
+        if *first != b'%' {
+            bytes.push(*first);
+            continue;
+        }
+        let mut byte = [0];
+        hex::decode_to_slice(tail.get(..2)?, &mut byte).ok()?;
+        bytes.push(byte[0]);
+        rest = &tail[2..];
+    }
+    let name = String::from_utf8(bytes).ok()?;
+    (encode_name(&name) == encoded).then_some(name)
+}
+
+/// What the key of a manifest says: `backups/<database>/<time>-<ulid>`. Sorts by time within a database.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BackupKey {
+    /// The source database's name.
+    pub database: String,
+    /// When the snapshot was taken, to the second.
+    pub time: Timestamp,
+    /// The backup's identity.
+    pub id: Ulid,
+}
+
+impl BackupKey {
+    /// A key; the time is cut to the second.
+    #[must_use]
+    pub fn new(database: impl Into<String>, time: Timestamp, id: Ulid) -> Self {
+        let time = Timestamp::from_second(time.as_second()).unwrap_or(time);
+        Self { database: database.into(), time, id }
+    }
+}
+
+impl fmt::Display for BackupKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}-{}", backups_of(&self.database), self.time.strftime(TIME_FORMAT), self.id)
+    }
+}
+
+impl FromStr for BackupKey {
+    type Err = ArchiveError;
+
+    fn from_str(key: &str) -> Result<Self, ArchiveError> {
+        let parts: Vec<&str> = key.split('/').collect();
+        let ["backups", database, name] = parts[..] else {
+            return Err(invalid(key, "not backups/<database>/<time>-<ulid>"));
+        };
+        let database =
+            decode_name(database).ok_or_else(|| invalid(key, "the database's name is not encoded"))?;
+        let (time, id) = name.split_once('-').ok_or_else(|| invalid(key, "not <time>-<ulid>"))?;
+        let time = jiff::civil::DateTime::strptime(TIME_FORMAT, time)
+            .and_then(|time| time.to_zoned(jiff::tz::TimeZone::UTC))
+            .map_err(|_| invalid(key, "the time is not like 20260131T235959Z"))?
+            .timestamp();
+        let id = Ulid::from_string(id).map_err(|_| invalid(key, "not a ULID"))?;
+        let parsed = Self { database, time, id };
+        if parsed.to_string() == key { Ok(parsed) } else { Err(invalid(key, "not in its only spelling")) }
+    }
+}
+
+fn invalid(key: &str, reason: &str) -> ArchiveError {
+    ArchiveError::InvalidKey { key: key.to_owned(), reason: reason.to_owned() }
+}

@@ -1,0 +1,245 @@
+//! Packs: many chunks in one immutable object.
+
+use std::collections::HashMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::pack_index::{HEADER_FRAME, encode_trailer, read_u32, trailer_bytes};
+use crate::{
+    ArchiveError, ChunkId, ChunkPlace, IndexTail, PackEntry, PackId, SealedChunk, keys, parse_index_tail,
+};
+
+/// Size at which a pack counts as full.
+pub const PACK_TARGET_BYTES: u64 = 32 << 20;
+
+/// First bytes of the header frame's content.
+const HEADER_MAGIC: &[u8; 8] = b"DBHAULPK";
+/// Version of the pack format.
+const PACK_VERSION: u16 = 1;
+/// Cipher of chunks that are not encrypted; the only one yet.
+const CIPHER_NONE: u8 = 0;
+/// Content of the header frame: magic, version, cipher, kind, four zero bytes.
+const HEADER_CONTENT_BYTES: usize = 16;
+/// The whole header: a skippable zstd frame.
+const HEADER_BYTES: usize = 8 + HEADER_CONTENT_BYTES;
+
+/// What a pack holds. Data and metadata never share one, so that lists can be read without rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackKind {
+    /// Chunks of rows.
+    Data,
+    /// Pieces of segment lists and documents.
+    Meta,
+}
+
+/// A pack under construction, in memory.
+#[derive(Debug)]
+pub struct PackBuilder {
+    kind: PackKind,
+    buffer: BytesMut,
+    hasher: blake3::Hasher,
+    entries: Vec<PackEntry>,
+    by_chunk: HashMap<ChunkId, usize>,
+    plain_bytes: u64,
+}
+
+impl PackBuilder {
+    /// An empty pack.
+    #[must_use]
+    pub fn new(kind: PackKind) -> Self {
+        let mut buffer = BytesMut::new();
+        buffer.put_u32_le(HEADER_FRAME);
+        buffer.put_u32_le(HEADER_CONTENT_BYTES as u32);
+        buffer.put_slice(HEADER_MAGIC);
+        buffer.put_u16_le(PACK_VERSION);
+        buffer.put_u8(CIPHER_NONE);
+        buffer.put_u8(match kind {
+            PackKind::Data => 0,
+            PackKind::Meta => 1,
+        });
+        buffer.put_u32_le(0);
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&buffer);
+        Self { kind, buffer, hasher, entries: Vec::new(), by_chunk: HashMap::new(), plain_bytes: 0 }
+    }
+
+    /// Adds a chunk, unless it is there already. The place's pack is [`SealedPack::id`], known at the
+    /// end: what is returned is the entry, see [`PackEntry::place`].
+    pub fn add(&mut self, chunk: &SealedChunk) -> PackEntry {
+        if let Some(index) = self.by_chunk.get(&chunk.id) {
+            return self.entries[*index];
+        }
+        let entry = PackEntry {
+            chunk: chunk.id,
+            offset: self.buffer.len() as u64,
+            stored_bytes: chunk.stored.len() as u64,
+            plain_bytes: chunk.plain_bytes,
+        };
+        self.buffer.extend_from_slice(&chunk.stored);
+        self.hasher.update(&chunk.stored);
+        self.plain_bytes += chunk.plain_bytes;
+        self.by_chunk.insert(chunk.id, self.entries.len());
+        self.entries.push(entry);
+        entry
+    }
+
+    /// Whether it holds no chunk.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether it has reached [`PACK_TARGET_BYTES`].
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.stored_bytes() >= PACK_TARGET_BYTES
+    }
+
+    /// The size it would have if finished now.
+    #[must_use]
+    pub fn stored_bytes(&self) -> u64 {
+        (self.buffer.len() + trailer_bytes(self.entries.len())) as u64
+    }
+
+    /// Ends the pack.
+    #[must_use]
+    pub fn finish(mut self) -> SealedPack {
+        let trailer = encode_trailer(&self.entries);
+        self.hasher.update(&trailer);
+        self.buffer.extend_from_slice(&trailer);
+        SealedPack {
+            id: PackId(*self.hasher.finalize().as_bytes()),
+            kind: self.kind,
+            bytes: self.buffer.freeze(),
+            entries: self.entries,
+            plain_bytes: self.plain_bytes,
+        }
+    }
+}
+
+/// A finished pack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SealedPack {
+    /// Its name: the hash of `bytes`.
+    pub id: PackId,
+    /// What it holds.
+    pub kind: PackKind,
+    /// What is stored.
+    pub bytes: Bytes,
+    /// Its chunks, in order.
+    pub entries: Vec<PackEntry>,
+    /// Bytes of its chunks before compression.
+    pub plain_bytes: u64,
+}
+
+impl SealedPack {
+    /// The key it is stored under.
+    #[must_use]
+    pub fn key(&self) -> String {
+        keys::pack(self.id)
+    }
+
+    /// The places of its chunks, in order.
+    pub fn places(&self) -> impl Iterator<Item = ChunkPlace> + '_ {
+        self.entries.iter().map(|entry| entry.place(self.id))
+    }
+}
+
+/// A whole pack, read back and verified.
+#[derive(Debug, Clone)]
+pub struct PackReader {
+    id: PackId,
+    kind: PackKind,
+    bytes: Bytes,
+    entries: Vec<PackEntry>,
+}
+
+impl PackReader {
+    /// Verifies the bytes of a whole pack: its hash, header and index. Opens no chunk.
+    ///
+    /// # Errors
+    /// [`ArchiveError::DamagedPack`]; [`ArchiveError::UnsupportedVersion`] and
+    /// [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
+    pub fn open(id: PackId, bytes: Bytes) -> Result<Self, ArchiveError> {
+        let damaged = |reason: String| ArchiveError::DamagedPack { pack: id, reason };
+        let found = PackId::of(&bytes);
+        if found != id {
+            return Err(damaged(format!("its {} bytes have the hash {found}", bytes.len())));
+        }
+        let kind = parse_header(id, &bytes)?;
+        let entries = match parse_index_tail(id, bytes.len() as u64, &bytes)? {
+            IndexTail::Entries(entries) => entries,
+            IndexTail::Longer { .. } => return Err(damaged("its index is longer than itself".to_owned())),
+        };
+        let mut end = HEADER_BYTES as u64;
+        for entry in &entries {
+            if entry.offset != end {
+                return Err(damaged(format!("chunk {} does not start at offset {end}", entry.chunk)));
+            }
+            end = end.saturating_add(entry.stored_bytes);
+        }
+        if end.saturating_add(trailer_bytes(entries.len()) as u64) != bytes.len() as u64 {
+            return Err(damaged("its chunks do not fill it".to_owned()));
+        }
+        Ok(Self { id, kind, bytes, entries })
+    }
+
+    /// What it holds.
+    #[must_use]
+    pub fn kind(&self) -> PackKind {
+        self.kind
+    }
+
+    /// Its chunks, in order.
+    #[must_use]
+    pub fn entries(&self) -> &[PackEntry] {
+        &self.entries
+    }
+
+    /// The stored bytes of a chunk.
+    ///
+    /// # Errors
+    /// [`ArchiveError::DamagedChunk`] if the place is not inside this pack.
+    pub fn stored(&self, place: &ChunkPlace) -> Result<Bytes, ArchiveError> {
+        let range = place.range();
+        let inside = place.pack == self.id && range.end <= self.bytes.len() as u64;
+        match (usize::try_from(range.start), usize::try_from(range.end)) {
+            (Ok(start), Ok(end)) if inside && start <= end => Ok(self.bytes.slice(start..end)),
+            _ => Err(ArchiveError::DamagedChunk {
+                pack: self.id,
+                chunk: place.id,
+                offset: place.offset,
+                reason: format!("it is not inside the pack's {} bytes", self.bytes.len()),
+            }),
+        }
+    }
+}
+
+fn parse_header(id: PackId, bytes: &[u8]) -> Result<PackKind, ArchiveError> {
+    let damaged = |reason: &str| ArchiveError::DamagedPack { pack: id, reason: reason.to_owned() };
+    let object = || format!("pack {id}");
+    let header = bytes.get(..HEADER_BYTES).ok_or_else(|| damaged("it is too short"))?;
+    let frame = read_u32(header, 0).map_err(|reason| damaged(&reason))?;
+    if frame != HEADER_FRAME || header[8..16] != HEADER_MAGIC[..] {
+        return Err(damaged("it does not start as a pack starts"));
+    }
+    let version = u16::from_le_bytes([header[16], header[17]]);
+    if version != PACK_VERSION {
+        let (found, supported) = (u32::from(version), u32::from(PACK_VERSION));
+        return Err(ArchiveError::UnsupportedVersion { object: object(), found, supported });
+    }
+    if header[18] != CIPHER_NONE {
+        return Err(ArchiveError::UnknownFeature {
+            object: object(),
+            feature: format!("cipher {}", header[18]),
+        });
+    }
+    match header[19] {
+        0 => Ok(PackKind::Data),
+        1 => Ok(PackKind::Meta),
+        other => {
+            Err(ArchiveError::UnknownFeature { object: object(), feature: format!("pack kind {other}") })
+        }
+    }
+}
