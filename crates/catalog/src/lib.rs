@@ -23,6 +23,7 @@ pub mod kinds;
 mod names;
 mod object;
 mod render;
+mod setting;
 mod toc;
 mod version;
 

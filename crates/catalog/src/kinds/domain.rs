@@ -2,15 +2,133 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
-use crate::render::{Draft, Render, Target};
+use crate::render::{Draft, Part, Render, Target};
+use crate::toc::{DropStatement, Section};
+use crate::{Object, quote_identifier};
 
 /// A domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Domain {}
+pub struct Domain {
+    /// The type below, with modifier, as `format_type` prints it.
+    pub base_type: String,
+    /// The collation as SQL, where it is not the base type's.
+    pub collation: Option<String>,
+    /// The default as SQL.
+    pub default: Option<String>,
+    /// Whether values may not be NULL.
+    pub not_null: bool,
+    /// The name of the not-null constraint where it is not `<domain>_not_null`;
+    /// servers before 17 have no name for it.
+    pub not_null_name: Option<String>,
+    /// Its check constraints, in order of name.
+    pub constraints: Vec<DomainConstraint>,
+}
+
+/// A check constraint of a domain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainConstraint {
+    /// The name, unquoted.
+    pub name: String,
+    /// As `pg_get_constraintdef` prints it.
+    pub definition: String,
+    /// Whether all stored values are known to satisfy it. One that is not valid
+    /// is added after the rows, which may violate it.
+    pub validated: bool,
+}
+
+impl Domain {
+    fn create(&self, name: &str) -> String {
+        let mut sql = format!("CREATE DOMAIN {name} AS {}", self.base_type);
+        if let Some(collation) = &self.collation {
+            sql.push_str(&format!(" COLLATE {collation}"));
+        }
+        if self.not_null {
+            if let Some(constraint) = &self.not_null_name {
+                sql.push_str(&format!(" CONSTRAINT {}", quote_identifier(constraint)));
+            }
+            sql.push_str(" NOT NULL");
+        }
+        if let Some(default) = &self.default {
+            sql.push_str(&format!(" DEFAULT {default}"));
+        }
+        for constraint in self.constraints.iter().filter(|constraint| constraint.validated) {
+            sql.push_str(&format!("\n\t{}", constraint.clause()));
+        }
+        sql
+    }
+}
+
+impl DomainConstraint {
+    fn clause(&self) -> String {
+        format!("CONSTRAINT {} {}", quote_identifier(&self.name), self.definition)
+    }
+
+    /// A constraint that could not be part of `CREATE DOMAIN`.
+    fn draft(&self, domain: &str) -> Draft {
+        let create = format!("ALTER DOMAIN {domain} ADD {}", self.clause());
+        Draft {
+            drop: Some(DropStatement {
+                command: format!("ALTER DOMAIN {domain} DROP CONSTRAINT"),
+                object: quote_identifier(&self.name),
+            }),
+            part: Part::After,
+            ..Draft::new(Section::PostData, "CHECK CONSTRAINT", create)
+        }
+    }
+}
 
 impl Render for Domain {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        let mut drafts =
+            vec![Draft::owned(Section::PreData, "DOMAIN", "DOMAIN", &name, self.create(&name))];
+        let later = self.constraints.iter().filter(|constraint| !constraint.validated);
+        drafts.extend(later.map(|constraint| constraint.draft(&name)));
+        drafts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Domain, DomainConstraint};
+    use crate::kinds::{Body, sample};
+
+    fn constraint(name: &str, validated: bool) -> DomainConstraint {
+        let suffix = if validated { "" } else { " NOT VALID" };
+        DomainConstraint {
+            name: name.to_owned(),
+            definition: format!("CHECK ((VALUE > 0)){suffix}"),
+            validated,
+        }
+    }
+
+    fn domain(not_null_name: Option<&str>, constraints: Vec<DomainConstraint>) -> Body {
+        Body::Domain(Domain {
+            base_type: "text".to_owned(),
+            collation: Some("pg_catalog.\"C\"".to_owned()),
+            default: Some("'10014'::text".to_owned()),
+            not_null: true,
+            not_null_name: not_null_name.map(str::to_owned),
+            constraints,
+        })
+    }
+
+    #[test]
+    fn domains() {
+        let start = "CREATE DOMAIN s.n AS text COLLATE pg_catalog.\"C\"";
+        let end = "DEFAULT '10014'::text";
+        for (body, expected) in [
+            (domain(None, Vec::new()), format!("{start} NOT NULL {end};\n")),
+            (domain(Some("N"), Vec::new()), format!("{start} CONSTRAINT \"N\" NOT NULL {end};\n")),
+            (
+                domain(None, vec![constraint("a", true), constraint("b", false)]),
+                format!(
+                    "{start} NOT NULL {end}\n\tCONSTRAINT a CHECK ((VALUE > 0));\n\
+                     ALTER DOMAIN s.n ADD CONSTRAINT b CHECK ((VALUE > 0)) NOT VALID;\n"
+                ),
+            ),
+        ] {
+            sample::check(true, body, &expected);
+        }
     }
 }

@@ -4,13 +4,32 @@ use serde::{Deserialize, Serialize};
 
 use crate::Object;
 use crate::render::{Draft, Render, Target};
+use crate::toc::Section;
 
-/// A large object.
+/// A large object: its OID, which is the object's name, owner and privileges.
+/// The contents travel apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LargeObject {}
 
 impl Render for LargeObject {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let create = format!("SELECT pg_catalog.lo_create('{}')", object.name);
+        vec![Draft {
+            address: Some(format!("LARGE OBJECT {}", object.name)),
+            has_owner: true,
+            ..Draft::new(Section::PreData, "BLOB", create)
+        }]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LargeObject;
+    use crate::kinds::{Body, sample};
+
+    #[test]
+    fn large_objects() {
+        let object = sample::object(None, "16385", Body::LargeObject(LargeObject {}));
+        assert_eq!(sample::statements(&object), "SELECT pg_catalog.lo_create('16385');\n");
     }
 }

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 use crate::Object;
 use crate::render::{Draft, Render, Target};
 
+#[cfg(test)]
+mod sample;
+
 macro_rules! kinds {
     ($($module:ident $name:ident $kind:literal $doc:literal)*) => {
         $(mod $module;)*
