@@ -51,13 +51,13 @@ pub enum ErrorKind {
     OutOfSpace,
     /// The store does not accept the credentials, or there are none.
     Auth,
-    /// No answer: name resolution, connection, TLS, timeout, connection lost.
+    /// No answer, or only part of one: name resolution, connection, TLS, timeout, connection lost.
     Unreachable,
     /// The store asks to slow down.
     Throttled,
     /// The store answered that it failed (HTTP 5xx), or that a concurrent write got in the way.
     ServerFault,
-    /// Fewer or other bytes than the store announced or was asked for.
+    /// The object is there, but it is not what it should be: shorter than the range asked for, or changing.
     Damaged,
     /// The store cannot do this.
     Unsupported,
@@ -72,10 +72,7 @@ pub enum ErrorKind {
 impl ErrorKind {
     /// Whether the same call may succeed if made again a little later.
     pub fn is_transient(self) -> bool {
-        matches!(
-            self,
-            ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::ServerFault | ErrorKind::Damaged
-        )
+        matches!(self, ErrorKind::Unreachable | ErrorKind::Throttled | ErrorKind::ServerFault)
     }
 
     /// What happened, and the way out where there is one.
@@ -89,10 +86,10 @@ impl ErrorKind {
             }
             ErrorKind::OutOfSpace => "the store is full; free space, raise its quota, or use another store",
             ErrorKind::Auth => "the credentials were not accepted; check the key, secret, profile and region",
-            ErrorKind::Unreachable => "the store does not answer; check endpoint, network and proxy",
+            ErrorKind::Unreachable => "the store does not answer; check its endpoint and the network",
             ErrorKind::Throttled => "the store asks to slow down; use fewer jobs or try later",
             ErrorKind::ServerFault => "the store failed to serve the request; try later",
-            ErrorKind::Damaged => "the bytes are not those that were announced",
+            ErrorKind::Damaged => "the object is damaged",
             ErrorKind::Unsupported => "the store cannot do this",
             ErrorKind::Invalid => "not well formed",
             ErrorKind::Interrupted => "interrupted",

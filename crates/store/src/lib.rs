@@ -42,24 +42,32 @@
 //! SDK: profiles, web identity, instance roles, external processes. What is left of `object_store`
 //! after that is its trait, whose habits this one follows.
 
+#[cfg(feature = "testing")]
+pub mod contract;
 mod directory;
 mod error;
 mod ext;
+mod fault;
 mod key;
 mod memory;
 mod open;
+mod recording;
 mod retry;
 mod s3;
 mod store;
+mod throttle;
 mod url;
 
 pub use directory::DirectoryStore;
 pub use error::{ErrorKind, Operation, Source, StoreError};
 pub use ext::StoreExt;
+pub use fault::{Fault, FaultRule, FaultStore};
 pub use key::{MAX_COMPONENT_BYTES, MAX_KEY_BYTES, check_key, check_prefix};
 pub use memory::MemoryStore;
 pub use open::{Access, open};
+pub use recording::{Call, RecordingStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use s3::S3Store;
 pub use store::{ListPage, ObjectMeta, PutMode, Store};
+pub use throttle::ThrottleStore;
 pub use url::{S3Url, Sse, StoreUrl, StoreUrlError};

@@ -64,7 +64,7 @@ pub trait Store: Debug + Send + Sync {
     /// Reads a whole object into memory.
     ///
     /// # Errors
-    /// `NotFound`; `Damaged` when fewer bytes arrive than the store announced.
+    /// `NotFound`; `Unreachable` when fewer bytes arrive than the store announced.
     async fn get(&self, key: &str) -> Result<Bytes, StoreError>;
 
     /// Reads exactly the bytes of `range`, which may be empty but must lie inside the object.

@@ -1,0 +1,98 @@
+//! Credentials, region, endpoint: from a URL and the environment to a client.
+
+use std::time::Duration;
+
+use aws_config::{BehaviorVersion, Region, SdkConfig};
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    ProvideCredentials as _, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+};
+use aws_smithy_http_client::Builder;
+use aws_smithy_http_client::tls::Provider;
+use aws_smithy_http_client::tls::rustls_provider::CryptoMode;
+
+use crate::{ErrorKind, Operation, S3Url, StoreError};
+
+/// How long a TCP and TLS connection may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Signed for when a server other than AWS is named without region; most take any.
+const DEFAULT_REGION: &str = "us-east-1";
+
+/// A client, and the endpoint it speaks to where that is not AWS.
+pub(super) async fn client(url: &S3Url) -> Result<(aws_sdk_s3::Client, Option<String>), StoreError> {
+    let shared = load(url).await;
+    let endpoint = endpoint(&shared);
+    let region = shared.region().cloned().or_else(|| endpoint.as_ref().map(|_| Region::new(DEFAULT_REGION)));
+    let Some(region) = region else {
+        return Err(StoreError::new(ErrorKind::Invalid, Operation::Open, url.to_string()).with_detail(
+            "no region is set; add ?region=... to the URL, or set AWS_REGION or the profile's region",
+        ));
+    };
+    check_credentials(url, &shared).await?;
+    let is_plain_http = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
+    let config = aws_sdk_s3::config::Builder::from(&shared)
+        .region(region)
+        .http_client(http_client(is_plain_http))
+        .force_path_style(url.path_style.unwrap_or(endpoint.is_some()))
+        // Newer checksums are refused by many servers; Content-MD5 is sent in their place.
+        .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+        .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+        // A repeated `put` has to look first whether its predecessor took effect; see `RetryStore`.
+        .retry_config(RetryConfig::disabled())
+        .timeout_config(TimeoutConfig::builder().connect_timeout(CONNECT_TIMEOUT).build())
+        .build();
+    Ok((aws_sdk_s3::Client::from_conf(config), endpoint))
+}
+
+async fn load(url: &S3Url) -> SdkConfig {
+    let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(false));
+    if let Some(profile) = &url.profile {
+        loader = loader.profile_name(profile);
+    }
+    if let Some(region) = &url.region {
+        loader = loader.region(Region::new(region.clone()));
+    }
+    if let Some(endpoint) = &url.endpoint {
+        loader = loader.endpoint_url(endpoint);
+    }
+    loader.load().await
+}
+
+/// The endpoint of the URL, the environment or the profile; a variable for S3 alone comes first.
+fn endpoint(shared: &SdkConfig) -> Option<String> {
+    let of_s3 = std::env::var("AWS_ENDPOINT_URL_S3").ok().filter(|value| !value.is_empty());
+    let general = shared.endpoint_url().map(str::to_owned);
+    match shared.get_origin("endpoint_url").is_client_config() {
+        true => general,
+        false => of_s3.or(general),
+    }
+}
+
+/// Resolves credentials once, so that their absence is told before any request fails for it.
+async fn check_credentials(url: &S3Url, shared: &SdkConfig) -> Result<(), StoreError> {
+    let failed = |cause: Option<crate::Source>| {
+        let error = StoreError::new(ErrorKind::Auth, Operation::Open, url.to_string()).with_detail(
+            "no credentials were found; set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, name a profile with \
+             ?profile=, or run where a web identity or instance role is offered",
+        );
+        match cause {
+            Some(cause) => error.with_source(cause),
+            None => error,
+        }
+    };
+    let provider = shared.credentials_provider().ok_or_else(|| failed(None))?;
+    match provider.provide_credentials().await {
+        Ok(_) => Ok(()),
+        Err(error) => Err(failed(Some(super::failure::network_cause(&error)))),
+    }
+}
+
+/// A client for `http://` alone does not load the system's certificates, so it works where there are none.
+fn http_client(is_plain_http: bool) -> SharedHttpClient {
+    if is_plain_http {
+        return Builder::new().build_http();
+    }
+    Builder::new().tls_provider(Provider::Rustls(CryptoMode::Ring)).build_https()
+}

@@ -1,0 +1,106 @@
+//! Reading objects, whole and in part.
+
+use std::ops::Range;
+
+use aws_sdk_s3::primitives::ByteStream;
+use bytes::{Bytes, BytesMut};
+
+use super::failure::{Request, network_cause};
+use super::{ANSWER_TIMEOUT, S3Store};
+use crate::memory::past_the_end;
+use crate::{ErrorKind, Operation, Store as _, StoreError};
+
+/// Most that is reserved on the word of a server.
+const MAX_RESERVED_BYTES: usize = 64 << 20;
+
+/// What a GET brought.
+pub(super) struct Content {
+    pub(super) bytes: Bytes,
+    /// `Content-Range` of the answer.
+    range: Option<String>,
+}
+
+impl S3Store {
+    /// One GET, checked against the length that the server announces.
+    pub(super) async fn read(
+        &self,
+        request: Request<'_>,
+        range: Option<String>,
+    ) -> Result<Content, StoreError> {
+        let call = self
+            .client
+            .get_object()
+            .bucket(&self.url.bucket)
+            .key(self.name(request.key))
+            .set_range(range)
+            .send();
+        let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
+        let answer =
+            answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error))?;
+        let announced_bytes = answer.content_length().and_then(|length| usize::try_from(length).ok());
+        let range = answer.content_range().map(str::to_owned);
+        let bytes = collect(request, answer.body, announced_bytes).await?;
+        Ok(Content { bytes, range })
+    }
+
+    /// A GET of a range that is not empty.
+    pub(super) async fn read_range(
+        &self,
+        key: &str,
+        range: Range<u64>,
+        wanted_bytes: u64,
+    ) -> Result<Bytes, StoreError> {
+        let request = self.request(Operation::GetRange, key);
+        let header = format!("bytes={}-{}", range.start, range.end - 1);
+        let content = match self.read(request, Some(header)).await {
+            Ok(content) => content,
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                let size_bytes = self.head(key).await?.size_bytes;
+                return Err(past_the_end(&self.description, key, &range, size_bytes));
+            }
+            Err(error) => return Err(error),
+        };
+        let starts_right =
+            content.range.as_deref().is_some_and(|text| text.starts_with(&format!("bytes {}-", range.start)));
+        if starts_right && content.bytes.len() as u64 == wanted_bytes {
+            return Ok(content.bytes);
+        }
+        // A server may end its answer where the object ends; one that ignores ranges sends it all.
+        let size_bytes = self.head(key).await?.size_bytes;
+        if size_bytes < range.end {
+            return Err(past_the_end(&self.description, key, &range, size_bytes));
+        }
+        Err(request
+            .error(ErrorKind::Unsupported)
+            .with_detail("the server did not answer with the range asked for"))
+    }
+}
+
+/// Collects a body, waiting a bounded time for each part of it.
+async fn collect(
+    request: Request<'_>,
+    mut body: ByteStream,
+    announced_bytes: Option<usize>,
+) -> Result<Bytes, StoreError> {
+    let mut bytes = BytesMut::with_capacity(announced_bytes.unwrap_or(0).min(MAX_RESERVED_BYTES));
+    loop {
+        let next = tokio::time::timeout(ANSWER_TIMEOUT, body.next()).await;
+        match next.map_err(|_| request.timed_out(ANSWER_TIMEOUT))? {
+            Some(Ok(part)) => bytes.extend_from_slice(&part),
+            Some(Err(error)) => {
+                let cut = format!("the answer broke off after {} bytes", bytes.len());
+                return Err(request
+                    .error(ErrorKind::Unreachable)
+                    .with_detail(cut)
+                    .with_source(network_cause(&error)));
+            }
+            None => break,
+        }
+    }
+    match announced_bytes {
+        Some(announced) if announced != bytes.len() => Err(request
+            .error(ErrorKind::Unreachable)
+            .with_detail(format!("the answer ended after {} of {announced} bytes", bytes.len()))),
+        _ => Ok(bytes.freeze()),
+    }
+}
