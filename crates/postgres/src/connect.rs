@@ -1,0 +1,517 @@
+//! From settings to an open connection: hosts, addresses, attempts, reasons.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config as driver;
+
+use crate::error::{self, ErrorClass, Result};
+use crate::link::Link;
+use crate::server_error::ServerError;
+use crate::settings::{
+    ChannelBinding, ConnectSettings, Endpoint, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs,
+};
+use crate::tls::{self, Connector};
+
+/// Why one host did not let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// The name cannot be looked up.
+    UnknownHost(String),
+    /// Nothing listens there.
+    Refused,
+    /// The network does not lead there, or the socket cannot be used.
+    Unreachable(String),
+    /// No answer in time.
+    Timeout(Duration),
+    /// The server has no TLS although it was required.
+    NoTls,
+    /// The handshake failed; certificates are named with what is wrong with them.
+    Tls(String),
+    /// The server wants a password, and none was given.
+    NoPassword,
+    /// The server does not let this role in (28000, 28P01).
+    Auth(Box<ServerError>),
+    /// The authentication could not be done for another reason.
+    AuthProtocol(String),
+    /// There is no such database (3D000).
+    NoDatabase(Box<ServerError>),
+    /// Every connection slot is taken (53300).
+    TooManyConnections(Box<ServerError>),
+    /// The server is starting, stopping or recovering (57P03).
+    NotReady(Box<ServerError>),
+    /// The server, or a pooler before it, refused for another reason.
+    Rejected(Box<ServerError>),
+    /// The server is not of the kind that `target_session_attrs` asks for.
+    WrongKind {
+        /// The value of `target_session_attrs`.
+        wanted: &'static str,
+    },
+    /// The driver met something that it does not understand.
+    Protocol(String),
+}
+
+impl ConnectFailure {
+    fn class(&self) -> ErrorClass {
+        match self {
+            ConnectFailure::Refused
+            | ConnectFailure::Unreachable(_)
+            | ConnectFailure::Timeout(_)
+            | ConnectFailure::TooManyConnections(_)
+            | ConnectFailure::NotReady(_) => ErrorClass::Transient,
+            ConnectFailure::NoPassword | ConnectFailure::Auth(_) | ConnectFailure::AuthProtocol(_) => {
+                ErrorClass::Auth
+            }
+            ConnectFailure::Rejected(error) => error::class_of_sqlstate(&error.sqlstate),
+            ConnectFailure::UnknownHost(_)
+            | ConnectFailure::NoTls
+            | ConnectFailure::Tls(_)
+            | ConnectFailure::NoDatabase(_)
+            | ConnectFailure::WrongKind { .. }
+            | ConnectFailure::Protocol(_) => ErrorClass::Permanent,
+        }
+    }
+
+    fn server_error(&self) -> Option<&ServerError> {
+        match self {
+            ConnectFailure::Auth(error)
+            | ConnectFailure::NoDatabase(error)
+            | ConnectFailure::TooManyConnections(error)
+            | ConnectFailure::NotReady(error)
+            | ConnectFailure::Rejected(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    /// What may help.
+    fn hint(&self) -> Option<&'static str> {
+        match self {
+            ConnectFailure::UnknownHost(_) => Some("check the spelling of the host name"),
+            ConnectFailure::Refused => Some("check host and port, and that the server is running"),
+            ConnectFailure::NoTls => {
+                Some("sslmode=prefer or disable connects without encryption, where that is acceptable")
+            }
+            ConnectFailure::NoPassword => {
+                Some("put it into PGPASSWORD or a line of ~/.pgpass (with permissions 0600)")
+            }
+            ConnectFailure::TooManyConnections(_) => {
+                Some("use fewer jobs, or wait for other sessions to end")
+            }
+            ConnectFailure::Rejected(error) if is_pooler_refusal(error) => {
+                Some("this looks like a connection pooler: use the database's direct port")
+            }
+            _ => None,
+        }
+    }
+}
+
+/// Words of PgBouncer and its kind.
+fn is_pooler_refusal(error: &ServerError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    message.contains("startup parameter") || message.contains("pgbouncer") || message.contains("pooler")
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ConnectFailure::UnknownHost(reason) => write!(f, "the host name cannot be looked up ({reason})"),
+            ConnectFailure::Refused => f.write_str("connection refused, nothing listens there"),
+            ConnectFailure::Unreachable(reason) => write!(f, "{reason}"),
+            ConnectFailure::Timeout(after) => write!(f, "no answer within {} s", after.as_secs()),
+            ConnectFailure::NoTls => f.write_str("the server does not support TLS, but sslmode requires it"),
+            ConnectFailure::Tls(reason) => write!(f, "TLS: {reason}"),
+            ConnectFailure::NoPassword => f.write_str("the server wants a password, and none was given"),
+            ConnectFailure::AuthProtocol(reason) => write!(f, "authentication: {reason}"),
+            ConnectFailure::Auth(error)
+            | ConnectFailure::NoDatabase(error)
+            | ConnectFailure::TooManyConnections(error)
+            | ConnectFailure::NotReady(error)
+            | ConnectFailure::Rejected(error) => write!(f, "{error}"),
+            ConnectFailure::WrongKind { wanted } => {
+                write!(f, "the server is not of the kind that target_session_attrs={wanted} asks for")
+            }
+            ConnectFailure::Protocol(problem) => f.write_str(problem),
+        }
+    }
+}
+
+/// One host, or one address of it, that did not let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostFailure {
+    /// `host:port`, with the address in parentheses where the name has several.
+    pub host: String,
+    /// Why.
+    pub failure: ConnectFailure,
+}
+
+/// No host let us in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConnectError {
+    /// `host:port/database as user`.
+    pub target: String,
+    /// What happened at each host, in the order tried.
+    pub failures: Vec<HostFailure>,
+    /// What else a user should know, for example that a password file was ignored.
+    pub warnings: Vec<String>,
+}
+
+impl ConnectError {
+    /// What a caller should do: if any host might answer later, try again.
+    pub fn class(&self) -> ErrorClass {
+        let classes: Vec<ErrorClass> = self.failures.iter().map(|host| host.failure.class()).collect();
+        if classes.contains(&ErrorClass::Transient) {
+            return ErrorClass::Transient;
+        }
+        classes.last().copied().unwrap_or(ErrorClass::Permanent)
+    }
+
+    /// The last host's words, if any host gave some.
+    pub fn server_error(&self) -> Option<&ServerError> {
+        self.failures.iter().rev().find_map(|host| host.failure.server_error())
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "cannot connect to {}", self.target)?;
+        match self.failures.as_slice() {
+            [only] => write!(f, ": {}", only.failure)?,
+            many => {
+                for host in many {
+                    write!(f, "\n{}: {}", host.host, host.failure)?;
+                }
+            }
+        }
+        let mut hints: Vec<&str> = Vec::new();
+        for hint in self.failures.iter().filter_map(|host| host.failure.hint()) {
+            if !hints.contains(&hint) {
+                hints.push(hint);
+            }
+        }
+        hints.extend(self.warnings.iter().map(String::as_str));
+        hints.iter().try_for_each(|hint| write!(f, "\nhint: {hint}"))
+    }
+}
+
+impl std::error::Error for ConnectError {}
+
+/// Tries every host until one lets us in.
+pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
+    let connector = tls::connector(settings.tls())?;
+    let wanted = match settings.target_session_attrs {
+        TargetSessionAttrs::PreferStandby => vec![TargetSessionAttrs::Standby, TargetSessionAttrs::Any],
+        one => vec![one],
+    };
+    let mut failures = Vec::new();
+    for wanted in wanted {
+        for endpoint in ordered(settings) {
+            match open_endpoint(settings, endpoint, &connector, wanted).await {
+                Ok(link) => return Ok(link),
+                Err(mut more) => failures.append(&mut more),
+            }
+        }
+    }
+    failures.dedup();
+    let warnings = settings.warnings().to_vec();
+    Err(ConnectError { target: settings.describe(), failures, warnings }.into())
+}
+
+fn ordered(settings: &ConnectSettings) -> Vec<&Endpoint> {
+    let mut endpoints: Vec<&Endpoint> = settings.endpoints().iter().collect();
+    if settings.load_balance_hosts == LoadBalanceHosts::Random {
+        shuffle(&mut endpoints);
+    }
+    endpoints
+}
+
+/// An order that differs from run to run; spreading load needs no better randomness.
+fn shuffle<T>(items: &mut [T]) {
+    use std::hash::{BuildHasher, RandomState};
+    let state = RandomState::new();
+    for last in (1..items.len()).rev() {
+        let other = usize::try_from(state.hash_one(last) % (last as u64 + 1)).unwrap_or(0);
+        items.swap(last, other);
+    }
+}
+
+async fn open_endpoint(
+    settings: &ConnectSettings,
+    endpoint: &Endpoint,
+    connector: &Connector,
+    wanted: TargetSessionAttrs,
+) -> std::result::Result<Link, Vec<HostFailure>> {
+    let addresses = match addresses(settings, endpoint).await {
+        Ok(addresses) => addresses,
+        Err(failure) => return Err(vec![HostFailure { host: endpoint.to_string(), failure }]),
+    };
+    let mut failures = Vec::new();
+    for address in &addresses {
+        let host = match address {
+            Some(address) if addresses.len() > 1 => format!("{endpoint} ({address})"),
+            _ => endpoint.to_string(),
+        };
+        match open_address(settings, endpoint, *address, connector, wanted).await {
+            Ok(link) => return Ok(link),
+            Err(failure) => {
+                // the other addresses of one server would give the same answer
+                let is_final = failure.server_error().is_some();
+                failures.push(HostFailure { host, failure });
+                if is_final {
+                    break;
+                }
+            }
+        }
+    }
+    Err(failures)
+}
+
+/// The addresses of a host; one `None` for a Unix socket.
+async fn addresses(
+    settings: &ConnectSettings,
+    endpoint: &Endpoint,
+) -> std::result::Result<Vec<Option<IpAddr>>, ConnectFailure> {
+    if endpoint.is_socket() {
+        return Ok(vec![None]);
+    }
+    if let Some(address) = endpoint.hostaddr {
+        return Ok(vec![Some(address)]);
+    }
+    let lookup = tokio::net::lookup_host((endpoint.host.as_str(), endpoint.port));
+    let found = within(settings.connect_timeout, lookup).await?;
+    let found = found.map_err(|error| ConnectFailure::UnknownHost(error.to_string()))?;
+    let mut addresses: Vec<Option<IpAddr>> = found.map(|address: SocketAddr| Some(address.ip())).collect();
+    addresses.dedup();
+    if addresses.is_empty() {
+        return Err(ConnectFailure::UnknownHost("it has no address".to_owned()));
+    }
+    if settings.load_balance_hosts == LoadBalanceHosts::Random {
+        shuffle(&mut addresses);
+    }
+    Ok(addresses)
+}
+
+async fn within<T>(
+    limit: Option<Duration>,
+    future: impl Future<Output = T>,
+) -> std::result::Result<T, ConnectFailure> {
+    match limit {
+        Some(limit) => tokio::time::timeout(limit, future).await.map_err(|_| ConnectFailure::Timeout(limit)),
+        None => Ok(future.await),
+    }
+}
+
+/// Tries one address with and without TLS, as the mode says.
+async fn open_address(
+    settings: &ConnectSettings,
+    endpoint: &Endpoint,
+    address: Option<IpAddr>,
+    connector: &Connector,
+    wanted: TargetSessionAttrs,
+) -> std::result::Result<Link, ConnectFailure> {
+    use driver::SslMode as Driver;
+    let modes: &[Driver] = match settings.tls().mode {
+        _ if endpoint.is_socket() => &[Driver::Disable],
+        SslMode::Disable => &[Driver::Disable],
+        SslMode::Allow => &[Driver::Disable, Driver::Require],
+        SslMode::Prefer => &[Driver::Prefer, Driver::Disable],
+        SslMode::Require | SslMode::VerifyCa | SslMode::VerifyFull => &[Driver::Require],
+    };
+    let mut first_failure = None;
+    for mode in modes {
+        let config = driver_config(settings, endpoint, address, *mode);
+        let attempt = open_once(settings, endpoint, &config, connector, wanted);
+        let failure = match within(settings.connect_timeout, attempt).await {
+            Ok(Ok(link)) => return Ok(link),
+            Ok(Err(failure)) | Err(failure) => failure,
+        };
+        if !other_mode_may_help(&failure) {
+            return Err(first_failure.unwrap_or(failure));
+        }
+        first_failure.get_or_insert(failure);
+    }
+    Err(first_failure.unwrap_or(ConnectFailure::NoTls))
+}
+
+/// Whether the server may decide otherwise with, or without, encryption:
+/// `pg_hba.conf` may demand either, and a handshake may fail.
+fn other_mode_may_help(failure: &ConnectFailure) -> bool {
+    match failure {
+        ConnectFailure::Tls(_) => true,
+        ConnectFailure::Auth(error) => error.sqlstate == "28000",
+        _ => false,
+    }
+}
+
+async fn open_once(
+    settings: &ConnectSettings,
+    endpoint: &Endpoint,
+    config: &Config,
+    connector: &Connector,
+    wanted: TargetSessionAttrs,
+) -> std::result::Result<Link, ConnectFailure> {
+    let opened = config.connect(connector.clone()).await;
+    let (client, connection) = opened.map_err(|error| failure_of(&error, endpoint))?;
+    let server = settings.describe_endpoint(endpoint);
+    let link = Link::start(client, connection, connector.clone(), server);
+    check_kind(&link, wanted).await?;
+    Ok(link)
+}
+
+async fn check_kind(link: &Link, wanted: TargetSessionAttrs) -> std::result::Result<(), ConnectFailure> {
+    if wanted == TargetSessionAttrs::Any {
+        return Ok(());
+    }
+    let sql =
+        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'";
+    let row = match link.client().query_typed_one(sql, &[]).await {
+        Ok(row) => row,
+        Err(error) => return Err(ConnectFailure::Protocol(error::describe_chain(&error))),
+    };
+    let get = |column| row.try_get::<_, bool>(column);
+    let (Ok(is_standby), Ok(is_read_only)) = (get(0), get(1)) else {
+        return Err(ConnectFailure::Protocol("the server's kind cannot be read".to_owned()));
+    };
+    let (fits, name) = match wanted {
+        TargetSessionAttrs::Any | TargetSessionAttrs::PreferStandby => (true, "any"),
+        TargetSessionAttrs::ReadWrite => (!is_read_only, "read-write"),
+        TargetSessionAttrs::ReadOnly => (is_read_only, "read-only"),
+        TargetSessionAttrs::Primary => (!is_standby, "primary"),
+        TargetSessionAttrs::Standby => (is_standby, "standby"),
+    };
+    if fits { Ok(()) } else { Err(ConnectFailure::WrongKind { wanted: name }) }
+}
+
+fn driver_config(
+    settings: &ConnectSettings,
+    endpoint: &Endpoint,
+    address: Option<IpAddr>,
+    mode: driver::SslMode,
+) -> Config {
+    let mut config = Config::new();
+    config.host(&endpoint.host).port(endpoint.port).user(&settings.user).dbname(&settings.database);
+    if let Some(address) = address {
+        config.hostaddr(address);
+    }
+    if let Some(password) = settings.password_for(endpoint) {
+        config.password(password);
+    }
+    if let Some(options) = &settings.options {
+        config.options(options);
+    }
+    if let Some(timeout) = settings.tcp_user_timeout {
+        config.tcp_user_timeout(timeout);
+    }
+    let keepalives = &settings.keepalives;
+    config.keepalives(keepalives.enabled).keepalives_idle(keepalives.idle);
+    config.keepalives_interval(keepalives.interval).keepalives_retries(keepalives.count);
+    config.application_name(&settings.application_name).ssl_mode(mode);
+    config.ssl_negotiation(match settings.tls().negotiation {
+        SslNegotiation::Postgres => driver::SslNegotiation::Postgres,
+        SslNegotiation::Direct => driver::SslNegotiation::Direct,
+    });
+    config.channel_binding(match settings.channel_binding {
+        ChannelBinding::Disable => driver::ChannelBinding::Disable,
+        ChannelBinding::Prefer => driver::ChannelBinding::Prefer,
+        ChannelBinding::Require => driver::ChannelBinding::Require,
+    });
+    config
+}
+
+fn failure_of(error: &tokio_postgres::Error, endpoint: &Endpoint) -> ConnectFailure {
+    if let Some(db_error) = error.as_db_error() {
+        return refusal(ServerError::from_driver(db_error));
+    }
+    // the driver keeps the kind of an error to itself, but not its words
+    let words = error.to_string();
+    let cause = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    if words.contains("TLS") {
+        return if cause.contains("does not support TLS") {
+            ConnectFailure::NoTls
+        } else {
+            ConnectFailure::Tls(tls::explain(error, &endpoint.host))
+        };
+    }
+    if cause.contains("password missing") {
+        return ConnectFailure::NoPassword;
+    }
+    if words.contains("authentication") {
+        return ConnectFailure::AuthProtocol(cause);
+    }
+    match error::io_source(error) {
+        Some(io) => io_failure(io, endpoint),
+        None if error.is_closed() => {
+            ConnectFailure::Unreachable("the server closed the connection during the login".to_owned())
+        }
+        None => ConnectFailure::Protocol(error::describe_chain(error)),
+    }
+}
+
+fn refusal(error: ServerError) -> ConnectFailure {
+    let error = Box::new(error);
+    match error.sqlstate.as_str() {
+        "28000" | "28P01" => ConnectFailure::Auth(error),
+        "3D000" => ConnectFailure::NoDatabase(error),
+        "53300" => ConnectFailure::TooManyConnections(error),
+        "57P03" => ConnectFailure::NotReady(error),
+        _ => ConnectFailure::Rejected(error),
+    }
+}
+
+fn io_failure(io: &io::Error, endpoint: &Endpoint) -> ConnectFailure {
+    match io.kind() {
+        io::ErrorKind::ConnectionRefused => ConnectFailure::Refused,
+        io::ErrorKind::NotFound if endpoint.is_socket() => {
+            let path = format!("{}/.s.PGSQL.{}", endpoint.host, endpoint.port);
+            ConnectFailure::Unreachable(format!("there is no socket {path}: is the server running?"))
+        }
+        io::ErrorKind::UnexpectedEof => {
+            ConnectFailure::Unreachable("the server closed the connection during the login".to_owned())
+        }
+        _ => match tls::explain_io(io, &endpoint.host) {
+            Some(reason) => ConnectFailure::Tls(reason),
+            None => ConnectFailure::Unreachable(io.to_string()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn error_of(failures: Vec<ConnectFailure>) -> ConnectError {
+        let named = |(index, failure)| HostFailure { host: format!("h{index}:5432"), failure };
+        let failures = failures.into_iter().enumerate().map(named).collect();
+        ConnectError { target: "h:5432/d as u".to_owned(), failures, warnings: vec![] }
+    }
+
+    #[test]
+    fn one_failure_is_one_sentence_with_a_hint() {
+        let text = error_of(vec![ConnectFailure::NoPassword]).to_string();
+        assert_eq!(
+            text,
+            "cannot connect to h:5432/d as u: the server wants a password, and none was given\n\
+             hint: put it into PGPASSWORD or a line of ~/.pgpass (with permissions 0600)"
+        );
+    }
+
+    #[test]
+    fn several_failures_are_listed_and_any_transient_one_decides() {
+        let error = error_of(vec![ConnectFailure::Refused, ConnectFailure::NoTls]);
+        assert_eq!(error.class(), ErrorClass::Transient);
+        let text = error.to_string();
+        assert!(text.contains("\nh0:5432: connection refused"), "{text}");
+        assert!(text.contains("\nh1:5432: the server does not support TLS"), "{text}");
+    }
+
+    #[test]
+    fn shuffling_keeps_every_item() {
+        let mut items: Vec<u32> = (0..50).collect();
+        shuffle(&mut items);
+        items.sort_unstable();
+        assert_eq!(items, (0..50).collect::<Vec<_>>());
+    }
+}

@@ -1,0 +1,116 @@
+//! One open connection: the driver's client, the task that drives its socket,
+//! and the reason why it ended.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_postgres::tls::MakeTlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
+
+use crate::error::{Error, Result};
+use crate::server_error::ServerError;
+use crate::tls::Connector;
+
+type Driven = Connection<Socket, <Connector as MakeTlsConnect<Socket>>::Stream>;
+
+/// How a connection ended: the driver's error, or none for an orderly end.
+type End = Option<Arc<Option<tokio_postgres::Error>>>;
+
+/// How long an ended connection's reason, and an orderly close, are waited for.
+const END_PATIENCE: Duration = Duration::from_secs(5);
+
+/// An open connection. Dropping it closes the socket at once.
+pub(crate) struct Link {
+    client: Client,
+    driver: Driver,
+    connector: Connector,
+    server: String,
+}
+
+/// The task that moves bytes; aborted when dropped.
+struct Driver {
+    task: JoinHandle<()>,
+    end: watch::Receiver<End>,
+}
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Link {
+    /// Starts driving a connection. `server` describes it without secrets.
+    pub(crate) fn start(client: Client, connection: Driven, connector: Connector, server: String) -> Self {
+        let (sender, end) = watch::channel(None);
+        let task = tokio::spawn(drive(connection, sender, server.clone()));
+        Link { client, driver: Driver { task, end }, connector, server }
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn server(&self) -> &str {
+        &self.server
+    }
+
+    pub(crate) fn connector(&self) -> Connector {
+        self.connector.clone()
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.client.is_closed()
+    }
+
+    /// Our error for the driver's. "Closed" says nothing, so the reason is
+    /// fetched from the task that saw the end.
+    pub(crate) async fn error(&self, error: tokio_postgres::Error) -> Error {
+        if !error.is_closed() {
+            return Error::from_driver(&self.server, &error);
+        }
+        let mut end = self.driver.end.clone();
+        let seen = tokio::time::timeout(END_PATIENCE, end.wait_for(Option::is_some)).await;
+        let reason = match &seen {
+            Ok(Ok(end)) => end.as_ref().map(Arc::clone),
+            _ => None,
+        };
+        match reason.as_deref() {
+            Some(Some(cause)) => match Error::from_driver(&self.server, cause) {
+                Error::Server(words) => Error::lost(&self.server, words.message.clone(), Some(*words)),
+                other => other,
+            },
+            _ => Error::from_driver(&self.server, &error),
+        }
+    }
+
+    /// Ends the connection in good order and waits for its end.
+    pub(crate) async fn close(self) -> Result<()> {
+        let Link { client, mut driver, server, .. } = self;
+        drop(client);
+        match tokio::time::timeout(END_PATIENCE, &mut driver.task).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(Error::lost(&server, error.to_string(), None)),
+            Err(_) => Ok(()), // the server does not let go: dropping the driver closes the socket
+        }
+    }
+}
+
+async fn drive(mut connection: Driven, end: watch::Sender<End>, server: String) {
+    let error = loop {
+        match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
+            Some(Ok(AsyncMessage::Notice(notice))) => {
+                let notice = ServerError::from_driver(&notice);
+                tracing::debug!(%server, sqlstate = %notice.sqlstate, "{}: {}", notice.severity, notice.message);
+            }
+            Some(Ok(_)) => {}
+            Some(Err(error)) => break Some(error),
+            None => break None,
+        }
+    };
+    // the reason must be known before the channels of waiting requests close
+    end.send_replace(Some(Arc::new(error)));
+    drop(connection);
+}

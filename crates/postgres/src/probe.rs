@@ -1,0 +1,221 @@
+//! What a role may do and what a server can hold, found out on that server.
+//!
+//! Nothing here changes anything: what has to be tried is tried in a transaction
+//! that is rolled back.
+
+use serde::Deserialize;
+
+use crate::error::{Error, ErrorClass, Result};
+use crate::pins::SessionRole;
+use crate::session::Session;
+use crate::settings::ConnectSettings;
+use tokio_util::sync::CancellationToken;
+
+/// What the current role is and may do.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Capabilities {
+    /// `rolsuper`.
+    pub is_superuser: bool,
+    /// `rolcreatedb`.
+    pub can_create_database: bool,
+    /// `rolcreaterole`.
+    pub can_create_role: bool,
+    /// `rolbypassrls`, or superuser: row security hides nothing.
+    pub bypasses_row_security: bool,
+    /// `rolreplication`.
+    pub can_replicate: bool,
+    /// CREATE on the current database.
+    pub can_create_in_database: bool,
+    /// Whether the role is a member of the provider's administrators
+    /// (`rds_superuser`, `cloudsqlsuperuser`, `azure_pg_admin`, `neon_superuser`).
+    pub is_provider_admin: bool,
+}
+
+/// An extension that could be installed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct AvailableExtension {
+    /// Its name.
+    pub name: String,
+    /// What `CREATE EXTENSION` installs.
+    pub default_version: Option<String>,
+    /// Every version that could be installed.
+    pub versions: Vec<String>,
+    /// The version that is installed in this database.
+    pub installed_version: Option<String>,
+}
+
+/// How many objects and sessions a server can hold at once.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct LockCapacity {
+    /// Size of the shared lock table: `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
+    pub lock_slots: i64,
+    /// `max_connections` less the reserved ones.
+    pub connection_slots: i64,
+    /// Client sessions that exist now, as far as this role sees them.
+    pub used_connections: i64,
+    /// `maintenance_work_mem` in bytes.
+    pub maintenance_work_mem_bytes: i64,
+}
+
+/// A relation that the current role may not read.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct UnreadableTable {
+    /// Its schema.
+    pub schema: String,
+    /// Its name.
+    pub name: String,
+    /// Its owner.
+    pub owner: String,
+    /// Whether what is missing is USAGE on the schema.
+    pub lacks_schema_usage: bool,
+}
+
+/// Finds things out on one session. The session must not be in a transaction.
+#[derive(Debug, Clone, Copy)]
+pub struct Probe<'a> {
+    session: &'a Session,
+}
+
+impl<'a> Probe<'a> {
+    /// A probe on this session.
+    pub fn new(session: &'a Session) -> Self {
+        Probe { session }
+    }
+
+    /// What the current role is and may do.
+    pub async fn capabilities(&self) -> Result<Capabilities> {
+        let sql = "SELECT r.rolsuper AS is_superuser, \
+             r.rolcreatedb OR r.rolsuper AS can_create_database, \
+             r.rolcreaterole OR r.rolsuper AS can_create_role, \
+             r.rolbypassrls OR r.rolsuper AS bypasses_row_security, \
+             r.rolreplication OR r.rolsuper AS can_replicate, \
+             pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS can_create_in_database, \
+             EXISTS (SELECT 1 FROM pg_catalog.pg_roles AS a WHERE a.rolname IN \
+               ('rds_superuser', 'cloudsqlsuperuser', 'azure_pg_admin', 'neon_superuser') \
+               AND pg_catalog.pg_has_role(a.oid, 'MEMBER')) AS is_provider_admin \
+             FROM pg_catalog.pg_roles AS r WHERE r.rolname = current_user";
+        self.one(sql).await
+    }
+
+    /// Tries `CREATE SCHEMA` and rolls it back. `None` if it worked, else the server's reason.
+    pub async fn refusal_to_create_schema(&self) -> Result<Option<crate::ServerError>> {
+        self.refusal("CREATE SCHEMA dbhaul_probe_schema").await
+    }
+
+    /// Tries statements and rolls them back. `None` if they worked, else the
+    /// server's reason. Failures that are not about these statements are errors.
+    pub async fn refusal(&self, sql: &str) -> Result<Option<crate::ServerError>> {
+        match self.session.try_and_roll_back(sql).await {
+            Ok(()) => Ok(None),
+            Err(Error::Server(refusal)) if !Error::Server(refusal.clone()).is_transient() => {
+                Ok(Some(*refusal))
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whether `SET ROLE` to this role works, as `ALTER ... OWNER TO` needs. `None` if so.
+    pub async fn refusal_to_set_role(&self, role: &str) -> Result<Option<crate::ServerError>> {
+        self.refusal(&format!("SET LOCAL ROLE {}", dbhaul_catalog::quote_identifier(role))).await
+    }
+
+    /// Every extension that could be installed here, by name.
+    pub async fn available_extensions(&self) -> Result<Vec<AvailableExtension>> {
+        let sql = "SELECT e.name, e.default_version, e.installed_version, \
+             COALESCE((SELECT pg_catalog.array_agg(v.version ORDER BY v.version) \
+               FROM pg_catalog.pg_available_extension_versions AS v WHERE v.name = e.name), '{}') AS versions \
+             FROM pg_catalog.pg_available_extensions AS e ORDER BY e.name";
+        self.session.query_json(sql).await
+    }
+
+    /// How many objects and sessions the server can hold at once.
+    pub async fn lock_capacity(&self) -> Result<LockCapacity> {
+        let sql = "SELECT pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
+               * (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
+                  + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8) AS lock_slots, \
+             pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
+               - pg_catalog.current_setting('superuser_reserved_connections')::pg_catalog.int8 \
+               - COALESCE(pg_catalog.current_setting('reserved_connections', true), '0')::pg_catalog.int8 \
+               AS connection_slots, \
+             (SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity \
+               WHERE backend_type IS NULL OR backend_type = 'client backend') AS used_connections, \
+             pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) \
+               AS maintenance_work_mem_bytes";
+        self.one(sql).await
+    }
+
+    /// Tables, partitioned tables, materialized views and sequences of users that
+    /// this role may not read, in one query, by name. Members of extensions count:
+    /// their configuration may be dumped.
+    pub async fn unreadable_tables(&self) -> Result<Vec<UnreadableTable>> {
+        let sql = "SELECT n.nspname AS schema, c.relname AS name, \
+             pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
+             NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_schema_usage \
+             FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
+             WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_' \
+               AND n.nspname <> 'information_schema' \
+               AND (NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+                 OR NOT CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') \
+                   ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END) \
+             ORDER BY n.nspname, c.relname";
+        self.session.query_json(sql).await
+    }
+
+    /// Size of the current database in bytes.
+    pub async fn database_size_bytes(&self) -> Result<u64> {
+        let sql = "SELECT pg_catalog.pg_database_size(pg_catalog.current_database())";
+        let text = self.session.query_one_text(sql).await?.unwrap_or_default();
+        text.parse().map_err(|_| self.unexpected(sql, "a size that is no number"))
+    }
+
+    /// The value of a setting, `None` if the server does not know it.
+    pub async fn setting(&self, name: &str) -> Result<Option<String>> {
+        let name = dbhaul_catalog::quote_literal(name);
+        self.session.query_one_text(&format!("SELECT pg_catalog.current_setting({name}, true)")).await
+    }
+
+    /// Looks for a transaction pooler more thoroughly than [`Session::connect`]
+    /// does: while a second connection keeps a transaction open, the first one's
+    /// next transaction must still be served by the same process.
+    ///
+    /// # Errors
+    /// [`Error::Pooler`] if there is one.
+    pub async fn refuse_pooler(settings: &ConnectSettings, token: &CancellationToken) -> Result<()> {
+        let first = Session::connect(settings, SessionRole::Reader, token).await?;
+        let second = match Session::connect(settings, SessionRole::Reader, token).await {
+            Ok(second) => second,
+            // with one connection allowed there is nothing to be learnt
+            Err(error) if error.class() == ErrorClass::Transient => return first.close().await,
+            Err(error) => return Err(error),
+        };
+        second.begin().await?;
+        let second_pid = second.query_one_text("SELECT pg_catalog.pg_backend_pid()").await?;
+        let first_pid = first.query_one_text("SELECT pg_catalog.pg_backend_pid()").await?;
+        second.rollback().await?;
+        let server = first.server().to_owned();
+        second.close().await?;
+        let expected = Some(first.backend_pid().to_string());
+        first.close().await?;
+        if first_pid != expected || first_pid == second_pid {
+            let evidence = "a connection changed its server process while another was busy".to_owned();
+            return Err(Error::Pooler { server, evidence });
+        }
+        Ok(())
+    }
+
+    async fn one<T: serde::de::DeserializeOwned>(&self, sql: &str) -> Result<T> {
+        let mut rows = self.session.query_json(sql).await?;
+        match (rows.pop(), rows.is_empty()) {
+            (Some(row), true) => Ok(row),
+            _ => Err(self.unexpected(sql, "not exactly one row")),
+        }
+    }
+
+    fn unexpected(&self, sql: &str, problem: &str) -> Error {
+        Error::Answer {
+            server: self.session.server().to_owned(),
+            problem: problem.to_owned(),
+            query: crate::error::excerpt(sql),
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! A session that holds an exported snapshot open.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use dbhaul_catalog::{ServerVersion, quote_literal};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::error::{Error, Result};
+use crate::pins::SessionRole;
+use crate::session::Session;
+use crate::settings::ConnectSettings;
+
+/// Often enough that no NAT or proxy on the way takes the connection for idle.
+const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// What is known of a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotInfo {
+    /// What `pg_export_snapshot` gave; good only while the holder lives.
+    pub id: String,
+    /// `pg_current_snapshot()`: equal texts mean that no transaction has ended or begun to write between.
+    pub transactions: String,
+    /// `pg_current_wal_lsn()` right after the snapshot was taken, or on a standby
+    /// `pg_last_wal_replay_lsn()`; absent where the provider forbids both.
+    pub lsn: Option<String>,
+    /// `system_identifier` of the cluster; absent where the provider hides it.
+    pub system_identifier: Option<String>,
+    /// The timeline of the last checkpoint; absent where the provider hides it.
+    pub timeline: Option<String>,
+    /// The server's time when the transaction began, ISO 8601 in UTC.
+    pub taken_at: String,
+    /// Whether the server is a standby.
+    pub is_standby: bool,
+    /// The server's version.
+    pub version: ServerVersion,
+    /// The database.
+    pub database: String,
+}
+
+/// Holds a snapshot open in a REPEATABLE READ, READ ONLY transaction, and keeps
+/// its connection awake with a heartbeat. [`import_into`](Self::import_into) has
+/// other sessions see the same instant. Dropping it lets the snapshot go.
+pub struct SnapshotHolder {
+    info: SnapshotInfo,
+    session: Arc<Session>,
+    heart: Heart,
+}
+
+/// The task that beats; aborted when dropped.
+struct Heart {
+    task: JoinHandle<()>,
+    stop: CancellationToken,
+    lost: watch::Receiver<Option<String>>,
+}
+
+impl Drop for Heart {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl SnapshotHolder {
+    /// Opens a session, takes a snapshot and exports it.
+    ///
+    /// # Errors
+    /// As [`Session::connect`], and whatever the server says about `pg_export_snapshot`.
+    pub async fn open(settings: &ConnectSettings, token: &CancellationToken) -> Result<Self> {
+        let session = Session::connect(settings, SessionRole::Reader, token).await?;
+        Self::with_session(session).await
+    }
+
+    /// Takes and exports a snapshot on a session that is used for nothing else.
+    pub async fn with_session(session: Session) -> Result<Self> {
+        session.begin_repeatable_read(true).await?;
+        let info = take(&session).await?;
+        let session = Arc::new(session);
+        let (sender, lost) = watch::channel(None);
+        let stop = session.cancel_token().child_token();
+        let task = tokio::spawn(beat(Arc::clone(&session), stop.clone(), sender));
+        Ok(SnapshotHolder { info, session, heart: Heart { task, stop, lost } })
+    }
+
+    /// What is known of the snapshot.
+    pub fn info(&self) -> &SnapshotInfo {
+        &self.info
+    }
+
+    /// The identifier to import.
+    pub fn id(&self) -> &str {
+        &self.info.id
+    }
+
+    /// Whether the snapshot is still held, as far as the last heartbeat tells.
+    pub fn is_alive(&self) -> bool {
+        !self.session.is_closed() && self.heart.lost.borrow().is_none()
+    }
+
+    /// Asks the server now whether the snapshot is still held.
+    pub async fn check(&self) -> Result<()> {
+        self.session.query_one_text("SELECT 1").await.map(|_| ())
+    }
+
+    /// Waits until the snapshot is lost and returns why. Never returns before;
+    /// meant for a `select!` beside the work that needs the snapshot.
+    pub async fn lost(&self) -> String {
+        let mut lost = self.heart.lost.clone();
+        let reason = match lost.wait_for(Option::is_some).await {
+            Ok(reason) => reason.clone(),
+            Err(_) => None,
+        };
+        reason.unwrap_or_else(|| "the heartbeat has stopped".to_owned())
+    }
+
+    /// Begins a transaction on another session that sees the same instant.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotGone`] if the snapshot is no longer held.
+    pub async fn import_into(&self, session: &Session) -> Result<()> {
+        import(session, &self.info.id).await
+    }
+
+    /// Lets the snapshot go and closes the session.
+    ///
+    /// # Errors
+    /// [`Error::ConnectionLost`] if it was lost before: then what was read since
+    /// by sessions that imported it is sound, but later imports were not possible.
+    pub async fn release(self) -> Result<()> {
+        let SnapshotHolder { session, mut heart, .. } = self;
+        heart.stop.cancel();
+        let stopped = (&mut heart.task).await;
+        let reason = heart.lost.borrow().clone();
+        drop(heart);
+        if let Err(error) = stopped {
+            return Err(Error::lost(session.server(), error.to_string(), None));
+        }
+        if let Some(reason) = reason {
+            return Err(Error::lost(session.server(), reason, None));
+        }
+        session.rollback().await?;
+        match Arc::try_unwrap(session) {
+            Ok(session) => session.close().await,
+            Err(_) => Ok(()),
+        }
+    }
+}
+
+impl std::fmt::Debug for SnapshotHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("SnapshotHolder").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// Begins a REPEATABLE READ, READ ONLY transaction on a snapshot by its identifier.
+pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
+    session.begin_repeatable_read(true).await?;
+    let result = session.batch(&format!("SET TRANSACTION SNAPSHOT {}", quote_literal(id))).await;
+    let Err(error) = result else { return Ok(()) };
+    session.rollback().await?;
+    Err(match error {
+        // 22023 up to 16 and 42704 from 17 on: no such snapshot; 55000: the exporter has just ended
+        Error::Server(cause) if matches!(cause.sqlstate.as_str(), "22023" | "42704" | "55000" | "58P01") => {
+            Error::SnapshotGone { snapshot: id.to_owned(), server: session.server().to_owned(), cause }
+        }
+        other => other,
+    })
+}
+
+async fn take(session: &Session) -> Result<SnapshotInfo> {
+    let sql = "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot(), \
+         pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+    let row: Vec<Option<String>> = session.query_rows(sql).await?.pop().unwrap_or_default();
+    let [Some(id), Some(transactions), Some(taken_at)] = row.as_slice() else {
+        return Err(Error::Answer {
+            server: session.server().to_owned(),
+            problem: "not the three columns asked for".to_owned(),
+            query: crate::error::excerpt(sql),
+        });
+    };
+    let is_standby = session.is_in_recovery();
+    let position = if is_standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
+    Ok(SnapshotInfo {
+        id: id.clone(),
+        transactions: transactions.clone(),
+        lsn: ask(session, &format!("SELECT pg_catalog.{position}()")).await?,
+        system_identifier: ask(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
+            .await?,
+        timeline: ask(session, "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()").await?,
+        taken_at: taken_at.clone(),
+        is_standby,
+        version: session.version(),
+        database: session.database().to_owned(),
+    })
+}
+
+/// Asks for something that a provider may forbid, without failing the transaction.
+async fn ask(session: &Session, sql: &str) -> Result<Option<String>> {
+    session.batch("SAVEPOINT dbhaul_ask").await?;
+    match session.query_one_text(sql).await {
+        Ok(value) => {
+            session.batch("RELEASE SAVEPOINT dbhaul_ask").await?;
+            Ok(value)
+        }
+        Err(Error::Server(refusal)) => {
+            tracing::debug!(server = session.server(), %refusal, "left out of the snapshot's description");
+            session.batch("ROLLBACK TO SAVEPOINT dbhaul_ask; RELEASE SAVEPOINT dbhaul_ask").await?;
+            Ok(None)
+        }
+        Err(other) => Err(other),
+    }
+}
+
+async fn beat(session: Arc<Session>, stop: CancellationToken, lost: watch::Sender<Option<String>>) {
+    loop {
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => return,
+            () = tokio::time::sleep(HEARTBEAT) => {}
+        }
+        match session.query_one_text("SELECT 1").await {
+            Ok(_) => {}
+            Err(Error::Cancelled) => return,
+            Err(error) => {
+                lost.send_replace(Some(error.to_string()));
+                return;
+            }
+        }
+    }
+}
