@@ -25,6 +25,7 @@
 //! ```
 
 mod error;
+mod header;
 mod kinds;
 mod read;
 mod reader;
