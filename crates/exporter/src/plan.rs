@@ -1,0 +1,246 @@
+//! What an export will read, as data, before anything is read.
+
+use dbhaul_catalog::{RelationSize, ServerVersion, TableData, quote_identifier};
+use dbhaul_rows::{COPY_OUT_OPTIONS, DigestColumn, DigestSpec, TextForm};
+use serde::Serialize;
+
+/// Bytes in a page of a heap. Servers built with another block size are
+/// measured in these units too, because sizes come from `pg_relation_size`.
+pub const PAGE_BYTES: u64 = 8192;
+
+/// Pages of a TID range start at 0; a range without end takes whatever was
+/// appended since the sizes were read (which the snapshot then hides).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SegmentRange {
+    /// The whole relation.
+    Whole,
+    /// Heap pages from `start_page` up to, not including, `end_page`.
+    Pages {
+        /// First page.
+        start_page: u64,
+        /// First page of the next segment; `None` for the last segment.
+        end_page: Option<u64>,
+    },
+    /// Large objects from one OID to another, both included.
+    LargeObjects {
+        /// Lowest OID.
+        first_oid: u32,
+        /// Highest OID.
+        last_oid: u32,
+    },
+}
+
+/// The unit of parallel COPY, retry and restore commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Segment {
+    /// Which rows.
+    pub range: SegmentRange,
+    /// Expected bytes, from sizes on disk; for ordering and progress only.
+    pub estimated_bytes: u64,
+}
+
+/// Where rows come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub enum RowSource {
+    /// One table.
+    Table(TableData),
+    /// The contents of all large objects, as rows of three columns: the OID,
+    /// the number of the 2 KiB page at which the piece starts, and up to 64 KiB
+    /// of data. Pieces are read by `lo_get`, so no privilege on
+    /// `pg_largeobject` is needed and holes read as zeros.
+    LargeObjects,
+}
+
+/// One entry of the TOC whose rows will be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct TablePlan {
+    /// The TOC entry.
+    pub entry: u32,
+    /// Where its rows come from.
+    pub source: RowSource,
+    /// How its rows are hashed.
+    pub digest_spec: DigestSpec,
+    /// Its segments; never empty.
+    pub segments: Vec<Segment>,
+}
+
+/// Everything an export will read.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize)]
+pub struct ExportPlan {
+    /// In TOC order.
+    pub tables: Vec<TablePlan>,
+}
+
+/// Bytes of a large object in one row: 32 pages of `pg_largeobject`.
+const LARGE_OBJECT_PIECE_BYTES: u64 = 65_536;
+/// Bytes of a page of `pg_largeobject` (`LOBLKSIZE` with 8 KiB blocks).
+const LARGE_OBJECT_PAGE_BYTES: u64 = 2048;
+/// Large objects in one segment.
+const LARGE_OBJECTS_PER_SEGMENT: usize = 4096;
+
+impl TablePlan {
+    /// The plan of one table: segments of about `segment_bytes` of heap with its TOAST share.
+    pub fn table(
+        entry: u32,
+        table: TableData,
+        digest_spec: DigestSpec,
+        size: RelationSize,
+        version: ServerVersion,
+        segment_bytes: u64,
+    ) -> Self {
+        // TID range scans came with 14; before, a condition on ctid reads the whole table each time.
+        let by_tid = table.has_tids && table.condition.is_none() && version.major() >= 14;
+        let segments = split_pages(size, if by_tid { segment_bytes } else { u64::MAX });
+        TablePlan { entry, source: RowSource::Table(table), digest_spec, segments }
+    }
+
+    /// The plan of all large objects, whose OIDs must be sorted.
+    pub fn large_objects(entry: u32, oids: &[u32]) -> Self {
+        let segments = oids
+            .chunks(LARGE_OBJECTS_PER_SEGMENT)
+            .filter_map(|run| Some((*run.first()?, *run.last()?, run.len() as u64)))
+            .map(|(first_oid, last_oid, count)| Segment {
+                range: SegmentRange::LargeObjects { first_oid, last_oid },
+                estimated_bytes: count * LARGE_OBJECT_PAGE_BYTES,
+            })
+            .collect();
+        let columns = [("loid", "oid"), ("page", "int8"), ("data", "bytea")];
+        let columns = columns.map(|(name, type_name)| DigestColumn::new(name, type_name)).to_vec();
+        let digest_spec = DigestSpec::new(columns, TextForm::Raw);
+        TablePlan { entry, source: RowSource::LargeObjects, digest_spec, segments }
+    }
+
+    /// What it is called in messages and progress.
+    pub fn name(&self) -> String {
+        match &self.source {
+            RowSource::Table(table) => table.table.to_string(),
+            RowSource::LargeObjects => "large objects".to_owned(),
+        }
+    }
+
+    /// Expected bytes of all segments.
+    pub fn estimated_bytes(&self) -> u64 {
+        self.segments.iter().map(|segment| segment.estimated_bytes).sum()
+    }
+
+    /// The `COPY` that reads one segment.
+    pub fn copy_sql(&self, segment: &Segment) -> String {
+        match &self.source {
+            RowSource::Table(table) => copy_table_sql(table, segment.range),
+            RowSource::LargeObjects => {
+                format!("COPY ({}) TO STDOUT {COPY_OUT_OPTIONS}", large_objects_sql(segment.range))
+            }
+        }
+    }
+}
+
+/// The query whose rows are the contents of the large objects in a range: OID,
+/// 2 KiB page number at which the piece starts, data.
+pub fn large_objects_sql(range: SegmentRange) -> String {
+    let condition = match range {
+        SegmentRange::LargeObjects { first_oid, last_oid } => {
+            format!(" WHERE m.oid >= {first_oid} AND m.oid <= {last_oid}")
+        }
+        _ => String::new(),
+    };
+    // 262144 is INV_READ; lo_open's descriptors live until the end of the transaction, so each is
+    // closed in the same expression. Whence 2 is SEEK_END.
+    format!(
+        "SELECT o.oid AS loid, (p.start / {LARGE_OBJECT_PAGE_BYTES})::int8 AS page, \
+         pg_catalog.lo_get(o.oid, p.start, {LARGE_OBJECT_PIECE_BYTES}) AS data \
+         FROM (SELECT s.oid, s.size, pg_catalog.lo_close(s.fd) FROM \
+         (SELECT f.oid, f.fd, pg_catalog.lo_lseek64(f.fd, 0, 2) AS size FROM \
+         (SELECT m.oid, pg_catalog.lo_open(m.oid, 262144) AS fd FROM pg_catalog.pg_largeobject_metadata m{condition} \
+         ORDER BY m.oid OFFSET 0) f OFFSET 0) s OFFSET 0) o, \
+         pg_catalog.generate_series(0::int8, o.size - 1, {LARGE_OBJECT_PIECE_BYTES}) p(start)"
+    )
+}
+
+fn copy_table_sql(table: &TableData, range: SegmentRange) -> String {
+    let columns =
+        table.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
+    let name = table.table.sql();
+    let condition = match range {
+        SegmentRange::Pages { start_page, end_page } => Some(tid_condition(start_page, end_page)),
+        _ => table.condition.clone(),
+    };
+    match condition {
+        Some(condition) => {
+            format!("COPY (SELECT {columns} FROM ONLY {name} {condition}) TO STDOUT {COPY_OUT_OPTIONS}")
+        }
+        // An empty column list is no valid syntax, and a table without columns still has rows.
+        None if columns.is_empty() => {
+            format!("COPY (SELECT FROM ONLY {name}) TO STDOUT {COPY_OUT_OPTIONS}")
+        }
+        None => format!("COPY {name} ({columns}) TO STDOUT {COPY_OUT_OPTIONS}"),
+    }
+}
+
+fn tid_condition(start_page: u64, end_page: Option<u64>) -> String {
+    match end_page {
+        Some(end) => format!("WHERE ctid >= '({start_page},0)' AND ctid < '({end},0)'"),
+        None => format!("WHERE ctid >= '({start_page},0)'"),
+    }
+}
+
+/// Cuts a heap into ranges of equal numbers of pages, so many that each is at
+/// most about `segment_bytes` with its share of TOAST. The first starts at page
+/// 0 and the last has no end, so together they miss no row.
+fn split_pages(size: RelationSize, segment_bytes: u64) -> Vec<Segment> {
+    let total_bytes = size.heap_pages.saturating_mul(PAGE_BYTES).saturating_add(size.toast_bytes);
+    let count = total_bytes.div_ceil(segment_bytes.max(PAGE_BYTES)).clamp(1, size.heap_pages.max(1));
+    if count == 1 {
+        return vec![Segment { range: SegmentRange::Whole, estimated_bytes: total_bytes }];
+    }
+    let pages = size.heap_pages.div_ceil(count);
+    let count = size.heap_pages.div_ceil(pages);
+    (0..count)
+        .map(|index| Segment {
+            range: SegmentRange::Pages {
+                start_page: index * pages,
+                end_page: (index + 1 < count).then_some((index + 1) * pages),
+            },
+            estimated_bytes: total_bytes / count,
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(heap_pages: u64, toast_bytes: u64, segment_pages: u64, expected: &[(u64, Option<u64>)]) {
+        let size = RelationSize { heap_pages, toast_bytes, estimated_row_count: -1.0 };
+        let found: Vec<_> = split_pages(size, segment_pages * PAGE_BYTES)
+            .into_iter()
+            .map(|segment| match segment.range {
+                SegmentRange::Pages { start_page, end_page } => (start_page, end_page),
+                _ => (0, None),
+            })
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn segments_cover_every_page_once() {
+        check(0, 0, 10, &[(0, None)]);
+        check(10, 0, 10, &[(0, None)]);
+        check(11, 0, 10, &[(0, Some(6)), (6, None)]);
+        check(30, 0, 10, &[(0, Some(10)), (10, Some(20)), (20, None)]);
+    }
+
+    #[test]
+    fn toast_counts_and_a_page_is_the_least() {
+        check(4, 40 * PAGE_BYTES, 11, &[(0, Some(1)), (1, Some(2)), (2, Some(3)), (3, None)]);
+        check(2, 1000 * PAGE_BYTES, 10, &[(0, Some(1)), (1, None)]);
+    }
+
+    #[test]
+    fn odd_counts_leave_no_empty_tail() {
+        // 7 pages in 4 would be 2 each; the fourth starts at 6 and is not empty.
+        check(7, 0, 2, &[(0, Some(2)), (2, Some(4)), (4, Some(6)), (6, None)]);
+        // 9 pages in 5 would be 2 each: five segments, the last from 8.
+        check(9, 0, 2, &[(0, Some(2)), (2, Some(4)), (4, Some(6)), (6, Some(8)), (8, None)]);
+    }
+}
