@@ -31,4 +31,5 @@ mod read;
 mod reader;
 
 pub use error::Error;
+pub use kinds::sequence::{SequenceValue, sequence_values};
 pub use read::read_catalog;

@@ -1,8 +1,151 @@
-//! Reads: A sequence.
+//! Reads sequences and their values.
 
+use dbhaul_catalog::kinds::{Body, IdentityKind, Sequence, SequenceOwner};
+use dbhaul_catalog::{QualifiedName, quote_literal};
+use dbhaul_postgres::Session;
+use serde::Deserialize;
+
+use super::table::RelationRow;
+use super::table::sql::USER_NAMESPACE;
 use crate::Error;
 use crate::reader::Reader;
 
-pub(crate) async fn read(_reader: &mut Reader<'_>) -> Result<(), Error> {
+/// How many sequences are read by one statement.
+const BATCH_SIZE: usize = 500;
+
+#[derive(Deserialize)]
+struct Row {
+    oid: u32,
+    schema: String,
+    name: String,
+    owner: String,
+    acl: Option<Vec<String>>,
+    type_name: String,
+    start: i64,
+    increment: i64,
+    min: i64,
+    max: i64,
+    cache: i64,
+    cycle: bool,
+    unlogged: bool,
+    owned_by: Option<OwnerRow>,
+}
+
+#[derive(Deserialize)]
+struct OwnerRow {
+    table: QualifiedName,
+    column: String,
+    internal: bool,
+    identity: String,
+    table_unlogged: bool,
+}
+
+/// Where a sequence stands.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct SequenceValue {
+    /// The sequence.
+    pub sequence: QualifiedName,
+    /// `last_value`.
+    pub last_value: i64,
+    /// Whether `last_value` has been given out already.
+    pub is_called: bool,
+}
+
+pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
+    let rows: Vec<Row> = reader.query("sequences", &sql()).await?;
+    for row in rows {
+        let body = Sequence {
+            type_name: row.type_name,
+            start: row.start,
+            increment: row.increment,
+            min: row.min,
+            max: row.max,
+            cache: row.cache,
+            cycle: row.cycle,
+            unlogged: row.unlogged,
+            owned_by: row.owned_by.map(OwnerRow::into_owner),
+        };
+        let body = Body::Sequence(body);
+        reader.push(RelationRow::object(row.oid, row.schema, row.name, row.owner, row.acl, body)?);
+    }
     Ok(())
+}
+
+impl OwnerRow {
+    fn into_owner(self) -> SequenceOwner {
+        let identity = match self.identity.as_str() {
+            "a" if self.internal => Some(IdentityKind::Always),
+            "d" if self.internal => Some(IdentityKind::ByDefault),
+            _ => None,
+        };
+        SequenceOwner {
+            table: self.table,
+            column: self.column,
+            identity,
+            table_unlogged: self.table_unlogged,
+        }
+    }
+}
+
+fn sql() -> String {
+    format!(
+        "SELECT c.oid::int8 AS oid, n.nspname AS schema, c.relname AS name,
+           pg_catalog.pg_get_userbyid(c.relowner) AS owner, c.relacl::text[] AS acl,
+           pg_catalog.format_type(s.seqtypid, NULL) AS type_name, s.seqstart AS start,
+           s.seqincrement AS increment, s.seqmin AS min, s.seqmax AS max, s.seqcache AS cache,
+           s.seqcycle AS cycle, c.relpersistence = 'u' AS unlogged,
+           (SELECT pg_catalog.json_build_object(
+              'table', pg_catalog.json_build_object('schema', tn.nspname, 'name', t.relname),
+              'column', a.attname, 'internal', d.deptype = 'i', 'identity', a.attidentity::text,
+              'table_unlogged', t.relpersistence = 'u')
+            FROM pg_catalog.pg_depend d
+              JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
+              JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace
+              JOIN pg_catalog.pg_attribute a ON a.attrelid = d.refobjid AND a.attnum = d.refobjsubid
+            WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.objsubid = 0
+              AND d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjsubid > 0
+              AND d.deptype IN ('a', 'i') LIMIT 1) AS owned_by
+         FROM pg_catalog.pg_sequence s
+           JOIN pg_catalog.pg_class c ON c.oid = s.seqrelid
+           JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+         WHERE c.relkind = 'S' AND {USER_NAMESPACE}
+         ORDER BY c.oid"
+    )
+}
+
+/// Reads where the given sequences stand, in that order, a few hundred at a time.
+///
+/// Sequences are not under the control of a snapshot: the values are those of
+/// the moment, never older than the snapshot's. A sequence that may not be read
+/// is an error.
+pub async fn sequence_values(
+    session: &Session,
+    sequences: &[QualifiedName],
+) -> Result<Vec<SequenceValue>, Error> {
+    let mut values = Vec::with_capacity(sequences.len());
+    for batch in sequences.chunks(BATCH_SIZE) {
+        let sql = values_sql(batch);
+        let rows: Vec<SequenceValue> = session
+            .query_json(&sql)
+            .await
+            .map_err(|source| Error::Query { what: "sequence values", source })?;
+        values.extend(rows);
+    }
+    Ok(values)
+}
+
+fn values_sql(batch: &[QualifiedName]) -> String {
+    let one = |(position, sequence): (usize, &QualifiedName)| {
+        format!(
+            "SELECT {position} AS position, pg_catalog.json_build_object('schema', {}::text, 'name', {}::text)
+               AS sequence, last_value, is_called FROM {sequence}",
+            quote_literal(&sequence.schema),
+            quote_literal(&sequence.name),
+        )
+    };
+    let parts: Vec<String> = batch.iter().enumerate().map(one).collect();
+    format!(
+        "SELECT v.sequence, v.last_value, v.is_called FROM ({}) v ORDER BY v.position",
+        parts.join(" UNION ALL ")
+    )
 }

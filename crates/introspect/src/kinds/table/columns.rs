@@ -1,0 +1,98 @@
+//! Reads the columns of relations.
+
+use std::collections::HashMap;
+
+use dbhaul_catalog::kinds::{
+    Column, ColumnExpression, ExpressionPlace, ExpressionRole, IdentityKind, NotNull,
+};
+use dbhaul_catalog::{QualifiedName, parse_acl};
+use serde::Deserialize;
+
+use super::sql;
+use crate::Error;
+use crate::reader::Reader;
+
+#[derive(Deserialize)]
+struct Row {
+    relation_oid: u32,
+    name: String,
+    type_name: String,
+    base_type_name: String,
+    base_type_kind: char,
+    collation: Option<QualifiedName>,
+    not_null: Option<NotNull>,
+    expression: Option<String>,
+    separate: bool,
+    generated: String,
+    identity: String,
+    storage: Option<String>,
+    compression: Option<String>,
+    statistics_target: Option<i32>,
+    options: Vec<String>,
+    fdw_options: Vec<(String, String)>,
+    is_local: bool,
+    inherit_count: i32,
+    acl: Option<Vec<String>>,
+}
+
+/// The columns of all relations of some `relkind`s, by relation, in the order of
+/// their numbers.
+pub(in crate::kinds) async fn read(
+    reader: &Reader<'_>,
+    relkinds: &str,
+) -> Result<HashMap<u32, Vec<Column>>, Error> {
+    let rows: Vec<Row> = reader.query("columns", &sql::columns(relkinds, reader.version().major())).await?;
+    let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
+    for row in rows {
+        columns.entry(row.relation_oid).or_default().push(row.into_column()?);
+    }
+    Ok(columns)
+}
+
+impl Row {
+    fn into_column(self) -> Result<Column, Error> {
+        let default = self.default()?;
+        let identity = match self.identity.as_str() {
+            "a" => Some(IdentityKind::Always),
+            "d" => Some(IdentityKind::ByDefault),
+            "" => None,
+            other => return Err(self.unexpected("identity", other)),
+        };
+        let acl = self.acl.map(|items| parse_acl(&items)).transpose();
+        Ok(Column {
+            default,
+            identity,
+            acl: acl.map_err(|source| Error::Acl { what: "columns", source })?,
+            name: self.name,
+            type_name: self.type_name,
+            base_type_name: self.base_type_name,
+            base_type_kind: self.base_type_kind,
+            collation: self.collation,
+            not_null: self.not_null,
+            storage: self.storage,
+            compression: self.compression,
+            statistics_target: self.statistics_target,
+            options: self.options,
+            fdw_options: self.fdw_options,
+            is_local: self.is_local,
+            inherit_count: self.inherit_count,
+            comment: None,
+            security_labels: Vec::new(),
+        })
+    }
+
+    fn default(&self) -> Result<Option<ColumnExpression>, Error> {
+        let role = match self.generated.as_str() {
+            "" => ExpressionRole::Default,
+            "s" => ExpressionRole::Stored,
+            "v" => ExpressionRole::Virtual,
+            other => return Err(self.unexpected("generation", other)),
+        };
+        let place = if self.separate { ExpressionPlace::Separate } else { ExpressionPlace::Inline };
+        Ok(self.expression.clone().map(|expression| ColumnExpression { expression, role, place }))
+    }
+
+    fn unexpected(&self, what: &'static str, value: &str) -> Error {
+        Error::Unexpected { what, object: format!("column {}", self.name), value: value.to_owned() }
+    }
+}
