@@ -48,7 +48,10 @@ impl ServerError {
         };
         ServerError {
             sqlstate: error.code().code().to_owned(),
-            severity: error.severity().to_owned(),
+            severity: match error.parsed_severity() {
+                Some(severity) => severity.to_string(),
+                None => error.severity().to_owned(),
+            },
             message: error.message().to_owned(),
             detail: owned(error.detail()),
             hint: owned(error.hint()),

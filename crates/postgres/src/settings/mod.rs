@@ -7,6 +7,8 @@ mod layers;
 mod passfile;
 mod resolve;
 mod service;
+#[cfg(test)]
+mod tests;
 mod uri;
 
 use std::fmt;

@@ -1,0 +1,138 @@
+//! What becomes of connection strings and environments. Nothing here looks at the
+//! real environment; files are in temporary directories.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use super::*;
+
+fn environment(pairs: &[(&str, &str)]) -> impl Fn(&str) -> Option<String> + use<> {
+    let map: HashMap<String, String> =
+        pairs.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+    move |name| map.get(name).cloned()
+}
+
+fn resolve(text: &str, pairs: &[(&str, &str)]) -> Result<ConnectSettings, SettingsError> {
+    ConnectSettings::resolve(Some(text), &environment(pairs))
+}
+
+#[track_caller]
+fn check(text: &str, pairs: &[(&str, &str)], expected: &str) {
+    assert_eq!(resolve(text, pairs).unwrap().describe(), expected, "{text} {pairs:?}");
+}
+
+#[track_caller]
+fn check_error(text: &str, pairs: &[(&str, &str)], expected: &str) {
+    let message = resolve(text, pairs).unwrap_err().to_string();
+    assert!(message.contains(expected), "{text} {pairs:?}: {message}");
+}
+
+#[test]
+fn strings_and_environments_become_endpoints() {
+    check("postgres://u@db/shop", &[], "db:5432/shop as u");
+    check("host=db user=u", &[], "db:5432/u as u");
+    check("", &[("PGHOST", "db"), ("PGUSER", "u"), ("PGPORT", "1"), ("PGDATABASE", "d")], "db:1/d as u");
+    check("postgres://u@/d?host=/run/pg", &[("PGPORT", "6432")], "/run/pg:6432/d as u");
+    check("postgres://u@a:1,[::1],c:3/d", &[], "a:1,[::1]:5432,c:3/d as u");
+    check("host=a,b port=7 user=u", &[], "a:7,b:7/u as u");
+    check("hostaddr=10.0.0.1 user=u", &[], "10.0.0.1:5432/u as u");
+    check("host=db hostaddr=10.0.0.1 user=u", &[], "db:5432/u as u");
+    check("host=db user=u port=''", &[("PGPORT", "9")], "db:9/u as u");
+}
+
+#[test]
+fn explicit_beats_service_beats_environment() {
+    let home = tempfile::tempdir().unwrap();
+    let text = "[shop]\nhost=service-host\nport=7000\nuser=service-user\n";
+    std::fs::write(home.path().join(".pg_service.conf"), text).unwrap();
+    let home = home.path().to_str().unwrap();
+    let pairs = [
+        ("HOME", home),
+        ("PGSERVICE", "shop"),
+        ("PGHOST", "env-host"),
+        ("PGUSER", "env-user"),
+        ("PGDATABASE", "d"),
+    ];
+    check("host=given", &pairs, "given:7000/d as service-user");
+    check("", &pairs, "service-host:7000/d as service-user");
+    check("service=shop", &[("HOME", home), ("PGDATABASE", "d")], "service-host:7000/d as service-user");
+    check_error("service=none", &[("HOME", home)], "service \"none\" is not defined in any of:");
+}
+
+#[test]
+fn what_cannot_be_honoured_is_refused_by_name() {
+    check_error("hots=db", &[], "unknown connection keyword \"hots\"");
+    check_error("krbsrvname=postgres user=u", &[], "krbsrvname");
+    check("host=h user=u", &[("PGKRBSRVNAME", "postgres")], "h:5432/u as u");
+    check_error("user=u", &[("PGREQUIREAUTH", "scram-sha-256")], "environment variable PGREQUIREAUTH");
+    check_error("gssencmode=require", &[], "gssencmode");
+    check("host=h user=u gssencmode=prefer", &[], "h:5432/u as u");
+    check_error("sslmode=on user=u", &[], "one of disable, allow, prefer");
+    check_error("port=0 user=u", &[], "port number");
+    check_error("host=a,b port=1,2,3 user=u", &[], "2 hosts cannot be matched with 3 values of port");
+    check_error("host=a,b hostaddr=10.0.0.1 user=u", &[], "values of hostaddr");
+    check_error("connect_timeout=soon user=u", &[], "a whole number");
+    check_error("mysql://u@db/x", &[], "postgres://");
+    check_error("sslrootcert=system sslmode=require user=u", &[], "too weak");
+    check_error("sslnegotiation=direct user=u", &[], "too weak");
+}
+
+#[test]
+fn values_have_their_defaults() {
+    let settings = resolve("host=h user=u", &[]).unwrap();
+    assert_eq!(settings.application_name, "dbhaul");
+    assert_eq!(settings.connect_timeout, Some(Duration::from_secs(30)));
+    assert_eq!(settings.tls().mode, SslMode::Prefer);
+    assert!(settings.keepalives.enabled);
+    let settings = resolve("host=h user=u connect_timeout=0 keepalives=0 sslrootcert=system", &[]).unwrap();
+    assert_eq!(settings.connect_timeout, None);
+    assert_eq!(settings.tls().mode, SslMode::VerifyFull);
+    assert!(!settings.keepalives.enabled);
+}
+
+#[test]
+fn passwords_come_from_the_nearest_place_and_are_never_shown() {
+    let home = tempfile::tempdir().unwrap();
+    let file = home.path().join("passwords");
+    std::fs::write(&file, "db:*:shop:u:filed\ndb:*:other:u:moved\nlocalhost:5432:*:u:socket\n").unwrap();
+    set_private(&file);
+    let file = file.to_str().unwrap();
+    let password = |text: &str, pairs: &[(&str, &str)]| {
+        let settings = resolve(text, pairs).unwrap();
+        assert!(!format!("{settings:?} {}", settings.describe()).contains("given"));
+        settings.password_for(&settings.endpoints()[0]).map(str::to_owned)
+    };
+    assert_eq!(password("postgres://u:given@db/shop", &[("PGPASSFILE", file)]).as_deref(), Some("given"));
+    assert_eq!(password("postgres://u@db/shop", &[("PGPASSWORD", "given")]).as_deref(), Some("given"));
+    assert_eq!(password("postgres://u@db/shop", &[("PGPASSFILE", file)]).as_deref(), Some("filed"));
+    assert_eq!(password("postgres://u@/shop?host=/tmp", &[("PGPASSFILE", file)]).as_deref(), Some("socket"));
+    assert_eq!(password("postgres://u@db/none", &[("PGPASSFILE", file)]), None);
+    let moved = resolve("postgres://u@db/shop", &[("PGPASSFILE", file)]).unwrap().with_database("other");
+    assert_eq!(moved.password_for(&moved.endpoints()[0]), Some("moved"));
+}
+
+#[cfg(unix)]
+fn set_private(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+#[cfg(not(unix))]
+fn set_private(_path: &std::path::Path) {}
+
+#[test]
+fn an_ignored_password_file_is_a_warning() {
+    let home = tempfile::tempdir().unwrap();
+    let settings = resolve("host=h user=u", &[("PGPASSFILE", home.path().to_str().unwrap())]).unwrap();
+    assert!(settings.warnings()[0].contains("not a plain file"), "{:?}", settings.warnings());
+}
+
+#[test]
+fn every_keyword_of_libpq_is_known_once() {
+    let mut names: Vec<&str> = keywords::KEYWORDS.iter().map(|keyword| keyword.name).collect();
+    names.sort_unstable();
+    let count = names.len();
+    names.dedup();
+    assert_eq!(names.len(), count);
+    assert!(keywords::find("sslmode").is_some() && keywords::find("SSLMODE").is_none());
+}
