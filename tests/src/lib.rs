@@ -1,1 +1,49 @@
-//! Harness of real servers, round trips, command-line, damage and crash tests.
+//! The harness that dbhaul is tested with: real servers, the real binary, independent oracles.
+//!
+//! A [`Server`] is a throw-away PostgreSQL server of any supported major, started from a cached template
+//! in well under a second and deleted on drop, also when the test is killed. A [`Moto`] or an
+//! [`S3Directory`] is a real HTTP server that speaks S3. A [`Dbhaul`] is one run of the built binary.
+//! A [`Fixture`] is a database to move. None of these is a mock.
+//!
+//! The *oracles* judge without sharing a line with dbhaul: [`Server::pg_dump_schema`] and
+//! [`Server::pg_dump_inserts_sorted`] ask `pg_dump` 18, [`Server::sql_digest`] lets the server hash
+//! every row of every table. A round trip holds when they agree on both sides.
+//!
+//! Everything here panics when it cannot do its work: a server that is missing fails the test that needs
+//! it, with the command that installs it. Nothing skips.
+//!
+//! ```no_run
+//! use dbhaul_tests::{Dbhaul, Fixture, Server};
+//!
+//! let source = Server::start(16);
+//! let target = Server::start(18);
+//! Fixture::SampleShop { scale: 0.02 }.load(&source, "shop");
+//! Fixture::SampleShop { scale: 0.02 }.prepare_target(&target);
+//! target.create_db("shop");
+//! Dbhaul::new(["migrate", "--source", &source.uri("shop"), "--target", &target.uri("shop")])
+//!     .run()
+//!     .assert_code(0);
+//! assert_eq!(source.pg_dump_schema("shop"), target.pg_dump_schema("shop"));
+//! assert_eq!(source.sql_digest("shop"), target.sql_digest("shop"));
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails its test by panicking")]
+#![allow(clippy::print_stderr, reason = "what a test found missing is said where the runner shows it")]
+
+mod binary;
+mod fixtures;
+mod keeper;
+mod oracle;
+mod places;
+mod poll;
+mod ports;
+mod s3;
+mod server;
+mod template;
+mod tls;
+
+pub use binary::{Dbhaul, Finished, Running};
+pub use fixtures::Fixture;
+pub use poll::wait_until;
+pub use s3::{Moto, S3Directory, S3Endpoint};
+pub use server::{Encoding, MAJORS, Server, ServerBuilder};
+pub use tls::{Authority, CertificateFiles, Validity};

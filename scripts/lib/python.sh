@@ -1,0 +1,27 @@
+# A private Python environment with the S3 server and the TPC-H generator that the tests run.
+# shellcheck shell=bash
+
+VENV=$CACHE/python
+PYTHON_PACKAGES=("moto[server]==5.2.5" "tpchgen-cli==4.0.0")
+
+install_venv() {
+    [[ -x $VENV/bin/pip ]] && return
+    need python3 python3 python3-venv
+    rm -rf "$VENV"
+    python3 -m venv "$VENV" 2>/dev/null || {
+        rm -rf "$VENV"
+        [[ $(id -u) == 0 ]] && apt-get install -y -q python3-venv >/dev/null 2>&1
+        python3 -m venv "$VENV" ||
+            die "python3 cannot make virtual environments" "Install that part first: sudo apt-get install python3-venv"
+    }
+}
+
+install_python_tools() {
+    local mark=$VENV/.packages
+    [[ -f $mark && $(<"$mark") == "${PYTHON_PACKAGES[*]}" ]] && return
+    install_venv
+    note "${PYTHON_PACKAGES[*]}"
+    "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}" ||
+        die "moto and tpchgen-cli could not be installed from PyPI"
+    printf '%s\n' "${PYTHON_PACKAGES[*]}" >"$mark"
+}

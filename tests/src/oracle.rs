@@ -1,0 +1,92 @@
+//! Judges that share nothing with dbhaul: `pg_dump` 18, and hashes computed by the server itself.
+
+use std::collections::BTreeMap;
+
+use crate::Server;
+use crate::server::output;
+
+/// Tables with rows of their own, each with the query that sums it up as `name|count:sum`.
+///
+/// The alias is long because a column of the same name would win over the whole-row reference.
+/// `ONLY` keeps rows of children with the children. Schema `dbhaul` holds the ledger, not user data.
+const TABLES: &str = "
+SELECT format(
+    'SELECT %L || ''|'' || count(*) || '':'' || coalesce(sum(hashtextextended(dbhaul_whole_row::text, 0)), 0) FROM ONLY %I.%I AS dbhaul_whole_row',
+    format('%I.%I', n.nspname, c.relname), n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated)
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'dbhaul') AND n.nspname NOT LIKE 'pg\\_%'
+ORDER BY 1";
+
+const SEQUENCES: &str = "
+SELECT format('SELECT %L || ''|'' || last_value || '':'' || is_called FROM %I.%I',
+    format('sequence %I.%I', n.nspname, c.relname), n.nspname, c.relname)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind = 'S' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'dbhaul')
+  AND n.nspname NOT LIKE 'pg\\_%'";
+
+const LARGE_OBJECTS: &str = "
+SELECT 'large object ' || oid || '|' || length(lo_get(oid)) || ':' || hashtextextended(encode(lo_get(oid), 'hex'), 0)
+FROM pg_largeobject_metadata";
+
+/// Settings under which values print alike on every server.
+const PINNED: &str = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=3 \
+                      -c bytea_output=hex -c lc_monetary=C -c statement_timeout=0";
+
+impl Server {
+    /// What `pg_dump --schema-only` of PostgreSQL 18 says of a database, without the lines that differ by
+    /// chance (`\restrict` keys) or that only name versions, and without dbhaul's own ledger.
+    pub fn pg_dump_schema(&self, db: &str) -> String {
+        let dump = self.pg_dump(db, &["--schema-only", "--exclude-schema=dbhaul"]);
+        dump.lines().filter(|line| !is_noise(line)).map(|line| format!("{line}\n")).collect()
+    }
+
+    /// The lines of `pg_dump --data-only --inserts`, sorted. For small databases.
+    pub fn pg_dump_inserts_sorted(&self, db: &str) -> Vec<String> {
+        let dump = self.pg_dump(db, &["--data-only", "--inserts", "--exclude-schema=dbhaul"]);
+        let mut lines: Vec<String> = dump.lines().filter(|line| !is_noise(line)).map(str::to_owned).collect();
+        lines.sort();
+        lines
+    }
+
+    /// For each table, materialized view, sequence and large object its content in short: for tables
+    /// `count:sum` of a 64-bit hash of each row's text.
+    pub fn sql_digest(&self, db: &str) -> BTreeMap<String, String> {
+        let mut queries = self.psql(db, TABLES);
+        queries.push('\n');
+        queries.push_str(&self.psql(db, SEQUENCES));
+        let mut digests = BTreeMap::new();
+        let script: String = queries
+            .lines()
+            .filter(|line| !line.is_empty())
+            .chain([LARGE_OBJECTS])
+            .map(|query| format!("{query};\n"))
+            .collect();
+        for line in self.run_pinned(db, &script).lines() {
+            let (name, digest) = line.rsplit_once('|').expect("every query yields name|digest");
+            digests.insert(name.to_owned(), digest.to_owned());
+        }
+        digests
+    }
+
+    fn run_pinned(&self, db: &str, script: &str) -> String {
+        let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
+        std::fs::write(file.path(), script).expect("the temporary directory is writable");
+        let mut psql = self.client("psql");
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", db, "-f"])
+            .arg(file.path())
+            .env("PGOPTIONS", PINNED);
+        output(&mut psql).unwrap_or_else(|error| panic!("digest of {db} on {}: {error}", self.major()))
+    }
+
+    fn pg_dump(&self, db: &str, options: &[&str]) -> String {
+        output(self.client("pg_dump").args(options).args(["-d", db]))
+            .unwrap_or_else(|error| panic!("pg_dump of {db} on {}: {error}", self.major()))
+    }
+}
+
+fn is_noise(line: &str) -> bool {
+    ["\\restrict ", "\\unrestrict ", "-- Dumped from database version", "-- Dumped by pg_dump version"]
+        .iter()
+        .any(|start| line.starts_with(start))
+}

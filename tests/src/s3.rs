@@ -1,0 +1,174 @@
+//! Real HTTP servers that speak S3: moto, which knows conditional writes and much else of AWS, and an
+//! in-process one that keeps objects as files and checks signatures.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, TcpStream};
+use std::path::{Path, PathBuf};
+
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use s3s::auth::SimpleAuth;
+use s3s::service::{S3Service, S3ServiceBuilder};
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+
+use crate::keeper::Keeper;
+use crate::ports::Port;
+use crate::{places, wait_until};
+
+const ACCESS_KEY: &str = "AKIADBHAULTESTS00000";
+const SECRET_KEY: &str = "dbhaul/tests/secret+key/0123456789abcdef";
+const REGION: &str = "us-east-1";
+
+/// Where an S3 server listens and who may use it.
+#[derive(Debug, Clone)]
+pub struct S3Endpoint {
+    /// `http://127.0.0.1:port`
+    pub url: String,
+    /// The access key id.
+    pub access_key: String,
+    /// The secret access key.
+    pub secret_key: String,
+    /// The region that signatures name.
+    pub region: String,
+}
+
+impl S3Endpoint {
+    fn at(port: u16) -> Self {
+        Self {
+            url: format!("http://127.0.0.1:{port}"),
+            access_key: ACCESS_KEY.to_owned(),
+            secret_key: SECRET_KEY.to_owned(),
+            region: REGION.to_owned(),
+        }
+    }
+
+    /// The URL of a store in a bucket, with endpoint, region and path style in its query.
+    pub fn store_url(&self, bucket: &str, prefix: &str) -> String {
+        format!("s3://{bucket}/{prefix}?endpoint={}&region={}&path_style=true", self.url, self.region)
+    }
+
+    /// The credentials as variables of the environment.
+    pub fn env(&self) -> [(&'static str, String); 2] {
+        [("AWS_ACCESS_KEY_ID", self.access_key.clone()), ("AWS_SECRET_ACCESS_KEY", self.secret_key.clone())]
+    }
+}
+
+/// A running moto server, stopped when dropped.
+#[derive(Debug)]
+pub struct Moto {
+    endpoint: S3Endpoint,
+    _keeper: Keeper,
+    port: Port,
+}
+
+impl Moto {
+    /// Starts a server and waits until it answers.
+    pub fn start() -> Self {
+        let port = Port::reserve();
+        let dir = places::scratch().join(format!("moto-{}-{}", std::process::id(), port.number));
+        std::fs::create_dir_all(&dir).expect("scratch is writable");
+        let program = places::python_tool("moto_server").display().to_string();
+        let command = [program, "-H".into(), "127.0.0.1".into(), "-p".into(), port.number.to_string()];
+        let mut keeper = Keeper::new(&dir, &dir.join("moto.log"), "KILL", &command);
+        keeper.start();
+        let moto = Self { endpoint: S3Endpoint::at(port.number), _keeper: keeper, port };
+        wait_until("moto answers", || moto.request("GET", "/moto-api/").ok());
+        moto
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &S3Endpoint {
+        &self.endpoint
+    }
+
+    /// Creates a bucket.
+    pub fn create_bucket(&self, bucket: &str) {
+        let answer = self.request("PUT", &format!("/{bucket}")).expect("moto answers");
+        assert!(answer.starts_with("HTTP/1.1 200"), "moto did not create {bucket}: {answer}");
+    }
+
+    /// moto takes unsigned requests, so that making a bucket needs no S3 client.
+    fn request(&self, method: &str, path: &str) -> std::io::Result<String> {
+        let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port.number))?;
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nAuthorization: AWS4-HMAC-SHA256 \
+             Credential={ACCESS_KEY}/20200101/{REGION}/s3/aws4_request\r\nContent-Length: 0\r\n\
+             Connection: close\r\n\r\n",
+            self.port.number
+        )?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer)?;
+        Ok(answer)
+    }
+}
+
+/// An S3 server in this process that keeps each bucket as a directory of files.
+#[derive(Debug)]
+pub struct S3Directory {
+    endpoint: S3Endpoint,
+    root: TempDir,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl S3Directory {
+    /// Starts a server over a new empty directory.
+    pub fn start() -> Self {
+        let root = TempDir::new().expect("the temporary directory is writable");
+        let files = s3s_fs::FileSystem::new(root.path()).expect("the directory exists");
+        let mut builder = S3ServiceBuilder::new(files);
+        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let service = builder.build();
+        let (stop, stopped) = oneshot::channel();
+        let (tell_port, port) = std::sync::mpsc::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+            runtime.expect("threads can be made").block_on(async move {
+                let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
+                tell_port.send(listener.local_addr().expect("bound").port()).expect("the starter waits");
+                tokio::select! { () = serve(&listener, &service) => {}, _ = stopped => {} }
+            });
+        });
+        let port = port.recv().expect("the server thread binds a port");
+        Self { endpoint: S3Endpoint::at(port), root, stop: Some(stop), thread: Some(thread) }
+    }
+
+    /// Where it listens.
+    pub fn endpoint(&self) -> &S3Endpoint {
+        &self.endpoint
+    }
+
+    /// Creates a bucket and returns its directory, in which objects are plain files.
+    pub fn create_bucket(&self, bucket: &str) -> PathBuf {
+        let dir = self.root().join(bucket);
+        std::fs::create_dir(&dir).expect("the bucket is new");
+        dir
+    }
+
+    /// The directory of all buckets.
+    pub fn root(&self) -> &Path {
+        self.root.path()
+    }
+}
+
+impl Drop for S3Directory {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn serve(listener: &TcpListener, service: &S3Service) {
+    let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
+    while let Ok((socket, _)) = listener.accept().await {
+        let connection = http.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
+        tokio::spawn(async move {
+            // A client that hangs up is the client's affair.
+            let _ = connection.await;
+        });
+    }
+}

@@ -1,0 +1,161 @@
+//! The harness itself: what the other tests rely on.
+
+use dbhaul_tests::{Authority, Encoding, Fixture, MAJORS, Moto, S3Directory, Server, Validity};
+
+#[test]
+fn server_of_each_major_starts() {
+    for major in MAJORS {
+        let server = Server::start(major);
+        let version: u32 = server.psql("postgres", "SHOW server_version_num").parse().unwrap();
+        assert_eq!(version / 10_000, u32::from(major));
+        assert_eq!(server.psql("postgres", "SHOW server_encoding"), "UTF8");
+        assert_eq!(server.psql("postgres", "SHOW wal_level"), "logical");
+    }
+}
+
+#[test]
+fn servers_of_one_major_are_different_systems() {
+    let (one, two) = (Server::start(17), Server::start(17));
+    let identifier = "SELECT system_identifier FROM pg_control_system()";
+    assert_ne!(one.psql("postgres", identifier), two.psql("postgres", identifier));
+    assert_ne!(one.port(), two.port());
+}
+
+#[test]
+fn server_goes_with_its_directory() {
+    let server = Server::start(18);
+    let dir = server.socket_dir().to_path_buf();
+    assert!(dir.join("data/PG_VERSION").exists());
+    drop(server);
+    assert!(!dir.exists());
+}
+
+#[test]
+fn data_survives_restart_and_crash() {
+    let mut server = Server::start(16);
+    server.create_db("kept");
+    server.psql("kept", "CREATE TABLE t (i int); INSERT INTO t VALUES (1); CHECKPOINT");
+    server.restart();
+    server.crash();
+    assert_eq!(server.psql("kept", "SELECT i FROM t"), "1");
+}
+
+#[test]
+fn cluster_takes_the_encoding_asked_for() {
+    for encoding in [Encoding::Latin1, Encoding::SqlAscii] {
+        let server = Server::builder(15).encoding(encoding).start();
+        assert_eq!(server.psql("postgres", "SHOW server_encoding"), encoding.name());
+    }
+}
+
+#[test]
+fn digest_sees_one_changed_row() {
+    let server = Server::start(18);
+    server.create_db("shop");
+    server.psql("shop", "CREATE TABLE t AS SELECT i, 'x' || i AS v FROM generate_series(1, 1000) i");
+    server.psql("shop", "CREATE TABLE untouched (v text)");
+    let before = server.sql_digest("shop");
+    server.psql("shop", "UPDATE t SET v = 'y' WHERE i = 500");
+    let after = server.sql_digest("shop");
+    assert_ne!(before["public.t"], after["public.t"]);
+    assert_eq!(before["public.untouched"], "0:0");
+    assert_eq!(before["public.untouched"], after["public.untouched"]);
+}
+
+#[test]
+fn digest_sees_sequences_and_large_objects() {
+    let server = Server::start(13);
+    server.create_db("shop");
+    server.psql("shop", "CREATE SEQUENCE s; SELECT lo_from_bytea(4711, 'one')");
+    let before = server.sql_digest("shop");
+    server.psql("shop", "SELECT nextval('s'), nextval('s'); SELECT lo_put(4711, 0, 'two')");
+    let after = server.sql_digest("shop");
+    assert_ne!(before["sequence public.s"], after["sequence public.s"]);
+    assert_ne!(before["large object 4711"], after["large object 4711"]);
+}
+
+#[test]
+fn pg_dump_of_the_same_schema_twice_is_the_same() {
+    let server = Server::start(17);
+    server.create_db("one");
+    server.psql("one", "CREATE TABLE t (i int PRIMARY KEY)");
+    let dump = server.pg_dump_schema("one");
+    assert!(dump.contains("CREATE TABLE public.t"), "{dump}");
+    assert_eq!(dump, server.pg_dump_schema("one"));
+}
+
+#[test]
+fn terminated_backends_are_counted() {
+    let server = Server::start(18);
+    assert_eq!(server.terminate_backends("postgres", "no such query%"), 0);
+}
+
+#[test]
+fn password_is_asked_for_over_tcp() {
+    let server = Server::builder(14).scram().start();
+    let connect = |user: &str| {
+        let mut psql = server.client("psql");
+        psql.args(["-XqAtw", "-c", "SELECT 1", "-d", &server.uri_as(user, "postgres")]);
+        psql.output().unwrap().status.success()
+    };
+    assert!(connect(&format!("postgres:{}", Server::PASSWORD)));
+    assert!(!connect("postgres:wrong"));
+}
+
+#[test]
+fn tls_is_verified() {
+    let authority = Authority::new();
+    let certificate = authority.server(&["localhost"], Validity::Current);
+    let server = Server::builder(18).tls(&certificate).start();
+    let verified = |root: &std::path::Path| {
+        let conninfo = format!(
+            "host=localhost hostaddr=127.0.0.1 port={} user=postgres dbname=postgres sslmode=verify-full sslrootcert={}",
+            server.port(),
+            root.display()
+        );
+        let sql = "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()";
+        server.client("psql").args(["-XqAt", "-c", sql, "-d", &conninfo]).output().unwrap()
+    };
+    assert_eq!(String::from_utf8_lossy(&verified(authority.certificate()).stdout), "t\n");
+    assert!(!verified(Authority::new().certificate()).status.success());
+}
+
+#[test]
+fn moto_makes_buckets() {
+    let moto = Moto::start();
+    moto.create_bucket("backups");
+    assert!(
+        moto.endpoint()
+            .store_url("backups", "shop")
+            .starts_with("s3://backups/shop?endpoint=http://127.0.0.1:")
+    );
+}
+
+#[test]
+fn s3_directory_refuses_strangers() {
+    use std::io::{Read, Write};
+    let server = S3Directory::start();
+    let bucket = server.create_bucket("backups");
+    std::fs::write(bucket.join("object"), "payload").unwrap();
+    let address = server.endpoint().url.strip_prefix("http://").unwrap().to_owned();
+    let mut stream = std::net::TcpStream::connect(&address).unwrap();
+    write!(stream, "GET /backups/object HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 403"), "{answer}");
+}
+
+#[test]
+fn small_fixtures_load_on_the_oldest_and_the_newest() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        for fixture in Fixture::available() {
+            let fixture =
+                if let Fixture::TpcH { .. } = fixture { Fixture::TpcH { scale: 0.01 } } else { fixture };
+            fixture.load(&server, "loaded");
+            let tables = "SELECT count(*) FROM pg_stat_user_tables";
+            assert!(server.psql("loaded", tables).parse::<u32>().unwrap() >= 8, "{fixture:?} on {major}");
+            server.drop_db("loaded");
+        }
+    }
+}
