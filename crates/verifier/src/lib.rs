@@ -1,1 +1,30 @@
-//! Counts, digests, drill-down, schema comparison and the report of a verification.
+//! Counts, digests, schema comparison and the report of a verification.
+//!
+//! A *side* is one of the two databases that are compared: a live one, or a
+//! backup. Of a live side, [`digest_tables`] computes the **row digest** of every
+//! table with one plain-SQL scan each, all under one snapshot; a backup carries
+//! its digests with it. [`judge`] then gives every table a [`Verdict`]: *equal*,
+//! *different*, or *not verified* with the reason; there is no fourth, and
+//! nothing is left out. Together with the difference of the two catalogs this
+//! makes a [`Report`], which is what an auditor reads.
+//!
+//! This crate does not know how the rows got where they are.
+//!
+//! ```
+//! use dbhaul_verifier::{Found, Verdict, judge};
+//!
+//! let left = Found::Digest("3:17".parse()?);
+//! let right = Found::Digest("3:18".parse()?);
+//! assert!(matches!(judge(Some(&left), Some(&right)), Verdict::Different { .. }));
+//! # Ok::<(), dbhaul_rows::RowsError>(())
+//! ```
+
+mod digest;
+mod error;
+mod report;
+mod verdict;
+
+pub use digest::{DigestTask, digest_tables};
+pub use error::VerifyError;
+pub use report::{Report, SequenceResult, SideDescription, TableResult, Totals};
+pub use verdict::{Found, Verdict, judge};

@@ -1,0 +1,178 @@
+//! Row digests of a live database: one plain-SQL scan of each table.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dbhaul_postgres::{self as postgres, ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_progress::Progress;
+use dbhaul_rows::{DigestSpec, RowDigest};
+use serde::Deserialize;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Found, VerifyError};
+
+/// How often a scan is tried again after a lost connection.
+const ATTEMPTS: u32 = 3;
+
+/// One set of rows to digest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DigestTask {
+    /// What it is called in the report; the key of the result.
+    pub name: String,
+    /// What stands behind `FROM`: `ONLY public.film`, or a query in parentheses with an alias.
+    pub rows: String,
+    /// How the rows are hashed.
+    pub spec: DigestSpec,
+    /// Size on disk in bytes, for order and progress.
+    pub estimated_bytes: u64,
+}
+
+impl DigestTask {
+    /// The query: one row, `count` and `sum`.
+    pub fn sql(&self) -> String {
+        let sum = self.spec.sql_expression();
+        format!(
+            "SELECT pg_catalog.count(*)::pg_catalog.int8 AS count, {sum}::pg_catalog.text AS sum FROM {}",
+            self.rows
+        )
+    }
+}
+
+#[derive(Deserialize)]
+struct Answer {
+    count: u64,
+    sum: String,
+}
+
+/// Digests tables over at most `jobs` sessions, largest first, all under the
+/// holder's snapshot. The result has an entry for every task: a table that
+/// cannot be read is [`Found::Unreadable`], not an error.
+///
+/// # Errors
+/// [`VerifyError::Cancelled`], and [`VerifyError::Worker`] if results would be missing.
+pub async fn digest_tables(
+    settings: &ConnectSettings,
+    holder: &Arc<SnapshotHolder>,
+    mut tasks: Vec<DigestTask>,
+    jobs: usize,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<BTreeMap<String, Found>, VerifyError> {
+    tasks.sort_by_key(|task| std::cmp::Reverse(task.estimated_bytes));
+    let expected_count = tasks.len();
+    let worker_count = jobs.clamp(1, expected_count.max(1));
+    let scan = Arc::new(Scan {
+        settings: settings.clone(),
+        holder: Arc::clone(holder),
+        queue: Mutex::new(tasks.into()),
+        progress: progress.clone(),
+        cancel: cancel.clone(),
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..worker_count {
+        let scan = Arc::clone(&scan);
+        workers.spawn(async move { scan.work().await });
+    }
+    let mut found = BTreeMap::new();
+    while let Some(result) = workers.join_next().await {
+        let result = result.map_err(|error| worker_error(settings, error.to_string()))?;
+        found.extend(result?);
+    }
+    if found.len() != expected_count {
+        let reason = format!("{} of {expected_count} tables were digested", found.len());
+        return Err(worker_error(settings, reason));
+    }
+    Ok(found)
+}
+
+fn worker_error(settings: &ConnectSettings, reason: String) -> VerifyError {
+    VerifyError::Worker { side: settings.describe(), reason }
+}
+
+/// What the workers share.
+struct Scan {
+    settings: ConnectSettings,
+    holder: Arc<SnapshotHolder>,
+    queue: Mutex<VecDeque<DigestTask>>,
+    progress: Progress,
+    cancel: CancellationToken,
+}
+
+impl Scan {
+    async fn work(&self) -> Result<Vec<(String, Found)>, VerifyError> {
+        let mut found = Vec::new();
+        let mut session = None;
+        while let Some(task) = self.next() {
+            let shown = self.progress.task("DIGEST", &task.name, Some(task.estimated_bytes));
+            let answer = self.digest(&task, &mut session).await;
+            match answer {
+                Ok(digest) => {
+                    shown.advance(digest.row_count, task.estimated_bytes);
+                    shown.finish();
+                    found.push((task.name, Found::Digest(digest)));
+                }
+                Err(postgres::Error::Cancelled) => return Err(VerifyError::Cancelled),
+                Err(error) => {
+                    shown.fail(error.to_string());
+                    found.push((task.name, Found::Unreadable(error.to_string())));
+                }
+            }
+        }
+        if let Some(session) = session {
+            // Everything it was asked has been answered.
+            let _ = session.close().await;
+        }
+        Ok(found)
+    }
+
+    fn next(&self) -> Option<DigestTask> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    async fn digest(
+        &self,
+        task: &DigestTask,
+        kept: &mut Option<Session>,
+    ) -> Result<RowDigest, postgres::Error> {
+        let mut attempt = 1;
+        loop {
+            match self.try_digest(task, kept).await {
+                Err(error) if error.class() == postgres::ErrorClass::Transient && attempt < ATTEMPTS => {
+                    self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
+                    attempt += 1;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// One attempt. An error leaves the session's transaction failed, so the session is not kept.
+    async fn try_digest(
+        &self,
+        task: &DigestTask,
+        kept: &mut Option<Session>,
+    ) -> Result<RowDigest, postgres::Error> {
+        let session = match kept.take() {
+            Some(session) => session,
+            None => self.connect().await?,
+        };
+        let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
+        let wrong = |problem: String| postgres::Error::Answer {
+            server: session.server().to_owned(),
+            problem,
+            query: format!("digest of {}", task.name),
+        };
+        let [answer] = answers.as_slice() else { return Err(wrong("not one row".to_owned())) };
+        let sum = answer.sum.parse().map_err(|_| wrong(format!("{:?} is no sum", answer.sum)))?;
+        let digest = RowDigest { row_count: answer.count, sum };
+        *kept = Some(session);
+        Ok(digest)
+    }
+
+    async fn connect(&self) -> Result<Session, postgres::Error> {
+        let session = Session::connect(&self.settings, SessionRole::Reader, &self.cancel).await?;
+        self.holder.import_into(&session).await?;
+        Ok(session)
+    }
+}

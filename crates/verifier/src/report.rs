@@ -1,0 +1,237 @@
+//! What an auditor reads.
+
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_catalog::CatalogDiff;
+use serde::{Deserialize, Serialize};
+
+use crate::Verdict;
+
+/// One of the two databases compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SideDescription {
+    /// `host:port/database as user`, or the store and the backup.
+    pub name: String,
+    /// The server's version, as in `18.4`.
+    pub server_version: String,
+    /// When it was so: the snapshot's or the backup's time, ISO 8601.
+    pub as_of: String,
+    /// The write-ahead log's position then, where the server tells.
+    pub lsn: Option<String>,
+}
+
+/// The judgement on one table, or on the contents of all large objects.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableResult {
+    /// Quoted, qualified name.
+    pub name: String,
+    /// Equal, different, missing, extra, or not verified.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// A sequence whose position differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SequenceResult {
+    /// Quoted, qualified name.
+    pub name: String,
+    /// Left's `last_value,is_called`; `None` if it has no such sequence.
+    pub left: Option<String>,
+    /// Right's.
+    pub right: Option<String>,
+}
+
+/// The outcome of a verification.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Report {
+    /// What is believed.
+    pub left: SideDescription,
+    /// What is checked.
+    pub right: SideDescription,
+    /// When the comparison was made, ISO 8601 in UTC.
+    pub compared_at: String,
+    /// dbhaul's version.
+    pub dbhaul_version: String,
+    /// Differences of the schemas, both directions.
+    pub schema: CatalogDiff,
+    /// How many objects were compared on the left.
+    pub compared_object_count: u64,
+    /// Every table of either side.
+    pub tables: Vec<TableResult>,
+    /// How many sequences were compared.
+    pub compared_sequence_count: u64,
+    /// Sequences that differ.
+    pub sequences: Vec<SequenceResult>,
+    /// What was left out on request, or cannot be compared, and why.
+    pub not_compared: Vec<String>,
+}
+
+/// Counts of a report's tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Equal tables.
+    pub equal: usize,
+    /// Different, missing and extra tables.
+    pub different: usize,
+    /// Tables that could not be verified.
+    pub not_verified: usize,
+    /// Rows of equal tables.
+    pub equal_row_count: u64,
+}
+
+impl Report {
+    /// Whether the two sides were proven equal: no difference, and nothing unverified.
+    pub fn is_equal(&self) -> bool {
+        self.schema.is_empty()
+            && self.sequences.is_empty()
+            && self.tables.iter().all(|table| table.verdict.is_equal())
+    }
+
+    /// Counts over all tables.
+    pub fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        for table in &self.tables {
+            match &table.verdict {
+                Verdict::Equal { digest } => {
+                    totals.equal += 1;
+                    totals.equal_row_count += digest.row_count;
+                }
+                Verdict::NotVerified { .. } => totals.not_verified += 1,
+                _ => totals.different += 1,
+            }
+        }
+        totals
+    }
+}
+
+impl Display for SideDescription {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (PostgreSQL {}, as of {}", self.name, self.server_version, self.as_of)?;
+        match &self.lsn {
+            Some(lsn) => write!(f, ", LSN {lsn})"),
+            None => f.write_str(")"),
+        }
+    }
+}
+
+impl Display for TableResult {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.verdict {
+            Verdict::Equal { digest } => {
+                write!(f, "  equal         {} rows  {}", digest.row_count, self.name)
+            }
+            Verdict::Different { left, right } if left.row_count != right.row_count => {
+                let (left, right) = (left.row_count, right.row_count);
+                write!(f, "  DIFFERENT     {}: {left} rows on the left, {right} on the right", self.name)
+            }
+            Verdict::Different { left, .. } => {
+                write!(
+                    f,
+                    "  DIFFERENT     {}: {} rows on both sides, other contents",
+                    self.name, left.row_count
+                )
+            }
+            Verdict::Missing => write!(f, "  MISSING       {}: only on the left", self.name),
+            Verdict::Extra => write!(f, "  EXTRA         {}: only on the right", self.name),
+            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {}: {reason}", self.name),
+        }
+    }
+}
+
+impl Display for Report {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "left   {}", self.left)?;
+        writeln!(f, "right  {}", self.right)?;
+        writeln!(f)?;
+        self.fmt_schema(f)?;
+        self.fmt_tables(f)?;
+        self.fmt_sequences(f)?;
+        for note in &self.not_compared {
+            writeln!(f, "not compared: {note}")?;
+        }
+        writeln!(f)?;
+        f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })
+    }
+}
+
+impl Report {
+    fn fmt_schema(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let count = self.schema.differences.len();
+        writeln!(f, "schema: {} objects compared, {count} differences", self.compared_object_count)?;
+        self.schema.differences.iter().try_for_each(|difference| writeln!(f, "  {difference}"))
+    }
+
+    fn fmt_tables(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let totals = self.totals();
+        writeln!(
+            f,
+            "rows: {} tables equal ({} rows), {} different, {} not verified",
+            totals.equal, totals.equal_row_count, totals.different, totals.not_verified
+        )?;
+        let (equal, other): (Vec<_>, Vec<_>) = self.tables.iter().partition(|table| table.verdict.is_equal());
+        other.iter().chain(&equal).try_for_each(|table| writeln!(f, "{table}"))
+    }
+
+    fn fmt_sequences(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let count = self.sequences.len();
+        writeln!(f, "sequences: {} compared, {count} different", self.compared_sequence_count)?;
+        for sequence in &self.sequences {
+            let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+            let (left, right) = (side(&sequence.left), side(&sequence.right));
+            writeln!(f, "  DIFFERENT     {}: {left} on the left, {right} on the right", sequence.name)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use dbhaul_rows::RowDigest;
+
+    fn side(name: &str) -> SideDescription {
+        SideDescription { name: name.into(), server_version: "18.4".into(), as_of: "now".into(), lsn: None }
+    }
+
+    fn report(verdicts: Vec<Verdict>) -> Report {
+        Report {
+            left: side("a"),
+            right: side("b"),
+            compared_at: String::new(),
+            dbhaul_version: String::new(),
+            schema: CatalogDiff::default(),
+            compared_object_count: 1,
+            tables: verdicts
+                .into_iter()
+                .map(|verdict| TableResult { name: "public.t".into(), verdict })
+                .collect(),
+            compared_sequence_count: 0,
+            sequences: Vec::new(),
+            not_compared: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_report_without_doubt_is_equal() {
+        let digest = RowDigest { row_count: 2, sum: 7 };
+        let equal = Verdict::Equal { digest };
+        assert!(report(vec![equal.clone()]).is_equal());
+        for doubt in [
+            Verdict::NotVerified { reason: "permission denied".into() },
+            Verdict::Missing,
+            Verdict::Extra,
+            Verdict::Different { left: digest, right: RowDigest { row_count: 2, sum: 8 } },
+        ] {
+            let report = report(vec![equal.clone(), doubt]);
+            assert!(!report.is_equal());
+            assert!(report.to_string().ends_with("NOT EQUAL"));
+        }
+    }
+
+    #[test]
+    fn a_sequence_that_differs_is_a_difference() {
+        let mut report = report(Vec::new());
+        report.sequences.push(SequenceResult { name: "s".into(), left: Some("1,t".into()), right: None });
+        assert!(!report.is_equal());
+    }
+}
