@@ -16,7 +16,7 @@ macro_rules! kinds {
 
         /// What is particular to an object's kind.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-        #[serde(tag = "kind", rename_all = "kebab-case")]
+        #[serde(tag = "type", rename_all = "kebab-case")]
         pub enum Body {
             $(#[doc = $doc] $name($name),)*
         }
