@@ -1,5 +1,8 @@
 //! Access privileges: the model of `aclitem[]`.
 
+pub(crate) mod grant;
+pub(crate) mod privilege;
+
 use serde::{Deserialize, Serialize};
 
 /// One grantee's privileges by one grantor, as in one `aclitem`.

@@ -1,6 +1,6 @@
 //! The whole of one database.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,14 @@ pub struct Catalog {
     /// already lifted from columns, types of tables, and other parts to the
     /// object that creates them.
     pub dependencies: Vec<Dependency>,
+    /// Comments, labels and privileges of parts that the body of their object
+    /// has no place for.
+    pub notes: Vec<PartNotes>,
+    /// What members of extensions had when their extension was made or updated
+    /// (`pg_init_privs`): privileges are carried where they differ from it.
+    pub initial_acls: Vec<InitialAcl>,
+    /// Objects of `pg_catalog` and `information_schema` whose privileges were changed.
+    pub system_privileges: Vec<SystemPrivileges>,
     /// Sizes of relations that hold rows, by `pg_class` OID. Never compared.
     pub relation_sizes: BTreeMap<u32, RelationSize>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
@@ -67,6 +75,55 @@ pub struct Database {
     pub settings: Vec<(Option<String>, String)>,
 }
 
+/// What hangs on a part of an object that is no object of its own.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct PartNotes {
+    /// The object.
+    pub object: ObjectId,
+    /// The part.
+    pub part: PartName,
+    /// `COMMENT ON` text.
+    pub comment: Option<String>,
+    /// Security labels: provider, label.
+    pub security_labels: Vec<(String, String)>,
+}
+
+/// A part of an object.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PartName {
+    /// A constraint that comes with the table, such as a partition's copy of its parent's.
+    TableConstraint(String),
+    /// The rule that makes a view a view.
+    Rule(String),
+}
+
+/// Privileges that an extension's script gave.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct InitialAcl {
+    /// The member.
+    pub object: ObjectId,
+    /// Its column, if the privileges are a column's.
+    pub column: Option<String>,
+    /// What it had.
+    pub acl: crate::Acl,
+}
+
+/// The privileges of an object that belongs to the server itself.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct SystemPrivileges {
+    /// Kind and name as `ALTER` would write them: `FUNCTION pg_catalog.pg_reload_conf()`.
+    pub address: String,
+    /// The column, if the privileges are a column's.
+    pub column: Option<String>,
+    /// The owner.
+    pub owner: String,
+    /// What it has; `None` for the kind's built-in default.
+    pub acl: Option<crate::Acl>,
+    /// What it had after `initdb`; `None` for the kind's built-in default.
+    pub initial: Option<crate::Acl>,
+}
+
 /// `dependent` cannot be created before `referenced`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Dependency {
@@ -90,8 +147,49 @@ pub struct RelationSize {
 }
 
 impl Catalog {
-    /// The object at an address.
+    /// A catalog of nothing, as a server of this version would have it.
+    pub fn empty(server_version: ServerVersion) -> Self {
+        Catalog {
+            server_version,
+            database: Database::default(),
+            objects: Vec::new(),
+            dependencies: Vec::new(),
+            notes: Vec::new(),
+            initial_acls: Vec::new(),
+            system_privileges: Vec::new(),
+            relation_sizes: BTreeMap::new(),
+            role_names: Vec::new(),
+            uncovered: Vec::new(),
+        }
+    }
+
+    /// The object at an address, by a search from the front; a [`CatalogIndex`]
+    /// answers many such questions faster.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
         self.objects.iter().find(|object| object.id == id)
+    }
+}
+
+/// Finds objects of one catalog by address.
+#[derive(Debug, Clone)]
+pub struct CatalogIndex {
+    places: HashMap<ObjectId, usize>,
+}
+
+impl CatalogIndex {
+    /// Indexes a catalog as it is now.
+    pub fn new(catalog: &Catalog) -> Self {
+        let places = catalog.objects.iter().enumerate().map(|(place, object)| (object.id, place)).collect();
+        CatalogIndex { places }
+    }
+
+    /// Where in [`Catalog::objects`] the object stands.
+    pub fn place(&self, id: ObjectId) -> Option<usize> {
+        self.places.get(&id).copied()
+    }
+
+    /// The object at an address in the catalog that was indexed.
+    pub fn object<'a>(&self, catalog: &'a Catalog, id: ObjectId) -> Option<&'a Object> {
+        self.place(id).and_then(|place| catalog.objects.get(place))
     }
 }

@@ -17,20 +17,28 @@
 
 mod acl;
 mod catalog;
+mod compare;
 mod keywords;
 /// The kinds of objects, one file each.
 pub mod kinds;
 mod names;
 mod object;
+mod order;
 mod render;
 mod setting;
 mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use catalog::{Catalog, Database, Dependency, RelationSize};
+pub use catalog::{
+    Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
+    SystemPrivileges,
+};
+pub use compare::{CatalogDiff, Difference, compare};
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
-pub use toc::{DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry};
+pub use toc::{
+    DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
+};
 pub use version::ServerVersion;

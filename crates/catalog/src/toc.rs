@@ -1,5 +1,15 @@
 //! The table of contents: the catalog in restorable order.
 
+mod annotate;
+mod build;
+mod data;
+mod options;
+mod plan;
+mod priority;
+mod repair;
+
+pub use options::{TocError, TocOptions};
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ObjectId, QualifiedName};

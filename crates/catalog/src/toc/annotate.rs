@@ -1,0 +1,194 @@
+//! Entries for comments, security labels and privileges.
+
+use std::collections::HashMap;
+
+use crate::acl::grant::{GrantObject, grant_statements};
+use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
+use crate::catalog::PartName;
+use crate::kinds::Body;
+use crate::render::Draft;
+use crate::toc::build::Builder;
+use crate::toc::repair::part_of_relation;
+use crate::{Acl, InitialAcl, Object, ObjectId, Section, SystemPrivileges, quote_identifier, quote_literal};
+
+const COMMENT_STEP: u32 = 1_000;
+const LABEL_STEP: u32 = 2_000;
+
+/// What `initdb` writes on schema `public`; carried only where it differs.
+const PUBLIC_COMMENT: &str = "standard public schema";
+
+impl Builder<'_> {
+    /// Adds comments and security labels.
+    pub(super) fn add_annotations(&mut self) {
+        for place in 0..self.plan.catalog.objects.len() {
+            let object = self.plan.object(place);
+            let Some(main) = self.plan.makers[place].and_then(|maker| self.main[maker]) else { continue };
+            if object.extension.is_some() {
+                self.add_labels(object, main);
+                continue;
+            }
+            self.add_comments(place, object, main);
+            self.add_labels(object, main);
+        }
+        self.add_notes();
+    }
+
+    fn add_comments(&mut self, place: usize, object: &Object, main: usize) {
+        let standard = object.schema.is_none()
+            && object.name == "public"
+            && object.comment.as_deref() == Some(PUBLIC_COMMENT);
+        if let (Some(comment), Some(address), false) =
+            (&object.comment, self.address(place, object), standard)
+        {
+            self.add_comment(object, main, &address, comment);
+        }
+        for column in object.body.column_annotations() {
+            if let Some(comment) = column.comment {
+                let address = format!("COLUMN {}.{}", object.sql_name(), quote_identifier(column.column));
+                self.add_comment(object, main, &address, comment);
+            }
+        }
+    }
+
+    fn add_comment(&mut self, object: &Object, main: usize, address: &str, comment: &str) {
+        let sql = format!("COMMENT ON {address} IS {}", quote_literal(comment));
+        let node = self.push_behind(main, object, Draft::new(Section::PreData, "COMMENT", sql), COMMENT_STEP);
+        self.name_after(node, main, address);
+    }
+
+    fn add_labels(&mut self, object: &Object, main: usize) {
+        let address = self.plan.index.place(object.id).and_then(|place| self.address(place, object));
+        let own = address.map(|address| (address, object.security_labels.as_slice()));
+        let columns = object.body.column_annotations().into_iter().map(|column| {
+            (
+                format!("COLUMN {}.{}", object.sql_name(), quote_identifier(column.column)),
+                column.security_labels,
+            )
+        });
+        for (address, labels) in own.into_iter().chain(columns) {
+            for (provider, label) in labels {
+                let sql = format!(
+                    "SECURITY LABEL FOR {} ON {address} IS {}",
+                    quote_identifier(provider),
+                    quote_literal(label)
+                );
+                let draft = Draft::new(Section::PreData, "SECURITY LABEL", sql);
+                let node = self.push_behind(main, object, draft, LABEL_STEP);
+                self.name_after(node, main, &address);
+            }
+        }
+    }
+
+    fn add_notes(&mut self) {
+        for note in &self.plan.catalog.notes {
+            let Some(object) = self.plan.index.object(self.plan.catalog, note.object) else { continue };
+            let Some(main) = self.main_of(note.object) else { continue };
+            let address = match &note.part {
+                PartName::TableConstraint(name) => format!("CONSTRAINT {}", part_of_relation(name, object)),
+                PartName::Rule(name) => format!("RULE {}", part_of_relation(name, object)),
+            };
+            if let Some(comment) = note.comment.as_ref().filter(|_| object.extension.is_none()) {
+                self.add_comment(object, main, &address, comment);
+            }
+        }
+    }
+
+    /// Names an entry as `pg_restore -l` does, by the address it is about, in
+    /// the section of the object itself.
+    fn name_after(&mut self, node: usize, main: usize, address: &str) {
+        let section = self.nodes[main].entry.section;
+        let entry = &mut self.nodes[node].entry;
+        entry.section = section;
+        address.clone_into(&mut entry.name);
+    }
+
+    /// How statements address an object.
+    fn address(&self, place: usize, object: &Object) -> Option<String> {
+        let drafts = &self.plan.drafts[place];
+        match drafts.first() {
+            Some(draft) => draft.address.clone(),
+            None if object.extension.is_some() => {
+                object.body.render(object, &self.target).first().and_then(|draft| draft.address.clone())
+            }
+            None => object.body.inline_address(object),
+        }
+    }
+
+    /// Adds `GRANT` and `REVOKE`.
+    pub(super) fn add_privileges(&mut self) {
+        let mut initial: HashMap<ObjectId, Vec<&InitialAcl>> = HashMap::new();
+        for item in &self.plan.catalog.initial_acls {
+            initial.entry(item.object).or_default().push(item);
+        }
+        for place in 0..self.plan.catalog.objects.len() {
+            let object = self.plan.object(place);
+            let initial = initial.get(&object.id).map(Vec::as_slice).unwrap_or_default();
+            self.add_object_privileges(place, object, initial);
+        }
+        for system in &self.plan.catalog.system_privileges {
+            self.add_system_privileges(system);
+        }
+    }
+
+    fn add_object_privileges(&mut self, place: usize, object: &Object, initial: &[&InitialAcl]) {
+        let Some(main) = self.plan.makers[place].and_then(|maker| self.main[maker]) else { return };
+        let (Some(owner), Some(address)) = (&object.owner, self.address(place, object)) else { return };
+        let Some((kind, name)) = Grantable::of_address(&address) else { return };
+        let source = self.plan.catalog.server_version;
+        let default = default_acl(kind, owner, source);
+        let whole = initial.iter().find(|item| item.column.is_none());
+        let base = match &object.body {
+            Body::Schema(_) if object.name == "public" => public_schema_acl(owner),
+            _ => whole.map_or_else(|| default.clone(), |item| item.acl.clone()),
+        };
+        let acl = object.acl.as_ref().unwrap_or(&default);
+        let on = GrantObject { kind, name, column: None, owner, source };
+        let table = self.add_acl(object, main, &address, grant_statements(&on, acl, &base));
+        for column in object.body.column_annotations() {
+            let base = initial.iter().find(|item| item.column.as_deref() == Some(column.column));
+            let nothing = Acl::new();
+            let (acl, base) = (column.acl.unwrap_or(&nothing), base.map_or(&nothing, |item| &item.acl));
+            let on = GrantObject { kind: Grantable::Column, column: Some(column.column), ..on };
+            let address = format!("COLUMN {name}.{}", quote_identifier(column.column));
+            if let Some(node) = self.add_acl(object, main, &address, grant_statements(&on, acl, base)) {
+                self.nodes[node].needs.extend(table);
+            }
+        }
+        if let Some(node) = table {
+            self.acl.insert(place, node);
+        }
+    }
+
+    fn add_acl(
+        &mut self,
+        object: &Object,
+        main: usize,
+        address: &str,
+        statements: Vec<String>,
+    ) -> Option<usize> {
+        if statements.is_empty() {
+            return None;
+        }
+        let draft = Draft { create: statements, ..Draft::new(Section::PostData, "ACL", String::new()) };
+        let home = self.nodes[main].home;
+        let node = self.push(object, draft, 0, vec![main]);
+        self.nodes[node].home = home;
+        address.clone_into(&mut self.nodes[node].entry.name);
+        Some(node)
+    }
+
+    fn add_system_privileges(&mut self, system: &SystemPrivileges) {
+        let Some((kind, name)) = Grantable::of_address(&system.address) else { return };
+        let source = self.plan.catalog.server_version;
+        let kind = if system.column.is_some() { Grantable::Column } else { kind };
+        let default = default_acl(kind, &system.owner, source);
+        let column = system.column.as_deref();
+        let on = GrantObject { kind, name, column, owner: &system.owner, source };
+        let (acl, base) =
+            (system.acl.as_ref().unwrap_or(&default), system.initial.as_ref().unwrap_or(&default));
+        let statements = grant_statements(&on, acl, base);
+        if !statements.is_empty() {
+            self.push_system_acl(system, statements);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! From a catalog to entries in restorable order.
+
+use std::collections::HashMap;
+
+use crate::kinds::Body;
+use crate::render::{Draft, Part, Target};
+use crate::toc::plan::Plan;
+use crate::toc::priority::priority;
+use crate::toc::repair::shell_draft;
+use crate::{
+    Catalog, Object, ObjectId, Section, SystemPrivileges, Toc, TocEntry, TocError, TocOptions, order,
+    quote_identifier,
+};
+
+impl Toc {
+    /// Puts a catalog in restorable order.
+    ///
+    /// Every object's statements become entries, followed by entries for
+    /// comments, labels, privileges, rows and sequence values. Loops of
+    /// dependencies are taken apart where `pg_dump` takes them apart; any other
+    /// loop is an error that names its members.
+    pub fn build(catalog: &Catalog, target: &Target, options: &TocOptions) -> Result<Toc, TocError> {
+        let plan = Plan::new(catalog, target)?;
+        let mut builder = Builder::new(&plan, options, *target);
+        builder.add_objects();
+        builder.add_data();
+        builder.add_annotations();
+        builder.add_privileges();
+        builder.finish()
+    }
+}
+
+/// One entry before it has a place.
+pub(super) struct Node {
+    pub(super) entry: TocEntry,
+    pub(super) key: Key,
+    pub(super) needs: Vec<usize>,
+    /// The section by which the entry is wanted or not.
+    pub(super) home: Section,
+}
+
+/// What decides where no dependency does.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Key {
+    section: Section,
+    priority: u8,
+    name: String,
+    schema: String,
+    more: String,
+    /// The main part before what follows it.
+    step: u32,
+}
+
+/// Gathers nodes.
+pub(super) struct Builder<'a> {
+    pub(super) plan: &'a Plan<'a>,
+    pub(super) options: &'a TocOptions,
+    pub(super) target: Target,
+    pub(super) nodes: Vec<Node>,
+    /// The node of each maker's main part.
+    pub(super) main: Vec<Option<usize>>,
+    /// The nodes of the parts that follow it.
+    pub(super) after: HashMap<usize, Vec<usize>>,
+    /// The node that fills each table or materialized view.
+    pub(super) data: HashMap<usize, usize>,
+    /// The node of each object's privileges.
+    pub(super) acl: HashMap<usize, usize>,
+    shells: HashMap<usize, usize>,
+    /// For an index: the nodes that attach others to it, and those others.
+    attached: HashMap<usize, Vec<(usize, usize)>>,
+}
+
+impl<'a> Builder<'a> {
+    fn new(plan: &'a Plan<'a>, options: &'a TocOptions, target: Target) -> Self {
+        Builder {
+            plan,
+            options,
+            target,
+            nodes: Vec::with_capacity(plan.drafts.len() * 2),
+            main: vec![None; plan.drafts.len()],
+            after: HashMap::new(),
+            data: HashMap::new(),
+            acl: HashMap::new(),
+            shells: HashMap::new(),
+            attached: HashMap::new(),
+        }
+    }
+
+    /// Adds an entry that belongs to an object.
+    pub(super) fn push(&mut self, object: &Object, draft: Draft, step: u32, needs: Vec<usize>) -> usize {
+        let schema = object.schema.clone().unwrap_or_default();
+        let key = Key {
+            section: draft.section,
+            priority: priority(draft.kind),
+            name: object.name.clone(),
+            schema,
+            more: object.body.discriminator().unwrap_or_default(),
+            step,
+        };
+        let home = draft.section;
+        self.nodes.push(Node { entry: entry(object, draft), key, needs, home });
+        self.nodes.len() - 1
+    }
+
+    /// Adds the privileges of an object of the server's own.
+    pub(super) fn push_system_acl(&mut self, system: &SystemPrivileges, statements: Vec<String>) {
+        let key = Key {
+            section: Section::PostData,
+            priority: priority("ACL"),
+            name: system.address.clone(),
+            schema: String::new(),
+            more: system.column.clone().unwrap_or_default(),
+            step: 0,
+        };
+        let entry = TocEntry {
+            id: 0,
+            section: Section::PostData,
+            kind: "ACL".to_owned(),
+            schema: None,
+            name: system.address.clone(),
+            owner: Some(system.owner.clone()),
+            create: statements,
+            set_owner: None,
+            drop: None,
+            depends_on: Vec::new(),
+            object: None,
+            data: None,
+            weight_bytes: 0,
+        };
+        self.nodes.push(Node { entry, key, needs: Vec::new(), home: Section::PreData });
+    }
+
+    /// Adds an entry that stands right behind another of the same object.
+    pub(super) fn push_behind(&mut self, node: usize, object: &Object, draft: Draft, step: u32) -> usize {
+        let key = Key { step, ..self.nodes[node].key.clone() };
+        let home = self.nodes[node].home;
+        self.nodes.push(Node { entry: entry(object, draft), key, needs: vec![node], home });
+        self.nodes.len() - 1
+    }
+
+    fn add_objects(&mut self) {
+        for &place in &self.plan.shells {
+            let object = self.plan.object(place);
+            let node = self.push(object, shell_draft(object), 0, Vec::new());
+            self.shells.insert(place, node);
+        }
+        for place in 0..self.plan.drafts.len() {
+            let object = self.plan.object(place);
+            for (step, draft) in (1..).zip(&self.plan.drafts[place]) {
+                match (draft.part, self.main[place]) {
+                    (Part::After, Some(main)) => self.add_part(place, object, draft, step, main),
+                    _ => self.main[place] = Some(self.push(object, draft.clone(), step, Vec::new())),
+                }
+            }
+        }
+        for place in 0..self.plan.drafts.len() {
+            self.connect(place);
+        }
+    }
+
+    fn add_part(&mut self, place: usize, object: &Object, draft: &Draft, step: u32, main: usize) {
+        let node = self.push(object, draft.clone(), step, vec![main]);
+        self.after.entry(place).or_default().push(node);
+        if draft.kind == "INDEX ATTACH" {
+            for &parent in self.plan.later_needs.get(&place).map(Vec::as_slice).unwrap_or_default() {
+                self.attached.entry(parent).or_default().push((node, place));
+            }
+        }
+    }
+
+    /// Adds what the entries of an object need.
+    fn connect(&mut self, place: usize) {
+        let Some(main) = self.main[place] else { return };
+        let mut needs = self.mains(&self.plan.needs[place]);
+        for shell in self.plan.shell_needs.get(&place).into_iter().flatten() {
+            needs.extend(self.shells.get(shell));
+        }
+        if let Some(shell) = self.shells.get(&place) {
+            needs.push(*shell);
+            let schema = self.plan.object(place).schema.as_deref();
+            let schema = schema.and_then(|name| self.plan.schema(name)).and_then(|schema| self.main[schema]);
+            self.nodes[*shell].needs.extend(schema);
+        }
+        self.nodes[main].needs.extend(needs);
+        let later = self.mains(self.plan.later_needs.get(&place).map(Vec::as_slice).unwrap_or_default());
+        let parts = self.after.get(&place).cloned().unwrap_or_default();
+        let drafts = self.plan.drafts[place].iter().filter(|draft| draft.part == Part::After);
+        let required: Vec<Vec<usize>> =
+            drafts.map(|draft| draft.requires.iter().filter_map(|id| self.main_of(*id)).collect()).collect();
+        for (node, required) in parts.into_iter().zip(required) {
+            self.nodes[node].needs.extend(later.iter().copied().chain(required).filter(|&need| need != node));
+        }
+    }
+
+    /// The main nodes of some makers.
+    pub(super) fn mains(&self, places: &[usize]) -> Vec<usize> {
+        places.iter().filter_map(|&place| self.main[place]).collect()
+    }
+
+    /// The main node of the maker of an object.
+    pub(super) fn main_of(&self, id: ObjectId) -> Option<usize> {
+        self.plan.maker_of(id).and_then(|place| self.main[place])
+    }
+
+    /// The nodes that complete an index of a partitioned table: its partitions' attachments.
+    pub(super) fn attachments(&self, place: usize) -> Vec<usize> {
+        let mut nodes = Vec::new();
+        let mut open = vec![place];
+        while let Some(parent) = open.pop() {
+            for &(node, child) in self.attached.get(&parent).into_iter().flatten() {
+                nodes.push(node);
+                open.push(child);
+            }
+        }
+        nodes
+    }
+
+    fn finish(mut self) -> Result<Toc, TocError> {
+        let mut needs: Vec<Vec<usize>> =
+            self.nodes.iter_mut().map(|node| std::mem::take(&mut node.needs)).collect();
+        for list in &mut needs {
+            list.sort_unstable();
+            list.dedup();
+        }
+        let keys: Vec<&Key> = self.nodes.iter().map(|node| &node.key).collect();
+        let order = order::sort(&keys, &needs).map_err(|stuck| self.loop_error(&stuck, &needs))?;
+        let wanted = |node: &Node| self.options.wants(node.home) && self.options.wants_kind(&node.entry.kind);
+        let mut ids: Vec<Option<u32>> = vec![None; self.nodes.len()];
+        for (id, &node) in (1..).zip(order.iter().filter(|&&node| wanted(&self.nodes[node]))) {
+            ids[node] = Some(id);
+        }
+        let mut nodes: Vec<Option<TocEntry>> = self.nodes.into_iter().map(|node| Some(node.entry)).collect();
+        let mut entries = Vec::with_capacity(nodes.len());
+        for node in order {
+            let (Some(id), Some(mut entry)) = (ids[node], nodes[node].take()) else { continue };
+            entry.id = id;
+            entry.depends_on = needs[node].iter().filter_map(|&need| ids[need]).collect();
+            entry.depends_on.sort_unstable();
+            if !self.options.owners {
+                entry.set_owner = None;
+            }
+            entries.push(entry);
+        }
+        Ok(Toc { entries })
+    }
+
+    fn loop_error(&self, stuck: &[usize], needs: &[Vec<usize>]) -> TocError {
+        let loops = order::loops(needs);
+        let nodes = loops.first().map_or(stuck, Vec::as_slice);
+        let ids = nodes.iter().filter_map(|&node| self.nodes[node].entry.object);
+        let mut members: Vec<_> = ids
+            .filter_map(|id| self.plan.index.object(self.plan.catalog, id))
+            .map(Object::identity)
+            .collect();
+        members.sort();
+        members.dedup();
+        TocError::Loop { members }
+    }
+}
+
+fn entry(object: &Object, draft: Draft) -> TocEntry {
+    let set_owner = draft.address.as_ref().filter(|_| draft.has_owner).zip(object.owner.as_ref());
+    TocEntry {
+        id: 0,
+        section: draft.section,
+        kind: draft.kind.to_owned(),
+        schema: object.schema.clone(),
+        name: entry_name(object),
+        owner: object.owner.clone(),
+        create: draft.create,
+        set_owner: set_owner
+            .map(|(address, owner)| format!("ALTER {address} OWNER TO {}", quote_identifier(owner))),
+        drop: draft.drop,
+        depends_on: Vec::new(),
+        object: Some(object.id),
+        data: None,
+        weight_bytes: 0,
+    }
+}
+
+/// The name as `pg_restore -l` prints it: parts of tables follow the table's
+/// name, functions show their arguments.
+fn entry_name(object: &Object) -> String {
+    let name = &object.name;
+    match (&object.body, object.body.discriminator()) {
+        (_, None) => name.clone(),
+        (
+            Body::Constraint(_) | Body::ColumnDefault(_) | Body::Trigger(_) | Body::Rule(_) | Body::Policy(_),
+            Some(table),
+        ) => format!("{table} {name}"),
+        (_, Some(more)) if more.starts_with('(') => format!("{name}{more}"),
+        (Body::Function(_) | Body::Aggregate(_), Some(arguments)) => format!("{name}({arguments})"),
+        (_, Some(more)) => format!("{name} {more}"),
+    }
+}

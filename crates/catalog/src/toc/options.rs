@@ -1,0 +1,109 @@
+//! What of a catalog becomes entries, and what can go wrong.
+
+use std::collections::BTreeSet;
+
+use crate::{Identity, ObjectId, Section};
+
+/// What a table of contents shall hold.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TocOptions {
+    /// Definitions that stand before the rows.
+    pub pre_data: bool,
+    /// Rows, sequence values, contents of large objects.
+    pub data: bool,
+    /// Indexes, constraints, triggers and the like.
+    pub post_data: bool,
+    /// `ALTER ... OWNER TO`.
+    pub owners: bool,
+    /// `GRANT` and `REVOKE`, default privileges.
+    pub privileges: bool,
+    /// `COMMENT ON`.
+    pub comments: bool,
+    /// `SECURITY LABEL ON`.
+    pub security_labels: bool,
+    /// Row-security policies.
+    pub policies: bool,
+    /// Publications.
+    pub publications: bool,
+    /// Subscriptions.
+    pub subscriptions: bool,
+    /// Tables whose rows stay behind (`--exclude-table-data`).
+    pub without_data: BTreeSet<ObjectId>,
+}
+
+impl Default for TocOptions {
+    /// Everything.
+    fn default() -> Self {
+        TocOptions {
+            pre_data: true,
+            data: true,
+            post_data: true,
+            owners: true,
+            privileges: true,
+            comments: true,
+            security_labels: true,
+            policies: true,
+            publications: true,
+            subscriptions: true,
+            without_data: BTreeSet::new(),
+        }
+    }
+}
+
+impl TocOptions {
+    /// Definitions only.
+    pub fn schema_only() -> Self {
+        TocOptions { data: false, ..TocOptions::default() }
+    }
+
+    /// Rows only.
+    pub fn data_only() -> Self {
+        TocOptions { pre_data: false, post_data: false, ..TocOptions::default() }
+    }
+
+    /// Whether a section is wanted.
+    pub fn wants(&self, section: Section) -> bool {
+        match section {
+            Section::PreData => self.pre_data,
+            Section::Data => self.data,
+            Section::PostData => self.post_data,
+        }
+    }
+
+    /// Whether entries of this TOC kind are wanted, whatever their section.
+    pub(crate) fn wants_kind(&self, kind: &str) -> bool {
+        match kind {
+            "DEFAULT ACL" | "ACL" => self.privileges,
+            "COMMENT" => self.comments,
+            "SECURITY LABEL" => self.security_labels,
+            "POLICY" | "ROW SECURITY" => self.policies,
+            _ if kind.starts_with("PUBLICATION") => self.publications,
+            _ if kind.starts_with("SUBSCRIPTION") => self.subscriptions,
+            _ => true,
+        }
+    }
+}
+
+/// Why a catalog cannot be put in restorable order.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TocError {
+    /// Objects that each need another of them first, in no way that can be taken apart.
+    #[error("these objects need each other and cannot be created one after another: {}", list(.members))]
+    Loop {
+        /// The objects.
+        members: Vec<Identity>,
+    },
+    /// A table that needs something that can only be made after the rows.
+    #[error("{object} needs {needed}, which can only be created after the rows")]
+    TooLate {
+        /// The table or type.
+        object: Box<Identity>,
+        /// What it needs.
+        needed: Box<Identity>,
+    },
+}
+
+fn list(members: &[Identity]) -> String {
+    members.iter().map(Identity::to_string).collect::<Vec<_>>().join(", ")
+}

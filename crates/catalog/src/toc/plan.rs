@@ -1,0 +1,211 @@
+//! Which object makes which, what each needs, and which are made in two steps.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use crate::kinds::Body;
+use crate::render::{Draft, Part, Target};
+use crate::{Catalog, CatalogIndex, Object, QualifiedName, Section, TocError};
+
+/// How every object of a catalog comes into being. Objects are named by their
+/// place in [`Catalog::objects`].
+pub(super) struct Plan<'a> {
+    pub(super) catalog: &'a Catalog,
+    pub(super) index: CatalogIndex,
+    /// The drafts of each object; none for members of extensions and for
+    /// objects that another's statement makes.
+    pub(super) drafts: Vec<Vec<Draft>>,
+    /// The object whose statement makes each: itself, its extension, the table
+    /// of an inline constraint; `None` where nothing does.
+    pub(super) makers: Vec<Option<usize>>,
+    /// What each maker needs before its main part: makers.
+    pub(super) needs: Vec<Vec<usize>>,
+    /// What the parts that follow the main one need besides it.
+    pub(super) later_needs: HashMap<usize, Vec<usize>>,
+    /// Types that are declared before they are defined.
+    pub(super) shells: BTreeSet<usize>,
+    /// Functions that make do with a declared type.
+    pub(super) shell_needs: HashMap<usize, Vec<usize>>,
+    /// Views and domains that are made in two steps.
+    pub(super) split: BTreeSet<usize>,
+    names: Names<'a>,
+}
+
+impl<'a> Plan<'a> {
+    pub(super) fn new(catalog: &'a Catalog, target: &Target) -> Result<Self, TocError> {
+        let names = Names::new(&catalog.objects);
+        let drafts: Vec<Vec<Draft>> = catalog
+            .objects
+            .iter()
+            .map(
+                |object| {
+                    if object.extension.is_some() { Vec::new() } else { object.body.render(object, target) }
+                },
+            )
+            .collect();
+        let makers = makers(catalog, &drafts, &names);
+        let mut plan = Plan {
+            catalog,
+            index: CatalogIndex::new(catalog),
+            needs: vec![Vec::new(); catalog.objects.len()],
+            drafts,
+            makers,
+            later_needs: HashMap::new(),
+            shells: BTreeSet::new(),
+            shell_needs: HashMap::new(),
+            split: BTreeSet::new(),
+            names,
+        };
+        plan.gather_needs();
+        plan.repair()?;
+        Ok(plan)
+    }
+
+    pub(super) fn object(&self, place: usize) -> &'a Object {
+        &self.catalog.objects[place]
+    }
+
+    /// The maker of the object at a place of the catalog's.
+    pub(super) fn maker_of(&self, id: crate::ObjectId) -> Option<usize> {
+        self.index.place(id).and_then(|place| self.makers[place])
+    }
+
+    /// The section of a maker's main part.
+    pub(super) fn section(&self, place: usize) -> Section {
+        self.drafts[place].first().map_or(Section::PreData, |draft| draft.section)
+    }
+
+    /// The relation of a name, as a place.
+    pub(super) fn relation(&self, name: &QualifiedName) -> Option<usize> {
+        self.names.relations.get(&(name.schema.as_str(), name.name.as_str())).copied()
+    }
+
+    /// The schema of a name, as a place.
+    pub(super) fn schema(&self, name: &str) -> Option<usize> {
+        self.names.schemas.get(name).copied()
+    }
+
+    fn gather_needs(&mut self) {
+        for edge in &self.catalog.dependencies {
+            let (Some(dependent), Some(referenced)) =
+                (self.index.place(edge.dependent), self.index.place(edge.referenced))
+            else {
+                continue;
+            };
+            let (Some(maker), Some(needed)) = (self.makers[dependent], self.makers[referenced]) else {
+                continue;
+            };
+            if maker == needed || self.drafts[maker].is_empty() {
+                continue;
+            }
+            // A partition's index is made before it is attached to its parent's.
+            if is_index_like(self.object(maker)) && is_index_like(self.object(needed)) {
+                self.later_needs.entry(maker).or_default().push(needed);
+            } else {
+                self.needs[maker].push(needed);
+            }
+        }
+        for place in 0..self.drafts.len() {
+            let required = self.drafts[place].iter().filter(|draft| draft.part == Part::Main);
+            let required = required.flat_map(|draft| &draft.requires).filter_map(|id| self.maker_of(*id));
+            let required: Vec<usize> = required.filter(|&maker| maker != place).collect();
+            self.needs[place].extend(required);
+            self.needs[place].sort_unstable();
+            self.needs[place].dedup();
+        }
+    }
+}
+
+/// Whether it is an index or a constraint that owns one.
+fn is_index_like(object: &Object) -> bool {
+    match &object.body {
+        Body::Index(_) => true,
+        Body::Constraint(constraint) => constraint.index.is_some(),
+        _ => false,
+    }
+}
+
+/// Objects by name, where one names another.
+struct Names<'a> {
+    relations: HashMap<(&'a str, &'a str), usize>,
+    constraints: HashMap<(&'a str, &'a str, &'a str), usize>,
+    extensions: HashMap<&'a str, usize>,
+    schemas: HashMap<&'a str, usize>,
+}
+
+impl<'a> Names<'a> {
+    fn new(objects: &'a [Object]) -> Self {
+        let mut names = Names {
+            relations: HashMap::new(),
+            constraints: HashMap::new(),
+            extensions: HashMap::new(),
+            schemas: HashMap::new(),
+        };
+        for (place, object) in objects.iter().enumerate() {
+            let schema = object.schema.as_deref().unwrap_or_default();
+            match &object.body {
+                Body::Table(_) | Body::View(_) | Body::MaterializedView(_) | Body::Sequence(_) => {
+                    names.relations.insert((schema, &object.name), place);
+                }
+                Body::Constraint(constraint) => {
+                    names
+                        .constraints
+                        .insert((&constraint.table.schema, &constraint.table.name, &object.name), place);
+                }
+                Body::Extension(_) => {
+                    names.extensions.insert(&object.name, place);
+                }
+                Body::Schema(_) => {
+                    names.schemas.insert(&object.name, place);
+                }
+                _ => {}
+            }
+        }
+        names
+    }
+
+    fn relation(&self, name: &QualifiedName) -> Option<usize> {
+        self.relations.get(&(name.schema.as_str(), name.name.as_str())).copied()
+    }
+
+    /// The object whose statement makes one that renders nothing itself.
+    fn host(&self, object: &Object) -> Option<usize> {
+        match &object.body {
+            Body::Index(index) => {
+                let (table, constraint) = (&index.table, index.constraint.as_deref()?);
+                self.constraints.get(&(table.schema.as_str(), table.name.as_str(), constraint)).copied()
+            }
+            Body::Constraint(constraint) => self.relation(&constraint.table),
+            Body::ColumnDefault(default) => self.relation(&default.table),
+            _ => None,
+        }
+    }
+}
+
+fn makers(catalog: &Catalog, drafts: &[Vec<Draft>], names: &Names<'_>) -> Vec<Option<usize>> {
+    let direct = |place: usize| -> Option<usize> {
+        let object = &catalog.objects[place];
+        match &object.extension {
+            Some(extension) => names.extensions.get(extension.as_str()).copied(),
+            None if drafts[place].is_empty() => names.host(object),
+            None => Some(place),
+        }
+    };
+    // A host may itself be a member of an extension.
+    (0..catalog.objects.len())
+        .map(|place| {
+            let maker = direct(place)?;
+            if maker == place { Some(maker) } else { direct(maker) }
+        })
+        .collect()
+}
+
+/// Needs of a set of makers, turned around.
+pub(super) fn needed_by(needs: &[Vec<usize>]) -> BTreeMap<usize, Vec<usize>> {
+    let mut turned: BTreeMap<usize, Vec<usize>> = BTreeMap::new();
+    for (place, list) in needs.iter().enumerate() {
+        for &need in list {
+            turned.entry(need).or_default().push(place);
+        }
+    }
+    turned
+}

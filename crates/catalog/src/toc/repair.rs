@@ -1,0 +1,169 @@
+//! Taking dependency loops apart, as src/bin/pg_dump/pg_dump_sort.c does.
+//!
+//! - A type and its functions: the type is declared first, as a *shell*.
+//! - A view that something it reads needs in turn: a *dummy* view of the same
+//!   columns stands in until the end, when `CREATE OR REPLACE VIEW` puts the query in.
+//! - A domain whose check calls a function of the domain: the check is added later.
+//! - Whatever needs something that can only be made after the rows (a view that
+//!   groups by a primary key) is made in two steps or moves behind the rows.
+//!
+//! Defaults and checks of tables that could take part in a loop are drafts of
+//! their own from the start.
+
+use crate::kinds::{Body, Domain};
+use crate::render::{Draft, Part, Render, Target};
+use crate::toc::plan::{Plan, needed_by};
+use crate::toc::{DropStatement, Section};
+use crate::{Class, Object, TocError, order, quote_identifier};
+
+impl Plan<'_> {
+    /// Repairs until no loop is left.
+    pub(super) fn repair(&mut self) -> Result<(), TocError> {
+        loop {
+            self.postpone()?;
+            let loops = order::loops(&self.needs);
+            if loops.is_empty() {
+                return Ok(());
+            }
+            for members in loops {
+                if !self.take_apart(&members) {
+                    let members = members.iter().map(|&place| self.object(place).identity()).collect();
+                    return Err(TocError::Loop { members });
+                }
+            }
+        }
+    }
+
+    /// Applies one repair to a loop; false where none helps.
+    fn take_apart(&mut self, members: &[usize]) -> bool {
+        if self.declare_types(members) {
+            return true;
+        }
+        let splittable = members.iter().copied().find(|&place| self.can_split(place));
+        splittable.map(|place| self.split(place)).is_some()
+    }
+
+    /// Lets functions of a loop make do with the declaration of its types.
+    fn declare_types(&mut self, members: &[usize]) -> bool {
+        let is_type = |place: usize, plan: &Self| {
+            matches!(plan.object(place).body, Body::BaseType(_) | Body::RangeType(_))
+        };
+        let types: Vec<usize> = members.iter().copied().filter(|&place| is_type(place, self)).collect();
+        let is_function = |&place: &usize| matches!(self.object(place).body, Body::Function(_));
+        let functions: Vec<usize> = members.iter().copied().filter(is_function).collect();
+        let mut changed = false;
+        for function in functions {
+            let declared: Vec<usize> =
+                self.needs[function].iter().copied().filter(|need| types.contains(need)).collect();
+            if declared.is_empty() {
+                continue;
+            }
+            self.needs[function].retain(|need| !declared.contains(need));
+            self.shells.extend(&declared);
+            self.shell_needs.entry(function).or_default().extend(declared);
+            changed = true;
+        }
+        changed
+    }
+
+    fn can_split(&self, place: usize) -> bool {
+        !self.split.contains(&place)
+            && match &self.object(place).body {
+                Body::View(_) => true,
+                Body::Domain(domain) => domain.constraints.iter().any(|constraint| constraint.validated),
+                _ => false,
+            }
+    }
+
+    /// Makes an object in two steps, the first of which needs only types.
+    fn split(&mut self, place: usize) {
+        let object = self.object(place);
+        let kept: Vec<usize> =
+            self.needs[place].iter().copied().filter(|&need| self.first_step_needs(object, need)).collect();
+        let all = std::mem::replace(&mut self.needs[place], kept);
+        self.later_needs.entry(place).or_default().extend(all);
+        match &object.body {
+            Body::View(view) => self.drafts[place] = view.render_in_two_steps(object),
+            Body::Domain(domain) => {
+                let target = Target { version: self.catalog.server_version };
+                self.drafts[place] = domain_in_two_steps(domain, object, &target);
+            }
+            _ => {}
+        }
+        self.split.insert(place);
+    }
+
+    fn first_step_needs(&self, object: &Object, need: usize) -> bool {
+        let needed = self.object(need);
+        match needed.id.class {
+            Class::PG_TYPE | Class::PG_NAMESPACE | Class::PG_COLLATION | Class::PG_EXTENSION => true,
+            Class::PG_CLASS => match &object.body {
+                // A column may be of a table's row type.
+                Body::View(view) => {
+                    let name = needed.sql_name();
+                    view.columns.iter().any(|column| column.type_name.trim_end_matches("[]") == name)
+                }
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Moves what needs something made after the rows behind the rows too.
+    fn postpone(&mut self) -> Result<(), TocError> {
+        let turned = needed_by(&self.needs);
+        let mut late: Vec<usize> =
+            (0..self.drafts.len()).filter(|&place| self.section(place) == Section::PostData).collect();
+        while let Some(needed) = late.pop() {
+            for &place in turned.get(&needed).map(Vec::as_slice).unwrap_or_default() {
+                // The need may be gone since, or the object moved already.
+                if self.section(place) != Section::PreData || !self.needs[place].contains(&needed) {
+                    continue;
+                }
+                if self.can_split(place) {
+                    self.split(place);
+                } else if self.can_move(place) {
+                    self.drafts[place].iter_mut().for_each(|draft| draft.section = Section::PostData);
+                    late.push(place);
+                } else {
+                    let (object, needed) = (self.object(place).identity(), self.object(needed).identity());
+                    return Err(TocError::TooLate { object: Box::new(object), needed: Box::new(needed) });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether an object may be made after the rows: not where rows need it.
+    fn can_move(&self, place: usize) -> bool {
+        let object = self.object(place);
+        !matches!(object.body, Body::Table(_) | Body::Extension(_) | Body::Schema(_))
+            && object.id.class != Class::PG_TYPE
+    }
+}
+
+/// The domain without its checks, and each check by a statement of its own.
+fn domain_in_two_steps(domain: &Domain, object: &Object, target: &Target) -> Vec<Draft> {
+    let mut first = domain.clone();
+    first.constraints.clear();
+    let mut later = domain.clone();
+    later.constraints.iter_mut().for_each(|constraint| constraint.validated = false);
+    let mut drafts: Vec<Draft> = first.render(object, target);
+    let rest = later.render(object, target);
+    drafts.extend(rest.into_iter().filter(|draft| draft.part == Part::After));
+    drafts
+}
+
+/// The declaration of a type.
+pub(super) fn shell_draft(object: &Object) -> Draft {
+    let name = object.sql_name();
+    Draft {
+        drop: Some(DropStatement { command: "DROP TYPE".to_owned(), object: name.clone() }),
+        ..Draft::new(Section::PreData, "SHELL TYPE", format!("CREATE TYPE {name}"))
+    }
+}
+
+/// `name ON table`, as `COMMENT ON RULE` and `COMMENT ON CONSTRAINT` want it.
+pub(super) fn part_of_relation(part: &str, relation: &Object) -> String {
+    format!("{} ON {}", quote_identifier(part), relation.sql_name())
+}
