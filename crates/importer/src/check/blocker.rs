@@ -1,0 +1,104 @@
+//! Reasons against an import, each with a way out.
+
+use std::fmt;
+
+/// Why a target cannot take an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blocker {
+    /// It holds objects of the user's.
+    NotEmpty {
+        /// How many.
+        count: u64,
+        /// Some of them, as `pg_describe_object` names them.
+        examples: Vec<String>,
+    },
+    /// An unfinished import is there.
+    Unfinished {
+        /// Its run.
+        run: String,
+        /// The schema of its ledger.
+        schema: String,
+    },
+    /// More than one unfinished import is there.
+    SeveralRuns {
+        /// The schemas of two ledgers.
+        schemas: [String; 2],
+    },
+    /// The unfinished import is of something else.
+    OtherSource {
+        /// Its run.
+        run: String,
+        /// What it imports.
+        found: String,
+        /// What this one would.
+        wanted: String,
+    },
+    /// The unfinished import was begun with another selection or other options.
+    OtherPlan {
+        /// Its run.
+        run: String,
+    },
+    /// An extension is not on offer.
+    MissingExtension {
+        /// Its name.
+        name: String,
+        /// Some of what needs it, as `pg_restore -l` names it.
+        needed_by: Vec<String>,
+        /// How many need it.
+        needed_by_count: usize,
+    },
+    /// The server is a standby.
+    Standby,
+    /// The role may not create schemas in the database.
+    MayNotCreate {
+        /// The importing role.
+        role: String,
+    },
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Blocker::NotEmpty { count, examples } => {
+                write!(f, "it is not empty: it holds {count} objects ({}", examples.join(", "))?;
+                let more = if *count > examples.len() as u64 { ", ..." } else { "" };
+                write!(f, "{more}); import into an empty database, or ask for --clean or --allow-non-empty")
+            }
+            Blocker::Unfinished { run, schema } => write!(
+                f,
+                "it holds an unfinished import (run {run}, ledger in schema {schema}); go on with it by \
+                 --resume, or start over with --clean"
+            ),
+            Blocker::SeveralRuns { schemas: [first, second] } => write!(
+                f,
+                "it holds more than one unfinished import (ledgers in schemas {first} and {second}); \
+                 drop the schema of the one that is not to be resumed"
+            ),
+            Blocker::OtherSource { run, found, wanted } => write!(
+                f,
+                "the unfinished run {run} imports {found}, not {wanted}; resume with the same source, or \
+                 start over with --clean"
+            ),
+            Blocker::OtherPlan { run } => write!(
+                f,
+                "the unfinished run {run} was begun with another selection or other options; resume with \
+                 the same, or start over with --clean"
+            ),
+            Blocker::MissingExtension { name, needed_by, needed_by_count } => {
+                write!(f, "extension {name} is not available there; install it")?;
+                let more = if *needed_by_count > needed_by.len() { ", ..." } else { "" };
+                match needed_by.as_slice() {
+                    [] => Ok(()),
+                    some => write!(f, " (needed by {}{more})", some.join(", ")),
+                }
+            }
+            Blocker::Standby => {
+                f.write_str("the server is a standby and cannot be written to; connect to its primary")
+            }
+            Blocker::MayNotCreate { role } => write!(
+                f,
+                "role {role} lacks the CREATE privilege on the database; GRANT CREATE ON DATABASE it first"
+            ),
+        }
+    }
+}

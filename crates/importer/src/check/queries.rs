@@ -1,0 +1,119 @@
+//! What a target is asked; one query each.
+
+use std::collections::BTreeSet;
+
+use dbhaul_catalog::quote_literal;
+use dbhaul_postgres::{Error, Session};
+use serde::Deserialize;
+
+use crate::ledger::is_ledger_sql;
+
+/// The server and the importing role.
+#[derive(Debug, Deserialize)]
+pub(super) struct Facts {
+    pub(super) role: String,
+    pub(super) version: u32,
+    pub(super) is_superuser: bool,
+    pub(super) in_recovery: bool,
+    pub(super) may_create: bool,
+    pub(super) maintenance_work_mem_bytes: u64,
+    pub(super) shared_buffers_bytes: u64,
+}
+
+/// What the database holds already.
+#[derive(Debug)]
+pub(super) struct Contents {
+    pub(super) count: u64,
+    pub(super) examples: Vec<String>,
+}
+
+/// A role that the import needs and that exists.
+#[derive(Debug, Deserialize)]
+pub(super) struct Role {
+    pub(super) name: String,
+    pub(super) may_become: bool,
+}
+
+pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
+    let sql = "SELECT current_user::text AS role, \
+         pg_catalog.current_setting('server_version_num')::int AS version, \
+         (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS is_superuser, \
+         pg_catalog.pg_is_in_recovery() AS in_recovery, \
+         pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create, \
+         pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) AS maintenance_work_mem_bytes, \
+         pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')) AS shared_buffers_bytes";
+    let mut rows: Vec<Facts> = session.query_json(sql).await?;
+    rows.pop().ok_or_else(|| no_row(session, sql))
+}
+
+fn no_row(session: &Session, sql: &str) -> Error {
+    Error::Answer { server: session.server().to_owned(), problem: "no row".to_owned(), query: sql.to_owned() }
+}
+
+/// Objects of the user's: everything with a schema besides the system's and the ledger's, schemas other
+/// than `public`, large objects, publications and event triggers. Members of extensions do not count.
+pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        count: u64,
+        description: String,
+    }
+    let sql = format!(
+        "WITH spaces AS (SELECT oid, nspname FROM pg_catalog.pg_namespace \
+           WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND nspname !~ '^pg_(toast|temp_)' \
+           AND NOT {is_ledger}), \
+         found AS ( \
+           SELECT 'pg_catalog.pg_namespace'::regclass AS classid, oid FROM spaces WHERE nspname <> 'public' \
+           UNION ALL SELECT 'pg_catalog.pg_class'::regclass, c.oid FROM pg_catalog.pg_class c \
+             JOIN spaces ON spaces.oid = c.relnamespace WHERE c.relkind IN ('r', 'p', 'v', 'm', 'S', 'f', 'c') \
+           UNION ALL SELECT 'pg_catalog.pg_proc'::regclass, p.oid FROM pg_catalog.pg_proc p \
+             JOIN spaces ON spaces.oid = p.pronamespace \
+           UNION ALL SELECT 'pg_catalog.pg_type'::regclass, t.oid FROM pg_catalog.pg_type t \
+             JOIN spaces ON spaces.oid = t.typnamespace WHERE t.typtype IN ('b', 'd', 'e', 'r') \
+             AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid) \
+           UNION ALL SELECT 'pg_catalog.pg_publication'::regclass, oid FROM pg_catalog.pg_publication \
+           UNION ALL SELECT 'pg_catalog.pg_event_trigger'::regclass, oid FROM pg_catalog.pg_event_trigger \
+           UNION ALL SELECT 'pg_catalog.pg_largeobject'::regclass, oid FROM pg_catalog.pg_largeobject_metadata) \
+         SELECT pg_catalog.count(*) OVER () AS count, \
+           coalesce(pg_catalog.pg_describe_object(found.classid, found.oid, 0), found.oid::text) AS description \
+         FROM found WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = found.classid \
+           AND d.objid = found.oid AND d.deptype = 'e') \
+         ORDER BY found.oid LIMIT 8",
+        is_ledger = is_ledger_sql("oid"),
+    );
+    let rows: Vec<Row> = session.query_json(&sql).await?;
+    let count = rows.first().map_or(0, |row| row.count);
+    Ok(Contents { count, examples: rows.into_iter().map(|row| row.description).collect() })
+}
+
+/// Extensions that can be created, or are there.
+pub(super) async fn available_extensions(session: &Session) -> Result<BTreeSet<String>, Error> {
+    let sql = "SELECT name::text FROM pg_catalog.pg_available_extensions \
+               UNION SELECT extname::text FROM pg_catalog.pg_extension";
+    Ok(session.query_strings(sql).await?.into_iter().collect())
+}
+
+/// Names of all schemas.
+pub(super) async fn schemas(session: &Session) -> Result<BTreeSet<String>, Error> {
+    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace";
+    Ok(session.query_strings(sql).await?.into_iter().collect())
+}
+
+/// Those of the given roles that exist. Before 16 every member may `SET ROLE`.
+pub(super) async fn roles(
+    session: &Session,
+    needed: &BTreeSet<String>,
+    version: u32,
+) -> Result<Vec<Role>, Error> {
+    if needed.is_empty() {
+        return Ok(Vec::new());
+    }
+    let privilege = if version >= 160_000 { "SET" } else { "MEMBER" };
+    let names: Vec<String> = needed.iter().map(|role| quote_literal(role)).collect();
+    let sql = format!(
+        "SELECT rolname::text AS name, pg_catalog.pg_has_role(oid, '{privilege}') AS may_become \
+         FROM pg_catalog.pg_roles WHERE rolname IN ({})",
+        names.join(", ")
+    );
+    session.query_json(&sql).await
+}

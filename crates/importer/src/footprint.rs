@@ -1,0 +1,121 @@
+//! Which tables each TOC entry touches, and which tables are parts of others.
+
+use std::collections::{BTreeSet, HashMap};
+
+use dbhaul_catalog::{Class, ObjectId, Section, Toc, TocEntry};
+
+/// Kinds that are a relation others lock.
+const RELATION_KINDS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"];
+
+/// What entries touch. Tables are named by their address in the source catalog.
+#[derive(Debug, Default)]
+pub(crate) struct Footprint {
+    tables: HashMap<u32, BTreeSet<ObjectId>>,
+    children: HashMap<ObjectId, BTreeSet<ObjectId>>,
+    relation_entries: HashMap<ObjectId, u32>,
+}
+
+impl Footprint {
+    /// Reads a TOC whose dependencies stand before their dependants.
+    pub(crate) fn new(toc: &Toc) -> Self {
+        let mut footprint = Footprint::default();
+        for entry in &toc.entries {
+            footprint.add(toc, entry);
+        }
+        footprint
+    }
+
+    /// The address that stands for what an entry creates or fills.
+    pub(crate) fn key(entry: &TocEntry) -> ObjectId {
+        entry.object.unwrap_or(ObjectId::new(Class(0), entry.id))
+    }
+
+    /// The tables an entry locks, without their descendants.
+    pub(crate) fn tables(&self, entry: u32) -> impl Iterator<Item = ObjectId> {
+        self.tables.get(&entry).into_iter().flatten().copied()
+    }
+
+    /// The tables and all their partitions and inheritance children.
+    pub(crate) fn with_descendants(&self, tables: impl Iterator<Item = ObjectId>) -> BTreeSet<ObjectId> {
+        let mut found = BTreeSet::new();
+        let mut stack: Vec<_> = tables.collect();
+        while let Some(table) = stack.pop() {
+            if found.insert(table) {
+                stack.extend(self.children.get(&table).into_iter().flatten());
+            }
+        }
+        found
+    }
+
+    /// Tables that have partitions or children, with the entry that creates them.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = (ObjectId, u32)> {
+        let mut parents: Vec<_> = self
+            .children
+            .keys()
+            .filter_map(|table| Some((*table, *self.relation_entries.get(table)?)))
+            .collect();
+        parents.sort_by_key(|(_, entry)| *entry);
+        parents.into_iter()
+    }
+
+    fn add(&mut self, toc: &Toc, entry: &TocEntry) {
+        let is_relation = RELATION_KINDS.contains(&entry.kind.as_str());
+        let is_filled = entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA";
+        let mut tables = BTreeSet::new();
+        if is_relation || is_filled {
+            tables.insert(Footprint::key(entry));
+        } else if entry.section != Section::PreData || entry.kind == "TABLE ATTACH" {
+            tables.extend(entry.depends_on.iter().flat_map(|on| self.tables.get(on)).flatten());
+        }
+        if is_relation {
+            self.relation_entries.insert(Footprint::key(entry), entry.id);
+        }
+        match entry.kind.as_str() {
+            "TABLE" | "FOREIGN TABLE" => self.add_inherited(toc, entry),
+            "TABLE ATTACH" => self.add_attached(toc, entry),
+            _ => {}
+        }
+        self.tables.insert(entry.id, tables);
+    }
+
+    /// A table that is created as a child or partition of another depends on it. So does one with a
+    /// column of the other's row type: taking that for a child costs a little waiting and no more.
+    fn add_inherited(&mut self, toc: &Toc, entry: &TocEntry) {
+        let tables = entry.depends_on.iter().filter_map(|on| entry_by_id(toc, *on));
+        for parent in tables.filter(|on| on.kind == "TABLE") {
+            self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(entry));
+        }
+    }
+
+    /// `ALTER TABLE parent ATTACH PARTITION child` depends on both and carries the child's name.
+    fn add_attached(&mut self, toc: &Toc, entry: &TocEntry) {
+        let tables: Vec<_> = entry
+            .depends_on
+            .iter()
+            .filter_map(|on| entry_by_id(toc, *on))
+            .filter(|on| on.kind == "TABLE" || on.kind == "FOREIGN TABLE")
+            .collect();
+        let is_child = |on: &TocEntry| {
+            on.object.is_some() && on.object == entry.object
+                || on.schema == entry.schema && on.name == entry.name
+        };
+        for parent in tables.iter().filter(|on| !is_child(on)) {
+            for child in tables.iter().filter(|on| is_child(on)) {
+                self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(child));
+            }
+        }
+    }
+}
+
+/// The entry with an id; ids are positions from 1.
+pub(crate) fn entry_by_id(toc: &Toc, id: u32) -> Option<&TocEntry> {
+    toc.entries.get((id as usize).checked_sub(1)?)
+}
+
+/// An entry as `pg_restore -l` names it: `INDEX public film_title_idx`.
+pub(crate) fn describe(entry: &TocEntry) -> String {
+    match &entry.schema {
+        Some(schema) => format!("{} {schema} {}", entry.kind, entry.name),
+        None => format!("{} {}", entry.kind, entry.name),
+    }
+}

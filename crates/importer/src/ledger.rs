@@ -1,0 +1,206 @@
+//! The ledger: which steps have been committed on the target.
+//!
+//! It lives in a schema of its own, which is recognised by its comment and never by its name:
+//! the user may have a schema `dbhaul` as well.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dbhaul_catalog::{QualifiedName, quote_identifier, quote_literal};
+use dbhaul_postgres::{Error, Session};
+use dbhaul_rows::{RowDigest, RowsError};
+use serde::Deserialize;
+
+/// How the comment of a ledger's schema begins; the run's identifier follows.
+const MARK: &str = "dbhaul import ledger, run ";
+
+/// A SQL condition on `pg_namespace`'s `oid` that is true for ledgers' schemas.
+pub(crate) fn is_ledger_sql(oid: &str) -> String {
+    format!(
+        "coalesce(pg_catalog.obj_description({oid}, 'pg_namespace') LIKE {}, false)",
+        quote_literal(&format!("{MARK}%"))
+    )
+}
+
+/// A ledger found on the target.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct FoundLedger {
+    pub(crate) ledger: Ledger,
+    /// What the run imports.
+    pub(crate) fingerprint: String,
+    /// The shape of its plan.
+    pub(crate) shape: String,
+}
+
+/// The ledger of one run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ledger {
+    pub(crate) schema: String,
+    pub(crate) run: String,
+}
+
+/// What the ledger knows of steps that are done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DoneSteps {
+    steps: BTreeMap<String, DoneStep>,
+}
+
+/// What a step was committed with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct DoneStep {
+    /// Digest of the rows it loaded; that of no rows for steps without any.
+    pub(crate) digest: RowDigest,
+    /// What was left out of it, and why.
+    pub(crate) left_out: Option<String>,
+}
+
+impl DoneSteps {
+    /// What a step was committed with, if it was.
+    pub(crate) fn get(&self, step: &str) -> Option<&DoneStep> {
+        self.steps.get(step)
+    }
+}
+
+#[derive(Deserialize)]
+struct RunRow {
+    run: String,
+    fingerprint: String,
+    shape: String,
+}
+
+#[derive(Deserialize)]
+struct StepRow {
+    step: String,
+    digest: Option<String>,
+    left_out: Option<String>,
+}
+
+impl Ledger {
+    /// Ledgers on the target, of any run.
+    pub(crate) async fn find(session: &Session) -> Result<Vec<FoundLedger>, Error> {
+        let sql =
+            format!("SELECT nspname FROM pg_catalog.pg_namespace WHERE {} ORDER BY 1", is_ledger_sql("oid"));
+        let mut found = Vec::new();
+        for schema in session.query_strings(&sql).await? {
+            let table = QualifiedName::new(&schema, "run").sql();
+            let rows: Vec<RunRow> =
+                session.query_json(&format!("SELECT run, fingerprint, shape FROM {table}")).await?;
+            for row in rows {
+                let ledger = Ledger { schema: schema.clone(), run: row.run };
+                found.push(FoundLedger { ledger, fingerprint: row.fingerprint, shape: row.shape });
+            }
+        }
+        Ok(found)
+    }
+
+    /// A name for a new ledger's schema: `dbhaul`, or `dbhaul_1` and so on where that is taken.
+    pub(crate) fn free_schema(taken: &BTreeSet<String>) -> String {
+        std::iter::once("dbhaul".to_owned())
+            .chain((1_u32..).map(|number| format!("dbhaul_{number}")))
+            .find(|name| !taken.contains(name))
+            .unwrap_or_default()
+    }
+
+    /// Creates schema and tables, in one transaction.
+    pub(crate) async fn create(
+        &self,
+        session: &Session,
+        fingerprint: &str,
+        shape: &str,
+    ) -> Result<(), Error> {
+        let schema = quote_identifier(&self.schema);
+        let sql = format!(
+            "BEGIN;\n\
+             CREATE SCHEMA {schema};\n\
+             COMMENT ON SCHEMA {schema} IS {comment};\n\
+             CREATE TABLE {schema}.run (run text PRIMARY KEY, fingerprint text NOT NULL, shape text NOT NULL, \
+             started_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
+             INSERT INTO {schema}.run (run, fingerprint, shape) VALUES ({run}, {fingerprint}, {shape});\n\
+             CREATE TABLE {schema}.step (step text PRIMARY KEY, digest text, left_out text, \
+             committed_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
+             COMMIT",
+            comment = quote_literal(&format!("{MARK}{}", self.run)),
+            run = quote_literal(&self.run),
+            fingerprint = quote_literal(fingerprint),
+            shape = quote_literal(shape),
+        );
+        session.batch(&sql).await
+    }
+
+    /// All steps that are committed.
+    pub(crate) async fn done_steps(&self, session: &Session) -> Result<DoneSteps, Error> {
+        self.select(session, "true").await
+    }
+
+    /// Those of the given steps that are committed.
+    pub(crate) async fn done_among(&self, session: &Session, steps: &[String]) -> Result<DoneSteps, Error> {
+        let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
+        self.select(session, &format!("step IN ({})", list.join(", "))).await
+    }
+
+    async fn select(&self, session: &Session, condition: &str) -> Result<DoneSteps, Error> {
+        let sql = format!("SELECT step, digest, left_out FROM {} WHERE {condition}", self.step_table());
+        let rows: Vec<StepRow> = session.query_json(&sql).await?;
+        let mut done = DoneSteps::default();
+        for row in rows {
+            let digest = row.digest.as_deref().map(str::parse).transpose();
+            let digest = digest.map_err(|problem: RowsError| Error::Answer {
+                server: session.server().to_owned(),
+                problem: problem.to_string(),
+                query: sql.clone(),
+            })?;
+            let step = DoneStep { digest: digest.unwrap_or_default(), left_out: row.left_out };
+            done.steps.insert(row.step, step);
+        }
+        Ok(done)
+    }
+
+    /// The statement that records a step and what was left out of it. A step that is there already makes
+    /// it fail: then an earlier attempt was committed after all. While that attempt is open, it waits.
+    pub(crate) fn claim_sql(&self, step: &str, left_out: Option<&str>) -> String {
+        let left_out = left_out.map_or("NULL".to_owned(), quote_literal);
+        format!(
+            "INSERT INTO {} (step, left_out) VALUES ({}, {left_out})",
+            self.step_table(),
+            quote_literal(step)
+        )
+    }
+
+    /// The statement that adds what a claimed step has loaded.
+    pub(crate) fn digest_sql(&self, step: &str, digest: RowDigest) -> String {
+        self.update_sql(step, "digest", &digest.to_string())
+    }
+
+    /// The statement that adds what had to be left out of a claimed step.
+    pub(crate) fn left_out_sql(&self, step: &str, left_out: &str) -> String {
+        self.update_sql(step, "left_out", left_out)
+    }
+
+    fn update_sql(&self, step: &str, column: &str, value: &str) -> String {
+        let (table, value, step) = (self.step_table(), quote_literal(value), quote_literal(step));
+        format!("UPDATE {table} SET {column} = {value} WHERE step = {step}")
+    }
+
+    /// The statement that removes the ledger.
+    pub(crate) fn drop_sql(&self) -> String {
+        let schema = quote_identifier(&self.schema);
+        format!("DROP TABLE {schema}.step, {schema}.run; DROP SCHEMA {schema}")
+    }
+
+    fn step_table(&self) -> String {
+        QualifiedName::new(&self.schema, "step").sql()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::Ledger;
+
+    #[test]
+    fn the_users_own_schema_keeps_its_name() {
+        let taken = ["dbhaul", "dbhaul_1"].map(str::to_owned);
+        assert_eq!(Ledger::free_schema(&BTreeSet::new()), "dbhaul");
+        assert_eq!(Ledger::free_schema(&BTreeSet::from(taken)), "dbhaul_2");
+    }
+}

@@ -1,0 +1,133 @@
+//! What the caller chooses.
+
+use std::time::Duration;
+
+use dbhaul_catalog::Section;
+
+/// How an import is to be done. Start from [`ImportOptions::new`].
+#[derive(Debug, Clone)]
+pub struct ImportOptions {
+    /// Identifier of this run, a ULID; a resumed run keeps the one it finds in the ledger.
+    pub run: String,
+    /// What is imported: a backup's or a snapshot's identifier. A run resumes only what has the same.
+    pub source_fingerprint: String,
+    /// Sessions that load and build at the same time, at least 1.
+    pub jobs: usize,
+    /// Whether objects are given their owners (not with `--no-owner`).
+    pub set_owners: bool,
+    /// Whether privileges are granted (not with `--no-privileges`).
+    pub privileges: bool,
+    /// Whether the TOC's objects are dropped from the target first.
+    pub clean: bool,
+    /// Whether drops of `clean` say `IF EXISTS`.
+    pub if_exists: bool,
+    /// Whether to go on with an unfinished run found on the target.
+    pub resume: bool,
+    /// Whether the target may hold objects already.
+    pub allow_non_empty: bool,
+    /// Which sections are imported.
+    pub sections: Sections,
+    /// Whether tables are analyzed after their rows and indexes.
+    pub analyze: bool,
+    /// `maintenance_work_mem` of each session; chosen from the target's settings when `None`.
+    pub maintenance_work_mem_bytes: Option<u64>,
+    /// The search path of the source database. A statement that fails because a function in it names
+    /// objects without a schema is tried once more with this path, and a warning says so.
+    pub source_search_path: Option<String>,
+    /// How transient errors are tried again.
+    pub retry: RetryPolicy,
+}
+
+impl ImportOptions {
+    /// Everything, owners and privileges included, into an empty database with four sessions.
+    pub fn new(run: impl Into<String>, source_fingerprint: impl Into<String>) -> Self {
+        ImportOptions {
+            run: run.into(),
+            source_fingerprint: source_fingerprint.into(),
+            jobs: 4,
+            set_owners: true,
+            privileges: true,
+            clean: false,
+            if_exists: false,
+            resume: false,
+            allow_non_empty: false,
+            sections: Sections::default(),
+            analyze: true,
+            maintenance_work_mem_bytes: None,
+            source_search_path: None,
+            retry: RetryPolicy::default(),
+        }
+    }
+}
+
+/// Which sections of a TOC are imported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sections {
+    /// Schemas, types, tables.
+    pub pre_data: bool,
+    /// Rows and sequence values.
+    pub data: bool,
+    /// Indexes, constraints, triggers.
+    pub post_data: bool,
+}
+
+impl Default for Sections {
+    fn default() -> Self {
+        Sections { pre_data: true, data: true, post_data: true }
+    }
+}
+
+impl Sections {
+    /// Whether a section is imported.
+    pub fn contains(&self, section: Section) -> bool {
+        match section {
+            Section::PreData => self.pre_data,
+            Section::Data => self.data,
+            Section::PostData => self.post_data,
+        }
+    }
+}
+
+/// How transient errors (lost connections, restarts, deadlocks) are tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// Attempts per step in all, at least 1.
+    pub max_attempts: u32,
+    /// The pause before the second attempt; doubled for each one after it.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub max_pause: Duration,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            max_attempts: 8,
+            first_pause: Duration::from_millis(250),
+            max_pause: Duration::from_secs(15),
+        }
+    }
+}
+
+impl RetryPolicy {
+    /// The pause after the given attempt, counted from 1.
+    pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
+        let factor = 1_u32 << attempt.saturating_sub(1).min(16);
+        self.first_pause.saturating_mul(factor).min(self.max_pause)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::RetryPolicy;
+
+    #[test]
+    fn pauses_double_up_to_the_limit() {
+        let policy = RetryPolicy::default();
+        assert_eq!(policy.pause_after(1), Duration::from_millis(250));
+        assert_eq!(policy.pause_after(3), Duration::from_secs(1));
+        assert_eq!(policy.pause_after(40), policy.max_pause);
+    }
+}

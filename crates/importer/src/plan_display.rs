@@ -1,0 +1,92 @@
+//! A plan in words, for `--dry-run`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::plan::{Stage, Work};
+use crate::{ImportPlan, Scheduler};
+
+impl fmt::Display for ImportPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let options = self.options();
+        writeln!(
+            f,
+            "import of {}: {} steps, about {}, {} sessions",
+            options.source_fingerprint,
+            self.step_count(),
+            Bytes(self.total_bytes()),
+            options.jobs
+        )?;
+        match options.maintenance_work_mem_bytes {
+            Some(bytes) => writeln!(f, "  maintenance_work_mem {} per session", Bytes(bytes))?,
+            None => writeln!(f, "  maintenance_work_mem chosen from the target's settings")?,
+        }
+        if !self.drops.is_empty() {
+            writeln!(f, "  drop {} objects first", self.drops.len())?;
+        }
+        for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
+            self.write_stage(stage, f)?;
+        }
+        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
+    }
+}
+
+impl ImportPlan {
+    fn write_stage(&self, stage: &Stage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let manner = if stage.name.is_serial() { "in order" } else { "side by side, longest chain first" };
+        writeln!(f, "  {} ({manner}):", stage.name.title())?;
+        let mut counts: BTreeMap<&str, usize> = BTreeMap::new();
+        for step in &stage.steps {
+            *counts.entry(self.step_kind(&step.work)).or_default() += 1;
+        }
+        for (kind, count) in counts {
+            writeln!(f, "    {count:>6} {kind}")?;
+        }
+        if !stage.name.is_serial() {
+            self.write_longest(stage, f)?;
+        }
+        Ok(())
+    }
+
+    /// The heads of the longest chains: what will be worked on first.
+    fn write_longest(&self, stage: &Stage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 10;
+        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let mut shown: Vec<u32> = Vec::new();
+        while let Some(id) = scheduler.start_next() {
+            let entry = stage.steps[id].work.entry();
+            if shown.contains(&entry) {
+                continue;
+            }
+            shown.push(entry);
+            let segments = self.segments.get(&entry).map_or(0, Vec::len);
+            let rank = Bytes(scheduler.rank_bytes(id));
+            writeln!(f, "    first: {} ({segments} segments, chain of {rank})", self.describe(entry))?;
+            if shown.len() == SHOWN {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn step_kind(&self, work: &Work) -> &str {
+        match work {
+            Work::Analyze(_) => "ANALYZE",
+            Work::Segment(_) => "segments",
+            Work::Entry(entry) => self.entry(*entry).map_or("", |entry| entry.kind.as_str()),
+        }
+    }
+}
+
+/// A number of bytes with a unit.
+struct Bytes(u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const UNITS: [(u32, &str); 4] = [(40, "TiB"), (30, "GiB"), (20, "MiB"), (10, "KiB")];
+        match UNITS.iter().find(|(shift, _)| self.0 >> shift > 0) {
+            Some((shift, unit)) => write!(f, "{:.1} {unit}", self.0 as f64 / (1_u64 << shift) as f64),
+            None => write!(f, "{} bytes", self.0),
+        }
+    }
+}

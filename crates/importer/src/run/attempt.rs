@@ -1,0 +1,201 @@
+//! One step, tried until it is committed or fails for good.
+
+use async_trait::async_trait;
+use dbhaul_postgres::{Error, Session};
+
+use super::context::Context;
+use crate::ledger::DoneStep;
+use crate::{ImportError, SourceError};
+
+/// Why an attempt at a step failed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum StepError {
+    /// The target refused, or went away.
+    #[error(transparent)]
+    Target(#[from] Error),
+    /// The rows could not be read.
+    #[error("{}", with_causes(.0))]
+    Source(#[from] SourceError),
+    /// The target took another number of rows than were sent.
+    #[error("{sent} rows were sent, but the target counts {taken}")]
+    RowCount {
+        /// Rows in the chunks.
+        sent: u64,
+        /// Rows in the answer to COPY.
+        taken: u64,
+    },
+    /// A chunk's count and its digest do not agree.
+    #[error("a chunk of {row_count} rows carries a digest of {digest_row_count}")]
+    ChunkCount {
+        /// Rows the chunk says it has.
+        row_count: u64,
+        /// Rows its digest is of.
+        digest_row_count: u64,
+    },
+    /// It is on a loop of steps that wait for each other.
+    #[error("it waits for steps that wait for it")]
+    Loop,
+    /// The caller's token was cancelled.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl StepError {
+    pub(crate) fn is_cancelled(&self) -> bool {
+        match self {
+            StepError::Cancelled => true,
+            StepError::Target(error) => error.is_cancelled(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            StepError::Target(error) => error.is_transient(),
+            StepError::Source(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    /// Whether trying other steps is pointless after retries have run out: a server is away.
+    pub(crate) fn is_outage(&self) -> bool {
+        match self {
+            StepError::Target(error) => error.is_connection_lost() || matches!(error, Error::Connect(_)),
+            StepError::Source(error) => error.is_transient(),
+            _ => false,
+        }
+    }
+
+    pub(crate) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            StepError::Target(error) => error.sqlstate(),
+            _ => None,
+        }
+    }
+
+    /// The error that ends the whole run.
+    pub(crate) fn into_import_error(self, what: String) -> ImportError {
+        match self {
+            StepError::Target(error) => ImportError::server(what, error),
+            StepError::Source(error) => ImportError::Source(error),
+            StepError::Cancelled => ImportError::Cancelled,
+            other => ImportError::Internal(format!("{what}: {other}")),
+        }
+    }
+
+    /// Whether the step may have been committed all the same: the answer was lost, or the ledger has it.
+    fn is_doubtful(&self) -> bool {
+        match self {
+            StepError::Target(error) => error.is_connection_lost() || error.sqlstate() == Some("23505"),
+            _ => false,
+        }
+    }
+}
+
+fn with_causes(error: &SourceError) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(next) = cause {
+        text = format!("{text}: {next}");
+        cause = next.source();
+    }
+    text
+}
+
+/// What is attempted: a transaction that does the step and records it in the ledger.
+#[async_trait]
+pub(crate) trait Attempt: Send {
+    /// Begins, works, commits. After an error the transaction is rolled back by the caller.
+    async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError>;
+}
+
+/// Runs one attempt after another until the step is committed or fails for good.
+///
+/// `slot` holds a session for the next step, or nothing where it was lost. An error whose outcome is in
+/// doubt is settled by looking into the ledger.
+///
+/// # Errors
+/// The error of the last attempt.
+pub(crate) async fn until_committed(
+    context: &Context,
+    slot: &mut Option<Session>,
+    key: &str,
+    what: &str,
+    attempt: &mut dyn Attempt,
+) -> Result<DoneStep, StepError> {
+    let policy = context.plan.options.retry;
+    let mut attempts = 1;
+    loop {
+        let error = match once(context, slot, attempt).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        if error.is_cancelled() || context.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
+        let settled = if error.is_doubtful() { look(context, slot, key).await } else { Ok(None) };
+        if let Ok(Some(done)) = settled {
+            return Ok(done);
+        }
+        // a doubt that could not be settled is a reason to look again, never one to give up as failed
+        let may_repeat = error.is_transient() || settled.is_err_and(|error| error.is_transient());
+        if !may_repeat || attempts >= policy.max_attempts {
+            return Err(error);
+        }
+        context.count_retry(what, &error);
+        tokio::select! {
+            () = context.cancel.cancelled() => return Err(StepError::Cancelled),
+            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
+        }
+        if let Ok(Some(done)) = look_after_doubt(context, slot, key, &error).await {
+            return Ok(done);
+        }
+    }
+}
+
+/// Looks once more after the pause: an attempt whose connection was lost may have been committed since.
+async fn look_after_doubt(
+    context: &Context,
+    slot: &mut Option<Session>,
+    key: &str,
+    error: &StepError,
+) -> Result<Option<DoneStep>, Error> {
+    if error.is_doubtful() { look(context, slot, key).await } else { Ok(None) }
+}
+
+pub(super) async fn once(
+    context: &Context,
+    slot: &mut Option<Session>,
+    attempt: &mut dyn Attempt,
+) -> Result<DoneStep, StepError> {
+    let session = ready(context, slot).await?;
+    match attempt.run(context, &session).await {
+        Ok(done) => {
+            *slot = Some(session);
+            Ok(done)
+        }
+        Err(error) => {
+            // a session that cannot roll back is not used again; dropping it rolls back
+            if !session.is_closed() && session.rollback().await.is_ok() {
+                *slot = Some(session);
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The session in the slot, or a new one.
+pub(super) async fn ready(context: &Context, slot: &mut Option<Session>) -> Result<Session, Error> {
+    match slot.take() {
+        Some(session) if !session.is_closed() => Ok(session),
+        _ => context.connect().await,
+    }
+}
+
+/// What the ledger says about a step.
+async fn look(context: &Context, slot: &mut Option<Session>, key: &str) -> Result<Option<DoneStep>, Error> {
+    let session = ready(context, slot).await?;
+    let found = context.ledger.done_among(&session, &[key.to_owned()]).await?;
+    *slot = Some(session);
+    Ok(found.get(key).cloned())
+}

@@ -1,0 +1,114 @@
+//! The session that leads a run: it looks, locks, and does what is done serially.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_progress::Progress;
+use tokio_util::sync::CancellationToken;
+
+use super::context::Context;
+use crate::check::{TargetReport, inspect};
+use crate::ledger::{DoneSteps, Ledger};
+use crate::{ImportError, ImportPlan, SegmentSource};
+
+/// Advisory lock that keeps two imports out of one database: the letters `dbhaul`.
+const LOCK_KEY: i64 = 0x6462_6861_756c;
+
+/// How often and how long the lock is tried: a server needs a moment to notice that a killed process's
+/// sessions are gone.
+const LOCK_ATTEMPTS: u32 = 50;
+const LOCK_PAUSE: Duration = Duration::from_millis(200);
+
+/// The session that leads a run, or nothing where it was lost.
+pub(crate) struct Control {
+    pub(crate) slot: Option<Session>,
+}
+
+impl Control {
+    /// Connects, locks, checks the target, and finds or creates the ledger.
+    pub(crate) async fn open(
+        plan: ImportPlan,
+        target: &ConnectSettings,
+        source: Arc<dyn SegmentSource>,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<(Control, Arc<Context>), ImportError> {
+        let connecting = |error| ImportError::server("connecting to the target", error);
+        let session = Session::connect(target, SessionRole::Loader, cancel).await.map_err(connecting)?;
+        lock(&session, cancel).await?;
+        let report = inspect(&plan, &session).await?;
+        if !report.blockers.is_empty() {
+            return Err(ImportError::Blocked { target: report.target, blockers: report.blockers });
+        }
+        report.warnings.iter().for_each(|warning| progress.warning(warning.clone()));
+        progress.notice(format!(
+            "{} sessions with maintenance_work_mem {} MiB on {}",
+            plan.options.jobs,
+            report.maintenance_work_mem_bytes >> 20,
+            report.target
+        ));
+        let (ledger, done) = open_ledger(&plan, &session, &report).await?;
+        let context = Context {
+            plan,
+            target: target.clone(),
+            source,
+            progress: progress.clone(),
+            cancel: cancel.clone(),
+            ledger,
+            done,
+            roles: report.roles,
+            version: report.version,
+            maintenance_work_mem_bytes: report.maintenance_work_mem_bytes,
+            retried_attempts: AtomicU64::new(0),
+        };
+        Ok((Control { slot: Some(session) }, Arc::new(context)))
+    }
+
+    /// Ends the session in good order. What happens to it no longer matters.
+    pub(crate) async fn close(self) {
+        if let Some(session) = self.slot
+            && let Err(error) = session.close().await
+        {
+            tracing::debug!(%error, "closing the leading session");
+        }
+    }
+}
+
+async fn lock(session: &Session, cancel: &CancellationToken) -> Result<(), ImportError> {
+    let locking = |error| ImportError::server("locking the target against other imports", error);
+    let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({LOCK_KEY})::pg_catalog.text");
+    for _ in 0..LOCK_ATTEMPTS {
+        if session.query_one_text(&sql).await.map_err(locking)?.as_deref() == Some("true") {
+            return Ok(());
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return Err(ImportError::Cancelled),
+            () = tokio::time::sleep(LOCK_PAUSE) => {}
+        }
+    }
+    let ledgers = Ledger::find(session).await.map_err(locking)?;
+    let run = ledgers.into_iter().next().map_or_else(|| "unknown".to_owned(), |found| found.ledger.run);
+    Err(ImportError::Busy { target: session.server().to_owned(), run })
+}
+
+async fn open_ledger(
+    plan: &ImportPlan,
+    session: &Session,
+    report: &TargetReport,
+) -> Result<(Ledger, DoneSteps), ImportError> {
+    let opening = |error| ImportError::server("opening the ledger on the target", error);
+    match &report.found_ledger {
+        Some(found) if plan.options.resume => {
+            let done = found.ledger.done_steps(session).await.map_err(opening)?;
+            return Ok((found.ledger.clone(), done));
+        }
+        // --clean starts over
+        Some(found) => session.batch(&found.ledger.drop_sql()).await.map_err(opening)?,
+        None => {}
+    }
+    let ledger = Ledger { schema: report.free_ledger_schema.clone(), run: plan.options.run.clone() };
+    ledger.create(session, &plan.options.source_fingerprint, &plan.shape()).await.map_err(opening)?;
+    Ok((ledger, DoneSteps::default()))
+}

@@ -1,0 +1,149 @@
+//! The end of a run: what comes last goes in together with the end of the ledger.
+
+use async_trait::async_trait;
+use dbhaul_postgres::{Error, Session};
+
+use super::attempt::{Attempt, StepError, once, ready};
+use super::context::{Context, join};
+use super::control::Control;
+use super::record::Record;
+use super::serial;
+use crate::ImportError;
+use crate::ledger::{DoneStep, Ledger};
+use crate::plan::{Stage, Work};
+use crate::stages::StageName;
+
+/// Compares the ledger with what was committed, makes the last entries and, if nothing failed, drops the
+/// ledger; returns whether it was dropped.
+///
+/// The ledger is dropped in the transaction that creates event triggers, and before them, since they would
+/// fire on it.
+pub(super) async fn run(
+    control: &mut Control,
+    context: &Context,
+    record: &mut Record,
+) -> Result<bool, ImportError> {
+    compare_ledger(control, context, record).await?;
+    let none = Stage { name: StageName::Last, steps: Vec::new() };
+    let last = context.plan.stages.iter().find(|stage| stage.name == StageName::Last).unwrap_or(&none);
+    if !record.has_failures() {
+        let works: Vec<&Work> = last.steps.iter().map(|step| &step.work).collect();
+        match end(control, context, &works, record).await {
+            Ok(()) => return Ok(true),
+            Err(error) if last.steps.is_empty() || error.is_cancelled() || error.is_outage() => {
+                return Err(error.into_import_error("ending the run".to_owned()));
+            }
+            Err(_) => {} // one of the last entries is at fault: made one by one, it gets named
+        }
+    }
+    serial::run(control, context, last, record).await?;
+    compare_ledger(control, context, record).await?;
+    if record.has_failures() {
+        return Ok(false);
+    }
+    let ended = end(control, context, &[], record).await;
+    ended.map_err(|error| error.into_import_error("dropping the ledger".to_owned()))?;
+    Ok(true)
+}
+
+/// Commits do not wait for the disk, so a crash of the target may have taken the last of them back.
+async fn compare_ledger(
+    control: &mut Control,
+    context: &Context,
+    record: &mut Record,
+) -> Result<(), ImportError> {
+    let reading = |error| ImportError::server("reading the ledger", error);
+    let session = ready(context, &mut control.slot).await.map_err(reading)?;
+    let found = context.ledger.done_steps(&session).await.map_err(reading)?;
+    control.slot = Some(session);
+    record.compare_with(context, &found);
+    Ok(())
+}
+
+/// Drops the ledger and makes the given entries, in one transaction that waits for the disk.
+async fn end(
+    control: &mut Control,
+    context: &Context,
+    works: &[&Work],
+    record: &mut Record,
+) -> Result<(), StepError> {
+    let mut statements = vec!["SET LOCAL synchronous_commit TO on".to_owned(), context.ledger.drop_sql()];
+    let mut made = Vec::new();
+    for work in works {
+        let done = context.done.get(&work.ledger_key()).cloned();
+        let is_resumed = done.is_some();
+        let done = match (done, context.plan.entry(work.entry())) {
+            (Some(done), _) => done,
+            (None, Ok(entry)) => {
+                let prepared = context.prepare(entry);
+                statements.extend(prepared.statements);
+                statements.extend(prepared.set_owner);
+                DoneStep { left_out: prepared.left_out, ..DoneStep::default() }
+            }
+            (None, Err(_)) => continue,
+        };
+        made.push((work, done, is_resumed));
+    }
+    until_gone(context, control, &mut EndAttempt { sql: join(&statements) }).await?;
+    for (work, done, is_resumed) in made {
+        if is_resumed {
+            record.resumed(context, work, &done);
+        } else {
+            record.finished(context, work, &done);
+        }
+    }
+    Ok(())
+}
+
+/// Tries until the ledger is gone: where the answer to the commit was lost, its absence is the answer.
+async fn until_gone(
+    context: &Context,
+    control: &mut Control,
+    attempt: &mut EndAttempt,
+) -> Result<(), StepError> {
+    let policy = context.plan.options.retry;
+    let mut attempts = 1;
+    let mut is_doubtful = false;
+    loop {
+        let error = match once(context, &mut control.slot, attempt).await {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        if is_doubtful && is_gone(context, control).await.unwrap_or(false) {
+            return Ok(());
+        }
+        is_doubtful |= matches!(&error, StepError::Target(error) if error.is_connection_lost());
+        if error.is_cancelled() || !error.is_transient() || attempts >= policy.max_attempts {
+            return Err(error);
+        }
+        context.count_retry("ending the run", &error);
+        tokio::select! {
+            () = context.cancel.cancelled() => return Err(StepError::Cancelled),
+            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
+        }
+        if is_doubtful && is_gone(context, control).await.unwrap_or(false) {
+            return Ok(());
+        }
+    }
+}
+
+async fn is_gone(context: &Context, control: &mut Control) -> Result<bool, Error> {
+    let session = ready(context, &mut control.slot).await?;
+    let ledgers = Ledger::find(&session).await?;
+    control.slot = Some(session);
+    Ok(ledgers.iter().all(|found| found.ledger.run != context.ledger.run))
+}
+
+struct EndAttempt {
+    sql: String,
+}
+
+#[async_trait]
+impl Attempt for EndAttempt {
+    async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
+        session.begin().await?;
+        session.batch(&self.sql).await?;
+        session.commit().await?;
+        Ok(DoneStep::default())
+    }
+}

@@ -1,0 +1,311 @@
+//! A parallel stage: one task directs, the others each do one step over a session.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dbhaul_postgres::Session;
+use dbhaul_progress::{Phase, Task};
+use tokio::task::JoinSet;
+
+use super::attempt::{Attempt, StepError, until_committed};
+use super::context::Context;
+use super::entry::{AnalyzeAttempt, EntryAttempt, is_left_out};
+use super::record::Record;
+use super::segment::SegmentAttempt;
+use crate::ledger::DoneStep;
+use crate::plan::{Stage, Work};
+use crate::schedule::{NodeId, Scheduler};
+use crate::{ImportError, footprint};
+
+/// How a step ended, and the session it leaves for the next one.
+struct StepEnd {
+    id: NodeId,
+    slot: Option<Session>,
+    result: Result<DoneStep, StepError>,
+}
+
+/// Runs a stage: whatever may run runs, over at most as many sessions as the plan has jobs.
+pub(super) async fn run(
+    context: &Arc<Context>,
+    stage: &Stage,
+    record: &mut Record,
+) -> Result<(), ImportError> {
+    if stage.steps.is_empty() {
+        return Ok(());
+    }
+    let mut director = Director::new(context, stage, record);
+    director.settle_what_is_known()?;
+    let result = director.direct().await;
+    director.finish_phases();
+    result
+}
+
+struct Director<'a> {
+    context: &'a Arc<Context>,
+    stage: &'a Stage,
+    record: &'a mut Record,
+    scheduler: Scheduler,
+    sessions: Vec<Session>,
+    tasks: HashMap<TaskKey, RunningTask>,
+    open_in_phase: HashMap<Phase, u64>,
+}
+
+/// What a progress task stands for: all segments of an entry, or one step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum TaskKey {
+    Rows(u32),
+    Step(NodeId),
+}
+
+struct RunningTask {
+    task: Arc<Task>,
+    open_steps: usize,
+    failure: Option<String>,
+}
+
+impl<'a> Director<'a> {
+    fn new(context: &'a Arc<Context>, stage: &'a Stage, record: &'a mut Record) -> Self {
+        let mut open_in_phase: HashMap<Phase, u64> = HashMap::new();
+        for step in &stage.steps {
+            *open_in_phase.entry(phase(&step.work)).or_default() += 1;
+        }
+        for (name, bytes) in
+            [(Phase::Data, Some(context.plan.total_bytes())), (Phase::PostData, None), (Phase::Analyze, None)]
+        {
+            if let Some(&count) = open_in_phase.get(&name) {
+                context.progress.phase_started(name, Some(count), bytes);
+            }
+        }
+        let scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        Director {
+            context,
+            stage,
+            record,
+            scheduler,
+            sessions: Vec::new(),
+            tasks: HashMap::new(),
+            open_in_phase,
+        }
+    }
+
+    /// Takes out what an earlier process has done, and what needs entries that are not there.
+    fn settle_what_is_known(&mut self) -> Result<(), ImportError> {
+        for (id, step) in self.stage.steps.iter().enumerate() {
+            if let Some(done) = self.context.done.get(&step.work.ledger_key()) {
+                self.record.resumed(self.context, &step.work, done);
+                self.scheduler.finish(id);
+                self.count_down(id);
+            }
+        }
+        for (id, step) in self.stage.steps.iter().enumerate() {
+            let is_done = self.context.done.get(&step.work.ledger_key()).is_some();
+            let entry = self.context.plan.entry(step.work.entry())?;
+            if let Some(on) = self.record.broken_dependency(entry).filter(|_| !is_done) {
+                self.record.skipped_for(self.context, &step.work, on);
+                self.skip_dependants(id);
+            }
+        }
+        Ok(())
+    }
+
+    async fn direct(&mut self) -> Result<(), ImportError> {
+        let mut running: JoinSet<StepEnd> = JoinSet::new();
+        let mut fatal: Option<ImportError> = None;
+        loop {
+            while fatal.is_none()
+                && !self.context.cancel.is_cancelled()
+                && running.len() < self.context.plan.options.jobs
+                && let Some(id) = self.scheduler.start_next()
+            {
+                self.spawn(&mut running, id)?;
+            }
+            match running.join_next().await {
+                None => break,
+                Some(Ok(end)) => {
+                    if let Err(error) = self.ended(end) {
+                        fatal.get_or_insert(error);
+                    }
+                }
+                Some(Err(error)) => {
+                    fatal.get_or_insert(ImportError::Internal(format!("a worker ended: {error}")));
+                }
+            }
+        }
+        if self.context.cancel.is_cancelled() && !self.scheduler.is_done() {
+            return Err(ImportError::Cancelled);
+        }
+        fatal.map_or(Ok(()), Err)?;
+        self.fail_loops();
+        Ok(())
+    }
+
+    fn spawn(&mut self, running: &mut JoinSet<StepEnd>, id: NodeId) -> Result<(), ImportError> {
+        let work = self.stage.steps[id].work.clone();
+        let task = self.task(id, &work);
+        let mut attempt = self.attempt(&work, task)?;
+        let mut slot = self.sessions.pop();
+        let context = Arc::clone(self.context);
+        running.spawn(async move {
+            let what = what(&context, &work);
+            let key = work.ledger_key();
+            let result = until_committed(&context, &mut slot, &key, &what, attempt.as_mut()).await;
+            StepEnd { id, slot, result }
+        });
+        Ok(())
+    }
+
+    fn attempt(&self, work: &Work, task: Arc<Task>) -> Result<Box<dyn Attempt>, ImportError> {
+        let entry = self.context.plan.entry(work.entry())?;
+        let key = work.ledger_key();
+        Ok(match work {
+            Work::Segment(segment) => {
+                Box::new(SegmentAttempt::new(self.context, entry, *segment, key, Some(task)))
+            }
+            Work::Entry(_) => Box::new(EntryAttempt::new(self.context, entry, key)),
+            Work::Analyze(analyze) => Box::new(AnalyzeAttempt::new(self.context, analyze, key)),
+        })
+    }
+
+    /// Takes note of how a step ended; an error ends the run.
+    fn ended(&mut self, end: StepEnd) -> Result<(), ImportError> {
+        let StepEnd { id, slot, result } = end;
+        self.sessions.extend(slot);
+        let work = &self.stage.steps[id].work;
+        match result {
+            Ok(done) => {
+                self.record.finished(self.context, work, &done);
+                self.end_task(id, None);
+                self.scheduler.finish(id);
+                self.count_down(id);
+            }
+            Err(error) if error.is_cancelled() => return Err(ImportError::Cancelled),
+            Err(error) if error.is_outage() => return Err(error.into_import_error(what(self.context, work))),
+            Err(error) => {
+                self.end_task(id, Some(error.to_string()));
+                let entry = self.context.plan.entry(work.entry())?;
+                match is_left_out(entry, &error) {
+                    true => self.record.left_out(self.context, entry.id, &error),
+                    false => self.record.failed(self.context, work, &error),
+                }
+                self.skip_dependants(id);
+            }
+        }
+        Ok(())
+    }
+
+    fn skip_dependants(&mut self, id: NodeId) {
+        let on = self.stage.steps[id].work.entry();
+        self.count_down(id);
+        for skipped in self.scheduler.fail(id) {
+            self.record.skipped_for(self.context, &self.stage.steps[skipped].work, on);
+            self.count_down(skipped);
+        }
+    }
+
+    /// A loop that the TOC's order rules out would otherwise end the stage early, as if all were well.
+    fn fail_loops(&mut self) {
+        for id in self.scheduler.waiting() {
+            let error = StepError::Loop;
+            self.record.failed(self.context, &self.stage.steps[id].work, &error);
+            self.count_down(id);
+        }
+    }
+
+    /// The progress task that a step reports to.
+    fn task(&mut self, id: NodeId, work: &Work) -> Arc<Task> {
+        let plan = &self.context.plan;
+        let segments = plan.segments.get(&work.entry());
+        let (key, open_steps, bytes) = match (work, segments) {
+            (Work::Segment(_), Some(segments)) => {
+                let resumed = |segment: &u32| self.is_done_before(work.entry(), *segment);
+                let bytes =
+                    (0_u32..).zip(segments).filter(|(segment, _)| !resumed(segment)).map(|(_, bytes)| *bytes);
+                let bytes: Vec<u64> = bytes.collect();
+                (TaskKey::Rows(work.entry()), bytes.len(), Some(bytes.iter().sum()))
+            }
+            _ => (TaskKey::Step(id), 1, None),
+        };
+        let progress = &self.context.progress;
+        let running = self.tasks.entry(key).or_insert_with(|| {
+            let (kind, name) = names(self.context, work);
+            RunningTask { task: Arc::new(progress.task(&kind, &name, bytes)), open_steps, failure: None }
+        });
+        Arc::clone(&running.task)
+    }
+
+    fn is_done_before(&self, entry: u32, segment: u32) -> bool {
+        let key = Work::Segment(crate::SegmentRef { entry, segment }).ledger_key();
+        self.context.done.get(&key).is_some()
+    }
+
+    fn end_task(&mut self, id: NodeId, failure: Option<String>) {
+        let key = match &self.stage.steps[id].work {
+            Work::Segment(segment) => TaskKey::Rows(segment.entry),
+            _ => TaskKey::Step(id),
+        };
+        let Some(running) = self.tasks.get_mut(&key) else { return };
+        running.open_steps = running.open_steps.saturating_sub(1);
+        running.failure = running.failure.take().or(failure);
+        if running.open_steps > 0 {
+            return;
+        }
+        let Some(RunningTask { task, failure, .. }) = self.tasks.remove(&key) else { return };
+        // a worker drops its handle before it reports its end, so this is the last one
+        if let Some(task) = Arc::into_inner(task) {
+            match failure {
+                None => task.finish(),
+                Some(message) => task.fail(message.lines().next().unwrap_or_default()),
+            }
+        }
+    }
+
+    /// Ends a phase with its last step.
+    fn count_down(&mut self, id: NodeId) {
+        let name = phase(&self.stage.steps[id].work);
+        if let Some(open) = self.open_in_phase.get_mut(&name) {
+            *open = open.saturating_sub(1);
+            if *open == 0 {
+                self.open_in_phase.remove(&name);
+                self.context.progress.phase_finished(name);
+            }
+        }
+    }
+
+    fn finish_phases(&mut self) {
+        for (name, _) in std::mem::take(&mut self.open_in_phase) {
+            self.context.progress.phase_finished(name);
+        }
+    }
+}
+
+fn phase(work: &Work) -> Phase {
+    match work {
+        Work::Segment(_) => Phase::Data,
+        Work::Entry(_) => Phase::PostData,
+        Work::Analyze(_) => Phase::Analyze,
+    }
+}
+
+/// Kind and name of a progress task.
+fn names(context: &Context, work: &Work) -> (String, String) {
+    if let Work::Analyze(analyze) = work {
+        return ("ANALYZE".to_owned(), analyze.table.to_string());
+    }
+    match context.plan.entry(work.entry()) {
+        Ok(entry) => {
+            let schema = entry.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
+            (entry.kind.clone(), format!("{schema}{}", entry.name))
+        }
+        Err(_) => ("TOC entry".to_owned(), work.entry().to_string()),
+    }
+}
+
+/// A step as people know it.
+fn what(context: &Context, work: &Work) -> String {
+    let entry = context.plan.entry(work.entry()).map(footprint::describe).unwrap_or_default();
+    match work {
+        Work::Segment(segment) => format!("{entry}, segment {}", segment.segment),
+        Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
+        Work::Entry(_) => entry,
+    }
+}

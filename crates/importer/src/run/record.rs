@@ -1,0 +1,140 @@
+//! What has become of each entry so far.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::Ordering;
+
+use dbhaul_catalog::{DataEntry, TocEntry};
+use dbhaul_rows::RowDigest;
+
+use super::attempt::StepError;
+use super::context::Context;
+use crate::ledger::{DoneStep, DoneSteps};
+use crate::plan::Work;
+use crate::{Failed, ImportOutcome, LoadedTable, Skipped};
+
+/// What has become of each entry so far; owned by the one task that directs the run.
+#[derive(Default)]
+pub(crate) struct Record {
+    digests: BTreeMap<u32, BTreeMap<u32, RowDigest>>,
+    /// Entries that failed or were skipped: what needs them cannot be made.
+    broken: BTreeSet<u32>,
+    /// Steps that the ledger must hold at the end.
+    committed: BTreeMap<String, Work>,
+    failed: Vec<Failed>,
+    skipped: Vec<Skipped>,
+    resumed_steps: u64,
+}
+
+impl Record {
+    /// Whether everything so far succeeded or was left out for a reason known.
+    pub(crate) fn has_failures(&self) -> bool {
+        !self.failed.is_empty()
+    }
+
+    /// Notes a step that is committed.
+    pub(crate) fn finished(&mut self, context: &Context, work: &Work, done: &DoneStep) {
+        match work {
+            Work::Segment(segment) => {
+                self.digests.entry(segment.entry).or_default().insert(segment.segment, done.digest);
+            }
+            Work::Entry(entry) => {
+                if let Some(reason) = &done.left_out {
+                    self.skip(context, *entry, reason.clone());
+                }
+            }
+            Work::Analyze(_) => return, // statistics that a restart of the target lost are no loss of data
+        }
+        self.committed.insert(work.ledger_key(), work.clone());
+    }
+
+    /// Notes a step that an earlier process of this run had committed.
+    pub(crate) fn resumed(&mut self, context: &Context, work: &Work, done: &DoneStep) {
+        self.resumed_steps += 1;
+        self.finished(context, work, done);
+    }
+
+    /// Notes a step that failed for good.
+    pub(crate) fn failed(&mut self, context: &Context, work: &Work, error: &StepError) {
+        self.fail(context, work, error.to_string());
+    }
+
+    /// Notes an entry that was left out though nothing is wrong with it otherwise.
+    pub(crate) fn left_out(&mut self, context: &Context, entry: u32, error: &StepError) {
+        self.broken.insert(entry);
+        self.skip(context, entry, error.to_string());
+    }
+
+    /// Notes a step that is skipped because of an entry it needs.
+    pub(crate) fn skipped_for(&mut self, context: &Context, work: &Work, on: u32) {
+        if matches!(work, Work::Analyze(_)) || !self.broken.insert(work.entry()) {
+            return;
+        }
+        let reason = format!("needs {}, which was not made", context.plan.describe(on));
+        self.skip(context, work.entry(), reason);
+    }
+
+    /// The first entry that an entry depends on and that is not there.
+    pub(crate) fn broken_dependency(&self, entry: &TocEntry) -> Option<u32> {
+        entry.depends_on.iter().copied().find(|on| self.broken.contains(on))
+    }
+
+    /// Notes as failed what was committed but is not in the ledger any more.
+    pub(crate) fn compare_with(&mut self, context: &Context, found: &DoneSteps) {
+        let lost: Vec<Work> = self
+            .committed
+            .iter()
+            .filter(|(key, _)| found.get(key).is_none())
+            .map(|(_, work)| work.clone())
+            .collect();
+        for work in lost {
+            self.committed.remove(&work.ledger_key());
+            self.digests.remove(&work.entry());
+            let error = "the target lost this step, which it had committed: it was restarted after a crash; \
+                         resume the run";
+            self.fail(context, &work, error.to_owned());
+        }
+    }
+
+    /// What is handed back to the caller.
+    pub(crate) fn into_outcome(mut self, context: &Context) -> ImportOutcome {
+        let mut outcome = ImportOutcome {
+            run: context.ledger.run.clone(),
+            resumed_steps: self.resumed_steps,
+            retried_attempts: context.retried_attempts.load(Ordering::Relaxed),
+            ..ImportOutcome::default()
+        };
+        for (&entry, segments) in &context.plan.segments {
+            let digests = self.digests.remove(&entry).unwrap_or_default();
+            if self.broken.contains(&entry) || digests.len() != segments.len() {
+                continue;
+            }
+            let digest = digests.into_values().collect();
+            match context.plan.entry(entry).ok().and_then(|entry| entry.data.as_ref()) {
+                Some(DataEntry::Table(data)) => {
+                    outcome.tables.push(LoadedTable { entry, table: data.table.clone(), digest });
+                }
+                _ => outcome.large_objects = Some(outcome.large_objects.unwrap_or_default().merged(digest)),
+            }
+        }
+        outcome.failed = self.failed;
+        outcome.skipped = self.skipped;
+        outcome
+    }
+
+    fn fail(&mut self, context: &Context, work: &Work, error: String) {
+        let entry = work.entry();
+        let (description, segment) = match work {
+            Work::Analyze(analyze) => (format!("ANALYZE {}", analyze.table), None),
+            Work::Segment(segment) => (context.plan.describe(entry), Some(segment.segment)),
+            Work::Entry(_) => (context.plan.describe(entry), None),
+        };
+        if !matches!(work, Work::Analyze(_)) {
+            self.broken.insert(entry);
+        }
+        self.failed.push(Failed { entry, description, segment, error });
+    }
+
+    fn skip(&mut self, context: &Context, entry: u32, reason: String) {
+        self.skipped.push(Skipped { entry, description: context.plan.describe(entry), reason });
+    }
+}

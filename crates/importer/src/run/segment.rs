@@ -1,0 +1,218 @@
+//! Loading one segment: its rows and its ledger row commit together.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dbhaul_catalog::{DataEntry, TableData, TocEntry, quote_identifier};
+use dbhaul_postgres::{CopyIn, Session};
+use dbhaul_progress::Task;
+use dbhaul_rows::{COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, Chunk, RowDigest};
+use futures::StreamExt;
+
+use super::attempt::{Attempt, StepError};
+use super::context::{Context, join};
+use super::entry::{SearchPath, may_retry_with_path, path_warning, search_path_sql};
+use super::large_objects;
+use crate::SegmentRef;
+use crate::ledger::DoneStep;
+
+/// Loads one segment of a table or of large objects.
+pub(crate) struct SegmentAttempt {
+    key: String,
+    segment: SegmentRef,
+    description: String,
+    prepare: Option<String>,
+    copy: String,
+    finish: Option<String>,
+    meter: Meter,
+    search_path: SearchPath,
+}
+
+impl SegmentAttempt {
+    pub(crate) fn new(
+        context: &Context,
+        entry: &TocEntry,
+        segment: SegmentRef,
+        key: String,
+        task: Option<Arc<Task>>,
+    ) -> Self {
+        let segment_count = context.plan.segments.get(&entry.id).map_or(0, Vec::len);
+        let (prepare, copy, finish) = match &entry.data {
+            Some(DataEntry::Table(table)) => {
+                let is_ours = table.created_by_toc && context.plan.options.sections.pre_data;
+                let (prepare, copy) = table_statements(table, is_ours && segment_count == 1);
+                (prepare, copy, None)
+            }
+            Some(DataEntry::LargeObjects) | None => (
+                Some(large_objects::CREATE_PAGES_SQL.to_owned()),
+                large_objects::copy_sql(),
+                Some(large_objects::PUT_PAGES_SQL.to_owned()),
+            ),
+        };
+        SegmentAttempt {
+            key,
+            segment,
+            description: crate::footprint::describe(entry),
+            prepare,
+            copy,
+            finish,
+            meter: Meter { task, ..Meter::default() },
+            search_path: SearchPath::Empty,
+        }
+    }
+
+    async fn transaction(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
+        self.meter.restart();
+        session.begin().await?;
+        let mut statements = vec![context.ledger.claim_sql(&self.key, None)];
+        if let (SearchPath::Source, Some(path)) = (self.search_path, &context.plan.options.source_search_path)
+        {
+            statements.push(search_path_sql(path));
+        }
+        statements.extend(self.prepare.clone());
+        session.batch(&join(&statements)).await?;
+        let digest = self.copy(context, session.copy_in(&self.copy).await?).await?;
+        let mut statements: Vec<String> = self.finish.clone().into_iter().collect();
+        statements.push(context.ledger.digest_sql(&self.key, digest));
+        session.batch(&join(&statements)).await?;
+        session.commit().await?;
+        Ok(DoneStep { digest, left_out: None })
+    }
+
+    /// Feeds all chunks; the stream is polled only as fast as the target takes rows.
+    async fn copy(&mut self, context: &Context, mut copy: CopyIn) -> Result<RowDigest, StepError> {
+        let mut digest = RowDigest::default();
+        let cancelled = || StepError::Cancelled;
+        let opening = context.source.open(self.segment);
+        let mut chunks = context.cancel.run_until_cancelled(opening).await.ok_or_else(cancelled)??;
+        while let Some(chunk) =
+            context.cancel.run_until_cancelled(chunks.next()).await.ok_or_else(cancelled)?
+        {
+            let Chunk { data, row_count, digest: chunk_digest } = chunk?;
+            if row_count != chunk_digest.row_count {
+                return Err(StepError::ChunkCount { row_count, digest_row_count: chunk_digest.row_count });
+            }
+            let copied_bytes = data.len() as u64;
+            copy.send(data).await?;
+            digest.merge(chunk_digest);
+            self.meter.advance(row_count, copied_bytes);
+        }
+        let taken = copy.finish().await?;
+        match taken == digest.row_count {
+            true => Ok(digest),
+            false => Err(StepError::RowCount { sent: digest.row_count, taken }),
+        }
+    }
+}
+
+#[async_trait]
+impl Attempt for SegmentAttempt {
+    async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
+        let error = match self.transaction(context, session).await {
+            Ok(done) => return Ok(done),
+            Err(error) => error,
+        };
+        if !may_retry_with_path(context, self.search_path, &error) {
+            return Err(error);
+        }
+        session.rollback().await?;
+        self.search_path = SearchPath::Source;
+        context.progress.warning(path_warning(&self.description, &error));
+        self.transaction(context, session).await
+    }
+}
+
+/// What goes before the rows, and the COPY itself. A table whose rows all come in one transaction, and that
+/// nobody else has seen, takes them frozen: visible to all and never to be rewritten by vacuum.
+fn table_statements(table: &TableData, is_whole: bool) -> (Option<String>, String) {
+    let name = table.table.sql();
+    let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
+    // a table without columns has no list, since the grammar has no empty one
+    let list = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
+    let options = if is_whole && table.has_tids { COPY_IN_FREEZE_OPTIONS } else { COPY_IN_OPTIONS };
+    let truncate = is_whole.then(|| format!("TRUNCATE ONLY {name}"));
+    (truncate, format!("COPY {name}{list} FROM STDIN WITH {options}"))
+}
+
+/// Reports what is loaded. Rows that an earlier attempt has reported are not reported twice.
+#[derive(Default)]
+struct Meter {
+    task: Option<Arc<Task>>,
+    row_count: u64,
+    copied_bytes: u64,
+    reported_row_count: u64,
+    reported_bytes: u64,
+}
+
+impl Meter {
+    fn restart(&mut self) {
+        self.row_count = 0;
+        self.copied_bytes = 0;
+    }
+
+    fn advance(&mut self, row_count: u64, copied_bytes: u64) {
+        self.row_count += row_count;
+        self.copied_bytes += copied_bytes;
+        let new_rows = self.row_count.saturating_sub(self.reported_row_count);
+        let new_bytes = self.copied_bytes.saturating_sub(self.reported_bytes);
+        self.reported_row_count += new_rows;
+        self.reported_bytes += new_bytes;
+        if let Some(task) = self.task.as_ref().filter(|_| new_bytes > 0) {
+            task.advance(new_rows, new_bytes);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dbhaul_catalog::{DataColumn, QualifiedName, TableData};
+    use dbhaul_progress::{Progress, Recorder};
+
+    use super::{Meter, table_statements};
+
+    fn table(columns: &[&str], has_tids: bool) -> TableData {
+        let column = |name: &&str| DataColumn {
+            name: (*name).to_owned(),
+            type_name: "integer".to_owned(),
+            base_type_name: "integer".to_owned(),
+            base_type_kind: 'b',
+        };
+        TableData {
+            table: QualifiedName::new("public", "Film"),
+            columns: columns.iter().map(column).collect(),
+            condition: None,
+            has_tids,
+            created_by_toc: true,
+        }
+    }
+
+    #[test]
+    fn whole_tables_are_frozen() {
+        let (truncate, copy) = table_statements(&table(&["a", "B"], true), true);
+        assert_eq!(truncate.as_deref(), Some("TRUNCATE ONLY public.\"Film\""));
+        assert_eq!(copy, "COPY public.\"Film\" (a, \"B\") FROM STDIN WITH (FORMAT text, FREEZE true)");
+    }
+
+    #[test]
+    fn parts_and_other_access_methods_are_not() {
+        let (truncate, copy) = table_statements(&table(&[], true), false);
+        assert_eq!(truncate, None);
+        assert_eq!(copy, "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
+        let (_, copy) = table_statements(&table(&[], false), true);
+        assert_eq!(copy, "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
+    }
+
+    #[test]
+    fn a_repeated_attempt_reports_only_what_is_new() {
+        let recorder = Recorder::default();
+        let task = Arc::new(Progress::new(recorder.clone()).task("TABLE DATA", "t", None));
+        let mut meter = Meter { task: Some(task), ..Meter::default() };
+        meter.advance(10, 100);
+        meter.restart();
+        meter.advance(4, 40);
+        meter.advance(8, 80);
+        assert_eq!(recorder.copied(), (12, 120));
+    }
+}

@@ -1,0 +1,112 @@
+//! A serial stage: its entries in order over one session, many to a transaction.
+
+use async_trait::async_trait;
+use dbhaul_postgres::Session;
+
+use super::attempt::{Attempt, StepError, until_committed};
+use super::context::{Context, join};
+use super::control::Control;
+use super::entry::{EntryAttempt, is_left_out};
+use super::record::Record;
+use crate::ImportError;
+use crate::ledger::DoneStep;
+use crate::plan::{Stage, Work};
+
+/// Entries that go into one transaction: few enough for any lock table.
+const BATCH_ENTRIES: usize = 64;
+
+/// Runs a stage. A batch that fails is done again one by one, so that the entry at fault is named and the
+/// others are made.
+pub(super) async fn run(
+    control: &mut Control,
+    context: &Context,
+    stage: &Stage,
+    record: &mut Record,
+) -> Result<(), ImportError> {
+    for steps in stage.steps.chunks(BATCH_ENTRIES) {
+        let mut open = Vec::new();
+        for step in steps {
+            match context.done.get(&step.work.ledger_key()) {
+                Some(done) => record.resumed(context, &step.work, done),
+                None => open.push(step.work.clone()),
+            }
+        }
+        if !batch(control, context, &open, record).await? {
+            for work in &open {
+                one(control, context, work, record).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Tries to make all entries in one transaction; false if they have to be made one by one.
+async fn batch(
+    control: &mut Control,
+    context: &Context,
+    works: &[Work],
+    record: &mut Record,
+) -> Result<bool, ImportError> {
+    let Some(first) = works.first() else { return Ok(true) };
+    let mut attempt = BatchAttempt { statements: Vec::new(), done: Vec::new() };
+    for work in works {
+        let entry = context.plan.entry(work.entry())?;
+        if record.broken_dependency(entry).is_some() {
+            return Ok(false);
+        }
+        let prepared = context.prepare(entry);
+        attempt.statements.push(context.ledger.claim_sql(&work.ledger_key(), prepared.left_out.as_deref()));
+        attempt.statements.extend(prepared.statements);
+        attempt.statements.extend(prepared.set_owner);
+        attempt.done.push(DoneStep { left_out: prepared.left_out, ..DoneStep::default() });
+    }
+    let what = format!("{} and what follows", context.plan.describe(first.entry()));
+    match until_committed(context, &mut control.slot, &first.ledger_key(), &what, &mut attempt).await {
+        Ok(_) => {
+            works.iter().zip(&attempt.done).for_each(|(work, done)| record.finished(context, work, done));
+            Ok(true)
+        }
+        Err(error) if error.is_cancelled() || error.is_outage() => Err(error.into_import_error(what)),
+        Err(_) => Ok(false),
+    }
+}
+
+/// Makes one entry, or notes why not.
+async fn one(
+    control: &mut Control,
+    context: &Context,
+    work: &Work,
+    record: &mut Record,
+) -> Result<(), ImportError> {
+    let entry = context.plan.entry(work.entry())?;
+    if let Some(on) = record.broken_dependency(entry) {
+        record.skipped_for(context, work, on);
+        return Ok(());
+    }
+    let key = work.ledger_key();
+    let what = context.plan.describe(entry.id);
+    let mut attempt = EntryAttempt::new(context, entry, key.clone());
+    match until_committed(context, &mut control.slot, &key, &what, &mut attempt).await {
+        Ok(done) => record.finished(context, work, &done),
+        Err(error) if error.is_cancelled() || error.is_outage() => return Err(error.into_import_error(what)),
+        Err(error) if is_left_out(entry, &error) => record.left_out(context, entry.id, &error),
+        Err(error) => record.failed(context, work, &error),
+    }
+    Ok(())
+}
+
+/// Makes many entries in one transaction.
+struct BatchAttempt {
+    statements: Vec<String>,
+    done: Vec<DoneStep>,
+}
+
+#[async_trait]
+impl Attempt for BatchAttempt {
+    async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
+        session.begin().await?;
+        session.batch(&join(&self.statements)).await?;
+        session.commit().await?;
+        Ok(DoneStep::default())
+    }
+}

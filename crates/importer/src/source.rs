@@ -1,0 +1,74 @@
+//! Where rows come from.
+
+use std::error::Error;
+use std::fmt;
+
+use async_trait::async_trait;
+use dbhaul_rows::Chunk;
+use futures::stream::BoxStream;
+
+/// The rows of one segment: chunks of whole COPY text rows, in order.
+pub type ChunkStream = BoxStream<'static, Result<Chunk, SourceError>>;
+
+/// Hands out segments. Opened again for a retry, a segment must yield the same rows.
+///
+/// Back-pressure is the stream's: it is polled only as fast as the target takes rows.
+#[async_trait]
+pub trait SegmentSource: Send + Sync {
+    /// Starts to stream one segment.
+    ///
+    /// For a table each row has the columns of the TOC entry's column list. For large objects each
+    /// row is `oid`, `pageno`, `data` as in `pg_largeobject`, in pages of 2 KiB.
+    ///
+    /// # Errors
+    /// If the segment cannot be read; [`SourceError::is_transient`] says whether to try again.
+    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError>;
+}
+
+/// Names one segment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SegmentRef {
+    /// The TOC entry that holds rows.
+    pub entry: u32,
+    /// The segment's number within the entry, from 0.
+    pub segment: u32,
+}
+
+impl fmt::Display for SegmentRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "entry {} segment {}", self.entry, self.segment)
+    }
+}
+
+/// How the rows of one TOC entry are divided.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EntrySegments {
+    /// The TOC entry that holds rows.
+    pub entry: u32,
+    /// Estimated plain bytes, one per segment; empty for a table without rows.
+    pub segment_bytes: Vec<u64>,
+}
+
+/// A segment could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("{table}, segment {}: {message}", segment.segment)]
+pub struct SourceError {
+    /// Which segment.
+    pub segment: SegmentRef,
+    /// The table's qualified name, or `large objects`.
+    pub table: String,
+    /// Whether reading it again may succeed.
+    pub transient: bool,
+    /// What went wrong, in one line, without the cause's text.
+    pub message: String,
+    /// The cause.
+    #[source]
+    pub source: Option<Box<dyn Error + Send + Sync>>,
+}
+
+impl SourceError {
+    /// Whether reading the segment again may succeed.
+    pub fn is_transient(&self) -> bool {
+        self.transient
+    }
+}

@@ -1,0 +1,74 @@
+//! Which stage of an import each entry belongs to.
+
+use std::collections::HashMap;
+
+use dbhaul_catalog::{Section, TocEntry};
+
+/// The stages, in order. Within a serial stage entries run in TOC order over one session; within a
+/// parallel one they are steps of a scheduler.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) enum StageName {
+    /// Serial: schemas, types, functions, tables.
+    PreData,
+    /// Parallel: rows, indexes, constraints, triggers and all else.
+    Bulk,
+    /// Serial: privileges. As in `pg_restore` (`RESTORE_PASS_ACL`) after all else, because a role may
+    /// have taken from itself what loading needs.
+    Grants,
+    /// Parallel: materialized views, which may call anything and need the privileges above.
+    Refresh,
+    /// Serial: publications, subscriptions and event triggers, which would otherwise act on what we do.
+    Last,
+}
+
+impl StageName {
+    /// All stages, in order.
+    pub(crate) const ALL: [StageName; 5] =
+        [StageName::PreData, StageName::Bulk, StageName::Grants, StageName::Refresh, StageName::Last];
+
+    /// Whether its entries run in TOC order over one session.
+    pub(crate) fn is_serial(self) -> bool {
+        !matches!(self, StageName::Bulk | StageName::Refresh)
+    }
+
+    /// The name shown to people.
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            StageName::PreData => "pre-data",
+            StageName::Bulk => "data and post-data",
+            StageName::Grants => "privileges",
+            StageName::Refresh => "materialized views",
+            StageName::Last => "publications and event triggers",
+        }
+    }
+
+    fn of_kind(entry: &TocEntry) -> StageName {
+        match entry.kind.as_str() {
+            "ACL" | "DEFAULT ACL" => StageName::Grants,
+            "MATERIALIZED VIEW DATA" => StageName::Refresh,
+            "EVENT TRIGGER" => StageName::Last,
+            kind if kind.starts_with("PUBLICATION") || kind.starts_with("SUBSCRIPTION") => StageName::Last,
+            _ if entry.section == Section::PreData && entry.data.is_none() => StageName::PreData,
+            _ => StageName::Bulk,
+        }
+    }
+}
+
+/// Assigns stages in TOC order: an entry never stands in an earlier stage than one it depends on.
+#[derive(Debug, Default)]
+pub(crate) struct Staging {
+    stages: HashMap<u32, StageName>,
+}
+
+impl Staging {
+    /// The stage of the next entry.
+    pub(crate) fn assign(&mut self, entry: &TocEntry) -> StageName {
+        let of_dependencies = entry.depends_on.iter().filter_map(|on| self.stages.get(on)).max().copied();
+        let mut stage = StageName::of_kind(entry).max(of_dependencies.unwrap_or(StageName::PreData));
+        if entry.data.is_some() && stage == StageName::Grants {
+            stage = StageName::Refresh;
+        }
+        self.stages.insert(entry.id, stage);
+        stage
+    }
+}
