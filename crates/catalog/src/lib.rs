@@ -25,6 +25,7 @@ mod names;
 mod object;
 mod order;
 mod render;
+mod secret;
 mod setting;
 mod toc;
 mod version;
@@ -38,6 +39,7 @@ pub use compare::{CatalogDiff, Difference, compare};
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
+pub use secret::Secret;
 pub use toc::{
     DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
 };

@@ -2,15 +2,108 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
 use crate::render::{Draft, Render, Target};
+use crate::toc::Section;
+use crate::{Object, quote_identifier};
 
-/// An operator family.
+/// An operator family with its loose members: those of no operator class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct OperatorFamily {}
+pub struct OperatorFamily {
+    /// The access method, unquoted.
+    pub access_method: String,
+    /// Loose operators.
+    pub operators: Vec<OperatorMember>,
+    /// Loose functions.
+    pub functions: Vec<FunctionMember>,
+}
+
+/// An operator of a family or class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OperatorMember {
+    /// The strategy number.
+    pub strategy: i16,
+    /// The operator with its types, as SQL: `<(bigint,integer)`.
+    pub operator: String,
+    /// The family that sorts its results, as SQL (`FOR ORDER BY`).
+    pub sort_family: Option<String>,
+}
+
+/// A support function of a family or class.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FunctionMember {
+    /// The support number.
+    pub number: i16,
+    /// The left type, as SQL.
+    pub left_type: String,
+    /// The right type, as SQL.
+    pub right_type: String,
+    /// The function with its argument types, as SQL.
+    pub function: String,
+}
+
+/// Members as `CREATE OPERATOR CLASS` and `ALTER OPERATOR FAMILY ... ADD` list them.
+pub(super) fn members(operators: &[OperatorMember], functions: &[FunctionMember]) -> Vec<String> {
+    let operators = operators.iter().map(|member| {
+        let sort = member.sort_family.as_ref().map_or(String::new(), |name| format!(" FOR ORDER BY {name}"));
+        format!("OPERATOR {} {}{sort}", member.strategy, member.operator)
+    });
+    let functions = functions.iter().map(|member| {
+        let FunctionMember { number, left_type, right_type, function } = member;
+        format!("FUNCTION {number} ({left_type}, {right_type}) {function}")
+    });
+    operators.chain(functions).collect()
+}
 
 impl Render for OperatorFamily {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        let name = format!("{} USING {}", object.sql_name(), quote_identifier(&self.access_method));
+        let create = format!("CREATE OPERATOR FAMILY {name}");
+        let mut draft = Draft::owned(Section::PreData, "OPERATOR FAMILY", "OPERATOR FAMILY", &name, create);
+        let members = members(&self.operators, &self.functions);
+        if !members.is_empty() {
+            draft.create.push(format!("ALTER OPERATOR FAMILY {name} ADD\n    {}", members.join(",\n    ")));
+        }
+        vec![draft]
+    }
+
+    fn discriminator(&self) -> Option<String> {
+        Some(format!("USING {}", quote_identifier(&self.access_method)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FunctionMember, OperatorFamily, OperatorMember};
+    use crate::kinds::{Body, sample};
+
+    #[test]
+    fn operator_families() {
+        let empty =
+            OperatorFamily { access_method: "btree".to_owned(), operators: Vec::new(), functions: Vec::new() };
+        let full = OperatorFamily {
+            operators: vec![OperatorMember {
+                strategy: 15,
+                operator: "s.<->(integer,integer)".to_owned(),
+                sort_family: Some("pg_catalog.integer_ops".to_owned()),
+            }],
+            functions: vec![FunctionMember {
+                number: 1,
+                left_type: "integer".to_owned(),
+                right_type: "bigint".to_owned(),
+                function: "btint48cmp(integer,bigint)".to_owned(),
+            }],
+            ..empty.clone()
+        };
+        for (body, expected) in [
+            (empty, "CREATE OPERATOR FAMILY s.n USING btree;\n"),
+            (
+                full,
+                "CREATE OPERATOR FAMILY s.n USING btree;\nALTER OPERATOR FAMILY s.n USING btree ADD\n    \
+                 OPERATOR 15 s.<->(integer,integer) FOR ORDER BY pg_catalog.integer_ops,\n    \
+                 FUNCTION 1 (integer, bigint) btint48cmp(integer,bigint);\n",
+            ),
+        ] {
+            sample::check(true, Body::OperatorFamily(body), expected);
+        }
     }
 }

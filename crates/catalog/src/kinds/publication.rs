@@ -2,15 +2,128 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
-use crate::render::{Draft, Render, Target};
+use crate::render::{Draft, Part, Render, Target};
+use crate::toc::Section;
+use crate::{Object, QualifiedName, quote_identifier};
 
 /// A publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Publication {}
+pub struct Publication {
+    /// `FOR ALL TABLES`.
+    pub all_tables: bool,
+    /// Operations it publishes, of `insert`, `update`, `delete`, `truncate`.
+    pub operations: Vec<String>,
+    /// `publish_via_partition_root`.
+    pub via_partition_root: bool,
+    /// `publish_generated_columns = stored` (18 and later).
+    pub generated_columns: bool,
+    /// Its tables, in order of name.
+    pub tables: Vec<PublicationTable>,
+    /// Schemas all of whose tables it holds, in order of name.
+    pub schemas: Vec<String>,
+}
+
+/// A table of a publication.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationTable {
+    /// The table.
+    #[serde(flatten)]
+    pub table: QualifiedName,
+    /// The columns it is limited to, in order of position.
+    pub columns: Option<Vec<String>>,
+    /// The rows it is limited to, as SQL.
+    pub condition: Option<String>,
+}
+
+impl Publication {
+    fn create(&self, name: &str, target: &Target) -> String {
+        let all = if self.all_tables { " FOR ALL TABLES" } else { "" };
+        let mut sql = format!("CREATE PUBLICATION {name}{all} WITH (publish = '{}'", self.operations.join(", "));
+        if self.via_partition_root {
+            sql.push_str(", publish_via_partition_root = true");
+        }
+        if self.generated_columns && target.version.major() >= 18 {
+            sql.push_str(", publish_generated_columns = stored");
+        }
+        sql.push(')');
+        sql
+    }
+}
+
+impl PublicationTable {
+    fn add(&self, publication: &str) -> String {
+        let mut sql = format!("ALTER PUBLICATION {publication} ADD TABLE ONLY {}", self.table.sql());
+        if let Some(columns) = &self.columns {
+            let columns: Vec<String> = columns.iter().map(|column| quote_identifier(column)).collect();
+            sql.push_str(&format!(" ({})", columns.join(", ")));
+        }
+        if let Some(condition) = &self.condition {
+            sql.push_str(&format!(" WHERE ({condition})"));
+        }
+        sql
+    }
+}
 
 impl Render for Publication {
-    fn render(&self, _object: &Object, _target: &Target) -> Vec<Draft> {
-        Vec::new()
+    fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        let after = |kind: &'static str, sql: String| Draft {
+            part: Part::After,
+            ..Draft::new(Section::PostData, kind, sql)
+        };
+        let create = self.create(&name, target);
+        let mut drafts = vec![Draft::owned(Section::PostData, "PUBLICATION", "PUBLICATION", &name, create)];
+        drafts.extend(self.tables.iter().map(|table| after("PUBLICATION TABLE", table.add(&name))));
+        drafts.extend(self.schemas.iter().map(|schema| {
+            let sql = format!("ALTER PUBLICATION {name} ADD TABLES IN SCHEMA {}", quote_identifier(schema));
+            after("PUBLICATION TABLES IN SCHEMA", sql)
+        }));
+        drafts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Publication, PublicationTable};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    #[test]
+    fn publications() {
+        let all = Publication {
+            all_tables: true,
+            operations: vec!["insert".to_owned(), "truncate".to_owned()],
+            via_partition_root: true,
+            generated_columns: true,
+            tables: Vec::new(),
+            schemas: Vec::new(),
+        };
+        let some = Publication {
+            all_tables: false,
+            operations: Vec::new(),
+            via_partition_root: false,
+            generated_columns: false,
+            tables: vec![PublicationTable {
+                table: QualifiedName::new("s", "T"),
+                columns: Some(vec!["a".to_owned(), "B".to_owned()]),
+                condition: Some("(a > 0)".to_owned()),
+            }],
+            schemas: vec!["X".to_owned()],
+        };
+        for (body, expected) in [
+            (
+                all,
+                "CREATE PUBLICATION n FOR ALL TABLES WITH (publish = 'insert, truncate', \
+                 publish_via_partition_root = true, publish_generated_columns = stored);\n",
+            ),
+            (
+                some,
+                "CREATE PUBLICATION n WITH (publish = '');\n\
+                 ALTER PUBLICATION n ADD TABLE ONLY s.\"T\" (a, \"B\") WHERE ((a > 0));\n\
+                 ALTER PUBLICATION n ADD TABLES IN SCHEMA \"X\";\n",
+            ),
+        ] {
+            sample::check(false, Body::Publication(body), expected);
+        }
     }
 }
