@@ -67,7 +67,7 @@ pub use memory::MemoryStore;
 pub use open::{Access, open};
 pub use recording::{Call, RecordingStore};
 pub use retry::{RetryPolicy, RetryStore};
-pub use s3::S3Store;
+pub use s3::{AccessKeys, S3Store};
 pub use store::{ListPage, ObjectMeta, PutMode, Store};
 pub use throttle::ThrottleStore;
 pub use url::{S3Url, Sse, StoreUrl, StoreUrlError};

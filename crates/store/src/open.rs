@@ -38,10 +38,13 @@ pub async fn open(
         }
         StoreUrl::S3(s3) => {
             let store = Arc::new(S3Store::connect(s3).await?);
-            let store = RetryStore::new(store, RetryPolicy::default(), cancel.clone(), progress.clone());
+            let retried =
+                |policy| RetryStore::new(Arc::clone(&store) as _, policy, cancel.clone(), progress.clone());
             // Listing is what every command needs; it tells bucket, credentials and endpoint apart.
-            store.list_page("", None).await.map_err(|error| error.during_open())?;
-            Ok(Arc::new(store))
+            // A name that leads nowhere should show soon, so this gives up earlier than later calls.
+            let few = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
+            retried(few).list_page("", None).await.map_err(StoreError::during_open)?;
+            Ok(Arc::new(retried(RetryPolicy::default())))
         }
         #[cfg(feature = "testing")]
         StoreUrl::Memory => Ok(Arc::new(crate::MemoryStore::new())),

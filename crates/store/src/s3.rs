@@ -21,6 +21,7 @@ mod read;
 mod remove;
 mod write;
 
+pub use connect::AccessKeys;
 use failure::Request;
 
 /// How long a server may take to begin an answer, and to send the next part of one.
@@ -52,7 +53,19 @@ impl S3Store {
     /// # Errors
     /// `Auth` when no credentials are found, `Invalid` when no region is known.
     pub async fn connect(url: &S3Url) -> Result<Self, StoreError> {
-        let (client, endpoint) = Box::pin(connect::client(url)).await?;
+        Self::connect_with(url, None).await
+    }
+
+    /// Like [`Self::connect`], signing with these keys rather than those of the AWS chain.
+    ///
+    /// # Errors
+    /// `Invalid` when no region is known.
+    pub async fn connect_with_keys(url: &S3Url, keys: AccessKeys) -> Result<Self, StoreError> {
+        Self::connect_with(url, Some(keys)).await
+    }
+
+    async fn connect_with(url: &S3Url, keys: Option<AccessKeys>) -> Result<Self, StoreError> {
+        let (client, endpoint) = Box::pin(connect::client(url, keys)).await?;
         let description = match endpoint {
             Some(endpoint) if url.endpoint.is_none() => format!("{url} at {endpoint}"),
             _ => url.to_string(),

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
+use aws_config::environment::region::EnvironmentVariableRegionProvider;
+use aws_config::meta::region::RegionProviderChain;
+use aws_config::profile::ProfileFileRegionProvider;
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    ProvideCredentials as _, RequestChecksumCalculation, ResponseChecksumValidation, SharedHttpClient,
+    Credentials, ProvideCredentials as _, RequestChecksumCalculation, ResponseChecksumValidation,
+    SharedHttpClient,
 };
 use aws_smithy_http_client::Builder;
 use aws_smithy_http_client::tls::Provider;
@@ -20,9 +24,35 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// Signed for when a server other than AWS is named without region; most take any.
 const DEFAULT_REGION: &str = "us-east-1";
 
+/// Keys to sign requests with, for a caller that has them from elsewhere than the AWS chain.
+#[derive(Clone)]
+pub struct AccessKeys {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half; never shown.
+    pub secret_access_key: String,
+    /// Of temporary credentials.
+    pub session_token: Option<String>,
+}
+
+impl std::fmt::Debug for AccessKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AccessKeys").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+impl AccessKeys {
+    fn into_credentials(self) -> Credentials {
+        Credentials::new(self.access_key_id, self.secret_access_key, self.session_token, None, "dbhaul")
+    }
+}
+
 /// A client, and the endpoint it speaks to where that is not AWS.
-pub(super) async fn client(url: &S3Url) -> Result<(aws_sdk_s3::Client, Option<String>), StoreError> {
-    let shared = load(url).await;
+pub(super) async fn client(
+    url: &S3Url,
+    keys: Option<AccessKeys>,
+) -> Result<(aws_sdk_s3::Client, Option<String>), StoreError> {
+    let shared = load(url, keys).await;
     let endpoint = endpoint(&shared);
     let region = shared.region().cloned().or_else(|| endpoint.as_ref().map(|_| Region::new(DEFAULT_REGION)));
     let Some(region) = region else {
@@ -46,18 +76,36 @@ pub(super) async fn client(url: &S3Url) -> Result<(aws_sdk_s3::Client, Option<St
     Ok((aws_sdk_s3::Client::from_conf(config), endpoint))
 }
 
-async fn load(url: &S3Url) -> SdkConfig {
+async fn load(url: &S3Url, keys: Option<AccessKeys>) -> SdkConfig {
     let mut loader = aws_config::defaults(BehaviorVersion::latest()).http_client(http_client(false));
     if let Some(profile) = &url.profile {
         loader = loader.profile_name(profile);
+    }
+    if let Some(keys) = keys {
+        loader = loader.credentials_provider(keys.into_credentials());
     }
     if let Some(region) = &url.region {
         loader = loader.region(Region::new(region.clone()));
     }
     if let Some(endpoint) = &url.endpoint {
         loader = loader.endpoint_url(endpoint);
+        if url.region.is_none() {
+            loader = loader.region(region_away_from_aws(url));
+        }
     }
     loader.load().await
+}
+
+/// The region of the environment or the profile, without asking the instance that this runs on:
+/// where that is not a machine of AWS, nobody answers.
+fn region_away_from_aws(url: &S3Url) -> RegionProviderChain {
+    let mut of_profile = ProfileFileRegionProvider::builder();
+    if let Some(profile) = &url.profile {
+        of_profile = of_profile.profile_name(profile);
+    }
+    RegionProviderChain::first_try(EnvironmentVariableRegionProvider::new())
+        .or_else(of_profile.build())
+        .or_else(Region::new(DEFAULT_REGION))
 }
 
 /// The endpoint of the URL, the environment or the profile; a variable for S3 alone comes first.

@@ -1,0 +1,91 @@
+//! What a person reads when S3 says no.
+
+use std::sync::Arc;
+
+use dbhaul_progress::Progress;
+use dbhaul_store::{
+    AccessKeys, ErrorKind, RetryPolicy, RetryStore, S3Store, S3Url, Store, StoreError, StoreExt as _,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::server::{BUCKET, Server, keys, s3_url};
+
+async fn connect(url: &S3Url, keys: AccessKeys) -> RetryStore {
+    let store = Arc::new(S3Store::connect_with_keys(url, keys).await.unwrap());
+    let policy = RetryPolicy { max_attempts: 2, ..RetryPolicy::default() };
+    RetryStore::new(store, policy, CancellationToken::new(), Progress::silent())
+}
+
+/// The error with its causes, as it is rendered.
+fn whole_text(error: &StoreError) -> String {
+    let mut text = error.to_string();
+    let mut next = std::error::Error::source(error);
+    while let Some(cause) = next {
+        text.push_str(&format!(": {cause}"));
+        next = cause.source();
+    }
+    text
+}
+
+fn check_error(error: &StoreError, kind: ErrorKind, words: &[&str]) {
+    let text = whole_text(error);
+    assert_eq!(error.kind(), kind, "{text}");
+    for word in words {
+        assert!(text.contains(word), "{word:?} is not in: {text}");
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_secret_is_told_and_not_repeated() {
+    let server = Server::start().await;
+    let wrong = AccessKeys { secret_access_key: "hunter2".into(), ..keys() };
+    let store = connect(&server.url(BUCKET, "p"), wrong).await;
+    let error = store.list("").await.unwrap_err();
+    check_error(&error, ErrorKind::Auth, &["s3://backups/p/", "credentials", "SignatureDoesNotMatch"]);
+    assert!(!whole_text(&error).contains("hunter2") && !format!("{store:?}{error:?}").contains("hunter2"));
+}
+
+#[tokio::test]
+async fn an_unknown_key_is_told() {
+    let server = Server::start().await;
+    let wrong = AccessKeys { access_key_id: "AKIDOTHER".into(), ..keys() };
+    let error = connect(&server.url(BUCKET, "p"), wrong).await.list("").await.unwrap_err();
+    assert!(matches!(error.kind(), ErrorKind::Auth | ErrorKind::PermissionDenied), "{}", whole_text(&error));
+}
+
+#[tokio::test]
+async fn a_missing_bucket_is_told_by_name_with_the_way_out() {
+    let server = Server::start().await;
+    let store = connect(&server.url("no-such-bucket", ""), keys()).await;
+    let error = store.list("").await.unwrap_err();
+    check_error(&error, ErrorKind::MissingStore, &["\"no-such-bucket\"", "does not exist", "create it"]);
+}
+
+#[tokio::test]
+async fn an_endpoint_where_nobody_listens_is_told_with_its_address() {
+    let port = {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        listener.local_addr().unwrap().port()
+    };
+    let url = s3_url(&format!("s3://backups?endpoint=http://127.0.0.1:{port}"));
+    let error = connect(&url, keys()).await.list("").await.unwrap_err();
+    let address = format!("127.0.0.1:{port}");
+    check_error(&error, ErrorKind::Unreachable, &[&address, "refused", "check its endpoint"]);
+}
+
+#[tokio::test]
+async fn an_unknown_host_is_told() {
+    let url = s3_url("s3://backups?endpoint=http://no-such-host.invalid");
+    let error = connect(&url, keys()).await.list("").await.unwrap_err();
+    check_error(&error, ErrorKind::Unreachable, &["no-such-host.invalid"]);
+}
+
+/// Time stands still but for waits that are certain to end, so a test need not wait a minute.
+#[tokio::test(start_paused = true)]
+async fn a_server_that_never_answers_is_given_up() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = s3_url(&format!("s3://backups?endpoint=http://{}", listener.local_addr().unwrap()));
+    let error = connect(&url, keys()).await.get("a").await.unwrap_err();
+    check_error(&error, ErrorKind::Unreachable, &["\"a\""]);
+    drop(listener);
+}
