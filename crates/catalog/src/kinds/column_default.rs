@@ -48,3 +48,37 @@ impl Render for ColumnDefault {
         Some(self.table.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::ColumnDefault;
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    #[track_caller]
+    fn check(separate: bool, foreign: bool, expected: &str) {
+        let body = ColumnDefault {
+            table: QualifiedName::new("s", "t"),
+            foreign,
+            column: "Id".to_owned(),
+            expression: "nextval('s.q'::regclass)".to_owned(),
+            separate,
+        };
+        sample::check(true, Body::ColumnDefault(body), expected);
+    }
+
+    #[test]
+    fn only_a_separate_default_has_a_statement() {
+        check(false, false, "");
+        check(
+            true,
+            false,
+            "ALTER TABLE ONLY s.t ALTER COLUMN \"Id\" SET DEFAULT nextval('s.q'::regclass);\n",
+        );
+        check(
+            true,
+            true,
+            "ALTER FOREIGN TABLE ONLY s.t ALTER COLUMN \"Id\" SET DEFAULT nextval('s.q'::regclass);\n",
+        );
+    }
+}

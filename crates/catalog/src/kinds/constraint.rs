@@ -170,3 +170,116 @@ impl Render for Constraint {
         Some(self.address(object))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Constraint, ConstraintIndex, ConstraintType};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, IndexProperties, sample};
+
+    fn constraint(constraint_type: ConstraintType, definition: &str) -> Constraint {
+        Constraint {
+            table: QualifiedName::new("s", "t"),
+            table_is_partitioned: false,
+            constraint_type,
+            definition: definition.to_owned(),
+            deferrable: false,
+            initially_deferred: false,
+            is_local: true,
+            separate: true,
+            index: None,
+            referenced_table: None,
+        }
+    }
+
+    fn index() -> ConstraintIndex {
+        ConstraintIndex {
+            name: "n".to_owned(),
+            index_definition: "CREATE UNIQUE INDEX n ON s.t USING btree (a) INCLUDE (b)".to_owned(),
+            can_be_adopted: true,
+            options: Vec::new(),
+            properties: IndexProperties::default(),
+        }
+    }
+
+    #[track_caller]
+    fn check(constraint: Constraint, expected: &str) {
+        sample::check(true, Body::Constraint(constraint), expected);
+    }
+
+    #[test]
+    fn a_key_with_everything_beside_it() {
+        let properties = IndexProperties {
+            tablespace: Some("fast".to_owned()),
+            clustered: true,
+            replica_identity: true,
+            parent: Some(QualifiedName::new("s", "whole_key")),
+            depends_on_extensions: Vec::new(),
+        };
+        let definition = "UNIQUE NULLS NOT DISTINCT (a) INCLUDE (b) DEFERRABLE INITIALLY DEFERRED";
+        check(
+            Constraint {
+                deferrable: true,
+                initially_deferred: true,
+                index: Some(ConstraintIndex {
+                    options: vec!["fillfactor=60".to_owned()],
+                    properties,
+                    ..index()
+                }),
+                ..constraint(ConstraintType::Unique, definition)
+            },
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT n UNIQUE NULLS NOT DISTINCT (a) INCLUDE (b) WITH (fillfactor=60) USING INDEX TABLESPACE fast DEFERRABLE INITIALLY DEFERRED;\n\
+             ALTER TABLE s.t CLUSTER ON n;\n\
+             ALTER TABLE ONLY s.t REPLICA IDENTITY USING INDEX n;\n\
+             ALTER INDEX s.whole_key ATTACH PARTITION s.n;\n",
+        );
+    }
+
+    #[test]
+    fn an_exclusion_constraint_moves_to_its_tablespace_afterwards() {
+        let definition = "EXCLUDE USING gist (a WITH &&) WITH (fillfactor='60') WHERE ((a IS NOT NULL))";
+        let properties =
+            IndexProperties { tablespace: Some("fast".to_owned()), ..IndexProperties::default() };
+        check(
+            Constraint {
+                index: Some(ConstraintIndex {
+                    options: vec!["fillfactor=60".to_owned()],
+                    properties,
+                    ..index()
+                }),
+                ..constraint(ConstraintType::Exclusion, definition)
+            },
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT n EXCLUDE USING gist (a WITH &&) WITH (fillfactor='60') WHERE ((a IS NOT NULL));\n\
+             ALTER INDEX s.n SET TABLESPACE fast;\n",
+        );
+    }
+
+    #[test]
+    fn a_foreign_key_of_a_partitioned_table_goes_to_its_partitions() {
+        let key = constraint(ConstraintType::ForeignKey, "FOREIGN KEY (a) REFERENCES s.r(a) NOT VALID");
+        check(
+            key.clone(),
+            "ALTER TABLE ONLY s.t ADD CONSTRAINT n FOREIGN KEY (a) REFERENCES s.r(a) NOT VALID;\n",
+        );
+        check(
+            Constraint { table_is_partitioned: true, ..key },
+            "ALTER TABLE s.t ADD CONSTRAINT n FOREIGN KEY (a) REFERENCES s.r(a) NOT VALID;\n",
+        );
+    }
+
+    #[test]
+    fn a_check_is_added_only_where_it_is_separate_and_the_tables_own() {
+        let own = constraint(ConstraintType::Check, "CHECK (s.f(a)) NOT VALID");
+        check(own.clone(), "ALTER TABLE s.t ADD CONSTRAINT n CHECK (s.f(a)) NOT VALID;\n");
+        check(Constraint { separate: false, ..own.clone() }, "");
+        check(Constraint { is_local: false, ..own }, "");
+    }
+
+    #[test]
+    fn a_not_null_that_rows_may_break_is_added_after_them() {
+        check(
+            constraint(ConstraintType::NotNull, "NOT NULL a NOT VALID"),
+            "ALTER TABLE s.t ADD CONSTRAINT n NOT NULL a NOT VALID;\n",
+        );
+    }
+}

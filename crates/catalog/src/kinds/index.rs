@@ -123,3 +123,59 @@ impl Render for Index {
         self.valid.then(|| format!("INDEX {}", self.qualified_name(object)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Index, IndexProperties};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    fn index() -> Index {
+        Index {
+            table: QualifiedName::new("s", "t"),
+            definition: "CREATE INDEX n ON s.t USING btree (a) WHERE (a > 0)".to_owned(),
+            predicate: Some("(a > 0)".to_owned()),
+            constraint: None,
+            properties: IndexProperties::default(),
+            column_statistics: Vec::new(),
+            valid: true,
+        }
+    }
+
+    #[track_caller]
+    fn check(index: Index, expected: &str) {
+        sample::check(true, Body::Index(index), expected);
+    }
+
+    #[test]
+    fn a_plain_index() {
+        check(index(), "CREATE INDEX n ON s.t USING btree (a) WHERE (a > 0);\n");
+    }
+
+    #[test]
+    fn everything_beside_the_definition() {
+        let properties = IndexProperties {
+            tablespace: Some("fast".to_owned()),
+            clustered: true,
+            replica_identity: true,
+            parent: Some(QualifiedName::new("p", "whole")),
+            depends_on_extensions: vec!["postgis".to_owned()],
+        };
+        check(
+            Index { properties, column_statistics: vec![(1, 400), (3, 500)], ..index() },
+            "CREATE INDEX n ON s.t USING btree (a) TABLESPACE fast WHERE (a > 0);\n\
+             ALTER INDEX s.n ALTER COLUMN 1 SET STATISTICS 400;\n\
+             ALTER INDEX s.n ALTER COLUMN 3 SET STATISTICS 500;\n\
+             ALTER TABLE s.t CLUSTER ON n;\n\
+             ALTER TABLE ONLY s.t REPLICA IDENTITY USING INDEX n;\n\
+             ALTER INDEX s.n DEPENDS ON EXTENSION postgis;\n\
+             ALTER INDEX p.whole ATTACH PARTITION s.n;\n",
+        );
+    }
+
+    #[test]
+    fn a_constraints_index_and_an_invalid_one_are_not_made() {
+        check(Index { constraint: Some("n".to_owned()), ..index() }, "");
+        check(Index { valid: false, ..index() }, "");
+    }
+}

@@ -101,3 +101,47 @@ impl Render for MaterializedView {
         vec![Draft { create, ..Draft::owned(Section::PreData, kind, kind, &name, String::new()) }]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::MaterializedView;
+    use crate::kinds::{Body, ReplicaIdentity, ViewColumn, sample};
+
+    #[test]
+    fn a_materialized_view_is_made_empty() {
+        let column = ViewColumn {
+            name: "a".to_owned(),
+            type_name: "text".to_owned(),
+            collation: None,
+            storage: Some("PLAIN".to_owned()),
+            compression: Some("lz4".to_owned()),
+            statistics_target: Some(5),
+            options: Vec::new(),
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+        };
+        let view = MaterializedView {
+            definition: " SELECT a\n   FROM s.t".to_owned(),
+            columns: vec![column],
+            unlogged: false,
+            options: vec!["fillfactor=50".to_owned()],
+            toast_options: Vec::new(),
+            access_method: Some("columnar".to_owned()),
+            tablespace: Some("fast".to_owned()),
+            replica_identity: ReplicaIdentity::Nothing,
+            populated: true,
+            depends_on_extensions: vec!["citext".to_owned()],
+        };
+        sample::check(
+            true,
+            Body::MaterializedView(view),
+            "CREATE MATERIALIZED VIEW s.n\nUSING columnar\nWITH (fillfactor=50)\nTABLESPACE fast AS\n SELECT a\n   FROM s.t\n  WITH NO DATA;\n\
+             ALTER MATERIALIZED VIEW s.n ALTER COLUMN a SET STATISTICS 5;\n\
+             ALTER MATERIALIZED VIEW s.n ALTER COLUMN a SET STORAGE PLAIN;\n\
+             ALTER MATERIALIZED VIEW s.n ALTER COLUMN a SET COMPRESSION lz4;\n\
+             ALTER TABLE ONLY s.n REPLICA IDENTITY NOTHING;\n\
+             ALTER MATERIALIZED VIEW s.n DEPENDS ON EXTENSION citext;\n",
+        );
+    }
+}

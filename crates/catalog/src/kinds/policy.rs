@@ -87,3 +87,45 @@ impl Render for Policy {
         Some(self.table.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Policy, PolicyCommand};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    #[track_caller]
+    fn check(
+        permissive: bool,
+        command: PolicyCommand,
+        roles: &[&str],
+        texts: [Option<&str>; 2],
+        expected: &str,
+    ) {
+        let [using, with_check] = texts.map(|text| text.map(str::to_owned));
+        let table = QualifiedName::new("s", "t");
+        let roles = roles.iter().map(|&role| role.to_owned()).collect();
+        let body = Policy { table, permissive, command, roles, using, with_check };
+        sample::check(true, Body::Policy(body), expected);
+    }
+
+    #[test]
+    fn policies() {
+        let all = PolicyCommand::All;
+        check(true, all, &[], [Some("true"), None], "CREATE POLICY n ON s.t USING (true);\n");
+        check(
+            false,
+            PolicyCommand::Update,
+            &["a", "Web User"],
+            [Some("(x = 1)"), Some("(y = 2)")],
+            "CREATE POLICY n ON s.t AS RESTRICTIVE FOR UPDATE TO a, \"Web User\" USING ((x = 1)) WITH CHECK ((y = 2));\n",
+        );
+        for (command, words) in [
+            (PolicyCommand::Select, "SELECT"),
+            (PolicyCommand::Insert, "INSERT"),
+            (PolicyCommand::Delete, "DELETE"),
+        ] {
+            check(true, command, &[], [None, None], &format!("CREATE POLICY n ON s.t FOR {words};\n"));
+        }
+    }
+}

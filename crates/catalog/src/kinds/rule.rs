@@ -38,3 +38,26 @@ impl Render for Rule {
         Some(self.table.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Firing, Rule};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    #[track_caller]
+    fn check(firing: Firing, expected: &str) {
+        let definition = "CREATE RULE n AS\n    ON INSERT TO s.t DO INSTEAD NOTHING".to_owned();
+        let body = Rule { table: QualifiedName::new("s", "t"), definition, firing };
+        sample::check(true, Body::Rule(body), expected);
+    }
+
+    #[test]
+    fn a_rule_and_when_it_fires() {
+        check(Firing::Origin, "CREATE RULE n AS\n    ON INSERT TO s.t DO INSTEAD NOTHING;\n");
+        check(
+            Firing::Disabled,
+            "CREATE RULE n AS\n    ON INSERT TO s.t DO INSTEAD NOTHING;\nALTER TABLE s.t DISABLE RULE n;\n",
+        );
+    }
+}

@@ -28,3 +28,19 @@ impl Render for Statistics {
         }]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Statistics;
+    use crate::kinds::{Body, sample};
+
+    #[test]
+    fn statistics_with_a_target() {
+        let definition = "CREATE STATISTICS s.n (ndistinct) ON a, b FROM s.t".to_owned();
+        sample::check(
+            true,
+            Body::Statistics(Statistics { definition, statistics_target: Some(1000) }),
+            "CREATE STATISTICS s.n (ndistinct) ON a, b FROM s.t;\nALTER STATISTICS s.n SET STATISTICS 1000;\n",
+        );
+    }
+}

@@ -89,3 +89,45 @@ impl Render for Trigger {
         Some(self.table.name.clone())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Firing, Trigger};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    const DEFINITION: &str = "CREATE TRIGGER n AFTER INSERT ON s.t FOR EACH ROW EXECUTE FUNCTION s.f()";
+
+    #[track_caller]
+    fn check(firing: Firing, is_partition_copy: bool, extensions: &[&str], expected: &[&str]) {
+        let body = Trigger {
+            table: QualifiedName::new("s", "t"),
+            definition: DEFINITION.to_owned(),
+            firing,
+            is_partition_copy,
+            depends_on_extensions: extensions.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let expected: String = expected.iter().map(|sql| format!("{sql};\n")).collect();
+        sample::check(true, Body::Trigger(body), &expected);
+    }
+
+    #[test]
+    fn a_trigger_and_when_it_fires() {
+        check(Firing::Origin, false, &[], &[DEFINITION]);
+        check(Firing::Disabled, false, &[], &[DEFINITION, "ALTER TABLE s.t DISABLE TRIGGER n"]);
+        check(Firing::Replica, false, &[], &[DEFINITION, "ALTER TABLE s.t ENABLE REPLICA TRIGGER n"]);
+        check(Firing::Always, false, &[], &[DEFINITION, "ALTER TABLE s.t ENABLE ALWAYS TRIGGER n"]);
+        check(
+            Firing::Origin,
+            false,
+            &["pg_x"],
+            &[DEFINITION, "ALTER TRIGGER n ON s.t DEPENDS ON EXTENSION pg_x"],
+        );
+    }
+
+    #[test]
+    fn a_partitions_copy_is_only_switched() {
+        check(Firing::Disabled, true, &[], &["ALTER TABLE s.t DISABLE TRIGGER n"]);
+        check(Firing::Origin, true, &[], &["ALTER TABLE s.t ENABLE TRIGGER n"]);
+    }
+}

@@ -63,3 +63,54 @@ impl Render for View {
         vec![Draft::owned(Section::PreData, "VIEW", "VIEW", &name, create)]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{View, ViewColumn};
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    fn view() -> View {
+        let column = |name: &str, collation| ViewColumn {
+            name: name.to_owned(),
+            type_name: "text".to_owned(),
+            collation,
+            storage: None,
+            compression: None,
+            statistics_target: None,
+            options: Vec::new(),
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+        };
+        View {
+            options: vec!["security_barrier=true".to_owned()],
+            check_option: Some("LOCAL".to_owned()),
+            definition: " SELECT a,\n    b\n   FROM s.t".to_owned(),
+            columns: vec![column("a", None), column("B", Some(QualifiedName::new("pg_catalog", "C")))],
+        }
+    }
+
+    #[test]
+    fn a_view_with_options() {
+        sample::check(
+            true,
+            Body::View(view()),
+            "CREATE VIEW s.n WITH (security_barrier='true') AS\n SELECT a,\n    b\n   FROM s.t\n  WITH LOCAL CHECK OPTION;\n",
+        );
+    }
+
+    #[test]
+    fn a_view_in_a_loop_is_a_dummy_first() {
+        let object = sample::object(Some("s"), "n", Body::View(view()));
+        let statements: Vec<String> =
+            view().render_in_two_steps(&object).into_iter().flat_map(|draft| draft.create).collect();
+        assert_eq!(
+            statements,
+            [
+                "CREATE VIEW s.n AS\nSELECT\n    NULL::text AS a,\n    NULL::text COLLATE pg_catalog.\"C\" AS \"B\"",
+                "CREATE OR REPLACE VIEW s.n WITH (security_barrier='true') AS\n SELECT a,\n    b\n   FROM s.t\n  WITH LOCAL CHECK OPTION",
+            ]
+        );
+    }
+}

@@ -148,3 +148,249 @@ pub(crate) fn storage_alterations(
     }
     alterations
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{
+        Column, ColumnExpression, ExpressionPlace, ExpressionRole, ForeignSource, InlineCheck, NotNull,
+        PartitionOf, ReplicaIdentity, Table, TableKind,
+    };
+    use crate::QualifiedName;
+    use crate::kinds::{Body, sample};
+
+    fn column(name: &str, type_name: &str) -> Column {
+        Column {
+            name: name.to_owned(),
+            type_name: type_name.to_owned(),
+            base_type_name: type_name.to_owned(),
+            base_type_kind: 'b',
+            collation: None,
+            not_null: None,
+            default: None,
+            identity: None,
+            storage: None,
+            compression: None,
+            statistics_target: None,
+            options: Vec::new(),
+            fdw_options: Vec::new(),
+            is_local: true,
+            inherit_count: 0,
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+        }
+    }
+
+    fn expression(text: &str, role: ExpressionRole, place: ExpressionPlace) -> Option<ColumnExpression> {
+        Some(ColumnExpression { expression: text.to_owned(), role, place })
+    }
+
+    fn local(name: Option<&str>) -> Option<NotNull> {
+        Some(NotNull { name: name.map(str::to_owned), is_local: true, ..NotNull::default() })
+    }
+
+    fn table(columns: Vec<Column>) -> Table {
+        Table {
+            table_kind: TableKind::Ordinary,
+            unlogged: false,
+            columns,
+            checks: Vec::new(),
+            of_type: None,
+            inherits: Vec::new(),
+            partition_of: None,
+            partition_key: None,
+            options: Vec::new(),
+            toast_options: Vec::new(),
+            access_method: None,
+            tablespace: None,
+            row_security: false,
+            force_row_security: false,
+            replica_identity: ReplicaIdentity::Default,
+            foreign: None,
+        }
+    }
+
+    #[track_caller]
+    fn check(table: Table, expected: &str) {
+        sample::check(true, Body::Table(table), expected);
+    }
+
+    #[test]
+    fn a_table_without_columns() {
+        check(table(Vec::new()), "CREATE TABLE s.n (\n);\n");
+    }
+
+    #[test]
+    fn every_clause_of_an_ordinary_table() {
+        let columns = vec![
+            Column { not_null: local(None), ..column("id", "integer") },
+            Column {
+                default: expression("'x'::text", ExpressionRole::Default, ExpressionPlace::Inline),
+                collation: Some(QualifiedName::new("pg_catalog", "C")),
+                not_null: Some(NotNull { no_inherit: true, ..local(Some("Filled")).unwrap() }),
+                ..column("Name", "text")
+            },
+            Column {
+                default: expression("(id * 2)", ExpressionRole::Stored, ExpressionPlace::Inline),
+                ..column("twice", "integer")
+            },
+            Column {
+                default: expression("(id * 3)", ExpressionRole::Virtual, ExpressionPlace::Inline),
+                ..column("thrice", "integer")
+            },
+            Column {
+                default: expression(
+                    "nextval('s.q'::regclass)",
+                    ExpressionRole::Default,
+                    ExpressionPlace::Separate,
+                ),
+                ..column("later", "bigint")
+            },
+        ];
+        let check_a = InlineCheck { name: "a".to_owned(), definition: "CHECK ((id > 0))".to_owned() };
+        check(
+            Table {
+                unlogged: true,
+                checks: vec![check_a],
+                access_method: Some("columnar".to_owned()),
+                options: vec!["fillfactor=70".to_owned()],
+                toast_options: vec!["autovacuum_enabled=false".to_owned()],
+                tablespace: Some("fast".to_owned()),
+                replica_identity: ReplicaIdentity::Full,
+                row_security: true,
+                force_row_security: true,
+                ..table(columns)
+            },
+            r#"CREATE UNLOGGED TABLE s.n (
+    id integer NOT NULL,
+    "Name" text DEFAULT 'x'::text CONSTRAINT "Filled" NOT NULL NO INHERIT COLLATE pg_catalog."C",
+    twice integer GENERATED ALWAYS AS ((id * 2)) STORED,
+    thrice integer GENERATED ALWAYS AS ((id * 3)),
+    later bigint,
+    CONSTRAINT a CHECK ((id > 0))
+)
+USING columnar
+WITH (fillfactor=70, toast.autovacuum_enabled='false')
+TABLESPACE fast;
+ALTER TABLE ONLY s.n REPLICA IDENTITY FULL;
+ALTER TABLE ONLY s.n FORCE ROW LEVEL SECURITY;
+ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
+"#,
+        );
+    }
+
+    #[test]
+    fn what_only_alter_column_can_say() {
+        let columns = vec![Column {
+            statistics_target: Some(90),
+            storage: Some("EXTERNAL".to_owned()),
+            compression: Some("pglz".to_owned()),
+            options: vec!["n_distinct=10".to_owned()],
+            ..column("a", "text")
+        }];
+        check(
+            table(columns),
+            "CREATE TABLE s.n (\n    a text\n);\n\
+             ALTER TABLE ONLY s.n ALTER COLUMN a SET STATISTICS 90;\n\
+             ALTER TABLE ONLY s.n ALTER COLUMN a SET STORAGE EXTERNAL;\n\
+             ALTER TABLE ONLY s.n ALTER COLUMN a SET COMPRESSION pglz;\n\
+             ALTER TABLE ONLY s.n ALTER COLUMN a SET (n_distinct=10);\n",
+        );
+    }
+
+    #[test]
+    fn a_child_leaves_to_its_parents_what_is_theirs() {
+        let inherited = Column { is_local: false, inherit_count: 1, ..column("a", "integer") };
+        let columns = vec![
+            inherited.clone(),
+            Column { name: "b".to_owned(), not_null: local(Some("nn")), ..inherited.clone() },
+            Column {
+                name: "c".to_owned(),
+                default: expression("NULL", ExpressionRole::Default, ExpressionPlace::Behind),
+                ..inherited
+            },
+            Column {
+                not_null: Some(NotNull::default()),
+                default: expression("(a * 2)", ExpressionRole::Stored, ExpressionPlace::Inherited),
+                inherit_count: 1,
+                ..column("d", "integer")
+            },
+        ];
+        check(
+            Table {
+                inherits: vec![QualifiedName::new("s", "p"), QualifiedName::new("t", "P2")],
+                ..table(columns)
+            },
+            "CREATE TABLE s.n (\n    CONSTRAINT nn NOT NULL b,\n    d integer\n)\nINHERITS (s.p, t.\"P2\");\n\
+             ALTER TABLE ONLY s.n ALTER COLUMN c SET DEFAULT NULL;\n",
+        );
+    }
+
+    #[test]
+    fn a_partition_is_made_alone_and_attached() {
+        let column =
+            Column { is_local: false, not_null: Some(NotNull::default()), ..column("logdate", "date") };
+        let bound = "FOR VALUES FROM ('2006-02-01') TO ('2006-03-01')".to_owned();
+        check(
+            Table {
+                partition_of: Some(PartitionOf { parent: QualifiedName::new("s", "m"), bound }),
+                ..table(vec![column])
+            },
+            "CREATE TABLE s.n (\n    logdate date NOT NULL\n);\n\
+             ALTER TABLE ONLY s.m ATTACH PARTITION s.n FOR VALUES FROM ('2006-02-01') TO ('2006-03-01');\n",
+        );
+    }
+
+    #[test]
+    fn a_partitioned_table_is_never_unlogged() {
+        check(
+            Table {
+                table_kind: TableKind::Partitioned,
+                unlogged: true,
+                partition_key: Some("HASH (a)".to_owned()),
+                ..table(vec![column("a", "s.colors")])
+            },
+            "CREATE TABLE s.n (\n    a s.colors\n)\nPARTITION BY HASH (a);\n",
+        );
+    }
+
+    #[test]
+    fn a_typed_table_names_only_columns_that_say_more() {
+        let columns = vec![column("a", "integer"), Column { not_null: local(None), ..column("b", "text") }];
+        check(
+            Table { of_type: Some("s.pair".to_owned()), ..table(columns) },
+            "CREATE TABLE s.n OF s.pair (\n    b NOT NULL\n);\n",
+        );
+        check(
+            Table { of_type: Some("s.pair".to_owned()), ..table(vec![column("a", "integer")]) },
+            "CREATE TABLE s.n OF s.pair;\n",
+        );
+    }
+
+    #[test]
+    fn a_foreign_table() {
+        let options = vec![("schema_name".to_owned(), "x1".to_owned())];
+        let fdw_options = vec![("column_name".to_owned(), "col'1".to_owned())];
+        check(
+            Table {
+                table_kind: TableKind::Foreign,
+                foreign: Some(ForeignSource { server: "s1".to_owned(), options }),
+                ..table(vec![Column { fdw_options, ..column("c1", "integer") }])
+            },
+            "CREATE FOREIGN TABLE s.n (\n    c1 integer\n)\nSERVER s1\nOPTIONS (schema_name 'x1');\n\
+             ALTER FOREIGN TABLE ONLY s.n ALTER COLUMN c1 OPTIONS (column_name 'col''1');\n",
+        );
+    }
+
+    #[test]
+    fn generated_columns_do_not_travel() {
+        let generated = Column {
+            default: expression("1", ExpressionRole::Stored, ExpressionPlace::Inline),
+            ..column("g", "integer")
+        };
+        let table = table(vec![column("a", "integer"), generated, column("b", "text")]);
+        let names: Vec<String> = table.data_columns().into_iter().map(|column| column.name).collect();
+        assert_eq!(names, ["a", "b"]);
+        assert!(table.has_tids());
+    }
+}
