@@ -24,11 +24,17 @@
 //! # }
 //! ```
 
+mod annotations;
+mod database;
+mod depends;
 mod error;
+mod guard;
 mod header;
 mod kinds;
+mod privileges;
 mod read;
 mod reader;
+mod sizes;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};

@@ -26,7 +26,11 @@ impl<'a> Reader<'a> {
 
     /// Runs one set-based catalog query; each row arrives as the JSON object of
     /// `row_to_json` and is read into `T`. `what` names the kind in errors.
-    pub(crate) async fn query<T: DeserializeOwned>(&self, what: &'static str, sql: &str) -> Result<Vec<T>, Error> {
+    pub(crate) async fn query<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        sql: &str,
+    ) -> Result<Vec<T>, Error> {
         self.session.query_json(sql).await.map_err(|source| Error::Query { what, source })
     }
 
@@ -35,7 +39,17 @@ impl<'a> Reader<'a> {
         self.objects.push(object);
     }
 
-    /// All objects found so far.
+    /// The objects found so far.
+    pub(crate) fn objects(&self) -> &[Object] {
+        &self.objects
+    }
+
+    /// The objects found so far, to be completed.
+    pub(crate) fn objects_mut(&mut self) -> &mut [Object] {
+        &mut self.objects
+    }
+
+    /// All objects, at the end.
     pub(crate) fn into_objects(self) -> Vec<Object> {
         self.objects
     }

@@ -1,0 +1,133 @@
+//! Comments and security labels, for all kinds at once.
+
+use std::collections::HashMap;
+
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Class, Object, ObjectId, PartName, PartNotes};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::depends::Dependencies;
+use crate::header::FIRST_USER_OID;
+use crate::reader::Reader;
+
+#[derive(Deserialize)]
+struct CommentRow {
+    class: u32,
+    oid: u32,
+    text: String,
+    column: Option<String>,
+    constraint: Option<String>,
+    rule: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct LabelRow {
+    class: u32,
+    oid: u32,
+    column: Option<String>,
+    provider: String,
+    label: String,
+}
+
+/// Reads comments and labels and hangs them on their objects. What remains is a
+/// note on a part that no body has a place for.
+pub(crate) async fn read(
+    reader: &mut Reader<'_>,
+    dependencies: &Dependencies,
+) -> Result<Vec<PartNotes>, Error> {
+    let comments: Vec<CommentRow> = reader.query("comments", &comment_query()).await?;
+    let labels: Vec<LabelRow> = reader.query("security labels", LABELS).await?;
+    let objects = reader.objects_mut();
+    let places: HashMap<ObjectId, usize> =
+        objects.iter().enumerate().map(|(place, object)| (object.id, place)).collect();
+    let mut notes = Vec::new();
+    for row in comments {
+        let id = object_id(row.class, row.oid);
+        match places.get(&id) {
+            Some(&place) => set_comment(&mut objects[place], row),
+            None => notes.extend(comment_on_part(objects, &places, dependencies, id, row)),
+        }
+    }
+    for row in labels {
+        if let Some(&place) = places.get(&object_id(row.class, row.oid)) {
+            set_label(&mut objects[place], row);
+        }
+    }
+    notes.sort();
+    Ok(notes)
+}
+
+/// Comments that `initdb` writes are left out, except on what a database may change.
+fn comment_query() -> String {
+    format!(
+        "SELECT d.classoid::int8 AS class, d.objoid::int8 AS oid, d.description AS text,
+                a.attname AS column, k.conname AS constraint, r.rulename AS rule
+         FROM pg_catalog.pg_description d
+         LEFT JOIN pg_catalog.pg_attribute a ON d.classoid = 1259 AND d.objsubid <> 0
+              AND a.attrelid = d.objoid AND a.attnum = d.objsubid
+         LEFT JOIN pg_catalog.pg_constraint k ON d.classoid = 2606 AND k.oid = d.objoid
+         LEFT JOIN pg_catalog.pg_rewrite r ON d.classoid = 2618 AND r.oid = d.objoid
+         WHERE d.objoid >= {FIRST_USER_OID} OR d.classoid IN (2615, 2613)"
+    )
+}
+
+const LABELS: &str = "
+    SELECT l.classoid::int8 AS class, l.objoid::int8 AS oid, a.attname AS column, l.provider, l.label
+    FROM pg_catalog.pg_seclabel l
+    LEFT JOIN pg_catalog.pg_attribute a ON l.classoid = 1259 AND l.objsubid <> 0
+         AND a.attrelid = l.objoid AND a.attnum = l.objsubid
+    ORDER BY 1, 2, 3, 4";
+
+/// Comments and labels of large objects name the class of their contents.
+fn object_id(class: u32, oid: u32) -> ObjectId {
+    let class = Class(class);
+    ObjectId::new(if class == Class::PG_LARGEOBJECT { Class::PG_LARGEOBJECT_METADATA } else { class }, oid)
+}
+
+fn set_comment(object: &mut Object, row: CommentRow) {
+    match row.column {
+        None => object.comment = Some(row.text),
+        Some(column) => {
+            object.body.set_column_comment(&column, row.text);
+        }
+    }
+}
+
+fn set_label(object: &mut Object, row: LabelRow) {
+    match row.column {
+        None => object.security_labels.push((row.provider, row.label)),
+        Some(column) => {
+            object.body.add_column_security_label(&column, row.provider, row.label);
+        }
+    }
+}
+
+/// A comment on something that is no object: on an attribute of a composite
+/// type, a domain's constraint, a view's rule, a constraint that comes with its table.
+fn comment_on_part(
+    objects: &mut [Object],
+    places: &HashMap<ObjectId, usize>,
+    dependencies: &Dependencies,
+    id: ObjectId,
+    row: CommentRow,
+) -> Option<PartNotes> {
+    let whole = dependencies.lift(id)?;
+    let object = &mut objects[*places.get(&whole)?];
+    let part = match (&mut object.body, row.column, row.constraint, row.rule) {
+        (Body::CompositeType(composite), Some(column), _, _) => {
+            let mut attributes = composite.attributes.iter_mut();
+            attributes.find(|attribute| attribute.name == column)?.comment = Some(row.text);
+            return None;
+        }
+        (Body::Domain(domain), _, Some(name), _) => {
+            domain.constraints.iter_mut().find(|constraint| constraint.name == name)?.comment =
+                Some(row.text);
+            return None;
+        }
+        (Body::Table(_), _, Some(name), _) => PartName::TableConstraint(name),
+        (_, _, _, Some(rule)) => PartName::Rule(rule),
+        _ => return None,
+    };
+    Some(PartNotes { object: whole, part, comment: Some(row.text), security_labels: Vec::new() })
+}

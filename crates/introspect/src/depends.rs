@@ -1,0 +1,157 @@
+//! Which object needs which, from `pg_depend`.
+//!
+//! PostgreSQL records dependencies between rows of its catalogs, many of which
+//! are no objects of the model: a default, a row type, a view's rule, a member
+//! of an operator family. Such a *part* is lifted to the object it belongs to,
+//! which is what it depends on internally (`i`) or automatically (`a`).
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use dbhaul_catalog::{Class, Dependency, Object, ObjectId};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::reader::Reader;
+
+/// One row of `pg_depend`, columns left out.
+#[derive(Deserialize)]
+struct Row {
+    c: u32,
+    o: u32,
+    rc: u32,
+    ro: u32,
+    t: char,
+}
+
+/// How many parts of parts are followed.
+const MAX_DEPTH: usize = 16;
+
+/// Everything that `pg_depend` says, with the objects found so far.
+pub(crate) struct Dependencies {
+    rows: Vec<Row>,
+    /// For each part: what it could belong to, by place in `rows`.
+    by_dependent: HashMap<ObjectId, Vec<usize>>,
+    objects: HashSet<ObjectId>,
+    /// Members of extensions, whether or not they are objects of the model.
+    members: HashMap<ObjectId, u32>,
+}
+
+impl Dependencies {
+    pub(crate) async fn read(reader: &Reader<'_>) -> Result<Self, Error> {
+        let sql = "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
+                          refobjid::int8 AS ro, deptype::text AS t
+                   FROM pg_catalog.pg_depend WHERE deptype <> 'p'";
+        let rows: Vec<Row> = reader.query("dependencies", sql).await?;
+        let mut by_dependent: HashMap<ObjectId, Vec<usize>> = HashMap::new();
+        let mut members = HashMap::new();
+        for (place, row) in rows.iter().enumerate() {
+            let dependent = address(row.c, row.o);
+            if row.t == 'e' {
+                members.insert(dependent, row.ro);
+            } else {
+                by_dependent.entry(dependent).or_default().push(place);
+            }
+        }
+        let objects = reader.objects().iter().map(|object| object.id).collect();
+        Ok(Dependencies { rows, by_dependent, objects, members })
+    }
+
+    /// The edges between objects, each once.
+    pub(crate) fn edges(&self) -> Vec<Dependency> {
+        let mut edges = BTreeSet::new();
+        for row in self.rows.iter().filter(|row| row.t != 'e') {
+            let referenced = self.lift(address(row.rc, row.ro));
+            let dependent = referenced.and_then(|_| self.lift(address(row.c, row.o)));
+            if let (Some(dependent), Some(referenced)) = (dependent, referenced)
+                && dependent != referenced
+            {
+                edges.insert(Dependency { dependent, referenced, deptype: row.t });
+            }
+        }
+        edges.into_iter().collect()
+    }
+
+    /// The object that an address is, or is a part of.
+    pub(crate) fn lift(&self, id: ObjectId) -> Option<ObjectId> {
+        let mut id = id;
+        for _ in 0..MAX_DEPTH {
+            if self.objects.contains(&id) {
+                return Some(id);
+            }
+            id = self.whole(id)?;
+        }
+        None
+    }
+
+    /// What a part belongs to: by internal dependency first, then automatic.
+    fn whole(&self, id: ObjectId) -> Option<ObjectId> {
+        let candidates = self.by_dependent.get(&id)?.iter().map(|&place| &self.rows[place]);
+        let rank = |row: &&Row| match (row.t, Class(row.rc)) {
+            ('i', _) => 0,
+            ('a', Class::PG_PUBLICATION) => 1,
+            ('a', _) => 2,
+            ('P', _) => 3,
+            _ => 9,
+        };
+        let best = candidates.min_by_key(rank).filter(|row| rank(row) < 9)?;
+        Some(address(best.rc, best.ro))
+    }
+
+    /// What an address depends on in one of these ways.
+    pub(crate) fn wholes(&self, id: ObjectId, deptypes: &'static [char]) -> impl Iterator<Item = ObjectId> {
+        let rows = self.by_dependent.get(&id).into_iter().flatten().map(|&place| &self.rows[place]);
+        rows.filter(|row| deptypes.contains(&row.t)).map(|row| address(row.rc, row.ro))
+    }
+
+    /// Whether an object is in the model.
+    pub(crate) fn has(&self, id: ObjectId) -> bool {
+        self.objects.contains(&id)
+    }
+
+    /// The OID of the extension that an address is a member of.
+    pub(crate) fn extension_of(&self, id: ObjectId) -> Option<u32> {
+        self.members.get(&id).copied()
+    }
+}
+
+/// Marks members of extensions, and the parts of member tables that are objects
+/// of the model: an index of an extension's table comes with the extension.
+pub(crate) fn mark_members(objects: &mut [Object], dependencies: &Dependencies) {
+    let names: HashMap<u32, String> = objects
+        .iter()
+        .filter(|object| object.id.class == Class::PG_EXTENSION)
+        .map(|object| (object.id.oid, object.name.clone()))
+        .collect();
+    for object in objects {
+        let own = dependencies.extension_of(object.id);
+        let extension = own.or_else(|| extension_of_table(object, dependencies));
+        object.extension =
+            extension.map(|oid| names.get(&oid).cloned().unwrap_or_else(|| BUILT_IN.to_owned()));
+    }
+}
+
+/// The name given to extensions that every database has and that are not in the
+/// model: `plpgsql` is the only one.
+const BUILT_IN: &str = "plpgsql";
+
+fn extension_of_table(object: &Object, dependencies: &Dependencies) -> Option<u32> {
+    let part = matches!(
+        object.id.class,
+        Class::PG_CLASS | Class::PG_CONSTRAINT | Class::PG_TRIGGER | Class::PG_REWRITE | Class::PG_ATTRDEF
+    );
+    let mut id = object.id;
+    for _ in 0..if part { MAX_DEPTH } else { 0 } {
+        let whole = dependencies
+            .wholes(id, &['i', 'a'])
+            .find(|whole| matches!(whole.class, Class::PG_CLASS | Class::PG_CONSTRAINT) && *whole != id)?;
+        if let Some(extension) = dependencies.extension_of(whole) {
+            return Some(extension);
+        }
+        id = whole;
+    }
+    None
+}
+
+pub(crate) fn address(class: u32, oid: u32) -> ObjectId {
+    ObjectId::new(Class(class), oid)
+}

@@ -1,0 +1,138 @@
+//! Privileges that extensions and `initdb` gave, and where the server's own
+//! objects differ from them.
+
+use dbhaul_catalog::{Acl, InitialAcl, ObjectId, SystemPrivileges, parse_acl};
+use serde::Deserialize;
+
+use crate::Error;
+use crate::depends::{Dependencies, address};
+use crate::header::FIRST_USER_OID;
+use crate::reader::Reader;
+
+#[derive(Deserialize)]
+struct InitialRow {
+    class: u32,
+    oid: u32,
+    column: Option<String>,
+    acl: Vec<String>,
+}
+
+#[derive(Deserialize)]
+struct SystemRow {
+    address: String,
+    column: Option<String>,
+    owner: String,
+    acl: Option<Vec<String>>,
+    initial: Option<Vec<String>>,
+}
+
+/// What members of extensions had when their extension was made.
+pub(crate) async fn read_initial(
+    reader: &Reader<'_>,
+    dependencies: &Dependencies,
+) -> Result<Vec<InitialAcl>, Error> {
+    let sql = "SELECT p.classoid::int8 AS class, p.objoid::int8 AS oid, a.attname AS column,
+                      p.initprivs::text[] AS acl
+               FROM pg_catalog.pg_init_privs p
+               LEFT JOIN pg_catalog.pg_attribute a ON p.classoid = 1259 AND p.objsubid <> 0
+                    AND a.attrelid = p.objoid AND a.attnum = p.objsubid
+               WHERE p.privtype = 'e'
+               ORDER BY 1, 2, 3";
+    let mut initial = Vec::new();
+    for row in reader.query::<InitialRow>("initial privileges", sql).await? {
+        let object: ObjectId = address(row.class, row.oid);
+        if dependencies.has(object) {
+            initial.push(InitialAcl { object, column: row.column, acl: acl(&row.acl)? });
+        }
+    }
+    Ok(initial)
+}
+
+/// Objects of the server's own whose privileges are not those of `initdb`.
+pub(crate) async fn read_system(reader: &Reader<'_>) -> Result<Vec<SystemPrivileges>, Error> {
+    let rows: Vec<SystemRow> = reader.query("privileges of system objects", &system_query()).await?;
+    rows.into_iter()
+        .map(|row| {
+            Ok(SystemPrivileges {
+                address: row.address,
+                column: row.column,
+                owner: row.owner,
+                acl: row.acl.as_deref().map(acl).transpose()?,
+                initial: row.initial.as_deref().map(acl).transpose()?,
+            })
+        })
+        .collect()
+}
+
+fn acl(items: &[String]) -> Result<Acl, Error> {
+    parse_acl(items).map_err(|source| Error::Acl { what: "system objects", source })
+}
+
+/// One arm for each catalog whose system rows have privileges.
+fn system_query() -> String {
+    let arm = |class: &str, alias: &str, owner: &str, acl: &str, address: &str, more: &str| {
+        format!(
+            "SELECT {address} AS address, NULL::text AS column,
+                    pg_catalog.pg_get_userbyid({alias}.{owner}) AS owner,
+                    {alias}.{acl}::text[] AS acl, p.initprivs::text[] AS initial
+             FROM pg_catalog.{class} {alias}
+             LEFT JOIN pg_catalog.pg_init_privs p ON p.classoid = 'pg_catalog.{class}'::pg_catalog.regclass
+                  AND p.objoid = {alias}.oid AND p.objsubid = 0
+             WHERE {alias}.oid < {FIRST_USER_OID} AND {alias}.{acl} IS DISTINCT FROM p.initprivs {more}"
+        )
+    };
+    [
+        arm(
+            "pg_proc",
+            "f",
+            "proowner",
+            "proacl",
+            "CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
+             || pg_catalog.quote_ident(f.pronamespace::pg_catalog.regnamespace::text) || '.'
+             || pg_catalog.quote_ident(f.proname) || '('
+             || pg_catalog.pg_get_function_identity_arguments(f.oid) || ')'",
+            "",
+        ),
+        arm(
+            "pg_class",
+            "c",
+            "relowner",
+            "relacl",
+            "CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
+             || c.relnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(c.relname)",
+            "AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f')",
+        ),
+        arm(
+            "pg_type",
+            "t",
+            "typowner",
+            "typacl",
+            "'TYPE ' || t.typnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(t.typname)",
+            "AND t.typrelid = 0",
+        ),
+        arm(
+            "pg_namespace",
+            "n",
+            "nspowner",
+            "nspacl",
+            "'SCHEMA ' || pg_catalog.quote_ident(n.nspname)",
+            "AND n.nspname IN ('pg_catalog', 'information_schema')",
+        ),
+        arm("pg_language", "l", "lanowner", "lanacl", "'LANGUAGE ' || pg_catalog.quote_ident(l.lanname)", ""),
+        column_arm(),
+    ]
+    .join("\nUNION ALL\n")
+        + "\nORDER BY 1, 2"
+}
+
+fn column_arm() -> String {
+    format!(
+        "SELECT 'TABLE ' || c.relnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(c.relname),
+                a.attname::text, pg_catalog.pg_get_userbyid(c.relowner), a.attacl::text[], p.initprivs::text[]
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         LEFT JOIN pg_catalog.pg_init_privs p ON p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass
+              AND p.objoid = c.oid AND p.objsubid = a.attnum
+         WHERE c.oid < {FIRST_USER_OID} AND a.attacl IS DISTINCT FROM p.initprivs"
+    )
+}
