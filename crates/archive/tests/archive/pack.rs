@@ -1,0 +1,102 @@
+//! Packs and chunks.
+
+use std::io::Read;
+
+use dbhaul_archive::*;
+
+use crate::fixture::{data, film_rows};
+
+#[test]
+fn a_pack_is_a_zstd_stream_of_its_rows() {
+    let (pack, _) = data();
+    let mut text = String::new();
+    zstd::stream::read::Decoder::new(&pack.bytes[..]).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, film_rows(0) + &film_rows(1));
+    assert_eq!(pack.plain_bytes, text.len() as u64);
+}
+
+#[test]
+fn a_chunk_is_stored_once_in_a_pack() {
+    let mut sealer = ChunkSealer::new(1).unwrap();
+    let mut builder = PackBuilder::new(PackKind::Data);
+    assert!(builder.is_empty());
+    let first = builder.add(&sealer.seal(b"a\n").unwrap());
+    let other = builder.add(&sealer.seal(b"b\n").unwrap());
+    assert_eq!(builder.add(&sealer.seal(b"a\n").unwrap()), first);
+    assert_eq!(other.offset, first.offset + first.stored_bytes);
+    let expected_bytes = builder.stored_bytes();
+    let pack = builder.finish();
+    assert_eq!(pack.bytes.len() as u64, expected_bytes);
+    assert_eq!(PackReader::open(pack.id, pack.bytes.clone()).unwrap().entries(), &[first, other]);
+}
+
+#[test]
+fn an_empty_pack_and_an_empty_chunk_survive() {
+    let pack = PackBuilder::new(PackKind::Meta).finish();
+    let reader = PackReader::open(pack.id, pack.bytes).unwrap();
+    assert_eq!((reader.kind(), reader.entries().len()), (PackKind::Meta, 0));
+    let mut builder = PackBuilder::new(PackKind::Data);
+    let entry = builder.add(&ChunkSealer::new(3).unwrap().seal(b"").unwrap());
+    let pack = builder.finish();
+    let reader = PackReader::open(pack.id, pack.bytes.clone()).unwrap();
+    let place = entry.place(pack.id);
+    assert_eq!(ChunkOpener::new().unwrap().open(&place, &reader.stored(&place).unwrap()).unwrap().len(), 0);
+}
+
+#[test]
+fn the_index_is_read_from_the_tail() {
+    let (pack, _) = data();
+    let total = pack.bytes.len();
+    let tail = |bytes: usize| parse_index_tail(pack.id, total as u64, &pack.bytes[total - bytes..]);
+    let IndexTail::Longer { tail_bytes } = tail(20).unwrap() else { panic!("20 bytes hold no index") };
+    assert_eq!(tail(tail_bytes as usize).unwrap(), IndexTail::Entries(pack.entries.clone()));
+    assert_eq!(tail(total).unwrap(), IndexTail::Entries(pack.entries.clone()));
+    assert!(matches!(tail(15), Err(ArchiveError::DamagedPack { .. })));
+    for at in total - tail_bytes as usize..total {
+        let mut damaged = pack.bytes.to_vec();
+        damaged[at] ^= 0x10;
+        let found = parse_index_tail(pack.id, total as u64, &damaged);
+        assert!(
+            matches!(found, Err(ArchiveError::DamagedPack { .. }) | Ok(IndexTail::Longer { .. })),
+            "{at}: {found:?}"
+        );
+    }
+}
+
+#[test]
+fn packs_of_the_future_are_refused_by_name() {
+    let reopened = |at: usize, byte: u8| {
+        let mut bytes = data().0.bytes.to_vec();
+        bytes[at] = byte;
+        PackReader::open(PackId::of(&bytes), bytes.into()).unwrap_err()
+    };
+    assert!(matches!(reopened(16, 2), ArchiveError::UnsupportedVersion { found: 2, .. }));
+    assert!(matches!(reopened(18, 1), ArchiveError::UnknownFeature { feature, .. } if feature == "cipher 1"));
+    assert!(
+        matches!(reopened(19, 9), ArchiveError::UnknownFeature { feature, .. } if feature == "pack kind 9")
+    );
+}
+
+#[test]
+fn a_place_that_lies_is_found_before_memory_is_taken() {
+    let (pack, _) = data();
+    let reader = PackReader::open(pack.id, pack.bytes.clone()).unwrap();
+    let place = pack.entries[0].place(pack.id);
+    let mut opener = ChunkOpener::new().unwrap();
+    let stored = reader.stored(&place).unwrap();
+    for wrong in [
+        ChunkPlace { plain_bytes: place.plain_bytes + 1, ..place },
+        ChunkPlace { plain_bytes: u64::MAX, ..place },
+        ChunkPlace { stored_bytes: place.stored_bytes - 1, ..place },
+        ChunkPlace { id: ChunkId([0; 32]), ..place },
+    ] {
+        assert!(matches!(opener.open(&wrong, &stored), Err(ArchiveError::DamagedChunk { .. })), "{wrong:?}");
+    }
+    for outside in [
+        ChunkPlace { offset: pack.bytes.len() as u64, ..place },
+        ChunkPlace { offset: u64::MAX, ..place },
+        ChunkPlace { pack: PackId([0; 32]), ..place },
+    ] {
+        assert!(matches!(reader.stored(&outside), Err(ArchiveError::DamagedChunk { .. })), "{outside:?}");
+    }
+}
