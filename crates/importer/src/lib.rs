@@ -42,6 +42,9 @@ mod run;
 mod schedule;
 mod source;
 mod stages;
+mod steps;
+#[cfg(test)]
+mod testing;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};

@@ -1,14 +1,15 @@
 //! From a TOC and its segments to steps; pure, no server.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{DataEntry, QualifiedName, Toc, TocEntry};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::footprint::{Footprint, describe, entry_by_id};
-use crate::schedule::{Lock, LockMode, Node, NodeId};
+use crate::schedule::Node;
 use crate::stages::{StageName, Staging};
+use crate::steps::Builder;
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
 
 /// What an import will do. Nothing has acted on it yet; `Display` prints it for people.
@@ -97,11 +98,11 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let mut entries_by_stage: BTreeMap<StageName, Vec<&TocEntry>> = BTreeMap::new();
     for entry in &toc.entries {
         let stage = staging.assign(entry);
-        if is_wanted(entry, &options) {
+        if is_wanted(&toc, entry, &options) {
             entries_by_stage.entry(stage).or_default().push(entry);
         }
     }
-    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, options: &options };
+    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, analyze: options.analyze };
     let stages = StageName::ALL
         .into_iter()
         .map(|name| Stage { name, steps: builder.steps(name, entries_by_stage.get(&name)) })
@@ -159,10 +160,18 @@ impl ImportPlan {
     }
 }
 
-/// Whether an entry is imported at all.
-fn is_wanted(entry: &TocEntry, options: &ImportOptions) -> bool {
-    options.sections.contains(entry.section)
-        && (options.privileges || !matches!(entry.kind.as_str(), "ACL" | "DEFAULT ACL"))
+/// Whether an entry is imported at all. Privileges go with the object they are on; a materialized view is
+/// filled where rows are wanted, though it stands in post-data.
+fn is_wanted(toc: &Toc, entry: &TocEntry, options: &ImportOptions) -> bool {
+    match entry.kind.as_str() {
+        "ACL" | "DEFAULT ACL" if !options.privileges => false,
+        "ACL" => {
+            let on = entry.depends_on.first().and_then(|on| entry_by_id(toc, *on));
+            options.sections.contains(on.unwrap_or(entry).section)
+        }
+        "MATERIALIZED VIEW DATA" => options.sections.data,
+        _ => options.sections.contains(entry.section),
+    }
 }
 
 fn check_order(toc: &Toc) -> Result<(), PlanProblem> {
@@ -195,7 +204,7 @@ fn match_segments(
     let wanted: HashSet<u32> = toc
         .entries
         .iter()
-        .filter(|entry| entry.data.is_some() && is_wanted(entry, options))
+        .filter(|entry| entry.data.is_some() && is_wanted(toc, entry, options))
         .map(|entry| entry.id)
         .collect();
     by_entry.retain(|entry, _| wanted.contains(entry));
@@ -208,7 +217,7 @@ fn match_segments(
 }
 
 fn drops(toc: &Toc, options: &ImportOptions) -> Vec<u32> {
-    let droppable = |entry: &&TocEntry| entry.drop.is_some() && is_wanted(entry, options);
+    let droppable = |entry: &&TocEntry| entry.drop.is_some() && is_wanted(toc, entry, options);
     match options.clean {
         true => toc.entries.iter().rev().filter(droppable).map(|entry| entry.id).collect(),
         false => Vec::new(),
@@ -230,208 +239,148 @@ fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
     Vec::new()
 }
 
-struct Builder<'a> {
-    toc: &'a Toc,
-    footprint: &'a Footprint,
-    segments: &'a BTreeMap<u32, Vec<u64>>,
-    options: &'a ImportOptions,
-}
+#[cfg(test)]
+mod tests {
+    use super::{ImportPlan, Work, plan};
+    use crate::schedule::Scheduler;
+    use crate::stages::StageName;
+    use crate::testing::Entries;
+    use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
 
-/// Where the parts of a parallel stage stand in its list of steps.
-#[derive(Default)]
-struct Places {
-    /// Segments that fill a table.
-    rows: HashMap<ObjectId, Vec<NodeId>>,
-    /// Bytes of those segments.
-    row_bytes: HashMap<ObjectId, u64>,
-    /// The steps of an entry: all segments, or the one that runs its statements.
-    entries: HashMap<u32, Vec<NodeId>>,
-    /// The step that analyzes a table.
-    analyzes: HashMap<ObjectId, NodeId>,
-    /// Indexes, unique constraints and extended statistics of a table.
-    analyzed_after: HashMap<ObjectId, Vec<NodeId>>,
-}
-
-impl Builder<'_> {
-    fn steps(&self, name: StageName, entries: Option<&Vec<&TocEntry>>) -> Vec<Step> {
-        let Some(entries) = entries else { return Vec::new() };
-        if name.is_serial() {
-            let step = |entry: &&TocEntry| Step { work: Work::Entry(entry.id), node: Node::default() };
-            return entries.iter().map(step).collect();
-        }
-        let mut steps = Vec::new();
-        let mut places = Places::default();
-        self.add_work(entries, &mut steps, &mut places);
-        if self.options.analyze {
-            self.add_analyzes(entries, &mut steps, &mut places);
-        }
-        for step in &mut steps {
-            step.node = self.node(&step.work, &places);
-        }
-        steps
+    fn options() -> ImportOptions {
+        ImportOptions::new("run", "backup")
     }
 
-    /// Segments and entries, in TOC order.
-    fn add_work(&self, entries: &[&TocEntry], steps: &mut Vec<Step>, places: &mut Places) {
-        for entry in entries {
-            let first = steps.len();
-            match self.segments.get(&entry.id) {
-                Some(segments) => steps.extend((0_u32..).take(segments.len()).map(|segment| {
-                    let segment = SegmentRef { entry: entry.id, segment };
-                    Step { work: Work::Segment(segment), node: Node::default() }
-                })),
-                None => steps.push(Step { work: Work::Entry(entry.id), node: Node::default() }),
-            }
-            let added: Vec<NodeId> = (first..steps.len()).collect();
-            if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
-                places.rows.entry(Footprint::key(entry)).or_default().extend(&added);
-                *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
-            }
-            if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS") {
-                for table in self.footprint.tables(entry.id) {
-                    places.analyzed_after.entry(table).or_default().extend(&added);
+    fn segments(entry: u32, bytes: &[u64]) -> EntrySegments {
+        EntrySegments { entry, segment_bytes: bytes.to_vec() }
+    }
+
+    /// Two tables with rows, keys and a foreign key from the second to the first.
+    fn shop() -> ImportPlan {
+        let mut toc = Entries::default();
+        let customer = toc.table("customer");
+        let sale = toc.table("sale");
+        toc.pre_data("ACL", "TABLE customer", &[customer]);
+        let customer_rows = toc.rows("customer", customer);
+        let sale_rows = toc.rows("sale", sale);
+        let customer_key = toc.post_data("CONSTRAINT", "customer customer_pkey", &[customer]);
+        toc.post_data("INDEX", "sale_customer_idx", &[sale]);
+        toc.post_data("FK CONSTRAINT", "sale sale_customer_fkey", &[sale, customer, customer_key]);
+        toc.post_data("EVENT TRIGGER", "watch", &[]);
+        let segments = [segments(customer_rows, &[10]), segments(sale_rows, &[500, 500, 20])];
+        plan(toc.into_toc(), &segments, options()).unwrap()
+    }
+
+    /// The work of the bulk stage as names, in the order in which one worker would do it.
+    fn one_by_one(plan: &ImportPlan) -> Vec<String> {
+        let stage = plan.stages.iter().find(|stage| stage.name == StageName::Bulk).unwrap();
+        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let mut names = Vec::new();
+        while let Some(id) = scheduler.start_next() {
+            names.push(match &stage.steps[id].work {
+                Work::Entry(entry) => plan.describe(*entry),
+                Work::Segment(SegmentRef { entry, segment }) => {
+                    format!("{} {segment}", plan.describe(*entry))
                 }
-            }
-            places.entries.insert(entry.id, added);
+                Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
+            });
+            scheduler.finish(id);
         }
+        assert!(scheduler.is_done());
+        names
     }
 
-    /// Every table that is filled, and every partitioned table above one.
-    fn add_analyzes(&self, entries: &[&TocEntry], steps: &mut Vec<Step>, places: &mut Places) {
-        let filled: HashSet<ObjectId> = entries
-            .iter()
-            .filter(|entry| filled_table(entry).is_some())
-            .map(|entry| Footprint::key(entry))
-            .collect();
-        // a partitioned table has no rows of its own; a parent by inheritance has
-        let parents: BTreeMap<ObjectId, u32> =
-            self.footprint.parents().filter(|(parent, _)| !filled.contains(parent)).collect();
-        let parts: BTreeSet<ObjectId> = parents.keys().flat_map(|parent| self.parts_of(*parent)).collect();
-        let mut add = |table: ObjectId, analyze: Analyze| {
-            places.analyzes.insert(table, steps.len());
-            steps.push(Step { work: Work::Analyze(analyze), node: Node::default() });
+    #[test]
+    fn steps_follow_their_dependencies_largest_table_first() {
+        assert_eq!(
+            one_by_one(&shop()),
+            [
+                "TABLE DATA public sale 0",
+                "TABLE DATA public sale 1",
+                "TABLE DATA public sale 2",
+                "INDEX public sale_customer_idx",
+                "ANALYZE public.sale",
+                "TABLE DATA public customer 0",
+                "CONSTRAINT public customer customer_pkey",
+                "ANALYZE public.customer",
+                "FK CONSTRAINT public sale sale_customer_fkey",
+            ]
+        );
+    }
+
+    #[test]
+    fn privileges_and_event_triggers_come_after_all_else() {
+        let plan = shop();
+        let of = |name| {
+            let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
+            stage.steps.iter().map(|step| plan.describe(step.work.entry())).collect::<Vec<_>>()
         };
-        for entry in entries {
-            let key = Footprint::key(entry);
-            if let Some(table) = filled_table(entry) {
-                let is_part = parts.contains(&key);
-                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part });
-            }
-        }
-        for (&parent, &creator) in &parents {
-            let Some(entry) = entry_by_id(self.toc, creator) else { continue };
-            let Some(schema) = &entry.schema else { continue };
-            if self.parts_of(parent).any(|part| filled.contains(&part)) {
-                let table = QualifiedName::new(schema, &entry.name);
-                let is_part = parts.contains(&parent);
-                add(parent, Analyze { entry: creator, table, is_parent: true, is_part });
-            }
-        }
+        assert_eq!(of(StageName::PreData), ["TABLE public customer", "TABLE public sale"]);
+        assert_eq!(of(StageName::Grants), ["ACL public TABLE customer"]);
+        assert_eq!(of(StageName::Last), ["EVENT TRIGGER public watch"]);
     }
 
-    /// All descendants of a table.
-    fn parts_of(&self, parent: ObjectId) -> impl Iterator<Item = ObjectId> + use<> {
-        let family = self.footprint.with_descendants(std::iter::once(parent));
-        family.into_iter().filter(move |&table| table != parent)
+    #[test]
+    fn an_index_of_a_partitioned_table_waits_for_the_rows_of_partitions() {
+        let mut toc = Entries::default();
+        let parent = toc.table("log");
+        let part = toc.table("log_1");
+        toc.attach("log_1", part, parent);
+        let rows = toc.rows("log_1", part);
+        toc.post_data("FK CONSTRAINT", "log log_fkey", &[parent]);
+        let plan = plan(toc.into_toc(), &[segments(rows, &[5])], options()).unwrap();
+        assert_eq!(
+            one_by_one(&plan),
+            [
+                "TABLE DATA public log_1 0",
+                "ANALYZE public.log_1",
+                "ANALYZE public.log",
+                "FK CONSTRAINT public log log_fkey",
+            ]
+        );
     }
 
-    fn node(&self, work: &Work, places: &Places) -> Node {
-        match work {
-            Work::Segment(segment) => self.segment_node(segment.entry, places),
-            Work::Entry(entry) => self.entry_node(*entry, places),
-            Work::Analyze(analyze) => self.analyze_node(analyze, places),
-        }
-    }
-
-    fn segment_node(&self, entry: u32, places: &Places) -> Node {
-        let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
-        Node {
-            needs: self.dependencies(toc_entry, places),
-            after: Vec::new(),
-            locks: vec![Lock { table: Footprint::key(toc_entry), mode: LockMode::Write }],
-            // the whole table's: so that its segments go together and its indexes start early
-            weight_bytes: self.entry_bytes(entry),
-        }
-    }
-
-    fn entry_node(&self, entry: u32, places: &Places) -> Node {
-        let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
-        let mut needs = self.dependencies(toc_entry, places);
-        let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
-        let family = self.footprint.with_descendants(tables.iter().copied());
-        if toc_entry.kind != "MATERIALIZED VIEW DATA" {
-            needs.extend(family.iter().flat_map(|table| places.rows.get(table)).flatten());
-        }
-        let validates = toc_entry.kind == "FK CONSTRAINT";
-        let after = match validates {
-            true => family.iter().filter_map(|table| places.analyzes.get(table).copied()).collect(),
-            false => Vec::new(),
+    #[test]
+    fn rows_without_segments_are_refused() {
+        let mut toc = Entries::default();
+        let table = toc.table("t");
+        let rows = toc.rows("t", table);
+        let problem = |segments: &[EntrySegments]| match plan(toc.clone().into_toc(), segments, options()) {
+            Err(ImportError::Plan(problem)) => problem,
+            other => panic!("{other:?}"),
         };
-        let locks = match lock_mode(toc_entry) {
-            Some(mode @ LockMode::Exclusive) => {
-                family.iter().map(|&table| Lock { table, mode }).collect::<Vec<_>>()
-            }
-            Some(mode) => tables.iter().map(|&table| Lock { table, mode }).collect(),
-            None => Vec::new(),
+        assert_eq!(
+            problem(&[]),
+            PlanProblem::MissingSegments { description: "TABLE DATA public t".to_owned() }
+        );
+        assert_eq!(problem(&[segments(table, &[])]), PlanProblem::UnknownSegments { entry: table });
+        let twice = [segments(rows, &[]), segments(rows, &[])];
+        assert_eq!(problem(&twice), PlanProblem::DuplicateSegments { entry: rows });
+    }
+
+    #[test]
+    fn sections_privileges_and_shape() {
+        let mut toc = Entries::default();
+        let table = toc.table("t");
+        toc.pre_data("ACL", "TABLE t", &[table]);
+        let toc = toc.into_toc();
+        let with = |change: &dyn Fn(&mut ImportOptions)| {
+            let mut options = options();
+            change(&mut options);
+            plan(toc.clone(), &[], options).unwrap()
         };
-        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places) }
+        let whole = with(&|_| {});
+        let without = with(&|options| options.privileges = false);
+        assert_eq!((whole.step_count(), without.step_count()), (2, 1));
+        assert_eq!(with(&|options| options.sections.pre_data = false).step_count(), 0);
+        assert_ne!(whole.shape(), without.shape(), "a run is not resumed with other options");
+        assert_eq!(whole.shape(), with(&|options| options.jobs = 9).shape());
     }
 
-    fn analyze_node(&self, analyze: &Analyze, places: &Places) -> Node {
-        let Some(toc_entry) = entry_by_id(self.toc, analyze.entry) else { return Node::default() };
-        let table = Footprint::key(toc_entry);
-        let family = self.footprint.with_descendants(std::iter::once(table));
-        let rows = |table: &ObjectId| places.rows.get(table).into_iter().flatten().copied();
-        let own_first = |tables: &BTreeSet<ObjectId>| -> Vec<NodeId> {
-            tables.iter().flat_map(|table| places.analyzed_after.get(table)).flatten().copied().collect()
-        };
-        let parts = family.iter().filter(|part| **part != table);
-        let mut after: Vec<NodeId> = own_first(&family);
-        after.extend(parts.clone().flat_map(rows));
-        after.extend(parts.filter_map(|part| places.analyzes.get(part).copied()));
-        let locks = family.iter().map(|&table| Lock { table, mode: LockMode::Maintain }).collect();
-        Node { needs: rows(&table).collect(), after, locks, weight_bytes: 0 }
-    }
-
-    /// The steps of the entries that an entry depends on, as far as they are of this stage.
-    fn dependencies(&self, entry: &TocEntry, places: &Places) -> Vec<NodeId> {
-        entry.depends_on.iter().flat_map(|on| places.entries.get(on)).flatten().copied().collect()
-    }
-
-    fn entry_bytes(&self, entry: u32) -> u64 {
-        self.segments.get(&entry).into_iter().flatten().sum()
-    }
-}
-
-/// What building an entry is worth beside loading rows: a rough fraction of its tables.
-fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) -> u64 {
-    let divisor = match entry.kind.as_str() {
-        _ if entry.weight_bytes > 0 => return entry.weight_bytes,
-        "INDEX" | "CONSTRAINT" => 4,
-        "FK CONSTRAINT" | "CHECK CONSTRAINT" => 8,
-        _ => return 0,
-    };
-    family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
-}
-
-/// The relation that an entry fills with rows of its own.
-fn filled_table(entry: &TocEntry) -> Option<QualifiedName> {
-    match &entry.data {
-        Some(DataEntry::Table(data)) => Some(data.table.clone()),
-        Some(DataEntry::LargeObjects) => None,
-        None if entry.kind == "MATERIALIZED VIEW DATA" => {
-            Some(QualifiedName::new(entry.schema.clone()?, &entry.name))
-        }
-        None => None,
-    }
-}
-
-/// How the statements of an entry lock its tables.
-fn lock_mode(entry: &TocEntry) -> Option<LockMode> {
-    match entry.kind.as_str() {
-        "SEQUENCE SET" => None,
-        "INDEX" => Some(LockMode::Index),
-        "STATISTICS" | "COMMENT" | "SECURITY LABEL" => Some(LockMode::Maintain),
-        _ => Some(LockMode::Exclusive),
+    #[test]
+    fn a_plan_can_be_read() {
+        let text = shop().to_string();
+        assert!(text.contains("import of backup: "), "{text}");
+        assert!(text.contains("first: TABLE DATA public sale (3 segments"), "{text}");
     }
 }

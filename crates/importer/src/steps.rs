@@ -1,0 +1,219 @@
+//! From entries to the nodes of a scheduler: what needs what, what locks what, what is how large.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
+
+use crate::SegmentRef;
+use crate::footprint::{Footprint, entry_by_id};
+use crate::plan::{Analyze, Step, Work};
+use crate::schedule::{Lock, LockMode, Node, NodeId};
+use crate::stages::StageName;
+
+/// Turns the entries of a stage into steps.
+pub(crate) struct Builder<'a> {
+    pub(crate) toc: &'a Toc,
+    pub(crate) footprint: &'a Footprint,
+    pub(crate) segments: &'a BTreeMap<u32, Vec<u64>>,
+    pub(crate) analyze: bool,
+}
+
+/// Where the parts of a parallel stage stand in its list of steps.
+#[derive(Default)]
+struct Places {
+    /// Segments that fill a table.
+    rows: HashMap<ObjectId, Vec<NodeId>>,
+    /// Bytes of those segments.
+    row_bytes: HashMap<ObjectId, u64>,
+    /// The steps of an entry: all segments, or the one that runs its statements.
+    entries: HashMap<u32, Vec<NodeId>>,
+    /// The step that analyzes a table.
+    analyzes: HashMap<ObjectId, NodeId>,
+    /// Indexes, unique constraints and extended statistics of a table.
+    analyzed_after: HashMap<ObjectId, Vec<NodeId>>,
+}
+
+impl Builder<'_> {
+    /// The steps of a stage, in TOC order, those that analyze behind the others.
+    pub(crate) fn steps(&self, name: StageName, entries: Option<&Vec<&TocEntry>>) -> Vec<Step> {
+        let Some(entries) = entries else { return Vec::new() };
+        if name.is_serial() {
+            let step = |entry: &&TocEntry| Step { work: Work::Entry(entry.id), node: Node::default() };
+            return entries.iter().map(step).collect();
+        }
+        let mut steps = Vec::new();
+        let mut places = Places::default();
+        self.add_work(entries, &mut steps, &mut places);
+        if self.analyze {
+            self.add_analyzes(entries, &mut steps, &mut places);
+        }
+        for step in &mut steps {
+            step.node = self.node(&step.work, &places);
+        }
+        steps
+    }
+
+    /// Segments and entries, in TOC order.
+    fn add_work(&self, entries: &[&TocEntry], steps: &mut Vec<Step>, places: &mut Places) {
+        for entry in entries {
+            let first = steps.len();
+            match self.segments.get(&entry.id) {
+                Some(segments) => steps.extend((0_u32..).take(segments.len()).map(|segment| {
+                    let segment = SegmentRef { entry: entry.id, segment };
+                    Step { work: Work::Segment(segment), node: Node::default() }
+                })),
+                None => steps.push(Step { work: Work::Entry(entry.id), node: Node::default() }),
+            }
+            let added: Vec<NodeId> = (first..steps.len()).collect();
+            if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
+                places.rows.entry(Footprint::key(entry)).or_default().extend(&added);
+                *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
+            }
+            if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS") {
+                for table in self.footprint.tables(entry.id) {
+                    places.analyzed_after.entry(table).or_default().extend(&added);
+                }
+            }
+            places.entries.insert(entry.id, added);
+        }
+    }
+
+    /// Every table that is filled, and every partitioned table above one.
+    fn add_analyzes(&self, entries: &[&TocEntry], steps: &mut Vec<Step>, places: &mut Places) {
+        let filled: HashSet<ObjectId> = entries
+            .iter()
+            .filter(|entry| filled_table(entry).is_some())
+            .map(|entry| Footprint::key(entry))
+            .collect();
+        // a partitioned table has no rows of its own; a parent by inheritance has
+        let parents: BTreeMap<ObjectId, u32> =
+            self.footprint.parents().filter(|(parent, _)| !filled.contains(parent)).collect();
+        let parts: BTreeSet<ObjectId> = parents.keys().flat_map(|parent| self.parts_of(*parent)).collect();
+        let mut add = |table: ObjectId, analyze: Analyze| {
+            places.analyzes.insert(table, steps.len());
+            steps.push(Step { work: Work::Analyze(analyze), node: Node::default() });
+        };
+        for entry in entries {
+            let key = Footprint::key(entry);
+            if let Some(table) = filled_table(entry) {
+                let is_part = parts.contains(&key);
+                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part });
+            }
+        }
+        for (&parent, &creator) in &parents {
+            let Some(entry) = entry_by_id(self.toc, creator) else { continue };
+            let Some(schema) = &entry.schema else { continue };
+            if self.parts_of(parent).any(|part| filled.contains(&part)) {
+                let table = QualifiedName::new(schema, &entry.name);
+                let is_part = parts.contains(&parent);
+                add(parent, Analyze { entry: creator, table, is_parent: true, is_part });
+            }
+        }
+    }
+
+    /// All descendants of a table.
+    fn parts_of(&self, parent: ObjectId) -> impl Iterator<Item = ObjectId> + use<> {
+        let family = self.footprint.with_descendants(std::iter::once(parent));
+        family.into_iter().filter(move |&table| table != parent)
+    }
+
+    fn node(&self, work: &Work, places: &Places) -> Node {
+        match work {
+            Work::Segment(segment) => self.segment_node(segment.entry, places),
+            Work::Entry(entry) => self.entry_node(*entry, places),
+            Work::Analyze(analyze) => self.analyze_node(analyze, places),
+        }
+    }
+
+    fn segment_node(&self, entry: u32, places: &Places) -> Node {
+        let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
+        Node {
+            needs: self.dependencies(toc_entry, places),
+            after: Vec::new(),
+            locks: vec![Lock { table: Footprint::key(toc_entry), mode: LockMode::Write }],
+            // the whole table's: so that its segments go together and its indexes start early
+            weight_bytes: self.entry_bytes(entry),
+        }
+    }
+
+    fn entry_node(&self, entry: u32, places: &Places) -> Node {
+        let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
+        let mut needs = self.dependencies(toc_entry, places);
+        let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
+        let family = self.footprint.with_descendants(tables.iter().copied());
+        if toc_entry.kind != "MATERIALIZED VIEW DATA" {
+            needs.extend(family.iter().flat_map(|table| places.rows.get(table)).flatten());
+        }
+        let validates = toc_entry.kind == "FK CONSTRAINT";
+        let after = match validates {
+            true => family.iter().filter_map(|table| places.analyzes.get(table).copied()).collect(),
+            false => Vec::new(),
+        };
+        let locks = match lock_mode(toc_entry) {
+            Some(mode @ LockMode::Exclusive) => {
+                family.iter().map(|&table| Lock { table, mode }).collect::<Vec<_>>()
+            }
+            Some(mode) => tables.iter().map(|&table| Lock { table, mode }).collect(),
+            None => Vec::new(),
+        };
+        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places) }
+    }
+
+    fn analyze_node(&self, analyze: &Analyze, places: &Places) -> Node {
+        let Some(toc_entry) = entry_by_id(self.toc, analyze.entry) else { return Node::default() };
+        let table = Footprint::key(toc_entry);
+        let family = self.footprint.with_descendants(std::iter::once(table));
+        let rows = |table: &ObjectId| places.rows.get(table).into_iter().flatten().copied();
+        let own_first = |tables: &BTreeSet<ObjectId>| -> Vec<NodeId> {
+            tables.iter().flat_map(|table| places.analyzed_after.get(table)).flatten().copied().collect()
+        };
+        let parts = family.iter().filter(|part| **part != table);
+        let mut after: Vec<NodeId> = own_first(&family);
+        after.extend(parts.clone().flat_map(rows));
+        after.extend(parts.filter_map(|part| places.analyzes.get(part).copied()));
+        let locks = family.iter().map(|&table| Lock { table, mode: LockMode::Maintain }).collect();
+        Node { needs: rows(&table).collect(), after, locks, weight_bytes: 0 }
+    }
+
+    /// The steps of the entries that an entry depends on, as far as they are of this stage.
+    fn dependencies(&self, entry: &TocEntry, places: &Places) -> Vec<NodeId> {
+        entry.depends_on.iter().flat_map(|on| places.entries.get(on)).flatten().copied().collect()
+    }
+
+    fn entry_bytes(&self, entry: u32) -> u64 {
+        self.segments.get(&entry).into_iter().flatten().sum()
+    }
+}
+
+/// What building an entry is worth beside loading rows: a rough fraction of its tables.
+fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) -> u64 {
+    let divisor = match entry.kind.as_str() {
+        _ if entry.weight_bytes > 0 => return entry.weight_bytes,
+        "INDEX" | "CONSTRAINT" => 4,
+        "FK CONSTRAINT" | "CHECK CONSTRAINT" => 8,
+        _ => return 0,
+    };
+    family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
+}
+
+/// The relation that an entry fills with rows of its own.
+fn filled_table(entry: &TocEntry) -> Option<QualifiedName> {
+    match &entry.data {
+        Some(DataEntry::Table(data)) => Some(data.table.clone()),
+        Some(DataEntry::LargeObjects) => None,
+        None if entry.kind == "MATERIALIZED VIEW DATA" => {
+            Some(QualifiedName::new(entry.schema.clone()?, &entry.name))
+        }
+        None => None,
+    }
+}
+
+/// How the statements of an entry lock its tables.
+fn lock_mode(entry: &TocEntry) -> Option<LockMode> {
+    match entry.kind.as_str() {
+        "SEQUENCE SET" => None,
+        "INDEX" => Some(LockMode::Index),
+        "STATISTICS" | "COMMENT" | "SECURITY LABEL" => Some(LockMode::Maintain),
+        _ => Some(LockMode::Exclusive),
+    }
+}

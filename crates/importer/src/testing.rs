@@ -1,0 +1,78 @@
+//! Tables of contents for tests.
+
+use dbhaul_catalog::{Class, DataEntry, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry};
+
+/// Entries, numbered as they come; each call returns the id.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entries {
+    toc: Toc,
+}
+
+impl Entries {
+    pub(crate) fn into_toc(self) -> Toc {
+        self.toc
+    }
+
+    pub(crate) fn table(&mut self, name: &str) -> u32 {
+        let id = self.push(Section::PreData, "TABLE", name, &[]);
+        self.last().object = Some(ObjectId::new(Class::PG_CLASS, 16_384 + id));
+        id
+    }
+
+    pub(crate) fn attach(&mut self, name: &str, part: u32, parent: u32) -> u32 {
+        let id = self.push(Section::PreData, "TABLE ATTACH", name, &[parent, part]);
+        self.last().object = self.object(part);
+        id
+    }
+
+    pub(crate) fn rows(&mut self, name: &str, table: u32) -> u32 {
+        let id = self.push(Section::Data, "TABLE DATA", name, &[table]);
+        let object = self.object(table);
+        let entry = self.last();
+        entry.object = object;
+        entry.data = Some(DataEntry::Table(TableData {
+            table: QualifiedName::new("public", name),
+            columns: Vec::new(),
+            condition: None,
+            has_tids: true,
+            created_by_toc: true,
+        }));
+        id
+    }
+
+    pub(crate) fn pre_data(&mut self, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+        self.push(Section::PreData, kind, name, depends_on)
+    }
+
+    pub(crate) fn post_data(&mut self, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+        self.push(Section::PostData, kind, name, depends_on)
+    }
+
+    fn push(&mut self, section: Section, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+        let id = self.toc.entries.len() as u32 + 1;
+        self.toc.entries.push(TocEntry {
+            id,
+            section,
+            kind: kind.to_owned(),
+            schema: Some("public".to_owned()),
+            name: name.to_owned(),
+            owner: None,
+            create: Vec::new(),
+            set_owner: None,
+            drop: None,
+            depends_on: depends_on.to_vec(),
+            object: None,
+            data: None,
+            weight_bytes: 0,
+        });
+        id
+    }
+
+    fn object(&self, id: u32) -> Option<ObjectId> {
+        self.toc.entries[id as usize - 1].object
+    }
+
+    fn last(&mut self) -> &mut TocEntry {
+        self.toc.entries.last_mut().unwrap()
+    }
+}
