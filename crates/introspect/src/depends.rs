@@ -83,14 +83,14 @@ impl Dependencies {
         None
     }
 
-    /// What a part belongs to: by internal dependency first, then automatic.
+    /// What a part belongs to: by internal or partition dependency first, then automatic.
     fn whole(&self, id: ObjectId) -> Option<ObjectId> {
         let candidates = self.by_dependent.get(&id)?.iter().map(|&place| &self.rows[place]);
         let rank = |row: &&Row| match (row.t, Class(row.rc)) {
-            ('i', _) => 0,
+            // A partition's copy of a trigger or foreign key belongs to the parent's, not to the partition.
+            ('i' | 'P', _) => 0,
             ('a', Class::PG_PUBLICATION) => 1,
             ('a', _) => 2,
-            ('P', _) => 3,
             _ => 9,
         };
         let best = candidates.min_by_key(rank).filter(|row| rank(row) < 9)?;
