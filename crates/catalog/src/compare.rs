@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::acl::privilege::{Grantable, default_acl};
+use crate::kinds::Body;
 use crate::render::Target;
 use crate::{Acl, Catalog, CatalogIndex, Identity, InitialAcl, Object, ObjectId, ServerVersion};
 
@@ -127,8 +128,28 @@ fn object_value(object: &Object, version: ServerVersion) -> Value {
         "acl": acl,
         "comment": object.comment,
         "security_labels": labels,
-        "body": serde_json::to_value(&object.body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() })),
+        "body": body_value(object),
     })
+}
+
+/// The body, without what the target's installation decides: which version of
+/// an extension it has, and what that version declares.
+fn body_value(object: &Object) -> Value {
+    let mut body =
+        serde_json::to_value(&object.body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+    if let (Body::Extension(_), Value::Object(fields)) = (&object.body, &mut body) {
+        fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
+    }
+    body
+}
+
+/// Where values may be passwords: that they differ is said, what they are is not.
+fn is_secret(identity: &Identity, path: &str) -> bool {
+    match identity.kind.as_str() {
+        "USER MAPPING" => path.starts_with("body.options"),
+        "SUBSCRIPTION" => path.starts_with("body.definition"),
+        _ => false,
+    }
 }
 
 fn add_notes(catalog: &Catalog, objects: &mut BTreeMap<Identity, Value>) {
@@ -182,6 +203,12 @@ fn walk(identity: &Identity, path: String, left: &Value, right: &Value, into: &m
             }
         }
         _ if left == right => {}
+        _ if is_secret(identity, &path) => into.push(Difference::Different {
+            identity: identity.clone(),
+            path,
+            left: json!("***"),
+            right: json!("***"),
+        }),
         _ => into.push(Difference::Different {
             identity: identity.clone(),
             path,

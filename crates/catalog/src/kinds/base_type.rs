@@ -83,8 +83,8 @@ impl BaseType {
 }
 
 impl Render for BaseType {
-    /// Its functions name the type, so [`shell_draft`](super::shell_draft) and
-    /// they come first. The same loop makes `DROP` impossible without `CASCADE`.
+    /// Its functions name the type, so a declaration
+    /// of it and they come first. The same loop makes `DROP` impossible without `CASCADE`.
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let create = format!("CREATE TYPE {name} (\n    {}\n)", self.options(target).join(",\n    "));

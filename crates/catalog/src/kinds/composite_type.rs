@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::render::{Draft, Render, Target};
+use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier};
+use crate::{Object, quote_identifier, quote_literal};
 
 /// A stand-alone composite type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,6 +22,8 @@ pub struct Attribute {
     pub type_name: String,
     /// The collation as SQL, where it is not the type's.
     pub collation: Option<String>,
+    /// `COMMENT ON COLUMN`.
+    pub comment: Option<String>,
 }
 
 impl Attribute {
@@ -36,7 +38,14 @@ impl Render for CompositeType {
         let name = object.sql_name();
         let attributes: Vec<String> = self.attributes.iter().map(Attribute::sql).collect();
         let create = format!("CREATE TYPE {name} AS ({}\n)", attributes.join(","));
-        vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create)]
+        let mut drafts = vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create)];
+        drafts.extend(self.attributes.iter().filter_map(|attribute| {
+            let comment = quote_literal(attribute.comment.as_ref()?);
+            let column = quote_identifier(&attribute.name);
+            let sql = format!("COMMENT ON COLUMN {name}.{column} IS {comment}");
+            Some(Draft { part: Part::After, ..Draft::new(Section::PreData, "COMMENT", sql) })
+        }));
+        drafts
     }
 }
 
@@ -45,11 +54,12 @@ mod tests {
     use super::{Attribute, CompositeType};
     use crate::kinds::{Body, sample};
 
-    fn attribute(name: &str, collation: Option<&str>) -> Attribute {
+    fn attribute(name: &str, collation: Option<&str>, comment: Option<&str>) -> Attribute {
         Attribute {
             name: name.to_owned(),
             type_name: "text".to_owned(),
             collation: collation.map(str::to_owned),
+            comment: comment.map(str::to_owned),
         }
     }
 
@@ -58,8 +68,9 @@ mod tests {
         for (attributes, expected) in [
             (vec![], "CREATE TYPE s.n AS (\n);\n"),
             (
-                vec![attribute("a", None), attribute("B", Some("public.c"))],
-                "CREATE TYPE s.n AS (\n\ta text,\n\t\"B\" text COLLATE public.c\n);\n",
+                vec![attribute("a", None, None), attribute("B", Some("public.c"), Some("x"))],
+                "CREATE TYPE s.n AS (\n\ta text,\n\t\"B\" text COLLATE public.c\n);\n\
+                 COMMENT ON COLUMN s.n.\"B\" IS 'x';\n",
             ),
         ] {
             sample::check(true, Body::CompositeType(CompositeType { attributes }), expected);

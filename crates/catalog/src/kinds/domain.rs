@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier};
+use crate::{Object, quote_identifier, quote_literal};
 
 /// A domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,6 +34,8 @@ pub struct DomainConstraint {
     /// Whether all stored values are known to satisfy it. One that is not valid
     /// is added after the rows, which may violate it.
     pub validated: bool,
+    /// `COMMENT ON CONSTRAINT ... ON DOMAIN`.
+    pub comment: Option<String>,
 }
 
 impl Domain {
@@ -63,17 +65,23 @@ impl DomainConstraint {
         format!("CONSTRAINT {} {}", quote_identifier(&self.name), self.definition)
     }
 
-    /// A constraint that could not be part of `CREATE DOMAIN`.
-    fn draft(&self, domain: &str) -> Draft {
-        let create = format!("ALTER DOMAIN {domain} ADD {}", self.clause());
-        Draft {
+    /// What follows the domain: the constraint, if it could not be inlined, and its comment.
+    fn drafts(&self, domain: &str) -> Vec<Draft> {
+        let name = quote_identifier(&self.name);
+        let section = if self.validated { Section::PreData } else { Section::PostData };
+        let separate = (!self.validated).then(|| Draft {
             drop: Some(DropStatement {
                 command: format!("ALTER DOMAIN {domain} DROP CONSTRAINT"),
-                object: quote_identifier(&self.name),
+                object: name.clone(),
             }),
             part: Part::After,
-            ..Draft::new(Section::PostData, "CHECK CONSTRAINT", create)
-        }
+            ..Draft::new(section, "CHECK CONSTRAINT", format!("ALTER DOMAIN {domain} ADD {}", self.clause()))
+        });
+        let comment = self.comment.as_ref().map(|text| {
+            let sql = format!("COMMENT ON CONSTRAINT {name} ON DOMAIN {domain} IS {}", quote_literal(text));
+            Draft { part: Part::After, ..Draft::new(section, "COMMENT", sql) }
+        });
+        separate.into_iter().chain(comment).collect()
     }
 }
 
@@ -82,8 +90,7 @@ impl Render for Domain {
         let name = object.sql_name();
         let mut drafts =
             vec![Draft::owned(Section::PreData, "DOMAIN", "DOMAIN", &name, self.create(&name))];
-        let later = self.constraints.iter().filter(|constraint| !constraint.validated);
-        drafts.extend(later.map(|constraint| constraint.draft(&name)));
+        drafts.extend(self.constraints.iter().flat_map(|constraint| constraint.drafts(&name)));
         drafts
     }
 }
@@ -99,6 +106,7 @@ mod tests {
             name: name.to_owned(),
             definition: format!("CHECK ((VALUE > 0)){suffix}"),
             validated,
+            comment: None,
         }
     }
 
@@ -117,6 +125,7 @@ mod tests {
     fn domains() {
         let start = "CREATE DOMAIN s.n AS text COLLATE pg_catalog.\"C\"";
         let end = "DEFAULT '10014'::text";
+        let commented = DomainConstraint { comment: Some("it's".to_owned()), ..constraint("c", true) };
         for (body, expected) in [
             (domain(None, Vec::new()), format!("{start} NOT NULL {end};\n")),
             (domain(Some("N"), Vec::new()), format!("{start} CONSTRAINT \"N\" NOT NULL {end};\n")),
@@ -125,6 +134,13 @@ mod tests {
                 format!(
                     "{start} NOT NULL {end}\n\tCONSTRAINT a CHECK ((VALUE > 0));\n\
                      ALTER DOMAIN s.n ADD CONSTRAINT b CHECK ((VALUE > 0)) NOT VALID;\n"
+                ),
+            ),
+            (
+                domain(None, vec![commented]),
+                format!(
+                    "{start} NOT NULL {end}\n\tCONSTRAINT c CHECK ((VALUE > 0));\n\
+                     COMMENT ON CONSTRAINT c ON DOMAIN s.n IS 'it''s';\n"
                 ),
             ),
         ] {

@@ -10,12 +10,6 @@ use crate::toc::Section;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ShellType {}
 
-/// The declaration that a base or range type needs before its functions, which
-/// name it, can be made. It has no owner and is dropped with the type itself.
-pub(crate) fn shell_draft(object: &Object) -> Draft {
-    Draft::new(Section::PreData, "SHELL TYPE", format!("CREATE TYPE {}", object.sql_name()))
-}
-
 impl Render for ShellType {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
@@ -29,13 +23,12 @@ impl Render for ShellType {
 
 #[cfg(test)]
 mod tests {
-    use super::{ShellType, shell_draft};
+    use super::ShellType;
     use crate::kinds::{Body, sample};
 
     #[test]
     fn shell_types() {
         let body = Body::ShellType(ShellType {});
-        assert_eq!(shell_draft(&sample::object(Some("s"), "n", body.clone())).create, ["CREATE TYPE s.n"]);
         sample::check(true, body, "CREATE TYPE s.n;\n");
     }
 }

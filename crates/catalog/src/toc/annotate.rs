@@ -134,6 +134,12 @@ impl Builder<'_> {
         let Some(main) = self.plan.makers[place].and_then(|maker| self.main[maker]) else { return };
         let (Some(owner), Some(address)) = (&object.owner, self.address(place, object)) else { return };
         let Some((kind, name)) = Grantable::of_address(&address) else { return };
+        // GRANT knows aggregates as functions, by the plain list of their argument types.
+        let signature = match &object.body {
+            Body::Aggregate(body) => format!("{}({})", object.sql_name(), body.argument_types.join(", ")),
+            _ => name.to_owned(),
+        };
+        let name = signature.as_str();
         let source = self.plan.catalog.server_version;
         let default = default_acl(kind, owner, source);
         let whole = initial.iter().find(|item| item.column.is_none());

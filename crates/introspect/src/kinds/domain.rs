@@ -54,7 +54,9 @@ fn query() -> String {
                  WHERE c.contypid = t.oid AND c.contype = 'n') AS not_null_name,
                 (SELECT pg_catalog.json_agg(pg_catalog.json_build_object('name', c.conname,
                             'definition', pg_catalog.pg_get_constraintdef(c.oid),
-                            'validated', c.convalidated) ORDER BY c.conname)
+                            'validated', c.convalidated,
+                            'comment', pg_catalog.obj_description(c.oid, 'pg_constraint'))
+                            ORDER BY c.conname)
                  FROM pg_catalog.pg_constraint c
                  WHERE c.contypid = t.oid AND c.contype = 'c') AS constraints
          FROM pg_catalog.pg_type t
