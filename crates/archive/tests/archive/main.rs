@@ -1,5 +1,7 @@
 //! The format: round trips, damage, and backups of every released version.
 
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
+
 mod damage;
 mod fixture;
 mod golden;
