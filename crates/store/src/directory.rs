@@ -223,7 +223,13 @@ fn create_directories(directory: &Path) -> io::Result<()> {
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
     let directory = if directory.as_os_str().is_empty() { Path::new(".") } else { directory };
-    File::open(directory)?.sync_all()
+    match File::open(directory)?.sync_all() {
+        // Some network file systems cannot sync a directory; they order its changes themselves.
+        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
+            Ok(())
+        }
+        synced => synced,
+    }
 }
 
 /// Removes the file. Its directory stays, for another writer may be about to use it.

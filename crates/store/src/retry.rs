@@ -161,9 +161,11 @@ impl RetryStore {
     }
 }
 
-/// Whether a failed `put` may have taken effect all the same.
+/// Whether a failed `put` may have taken effect all the same. One that failed while it looked
+/// whether the object exists has not begun to write.
 fn leaves_doubt(error: &StoreError) -> bool {
-    matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other)
+    let is_open = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other);
+    is_open && error.operation() == Operation::Put
 }
 
 #[async_trait]
@@ -218,8 +220,7 @@ impl RetryStore {
         is_doubtful: bool,
         error: StoreError,
     ) -> Result<(), StoreError> {
-        let is_open = is_doubtful && error.operation() == Operation::Put && leaves_doubt(&error);
-        match is_open && self.holds(key, bytes).await.unwrap_or(false) {
+        match is_doubtful && leaves_doubt(&error) && self.holds(key, bytes).await.unwrap_or(false) {
             true => Ok(()),
             false => Err(error),
         }

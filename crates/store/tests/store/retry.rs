@@ -122,6 +122,14 @@ async fn somebody_elses_object_is_not_taken_for_ones_own() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn the_same_bytes_from_somebody_else_are_refused_where_nothing_was_lost() {
+    let stage = stage();
+    stage.memory.create("lock", "held".into()).await.unwrap();
+    stage.faults.add(FaultRule::new(Fault::Fail(ErrorKind::Throttled)).on(Operation::Put));
+    assert!(stage.store.create("lock", "held".into()).await.unwrap_err().is_already_exists());
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_overwrite_with_a_lost_answer_never_keeps_old_bytes() {
     let stage = stage();
     stage.memory.create("a", "old!".into()).await.unwrap();

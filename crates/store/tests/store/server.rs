@@ -1,5 +1,4 @@
 //! An S3 server in this process, with signature checks and a choice of bad manners.
-#![expect(clippy::unwrap_used, reason = "helpers of tests report by panicking, as tests do")]
 
 use std::path::Path;
 use std::sync::Arc;
