@@ -26,6 +26,9 @@ mod object;
 mod order;
 mod render;
 mod secret;
+mod select;
+mod script;
+mod select;
 mod setting;
 mod toc;
 mod version;
@@ -40,6 +43,9 @@ pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
 pub use secret::Secret;
+pub use select::{Selection, SelectionError};
+pub use script::{database_create, render_entry, render_sql};
+pub use select::{Selection, SelectionError};
 pub use toc::{
     DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
 };
