@@ -97,7 +97,7 @@ pub struct ExcludedObject {
 pub enum TableKind {
     /// Rows of a table.
     Table,
-    /// Pages of large objects: columns `oid`, `pageno`, `data`, as `pg_largeobject` has them.
+    /// Pieces of large objects: columns `loid`, `page` (of 2048 bytes, where the piece starts), `data`.
     LargeObjects,
 }
 
