@@ -26,8 +26,6 @@
 //! assert_eq!(source.pg_dump_schema("shop"), target.pg_dump_schema("shop"));
 //! assert_eq!(source.sql_digest("shop"), target.sql_digest("shop"));
 //! ```
-#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness fails its test by panicking")]
-#![allow(clippy::print_stderr, reason = "what a test found missing is said where the runner shows it")]
 
 mod binary;
 mod fixtures;

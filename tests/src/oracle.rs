@@ -69,6 +69,22 @@ impl Server {
         digests
     }
 
+    /// Copies a database with `pg_dump | psql` into a new database of `target`: what a move by hand would
+    /// yield. Across majors, what `target` says of this copy is what it must say of dbhaul's.
+    pub fn copy_by_pg_dump(&self, db: &str, target: &Server, copy: &str) {
+        target.create_db(copy);
+        let script: String = self
+            .pg_dump(db, &["--exclude-schema=dbhaul"])
+            .lines()
+            // pg_dump 18 sends a setting that servers before 17 do not know.
+            .filter(|line| *line != "SET transaction_timeout = 0;")
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
+        std::fs::write(file.path(), script).expect("the temporary directory is writable");
+        target.psql_file(copy, file.path(), &[]);
+    }
+
     fn run_pinned(&self, db: &str, script: &str) -> String {
         let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
         std::fs::write(file.path(), script).expect("the temporary directory is writable");

@@ -36,6 +36,9 @@ log_line_prefix = '%m [%p] %q%a %d '
 timezone = 'UTC'
 ";
 
+/// Linux takes no single argument over 128 KiB; longer SQL goes through a file.
+const LONGEST_ARGUMENT_BYTES: usize = 100_000;
+
 /// The encoding of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -251,7 +254,14 @@ impl Server {
 
     /// As [`Self::psql`], but returns what psql printed on standard error when a statement fails.
     pub fn try_psql(&self, db: &str, sql: &str) -> Result<String, String> {
-        output(self.client("psql").args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", db, "-c", sql]))
+        let mut psql = self.client("psql");
+        psql.args(["-XqAt", "-v", "ON_ERROR_STOP=1", "-d", db]);
+        if sql.len() < LONGEST_ARGUMENT_BYTES {
+            return output(psql.args(["-c", sql]));
+        }
+        let script = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
+        std::fs::write(script.path(), sql).expect("the temporary directory is writable");
+        output(psql.arg("-f").arg(script.path()))
     }
 
     /// Runs a psql script in one database with psql variables; the first error ends it.
