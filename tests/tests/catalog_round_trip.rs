@@ -78,7 +78,8 @@ fn assert_same_text(name: &str, left: &str, right: &str) {
     std::fs::write(dir.join("source.sql"), left).unwrap();
     std::fs::write(dir.join("target.sql"), right).unwrap();
     let first = left.lines().zip(right.lines()).position(|(a, b)| a != b).unwrap_or(0);
-    let context = |text: &str| text.lines().skip(first.saturating_sub(3)).take(12).collect::<Vec<_>>().join("\n");
+    let context =
+        |text: &str| text.lines().skip(first.saturating_sub(3)).take(12).collect::<Vec<_>>().join("\n");
     panic!(
         "{name}: pg_dump differs from line {}; both in {}\n--- source\n{}\n--- target\n{}",
         first + 1,
@@ -118,7 +119,8 @@ fn every_kind_of_object() {
     for major in [13, 14, 15, 16, 17, 18] {
         let server = Server::start(major);
         server.create_db("kinds");
-        let status = server.client("psql").args(["-Xq", "-o", "/dev/null", "-d", "kinds", "-f"]).arg(&script).output();
+        let status =
+            server.client("psql").args(["-Xq", "-o", "/dev/null", "-d", "kinds", "-f"]).arg(&script).output();
         assert!(status.unwrap().status.success());
         check(&server, "kinds", &server);
         if major < 18 {
@@ -128,8 +130,6 @@ fn every_kind_of_object() {
 }
 
 fn test_data() -> PathBuf {
-    std::env::var_os("DBHAUL_TEST_DATA").map_or_else(
-        || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"),
-        PathBuf::from,
-    )
+    std::env::var_os("DBHAUL_TEST_DATA")
+        .map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../shared/data"), PathBuf::from)
 }

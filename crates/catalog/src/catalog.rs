@@ -1,10 +1,11 @@
 //! The whole of one database.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Object, ObjectId, ServerVersion};
+use crate::kinds::Body;
+use crate::{Acl, Object, ObjectId, ServerVersion};
 
 /// Everything a database is made of, read under one snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -163,6 +164,11 @@ impl Catalog {
         }
     }
 
+    /// Fills [`role_names`](Catalog::role_names) from everything that names roles.
+    pub fn gather_role_names(&mut self) {
+        self.role_names = role_names(&self.database, &self.objects);
+    }
+
     /// The object at an address, by a search from the front; a [`CatalogIndex`]
     /// answers many such questions faster.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {
@@ -191,5 +197,38 @@ impl CatalogIndex {
     /// The object at an address in the catalog that was indexed.
     pub fn object<'a>(&self, catalog: &'a Catalog, id: ObjectId) -> Option<&'a Object> {
         self.place(id).and_then(|place| catalog.objects.get(place))
+    }
+}
+
+/// Every role that the catalog's statements name.
+fn role_names(database: &Database, objects: &[Object]) -> Vec<String> {
+    let mut names = BTreeSet::from([database.owner.clone()]);
+    names.extend(database.settings.iter().filter_map(|(role, _)| role.clone()));
+    database.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
+    for object in objects {
+        names.extend(object.owner.clone());
+        object.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
+        for column in object.body.column_annotations() {
+            column.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
+        }
+        match &object.body {
+            Body::Policy(policy) => {
+                names.extend(policy.roles.iter().filter(|role| *role != "public").cloned())
+            }
+            Body::DefaultAcl(default) => {
+                names.insert(default.role.clone());
+                add_grantees(&default.acl, &mut names);
+            }
+            Body::UserMapping(mapping) => names.extend(mapping.user.clone()),
+            _ => {}
+        }
+    }
+    names.into_iter().collect()
+}
+
+fn add_grantees(acl: &Acl, names: &mut BTreeSet<String>) {
+    for item in acl {
+        names.extend(item.grantee.clone());
+        names.insert(item.grantor.clone());
     }
 }

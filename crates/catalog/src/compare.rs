@@ -18,6 +18,15 @@ pub struct CatalogDiff {
 }
 
 impl CatalogDiff {
+    /// Forgets the differences of one property of objects, such as `owner` or
+    /// `acl`, where it was left behind on purpose.
+    pub fn forget(&mut self, property: &str) {
+        let is_of = |path: &str| path.split('.').any(|part| part == property);
+        let forgotten =
+            |difference: &Difference| matches!(difference, Difference::Different { path, .. } if is_of(path));
+        self.differences.retain(|difference| !forgotten(difference));
+    }
+
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
         self.differences.is_empty()

@@ -25,9 +25,8 @@ mod names;
 mod object;
 mod order;
 mod render;
-mod secret;
-mod select;
 mod script;
+mod secret;
 mod select;
 mod setting;
 mod toc;
@@ -42,9 +41,8 @@ pub use compare::{CatalogDiff, Difference, compare};
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
-pub use secret::Secret;
-pub use select::{Selection, SelectionError};
 pub use script::{database_create, render_entry, render_sql};
+pub use secret::Secret;
 pub use select::{Selection, SelectionError};
 pub use toc::{
     DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,

@@ -115,7 +115,9 @@ fn is_covered(id: ObjectId, dependencies: &Dependencies) -> bool {
     match id.class {
         // Row types, arrays, multiranges; composite types' relations; a range
         // type's constructors and its cast to the multirange.
-        Class::PG_TYPE | Class::PG_CLASS | Class::PG_PROC | Class::PG_CAST => belongs(id, &['i'], dependencies),
+        Class::PG_TYPE | Class::PG_CLASS | Class::PG_PROC | Class::PG_CAST => {
+            belongs(id, &['i'], dependencies)
+        }
         // A clone for a partition; what an index or constraint of an extension's table is.
         Class::PG_CONSTRAINT => belongs(id, &['P', 'i'], dependencies),
         Class::PG_AMOP | Class::PG_AMPROC => belongs(id, &['i', 'a'], dependencies),

@@ -20,7 +20,8 @@ impl Pattern {
         if parts.len() > max_parts {
             return Err("improper qualified name (too many dotted names)".to_owned());
         }
-        let compile = |part: &String| Regex::new(&format!("^(?s:{part})$")).map_err(|error| error.to_string());
+        let compile =
+            |part: &String| Regex::new(&format!("^(?s:{part})$")).map_err(|error| error.to_string());
         Ok(Pattern { parts: parts.iter().map(compile).collect::<Result<_, _>>()? })
     }
 
