@@ -1,1 +1,58 @@
-//! Composes the engines into preflight, dump, restore, migrate, verify and backup; plan, execute, resume.
+//! Composes the engines into the commands: preflight, dump, restore, migrate, verify, backup.
+//!
+//! A command is a *request* ([`DumpRequest`], ...) that becomes a *plan* by
+//! `prepare`, which reads but changes nothing, and a *report* by `execute`. A
+//! plan can be printed instead. Every report has a [`Status`], and every status
+//! an exit code that is documented and never changed; an error has a status too.
+//!
+//! This crate does not know terminals, arguments or files of configuration.
+//!
+//! ```no_run
+//! # async fn example(request: dbhaul_pipeline::DumpRequest) -> Result<(), dbhaul_pipeline::PipelineError> {
+//! use dbhaul_pipeline::{Context, Dump};
+//!
+//! let dump = Dump::prepare(request, Context::silent()).await?;
+//! println!("{}", dump.plan());
+//! let report = dump.execute().await?;
+//! println!("{report}");
+//! # Ok(())
+//! # }
+//! ```
+
+mod backups;
+mod context;
+mod dump;
+mod dump_rows;
+mod error;
+mod import_report;
+mod migrate;
+mod preflight;
+mod progress_tables;
+mod repository;
+mod request;
+mod restore;
+mod source;
+mod status;
+mod target;
+mod verify;
+mod words;
+
+pub use backups::{BackupDetails, BackupList, BackupSummary, TableDetails, list_backups, show_backup};
+pub use context::Context;
+pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
+pub use error::PipelineError;
+pub use import_report::{ImportSummary, NamedReason};
+pub use migrate::{Migrate, MigratePlan, MigrateReport};
+pub use preflight::{Finding, Level, PreflightReport, preflight};
+pub use request::{
+    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, VerifyRequest, VerifySide,
+    WriteOptions, default_jobs,
+};
+pub use restore::{Restore, RestorePlan, RestoreReport};
+pub use status::Status;
+pub use verify::{VerifyReport, verify};
+pub use words::{format_age, format_bytes, one_line};
+
+pub use dbhaul_catalog::{Selection, SelectionError};
+pub use dbhaul_postgres::{ConnectSettings, process_environment};
+pub use dbhaul_store::StoreUrl;

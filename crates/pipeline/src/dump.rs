@@ -1,0 +1,386 @@
+//! `dump`: a database becomes a backup in a store.
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use dbhaul_archive::{
+    ChunkSealer, Document, MANIFEST_VERSION, Manifest, PackKind, PackSummary, RowChunk, Segment,
+    SegmentListWriter, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals, json_pieces,
+};
+use dbhaul_catalog::{Section, Target, Toc};
+use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
+use dbhaul_progress::Phase;
+use dbhaul_rows::RowDigest;
+use jiff::Timestamp;
+use serde::Serialize;
+use ulid::Ulid;
+
+use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
+use crate::repository::{PackWriter, Repository, document, unnamed_pack};
+use crate::source::{LiveDatabase, build_toc};
+use crate::{Context, DumpRequest, PipelineError, Status};
+
+/// A dump that is ready to run: snapshot taken, catalog read, nothing written.
+pub struct Dump {
+    request: DumpRequest,
+    context: Context,
+    source: LiveDatabase,
+    toc: Toc,
+    export: Arc<ExportPlan>,
+    plan: DumpPlan,
+}
+
+/// What a dump will do.
+#[derive(Debug, Clone, Serialize)]
+pub struct DumpPlan {
+    /// The source, without secrets.
+    pub source: String,
+    /// The store.
+    pub store: String,
+    /// The snapshot's time, by the source's clock.
+    pub snapshot_time: String,
+    /// TOC entries that hold definitions.
+    pub definition_count: usize,
+    /// Every table with its segments and expected bytes.
+    pub tables: Vec<PlannedTable>,
+    /// Reading sessions.
+    pub jobs: usize,
+    /// zstd level.
+    pub compression_level: i32,
+}
+
+/// One table of a plan.
+#[derive(Debug, Clone, Serialize)]
+pub struct PlannedTable {
+    /// Qualified name.
+    pub name: String,
+    /// Segments.
+    pub segment_count: usize,
+    /// Expected bytes, by the size on disk.
+    pub estimated_bytes: u64,
+}
+
+impl PlannedTable {
+    pub(crate) fn of(plan: &ExportPlan) -> Vec<Self> {
+        let planned = |table: &TablePlan| PlannedTable {
+            name: table.name(),
+            segment_count: table.segments.len(),
+            estimated_bytes: table.estimated_bytes(),
+        };
+        plan.tables.iter().map(planned).collect()
+    }
+}
+
+/// What a dump did.
+#[derive(Debug, Clone, Serialize)]
+pub struct DumpReport {
+    /// The backup's identity.
+    pub backup: String,
+    /// The store.
+    pub store: String,
+    /// The key of its manifest.
+    pub key: String,
+    /// What it adds up to.
+    pub totals: Totals,
+    /// Seconds from the snapshot to the commit.
+    pub elapsed_seconds: f64,
+}
+
+impl DumpReport {
+    /// A dump is done, or it is an error.
+    pub fn status(&self) -> Status {
+        Status::Done
+    }
+}
+
+impl Dump {
+    /// Opens the source, takes the snapshot, reads the catalog and plans.
+    ///
+    /// # Errors
+    /// If the source cannot be read whole, or holds objects that dbhaul does not know.
+    pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
+        let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+        source.check_covered()?;
+        let target = Target { version: source.catalog.server_version };
+        let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
+        let export = Arc::new(source.export_plan(&toc));
+        let plan = DumpPlan {
+            source: request.source.describe(),
+            store: request.store.to_string(),
+            snapshot_time: source.holder.info().taken_at.clone(),
+            definition_count: toc.entries.iter().filter(|entry| entry.section != Section::Data).count(),
+            tables: PlannedTable::of(&export),
+            jobs: request.jobs,
+            compression_level: request.compression_level,
+        };
+        Ok(Dump { request, context, source, toc, export, plan })
+    }
+
+    /// What will be done.
+    pub fn plan(&self) -> &DumpPlan {
+        &self.plan
+    }
+
+    /// Reads all rows, stores them, and commits the backup with its last write.
+    ///
+    /// # Errors
+    /// Whatever stopped it. There is no backup then, only unreferenced packs.
+    pub async fn execute(self) -> Result<DumpReport, PipelineError> {
+        let started = std::time::Instant::now();
+        let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
+        let exporter = Arc::new(Exporter::new(
+            Arc::clone(&self.export),
+            self.request.source.clone(),
+            Arc::clone(&self.source.holder),
+            self.request.jobs,
+            repository.config().cut.clone(),
+            self.context.cancel.clone(),
+        ));
+        let rows = store_rows(&exporter, &repository, &self.request, &self.context).await?;
+        exporter.close().await;
+        drop(exporter);
+        self.context.progress.phase_started(Phase::Commit, None, None);
+        let manifest = self.write_metadata(&repository, rows).await?;
+        let key = repository.commit(&manifest).await?;
+        self.context.progress.phase_finished(Phase::Commit);
+        self.source.release().await;
+        Ok(DumpReport {
+            backup: manifest.id.to_string(),
+            store: repository.describe(),
+            key: key.to_string(),
+            totals: manifest.totals,
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+
+    /// Stores segment lists, catalog and TOC, and makes the manifest of it all.
+    async fn write_metadata(
+        &self,
+        repository: &Repository,
+        rows: StoredRows,
+    ) -> Result<Manifest, PipelineError> {
+        let writer = PackWriter::new(Arc::clone(repository.store()), PackKind::Meta);
+        let mut sealer = ChunkSealer::new(METADATA_LEVEL).map_err(|source| repository.error(source))?;
+        let mut lists = Vec::with_capacity(self.export.tables.len());
+        for table in &self.export.tables {
+            lists.push(table_pieces(repository, &writer, &mut sealer, table, &rows).await?);
+        }
+        let store_json = async |sealer: &mut ChunkSealer, pieces: Vec<bytes::Bytes>| {
+            writer.add_plain(sealer, &pieces).await
+        };
+        let catalog =
+            json_pieces("catalog", &self.source.catalog).map_err(|source| repository.error(source))?;
+        let catalog = store_json(&mut sealer, catalog).await?;
+        let toc = json_pieces("table of contents", &self.toc).map_err(|source| repository.error(source))?;
+        let toc = store_json(&mut sealer, toc).await?;
+        let meta_packs = writer.finish().await?;
+        let named = |pieces: &[_]| document(pieces, &meta_packs).ok_or_else(unnamed_pack);
+        let mut tables = Vec::with_capacity(lists.len());
+        for (mut table, pieces) in lists {
+            table.list = named(&pieces)?;
+            tables.push(table);
+        }
+        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)? };
+        let packs = distinct(rows.packs.into_iter().chain(meta_packs.iter().copied()));
+        self.manifest(repository, documents, tables, packs)
+    }
+
+    fn manifest(
+        &self,
+        repository: &Repository,
+        documents: Documents,
+        tables: Vec<TableEntry>,
+        packs: Vec<PackSummary>,
+    ) -> Result<Manifest, PipelineError> {
+        let info = self.source.holder.info();
+        let uploaded_bytes = packs.iter().map(|pack| pack.bytes).sum();
+        let mut manifest = Manifest {
+            format_version: MANIFEST_VERSION,
+            required_features: Vec::new(),
+            id: Ulid::generate(),
+            repo: repository.config().id,
+            snapshot_time: snapshot_time(&info.taken_at)?,
+            finished_time: Timestamp::now(),
+            dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
+            parent: None,
+            source: self.source_info(),
+            selection: self.request.selection.describe(),
+            excluded: Vec::new(),
+            catalog: documents.catalog,
+            toc: documents.toc,
+            tables,
+            sequences: self.sequences(),
+            packs,
+            totals: Totals { uploaded_bytes, ..Totals::default() },
+        };
+        manifest.totals = manifest.computed_totals();
+        Ok(manifest)
+    }
+
+    fn source_info(&self) -> SourceInfo {
+        let info = self.source.holder.info();
+        SourceInfo {
+            database: info.database.clone(),
+            server_version_num: info.version,
+            server_version: self.source.version_text.clone(),
+            system_identifier: info.system_identifier.clone().unwrap_or_default(),
+            encoding: self.source.catalog.database.encoding.clone(),
+            lsn: info.lsn.clone(),
+            snapshot: info.id.clone(),
+            in_recovery: info.is_standby,
+            settings: dbhaul_postgres::text_settings(),
+        }
+    }
+
+    fn sequences(&self) -> Vec<SequenceValue> {
+        let value = |value: &dbhaul_introspect::SequenceValue| SequenceValue {
+            schema: value.sequence.schema.clone(),
+            name: value.sequence.name.clone(),
+            last_value: value.last_value,
+            is_called: value.is_called,
+        };
+        self.source.sequences.iter().map(value).collect()
+    }
+}
+
+/// zstd level of metadata: small, and read often.
+const METADATA_LEVEL: i32 = 9;
+
+struct Documents {
+    catalog: Document,
+    toc: Document,
+}
+
+/// The time of a snapshot, as the server told it.
+fn snapshot_time(text: &str) -> Result<Timestamp, PipelineError> {
+    text.parse().map_err(|error| PipelineError::Damaged {
+        what: "the snapshot's time".to_owned(),
+        reason: format!("{text:?}: {error}"),
+    })
+}
+
+/// Each pack once: the same rows twice make the same pack.
+fn distinct(packs: impl Iterator<Item = PackSummary>) -> Vec<PackSummary> {
+    packs.map(|pack| (pack.id, pack)).collect::<BTreeMap<_, _>>().into_values().collect()
+}
+
+/// Stores the segment list of one table; its document is still to be named.
+async fn table_pieces(
+    repository: &Repository,
+    writer: &PackWriter,
+    sealer: &mut ChunkSealer,
+    table: &TablePlan,
+    rows: &StoredRows,
+) -> Result<(TableEntry, Vec<crate::repository::PlacedChunk>), PipelineError> {
+    let mut entry = table_entry(table);
+    let mut list =
+        SegmentListWriter::new(&entry.qualified_name()).map_err(|source| repository.error(source))?;
+    let mut placed = Vec::new();
+    let by_segment: HashMap<u32, &StoredSegment> =
+        rows.segments.iter().filter(|segment| segment.entry == table.entry).map(|s| (s.segment, s)).collect();
+    for (index, planned) in (0..).zip(&table.segments) {
+        let stored = by_segment.get(&index).ok_or_else(|| missing_segment(table, index))?;
+        let segment = Segment { index, range: range(planned.range, index), chunks: chunks(stored, rows)? };
+        let mut pieces = Vec::new();
+        list.write(&segment, &mut pieces).map_err(|source| repository.error(source))?;
+        placed.extend(writer.add_plain(sealer, &pieces).await?);
+    }
+    let mut pieces = Vec::new();
+    let totals = list.finish(&mut pieces).map_err(|source| repository.error(source))?;
+    placed.extend(writer.add_plain(sealer, &pieces).await?);
+    entry.digest = totals.digest;
+    (entry.segments, entry.chunks) = (totals.segments, totals.chunks);
+    (entry.plain_bytes, entry.stored_bytes) = (totals.plain_bytes, totals.stored_bytes);
+    Ok((entry, placed))
+}
+
+fn missing_segment(table: &TablePlan, index: u32) -> PipelineError {
+    PipelineError::Worker {
+        what: "dump".to_owned(),
+        reason: format!("segment {index} of {} was not stored", table.name()),
+    }
+}
+
+fn chunks(stored: &StoredSegment, rows: &StoredRows) -> Result<Vec<RowChunk>, PipelineError> {
+    let chunk = |(placed, digest): &(crate::repository::PlacedChunk, RowDigest)| {
+        Some(RowChunk { place: placed.place(&rows.packs_by_ordinal)?, digest: *digest })
+    };
+    stored.chunks.iter().map(|pair| chunk(pair).ok_or_else(unnamed_pack)).collect()
+}
+
+fn table_entry(table: &TablePlan) -> TableEntry {
+    let (kind, schema, name) = match &table.source {
+        RowSource::Table(data) => (TableKind::Table, data.table.schema.clone(), data.table.name.clone()),
+        RowSource::LargeObjects => {
+            (TableKind::LargeObjects, "pg_catalog".to_owned(), "pg_largeobject".to_owned())
+        }
+    };
+    TableEntry {
+        kind,
+        schema,
+        name,
+        toc_id: Some(table.entry),
+        digest_spec: table.digest_spec.clone(),
+        digest: RowDigest::default(),
+        segments: 0,
+        chunks: 0,
+        plain_bytes: 0,
+        stored_bytes: 0,
+        list: Document::default(),
+    }
+}
+
+fn range(planned: exporter::SegmentRange, index: u32) -> SegmentRange {
+    match planned {
+        exporter::SegmentRange::Whole => SegmentRange::Whole,
+        exporter::SegmentRange::Pages { start_page, end_page } => {
+            // Block numbers are 32 bits wide (PostgreSQL, src/include/storage/block.h).
+            let page = |page: u64| u32::try_from(page).unwrap_or(u32::MAX);
+            SegmentRange::Pages(page(start_page), end_page.map_or(u32::MAX, page))
+        }
+        exporter::SegmentRange::LargeObjects { .. } => SegmentRange::Part(index),
+    }
+}
+
+impl Display for DumpPlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "dump {}", self.source)?;
+        writeln!(f, "  into {}", self.store)?;
+        writeln!(
+            f,
+            "  as of {}, {} sessions, zstd level {}",
+            self.snapshot_time, self.jobs, self.compression_level
+        )?;
+        writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
+        write_tables(f, &self.tables)
+    }
+}
+
+/// The tables of a plan, largest first.
+pub(crate) fn write_tables(f: &mut Formatter<'_>, tables: &[PlannedTable]) -> fmt::Result {
+    let mut tables: Vec<_> = tables.iter().collect();
+    tables.sort_by_key(|table| (std::cmp::Reverse(table.estimated_bytes), &table.name));
+    for table in tables {
+        let size = crate::format_bytes(table.estimated_bytes);
+        writeln!(f, "    {size:>10}  {:>4} segments  {}", table.segment_count, table.name)?;
+    }
+    Ok(())
+}
+
+impl Display for DumpReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let totals = &self.totals;
+        writeln!(f, "backup {} committed", self.backup)?;
+        writeln!(f, "  in {} as {}", self.store, self.key)?;
+        write!(
+            f,
+            "  {} tables, {} rows, {} of rows stored in {}, in {:.1} s",
+            totals.tables,
+            totals.digest.row_count,
+            crate::format_bytes(totals.plain_bytes),
+            crate::format_bytes(totals.pack_bytes),
+            self.elapsed_seconds
+        )
+    }
+}

@@ -1,0 +1,203 @@
+//! What can stop a command, in words for the person who gave it.
+
+use dbhaul_archive::ArchiveError;
+use dbhaul_catalog::{SelectionError, TocError};
+use dbhaul_exporter::ExportError;
+use dbhaul_importer::ImportError;
+use dbhaul_introspect::Error as IntrospectError;
+use dbhaul_postgres::{self as postgres, ErrorClass};
+use dbhaul_store::StoreError;
+use dbhaul_verifier::VerifyError;
+use thiserror::Error;
+
+use crate::Status;
+
+/// A command failed. Its sources carry the causes; each says its own part only.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum PipelineError {
+    /// Speaking to a server failed.
+    #[error("{action}")]
+    Server {
+        /// What was being done: `cannot connect to the source`.
+        action: String,
+        /// What happened.
+        #[source]
+        source: postgres::Error,
+    },
+    /// The catalogs of the source could not be read.
+    #[error("cannot read the catalogs of {server}")]
+    Introspect {
+        /// The server.
+        server: String,
+        /// What happened.
+        #[source]
+        source: IntrospectError,
+    },
+    /// The source holds objects that dbhaul does not know, so a copy would not be whole.
+    #[error("{database} holds {} object(s) that dbhaul does not know how to carry: {}", objects.len(), objects.join("; "))]
+    Uncovered {
+        /// The database.
+        database: String,
+        /// Each object, as `pg_describe_object` calls it.
+        objects: Vec<String>,
+    },
+    /// The selection cannot be used.
+    #[error("the selection of objects cannot be used")]
+    Selection(#[from] SelectionError),
+    /// The objects cannot be brought into an order.
+    #[error("cannot order the objects of {database}")]
+    Toc {
+        /// The database.
+        database: String,
+        /// Why.
+        #[source]
+        source: TocError,
+    },
+    /// Reading rows failed.
+    #[error("the copy of rows stopped")]
+    Export(#[from] ExportError),
+    /// Writing the target failed.
+    #[error("writing {target} stopped")]
+    Import {
+        /// The target.
+        target: String,
+        /// What happened.
+        #[source]
+        source: ImportError,
+    },
+    /// A comparison could not be carried out.
+    #[error("the verification stopped")]
+    Verify(#[from] VerifyError),
+    /// The store failed.
+    #[error("the store failed")]
+    Store(#[from] StoreError),
+    /// What is in the store is damaged, or not for this version.
+    #[error("{store}: the backup cannot be used")]
+    Archive {
+        /// The store.
+        store: String,
+        /// What is wrong.
+        #[source]
+        source: ArchiveError,
+    },
+    /// Parts of a backup contradict each other.
+    #[error("the backup is damaged: {what}: {reason}")]
+    Damaged {
+        /// Which part.
+        what: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The store holds nothing of dbhaul's.
+    #[error("{store} is not a store of backups: it has no repo.json")]
+    NoRepository {
+        /// The store.
+        store: String,
+    },
+    /// The store holds no backup (of that database).
+    #[error("{store} holds no backup{}", database.as_ref().map(|name| format!(" of database {name:?}")).unwrap_or_default())]
+    NoBackup {
+        /// The store.
+        store: String,
+        /// The database asked for.
+        database: Option<String>,
+    },
+    /// `latest` means nothing across databases.
+    #[error("{store} holds backups of several databases: {}", databases.join(", "))]
+    SeveralDatabases {
+        /// The store.
+        store: String,
+        /// Their names.
+        databases: Vec<String>,
+    },
+    /// No backup, or more than one, has an identity that starts so.
+    #[error("{store} holds {matching_count} backups whose identity starts with {id:?}")]
+    BackupId {
+        /// The store.
+        store: String,
+        /// What was asked for.
+        id: String,
+        /// How many match.
+        matching_count: usize,
+    },
+    /// The request contradicts itself or the servers.
+    #[error("{problem}")]
+    Request {
+        /// What is wrong.
+        problem: String,
+        /// What to do.
+        help: String,
+    },
+    /// A task of ours ended abnormally.
+    #[error("{what} ended abnormally: {reason}")]
+    Worker {
+        /// Which task.
+        what: String,
+        /// How.
+        reason: String,
+    },
+    /// The user stopped it.
+    #[error("stopped before it was finished")]
+    Cancelled,
+}
+
+impl PipelineError {
+    /// Joins what was being done with what the server said; a cancellation stays one.
+    pub(crate) fn server(action: impl Into<String>, source: postgres::Error) -> Self {
+        match source {
+            postgres::Error::Cancelled => PipelineError::Cancelled,
+            source => PipelineError::Server { action: action.into(), source },
+        }
+    }
+
+    /// How a command that ended with this error ended.
+    pub fn status(&self) -> Status {
+        match self {
+            PipelineError::Cancelled
+            | PipelineError::Export(ExportError::Cancelled)
+            | PipelineError::Verify(VerifyError::Cancelled) => Status::Interrupted,
+            PipelineError::Import { source, .. } if source.is_cancelled() => Status::Interrupted,
+            PipelineError::Server { source, .. } if source.class() == ErrorClass::Cancelled => {
+                Status::Interrupted
+            }
+            _ => Status::Failed,
+        }
+    }
+
+    /// Whether the same may succeed if it is tried again.
+    pub(crate) fn is_transient(&self) -> bool {
+        match self {
+            PipelineError::Store(error) => error.is_transient(),
+            PipelineError::Server { source, .. } => source.class() == ErrorClass::Transient,
+            PipelineError::Export(ExportError::Copy { source, .. } | ExportError::Session { source, .. }) => {
+                source.class() == ErrorClass::Transient
+            }
+            _ => false,
+        }
+    }
+
+    /// What the person can do about it.
+    pub fn help(&self) -> Option<String> {
+        let help = match self {
+            PipelineError::Uncovered { .. } => {
+                "leave these objects out with --exclude-schema or --exclude-table, or drop them; \
+                 dbhaul never leaves an object out in silence"
+            }
+            PipelineError::NoRepository { .. } => {
+                "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
+            }
+            PipelineError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
+            PipelineError::SeveralDatabases { .. } => "name one with --database",
+            PipelineError::BackupId { .. } => "`dbhaul backup list --store ...` shows the identities",
+            PipelineError::Archive { .. } | PipelineError::Damaged { .. } => {
+                "do not trust this backup; restore another one (`dbhaul backup list --store ...`), \
+                 or get the damaged object back from a replica of the store"
+            }
+            PipelineError::Request { help, .. } => help,
+            PipelineError::Cancelled => "run the same command again; a restore goes on with --resume",
+            _ => return None,
+        };
+        Some(help.to_owned())
+    }
+}

@@ -1,0 +1,96 @@
+//! What a restore and a migration report alike.
+
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_importer::{Failed, ImportOutcome, Skipped};
+use dbhaul_rows::RowDigest;
+use serde::Serialize;
+
+use crate::Status;
+
+/// What was written to a target, with everything that was not.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct ImportSummary {
+    /// Tables all of whose rows are on the target.
+    pub table_count: usize,
+    /// Count and digest of all rows loaded.
+    pub digest: RowDigest,
+    /// What was left out, each with its reason.
+    pub skipped: Vec<NamedReason>,
+    /// What failed.
+    pub failed: Vec<NamedReason>,
+    /// Steps found done when a run was resumed.
+    pub resumed_step_count: u64,
+    /// Attempts repeated after a transient error.
+    pub retried_attempt_count: u64,
+    /// The schema on the target that holds the ledger for a resume.
+    pub ledger_schema: Option<String>,
+}
+
+/// An object and a reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NamedReason {
+    /// The object, as `pg_restore -l` names it.
+    pub object: String,
+    /// Why, or what happened.
+    pub reason: String,
+}
+
+impl ImportSummary {
+    pub(crate) fn of(outcome: &ImportOutcome) -> Self {
+        let skipped = |skipped: &Skipped| NamedReason {
+            object: skipped.description.clone(),
+            reason: skipped.reason.clone(),
+        };
+        let failed = |failed: &Failed| NamedReason {
+            object: match failed.segment {
+                Some(segment) => format!("{}, segment {segment}", failed.description),
+                None => failed.description.clone(),
+            },
+            reason: failed.error.clone(),
+        };
+        ImportSummary {
+            table_count: outcome.tables.len(),
+            digest: outcome.tables.iter().map(|table| table.digest).collect(),
+            skipped: outcome.skipped.iter().map(skipped).collect(),
+            failed: outcome.failed.iter().map(failed).collect(),
+            resumed_step_count: outcome.resumed_steps,
+            retried_attempt_count: outcome.retried_attempts,
+            ledger_schema: outcome.ledger_schema.clone(),
+        }
+    }
+
+    /// Failed if anything failed, skipped if anything was skipped.
+    pub fn status(&self) -> Status {
+        if !self.failed.is_empty() {
+            Status::Failed
+        } else if !self.skipped.is_empty() {
+            Status::Skipped
+        } else {
+            Status::Done
+        }
+    }
+}
+
+impl Display for ImportSummary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "  {} tables, {} rows loaded", self.table_count, self.digest.row_count)?;
+        if self.resumed_step_count > 0 {
+            write!(f, "\n  {} steps were found done", self.resumed_step_count)?;
+        }
+        if self.retried_attempt_count > 0 {
+            write!(f, "\n  {} attempts were repeated after lost connections", self.retried_attempt_count)?;
+        }
+        let lists = [("skipped", &self.skipped), ("FAILED", &self.failed)];
+        for (word, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
+            write!(f, "\n  {} {word}:", list.len())?;
+            for NamedReason { object, reason } in *list {
+                write!(f, "\n    {object}: {reason}")?;
+            }
+        }
+        if let Some(schema) = &self.ledger_schema {
+            write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,227 @@
+//! `migrate`: a database becomes another, without anything in between.
+
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use dbhaul_catalog::Target;
+use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
+use dbhaul_importer::{ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError};
+use dbhaul_postgres::ErrorClass;
+use dbhaul_rows::CutParameters;
+use dbhaul_verifier::Report;
+use futures::StreamExt;
+use serde::Serialize;
+
+use crate::dump::{PlannedTable, write_tables};
+use crate::source::{LiveDatabase, build_toc, target_version};
+use crate::target::{create_database, import_error, import_options, run_import};
+use crate::verify::verify_copy;
+use crate::{Context, ImportSummary, MigrateRequest, PipelineError, Status};
+
+/// Rows travel in pieces of this size: large enough that messages cost nothing,
+/// small enough that a handful for each session are no memory.
+const CHUNK_BYTES: u64 = 128 << 10;
+
+/// A migration that is ready to run: snapshot taken, catalog read, nothing written.
+pub struct Migrate {
+    request: MigrateRequest,
+    context: Context,
+    source: LiveDatabase,
+    export: Arc<ExportPlan>,
+    import: ImportPlan,
+    plan: MigratePlan,
+}
+
+/// What a migration will do.
+#[derive(Debug, Clone, Serialize)]
+pub struct MigratePlan {
+    /// The source, without secrets.
+    pub source: String,
+    /// The target, without secrets.
+    pub target: String,
+    /// The snapshot's time, by the source's clock.
+    pub snapshot_time: String,
+    /// Every table with its segments and expected bytes.
+    pub tables: Vec<PlannedTable>,
+    /// Whether digests are compared afterwards.
+    pub verify: bool,
+    /// Stages, steps and choices of the import, as text.
+    pub import: String,
+}
+
+/// What a migration did.
+#[derive(Debug, Clone, Serialize)]
+pub struct MigrateReport {
+    /// The source, without secrets.
+    pub source: String,
+    /// The target, without secrets.
+    pub target: String,
+    /// What was written.
+    #[serde(flatten)]
+    pub summary: ImportSummary,
+    /// The comparison made afterwards, if it was asked for and everything was written.
+    pub verification: Option<Report>,
+    /// Seconds it took, with the verification.
+    pub elapsed_seconds: f64,
+}
+
+impl MigrateReport {
+    /// Failed, different, skipped or done.
+    pub fn status(&self) -> Status {
+        match (&self.verification, self.summary.status()) {
+            (_, Status::Failed) => Status::Failed,
+            (Some(report), Status::Done) if !report.is_equal() => Status::Different,
+            // What was skipped differs, of course; rows must not.
+            (Some(report), Status::Skipped) if !report.rows_are_equal() => Status::Different,
+            (_, status) => status,
+        }
+    }
+}
+
+impl Migrate {
+    /// Opens the source, takes the snapshot, reads the catalog, asks the target
+    /// for its version, and plans.
+    ///
+    /// # Errors
+    /// If the source cannot be read whole or the target cannot be asked.
+    pub async fn prepare(request: MigrateRequest, context: Context) -> Result<Self, PipelineError> {
+        if request.options.resume {
+            return Err(PipelineError::Request {
+                problem: "a migration cannot be resumed: its snapshot is gone with the run that held it"
+                    .to_owned(),
+                help: "start again with --clean --if-exists, or with an empty target; \
+                       to be able to resume, dump to a store and restore from it"
+                    .to_owned(),
+            });
+        }
+        let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+        source.check_covered()?;
+        let version = target_version(&request.target, source.catalog.server_version, &context).await?;
+        let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
+        let export = Arc::new(source.export_plan(&toc));
+        let info = source.holder.info();
+        let fingerprint = format!("snapshot {} of {}", info.transactions, request.source.describe());
+        let options = import_options(&request.options, fingerprint, source.search_path.clone());
+        let import = dbhaul_importer::plan(toc, &entry_segments(&export), options)
+            .map_err(|source| import_error(&request.target, source))?;
+        let plan = MigratePlan {
+            source: request.source.describe(),
+            target: request.target.describe(),
+            snapshot_time: info.taken_at.clone(),
+            tables: PlannedTable::of(&export),
+            verify: request.verify,
+            import: import.to_string(),
+        };
+        Ok(Migrate { request, context, source, export, import, plan })
+    }
+
+    /// What will be done.
+    pub fn plan(&self) -> &MigratePlan {
+        &self.plan
+    }
+
+    /// Copies, and compares afterwards if that was asked for.
+    ///
+    /// # Errors
+    /// If the target cannot take the database, or a server stayed away. Objects
+    /// that failed alone are in the report.
+    pub async fn execute(self) -> Result<MigrateReport, PipelineError> {
+        let started = std::time::Instant::now();
+        let catalog = &self.source.catalog;
+        let target =
+            create_database(&self.request.target, &self.request.options, catalog, &self.context).await?;
+        let exporter = Exporter::new(
+            Arc::clone(&self.export),
+            self.request.source.clone(),
+            Arc::clone(&self.source.holder),
+            self.request.options.jobs,
+            CutParameters::fixed(CHUNK_BYTES),
+            self.context.cancel.clone(),
+        );
+        let exporter = Arc::new(ExportedSegments { exporter });
+        let outcome = run_import(self.import, &target, Arc::clone(&exporter) as _, &self.context).await?;
+        exporter.exporter.close().await;
+        drop(exporter);
+        let summary = ImportSummary::of(&outcome);
+        let verification = if self.request.verify && outcome.failed.is_empty() {
+            Some(verify_copy(&self.source, &target, &self.request, &outcome, &self.context).await?)
+        } else {
+            None
+        };
+        self.source.release().await;
+        Ok(MigrateReport {
+            source: self.plan.source,
+            target: target.describe(),
+            summary,
+            verification,
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+fn entry_segments(export: &ExportPlan) -> Vec<EntrySegments> {
+    let entry = |table: &dbhaul_exporter::TablePlan| EntrySegments {
+        entry: table.entry,
+        segment_bytes: table.segments.iter().map(|segment| segment.estimated_bytes).collect(),
+    };
+    export.tables.iter().map(entry).collect()
+}
+
+/// Segments of a live database, for the importer.
+struct ExportedSegments {
+    exporter: Exporter,
+}
+
+impl ExportedSegments {
+    fn source_error(segment: SegmentRef, table: &str, error: ExportError) -> SourceError {
+        let class = match &error {
+            ExportError::Copy { source, .. } | ExportError::Session { source, .. } => source.class(),
+            ExportError::Cancelled => ErrorClass::Cancelled,
+            _ => ErrorClass::Permanent,
+        };
+        SourceError {
+            segment,
+            table: table.to_owned(),
+            transient: class == ErrorClass::Transient,
+            message: "cannot read its rows from the source".to_owned(),
+            source: Some(Box::new(error)),
+        }
+    }
+}
+
+#[async_trait]
+impl SegmentSource for ExportedSegments {
+    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError> {
+        let name = self.exporter.table(segment.entry).map(|table| table.name()).unwrap_or_default();
+        let opened = self.exporter.open_segment(segment.entry, segment.segment).await;
+        let stream = opened.map_err(|error| Self::source_error(segment, &name, error))?;
+        Ok(stream.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e))).boxed())
+    }
+}
+
+impl Display for MigratePlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "migrate {}", self.source)?;
+        writeln!(f, "  into {}", self.target)?;
+        writeln!(f, "  as of {}", self.snapshot_time)?;
+        write_tables(f, &self.tables)?;
+        write!(f, "{}", self.import)?;
+        if self.verify { write!(f, "\nafterwards: digests of every table compared") } else { Ok(()) }
+    }
+}
+
+impl Display for MigrateReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let word = match self.status() {
+            Status::Failed | Status::Different => "migration INCOMPLETE",
+            _ => "migrated",
+        };
+        writeln!(f, "{word}: {} into {}, in {:.1} s", self.source, self.target, self.elapsed_seconds)?;
+        write!(f, "{}", self.summary)?;
+        match &self.verification {
+            Some(report) => write!(f, "\n\n{report}"),
+            None => write!(f, "\n  not verified"),
+        }
+    }
+}

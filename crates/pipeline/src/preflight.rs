@@ -1,0 +1,225 @@
+//! `preflight`: what would stand in the way, found out before anything is changed.
+
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_catalog::{QualifiedName, ServerVersion, Target, quote_identifier};
+use dbhaul_importer::{EntrySegments, check_target};
+use dbhaul_postgres::{Probe, Session, SessionRole, UnreadableTable};
+use dbhaul_progress::Phase;
+use dbhaul_store::Access;
+use serde::Serialize;
+
+use crate::source::{LiveDatabase, build_toc};
+use crate::target::{import_error, import_options};
+use crate::{Context, PipelineError, PreflightRequest, Status, format_bytes, one_line};
+
+/// How bad a finding is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Level {
+    /// The run cannot take place.
+    Blocker,
+    /// The run can take place; read this first.
+    Warning,
+    /// A fact worth knowing.
+    Info,
+}
+
+/// Something that was found out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// How bad it is.
+    pub level: Level,
+    /// What it concerns: `source`, `target`, `store`.
+    pub about: String,
+    /// What it is, and the way out.
+    pub message: String,
+}
+
+/// Everything that was found out.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct PreflightReport {
+    /// Findings, blockers first.
+    pub findings: Vec<Finding>,
+}
+
+impl PreflightReport {
+    /// Blocked if there is a blocker.
+    pub fn status(&self) -> Status {
+        let blocked = self.findings.iter().any(|finding| finding.level == Level::Blocker);
+        if blocked { Status::Blocked } else { Status::Done }
+    }
+
+    fn add(&mut self, level: Level, about: &str, message: impl Into<String>) {
+        self.findings.push(Finding { level, about: about.to_owned(), message: message.into() });
+    }
+}
+
+/// Looks at the source, and at the target and the store where there are any.
+///
+/// # Errors
+/// If the source cannot be asked at all. What is wrong with it otherwise, with
+/// the target or with the store is in the report.
+pub async fn preflight(
+    request: PreflightRequest,
+    context: Context,
+) -> Result<PreflightReport, PipelineError> {
+    context.progress.phase_started(Phase::Preflight, None, None);
+    let mut report = PreflightReport::default();
+    let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+    look_at_source(&request, &source, &mut report, &context).await?;
+    if request.target.is_some() {
+        look_at_target(&request, &source, &mut report, &context).await?;
+    }
+    if let Some(store) = &request.store {
+        match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
+            Ok(store) => report.add(Level::Info, "store", format!("{} answers", store.describe())),
+            Err(error) => report.add(Level::Blocker, "store", one_line(&error)),
+        }
+    }
+    source.release().await;
+    report.findings.sort_by_key(|finding| finding.level);
+    context.progress.phase_finished(Phase::Preflight);
+    Ok(report)
+}
+
+async fn look_at_source(
+    request: &PreflightRequest,
+    source: &LiveDatabase,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let asking = |error| PipelineError::server("cannot ask the source", error);
+    let session =
+        Session::connect(&request.source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
+    let probe = Probe::new(&session);
+    let size = format_bytes(probe.database_size_bytes().await.map_err(asking)?);
+    let version = session.version();
+    let objects = source.catalog.objects.len();
+    report.add(Level::Info, "source", format!("PostgreSQL {version}, {size} on disk, {objects} objects"));
+    for object in &source.catalog.uncovered {
+        let message = format!("{object} is of a kind that dbhaul does not know; drop or exclude it");
+        report.add(Level::Blocker, "source", message);
+    }
+    let selected: std::collections::BTreeSet<String> =
+        source.catalog.objects.iter().map(|object| object.sql_name()).collect();
+    for table in probe.unreadable_tables().await.map_err(asking)? {
+        let name = QualifiedName::new(&table.schema, &table.name);
+        if selected.contains(&name.sql()) {
+            report.add(Level::Blocker, "source", unreadable(&name, &table));
+        }
+    }
+    let encoding = &source.catalog.database.encoding;
+    if encoding == "SQL_ASCII" {
+        let message = "its encoding is SQL_ASCII: text may be in any encoding, and is carried byte by byte; \
+                       the target must be SQL_ASCII too";
+        report.add(Level::Warning, "source", message);
+    }
+    if session.is_in_recovery() {
+        let message = "it is a standby: a long read may be cancelled by a recovery conflict; \
+                       set hot_standby_feedback = on, or raise max_standby_streaming_delay";
+        report.add(Level::Warning, "source", message);
+    }
+    untested(version, "source", report);
+    session.close().await.map_err(asking)
+}
+
+fn unreadable(name: &QualifiedName, table: &UnreadableTable) -> String {
+    let (missing, on) = if table.lacks_schema_usage {
+        ("USAGE", format!("SCHEMA {}", quote_identifier(&table.schema)))
+    } else {
+        ("SELECT", format!("TABLE {name}"))
+    };
+    format!("{name} of {} may not be read: GRANT {missing} ON {on}, or connect as its owner", table.owner)
+}
+
+fn untested(version: ServerVersion, about: &str, report: &mut PreflightReport) {
+    let newest = ServerVersion::NEWEST_TESTED.major();
+    if version.major() > newest {
+        let message =
+            format!("PostgreSQL {version} is newer than {newest}, the newest that dbhaul is tested with");
+        report.add(Level::Warning, about, message);
+    }
+    if version.major() < ServerVersion::OLDEST.major() {
+        let message = format!("PostgreSQL {version} is older than {}", ServerVersion::OLDEST.major());
+        report.add(Level::Blocker, about, message);
+    }
+}
+
+async fn look_at_target(
+    request: &PreflightRequest,
+    source: &LiveDatabase,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let Some(target) = &request.target else { return Ok(()) };
+    let session = match Session::connect(target, SessionRole::Loader, &context.cancel).await {
+        Ok(session) => session,
+        Err(error) => {
+            report.add(Level::Blocker, "target", one_line(&error));
+            return Ok(());
+        }
+    };
+    let version = session.version();
+    report.add(Level::Info, "target", format!("PostgreSQL {version}"));
+    untested(version, "target", report);
+    let source_version = source.catalog.server_version;
+    if version.major() < source_version.major() {
+        let message = format!("PostgreSQL {version} is older than the source's {source_version}");
+        report.add(Level::Blocker, "target", message);
+    }
+    let (from, to) = (&source.catalog.database.encoding, session.server_encoding());
+    if from != to {
+        // Into UTF8 everything converts but bytes of no known encoding.
+        let level = if to == "UTF8" && from != "SQL_ASCII" { Level::Warning } else { Level::Blocker };
+        report.add(level, "target", format!("its encoding is {to}, the source's is {from}"));
+    }
+    let asking = |error| PipelineError::server("cannot ask the target", error);
+    session.close().await.map_err(asking)?;
+    check_import(request, source, version, report, context).await
+}
+
+/// Asks the importer what it would say.
+async fn check_import(
+    request: &PreflightRequest,
+    source: &LiveDatabase,
+    version: ServerVersion,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let Some(target) = &request.target else { return Ok(()) };
+    let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
+    let segments: Vec<EntrySegments> = toc
+        .entries
+        .iter()
+        .filter(|entry| entry.data.is_some())
+        .map(|entry| EntrySegments { entry: entry.id, segment_bytes: vec![entry.weight_bytes] })
+        .collect();
+    let options = import_options(&request.options, "preflight".to_owned(), None);
+    let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
+    let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
+    for blocker in &found.blockers {
+        report.add(Level::Blocker, "target", blocker.to_string());
+    }
+    for warning in &found.warnings {
+        report.add(Level::Warning, "target", warning.clone());
+    }
+    Ok(())
+}
+
+impl Display for PreflightReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for Finding { level, about, message } in &self.findings {
+            let word = match level {
+                Level::Blocker => "BLOCKER",
+                Level::Warning => "warning",
+                Level::Info => "info",
+            };
+            writeln!(f, "{word:8} {about:7} {message}")?;
+        }
+        match self.status() {
+            Status::Blocked => f.write_str("not ready: see the blockers above"),
+            _ => f.write_str("ready"),
+        }
+    }
+}

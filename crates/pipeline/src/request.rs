@@ -1,0 +1,154 @@
+//! What a user asks for. Plain data: no command-line types here.
+
+use dbhaul_catalog::Selection;
+use dbhaul_postgres::ConnectSettings;
+use dbhaul_store::StoreUrl;
+
+/// Which backup of a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupRef {
+    /// The newest of the store (of one database, if the store holds several).
+    Latest,
+    /// The backup whose ULID is, or starts with, this.
+    Id(String),
+}
+
+/// Options of every command that writes a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WriteOptions {
+    /// Sessions that load, index and validate at the same time; at least 1.
+    pub jobs: usize,
+    /// Set owners as on the source.
+    pub set_owners: bool,
+    /// Grant and revoke as on the source.
+    pub privileges: bool,
+    /// Drop what will be created first.
+    pub clean: bool,
+    /// Use `IF EXISTS` with `clean`.
+    pub if_exists: bool,
+    /// Create the database (named as the source's) first, connected to the one given.
+    pub create: bool,
+    /// Go on with an unfinished run of the same source.
+    pub resume: bool,
+    /// Load into a database that is not empty.
+    pub allow_non_empty: bool,
+    /// Gather planner statistics afterwards.
+    pub analyze: bool,
+}
+
+impl Default for WriteOptions {
+    fn default() -> Self {
+        WriteOptions {
+            jobs: default_jobs(),
+            set_owners: true,
+            privileges: true,
+            clean: false,
+            if_exists: false,
+            create: false,
+            resume: false,
+            allow_non_empty: false,
+            analyze: true,
+        }
+    }
+}
+
+/// Sessions to use when none are asked for: one for each processor, 4 at most,
+/// because both servers do most of the work.
+pub fn default_jobs() -> usize {
+    std::thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 4))
+}
+
+/// Asks for a backup.
+#[derive(Debug, Clone)]
+pub struct DumpRequest {
+    /// The database to read.
+    pub source: ConnectSettings,
+    /// Where the backup goes.
+    pub store: StoreUrl,
+    /// Which objects.
+    pub selection: Selection,
+    /// Reading sessions; at least 1.
+    pub jobs: usize,
+    /// zstd level of chunks, 1 to 19.
+    pub compression_level: i32,
+}
+
+/// Asks for a backup to be written into a database.
+#[derive(Debug, Clone)]
+pub struct RestoreRequest {
+    /// The store.
+    pub store: StoreUrl,
+    /// Which backup.
+    pub backup: BackupRef,
+    /// Only backups of this database count for [`BackupRef::Latest`].
+    pub database: Option<String>,
+    /// The database to write.
+    pub target: ConnectSettings,
+    /// Which objects.
+    pub selection: Selection,
+    /// How.
+    pub options: WriteOptions,
+}
+
+/// Asks for a database to be copied into another.
+#[derive(Debug, Clone)]
+pub struct MigrateRequest {
+    /// The database to read.
+    pub source: ConnectSettings,
+    /// The database to write.
+    pub target: ConnectSettings,
+    /// Which objects.
+    pub selection: Selection,
+    /// How.
+    pub options: WriteOptions,
+    /// Compare digests of every table afterwards.
+    pub verify: bool,
+}
+
+/// One side of a verification.
+#[derive(Debug, Clone)]
+pub enum VerifySide {
+    /// A live database.
+    Live(ConnectSettings),
+    /// A backup.
+    Backup {
+        /// The store.
+        store: StoreUrl,
+        /// Which backup.
+        backup: BackupRef,
+        /// Only backups of this database count for [`BackupRef::Latest`].
+        database: Option<String>,
+    },
+}
+
+/// Asks whether two databases are equal.
+#[derive(Debug, Clone)]
+pub struct VerifyRequest {
+    /// What is believed.
+    pub left: VerifySide,
+    /// What is checked.
+    pub right: VerifySide,
+    /// Which objects.
+    pub selection: Selection,
+    /// Scanning sessions on each live side; at least 1.
+    pub jobs: usize,
+    /// Compare owners.
+    pub owners: bool,
+    /// Compare privileges.
+    pub privileges: bool,
+}
+
+/// Asks what would stand in the way.
+#[derive(Debug, Clone)]
+pub struct PreflightRequest {
+    /// The database to read.
+    pub source: ConnectSettings,
+    /// The database to write, if there is one.
+    pub target: Option<ConnectSettings>,
+    /// The store to write, if there is one.
+    pub store: Option<StoreUrl>,
+    /// Which objects.
+    pub selection: Selection,
+    /// How it would be written.
+    pub options: WriteOptions,
+}

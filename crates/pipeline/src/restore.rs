@@ -1,0 +1,197 @@
+//! `restore`: a backup becomes a database.
+
+use std::collections::HashMap;
+use std::fmt::{self, Display, Formatter};
+use std::sync::Arc;
+
+use dbhaul_archive::{Manifest, TableKind};
+use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, Target, Toc};
+use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
+use dbhaul_introspect::SequenceValue;
+use dbhaul_progress::Phase;
+use serde::Serialize;
+
+use crate::repository::{BackupSegments, Repository, tables_by_entry};
+use crate::source::{build_toc, target_version};
+use crate::target::{create_database, import_error, import_options, run_import};
+use crate::{Context, ImportSummary, PipelineError, RestoreRequest, Status};
+
+/// A restore that is ready to run: backup read and checked, nothing written.
+pub struct Restore {
+    request: RestoreRequest,
+    context: Context,
+    source: Arc<dyn SegmentSource>,
+    catalog: Catalog,
+    import: ImportPlan,
+    plan: RestorePlan,
+}
+
+/// What a restore will do.
+#[derive(Debug, Clone, Serialize)]
+pub struct RestorePlan {
+    /// The store.
+    pub store: String,
+    /// The backup's identity.
+    pub backup: String,
+    /// When its snapshot was taken.
+    pub snapshot_time: String,
+    /// The target, without secrets.
+    pub target: String,
+    /// Rows in the backup.
+    pub row_count: u64,
+    /// Stages, steps and choices of the import, as text.
+    pub import: String,
+}
+
+/// What a restore did.
+#[derive(Debug, Clone, Serialize)]
+pub struct RestoreReport {
+    /// The backup's identity.
+    pub backup: String,
+    /// The target, without secrets.
+    pub target: String,
+    /// What was written.
+    #[serde(flatten)]
+    pub summary: ImportSummary,
+    /// Seconds it took.
+    pub elapsed_seconds: f64,
+}
+
+impl RestoreReport {
+    /// Done, skipped or failed.
+    pub fn status(&self) -> Status {
+        self.summary.status()
+    }
+}
+
+impl Restore {
+    /// Finds the backup, checks that all its packs are there, reads its catalog
+    /// and plans for the target's version.
+    ///
+    /// # Errors
+    /// If the backup is not whole, or the target cannot be asked.
+    pub async fn prepare(request: RestoreRequest, context: Context) -> Result<Self, PipelineError> {
+        context.progress.phase_started(Phase::Introspect, None, None);
+        let repository = Repository::open(&request.store, &context).await?;
+        let key = repository.find(&request.backup, request.database.as_deref()).await?;
+        let manifest = repository.manifest(&key).await?;
+        repository.check_packs(&manifest).await?;
+        let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+        let catalog = request.selection.apply(&whole)?;
+        let version = target_version(&request.target, catalog.server_version, &context).await?;
+        let toc = build_toc(&catalog, &request.selection, Target { version }, &sequences(&manifest))?;
+        let tables = tables_of(&manifest, &toc)?;
+        let segments = BackupSegments::new(repository.clone(), tables);
+        let options = import_options(&request.options, manifest.id.to_string(), None);
+        let entries = with_empty_entries(&toc, segments.entry_segments());
+        let import =
+            dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;
+        context.progress.phase_finished(Phase::Introspect);
+        let plan = RestorePlan {
+            store: repository.describe(),
+            backup: manifest.id.to_string(),
+            snapshot_time: manifest.snapshot_time.to_string(),
+            target: request.target.describe(),
+            row_count: manifest.totals.digest.row_count,
+            import: import.to_string(),
+        };
+        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, plan })
+    }
+
+    /// What will be done.
+    pub fn plan(&self) -> &RestorePlan {
+        &self.plan
+    }
+
+    /// Writes the target.
+    ///
+    /// # Errors
+    /// If the target cannot take the backup, or a server or the store stayed
+    /// away. Objects that failed alone are in the report.
+    pub async fn execute(self) -> Result<RestoreReport, PipelineError> {
+        let started = std::time::Instant::now();
+        let target =
+            create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
+                .await?;
+        let outcome = run_import(self.import, &target, self.source, &self.context).await?;
+        Ok(RestoreReport {
+            backup: self.plan.backup,
+            target: target.describe(),
+            summary: ImportSummary::of(&outcome),
+            elapsed_seconds: started.elapsed().as_secs_f64(),
+        })
+    }
+}
+
+/// The sequences' positions as the backup has them.
+pub(crate) fn sequences(manifest: &Manifest) -> Vec<SequenceValue> {
+    let value = |value: &dbhaul_archive::SequenceValue| SequenceValue {
+        sequence: QualifiedName::new(&value.schema, &value.name),
+        last_value: value.last_value,
+        is_called: value.is_called,
+    };
+    manifest.sequences.iter().map(value).collect()
+}
+
+/// The backup's tables by the TOC entries they fill. An entry that is to hold
+/// rows and has none in the backup is damage: its rows would be lost in silence.
+fn tables_of(
+    manifest: &Manifest,
+    toc: &Toc,
+) -> Result<HashMap<u32, dbhaul_archive::TableEntry>, PipelineError> {
+    let mut by_name: HashMap<QualifiedName, u32> = HashMap::new();
+    let mut large_objects = None;
+    for entry in &toc.entries {
+        match &entry.data {
+            Some(DataEntry::Table(table)) => drop(by_name.insert(table.table.clone(), entry.id)),
+            Some(DataEntry::LargeObjects) => large_objects = Some(entry.id),
+            None => {}
+        }
+    }
+    let tables = tables_by_entry(manifest, |table| match table.kind {
+        TableKind::Table => by_name.get(&QualifiedName::new(&table.schema, &table.name)).copied(),
+        TableKind::LargeObjects => large_objects,
+    });
+    let missing = toc.entries.iter().find(|entry| entry.data.is_some() && !tables.contains_key(&entry.id));
+    match missing {
+        None => Ok(tables),
+        Some(entry) => Err(PipelineError::Request {
+            problem: format!("the backup holds no rows for {} {}", entry.kind, entry.name),
+            help: "the backup was made without them; restore with --schema-only, or exclude that table's \
+                   rows with --exclude-table-data"
+                .to_owned(),
+        }),
+    }
+}
+
+/// In TOC order, with a list for each entry that holds rows.
+fn with_empty_entries(toc: &Toc, segments: Vec<EntrySegments>) -> Vec<EntrySegments> {
+    let mut by_entry: HashMap<u32, EntrySegments> =
+        segments.into_iter().map(|segments| (segments.entry, segments)).collect();
+    let entries = toc.entries.iter().filter(|entry| entry.data.is_some());
+    entries
+        .map(|entry| {
+            let none = EntrySegments { entry: entry.id, segment_bytes: Vec::new() };
+            by_entry.remove(&entry.id).unwrap_or(none)
+        })
+        .collect()
+}
+
+impl Display for RestorePlan {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, "restore backup {} of {} in {}", self.backup, self.snapshot_time, self.store)?;
+        writeln!(f, "  into {}", self.target)?;
+        write!(f, "  {} rows\n{}", self.row_count, self.import)
+    }
+}
+
+impl Display for RestoreReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let word = match self.status() {
+            Status::Failed => "restore INCOMPLETE",
+            _ => "restored",
+        };
+        writeln!(f, "{word}: backup {} into {}, in {:.1} s", self.backup, self.target, self.elapsed_seconds)?;
+        write!(f, "{}", self.summary)
+    }
+}

@@ -1,0 +1,185 @@
+//! A live database opened under one snapshot, with its catalog read.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{
+    Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry,
+};
+use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, TablePlan};
+use dbhaul_introspect::{SequenceValue, read_catalog, sequence_values};
+use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_progress::Phase;
+use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
+
+use crate::{Context, PipelineError};
+
+/// A database as of one instant.
+pub(crate) struct LiveDatabase {
+    pub(crate) settings: ConnectSettings,
+    pub(crate) holder: Arc<SnapshotHolder>,
+    /// What was selected of it.
+    pub(crate) catalog: Catalog,
+    /// Where its sequences stand: values of the moment, for sequences have no snapshot.
+    pub(crate) sequences: Vec<SequenceValue>,
+    /// `search_path` as the database's own settings have it, to retry what needs it.
+    pub(crate) search_path: Option<String>,
+    /// `version()`.
+    pub(crate) version_text: String,
+}
+
+impl LiveDatabase {
+    /// Connects, takes a snapshot and reads the catalogs under it; `role` is
+    /// "source" or "target" in messages.
+    pub(crate) async fn open(
+        settings: &ConnectSettings,
+        selection: &Selection,
+        role: &str,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
+        context.progress.phase_started(Phase::Introspect, None, None);
+        let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
+        let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
+        let session =
+            Session::connect(settings, SessionRole::Reader, &context.cancel).await.map_err(connecting)?;
+        let reading = |source| PipelineError::server(format!("cannot read the {role}"), source);
+        holder.import_into(&session).await.map_err(reading)?;
+        let introspect = |source| PipelineError::Introspect { server: settings.describe(), source };
+        let whole = read_catalog(&session).await.map_err(introspect)?;
+        let catalog = selection.apply(&whole)?;
+        let names = sequences_of(&catalog);
+        let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
+        let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
+        let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
+        session.close().await.map_err(reading)?;
+        context.progress.phase_finished(Phase::Introspect);
+        Ok(LiveDatabase {
+            settings: settings.clone(),
+            holder: Arc::new(holder),
+            catalog,
+            sequences,
+            search_path,
+            version_text: version_text.unwrap_or_default(),
+        })
+    }
+
+    /// Fails, naming them, if the database holds objects that the model does not cover.
+    pub(crate) fn check_covered(&self) -> Result<(), PipelineError> {
+        if self.catalog.uncovered.is_empty() {
+            return Ok(());
+        }
+        Err(PipelineError::Uncovered {
+            database: self.settings.describe(),
+            objects: self.catalog.uncovered.clone(),
+        })
+    }
+
+    /// What will be read for the entries of a TOC of this catalog.
+    pub(crate) fn export_plan(&self, toc: &Toc) -> ExportPlan {
+        let tables = toc.entries.iter().filter_map(|entry| match entry.data.as_ref()? {
+            DataEntry::Table(table) => Some(self.table_plan(entry, table)),
+            DataEntry::LargeObjects => {
+                Some(TablePlan::large_objects(entry.id, &large_object_oids(&self.catalog)))
+            }
+        });
+        ExportPlan { tables: tables.collect() }
+    }
+
+    fn table_plan(&self, entry: &TocEntry, table: &TableData) -> TablePlan {
+        let size = entry.object.and_then(|id| self.catalog.relation_sizes.get(&id.oid)).copied();
+        TablePlan::table(
+            entry.id,
+            table.clone(),
+            digest_spec(table, &self.catalog.database.encoding),
+            size.unwrap_or_default(),
+            self.catalog.server_version,
+            DEFAULT_SEGMENT_BYTES,
+        )
+    }
+
+    /// Lets the snapshot go. Whether that worked no longer matters: all that was
+    /// to be read under it has been read.
+    pub(crate) async fn release(self) {
+        if let Ok(holder) = Arc::try_unwrap(self.holder) {
+            let _ = holder.release().await;
+        }
+    }
+}
+
+/// The database's own `search_path`, else the server's default.
+const SEARCH_PATH_SQL: &str = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'";
+
+/// How a table's rows are hashed, wherever they are.
+pub(crate) fn digest_spec(table: &TableData, encoding: &str) -> DigestSpec {
+    let columns = table.columns.iter().map(|column| DigestColumn::new(&column.name, &column.base_type_name));
+    DigestSpec::new(columns.collect(), TextForm::for_server_encoding(encoding))
+}
+
+/// The TOC of a catalog for a target, with the positions of its sequences.
+pub(crate) fn build_toc(
+    catalog: &Catalog,
+    selection: &Selection,
+    target: Target,
+    sequences: &[SequenceValue],
+) -> Result<Toc, PipelineError> {
+    let options = selection.toc_options(catalog)?;
+    let mut toc = Toc::build(catalog, &target, &options)
+        .map_err(|source| PipelineError::Toc { database: catalog.database.name.clone(), source })?;
+    let values: HashMap<&QualifiedName, &SequenceValue> =
+        sequences.iter().map(|value| (&value.sequence, value)).collect();
+    for entry in toc.entries.iter_mut().filter(|entry| entry.kind == "SEQUENCE SET") {
+        let name = QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name);
+        match values.get(&name) {
+            Some(value) => entry.create = vec![set_sequence_sql(value)],
+            None => {
+                let reason = "its position was not read".to_owned();
+                return Err(PipelineError::Damaged { what: format!("sequence {name}"), reason });
+            }
+        }
+    }
+    Ok(toc)
+}
+
+fn set_sequence_sql(value: &SequenceValue) -> String {
+    let name = dbhaul_catalog::quote_literal(&value.sequence.sql());
+    format!("SELECT pg_catalog.setval({name}, {}, {})", value.last_value, value.is_called)
+}
+
+fn sequences_of(catalog: &Catalog) -> Vec<QualifiedName> {
+    let sequences = catalog.objects.iter().filter(|object| matches!(object.body, Body::Sequence(_)));
+    sequences
+        .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
+        .collect()
+}
+
+/// OIDs of the large objects, ascending.
+pub(crate) fn large_object_oids(catalog: &Catalog) -> Vec<u32> {
+    let objects = catalog.objects.iter().filter(|object| matches!(object.body, Body::LargeObject(_)));
+    let mut oids: Vec<u32> = objects.map(|object| object.id.oid).collect();
+    oids.sort_unstable();
+    oids
+}
+
+/// The target's version. An older major is refused: what the source has may have
+/// no place there.
+pub(crate) async fn target_version(
+    target: &ConnectSettings,
+    source_version: ServerVersion,
+    context: &Context,
+) -> Result<ServerVersion, PipelineError> {
+    let connecting = |source| PipelineError::server("cannot connect to the target", source);
+    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(connecting)?;
+    let version = session.version();
+    session.close().await.map_err(connecting)?;
+    if version.major() < source_version.major() {
+        return Err(PipelineError::Request {
+            problem: format!(
+                "{} runs PostgreSQL {version}, older than the source's {source_version}",
+                target.describe()
+            ),
+            help: "choose a target of the source's major version or newer".to_owned(),
+        });
+    }
+    Ok(version)
+}

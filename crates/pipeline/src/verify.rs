@@ -1,0 +1,398 @@
+//! `verify`: are two databases equal? Any two of live databases and backups.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_archive::{Manifest, TableKind};
+use dbhaul_catalog::{Catalog, DataEntry, Selection, Target, compare};
+use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
+use dbhaul_importer::ImportOutcome;
+use dbhaul_introspect::SequenceValue;
+use dbhaul_postgres::ConnectSettings;
+use dbhaul_progress::Phase;
+use dbhaul_rows::{DigestSpec, RowDigest};
+use dbhaul_verifier::{
+    DigestTask, Found, Report, SequenceResult, SideDescription, TableResult, Verdict, digest_tables, judge,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::repository::Repository;
+use crate::source::{LiveDatabase, build_toc};
+use crate::{Context, MigrateRequest, PipelineError, Status, VerifyRequest, VerifySide};
+
+/// Name of the contents of all large objects in a report.
+const LARGE_OBJECTS: &str = "large objects";
+
+/// The outcome of a verification.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct VerifyReport {
+    /// What was found.
+    pub report: Report,
+}
+
+impl VerifyReport {
+    /// Done if the sides were proven equal, different otherwise.
+    pub fn status(&self) -> Status {
+        if self.report.is_equal() { Status::Done } else { Status::Different }
+    }
+}
+
+impl Display for VerifyReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
+/// Compares two sides: schemas, rows of every table, sequences.
+///
+/// # Errors
+/// If a side cannot be opened, or the verification was stopped. A table that
+/// cannot be read is in the report as not verified.
+pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyReport, PipelineError> {
+    let left = Side::open(&request.left, &request.selection, "left", &context).await?;
+    let right = Side::open(&request.right, &request.selection, "right", &context).await?;
+    context.progress.phase_started(Phase::Verify, None, None);
+    let specs = agree_on_specs(&left, &right);
+    let left_found = left.digests(&specs, request.jobs, &context).await?;
+    let right_found = right.digests(&specs, request.jobs, &context).await?;
+    let report = Report {
+        tables: judge_all(&left_found, &right_found),
+        ..schema_report(&left, &right, request.owners, request.privileges)
+    };
+    context.progress.phase_finished(Phase::Verify);
+    left.release().await;
+    right.release().await;
+    Ok(VerifyReport { report })
+}
+
+/// Compares a fresh copy with the digests taken on the way.
+pub(crate) async fn verify_copy(
+    source: &LiveDatabase,
+    target: &ConnectSettings,
+    request: &MigrateRequest,
+    outcome: &ImportOutcome,
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    let right = Side::open(&VerifySide::Live(target.clone()), &request.selection, "target", context).await?;
+    context.progress.phase_started(Phase::Verify, None, None);
+    let left = Side::copied(source, &request.selection, outcome)?;
+    let specs = agree_on_specs(&left, &right);
+    let left_found = left.digests(&specs, request.options.jobs, context).await?;
+    let right_found = right.digests(&specs, request.options.jobs, context).await?;
+    let (owners, privileges) = (request.options.set_owners, request.options.privileges);
+    let report = Report {
+        tables: judge_all(&left_found, &right_found),
+        ..schema_report(&left, &right, owners, privileges)
+    };
+    context.progress.phase_finished(Phase::Verify);
+    right.release().await;
+    Ok(report)
+}
+
+/// One side, opened.
+struct Side {
+    description: SideDescription,
+    catalog: Catalog,
+    sequences: Vec<SequenceValue>,
+    rows: BTreeMap<String, Rows>,
+    /// The database to scan; `None` where digests are known already.
+    live: Option<LiveDatabase>,
+}
+
+/// What a side knows of the rows of one table.
+struct Rows {
+    spec: DigestSpec,
+    /// What stands behind `FROM` in a scan.
+    from: String,
+    estimated_bytes: u64,
+    known: Option<RowDigest>,
+}
+
+impl Side {
+    async fn open(
+        side: &VerifySide,
+        selection: &Selection,
+        role: &str,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
+        match side {
+            VerifySide::Live(settings) => {
+                let live = LiveDatabase::open(settings, selection, role, context).await?;
+                live.check_covered()?;
+                Self::live(live, selection)
+            }
+            VerifySide::Backup { store, backup, database } => {
+                let repository = Repository::open(store, context).await?;
+                let key = repository.find(backup, database.as_deref()).await?;
+                let manifest = repository.manifest(&key).await?;
+                repository.check_packs(&manifest).await?;
+                let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+                Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)
+            }
+        }
+    }
+
+    fn live(live: LiveDatabase, selection: &Selection) -> Result<Self, PipelineError> {
+        let rows = rows_of(&live, selection)?;
+        Ok(Side {
+            description: describe_live(&live),
+            catalog: live.catalog.clone(),
+            sequences: live.sequences.clone(),
+            rows,
+            live: Some(live),
+        })
+    }
+
+    fn backup(
+        repository: &Repository,
+        manifest: &Manifest,
+        catalog: Catalog,
+        selection: &Selection,
+    ) -> Result<Self, PipelineError> {
+        let selected = selected_tables(&catalog, selection, &crate::restore::sequences(manifest))?;
+        let tables = manifest.tables.iter().map(|table| {
+            let name = match table.kind {
+                TableKind::Table => dbhaul_catalog::QualifiedName::new(&table.schema, &table.name).sql(),
+                TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
+            };
+            let rows = Rows {
+                spec: table.digest_spec.clone(),
+                from: String::new(),
+                estimated_bytes: table.plain_bytes,
+                known: Some(table.digest),
+            };
+            (name, rows)
+        });
+        Ok(Side {
+            description: SideDescription {
+                name: format!("backup {} in {}", manifest.id, repository.describe()),
+                server_version: manifest.source.server_version_num.to_string(),
+                as_of: manifest.snapshot_time.to_string(),
+                lsn: manifest.source.lsn.clone(),
+            },
+            sequences: crate::restore::sequences(manifest),
+            rows: tables.filter(|(name, _)| selected.contains(name)).collect(),
+            catalog,
+            live: None,
+        })
+    }
+
+    /// The source of a copy, with the digests of the rows as they passed.
+    fn copied(
+        source: &LiveDatabase,
+        selection: &Selection,
+        outcome: &ImportOutcome,
+    ) -> Result<Self, PipelineError> {
+        let mut rows = rows_of(source, selection)?;
+        let digests = outcome.tables.iter().map(|table| (table.table.sql(), table.digest));
+        let digests = digests.chain(outcome.large_objects.map(|digest| (LARGE_OBJECTS.to_owned(), digest)));
+        for (name, digest) in digests {
+            if let Some(rows) = rows.get_mut(&name) {
+                rows.known = Some(digest);
+            }
+        }
+        Ok(Side {
+            description: describe_live(source),
+            catalog: source.catalog.clone(),
+            sequences: source.sequences.clone(),
+            rows,
+            live: None,
+        })
+    }
+
+    /// What this side says of each of its tables, hashed as agreed.
+    async fn digests(
+        &self,
+        specs: &BTreeMap<String, Result<DigestSpec, String>>,
+        jobs: usize,
+        context: &Context,
+    ) -> Result<BTreeMap<String, Found>, PipelineError> {
+        let mut found = BTreeMap::new();
+        let mut tasks = Vec::new();
+        for (name, rows) in &self.rows {
+            match (specs.get(name), rows.known) {
+                (Some(Err(reason)), _) => drop(found.insert(name.clone(), Found::Unreadable(reason.clone()))),
+                (Some(Ok(spec)), Some(digest)) if *spec == rows.spec => {
+                    found.insert(name.clone(), Found::Digest(digest));
+                }
+                (Some(Ok(spec)), None) => tasks.push(DigestTask {
+                    name: name.clone(),
+                    rows: rows.from.clone(),
+                    spec: spec.clone(),
+                    estimated_bytes: rows.estimated_bytes,
+                }),
+                _ => {
+                    let reason = "its digest was taken in another way than the other side's".to_owned();
+                    found.insert(name.clone(), Found::Unreadable(reason));
+                }
+            }
+        }
+        let Some(live) = &self.live else {
+            let unread = "its rows were not copied, so there is no digest of them";
+            found.extend(tasks.into_iter().map(|task| (task.name, Found::Unreadable(unread.to_owned()))));
+            return Ok(found);
+        };
+        let scan =
+            digest_tables(&live.settings, &live.holder, tasks, jobs, &context.progress, &context.cancel);
+        found.extend(scan.await?);
+        Ok(found)
+    }
+
+    async fn release(self) {
+        if let Some(live) = self.live {
+            live.release().await;
+        }
+    }
+}
+
+fn describe_live(live: &LiveDatabase) -> SideDescription {
+    let info = live.holder.info();
+    SideDescription {
+        name: live.settings.describe(),
+        server_version: info.version.to_string(),
+        as_of: info.taken_at.clone(),
+        lsn: info.lsn.clone(),
+    }
+}
+
+/// Everything with rows in a live database, ready to be scanned.
+fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String, Rows>, PipelineError> {
+    let target = Target { version: live.catalog.server_version };
+    let toc = build_toc(&live.catalog, selection, target, &live.sequences)?;
+    let rows = |plan: TablePlan| {
+        let estimated_bytes = plan.estimated_bytes();
+        let (name, from) = match &plan.source {
+            dbhaul_exporter::RowSource::Table(table) => {
+                let name = table.table.sql();
+                let condition = table.condition.as_deref().unwrap_or_default();
+                let from = format!("ONLY {name} {condition}");
+                (name, from)
+            }
+            dbhaul_exporter::RowSource::LargeObjects => {
+                let query = large_objects_sql(SegmentRange::Whole);
+                (LARGE_OBJECTS.to_owned(), format!("({query}) AS large_objects"))
+            }
+        };
+        (name, Rows { spec: plan.digest_spec, from, estimated_bytes, known: None })
+    };
+    Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
+}
+
+/// The names of what holds rows in a selection of a catalog.
+fn selected_tables(
+    catalog: &Catalog,
+    selection: &Selection,
+    sequences: &[SequenceValue],
+) -> Result<BTreeSet<String>, PipelineError> {
+    let toc = build_toc(catalog, selection, Target { version: catalog.server_version }, sequences)?;
+    let name = |entry: &dbhaul_catalog::TocEntry| match entry.data.as_ref()? {
+        DataEntry::Table(table) => Some(table.table.sql()),
+        DataEntry::LargeObjects => Some(LARGE_OBJECTS.to_owned()),
+    };
+    Ok(toc.entries.iter().filter_map(name).collect())
+}
+
+/// How each table that both sides have is to be hashed, so that values compare;
+/// or why they cannot compare. A known digest decides; of two live sides the
+/// left one does, unless encodings differ.
+fn agree_on_specs(left: &Side, right: &Side) -> BTreeMap<String, Result<DigestSpec, String>> {
+    let mut specs = BTreeMap::new();
+    for (name, rows) in left.rows.iter().chain(&right.rows) {
+        let spec = match (left.rows.get(name), right.rows.get(name)) {
+            (Some(left), Some(right)) => agree(left, right),
+            _ => Ok(rows.spec.clone()),
+        };
+        specs.insert(name.clone(), spec);
+    }
+    specs
+}
+
+fn agree(left: &Rows, right: &Rows) -> Result<DigestSpec, String> {
+    let columns = |rows: &Rows| rows.spec.columns.iter().map(|c| c.name.clone()).collect::<BTreeSet<_>>();
+    let (left_columns, right_columns) = (columns(left), columns(right));
+    if left_columns != right_columns {
+        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+            a.difference(b).cloned().collect::<Vec<_>>().join(", ")
+        };
+        return Err(format!(
+            "its columns differ (only left: [{}], only right: [{}])",
+            only(&left_columns, &right_columns),
+            only(&right_columns, &left_columns)
+        ));
+    }
+    Ok(match (left.known, right.known) {
+        (None, Some(_)) => right.spec.clone(),
+        (Some(_), _) => left.spec.clone(),
+        // UTF-8 hex compares across encodings; it is what every encoding but UTF8 uses anyway.
+        (None, None) if left.spec.text_form != right.spec.text_form => {
+            DigestSpec { text_form: dbhaul_rows::TextForm::Utf8Hex, ..left.spec.clone() }
+        }
+        (None, None) => left.spec.clone(),
+    })
+}
+
+fn judge_all(left: &BTreeMap<String, Found>, right: &BTreeMap<String, Found>) -> Vec<TableResult> {
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let result = |name: &String| TableResult {
+        name: name.clone(),
+        verdict: judge_one(name, left.get(name), right.get(name)),
+    };
+    names.into_iter().map(result).collect()
+}
+
+/// Large objects that are not there are an empty set, not a missing table.
+fn judge_one(name: &str, left: Option<&Found>, right: Option<&Found>) -> Verdict {
+    let none = Found::Digest(RowDigest::default());
+    let is_large_objects = name == LARGE_OBJECTS;
+    let or_none = |found| if is_large_objects { Some(found).flatten().or(Some(&none)) } else { found };
+    judge(or_none(left), or_none(right))
+}
+
+/// Everything of a report but the rows.
+fn schema_report(left: &Side, right: &Side, owners: bool, privileges: bool) -> Report {
+    let mut schema = compare(&left.catalog, &right.catalog);
+    let mut not_compared = Vec::new();
+    if !owners {
+        schema.forget("owner");
+        not_compared.push("owners, as asked".to_owned());
+    }
+    if !privileges {
+        schema.forget("acl");
+        not_compared.push("privileges, as asked".to_owned());
+    }
+    let (sequences, compared_sequence_count) = compare_sequences(&left.sequences, &right.sequences);
+    Report {
+        left: left.description.clone(),
+        right: right.description.clone(),
+        compared_at: Timestamp::now().to_string(),
+        dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
+        schema,
+        compared_object_count: left.catalog.objects.len() as u64,
+        tables: Vec::new(),
+        compared_sequence_count,
+        sequences,
+        not_compared,
+    }
+}
+
+fn compare_sequences(left: &[SequenceValue], right: &[SequenceValue]) -> (Vec<SequenceResult>, u64) {
+    let positions = |values: &[SequenceValue]| -> BTreeMap<String, String> {
+        let text = |value: &SequenceValue| {
+            let called = if value.is_called { "given out" } else { "next" };
+            (value.sequence.sql(), format!("{} ({called})", value.last_value))
+        };
+        values.iter().map(text).collect()
+    };
+    let (left, right) = (positions(left), positions(right));
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let count = names.len() as u64;
+    let differs = |name: &&String| left.get(*name) != right.get(*name);
+    let result = |name: &String| SequenceResult {
+        name: name.clone(),
+        left: left.get(name).cloned(),
+        right: right.get(name).cloned(),
+    };
+    (names.into_iter().filter(differs).map(result).collect(), count)
+}
