@@ -1,6 +1,8 @@
 //! The settings that every session pins, so that what it reads is the same on
 //! every server, and nothing ends it but us.
 
+use std::collections::BTreeMap;
+
 use dbhaul_catalog::quote_literal;
 
 /// What a session is for; decides which settings are pinned.
@@ -49,6 +51,21 @@ const LOADING: &[(&str, &str)] = &[
     ("xmloption", "content"),
 ];
 
+/// The pinned settings that shape the text of values, by name.
+pub fn text_settings() -> BTreeMap<String, String> {
+    const SHAPING: &[&str] = &[
+        "extra_float_digits",
+        "DateStyle",
+        "IntervalStyle",
+        "TimeZone",
+        "bytea_output",
+        "lc_monetary",
+        "xmloption",
+    ];
+    let pins = EVERY.iter().chain(LOADING).filter(|(name, _)| SHAPING.contains(name));
+    pins.map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
 /// The settings to pin, as (name, value).
 pub(crate) fn settings(role: SessionRole, extra: &[(String, String)]) -> Vec<(String, String)> {
     let loading = if role == SessionRole::Loader { LOADING } else { &[] };
@@ -74,12 +91,13 @@ const CLIENT_ENCODING: &str = "CASE pg_catalog.current_setting('server_encoding'
      WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END";
 
 /// One query, for another transaction than [`pin_sql`]'s, that reads every pin
-/// back: rows of (name, wanted, found).
+/// back: rows of (name, wanted, raw, shown).
 pub(crate) fn verify_sql(pins: &[(String, String)]) -> String {
     format!(
-        "SELECT s.name, p.value, s.setting FROM (VALUES {values}) AS p(name, value) \
+        "SELECT s.name, p.value, s.setting, pg_catalog.current_setting(s.name) FROM (VALUES {values}) AS p(name, value) \
          JOIN pg_catalog.pg_settings AS s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) \
-         UNION ALL SELECT 'client_encoding', {encoding}, pg_catalog.current_setting('client_encoding')",
+         UNION ALL SELECT 'client_encoding', {encoding}, e, e \
+         FROM pg_catalog.current_setting('client_encoding') AS e",
         values = values(pins),
         encoding = CLIENT_ENCODING,
     )
@@ -91,20 +109,40 @@ fn values(pins: &[(String, String)]) -> String {
     pins.iter().map(row).collect::<Vec<_>>().join(", ")
 }
 
-/// Whether a setting reads as it was pinned. `DateStyle` keeps the order of day
-/// and month beside its style; memory and time read in the server's base units,
-/// so a value with a unit counts as kept.
-pub(crate) fn is_kept(name: &str, wanted: &str, found: &str) -> bool {
+/// Whether a setting reads as it was pinned, either raw (in the server's base
+/// unit) or as `SHOW` shows it. `DateStyle` keeps the order of day and month
+/// beside its style.
+pub(crate) fn is_kept(name: &str, wanted: &str, raw: &str, shown: &str) -> bool {
     if name.eq_ignore_ascii_case("DateStyle") {
         let style = |text: &str| text.split(',').next().unwrap_or("").trim().to_ascii_lowercase();
-        return style(wanted) == style(found);
+        return style(wanted) == style(raw);
     }
-    if wanted.eq_ignore_ascii_case(found) {
-        return true;
-    }
-    let has_unit = wanted.starts_with(|c: char| c.is_ascii_digit())
-        && wanted.ends_with(|c: char| c.is_ascii_alphabetic());
-    has_unit && found.parse::<i64>().is_ok()
+    wanted.eq_ignore_ascii_case(raw)
+        || wanted.eq_ignore_ascii_case(shown)
+        || quantity(wanted).is_some_and(|wanted| Some(wanted) == quantity(shown))
+}
+
+/// A value with a unit of memory or time, as bytes or microseconds.
+fn quantity(text: &str) -> Option<(bool, i64)> {
+    const MEMORY: &[(&str, i64)] =
+        &[("B", 1), ("kB", 1 << 10), ("MB", 1 << 20), ("GB", 1 << 30), ("TB", 1 << 40)];
+    const TIME: &[(&str, i64)] = &[
+        ("us", 1),
+        ("ms", 1_000),
+        ("s", 1_000_000),
+        ("min", 60_000_000),
+        ("h", 3_600_000_000),
+        ("d", 86_400_000_000),
+    ];
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = (text[..unit_at].parse::<i64>().ok()?, text[unit_at..].trim());
+    let factor =
+        |units: &[(&str, i64)]| units.iter().find(|(name, _)| *name == unit).map(|(_, factor)| *factor);
+    let (is_memory, factor) = match factor(MEMORY) {
+        Some(factor) => (true, factor),
+        None => (false, factor(TIME)?),
+    };
+    Some((is_memory, number.checked_mul(factor)?))
 }
 
 #[cfg(test)]
@@ -113,12 +151,16 @@ mod tests {
 
     #[test]
     fn kept_means_the_same_value() {
-        assert!(is_kept("DateStyle", "ISO", "ISO, DMY"));
-        assert!(!is_kept("DateStyle", "ISO", "German, DMY"));
-        assert!(is_kept("maintenance_work_mem", "64MB", "65536"));
-        assert!(is_kept("TimeZone", "UTC", "UTC"));
-        assert!(!is_kept("statement_timeout", "0", "5000"));
-        assert!(!is_kept("search_path", "", "public"));
+        assert!(is_kept("DateStyle", "ISO", "ISO, DMY", "ISO, DMY"));
+        assert!(!is_kept("DateStyle", "ISO", "German, DMY", "German, DMY"));
+        assert!(is_kept("maintenance_work_mem", "1024MB", "1048576", "1GB"));
+        assert!(is_kept("maintenance_work_mem", "65536", "65536", "64MB"));
+        assert!(!is_kept("maintenance_work_mem", "64MB", "131072", "128MB"));
+        assert!(!is_kept("maintenance_work_mem", "64MB", "64000", "64s"));
+        assert!(is_kept("statement_timeout", "60s", "60000", "1min"));
+        assert!(is_kept("TimeZone", "UTC", "UTC", "UTC"));
+        assert!(!is_kept("statement_timeout", "0", "5000", "5s"));
+        assert!(!is_kept("search_path", "", "public", "public"));
     }
 
     #[test]
