@@ -1,6 +1,6 @@
 //! Names with wildcards, as `pg_dump -n` and `-t` take them.
 
-use regex::Regex;
+use regex_lite::Regex;
 
 /// A pattern for names, possibly with a schema's pattern before a dot.
 ///
@@ -61,7 +61,7 @@ fn split(text: &str) -> Vec<String> {
                 part.push('"');
             }
             '"' => quoted = !quoted,
-            _ if quoted => part.push_str(&regex::escape(c.encode_utf8(&mut [0; 4]))),
+            _ if quoted => part.push_str(&regex_lite::escape(c.encode_utf8(&mut [0; 4]))),
             '*' => part.push_str(".*"),
             '?' => part.push('.'),
             '.' => parts.push(String::new()),
