@@ -26,7 +26,27 @@ pub(crate) fn film_spec() -> DigestSpec {
 }
 
 pub(crate) fn toc() -> Value {
-    json!({"entries": ["CREATE TABLE public.film (film_id integer, title text, length smallint)"]})
+    json!({"entries": [{
+        "id": 1,
+        "section": "pre-data",
+        "kind": "TABLE",
+        "schema": "public",
+        "name": "film",
+        "owner": "postgres",
+        "create": ["CREATE TABLE public.film (film_id integer, title text, length smallint)"],
+        "set_owner": "ALTER TABLE public.film OWNER TO postgres",
+        "depends_on": [],
+    }, {
+        "id": 2,
+        "section": "post-data",
+        "kind": "CONSTRAINT",
+        "schema": "public",
+        "name": "film film_pkey",
+        "owner": "postgres",
+        "create": ["ALTER TABLE ONLY public.film ADD CONSTRAINT film_pkey PRIMARY KEY (film_id)"],
+        "set_owner": null,
+        "depends_on": [1],
+    }]})
 }
 
 /// A backup of `public.film` (two segments) and `public.empty`; the catalog is an empty object.
