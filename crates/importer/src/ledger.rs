@@ -110,10 +110,11 @@ impl Ledger {
         let schema = quote_identifier(&self.schema);
         let sql = format!(
             "BEGIN;\n\
+             SET LOCAL synchronous_commit TO on;\n\
              CREATE SCHEMA {schema};\n\
              COMMENT ON SCHEMA {schema} IS {comment};\n\
              CREATE TABLE {schema}.run (run text PRIMARY KEY, fingerprint text NOT NULL, shape text NOT NULL, \
-             started_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
+             started_at timestamptz NOT NULL DEFAULT pg_catalog.now(), flushed_at timestamptz);\n\
              INSERT INTO {schema}.run (run, fingerprint, shape) VALUES ({run}, {fingerprint}, {shape});\n\
              CREATE TABLE {schema}.step (step text PRIMARY KEY, digest text, left_out text, \
              committed_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
@@ -124,6 +125,18 @@ impl Ledger {
             shape = quote_literal(shape),
         );
         session.batch(&sql).await
+    }
+
+    /// Waits until everything committed so far is on the target's disk. Loading sessions do not wait
+    /// for that themselves, so that a crash may take their last commits back.
+    pub(crate) async fn flush(&self, session: &Session) -> Result<(), Error> {
+        let table = QualifiedName::new(&self.schema, "run").sql();
+        session.begin().await?;
+        let sql = format!(
+            "SET LOCAL synchronous_commit TO on; UPDATE {table} SET flushed_at = pg_catalog.clock_timestamp()"
+        );
+        session.batch(&sql).await?;
+        session.commit().await
     }
 
     /// All steps that are committed.

@@ -9,7 +9,7 @@ use super::control::Control;
 use super::record::Record;
 use super::serial;
 use crate::ImportError;
-use crate::ledger::{DoneStep, Ledger};
+use crate::ledger::{DoneStep, DoneSteps, Ledger};
 use crate::plan::{Stage, Work};
 use crate::stages::StageName;
 
@@ -46,18 +46,38 @@ pub(super) async fn run(
     Ok(true)
 }
 
-/// Commits do not wait for the disk, so a crash of the target may have taken the last of them back.
-async fn compare_ledger(
+/// Commits do not wait for the disk, so a crash of the target may have taken the last of them back. What
+/// is compared after a flush stays.
+pub(super) async fn compare_ledger(
     control: &mut Control,
     context: &Context,
     record: &mut Record,
 ) -> Result<(), ImportError> {
-    let reading = |error| ImportError::server("reading the ledger", error);
-    let session = ready(context, &mut control.slot).await.map_err(reading)?;
-    let found = context.ledger.done_steps(&session).await.map_err(reading)?;
-    control.slot = Some(session);
+    let policy = context.plan.options.retry;
+    let mut attempts = 1;
+    let found = loop {
+        match flushed_steps(control, context).await {
+            Ok(found) => break found,
+            Err(error) if error.is_transient() && attempts < policy.max_attempts => {
+                context.count_retry("reading the ledger", &error);
+            }
+            Err(error) => return Err(ImportError::server("reading the ledger", error)),
+        }
+        tokio::select! {
+            () = context.cancel.cancelled() => return Err(ImportError::Cancelled),
+            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
+        }
+    };
     record.compare_with(context, &found);
     Ok(())
+}
+
+async fn flushed_steps(control: &mut Control, context: &Context) -> Result<DoneSteps, Error> {
+    let session = ready(context, &mut control.slot).await?;
+    context.ledger.flush(&session).await?;
+    let found = context.ledger.done_steps(&session).await?;
+    control.slot = Some(session);
+    Ok(found)
 }
 
 /// Drops the ledger and makes the given entries, in one transaction that waits for the disk.

@@ -67,6 +67,7 @@ async fn stages(
             StageName::PreData => {
                 context.progress.phase_started(Phase::PreData, Some(stage.steps.len() as u64), None);
                 serial::run(control, context, stage, record).await?;
+                finale::compare_ledger(control, context, record).await?;
                 context.progress.phase_finished(Phase::PreData);
             }
             name if name.is_serial() => serial::run(control, context, stage, record).await?,

@@ -1,0 +1,366 @@
+//! The importer against real servers: exactly once, resumable, refusing, and honest about what failed.
+
+#[path = "importer/shop.rs"]
+mod shop;
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use dbhaul_catalog::Section;
+use dbhaul_importer::{
+    Blocker, ImportError, ImportOptions, ImportOutcome, ImportPlan, check_target, import, plan,
+};
+use dbhaul_postgres::ConnectSettings;
+use dbhaul_progress::{Progress, Recorder};
+use dbhaul_tests::Server;
+use shop::{Rows, Source, TocBuilder};
+use tokio_util::sync::CancellationToken;
+
+const SEGMENTS: u32 = 6;
+
+fn options() -> ImportOptions {
+    let mut options = ImportOptions::new("01JTESTRUN", "backup one");
+    options.jobs = 3;
+    options.retry.first_pause = std::time::Duration::from_millis(5);
+    options
+}
+
+fn settings(server: &Server) -> ConnectSettings {
+    ConnectSettings::resolve(Some(&server.uri("shop")), &|_| None).unwrap()
+}
+
+fn target(major: u16) -> Server {
+    let server = Server::start(major);
+    server.create_db("shop");
+    server
+}
+
+async fn run(server: &Server, plan: ImportPlan, rows: &Arc<Rows>) -> Result<ImportOutcome, ImportError> {
+    import(
+        plan,
+        &settings(server),
+        Arc::new(Source(rows.clone())),
+        &Progress::silent(),
+        &CancellationToken::new(),
+    )
+    .await
+}
+
+fn schemas(server: &Server) -> String {
+    server.psql(
+        "shop",
+        "SELECT string_agg(nspname, ',' ORDER BY nspname) FROM pg_namespace WHERE nspname !~ '^(pg_|information)'",
+    )
+}
+
+fn blockers(error: ImportError) -> Vec<Blocker> {
+    match error {
+        ImportError::Blocked { blockers, .. } => blockers,
+        other => panic!("{other}"),
+    }
+}
+
+/// A table of six segments with a key, an index and a comment on the index.
+fn sales() -> (TocBuilder, u32) {
+    let mut toc = TocBuilder::default();
+    let table = toc.table("sale", "CREATE TABLE public.sale (id bigint, v text)");
+    let rows = toc.rows("sale", table);
+    toc.add(
+        Section::PostData,
+        "CONSTRAINT",
+        "sale sale_pkey",
+        &[table, rows],
+        &["ALTER TABLE ONLY public.sale ADD CONSTRAINT sale_pkey PRIMARY KEY (id)"],
+    );
+    let index = toc.add(
+        Section::PostData,
+        "INDEX",
+        "sale_v_idx",
+        &[table, rows],
+        &["CREATE INDEX sale_v_idx ON public.sale USING btree (v)"],
+    );
+    toc.add(
+        Section::PostData,
+        "COMMENT",
+        "INDEX sale_v_idx",
+        &[index],
+        &["COMMENT ON INDEX public.sale_v_idx IS 'by value'"],
+    );
+    (toc, rows)
+}
+
+fn assert_sales_arrived(server: &Server, rows: &Rows, outcome: &ImportOutcome) {
+    assert!(outcome.is_complete(), "{:?} {:?}", outcome.failed, outcome.skipped);
+    assert_eq!(outcome.tables.len(), 1);
+    let on_server = server.psql("shop", &rows.spec().sql_query("public.sale")).replace('|', ":");
+    assert_eq!(outcome.tables[0].digest.to_string(), on_server);
+    assert_eq!(outcome.tables[0].digest, rows.digest(SEGMENTS));
+    assert_eq!(schemas(server), "public", "the ledger is gone");
+    let indexes =
+        "SELECT string_agg(indexname, ',' ORDER BY indexname) FROM pg_indexes WHERE schemaname = 'public'";
+    assert_eq!(server.psql("shop", indexes), "sale_pkey,sale_v_idx");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn terminated_backends_cost_no_row_and_double_none() {
+    let server = Arc::new(target(18));
+    let (toc, entry) = sales();
+    let rows = Arc::new(Rows::new(2_000));
+    let killer = server.clone();
+    // the first time each segment is opened, its session is killed with part of its rows sent
+    rows.on_first_chunk(move |_, opened| {
+        if opened == 1 {
+            killer.terminate_backends("shop", "COPY public.sale%");
+        }
+    });
+    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    let outcome = run(&server, plan, &rows).await.unwrap();
+    assert!(outcome.retried_attempts >= u64::from(SEGMENTS), "{}", outcome.retried_attempts);
+    assert_sales_arrived(&server, &rows, &outcome);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cancelled_run_is_resumed_where_it_stopped() {
+    let server = target(15);
+    let (toc, entry) = sales();
+    let (toc, rows) = (toc.into_toc(), Arc::new(Rows::new(500)));
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let cancel = CancellationToken::new();
+    let canceller = cancel.clone();
+    rows.on_first_chunk(move |segment, _| {
+        if segment == 4 {
+            canceller.cancel();
+        }
+    });
+    let mut one_job = options();
+    one_job.jobs = 1;
+    let first = plan(toc.clone(), &segments, one_job.clone()).unwrap();
+    let ended =
+        import(first, &settings(&server), Arc::new(Source(rows.clone())), &Progress::silent(), &cancel).await;
+    assert!(ended.unwrap_err().is_cancelled());
+    assert_eq!(schemas(&server), "dbhaul,public");
+    assert_eq!(server.psql("shop", "SELECT count(*) FROM public.sale"), "2000", "four segments stay");
+
+    rows.on_first_chunk(|_, _| {});
+    let without_resume = run(&server, plan(toc.clone(), &segments, one_job.clone()).unwrap(), &rows).await;
+    let found = blockers(without_resume.unwrap_err());
+    assert!(matches!(&found[0], Blocker::Unfinished { run, .. } if run == "01JTESTRUN"), "{found:?}");
+
+    let mut other = one_job.clone();
+    (other.resume, other.source_fingerprint) = (true, "backup two".to_owned());
+    let other_source = run(&server, plan(toc.clone(), &segments, other).unwrap(), &rows).await;
+    assert!(matches!(blockers(other_source.unwrap_err())[0], Blocker::OtherSource { .. }));
+
+    let mut resuming = options();
+    (resuming.resume, resuming.run) = (true, "01JANOTHER".to_owned());
+    let outcome = run(&server, plan(toc, &segments, resuming).unwrap(), &rows).await.unwrap();
+    assert_eq!(outcome.run, "01JTESTRUN", "a resumed run keeps its name");
+    assert!(outcome.resumed_steps >= 5, "{}", outcome.resumed_steps);
+    assert_eq!(rows.opened_count(0), 1, "what was committed is not read again");
+    assert_sales_arrived(&server, &rows, &outcome);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_target_that_is_not_empty_is_refused_and_left_alone() {
+    let server = target(16);
+    server.psql("shop", "CREATE TABLE public.precious (i int)");
+    let (toc, entry) = sales();
+    let rows = Arc::new(Rows::new(10));
+    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    let report = check_target(&plan, &settings(&server), &CancellationToken::new()).await.unwrap();
+    assert_eq!(report.object_count, 1);
+    let error = run(&server, plan, &rows).await.unwrap_err();
+    assert!(error.to_string().contains("table public.precious"), "{error}");
+    assert!(matches!(blockers(error)[0], Blocker::NotEmpty { count: 1, .. }));
+    assert_eq!(schemas(&server), "public");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_index_stops_nothing_else_and_can_be_resumed() {
+    let server = target(17);
+    let (mut toc, entry) = sales();
+    let unique = toc.add(
+        Section::PostData,
+        "INDEX",
+        "sale_unique",
+        &[1, entry],
+        &["CREATE UNIQUE INDEX sale_unique ON public.sale USING btree ((id % 7))"],
+    );
+    toc.add(
+        Section::PostData,
+        "COMMENT",
+        "INDEX sale_unique",
+        &[unique],
+        &["COMMENT ON INDEX public.sale_unique IS 'never'"],
+    );
+    let (toc, rows) = (toc.into_toc(), Arc::new(Rows::new(100)));
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let outcome = run(&server, plan(toc.clone(), &segments, options()).unwrap(), &rows).await.unwrap();
+    assert_eq!(outcome.failed.len(), 1);
+    assert_eq!(outcome.failed[0].description, "INDEX public sale_unique");
+    assert!(outcome.failed[0].error.contains("23505"), "{}", outcome.failed[0].error);
+    assert_eq!(outcome.skipped.len(), 1, "{:?}", outcome.skipped);
+    assert!(outcome.skipped[0].reason.contains("needs INDEX public sale_unique"), "{:?}", outcome.skipped);
+    assert_eq!(outcome.tables.len(), 1);
+    assert_eq!(outcome.ledger_schema.as_deref(), Some("dbhaul"));
+    let comment = "SELECT obj_description('public.sale_v_idx'::regclass)";
+    assert_eq!(server.psql("shop", comment), "by value", "the other index and its comment are there");
+
+    server.psql("shop", "DELETE FROM public.sale WHERE id >= 7");
+    let mut resuming = options();
+    resuming.resume = true;
+    let outcome = run(&server, plan(toc, &segments, resuming).unwrap(), &rows).await.unwrap();
+    assert!(outcome.is_complete(), "{:?} {:?}", outcome.failed, outcome.skipped);
+    assert_eq!(outcome.ledger_schema, None);
+    assert_eq!(server.psql("shop", "SELECT obj_description('public.sale_unique'::regclass)"), "never");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_bad_row_fails_its_table_and_names_the_line() {
+    let server = target(18);
+    let mut toc = TocBuilder::default();
+    let bad = toc.table("bad", "CREATE TABLE public.bad (id bigint CHECK (id < 150), v text)");
+    let bad_rows = toc.rows("bad", bad);
+    toc.add(
+        Section::PostData,
+        "INDEX",
+        "bad_idx",
+        &[bad, bad_rows],
+        &["CREATE INDEX bad_idx ON public.bad (v)"],
+    );
+    let good = toc.table("good", "CREATE TABLE public.good (id bigint, v text)");
+    let good_rows = toc.rows("good", good);
+    let rows = Arc::new(Rows::new(100));
+    let segments = [rows.segments(bad_rows, 2), rows.segments(good_rows, 2)];
+    let outcome = run(&server, plan(toc.into_toc(), &segments, options()).unwrap(), &rows).await.unwrap();
+    assert_eq!(outcome.failed.len(), 1);
+    let failed = &outcome.failed[0];
+    assert_eq!((failed.description.as_str(), failed.segment), ("TABLE DATA public bad", Some(1)));
+    assert!(failed.error.contains("COPY bad, line 51"), "{}", failed.error);
+    assert_eq!(outcome.tables.iter().map(|table| table.table.name.as_str()).collect::<Vec<_>>(), ["good"]);
+    assert!(outcome.skipped.iter().any(|skipped| skipped.description == "INDEX public bad_idx"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn roles_that_are_missing_are_named_and_the_rest_is_granted() {
+    let server = target(14);
+    server.psql("shop", "CREATE ROLE reader");
+    let mut toc = TocBuilder::default();
+    let table = toc.table("t", "CREATE TABLE public.t (i int)");
+    toc.owned_by(table, "ghost", "ALTER TABLE public.t OWNER TO ghost");
+    toc.add(
+        Section::PostData,
+        "ACL",
+        "TABLE t",
+        &[table],
+        &["GRANT SELECT ON TABLE public.t TO ghost", "GRANT SELECT ON TABLE public.t TO reader"],
+    );
+    let plan = plan(toc.into_toc(), &[], options()).unwrap();
+    let outcome = run(&server, plan, &Arc::new(Rows::new(1))).await.unwrap();
+    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+    let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
+    assert_eq!(skipped, ["TABLE public t", "ACL public TABLE t"]);
+    assert!(outcome.skipped.iter().all(|skipped| skipped.reason.contains("\"ghost\"")));
+    assert_eq!(server.psql("shop", "SELECT has_table_privilege('reader', 'public.t', 'SELECT')"), "t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_users_schema_dbhaul_and_an_event_trigger_that_forbids_everything() {
+    let server = target(13);
+    let mut toc = TocBuilder::default();
+    toc.add(Section::PreData, "SCHEMA", "dbhaul", &[], &["CREATE SCHEMA dbhaul"]);
+    let function = toc.add(
+        Section::PreData,
+        "FUNCTION",
+        "forbid()",
+        &[],
+        &["CREATE FUNCTION public.forbid() RETURNS event_trigger LANGUAGE plpgsql AS \
+         $$ BEGIN RAISE EXCEPTION 'forbidden'; END $$"],
+    );
+    toc.add(
+        Section::PostData,
+        "EVENT TRIGGER",
+        "forbidding",
+        &[function],
+        &["CREATE EVENT TRIGGER forbidding ON sql_drop EXECUTE FUNCTION public.forbid()"],
+    );
+    let plan = plan(toc.into_toc(), &[], options()).unwrap();
+    let outcome = run(&server, plan, &Arc::new(Rows::new(1))).await.unwrap();
+    assert!(outcome.is_complete(), "{:?} {:?}", outcome.failed, outcome.skipped);
+    assert_eq!(schemas(&server), "dbhaul,public");
+    assert_eq!(server.psql("shop", "SELECT evtname FROM pg_event_trigger"), "forbidding");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn large_objects_are_put_by_pages() {
+    let server = target(18);
+    let mut toc = TocBuilder::default();
+    let object = toc.add(Section::PreData, "BLOB", "4711", &[], &["SELECT pg_catalog.lo_create('4711')"]);
+    let blobs = toc.large_objects(object);
+    let rows = Arc::new(Rows::pages(4711, 3));
+    let plan = plan(toc.into_toc(), &[rows.segments(blobs, 1)], options()).unwrap();
+    let outcome = run(&server, plan, &rows).await.unwrap();
+    assert!(outcome.is_complete(), "{:?}", outcome.failed);
+    assert_eq!(outcome.large_objects.map(|digest| digest.row_count), Some(3));
+    let expected =
+        "SELECT lo_get(4711) = decode(repeat('00', 2048) || repeat('01', 2048) || repeat('02', 2048), 'hex')";
+    assert_eq!(server.psql("shop", expected), "t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_of_the_target_loses_no_row() {
+    let mut server = target(17);
+    let (toc, entry) = sales();
+    let (toc, rows) = (toc.into_toc(), Arc::new(Rows::new(200)));
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let (paused, resume) = rows.pause_at(3);
+    let mut first = options();
+    (first.jobs, first.retry.max_attempts) = (1, 12);
+    let plan_of_first = plan(toc.clone(), &segments, first).unwrap();
+    let target_settings = settings(&server);
+    let source = Arc::new(Source(rows.clone()));
+    let running = tokio::spawn(async move {
+        import(plan_of_first, &target_settings, source, &Progress::silent(), &CancellationToken::new()).await
+    });
+    paused.await.unwrap();
+    server = tokio::task::spawn_blocking(move || {
+        server.crash();
+        server
+    })
+    .await
+    .unwrap();
+    resume.send(()).unwrap();
+    let outcome = running.await.unwrap().unwrap();
+    // commits do not wait for the disk: either all were kept, or those that were not are named
+    if outcome.is_complete() {
+        return assert_sales_arrived(&server, &rows, &outcome);
+    }
+    assert!(outcome.failed.iter().all(|failed| failed.error.contains("resume")), "{:?}", outcome.failed);
+    let mut resuming = options();
+    resuming.resume = true;
+    let outcome = run(&server, plan(toc, &segments, resuming).unwrap(), &rows).await.unwrap();
+    assert_sales_arrived(&server, &rows, &outcome);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clean_drops_what_it_is_going_to_make_and_progress_counts_once() {
+    let server = target(16);
+    let (mut toc, entry) = sales();
+    toc.dropped_by(1, "DROP TABLE", "public.sale");
+    let (toc, rows) = (toc.into_toc(), Arc::new(Rows::new(50)));
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let mut clean = options();
+    (clean.clean, clean.if_exists) = (true, true);
+    for _ in 0..2 {
+        let recorder = Recorder::default();
+        let plan = plan(toc.clone(), &segments, clean.clone()).unwrap();
+        let progress = Progress::new(recorder.clone());
+        let token = CancellationToken::new();
+        let outcome = import(plan, &settings(&server), Arc::new(Source(rows.clone())), &progress, &token)
+            .await
+            .unwrap();
+        assert_sales_arrived(&server, &rows, &outcome);
+        assert_eq!(recorder.copied().0, 300);
+    }
+    assert_eq!(rows.total_opened.load(Ordering::Relaxed), 12);
+}
