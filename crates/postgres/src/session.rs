@@ -90,7 +90,7 @@ impl Session {
         let facts = tokio::select! {
             biased;
             () = token.cancelled() => return Err(Error::Cancelled),
-            facts = Box::pin(pin(&link, &options)) => facts?,
+            facts = Box::pin(pin_in_time(&link, &options, settings)) => facts?,
         };
         let core = Core {
             link,
@@ -380,6 +380,18 @@ const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num')
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \
      pg_catalog.pg_is_in_recovery(), pg_catalog.current_database(), current_user";
 
+/// Within `connect_timeout`: a pooler that has no server to give lets everybody in and answers nobody.
+async fn pin_in_time(link: &Link, options: &SessionOptions, settings: &ConnectSettings) -> Result<Facts> {
+    let Some(limit) = settings.connect_timeout else { return pin(link, options).await };
+    match tokio::time::timeout(limit, pin(link, options)).await {
+        Ok(facts) => facts,
+        Err(_) => {
+            let reason = format!("no answer to the first query within {} s", limit.as_secs());
+            Err(Error::lost(link.server(), reason, None))
+        }
+    }
+}
+
 /// Pins and verifies. Two messages, sent together: each is a transaction of its
 /// own, so a transaction pooler may well serve them from two backends.
 async fn pin(link: &Link, options: &SessionOptions) -> Result<Facts> {
@@ -414,10 +426,18 @@ async fn described<T>(link: &Link, answer: std::result::Result<T, tokio_postgres
 }
 
 fn check_pins(server: &str, rows: &[Vec<Option<String>>]) -> Result<()> {
+    let unreadable = || Error::Answer {
+        server: server.to_owned(),
+        problem: "settings that cannot be read back".to_owned(),
+        query: "pg_settings".to_owned(),
+    };
+    if rows.is_empty() {
+        return Err(unreadable());
+    }
     for row in rows {
-        let [Some(setting), Some(wanted), found] = row.as_slice() else { continue };
-        let found = found.as_deref().unwrap_or("");
-        if !pins::is_kept(setting, wanted, found) {
+        let [Some(setting), Some(wanted), raw, shown] = row.as_slice() else { return Err(unreadable()) };
+        let found = raw.as_deref().unwrap_or("");
+        if !pins::is_kept(setting, wanted, found, shown.as_deref().unwrap_or("")) {
             return Err(Error::Pin {
                 server: server.to_owned(),
                 setting: setting.clone(),

@@ -56,6 +56,10 @@ impl ConnectFailure {
             ConnectFailure::NoPassword | ConnectFailure::Auth(_) | ConnectFailure::AuthProtocol(_) => {
                 ErrorClass::Auth
             }
+            // the resolver itself was not reached
+            ConnectFailure::UnknownHost(reason) if reason.contains("emporary failure") => {
+                ErrorClass::Transient
+            }
             ConnectFailure::Rejected(error) => error::class_of_sqlstate(&error.sqlstate),
             ConnectFailure::UnknownHost(_)
             | ConnectFailure::NoTls

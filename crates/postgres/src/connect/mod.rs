@@ -67,6 +67,7 @@ async fn open_endpoint(
         Ok(addresses) => addresses,
         Err(failure) => return Err(vec![HostFailure { host: endpoint.to_string(), failure }]),
     };
+    let is_ipv6_only = addresses.iter().all(|address| address.is_some_and(|address| address.is_ipv6()));
     let mut failures = Vec::new();
     for address in &addresses {
         let host = match address {
@@ -76,6 +77,7 @@ async fn open_endpoint(
         match open_address(settings, endpoint, *address, connector, wanted).await {
             Ok(link) => return Ok(link),
             Err(failure) => {
+                let failure = if is_ipv6_only { name_ipv6(failure) } else { failure };
                 // the other addresses of one server would give the same answer
                 let is_final = failure.server_error().is_some();
                 failures.push(HostFailure { host, failure });
@@ -86,6 +88,17 @@ async fn open_endpoint(
         }
     }
     Err(failures)
+}
+
+/// Many machines have no way to an IPv6 address, and the system's words do not say that it is one.
+fn name_ipv6(failure: ConnectFailure) -> ConnectFailure {
+    match failure {
+        ConnectFailure::Unreachable(reason) => ConnectFailure::Unreachable(format!(
+            "{reason}; the host has only IPv6 addresses: if this machine has no IPv6, use the provider's \
+             IPv4 address or its pooler in session mode"
+        )),
+        other => other,
+    }
 }
 
 /// The addresses of a host; one `None` for a Unix socket.

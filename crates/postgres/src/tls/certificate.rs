@@ -94,8 +94,8 @@ impl Parsed {
     }
 
     fn common_name(&self) -> Option<String> {
-        let names = self.0.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
-        let value = &names.filter(|attribute| attribute.oid == COMMON_NAME).next_back()?.value;
+        let mut names = self.0.tbs_certificate.subject.0.iter().flat_map(|name| name.0.iter());
+        let value = &names.rfind(|attribute| attribute.oid == COMMON_NAME)?.value;
         let utf8 = value.decode_as::<Utf8StringRef<'_>>().map(|text| text.as_str().to_owned());
         let printable = || value.decode_as::<PrintableStringRef<'_>>().map(|text| text.as_str().to_owned());
         let teletex = || value.decode_as::<TeletexStringRef<'_>>().map(|text| text.as_str().to_owned());

@@ -63,6 +63,10 @@ fn explain_certificate(problem: &CertificateError, host: &str) -> String {
             "the certificate of {host} is signed by an authority that is not trusted; \
              give the authority's certificate with sslrootcert"
         ),
+        CertificateError::BadSignature => format!(
+            "the certificate of {host} is not signed by the authority that is trusted, though that has the \
+             same name, so it is not trusted; give the right authority's certificate with sslrootcert"
+        ),
         CertificateError::NotValidForNameContext { presented, .. } => {
             let names = if presented.is_empty() { "no host".to_owned() } else { presented.join(", ") };
             format!(
