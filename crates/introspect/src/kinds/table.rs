@@ -59,7 +59,8 @@ struct CheckRow {
 impl RelationRow {
     pub(super) fn replica_identity(&self) -> ReplicaIdentity {
         match self.replica_identity {
-            'n' => ReplicaIdentity::Nothing,
+            // A foreign table has 'n' and cannot be altered.
+            'n' if self.relkind != 'f' => ReplicaIdentity::Nothing,
             'f' => ReplicaIdentity::Full,
             'i' => ReplicaIdentity::Index,
             _ => ReplicaIdentity::Default,
