@@ -11,7 +11,7 @@ use dbhaul_importer::{
     Blocker, ImportError, ImportOptions, ImportOutcome, ImportPlan, check_target, import, plan,
 };
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_progress::{Progress, Recorder};
+use dbhaul_progress::{Event, Progress, Recorder};
 use dbhaul_tests::Server;
 use shop::{Rows, Source, TocBuilder};
 use tokio_util::sync::CancellationToken;
@@ -363,4 +363,93 @@ async fn clean_drops_what_it_is_going_to_make_and_progress_counts_once() {
         assert_eq!(recorder.copied().0, 300);
     }
     assert_eq!(rows.total_opened.load(Ordering::Relaxed), 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_index_that_relies_on_the_search_path_is_built_with_the_sources_and_flagged() {
+    let server = target(15);
+    let (mut toc, entry) = sales();
+    toc.add(
+        Section::PreData,
+        "FUNCTION",
+        "half(bigint)",
+        &[],
+        &[
+            "CREATE FUNCTION public.whole(bigint) RETURNS bigint LANGUAGE sql IMMUTABLE AS 'SELECT $1'",
+            "CREATE FUNCTION public.half(bigint) RETURNS bigint LANGUAGE plpgsql IMMUTABLE AS \
+         'BEGIN RETURN whole($1) / 2; END'",
+        ],
+    );
+    toc.add(
+        Section::PostData,
+        "INDEX",
+        "sale_half",
+        &[1, entry],
+        &["CREATE INDEX sale_half ON public.sale USING btree (public.half(id))"],
+    );
+    let (toc, rows) = (toc.into_toc(), Arc::new(Rows::new(10)));
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let mut with_path = options();
+    with_path.source_search_path = Some("public".to_owned());
+    let recorder = Recorder::default();
+    let progress = Progress::new(recorder.clone());
+    let plan = plan(toc, &segments, with_path).unwrap();
+    let token = CancellationToken::new();
+    let source = Arc::new(Source(rows.clone()));
+    let outcome = import(plan, &settings(&server), source, &progress, &token).await.unwrap();
+    assert!(outcome.is_complete(), "{:?}", outcome.failed);
+    let flagged =
+        |event: &Event| matches!(event, Event::Warning { message } if message.contains("sale_half"));
+    assert!(recorder.events().iter().any(flagged), "{:?}", recorder.events());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn partitioned_tables_are_analyzed_with_their_parents() {
+    for major in [14, 18] {
+        let server = target(major);
+        let mut toc = TocBuilder::default();
+        let parent = toc.table("log", "CREATE TABLE public.log (id bigint, v text) PARTITION BY RANGE (id)");
+        let part = toc.table("log_1", "CREATE TABLE public.log_1 (id bigint, v text)");
+        toc.add(
+            Section::PreData,
+            "TABLE ATTACH",
+            "log_1",
+            &[parent, part],
+            &["ALTER TABLE ONLY public.log ATTACH PARTITION public.log_1 FOR VALUES FROM (0) TO (1000000)"],
+        );
+        let entry = toc.rows("log_1", part);
+        let rows = Arc::new(Rows::new(300));
+        let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+        let outcome = run(&server, plan, &rows).await.unwrap();
+        assert!(outcome.is_complete(), "{:?}", outcome.failed);
+        let analyzed = "SELECT string_agg(DISTINCT tablename, ',' ORDER BY tablename) FROM pg_stats \
+                        WHERE schemaname = 'public'";
+        assert_eq!(server.psql("shop", analyzed), "log,log_1", "{major}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_commit_whose_answer_was_lost_is_found_in_the_ledger() {
+    let server = Arc::new(target(18));
+    let (toc, entry) = sales();
+    let rows = Arc::new(Rows::new(300));
+    let other = server.clone();
+    // as if an earlier attempt at segment 2 had been committed behind our back
+    let digest = rows.digest_of(2);
+    rows.on_first_chunk(move |segment, opened| {
+        if segment == 2 && opened == 1 {
+            other.terminate_backends("shop", "COPY public.sale%");
+            other.psql(
+                "shop",
+                &format!(
+                    "INSERT INTO public.sale SELECT i, E'value\\t' || i % 97 FROM generate_series(600, 899) i; \
+                     INSERT INTO dbhaul.step (step, digest) VALUES ('segment {entry}/2', '{digest}')"
+                ),
+            );
+        }
+    });
+    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    let outcome = run(&server, plan, &rows).await.unwrap();
+    assert_eq!(rows.opened_count(2), 1, "it is not loaded again");
+    assert_sales_arrived(&server, &rows, &outcome);
 }

@@ -163,6 +163,11 @@ impl Rows {
         (0..segments).flat_map(|segment| self.chunks(segment)).map(|chunk| chunk.digest).collect()
     }
 
+    /// The digest of one segment.
+    pub(crate) fn digest_of(&self, segment: u32) -> RowDigest {
+        self.chunks(segment).iter().map(|chunk| chunk.digest).collect()
+    }
+
     fn chunks(&self, segment: u32) -> Vec<Chunk> {
         let mut cutter = Cutter::new(CutParameters::fixed(2_048), &self.spec()).unwrap();
         let mut chunks = Vec::new();

@@ -1,16 +1,14 @@
 //! Running the statements of one TOC entry, or analyzing one table.
 
 use async_trait::async_trait;
-use dbhaul_catalog::{TocEntry, quote_literal};
+use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::Session;
 
-use super::attempt::{Attempt, StepError};
+use super::attempt::StepError;
 use super::context::{Context, Prepared, join};
+use super::search_path::{PathAttempt, Transaction};
 use crate::ledger::DoneStep;
 use crate::plan::Analyze;
-
-/// SQLSTATEs of a name that was not found: a function that relies on the source's search path fails so.
-const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
 /// Kinds whose statements run functions of the user's.
 const RUNS_FUNCTIONS: [&str; 4] = ["INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "MATERIALIZED VIEW DATA"];
@@ -23,27 +21,13 @@ const LEFT_OUT_WITHOUT_PRIVILEGE: [&str; 4] = ["COMMENT", "SECURITY LABEL", "ACL
 pub(crate) struct EntryAttempt {
     key: String,
     kind: String,
-    description: String,
     prepared: Prepared,
-    search_path: SearchPath,
-}
-
-/// Whose search path an entry runs with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum SearchPath {
-    Empty,
-    Source,
 }
 
 impl EntryAttempt {
-    pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> Self {
-        EntryAttempt {
-            key,
-            kind: entry.kind.clone(),
-            description: crate::footprint::describe(entry),
-            prepared: context.prepare(entry),
-            search_path: SearchPath::Empty,
-        }
+    pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> PathAttempt<Self> {
+        let attempt = EntryAttempt { key, kind: entry.kind.clone(), prepared: context.prepare(entry) };
+        PathAttempt::new(attempt, crate::footprint::describe(entry))
     }
 
     /// Gives the object its owner; where that is refused, the object stays the importing role's.
@@ -59,15 +43,20 @@ impl EntryAttempt {
             Err(error) => Err(error.into()),
         }
     }
+}
 
-    async fn transaction(&self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
+#[async_trait]
+impl Transaction for EntryAttempt {
+    async fn run(
+        &mut self,
+        context: &Context,
+        session: &Session,
+        first: Option<String>,
+    ) -> Result<DoneStep, StepError> {
         let mut left_out = self.prepared.left_out.clone();
         session.begin().await?;
-        if let (SearchPath::Source, Some(path)) = (self.search_path, &context.plan.options.source_search_path)
-        {
-            session.batch(&search_path_sql(path)).await?;
-        }
-        let mut statements = vec![context.ledger.claim_sql(&self.key, left_out.as_deref())];
+        let mut statements: Vec<String> = first.into_iter().collect();
+        statements.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
         statements.extend(self.prepared.statements.iter().cloned());
         session.batch(&join(&statements)).await?;
         if let Some(statement) = &self.prepared.set_owner
@@ -80,46 +69,10 @@ impl EntryAttempt {
         session.commit().await?;
         Ok(DoneStep { left_out, ..DoneStep::default() })
     }
-}
 
-#[async_trait]
-impl Attempt for EntryAttempt {
-    async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        let error = match self.transaction(context, session).await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        let may_differ = RUNS_FUNCTIONS.contains(&self.kind.as_str());
-        if !(may_differ && may_retry_with_path(context, self.search_path, &error)) {
-            return Err(error);
-        }
-        session.rollback().await?;
-        self.search_path = SearchPath::Source;
-        context.progress.warning(path_warning(&self.description, &error));
-        self.transaction(context, session).await
+    fn runs_functions(&self) -> bool {
+        RUNS_FUNCTIONS.contains(&self.kind.as_str())
     }
-}
-
-/// Whether the source's search path could make a difference.
-pub(crate) fn may_retry_with_path(context: &Context, used: SearchPath, error: &StepError) -> bool {
-    used == SearchPath::Empty
-        && context.plan.options.source_search_path.is_some()
-        && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state))
-}
-
-/// Sets the search path for the rest of the transaction.
-pub(crate) fn search_path_sql(path: &str) -> String {
-    format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path))
-}
-
-/// What a person is told of an object that relies on the search path.
-pub(crate) fn path_warning(description: &str, error: &StepError) -> String {
-    let error = error.to_string();
-    let first_line = error.lines().next().unwrap_or_default();
-    format!(
-        "{description} relies on the search path ({first_line}); it is made with the source's, but \
-         pg_dump's output would not restore it"
-    )
 }
 
 /// Whether an entry that failed so is left out rather than failed.
@@ -136,7 +89,7 @@ pub(crate) struct AnalyzeAttempt {
 impl AnalyzeAttempt {
     /// Before 18, `ANALYZE` of a partitioned table always goes through its partitions: then they are not
     /// analyzed on their own, or it would be done twice.
-    pub(crate) fn new(context: &Context, analyze: &Analyze, key: String) -> Self {
+    pub(crate) fn new(context: &Context, analyze: &Analyze, key: String) -> PathAttempt<Self> {
         let has_only = context.version.major() >= 18;
         let table = analyze.table.sql();
         let sql = match (analyze.is_parent, analyze.is_part) {
@@ -144,17 +97,29 @@ impl AnalyzeAttempt {
             (true, _) if has_only => Some(format!("ANALYZE ONLY {table}")),
             _ => Some(format!("ANALYZE {table}")),
         };
-        AnalyzeAttempt { key, sql }
+        PathAttempt::new(AnalyzeAttempt { key, sql }, format!("ANALYZE {table}"))
     }
 }
 
 #[async_trait]
-impl Attempt for AnalyzeAttempt {
-    async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
+impl Transaction for AnalyzeAttempt {
+    async fn run(
+        &mut self,
+        context: &Context,
+        session: &Session,
+        first: Option<String>,
+    ) -> Result<DoneStep, StepError> {
         let Some(sql) = &self.sql else { return Ok(DoneStep::default()) };
+        let mut statements: Vec<String> = first.into_iter().collect();
+        statements.push(context.ledger.claim_sql(&self.key, None));
+        statements.push(sql.clone());
         session.begin().await?;
-        session.batch(&join(&[context.ledger.claim_sql(&self.key, None), sql.clone()])).await?;
+        session.batch(&join(&statements)).await?;
         session.commit().await?;
         Ok(DoneStep::default())
+    }
+
+    fn runs_functions(&self) -> bool {
+        true
     }
 }

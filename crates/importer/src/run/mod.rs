@@ -9,6 +9,7 @@ mod finale;
 mod large_objects;
 mod parallel;
 mod record;
+mod search_path;
 mod segment;
 mod serial;
 

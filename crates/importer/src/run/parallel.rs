@@ -211,26 +211,27 @@ impl<'a> Director<'a> {
         }
     }
 
-    /// The progress task that a step reports to.
+    /// The progress task that a step reports to, begun with the first step of its entry.
     fn task(&mut self, id: NodeId, work: &Work) -> Arc<Task> {
-        let plan = &self.context.plan;
-        let segments = plan.segments.get(&work.entry());
-        let (key, open_steps, bytes) = match (work, segments) {
-            (Work::Segment(_), Some(segments)) => {
-                let resumed = |segment: &u32| self.is_done_before(work.entry(), *segment);
-                let bytes =
-                    (0_u32..).zip(segments).filter(|(segment, _)| !resumed(segment)).map(|(_, bytes)| *bytes);
-                let bytes: Vec<u64> = bytes.collect();
-                (TaskKey::Rows(work.entry()), bytes.len(), Some(bytes.iter().sum()))
-            }
-            _ => (TaskKey::Step(id), 1, None),
+        let key = task_key(id, work);
+        if let Some(running) = self.tasks.get(&key) {
+            return Arc::clone(&running.task);
+        }
+        let (open_steps, bytes) = match self.context.plan.segments.get(&work.entry()) {
+            Some(segments) if matches!(work, Work::Segment(_)) => self.open_segments(work.entry(), segments),
+            _ => (1, None),
         };
-        let progress = &self.context.progress;
-        let running = self.tasks.entry(key).or_insert_with(|| {
-            let (kind, name) = names(self.context, work);
-            RunningTask { task: Arc::new(progress.task(&kind, &name, bytes)), open_steps, failure: None }
-        });
-        Arc::clone(&running.task)
+        let (kind, name) = names(self.context, work);
+        let task = Arc::new(self.context.progress.task(&kind, &name, bytes));
+        self.tasks.insert(key, RunningTask { task: Arc::clone(&task), open_steps, failure: None });
+        task
+    }
+
+    /// How many segments of an entry are to be loaded in this process, and their bytes.
+    fn open_segments(&self, entry: u32, segments: &[u64]) -> (usize, Option<u64>) {
+        let open = (0_u32..).zip(segments).filter(|(segment, _)| !self.is_done_before(entry, *segment));
+        let bytes: Vec<u64> = open.map(|(_, bytes)| *bytes).collect();
+        (bytes.len(), Some(bytes.iter().sum()))
     }
 
     fn is_done_before(&self, entry: u32, segment: u32) -> bool {
@@ -239,10 +240,7 @@ impl<'a> Director<'a> {
     }
 
     fn end_task(&mut self, id: NodeId, failure: Option<String>) {
-        let key = match &self.stage.steps[id].work {
-            Work::Segment(segment) => TaskKey::Rows(segment.entry),
-            _ => TaskKey::Step(id),
-        };
+        let key = task_key(id, &self.stage.steps[id].work);
         let Some(running) = self.tasks.get_mut(&key) else { return };
         running.open_steps = running.open_steps.saturating_sub(1);
         running.failure = running.failure.take().or(failure);
@@ -275,6 +273,13 @@ impl<'a> Director<'a> {
         for (name, _) in std::mem::take(&mut self.open_in_phase) {
             self.context.progress.phase_finished(name);
         }
+    }
+}
+
+fn task_key(id: NodeId, work: &Work) -> TaskKey {
+    match work {
+        Work::Segment(segment) => TaskKey::Rows(segment.entry),
+        _ => TaskKey::Step(id),
     }
 }
 

@@ -9,10 +9,10 @@ use dbhaul_progress::Task;
 use dbhaul_rows::{COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, Chunk, RowDigest};
 use futures::StreamExt;
 
-use super::attempt::{Attempt, StepError};
+use super::attempt::StepError;
 use super::context::{Context, join};
-use super::entry::{SearchPath, may_retry_with_path, path_warning, search_path_sql};
 use super::large_objects;
+use super::search_path::{PathAttempt, Transaction};
 use crate::SegmentRef;
 use crate::ledger::DoneStep;
 
@@ -20,12 +20,10 @@ use crate::ledger::DoneStep;
 pub(crate) struct SegmentAttempt {
     key: String,
     segment: SegmentRef,
-    description: String,
     prepare: Option<String>,
     copy: String,
     finish: Option<String>,
     meter: Meter,
-    search_path: SearchPath,
 }
 
 impl SegmentAttempt {
@@ -35,7 +33,7 @@ impl SegmentAttempt {
         segment: SegmentRef,
         key: String,
         task: Option<Arc<Task>>,
-    ) -> Self {
+    ) -> PathAttempt<Self> {
         let segment_count = context.plan.segments.get(&entry.id).map_or(0, Vec::len);
         let (prepare, copy, finish) = match &entry.data {
             Some(DataEntry::Table(table)) => {
@@ -49,34 +47,9 @@ impl SegmentAttempt {
                 Some(large_objects::PUT_PAGES_SQL.to_owned()),
             ),
         };
-        SegmentAttempt {
-            key,
-            segment,
-            description: crate::footprint::describe(entry),
-            prepare,
-            copy,
-            finish,
-            meter: Meter { task, ..Meter::default() },
-            search_path: SearchPath::Empty,
-        }
-    }
-
-    async fn transaction(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        self.meter.restart();
-        session.begin().await?;
-        let mut statements = vec![context.ledger.claim_sql(&self.key, None)];
-        if let (SearchPath::Source, Some(path)) = (self.search_path, &context.plan.options.source_search_path)
-        {
-            statements.push(search_path_sql(path));
-        }
-        statements.extend(self.prepare.clone());
-        session.batch(&join(&statements)).await?;
-        let digest = self.copy(context, session.copy_in(&self.copy).await?).await?;
-        let mut statements: Vec<String> = self.finish.clone().into_iter().collect();
-        statements.push(context.ledger.digest_sql(&self.key, digest));
-        session.batch(&join(&statements)).await?;
-        session.commit().await?;
-        Ok(DoneStep { digest, left_out: None })
+        let meter = Meter { task, ..Meter::default() };
+        let attempt = SegmentAttempt { key, segment, prepare, copy, finish, meter };
+        PathAttempt::new(attempt, format!("{}, {segment}", crate::footprint::describe(entry)))
     }
 
     /// Feeds all chunks; the stream is polled only as fast as the target takes rows.
@@ -106,19 +79,30 @@ impl SegmentAttempt {
 }
 
 #[async_trait]
-impl Attempt for SegmentAttempt {
-    async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        let error = match self.transaction(context, session).await {
-            Ok(done) => return Ok(done),
-            Err(error) => error,
-        };
-        if !may_retry_with_path(context, self.search_path, &error) {
-            return Err(error);
-        }
-        session.rollback().await?;
-        self.search_path = SearchPath::Source;
-        context.progress.warning(path_warning(&self.description, &error));
-        self.transaction(context, session).await
+impl Transaction for SegmentAttempt {
+    async fn run(
+        &mut self,
+        context: &Context,
+        session: &Session,
+        first: Option<String>,
+    ) -> Result<DoneStep, StepError> {
+        self.meter.restart();
+        session.begin().await?;
+        let mut statements: Vec<String> = first.into_iter().collect();
+        statements.push(context.ledger.claim_sql(&self.key, None));
+        statements.extend(self.prepare.clone());
+        session.batch(&join(&statements)).await?;
+        let digest = self.copy(context, session.copy_in(&self.copy).await?).await?;
+        let mut statements: Vec<String> = self.finish.clone().into_iter().collect();
+        statements.push(context.ledger.digest_sql(&self.key, digest));
+        session.batch(&join(&statements)).await?;
+        session.commit().await?;
+        Ok(DoneStep { digest, left_out: None })
+    }
+
+    /// Check constraints, generated columns and domains may.
+    fn runs_functions(&self) -> bool {
+        true
     }
 }
 
