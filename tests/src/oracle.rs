@@ -8,11 +8,12 @@ use crate::server::output;
 /// Tables with rows of their own, each with the query that sums it up as `name|count:sum`.
 ///
 /// The alias is long because a column of the same name would win over the whole-row reference.
-/// `ONLY` keeps rows of children with the children. Schema `dbhaul` holds the ledger, not user data.
+/// A line break in a name is shown as `\n`. `ONLY` keeps rows of children with the children. Schema `dbhaul`
+/// holds the ledger, not user data.
 const TABLES: &str = "
 SELECT format(
     'SELECT %L || ''|'' || count(*) || '':'' || coalesce(sum(hashtextextended(dbhaul_whole_row::text, 0)), 0) FROM ONLY %I.%I AS dbhaul_whole_row',
-    format('%I.%I', n.nspname, c.relname), n.nspname, c.relname)
+    replace(format('%I.%I', n.nspname, c.relname), chr(10), '\\n'), n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE (c.relkind = 'r' OR c.relkind = 'm' AND c.relispopulated)
   AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'dbhaul') AND n.nspname NOT LIKE 'pg\\_%'
@@ -20,7 +21,7 @@ ORDER BY 1";
 
 const SEQUENCES: &str = "
 SELECT format('SELECT %L || ''|'' || last_value || '':'' || is_called FROM %I.%I',
-    format('sequence %I.%I', n.nspname, c.relname), n.nspname, c.relname)
+    replace(format('sequence %I.%I', n.nspname, c.relname), chr(10), '\\n'), n.nspname, c.relname)
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind = 'S' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'dbhaul')
   AND n.nspname NOT LIKE 'pg\\_%'";
@@ -38,13 +39,14 @@ impl Server {
     /// chance (`\restrict` keys) or that only name versions, and without dbhaul's own ledger.
     pub fn pg_dump_schema(&self, db: &str) -> String {
         let dump = self.pg_dump(db, &["--schema-only", "--exclude-schema=dbhaul"]);
-        dump.lines().filter(|line| !is_noise(line)).map(|line| format!("{line}\n")).collect()
+        dump.split_inclusive('\n').filter(|line| !is_noise(line)).collect()
     }
 
     /// The lines of `pg_dump --data-only --inserts`, sorted. For small databases.
     pub fn pg_dump_inserts_sorted(&self, db: &str) -> Vec<String> {
         let dump = self.pg_dump(db, &["--data-only", "--inserts", "--exclude-schema=dbhaul"]);
-        let mut lines: Vec<String> = dump.lines().filter(|line| !is_noise(line)).map(str::to_owned).collect();
+        let mut lines: Vec<String> =
+            dump.split('\n').filter(|line| !is_noise(line)).map(str::to_owned).collect();
         lines.sort();
         lines
     }
@@ -52,16 +54,9 @@ impl Server {
     /// For each table, materialized view, sequence and large object its content in short: for tables
     /// `count:sum` of a 64-bit hash of each row's text.
     pub fn sql_digest(&self, db: &str) -> BTreeMap<String, String> {
-        let mut queries = self.psql(db, TABLES);
-        queries.push('\n');
-        queries.push_str(&self.psql(db, SEQUENCES));
         let mut digests = BTreeMap::new();
-        let script: String = queries
-            .lines()
-            .filter(|line| !line.is_empty())
-            .chain([LARGE_OBJECTS])
-            .map(|query| format!("{query};\n"))
-            .collect();
+        // Each of the first two yields queries, one a cell, that psql runs in their turn.
+        let script = format!("{TABLES} \\gexec\n{SEQUENCES} \\gexec\n{LARGE_OBJECTS};\n");
         for line in self.run_pinned(db, &script).lines() {
             let (name, digest) = line.rsplit_once('|').expect("every query yields name|digest");
             digests.insert(name.to_owned(), digest.to_owned());
@@ -75,10 +70,9 @@ impl Server {
         target.create_db(copy);
         let script: String = self
             .pg_dump(db, &["--exclude-schema=dbhaul"])
-            .lines()
+            .split_inclusive('\n')
             // pg_dump 18 sends a setting that servers before 17 do not know.
-            .filter(|line| *line != "SET transaction_timeout = 0;")
-            .map(|line| format!("{line}\n"))
+            .filter(|line| *line != "SET transaction_timeout = 0;\n")
             .collect();
         let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
         std::fs::write(file.path(), script).expect("the temporary directory is writable");

@@ -360,7 +360,9 @@ pub(crate) fn output(command: &mut Command) -> Result<String, String> {
     if !status.success() {
         return Err(String::from_utf8_lossy(&stderr).into_owned());
     }
-    let mut text = String::from_utf8_lossy(&stdout).into_owned();
+    // Databases of other encodings yield other bytes; read as LATIN1 they stay distinct.
+    let mut text = String::from_utf8(stdout)
+        .unwrap_or_else(|error| error.into_bytes().into_iter().map(char::from).collect());
     if text.ends_with('\n') {
         text.pop();
     }
