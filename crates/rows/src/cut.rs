@@ -132,18 +132,14 @@ impl Cutter {
     }
 
     fn scan_words(&mut self, buffer: &[u8]) -> Result<(), RowsError> {
-        let mut words = buffer[self.scanned..].chunks_exact(8);
+        let words = buffer[self.scanned..].chunks_exact(8);
         let mut at = self.scanned;
-        for word in &mut words {
+        for word in words {
             let word = [word[0], word[1], word[2], word[3], word[4], word[5], word[6], word[7]];
             self.take_specials(buffer, at, u64::from_le_bytes(word))?;
             at += 8;
         }
-        // Zero bytes are nothing special, so the last word may be padded with them.
-        let mut last = [0; 8];
-        let tail = words.remainder();
-        last[..tail.len()].copy_from_slice(tail);
-        self.take_specials(buffer, at, u64::from_le_bytes(last))
+        self.take_specials(buffer, at, last_word(buffer, buffer.len() - at))
     }
 
     #[inline(always)]
@@ -200,6 +196,18 @@ impl Cutter {
         self.frame.chunk_start -= base;
         self.frame.row_start -= base;
         self.frame.field_start -= base;
+    }
+}
+
+/// The last `count` (0 to 7) bytes, little-endian, padded with zero bytes, which are nothing special.
+#[inline(always)]
+fn last_word(buffer: &[u8], count: usize) -> u64 {
+    match buffer.last_chunk::<8>() {
+        // Shifted in two steps, because a shift by 64 is none.
+        Some(word) => u64::from_le_bytes(*word) >> (8 * (7 - count)) >> 8,
+        None => {
+            buffer[buffer.len() - count..].iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte))
+        }
     }
 }
 

@@ -34,6 +34,19 @@ fn word(block: &[u8], at: usize) -> u32 {
     u32::from_le_bytes([block[at], block[at + 1], block[at + 2], block[at + 3]])
 }
 
+/// The little-endian word of the first four bytes, or of the fewer that are left, and the rest. No call
+/// of memcpy here: fields are short, and this is where their time goes.
+#[inline(always)]
+fn leading_word(bytes: &[u8]) -> (u32, &[u8]) {
+    match *bytes {
+        [a, b, c, d, ref rest @ ..] => (u32::from_le_bytes([a, b, c, d]), rest),
+        [a, b, c] => (u32::from_le_bytes([a, b, c, 0]), &[]),
+        [a, b] => (u32::from_le_bytes([a, b, 0, 0]), &[]),
+        [a] => (u32::from(a), &[]),
+        [] => (0, &[]),
+    }
+}
+
 struct State {
     a: u32,
     b: u32,
@@ -51,14 +64,10 @@ impl State {
     /// Adds the last 0 to 11 bytes. The lowest byte of `c` is left out: it is reserved for the length.
     #[inline(always)]
     fn add_tail(&mut self, tail: &[u8]) {
-        let mut padded = [0_u8; 12];
-        let last = tail.len().min(8);
-        padded[..last].copy_from_slice(&tail[..last]);
-        let mut c = 0_u32;
-        for (index, byte) in tail[last..].iter().enumerate() {
-            c |= u32::from(*byte) << (8 * (index + 1));
-        }
-        self.add(word(&padded, 0), word(&padded, 4), c);
+        let (a, tail) = leading_word(tail);
+        let (b, tail) = leading_word(tail);
+        let (c, _) = leading_word(tail);
+        self.add(a, b, c << 8);
     }
 
     #[inline(always)]
