@@ -55,7 +55,9 @@ pub struct Column {
 /// Before 18 these have no names and cannot be `NO INHERIT` or `NOT VALID`.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct NotNull {
-    /// The name, where it differs from the default `{table}_{column}_not_null`.
+    /// The name, where the server would choose another: where it differs from
+    /// `{table}_{column}_not_null`, or that name is taken by another constraint
+    /// of the schema, such as a copy made by `CREATE TABLE ... (LIKE ...)`.
     pub name: Option<String>,
     /// `NO INHERIT`.
     pub no_inherit: bool,

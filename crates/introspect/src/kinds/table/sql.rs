@@ -105,7 +105,9 @@ pub(super) fn columns(relkinds: &str, major: u32) -> String {
         ),
         _ => (
             "CASE WHEN nn.oid IS NOT NULL THEN pg_catalog.json_build_object(
-               'name', CASE WHEN nn.conname <> c.relname || '_' || a.attname || '_not_null' THEN nn.conname END,
+               'name', CASE WHEN nn.conname <> c.relname || '_' || a.attname || '_not_null' OR EXISTS (
+                 SELECT FROM pg_catalog.pg_constraint other WHERE other.conname = nn.conname
+                   AND other.connamespace = nn.connamespace AND other.oid <> nn.oid) THEN nn.conname END,
                'no_inherit', nn.connoinherit, 'is_local', nn.conislocal, 'not_valid', NOT nn.convalidated) END",
             "LEFT JOIN pg_catalog.pg_constraint nn
                ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey = ARRAY[a.attnum]",
