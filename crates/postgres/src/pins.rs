@@ -47,6 +47,9 @@ const LOADING: &[(&str, &str)] = &[
     ("synchronous_commit", "off"),
     ("default_transaction_read_only", "off"),
     ("check_function_bodies", "off"),
+    // Statements name tablespace and access method wherever they are not these.
+    ("default_tablespace", ""),
+    ("default_table_access_method", "heap"),
     ("client_min_messages", "warning"),
     ("xmloption", "content"),
 ];
