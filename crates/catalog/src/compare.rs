@@ -142,12 +142,20 @@ fn object_value(object: &Object, version: ServerVersion) -> Value {
 }
 
 /// The body, without what the target's installation decides: which version of
-/// an extension it has, and what that version declares.
+/// an extension it has, and what that version declares; and without the order of
+/// columns that a child has from its parents, which no statement can restore.
 fn body_value(object: &Object) -> Value {
     let mut body =
         serde_json::to_value(&object.body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
-    if let (Body::Extension(_), Value::Object(fields)) = (&object.body, &mut body) {
-        fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
+    match (&object.body, &mut body) {
+        (Body::Extension(_), Value::Object(fields)) => {
+            fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
+        }
+        (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
+            let columns = table.columns.iter().map(|column| (column.name.clone(), json!(column))).collect();
+            fields.insert("columns".to_owned(), Value::Object(columns));
+        }
+        _ => {}
     }
     body
 }
