@@ -453,3 +453,47 @@ async fn a_commit_whose_answer_was_lost_is_found_in_the_ledger() {
     assert_eq!(rows.opened_count(2), 1, "it is not loaded again");
     assert_sales_arrived(&server, &rows, &outcome);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_owner_without_privileges_makes_what_it_may_and_names_the_rest() {
+    let server = Server::start(16);
+    server.psql("postgres", "CREATE ROLE app LOGIN; CREATE ROLE other");
+    server.psql("postgres", "CREATE DATABASE shop OWNER app");
+    let (mut toc, entry) = sales();
+    toc.owned_by(1, "other", "ALTER TABLE public.sale OWNER TO other");
+    toc.add(
+        Section::PreData,
+        "COMMENT",
+        "EXTENSION plpgsql",
+        &[],
+        &["COMMENT ON EXTENSION plpgsql IS 'not ours'"],
+    );
+    let function = toc.add(
+        Section::PreData,
+        "FUNCTION",
+        "f()",
+        &[],
+        &["CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"],
+    );
+    toc.add(
+        Section::PostData,
+        "EVENT TRIGGER",
+        "watch",
+        &[function],
+        &["CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.f()"],
+    );
+    let rows = Arc::new(Rows::new(20));
+    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    let settings = ConnectSettings::resolve(Some(&server.uri_as("app", "shop")), &|_| None).unwrap();
+    let source = Arc::new(Source(rows.clone()));
+    let token = CancellationToken::new();
+    let outcome = import(plan, &settings, source, &Progress::silent(), &token).await.unwrap();
+    assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
+    let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
+    assert_eq!(
+        skipped,
+        ["TABLE public sale", "COMMENT public EXTENSION plpgsql", "EVENT TRIGGER public watch"]
+    );
+    assert_eq!(outcome.tables[0].digest, rows.digest(SEGMENTS));
+    assert_eq!(schemas(&server), "public");
+}

@@ -13,9 +13,20 @@ use crate::plan::Analyze;
 /// Kinds whose statements run functions of the user's.
 const RUNS_FUNCTIONS: [&str; 4] = ["INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "MATERIALIZED VIEW DATA"];
 
-/// Kinds of which one that the importing role may not create is left out and reported, since nothing
-/// of the database's contents is lost with it.
-const LEFT_OUT_WITHOUT_PRIVILEGE: [&str; 4] = ["COMMENT", "SECURITY LABEL", "ACL", "DEFAULT ACL"];
+/// Kinds of which one that the importing role may not create is left out and reported: they say
+/// something about other objects or act on them, and neither rows nor definitions are lost with them.
+const LEFT_OUT_WITHOUT_PRIVILEGE: [&str; 10] = [
+    "ACL",
+    "COMMENT",
+    "DEFAULT ACL",
+    "EVENT TRIGGER",
+    "PUBLICATION",
+    "PUBLICATION TABLE",
+    "PUBLICATION TABLES IN SCHEMA",
+    "SECURITY LABEL",
+    "SUBSCRIPTION",
+    "SUBSCRIPTION TABLE",
+];
 
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
