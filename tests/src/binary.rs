@@ -4,12 +4,13 @@ use std::ffi::{OsStr, OsString};
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::places;
+use crate::{places, wait_until};
 
 /// A run that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -103,13 +104,35 @@ fn program() -> PathBuf {
     newest.expect("dbhaul is not built: run cargo build --profile quick -p dbhaul").1
 }
 
-fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
+/// What a stream has carried so far, read by a thread of its own.
+#[derive(Debug)]
+struct Collected {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
+}
+
+fn collect(mut stream: impl Read + Send + 'static) -> Collected {
+    let bytes = Arc::new(Mutex::new(Vec::new()));
+    let shared = Arc::clone(&bytes);
+    let reader = std::thread::spawn(move || {
+        let mut buffer = [0; 16 << 10];
         // A killed child may leave a partial line; what came is what counts.
-        let _ = stream.read_to_end(&mut bytes);
-        String::from_utf8_lossy(&bytes).into_owned()
-    })
+        while let Ok(count @ 1..) = stream.read(&mut buffer) {
+            shared.lock().expect("no reader panics").extend_from_slice(&buffer[..count]);
+        }
+    });
+    Collected { bytes, reader }
+}
+
+impl Collected {
+    fn so_far(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
+    }
+
+    fn to_the_end(self) -> String {
+        let _ = self.reader.join();
+        String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
+    }
 }
 
 /// A run that has not ended; killed when dropped.
@@ -117,8 +140,8 @@ fn collect(mut stream: impl Read + Send + 'static) -> JoinHandle<String> {
 pub struct Running {
     arguments: Vec<OsString>,
     child: Child,
-    stdout: Option<JoinHandle<String>>,
-    stderr: Option<JoinHandle<String>>,
+    stdout: Option<Collected>,
+    stderr: Option<Collected>,
     peak: u64,
     _home: TempDir,
 }
@@ -142,8 +165,26 @@ impl Running {
 
     /// Sends the signal that Ctrl-C sends.
     pub fn interrupt(&self) {
-        let status = Command::new("kill").args(["-INT", &self.pid().to_string()]).status();
-        assert!(status.is_ok_and(|status| status.success()), "no process {} to interrupt", self.pid());
+        self.signal("INT");
+    }
+
+    /// Sends a signal by its name, for example `STOP` and `CONT` to hold a run where it is.
+    pub fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([&format!("-{name}"), &self.pid().to_string()]).status();
+        assert!(status.is_ok_and(|status| status.success()), "no process {} to send {name}", self.pid());
+    }
+
+    /// What it has printed on standard error so far.
+    pub fn stderr_so_far(&self) -> String {
+        self.stderr.as_ref().map(Collected::so_far).unwrap_or_default()
+    }
+
+    /// Waits until standard error has this many lines; false if the run ends before.
+    pub fn reaches_lines(&mut self, count: usize) -> bool {
+        wait_until("standard error grows", || {
+            let lines = self.stderr_so_far().matches('\n').count();
+            if lines >= count { Some(true) } else { self.has_ended().then_some(false) }
+        })
     }
 
     /// Waits for the end.
@@ -172,8 +213,7 @@ impl Running {
     }
 
     fn finish(&mut self, status: Option<ExitStatus>) -> Finished {
-        let text =
-            |stream: Option<JoinHandle<String>>| stream.and_then(|s| s.join().ok()).unwrap_or_default();
+        let text = |stream: Option<Collected>| stream.map(Collected::to_the_end).unwrap_or_default();
         Finished {
             arguments: self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect(),
             code: status.and_then(|status| status.code()),

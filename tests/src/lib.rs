@@ -29,6 +29,7 @@
 
 mod binary;
 mod fixtures;
+mod judge;
 mod keeper;
 mod oracle;
 mod places;
@@ -41,6 +42,7 @@ mod tls;
 
 pub use binary::{Dbhaul, Finished, Running};
 pub use fixtures::Fixture;
+pub use judge::Original;
 pub use poll::wait_until;
 pub use s3::{Moto, S3Directory, S3Endpoint};
 pub use server::{Encoding, MAJORS, Server, ServerBuilder};

@@ -125,15 +125,16 @@ impl ServerBuilder {
         let dir = places::scratch().join(format!("{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
         places::create_server_dir(&dir);
-        let port = Port::reserve();
-        template::copy(&template::data_dir(self.major, self.encoding, number % TEMPLATES), &dir.join("data"));
-        self.configure(&dir, port.number);
-
         let log = dir.join("server.log");
         let mut command =
             places::server_command(&places::postgres(&self.major.to_string()).join("bin/postgres"));
         command.extend(["-D".to_owned(), dir.join("data").display().to_string()]);
+        // First of all, so that the directory goes even when the test is killed while the template is copied.
         let keeper = Keeper::new(&dir, &log, "QUIT", &command);
+
+        let port = Port::reserve();
+        template::copy(&template::data_dir(self.major, self.encoding, number % TEMPLATES), &dir.join("data"));
+        self.configure(&dir, port.number);
         let mut server = Server { major: self.major, keeper, port, dir };
         server.launch();
         server.psql("postgres", &format!("ALTER ROLE postgres PASSWORD '{}'", Server::PASSWORD));
