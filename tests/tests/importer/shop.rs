@@ -100,6 +100,9 @@ impl TocBuilder {
     }
 }
 
+/// A segment, whom to tell that it has come so far, and what to wait for.
+type Pause = (u32, oneshot::Sender<()>, oneshot::Receiver<()>);
+
 type Hook = Box<dyn Fn(u32, u64) + Send + Sync>;
 
 /// A source of made-up rows: every segment holds as many, in chunks of about 2 KiB.
@@ -107,7 +110,7 @@ pub(crate) struct Rows {
     rows_per_segment: u64,
     pages_of: Option<u32>,
     hook: Mutex<Hook>,
-    pause: Mutex<Option<(u32, oneshot::Sender<()>, oneshot::Receiver<()>)>>,
+    pause: Mutex<Option<Pause>>,
     opened: Mutex<HashMap<u32, u64>>,
     pub(crate) total_opened: AtomicU64,
 }
