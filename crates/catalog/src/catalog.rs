@@ -217,7 +217,8 @@ fn role_names(database: &Database, objects: &[Object]) -> Vec<String> {
             }
             Body::DefaultAcl(default) => {
                 names.insert(default.role.clone());
-                add_grantees(&default.acl, &mut names);
+                add_grantees(&default.revoked, &mut names);
+                add_grantees(&default.granted, &mut names);
             }
             Body::UserMapping(mapping) => names.extend(mapping.user.clone()),
             _ => {}

@@ -89,7 +89,8 @@ impl Dependencies {
         let rank = |row: &&Row| match (row.t, Class(row.rc)) {
             // A partition's copy of a trigger or foreign key belongs to the parent's, not to the partition.
             ('i' | 'P', _) => 0,
-            ('a', Class::PG_PUBLICATION) => 1,
+            // A loose member of an operator family also depends on its operator this way.
+            ('a', Class::PG_PUBLICATION | Class::PG_OPFAMILY) => 1,
             ('a', _) => 2,
             _ => 9,
         };

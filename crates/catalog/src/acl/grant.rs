@@ -12,8 +12,9 @@ pub(crate) struct GrantObject<'a> {
     /// The column, for [`Grantable::Column`].
     pub(crate) column: Option<&'a str>,
     pub(crate) owner: &'a str,
-    /// The server the privileges were read from: it decides what `ALL` covers.
-    pub(crate) source: ServerVersion,
+    /// The server that will run the statements: it decides what `ALL` covers.
+    /// What an older server called all stays what it was there.
+    pub(crate) target: ServerVersion,
 }
 
 /// The statements that lead from `base`, what the object has when it is made,
@@ -36,7 +37,7 @@ pub(crate) fn grant_statements(on: &GrantObject<'_>, acl: &Acl, base: &Acl) -> V
 
 fn revoke(on: &GrantObject<'_>, item: &AclItem) -> Option<String> {
     let (plain, grantable) = split(on, item);
-    let all = if plain.len() + grantable.len() == on.kind.privileges(on.source).len() {
+    let all = if plain.len() + grantable.len() == on.kind.privileges(on.target).len() {
         vec![with_column(on, "ALL")]
     } else {
         [plain, grantable].concat().into_iter().map(|word| with_column(on, word)).collect()
@@ -48,7 +49,7 @@ fn revoke(on: &GrantObject<'_>, item: &AclItem) -> Option<String> {
 
 fn grant(on: &GrantObject<'_>, item: &AclItem) -> Vec<String> {
     let (plain, grantable) = split(on, item);
-    let every = on.kind.privileges(on.source).len();
+    let every = on.kind.privileges(on.target).len();
     let mut statements = Vec::new();
     for (words, option) in [(plain, ""), (grantable, " WITH GRANT OPTION")] {
         if words.is_empty() {
@@ -78,7 +79,7 @@ fn split(on: &GrantObject<'_>, item: &AclItem) -> (Vec<&'static str>, Vec<&'stat
     let letters = item.privileges.as_bytes();
     let mut plain = Vec::new();
     let mut grantable = Vec::new();
-    for (letter, word) in on.kind.privileges(on.source) {
+    for (letter, word) in on.kind.privileges(on.target) {
         if let Some(at) = letters.iter().position(|other| other == letter) {
             let words = if letters.get(at + 1) == Some(&b'*') { &mut grantable } else { &mut plain };
             words.push(*word);
@@ -108,7 +109,7 @@ mod tests {
         let source = ServerVersion::of_major(15);
         let acl: Vec<String> = acl.iter().map(|&item| item.to_owned()).collect();
         let base = default_acl(kind, "own", source);
-        let on = GrantObject { kind, name: "public.x", column, owner: "own", source };
+        let on = GrantObject { kind, name: "public.x", column, owner: "own", target: source };
         assert_eq!(grant_statements(&on, &parse_acl(&acl).unwrap(), &base), expected);
     }
 

@@ -132,13 +132,13 @@ pub(crate) fn default_acl(kind: Grantable, owner: &str, version: ServerVersion) 
         .collect()
 }
 
-/// What schema `public` of an empty database has since 15, whoever owns it;
-/// `pg_dump` measures every server's by it.
-pub(crate) fn public_schema_acl(owner: &str) -> Acl {
+/// What schema `public` of an empty database has on a server, whoever owns it:
+/// since 15 not everybody may create in it.
+pub(crate) fn public_schema_acl(owner: &str, version: ServerVersion) -> Acl {
     let item = |grantee: Option<&str>, privileges: &str| AclItem {
         grantee: grantee.map(str::to_owned),
         grantor: owner.to_owned(),
         privileges: privileges.to_owned(),
     };
-    vec![item(Some(owner), "UC"), item(None, "U")]
+    vec![item(Some(owner), "UC"), item(None, if version.major() >= 15 { "U" } else { "UC" })]
 }

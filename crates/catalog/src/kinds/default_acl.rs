@@ -14,12 +14,11 @@ pub struct DefaultAcl {
     pub role: String,
     /// The type of objects.
     pub object_type: DefaultAclType,
-    /// The privileges. Where a server before 17 granted all on tables, `m`
-    /// (MAINTAIN) is among them: all stays all.
-    pub acl: Acl,
-    /// What would be granted without this object: the built-in default, or
-    /// nothing for one that is limited to a schema, since that only adds.
-    pub base: Acl,
+    /// What the built-in default grants and new objects do not have. Always empty
+    /// for default privileges limited to a schema, which only add.
+    pub revoked: Acl,
+    /// What new objects have beyond the built-in default.
+    pub granted: Acl,
 }
 
 /// `defaclobjtype`.
@@ -127,11 +126,9 @@ fn grantee(item: &AclItem) -> String {
 impl Render for DefaultAcl {
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let prefix = self.prefix(object.schema.as_deref());
-        let revoked = self.base.iter().filter(|item| !self.acl.contains(item));
-        let granted = self.acl.iter().filter(|item| !self.base.contains(item));
-        let mut create: Vec<String> =
-            revoked.filter_map(|item| self.revoke(item, &prefix, target)).collect();
-        create.extend(granted.flat_map(|item| {
+        let revoked = self.revoked.iter();
+        let mut create: Vec<String> = revoked.filter_map(|item| self.revoke(item, &prefix, target)).collect();
+        create.extend(self.granted.iter().flat_map(|item| {
             [false, true].into_iter().filter_map(|option| self.grant(item, option, &prefix, target))
         }));
         vec![Draft { create, ..Draft::new(Section::PostData, "DEFAULT ACL", "") }]
@@ -160,29 +157,36 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(schema: bool, object_type: DefaultAclType, base: Acl, items: Acl, expected: &str) {
-        let body = DefaultAcl { role: "o".to_owned(), object_type, acl: items, base };
+    fn check(schema: bool, object_type: DefaultAclType, revoked: Acl, granted: Acl, expected: &str) {
+        let body = DefaultAcl { role: "o".to_owned(), object_type, revoked, granted };
         sample::check(schema, Body::DefaultAcl(body), expected);
     }
 
     #[test]
-    fn only_the_difference_is_written() {
+    fn revoked_before_granted() {
         check(
             false,
             DefaultAclType::Functions,
-            acl(&[(None, "X"), (Some("o"), "X")]),
-            acl(&[(Some("o"), "X"), (Some("Reader"), "X*")]),
+            acl(&[(None, "X")]),
+            acl(&[(Some("Reader"), "X*")]),
             "ALTER DEFAULT PRIVILEGES FOR ROLE o REVOKE ALL ON FUNCTIONS FROM PUBLIC;\n\
              ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT ALL ON FUNCTIONS TO \"Reader\" WITH GRANT OPTION;\n",
         );
+    }
+
+    /// What was all on a server before 17 is not all on a later one.
+    #[test]
+    fn all_is_all_that_the_target_knows() {
         check(
             false,
             DefaultAclType::Tables,
-            acl(&[(Some("o"), "arwdDxtm")]),
-            acl(&[(Some("o"), "arwdDxtm"), (Some("x"), "arwdDxtm"), (Some("y"), "rw*")]),
+            Vec::new(),
+            acl(&[(Some("x"), "arwdDxtm"), (Some("y"), "rw*"), (Some("z"), "arwdDxt")]),
             "ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT ALL ON TABLES TO x;\n\
              ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT ON TABLES TO y;\n\
-             ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT UPDATE ON TABLES TO y WITH GRANT OPTION;\n",
+             ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT UPDATE ON TABLES TO y WITH GRANT OPTION;\n\
+             ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE \
+             ON TABLES TO z;\n",
         );
     }
 

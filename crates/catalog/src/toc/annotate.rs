@@ -144,11 +144,11 @@ impl Builder<'_> {
         let default = default_acl(kind, owner, source);
         let whole = initial.iter().find(|item| item.column.is_none());
         let base = match &object.body {
-            Body::Schema(_) if object.name == "public" => public_schema_acl(owner),
+            Body::Schema(_) if object.name == "public" => public_schema_acl(owner, self.target.version),
             _ => whole.map_or_else(|| default.clone(), |item| item.acl.clone()),
         };
         let acl = object.acl.as_ref().unwrap_or(&default);
-        let on = GrantObject { kind, name, column: None, owner, source };
+        let on = GrantObject { kind, name, column: None, owner, target: self.target.version };
         let table = self.add_acl(object, main, &address, grant_statements(&on, acl, &base));
         for column in object.body.column_annotations() {
             let base = initial.iter().find(|item| item.column.as_deref() == Some(column.column));
@@ -189,7 +189,7 @@ impl Builder<'_> {
         let kind = if system.column.is_some() { Grantable::Column } else { kind };
         let default = default_acl(kind, &system.owner, source);
         let column = system.column.as_deref();
-        let on = GrantObject { kind, name, column, owner: &system.owner, source };
+        let on = GrantObject { kind, name, column, owner: &system.owner, target: self.target.version };
         let (acl, base) =
             (system.acl.as_ref().unwrap_or(&default), system.initial.as_ref().unwrap_or(&default));
         let statements = grant_statements(&on, acl, base);

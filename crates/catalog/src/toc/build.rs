@@ -159,7 +159,12 @@ impl<'a> Builder<'a> {
     }
 
     fn add_part(&mut self, place: usize, object: &Object, draft: &Draft, step: u32, main: usize) {
-        let node = self.push(object, draft.clone(), step, vec![main]);
+        let mut needs = vec![main];
+        if draft.kind == "COMMENT" {
+            // What it is about may be a part of its own: a domain's constraint.
+            needs.extend(self.after.get(&place).into_iter().flatten());
+        }
+        let node = self.push(object, draft.clone(), step, needs);
         self.after.entry(place).or_default().push(node);
         if draft.kind == "INDEX ATTACH" {
             for &parent in self.plan.later_needs.get(&place).map(Vec::as_slice).unwrap_or_default() {

@@ -1,7 +1,7 @@
 //! Reads default privileges.
 
 use dbhaul_catalog::kinds::{Body, DefaultAcl, DefaultAclType};
-use dbhaul_catalog::{Acl, Class, parse_acl};
+use dbhaul_catalog::{Class, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
@@ -31,20 +31,18 @@ const QUERY: &str = r#"
     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace"#;
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let has_maintain = reader.version().major() >= 17;
     for row in reader.query::<Row>("default privileges", QUERY).await? {
         let object_type = object_type(&row)?;
-        let acl = |items: &[String]| {
-            let acl = parse_acl(items).map_err(|source| Error::Acl { what: "default privileges", source })?;
-            let old = object_type == DefaultAclType::Tables && !has_maintain;
-            Ok::<Acl, Error>(if old { with_maintain(acl) } else { acl })
+        let parse = |items: &[String]| -> Result<Acl, Error> {
+            parse_acl(items).map_err(|source| Error::Acl { what: "default privileges", source })
         };
+        let (acl, base) = (parse(&row.privileges)?, parse(&row.base)?);
         let mut header = row.header;
         let body = DefaultAcl {
             role: header.owner.clone().unwrap_or_default(),
             object_type,
-            acl: acl(&row.privileges)?,
-            base: acl(&row.base)?,
+            revoked: base.iter().filter(|item| !acl.contains(item)).cloned().collect(),
+            granted: acl.iter().filter(|item| !base.contains(item)).cloned().collect(),
         };
         header.name = format!("DEFAULT PRIVILEGES FOR {}", object_type.keyword());
         reader.push(header.object("default privileges", Class::PG_DEFAULT_ACL, Body::DefaultAcl(body))?);
@@ -62,17 +60,4 @@ fn object_type(row: &Row) -> Result<DefaultAclType, Error> {
         "L" => DefaultAclType::LargeObjects,
         other => return Err(row.header.unexpected("the type of object", other)),
     })
-}
-
-/// Adds MAINTAIN, which came with 17, where an older server granted everything,
-/// so that everything is meant on every version.
-fn with_maintain(mut acl: Acl) -> Acl {
-    for item in &mut acl {
-        match item.privileges.as_str() {
-            "arwdDxt" => item.privileges.push('m'),
-            "a*r*w*d*D*x*t*" => item.privileges.push_str("m*"),
-            _ => {}
-        }
-    }
-    acl
 }

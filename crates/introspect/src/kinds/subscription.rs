@@ -133,7 +133,7 @@ fn query(major: u32) -> String {
         two_phase = since(15, "s.subtwophasestate <> 'd'", "false"),
         disable = since(15, "s.subdisableonerr", "false"),
         password = since(16, "s.subpasswordrequired", "true"),
-        owner = since(16, "s.subrunasowner", "false"),
+        owner = since(16, "s.subrunasowner", "true"),
         failover = since(17, "s.subfailover", "false"),
         origin = since(16, "s.suborigin", "'any'"),
     )
