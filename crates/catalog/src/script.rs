@@ -71,7 +71,7 @@ pub fn database_create(database: &Database, target: &Target) -> Vec<String> {
             name: &name,
             column: None,
             owner: &database.owner,
-            source: target.version,
+            target: target.version,
         };
         let default = default_acl(Grantable::Database, &database.owner, target.version);
         statements.extend(grant_statements(&on, acl, &default));
