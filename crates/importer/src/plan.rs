@@ -299,10 +299,10 @@ mod tests {
                 "TABLE DATA public sale 1",
                 "TABLE DATA public sale 2",
                 "INDEX public sale_customer_idx",
-                "ANALYZE public.sale",
                 "TABLE DATA public customer 0",
                 "CONSTRAINT public customer customer_pkey",
                 "ANALYZE public.customer",
+                "ANALYZE public.sale",
                 "FK CONSTRAINT public sale sale_customer_fkey",
             ]
         );
