@@ -129,11 +129,11 @@ impl ServerBuilder {
         let mut command =
             places::server_command(&places::postgres(&self.major.to_string()).join("bin/postgres"));
         command.extend(["-D".to_owned(), dir.join("data").display().to_string()]);
-        // First of all, so that the directory goes even when the test is killed while the template is copied.
-        let keeper = Keeper::new(&dir, &log, "QUIT", &command);
+        // First of all, so that the directory goes even when the test is killed before the server starts.
+        let mut keeper = Keeper::new(&dir, &log, "QUIT", &command);
 
         let port = Port::reserve();
-        template::copy(&template::data_dir(self.major, self.encoding, number % TEMPLATES), &dir.join("data"));
+        keeper.copy(&template::data_dir(self.major, self.encoding, number % TEMPLATES));
         self.configure(&dir, port.number);
         let mut server = Server { major: self.major, keeper, port, dir };
         server.launch();

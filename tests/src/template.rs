@@ -41,8 +41,3 @@ fn initdb(installed: &Path, encoding: Encoding, unfinished: &Path, finished: &Pa
     places::run(&mut command);
     std::fs::rename(unfinished, finished).expect("both lie in the same directory");
 }
-
-/// Copies a template, sharing blocks where the file system can.
-pub(crate) fn copy(template: &Path, data: &Path) {
-    places::run(Command::new("cp").args(["-a", "--reflink=auto"]).args([template, data]));
-}

@@ -1,7 +1,7 @@
 //! Reads default privileges.
 
 use dbhaul_catalog::kinds::{Body, DefaultAcl, DefaultAclType};
-use dbhaul_catalog::{Class, parse_acl};
+use dbhaul_catalog::{Acl, Class, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
