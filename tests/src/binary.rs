@@ -129,7 +129,7 @@ impl Collected {
         String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
     }
 
-    fn to_the_end(self) -> String {
+    fn into_text(self) -> String {
         let _ = self.reader.join();
         String::from_utf8_lossy(&self.bytes.lock().expect("no reader panics")).into_owned()
     }
@@ -213,7 +213,7 @@ impl Running {
     }
 
     fn finish(&mut self, status: Option<ExitStatus>) -> Finished {
-        let text = |stream: Option<Collected>| stream.map(Collected::to_the_end).unwrap_or_default();
+        let text = |stream: Option<Collected>| stream.map(Collected::into_text).unwrap_or_default();
         Finished {
             arguments: self.arguments.iter().map(|a| a.to_string_lossy().into_owned()).collect(),
             code: status.and_then(|status| status.code()),
