@@ -10,6 +10,8 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 const SCRIPT: &str = r#"
+# An answer that nobody reads any more must not end the keeper before it has cleaned up.
+trap '' PIPE
 dir=$1 log=$2 last=$3; shift 3
 pid=
 halt() {
