@@ -62,10 +62,8 @@ fn problems(from: &Server, db: &str, to: &Server) -> Vec<String> {
     let name = format!("{db} from {} to {}", from.major(), to.major());
     let expected = if from.major() == to.major() { schema_text(from, db) } else { reference(from, db, to) };
     problems.extend(text_difference(&name, &expected, &schema_text(to, &copy)));
-    if from.major() == to.major() {
-        let target = runtime.block_on(read(to, &copy));
-        problems.extend(compare(&source, &target).differences.iter().map(ToString::to_string));
-    }
+    let target = runtime.block_on(read(to, &copy));
+    problems.extend(compare(&source, &target).differences.iter().map(ToString::to_string));
     problems.iter().map(|problem| format!("{name}: {problem}")).collect()
 }
 

@@ -1,10 +1,13 @@
 //! Two catalogs compared, object by object and field by field.
 
+mod majors;
+
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use self::majors::Majors;
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::kinds::Body;
 use crate::render::Target;
@@ -77,15 +80,17 @@ impl std::fmt::Display for Difference {
 /// OIDs, sizes, server versions and dependencies are not compared: they are not
 /// the database's contents or follow from them. Privileges are compared as what
 /// they allow, so NULL equals the kind's default. Members of extensions are
-/// compared by their privileges only: their extension makes the rest.
+/// compared by their privileges only: their extension makes the rest. Between
+/// different majors, what they print differently of the same thing is the same.
 pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
+    let majors = Majors::new(left.server_version, right.server_version);
     let left = Side::new(left);
     let right = Side::new(right);
     let mut differences = Vec::new();
     for (identity, value) in &left.objects {
         match right.objects.get(identity) {
             None => differences.push(Difference::Missing { identity: identity.clone() }),
-            Some(other) => walk(identity, String::new(), value, other, &mut differences),
+            Some(other) => walk(&Place { identity, majors }, String::new(), value, other, &mut differences),
         }
     }
     let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
@@ -188,46 +193,47 @@ fn default_of(object: &Object, version: ServerVersion) -> Option<Acl> {
     Grantable::of_address(address).map(|(kind, _)| default_acl(kind, owner, version))
 }
 
-/// Items in an order of their own; the letters of an owner's full rights differ
-/// between majors only by what the older does not know.
+/// Items in an order of their own.
 fn normalised(acl: Option<Acl>) -> Option<Acl> {
     let mut acl = acl?;
-    for item in &mut acl {
-        // MAINTAIN exists since 17 and comes with every GRANT ALL there.
-        if item.privileges == "arwdDxtm" {
-            item.privileges.truncate("arwdDxt".len());
-        }
-    }
     acl.sort();
     Some(acl)
 }
 
+/// What is being compared.
+struct Place<'a> {
+    identity: &'a Identity,
+    majors: Majors,
+}
+
 /// Adds what differs between two values at `path` and below.
-fn walk(identity: &Identity, path: String, left: &Value, right: &Value, into: &mut Vec<Difference>) {
+fn walk(place: &Place<'_>, path: String, left: &Value, right: &Value, into: &mut Vec<Difference>) {
+    if left == right || place.majors.agree(place.identity, &path, left, right) {
+        return;
+    }
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
     match (left, right) {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in a {
-                walk(identity, below(key), value, b.get(key).unwrap_or(&Value::Null), into);
+                walk(place, below(key), value, b.get(key).unwrap_or(&Value::Null), into);
             }
             for (key, value) in b.iter().filter(|(key, _)| !a.contains_key(*key)) {
-                walk(identity, below(key), &Value::Null, value, into);
+                walk(place, below(key), &Value::Null, value, into);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
-            for (place, (x, y)) in a.iter().zip(b).enumerate() {
-                walk(identity, below(&place.to_string()), x, y, into);
+            for (at, (x, y)) in a.iter().zip(b).enumerate() {
+                walk(place, below(&at.to_string()), x, y, into);
             }
         }
-        _ if left == right => {}
-        _ if is_secret(identity, &path) => into.push(Difference::Different {
-            identity: identity.clone(),
+        _ if is_secret(place.identity, &path) => into.push(Difference::Different {
+            identity: place.identity.clone(),
             path,
             left: json!("***"),
             right: json!("***"),
         }),
         _ => into.push(Difference::Different {
-            identity: identity.clone(),
+            identity: place.identity.clone(),
             path,
             left: left.clone(),
             right: right.clone(),

@@ -1,0 +1,180 @@
+//! What two majors say differently of the same thing.
+
+use serde_json::Value;
+
+use crate::{Identity, ServerVersion};
+
+/// Two majors, to judge differences that come from them alone.
+///
+/// Servers print definitions from parse trees, and newer ones print some of
+/// them otherwise: 16 leaves out the table's name where a query has only one,
+/// 14 writes `IN` before a procedure's arguments. Between different majors,
+/// printed SQL is compared without qualifiers, column aliases, parentheses and
+/// white space, and what a major does not know is not held against the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Majors {
+    older: u32,
+    newer: u32,
+}
+
+/// Fields that hold SQL as a server prints it.
+const PRINTED: [&str; 14] = [
+    "arguments",
+    "condition",
+    "default",
+    "definition",
+    "expression",
+    "identity_arguments",
+    "index_definition",
+    "partition_key",
+    "predicate",
+    "result",
+    "sql",
+    "statement",
+    "using",
+    "with_check",
+];
+
+impl Majors {
+    pub(super) fn new(left: ServerVersion, right: ServerVersion) -> Self {
+        Majors { older: left.major().min(right.major()), newer: left.major().max(right.major()) }
+    }
+
+    /// Whether values that differ are what the two majors say of the same thing.
+    pub(super) fn agree(self, identity: &Identity, path: &str, left: &Value, right: &Value) -> bool {
+        if self.older == self.newer {
+            return false;
+        }
+        let field = path.rsplit('.').next().unwrap_or_default();
+        let about_privileges = path.split('.').any(|part| matches!(part, "acl" | "granted" | "revoked"));
+        match field {
+            // Names of NOT NULL constraints exist since 18, multiranges since 14.
+            "name" if path.ends_with("not_null.name") => self.differ_over(18),
+            _ if field.starts_with("multirange") => self.differ_over(14),
+            // Since 14 members of a class may be loose members of its family.
+            "functions" | "operators" if identity.kind.starts_with("OPERATOR ") => self.differ_over(14),
+            // ICU locales are language tags since 16.
+            "locale" if identity.kind == "COLLATION" => self.differ_over(16),
+            _ if about_privileges && self.differ_over(17) => {
+                without_maintain(left) == without_maintain(right)
+            }
+            _ if PRINTED.contains(&field) => match (left.as_str(), right.as_str()) {
+                (Some(left), Some(right)) => loosened(left) == loosened(right),
+                _ => false,
+            },
+            _ => false,
+        }
+    }
+
+    /// Whether a change that came with `major` lies between the two.
+    fn differ_over(self, major: u32) -> bool {
+        self.older < major && major <= self.newer
+    }
+}
+
+/// Privileges without MAINTAIN, which 17 brought, and without what is empty then.
+fn without_maintain(value: &Value) -> Value {
+    match value {
+        Value::String(letters) => Value::String(letters.replace("m*", "").replace('m', "")),
+        Value::Array(items) => {
+            let item = |item: &Value| {
+                let mut item = item.clone();
+                if let Some(privileges) = item.get_mut("privileges") {
+                    *privileges = without_maintain(privileges);
+                }
+                item
+            };
+            let holds = |item: &Value| item.get("privileges").and_then(Value::as_str) != Some("");
+            Value::Array(items.iter().map(item).filter(holds).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// Printed SQL without what majors print differently.
+fn loosened(sql: &str) -> Vec<String> {
+    let tokens = tokens(sql);
+    let mut kept: Vec<String> = Vec::new();
+    let mut place = 0;
+    while let Some(token) = tokens.get(place) {
+        let next = tokens.get(place + 1).map(String::as_str);
+        let qualifies = is_identifier(token) && next == Some(".");
+        let renames = token == "AS" && next.is_some_and(is_identifier);
+        let marks_input = token == "IN" && kept.last().is_none_or(|last| last == ",");
+        match token.as_str() {
+            _ if qualifies || renames => place += 1,
+            _ if marks_input => {}
+            "(" | ")" => {}
+            _ => kept.push(token.clone()),
+        }
+        place += 1;
+    }
+    kept
+}
+
+fn is_identifier(token: &str) -> bool {
+    token.starts_with(|c: char| c == '"' || c == '_' || c.is_alphabetic())
+}
+
+/// Words, quoted names, literals, and every other character by itself; white space is dropped.
+fn tokens(sql: &str) -> Vec<String> {
+    let mut tokens = Vec::new();
+    let mut chars = sql.chars().peekable();
+    while let Some(c) = chars.next() {
+        let mut token = String::from(c);
+        if c == '\'' || c == '"' {
+            for inner in chars.by_ref() {
+                token.push(inner);
+                if inner == c {
+                    break;
+                }
+            }
+        } else if c.is_alphanumeric() || c == '_' {
+            let dot = c.is_ascii_digit();
+            while let Some(more) = chars
+                .next_if(|more| more.is_alphanumeric() || matches!(more, '_' | '$') || (dot && *more == '.'))
+            {
+                token.push(more);
+            }
+        }
+        if !c.is_whitespace() {
+            tokens.push(token);
+        }
+    }
+    tokens
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{Majors, loosened};
+    use crate::{Identity, ServerVersion};
+
+    fn check(left: &str, right: &str, same: bool) {
+        assert_eq!(loosened(left) == loosened(right), same, "{left} against {right}");
+    }
+
+    #[test]
+    fn printed_sql() {
+        check(" SELECT t.a,\n    t.b\n   FROM s.t", " SELECT a,\n    b\n   FROM s.t", true);
+        check("SELECT (t.\"A b\")::text AS x FROM t", "SELECT (\"A b\")::text FROM t", true);
+        check("before date, INOUT closed integer", "IN before date, INOUT closed integer", true);
+        check("SELECT 'a.b'", "SELECT 'b'", false);
+        check("SELECT 1.5", "SELECT 5", false);
+        check("SELECT a WHERE (x IN (1))", "SELECT a WHERE (x IN (2))", false);
+        check("WITH q AS (SELECT 1) SELECT 1", "WITH q AS (SELECT 2) SELECT 1", false);
+    }
+
+    #[test]
+    fn only_between_majors() {
+        let identity =
+            Identity { kind: "TABLE".to_owned(), schema: None, name: "t".to_owned(), discriminator: None };
+        let (left, right) =
+            (json!([{ "privileges": "r" }]), json!([{ "privileges": "r" }, { "privileges": "m" }]));
+        for (older, newer, expected) in [(16, 17, true), (13, 18, true), (17, 18, false), (18, 18, false)] {
+            let majors = Majors::new(ServerVersion::of_major(newer), ServerVersion::of_major(older));
+            assert_eq!(majors.agree(&identity, "acl", &left, &right), expected, "{older} {newer}");
+        }
+    }
+}
