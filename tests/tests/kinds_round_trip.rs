@@ -96,6 +96,105 @@ fn to_a_newer_major() {
     }
 }
 
+/// Extensions that every server ships, each with what it wants first and a use of it.
+const EXTENSIONS: &[(&str, &str)] = &[
+    (
+        "hstore",
+        "CREATE TABLE t_hstore (h ext.hstore DEFAULT 'a=>1'); CREATE INDEX ON t_hstore USING gist (h ext.gist_hstore_ops (siglen = 32))",
+    ),
+    ("citext", "CREATE TABLE t_citext (c ext.citext PRIMARY KEY CHECK (c OPERATOR(ext.<>) ''::ext.citext))"),
+    ("ltree", "CREATE TABLE t_ltree (p ext.ltree); CREATE INDEX ON t_ltree USING gist (p)"),
+    ("cube", "CREATE TABLE t_cube (c ext.cube); CREATE INDEX ON t_cube USING gist (c)"),
+    ("seg", "CREATE TABLE t_seg (s ext.seg, EXCLUDE USING gist (s WITH OPERATOR(ext.&&)))"),
+    (
+        "intarray",
+        "CREATE TABLE t_intarray (a integer[]); CREATE INDEX ON t_intarray USING gin (a ext.gin__int_ops)",
+    ),
+    ("pg_trgm", "CREATE TABLE t_trgm (a text); CREATE INDEX ON t_trgm USING gin (a ext.gin_trgm_ops)"),
+    ("uuid-ossp", "CREATE TABLE t_uuid (u uuid DEFAULT ext.uuid_generate_v4())"),
+    ("pgcrypto", "CREATE VIEW v_pgcrypto AS SELECT ext.digest('a', 'sha256') AS d"),
+    ("btree_gin", "CREATE TABLE t_btree_gin (a integer); CREATE INDEX ON t_btree_gin USING gin (a)"),
+    ("btree_gist", "CREATE TABLE t_btree_gist (a integer, b text, EXCLUDE USING gist (a WITH =, b WITH <>))"),
+    (
+        "unaccent",
+        "CREATE TEXT SEARCH CONFIGURATION t_unaccent (COPY = simple); ALTER TEXT SEARCH CONFIGURATION t_unaccent ALTER MAPPING FOR word WITH ext.unaccent, simple",
+    ),
+    (
+        "postgres_fdw",
+        "CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host 'h'); CREATE FOREIGN TABLE t_far (a integer OPTIONS (column_name 'b')) SERVER far OPTIONS (table_name 't'); CREATE USER MAPPING FOR CURRENT_USER SERVER far OPTIONS (password 'secret')",
+    ),
+    ("tablefunc", "CREATE VIEW v_tablefunc AS SELECT * FROM ext.normal_rand(1, 0, 1) AS n"),
+    ("isn", "CREATE TABLE t_isn (i ext.isbn UNIQUE)"),
+    (
+        "lo",
+        "CREATE TABLE t_lo (l ext.lo); CREATE TRIGGER manage BEFORE UPDATE OR DELETE ON t_lo FOR EACH ROW EXECUTE FUNCTION ext.lo_manage(l)",
+    ),
+    ("earthdistance", "CREATE TABLE t_earth (e ext.earth)"),
+    (
+        "bloom",
+        "CREATE TABLE t_bloom (a integer, b integer); CREATE INDEX ON t_bloom USING bloom (a, b) WITH (length = 80, col1 = 2)",
+    ),
+    ("dict_int", "CREATE TEXT SEARCH DICTIONARY t_intdict (TEMPLATE = ext.intdict_template, maxlen = 4)"),
+    (
+        "pg_stat_statements",
+        "GRANT SELECT ON ext.pg_stat_statements TO \"Kinds Reader\"; REVOKE SELECT ON ext.pg_stat_statements FROM PUBLIC",
+    ),
+    ("amcheck", "GRANT EXECUTE ON FUNCTION ext.bt_index_check(regclass) TO \"Kinds Reader\""),
+    ("file_fdw", "CREATE SERVER files FOREIGN DATA WRAPPER file_fdw"),
+];
+
+/// Languages whose libraries a machine may lack.
+const LANGUAGES: &[(&str, &str)] = &[
+    ("plperl", "CREATE FUNCTION f_perl() RETURNS integer LANGUAGE plperl AS 'return 1;'"),
+    ("pltcl", "CREATE FUNCTION f_tcl() RETURNS integer LANGUAGE pltcl AS 'return 1'"),
+];
+
+fn load_extensions(server: &Server) {
+    server.create_db("extensions");
+    let run = |sql: &str| server.psql("extensions", sql);
+    run("CREATE SCHEMA ext");
+    for (name, usage) in EXTENSIONS {
+        run(&format!("CREATE EXTENSION \"{name}\" SCHEMA ext CASCADE"));
+        run(&format!("SET search_path TO public, ext; {usage}"));
+    }
+    for (name, usage) in LANGUAGES {
+        let create = format!("CREATE EXTENSION {name}");
+        match server.try_psql("extensions", &create) {
+            Ok(_) => run(usage),
+            Err(error) => {
+                assert!(error.contains("could not load library"), "{error}");
+                continue;
+            }
+        };
+    }
+    run(
+        "CREATE FUNCTION uses() RETURNS integer LANGUAGE sql AS 'SELECT 1'; ALTER FUNCTION uses() DEPENDS ON EXTENSION hstore",
+    );
+    run("COMMENT ON EXTENSION hstore IS 'it''s our own'");
+    run("ALTER EXTENSION citext DROP FUNCTION ext.citext_eq(ext.citext, ext.citext)");
+    run("ALTER EXTENSION citext ADD FUNCTION ext.citext_eq(ext.citext, ext.citext)");
+}
+
+#[test]
+fn extensions() {
+    let newest = start(18);
+    for major in [13, 14, 15, 16, 17, 18] {
+        let server = start(major);
+        load_extensions(&server);
+        let source = read_as(&server.uri("extensions"));
+        let expected = server.pg_dump_schema("extensions");
+        write(&source, &server, "copy");
+        assert_same(&format!("extensions on {major}"), &server.pg_dump_schema("copy"), &expected);
+        let differences = compare(&source, &read_as(&server.uri("copy"))).differences;
+        assert!(differences.is_empty(), "major {major}: {differences:#?}");
+        let (ours, theirs) = (format!("from_{major}"), format!("from_{major}_by_pg_dump"));
+        server.copy_by_pg_dump("extensions", &newest, &theirs);
+        write(&source, &newest, &ours);
+        let expected = newest.pg_dump_schema(&theirs);
+        assert_same(&format!("extensions from {major}"), &newest.pg_dump_schema(&ours), &expected);
+    }
+}
+
 #[test]
 fn a_stored_catalog_is_the_same() {
     let server = start(18);
