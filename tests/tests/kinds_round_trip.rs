@@ -1,9 +1,11 @@
 //! Kinds of objects beside tables, and extensions, moved between servers of every
 //! major by the catalog alone. The judge is `pg_dump` 18.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use dbhaul_catalog::{Catalog, Target, Toc, TocOptions, compare};
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, Object, Target, Toc, TocOptions, compare};
 use dbhaul_introspect::read_catalog;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, process_environment};
 use dbhaul_tests::Server;
@@ -203,6 +205,38 @@ fn a_stored_catalog_is_the_same() {
     let stored = serde_json::to_vec(&catalog).unwrap();
     assert_eq!(serde_json::from_slice::<Catalog>(&stored).unwrap(), catalog);
     assert!(!format!("{catalog:?}").contains("secret"), "a password in Debug");
+}
+
+/// What only a superuser may read is known to be there, and known not to be readable.
+#[test]
+fn an_unprivileged_role_reads_what_it_may() {
+    for major in [13, 15, 18] {
+        let server = start(major);
+        server.psql("postgres", "ALTER ROLE \"Kinds Reader\" LOGIN");
+        load(&server);
+        let all = read_as(&server.uri("kinds"));
+        let some = read_as(&server.uri_as("Kinds%20Reader", "kinds"));
+        assert_eq!(some.objects.len(), all.objects.len(), "major {major}");
+        let hidden = |catalog: &Catalog| {
+            let is_hidden = |object: &&Object| match &object.body {
+                Body::Subscription(subscription) => subscription.definition.is_none(),
+                Body::UserMapping(mapping) => mapping.options.is_none(),
+                _ => false,
+            };
+            catalog
+                .objects
+                .iter()
+                .filter(is_hidden)
+                .map(|object| object.name.clone())
+                .collect::<BTreeSet<_>>()
+        };
+        assert_eq!(hidden(&all), BTreeSet::new());
+        let expected = all
+            .objects
+            .iter()
+            .filter(|object| matches!(object.body, Body::Subscription(_) | Body::UserMapping(_)));
+        assert_eq!(hidden(&some), expected.map(|object| object.name.clone()).collect(), "major {major}");
+    }
 }
 
 fn assert_same(name: &str, ours: &str, expected: &str) {
