@@ -1,2 +1,16 @@
-//! The dbhaul command line.
-fn main() {}
+//! The dbhaul command line. See [`app`] for what happens between arguments and exit code.
+
+mod app;
+mod args;
+mod errors;
+mod intent;
+mod interrupt;
+mod log;
+mod output;
+mod progress;
+mod run;
+mod secrets;
+
+fn main() -> std::process::ExitCode {
+    app::main(std::env::args_os(), &dbhaul_pipeline::process_environment)
+}

@@ -1,0 +1,177 @@
+//! Groups of flags that several commands share.
+
+use std::path::PathBuf;
+
+use clap::builder::RangedU64ValueParser;
+use clap::{ArgAction, Args, ValueEnum};
+
+use super::ProgressMode;
+
+/// Takes a number of sessions. The limit keeps a typing error from exhausting a server.
+pub(super) fn jobs() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(1..=256)
+}
+
+/// The database to read.
+#[derive(Debug, Args)]
+pub(crate) struct SourceArgs {
+    /// The database to read: postgres://user@host:port/db, or "host=... dbname=..."
+    ///
+    /// Whatever it leaves out comes from libpq's environment, service and
+    /// password files. Keep passwords out of it: other users of this machine can
+    /// see a command line. [env: DBHAUL_SOURCE, then PGHOST, PGDATABASE, ...]
+    #[arg(long, value_name = "URI", help_heading = "Where")]
+    pub(crate) source: Option<String>,
+}
+
+/// The database to write.
+#[derive(Debug, Args)]
+pub(crate) struct TargetArgs {
+    /// The database to write, in the same forms [env: DBHAUL_TARGET]
+    #[arg(long, value_name = "URI", help_heading = "Where")]
+    pub(crate) target: Option<String>,
+}
+
+/// The store.
+#[derive(Debug, Args)]
+pub(crate) struct StoreArgs {
+    /// The store: a directory, file:///dir, or s3://bucket/prefix?region=...&endpoint=... [env: DBHAUL_STORE]
+    ///
+    /// Options of s3:// are endpoint, region, path_style=true, profile, sse,
+    /// sse_kms_key_id and storage_class. Keys come from AWS_ACCESS_KEY_ID and
+    /// AWS_SECRET_ACCESS_KEY, a profile, or the machine's role.
+    #[arg(long, value_name = "STORE", help_heading = "Where")]
+    pub(crate) store: Option<String>,
+}
+
+/// Which backup of a store.
+#[derive(Debug, Args)]
+pub(crate) struct BackupArgs {
+    /// The backup: `latest`, or the beginning of its identity [default: latest]
+    #[arg(long, value_name = "ID", help_heading = "Where")]
+    pub(crate) backup: Option<String>,
+    /// Only backups of this database, where the store holds several
+    #[arg(long, value_name = "NAME", help_heading = "Where")]
+    pub(crate) database: Option<String>,
+}
+
+/// A section of a dump.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum SectionName {
+    /// Schemas, types, functions, tables
+    PreData,
+    /// Rows, sequence values, large objects
+    Data,
+    /// Indexes, constraints, triggers
+    PostData,
+}
+
+/// Which objects, with `pg_dump`'s letters.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Which objects (pg_dump's patterns; one that matches nothing is an error)")]
+pub(crate) struct SelectionArgs {
+    /// Only these schemas
+    #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
+    pub(crate) schemas: Vec<String>,
+    /// Not these schemas
+    #[arg(short = 'N', long = "exclude-schema", value_name = "PATTERN")]
+    pub(crate) exclude_schemas: Vec<String>,
+    /// Only these tables, views, materialized views, sequences and foreign tables
+    #[arg(short = 't', long = "table", value_name = "PATTERN")]
+    pub(crate) tables: Vec<String>,
+    /// Not these tables
+    #[arg(short = 'T', long = "exclude-table", value_name = "PATTERN")]
+    pub(crate) exclude_tables: Vec<String>,
+    /// The definitions of these tables without their rows
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude_table_data: Vec<String>,
+    /// Definitions only, no rows
+    #[arg(short = 's', long, conflicts_with_all = ["data_only", "sections"])]
+    pub(crate) schema_only: bool,
+    /// Rows only, no definitions
+    #[arg(short = 'a', long, conflicts_with = "sections")]
+    pub(crate) data_only: bool,
+    /// Only these sections
+    #[arg(long = "section", value_name = "SECTION", value_delimiter = ',')]
+    pub(crate) sections: Vec<SectionName>,
+    /// Only these extensions
+    #[arg(short = 'e', long = "extension", value_name = "PATTERN")]
+    pub(crate) extensions: Vec<String>,
+    /// Large objects, where a selection would leave them out
+    #[arg(short = 'b', long, visible_alias = "blobs", conflicts_with = "no_large_objects")]
+    pub(crate) large_objects: bool,
+    /// No large objects
+    #[arg(short = 'B', long, visible_alias = "no-blobs")]
+    pub(crate) no_large_objects: bool,
+    /// No owners: everything belongs to the connecting role
+    #[arg(short = 'O', long = "no-owner", action = ArgAction::SetFalse)]
+    pub(crate) owners: bool,
+    /// No privileges: nothing is granted or revoked
+    #[arg(short = 'x', long = "no-privileges", visible_alias = "no-acl", action = ArgAction::SetFalse)]
+    pub(crate) privileges: bool,
+    /// No comments
+    #[arg(long = "no-comments", action = ArgAction::SetFalse)]
+    pub(crate) comments: bool,
+    /// No security labels
+    #[arg(long = "no-security-labels", action = ArgAction::SetFalse)]
+    pub(crate) security_labels: bool,
+    /// No row-security policies
+    #[arg(long = "no-policies", action = ArgAction::SetFalse)]
+    pub(crate) policies: bool,
+    /// No publications
+    #[arg(long = "no-publications", action = ArgAction::SetFalse)]
+    pub(crate) publications: bool,
+    /// No subscriptions
+    #[arg(long = "no-subscriptions", action = ArgAction::SetFalse)]
+    pub(crate) subscriptions: bool,
+}
+
+/// How a database is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "How")]
+pub(crate) struct WriteArgs {
+    /// Sessions that work at the same time [default: one for each processor, 4 at most]
+    #[arg(short, long, value_name = "N", value_parser = jobs())]
+    pub(crate) jobs: Option<usize>,
+    /// Drop what will be created first
+    #[arg(short = 'c', long, conflicts_with = "data_only")]
+    pub(crate) clean: bool,
+    /// With --clean, do not mind what is not there
+    #[arg(long, requires = "clean")]
+    pub(crate) if_exists: bool,
+    /// Create the database, named as the source's, first; --target names another one of that server
+    #[arg(short = 'C', long, conflicts_with = "data_only")]
+    pub(crate) create: bool,
+    /// Load into a database that is not empty
+    #[arg(long)]
+    pub(crate) allow_non_empty: bool,
+    /// Do not gather planner statistics afterwards
+    #[arg(long = "no-analyze", action = ArgAction::SetFalse)]
+    pub(crate) analyze: bool,
+}
+
+/// Where a report goes beside standard output.
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    /// Write the report into this file too, as JSON if its name ends in .json
+    #[arg(long = "report", value_name = "FILE", help_heading = "Output")]
+    pub(crate) report_file: Option<PathBuf>,
+}
+
+/// How a run speaks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Print the result as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// How to show progress, on standard error
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = ProgressMode::Auto)]
+    pub(crate) progress: ProgressMode,
+    /// Show warnings and errors only
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// Log what is done; more with -vv and -vvv
+    #[arg(short, long, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}

@@ -1,0 +1,101 @@
+//! What `--help` says below the flags.
+
+/// Below `dbhaul -h`.
+pub(super) const SHORT: &str = "\
+Examples:
+  dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul migrate   --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul dump      --source postgres://app@old/shop --store s3://backups/shop
+  dbhaul restore   --store s3://backups/shop --target postgres://app@new/shop
+  dbhaul verify    --store s3://backups/shop --target postgres://app@new/shop
+
+`dbhaul --help` explains connections, stores and exit codes; `dbhaul COMMAND --help` a command.";
+
+/// Below `dbhaul --help`.
+pub(super) const LONG: &str = "\
+Moving a database:
+  dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul migrate   --source postgres://app@old/shop --target postgres://app@new/shop
+
+Backing one up, restoring it, and proving the copy equal:
+  dbhaul dump    --source postgres://app@old/shop --store s3://backups/shop
+  dbhaul backup list --store s3://backups/shop
+  dbhaul restore --store s3://backups/shop --target postgres://app@new/shop
+  dbhaul verify  --store s3://backups/shop --target postgres://app@new/shop
+
+Connections are URIs or key=value strings as psql takes them. What they leave out comes from
+libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGSSLMODE, ...), pg_service.conf and .pgpass.
+
+Exit codes:
+    0  done
+    1  failed
+    2  wrong usage; nothing was touched
+    3  finished, but some objects were skipped; each is named
+    4  verification found differences, or could not verify something
+    5  preflight found a blocker
+  130  interrupted
+
+Environment:
+  DBHAUL_SOURCE, DBHAUL_TARGET, DBHAUL_STORE   used where the flag is not given
+  RUST_LOG                                     what to log, instead of -v
+  NO_COLOR                                     no colours
+
+Results go to standard output, everything else to standard error. The first Ctrl-C stops
+gracefully, a second one at once.";
+
+/// Below `dbhaul preflight --help`.
+pub(super) const PREFLIGHT: &str = "\
+Examples:
+  dbhaul preflight --source postgres://app@old/shop
+  dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul preflight --source postgres://app@old/shop --store s3://backups/shop --json
+
+Exits with 0 if nothing stands in the way, with 5 if something does, each blocker named.";
+
+/// Below `dbhaul dump --help`.
+pub(super) const DUMP: &str = "\
+Examples:
+  dbhaul dump --source postgres://app@db/shop --store /var/backups/shop
+  dbhaul dump --source postgres://app@db/shop --store 's3://backups/shop?region=eu-central-1' -j 4
+  dbhaul dump --source postgres://app@db/shop --store ./store -n sales --exclude-table-data 'sales.log*'
+  dbhaul dump --source postgres://app@db/shop --store ./store --dry-run
+
+All sessions read one snapshot. A backup exists once its manifest is written, as the last step;
+a dump that ends before leaves no backup. An empty place becomes a store.";
+
+/// Below `dbhaul restore --help`.
+pub(super) const RESTORE: &str = "\
+Examples:
+  createdb -h new -U app shop
+  dbhaul restore --store s3://backups/shop --target postgres://app@new/shop
+  dbhaul restore --store s3://backups/shop --backup 01KG8WM7 --target postgres://app@new/shop
+  dbhaul restore --store s3://backups/shop --target postgres://app@new/postgres --create
+  dbhaul restore --store s3://backups/shop --target postgres://app@new/shop --resume
+
+The target must be empty unless --resume, --clean or --allow-non-empty is given. A segment of
+rows is committed together with a note in a ledger on the target, so a restore that was
+interrupted or killed goes on with --resume, without loss or duplicates.";
+
+/// Below `dbhaul migrate --help`.
+pub(super) const MIGRATE: &str = "\
+Examples:
+  dbhaul migrate --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul migrate --source postgres://app@old/shop --target postgres://app@new/postgres --create -j 4
+  dbhaul migrate --source service=old --target service=new --no-owner --no-privileges
+  dbhaul migrate --source service=old --target service=new --report report.json
+
+Afterwards the schemas, the digests of all rows and the sequences of both sides are compared,
+and the exit code is 4 if they differ. What is written to the source meanwhile is not copied:
+stop writing before the last migration.";
+
+/// Below `dbhaul verify --help`.
+pub(super) const VERIFY: &str = "\
+Two sides are compared: a source with a target, or a backup (--store) with one of them.
+
+Examples:
+  dbhaul verify --source postgres://app@old/shop --target postgres://app@new/shop
+  dbhaul verify --store s3://backups/shop --target postgres://app@new/shop --report report.txt
+  dbhaul verify --store s3://backups/shop --backup 01KG8WM7 --target service=new --json
+
+Every table ends as equal, different, or not verified with the reason. Exits with 0 only if
+everything was proven equal, with 4 otherwise.";

@@ -1,0 +1,233 @@
+//! The first stage of arguments: what was typed, and nothing of what it means.
+//!
+//! Flags that depend on each other only by their presence are tied together
+//! here; what depends on the environment or on their values is decided in
+//! [`intent`](crate::intent).
+
+mod groups;
+mod help;
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+pub(crate) use groups::{
+    BackupArgs, OutputArgs, ReportArgs, SectionName, SelectionArgs, SourceArgs, StoreArgs, TargetArgs,
+    WriteArgs,
+};
+
+/// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
+#[derive(Debug, Parser)]
+#[command(
+    name = "dbhaul",
+    version,
+    arg_required_else_help = true,
+    propagate_version = true,
+    after_help = help::SHORT,
+    after_long_help = help::LONG,
+    max_term_width = 100
+)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// A command.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Find out what would stand in the way, without changing anything
+    #[command(after_long_help = help::PREFLIGHT)]
+    Preflight(Box<PreflightArgs>),
+    /// Back a database up into a store
+    #[command(after_long_help = help::DUMP)]
+    Dump(Box<DumpArgs>),
+    /// Write a backup into a database
+    #[command(after_long_help = help::RESTORE)]
+    Restore(Box<RestoreArgs>),
+    /// Copy a database straight into another
+    #[command(after_long_help = help::MIGRATE)]
+    Migrate(Box<MigrateArgs>),
+    /// Compare two databases, or a database with a backup: schema, rows, sequences
+    #[command(after_long_help = help::VERIFY)]
+    Verify(Box<VerifyArgs>),
+    /// Look at the backups of a store
+    Backup {
+        /// What to show.
+        #[command(subcommand)]
+        command: BackupCommand,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual, or write its pages into a directory
+    Man {
+        /// Write one page for each command into this directory instead
+        #[arg(long, value_name = "DIR")]
+        dir: Option<PathBuf>,
+    },
+}
+
+/// What to show of a store.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BackupCommand {
+    /// List all backups of a store, oldest first
+    List {
+        /// The store.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+    /// Show one backup with its tables, and check that all its packs are there
+    Show {
+        /// The same as --backup
+        #[arg(value_name = "BACKUP", conflicts_with = "backup")]
+        id: Option<String>,
+        /// The store.
+        #[command(flatten)]
+        store: StoreArgs,
+        /// Which backup.
+        #[command(flatten)]
+        backup: BackupArgs,
+        /// How to print.
+        #[command(flatten)]
+        output: OutputArgs,
+    },
+}
+
+/// `preflight`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct PreflightArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `dump`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct DumpArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Sessions that read at the same time [default: one for each processor, 4 at most]
+    #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
+    pub(crate) jobs: Option<usize>,
+    /// zstd level of the rows, 1 (fast) to 19 (small)
+    #[arg(short = 'Z', long = "compress", value_name = "LEVEL", default_value_t = 1,
+          value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
+    pub(crate) compression_level: i32,
+    /// Print the plan and change nothing
+    #[arg(long, help_heading = "How")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `restore`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct RestoreArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    /// Go on with an unfinished restore of the same backup: nothing is loaded twice
+    #[arg(long, help_heading = "How")]
+    pub(crate) resume: bool,
+    /// Print the plan and change nothing
+    #[arg(long, help_heading = "How")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `migrate`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct MigrateArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) write: WriteArgs,
+    /// Accepted so that the answer says why it cannot be done.
+    #[arg(long, hide = true)]
+    pub(crate) resume: bool,
+    /// Do not compare both sides afterwards
+    #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
+    pub(crate) verify: bool,
+    /// Print the plan and change nothing
+    #[arg(long, help_heading = "How")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `verify`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Sessions that scan each side [default: one for each processor, 4 at most]
+    #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
+    pub(crate) jobs: Option<usize>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// How progress is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProgressMode {
+    /// Bars on a terminal, plain lines elsewhere
+    Auto,
+    /// Bars
+    Bar,
+    /// A line every few seconds, with rate and time left
+    Plain,
+    /// Events as NDJSON
+    Json,
+    /// Warnings only
+    None,
+}

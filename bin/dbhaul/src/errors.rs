@@ -1,0 +1,154 @@
+//! The one place where errors become text.
+//!
+//! An error is what happened, the chain of its causes (each said once), and
+//! what a person can do about it.
+
+use std::error::Error;
+use std::fmt;
+use std::io::IsTerminal;
+
+use dbhaul_pipeline::PipelineError;
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
+use serde::Serialize;
+
+use crate::secrets;
+
+/// An error as it is shown.
+#[derive(Debug, Serialize)]
+pub(crate) struct Shown {
+    /// What happened.
+    message: String,
+    /// Why, outermost first.
+    causes: Vec<String>,
+    /// The way out.
+    help: Option<String>,
+}
+
+impl Shown {
+    /// An error of a command.
+    pub(crate) fn of_command(error: &PipelineError) -> Self {
+        Shown { help: error.help(), ..Shown::new(error) }
+    }
+
+    /// Any error. A cause that the text before it has told already is left out.
+    pub(crate) fn new(error: &(dyn Error + 'static)) -> Self {
+        let message = tidy(&error.to_string());
+        let mut told = message.clone();
+        let mut causes = Vec::new();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            let text = tidy(&cause.to_string());
+            if !told.contains(&text) {
+                told.push('\n');
+                told.push_str(&text);
+                causes.push(text);
+            }
+            source = cause.source();
+        }
+        Shown { message, causes, help: None }
+    }
+
+    /// Writes it to standard error, in the terminal's width and colours.
+    pub(crate) fn print(&self) {
+        let terminal = std::io::stderr().is_terminal();
+        let width = terminal.then(|| usize::from(console::Term::stderr().size().1));
+        crate::output::to_stderr(&self.render(width, terminal && crate::output::wants_colour()));
+    }
+
+    /// The text; lines are wrapped only if there is a width.
+    pub(crate) fn render(&self, width: Option<usize>, colour: bool) -> String {
+        let characters = ThemeCharacters { error: "error:".to_owned(), ..ThemeCharacters::unicode() };
+        let styles = if colour { ThemeStyles::ansi() } else { ThemeStyles::none() };
+        let handler = GraphicalReportHandler::new_themed(GraphicalTheme { characters, styles })
+            .with_width(width.unwrap_or(100))
+            .with_wrap_lines(width.is_some())
+            .with_break_words(false)
+            .with_links(false);
+        let mut text = String::new();
+        match handler.render_report(&mut text, &Link::chain(self)) {
+            Ok(()) => text.trim_end().to_owned(),
+            // Only a broken formatter gets here; the error must be seen all the same.
+            Err(fmt::Error) => format!("{self:?}"),
+        }
+    }
+}
+
+fn tidy(text: &str) -> String {
+    secrets::redact(text.trim_end())
+}
+
+/// A link of the chain, as miette wants it.
+#[derive(Debug)]
+struct Link {
+    text: String,
+    help: Option<String>,
+    cause: Option<Box<Link>>,
+}
+
+impl Link {
+    fn chain(shown: &Shown) -> Self {
+        let link = |text: &String, cause| Link { text: text.clone(), help: None, cause };
+        let causes = shown.causes.iter().rev().fold(None, |cause, text| Some(Box::new(link(text, cause))));
+        Link { help: shown.help.clone(), ..link(&shown.message, causes) }
+    }
+}
+
+impl fmt::Display for Link {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl Error for Link {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.cause.as_deref().map(|cause| cause as &(dyn Error + 'static))
+    }
+}
+
+impl Diagnostic for Link {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.help.as_ref().map(|help| Box::new(help) as Box<dyn fmt::Display>)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shown;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("{text}")]
+    struct Layer {
+        text: &'static str,
+        source: Option<Box<Layer>>,
+    }
+
+    fn chain(texts: &[&'static str]) -> Layer {
+        let mut layers =
+            texts.iter().rev().fold(None, |source, text| Some(Layer { text, source: source.map(Box::new) }));
+        layers.take().unwrap()
+    }
+
+    fn check(texts: &[&'static str], help: Option<&str>, expected: &str) {
+        let shown = Shown { help: help.map(str::to_owned), ..Shown::new(&chain(texts)) };
+        assert_eq!(shown.render(None, false), expected);
+    }
+
+    #[test]
+    fn each_cause_is_told_once() {
+        check(&["it stopped"], None, "  error: it stopped");
+        check(
+            &["cannot connect: refused by db", "refused by db", "no route"],
+            Some("start the server"),
+            "  error: cannot connect: refused by db\n  ╰─▶ no route\n  help: start the server",
+        );
+    }
+
+    #[test]
+    fn lines_of_a_server_are_kept_and_passwords_are_not() {
+        check(
+            &["cannot create table t", "ERROR: no\nDETAIL: because\nHINT: postgres://u:pw@h/d"],
+            None,
+            "  error: cannot create table t\n  ╰─▶ ERROR: no\n      DETAIL: because\n      HINT: postgres://u:***@h/d",
+        );
+    }
+}

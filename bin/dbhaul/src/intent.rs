@@ -1,0 +1,286 @@
+//! The second stage of arguments: what was typed, with the environment, becomes a request.
+//!
+//! Everything that is wrong with the arguments is found out here, before
+//! anything is touched, and ends in exit code 2.
+
+mod sides;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use clap_complete::Shell;
+use dbhaul_pipeline::{
+    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, Selection, StoreUrl,
+    VerifyRequest, WriteOptions, default_jobs,
+};
+use thiserror::Error;
+
+use crate::args::{
+    BackupCommand, Cli, Command, DumpArgs, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs, RestoreArgs,
+    SectionName, SelectionArgs, VerifyArgs, WriteArgs,
+};
+use sides::Places;
+
+/// The arguments contradict each other, or name something that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{problem}")]
+pub(crate) struct UsageError {
+    /// What is wrong, without secrets.
+    pub(crate) problem: String,
+}
+
+impl UsageError {
+    fn new(problem: impl Into<String>) -> Self {
+        UsageError { problem: problem.into() }
+    }
+}
+
+/// What is to be done.
+#[derive(Debug)]
+pub(crate) enum Intent {
+    /// Print completions.
+    Completions(Shell),
+    /// Print the manual, or write its pages into a directory.
+    Man(Option<PathBuf>),
+    /// Run a command.
+    Run(Box<Job>),
+}
+
+/// A command that runs.
+#[derive(Debug)]
+pub(crate) struct Job {
+    /// The command's request.
+    pub(crate) request: Request,
+    /// Print the plan only.
+    pub(crate) dry_run: bool,
+    /// Where the report goes beside standard output.
+    pub(crate) report_file: Option<PathBuf>,
+    /// How to speak.
+    pub(crate) output: OutputArgs,
+    /// What a person should know about the arguments, one line each.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// A request of one of the commands.
+#[derive(Debug)]
+pub(crate) enum Request {
+    /// `preflight`.
+    Preflight(PreflightRequest),
+    /// `dump`.
+    Dump(DumpRequest),
+    /// `restore`.
+    Restore(RestoreRequest),
+    /// `migrate`.
+    Migrate(MigrateRequest),
+    /// `verify`.
+    Verify(VerifyRequest),
+    /// `backup list`.
+    ListBackups(StoreUrl),
+    /// `backup show`.
+    ShowBackup {
+        /// The store.
+        store: StoreUrl,
+        /// Which backup.
+        backup: BackupRef,
+        /// Only of this database.
+        database: Option<String>,
+    },
+}
+
+/// Asked for a variable of the environment.
+pub(crate) type Environment<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+impl Intent {
+    /// Gives arguments their meaning.
+    ///
+    /// # Errors
+    /// Whatever makes them unusable.
+    pub(crate) fn resolve(cli: Cli, environment: Environment<'_>) -> Result<Self, UsageError> {
+        let job = match cli.command {
+            Command::Preflight(args) => preflight(*args, environment),
+            Command::Dump(args) => dump(*args, environment),
+            Command::Restore(args) => restore(*args, environment),
+            Command::Migrate(args) => migrate(*args, environment),
+            Command::Verify(args) => verify(*args, environment),
+            Command::Backup { command } => backup(command, environment),
+            Command::Completions { shell } => return Ok(Intent::Completions(shell)),
+            Command::Man { dir } => return Ok(Intent::Man(dir)),
+        };
+        Ok(Intent::Run(Box::new(job?)))
+    }
+}
+
+fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment)
+        .source(args.source.source)
+        .target(args.target.target)
+        .store(args.store.store);
+    let request = PreflightRequest {
+        source: places.require_source()?,
+        target: places.optional_target()?,
+        store: places.optional_store()?,
+        selection: selection(&args.selection),
+        options: write_options(&args.write, &args.selection, false),
+    };
+    if let Some(target) = &request.target {
+        sides::check_distinct(&request.source, target, request.options.create)?;
+    }
+    job(Request::Preflight(request), false, Some(args.report), args.output, places)
+}
+
+fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).source(args.source.source).store(args.store.store);
+    let request = DumpRequest {
+        source: places.require_source()?,
+        store: places.require_store()?,
+        selection: selection(&args.selection),
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        compression_level: args.compression_level,
+    };
+    job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
+}
+
+fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).target(args.target.target).store(args.store.store);
+    let request = RestoreRequest {
+        store: places.require_store()?,
+        backup: backup_ref(args.backup.backup.as_deref())?,
+        database: args.backup.database,
+        target: places.require_target()?,
+        selection: selection(&args.selection),
+        options: write_options(&args.write, &args.selection, args.resume),
+    };
+    if args.resume && args.write.clean {
+        return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));
+    }
+    job(Request::Restore(request), args.dry_run, Some(args.report), args.output, places)
+}
+
+fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).source(args.source.source).target(args.target.target);
+    places.check_both_named()?;
+    let request = MigrateRequest {
+        source: places.require_source()?,
+        target: places.require_target()?,
+        selection: selection(&args.selection),
+        options: write_options(&args.write, &args.selection, args.resume),
+        verify: args.verify,
+    };
+    sides::check_distinct(&request.source, &request.target, request.options.create)?;
+    job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)
+}
+
+fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment)
+        .source(args.source.source)
+        .target(args.target.target)
+        .store(args.store.store);
+    let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
+    let request = VerifyRequest {
+        left,
+        right,
+        selection: selection(&args.selection),
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        owners: args.selection.owners,
+        privileges: args.selection.privileges,
+    };
+    job(Request::Verify(request), false, Some(args.report), args.output, places)
+}
+
+fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, UsageError> {
+    match command {
+        BackupCommand::List { store, output } => {
+            let places = Places::new(environment).store(store.store);
+            let request = Request::ListBackups(places.require_store()?);
+            job(request, false, None, output, places)
+        }
+        BackupCommand::Show { id, store, backup, output } => {
+            let places = Places::new(environment).store(store.store);
+            let request = Request::ShowBackup {
+                store: places.require_store()?,
+                backup: backup_ref(id.or(backup.backup).as_deref())?,
+                database: backup.database,
+            };
+            job(request, false, None, output, places)
+        }
+    }
+}
+
+fn job(
+    request: Request,
+    dry_run: bool,
+    report: Option<ReportArgs>,
+    output: OutputArgs,
+    places: Places<'_>,
+) -> Result<Job, UsageError> {
+    let report_file = report.and_then(|report| report.report_file);
+    if let Some(file) = &report_file {
+        if dry_run {
+            return Err(UsageError::new("--dry-run makes no report: leave out --report"));
+        }
+        // Known before hours of work rather than after.
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
+            let file = file.display();
+            return Err(UsageError::new(format!("--report {file}: it is a directory, or lies in none")));
+        }
+    }
+    Ok(Job { request, dry_run, report_file, output, warnings: places.into_warnings() })
+}
+
+fn selection(args: &SelectionArgs) -> Selection {
+    let wants = |section, left_out: bool| match args.sections.as_slice() {
+        [] => !left_out,
+        sections => sections.contains(&section),
+    };
+    let large_objects = match (args.large_objects, args.no_large_objects) {
+        (false, false) => None,
+        (wanted, _) => Some(wanted),
+    };
+    Selection {
+        schemas: args.schemas.clone(),
+        exclude_schemas: args.exclude_schemas.clone(),
+        tables: args.tables.clone(),
+        exclude_tables: args.exclude_tables.clone(),
+        exclude_table_data: args.exclude_table_data.clone(),
+        extensions: args.extensions.clone(),
+        pre_data: wants(SectionName::PreData, args.data_only),
+        data: wants(SectionName::Data, args.schema_only),
+        post_data: wants(SectionName::PostData, args.data_only),
+        owners: args.owners,
+        privileges: args.privileges,
+        comments: args.comments,
+        security_labels: args.security_labels,
+        policies: args.policies,
+        publications: args.publications,
+        subscriptions: args.subscriptions,
+        large_objects,
+    }
+}
+
+fn write_options(args: &WriteArgs, selection: &SelectionArgs, resume: bool) -> WriteOptions {
+    WriteOptions {
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        set_owners: selection.owners,
+        privileges: selection.privileges,
+        clean: args.clean,
+        if_exists: args.if_exists,
+        create: args.create,
+        resume,
+        allow_non_empty: args.allow_non_empty,
+        analyze: args.analyze,
+    }
+}
+
+fn backup_ref(text: Option<&str>) -> Result<BackupRef, UsageError> {
+    match text {
+        None | Some("latest") => Ok(BackupRef::Latest),
+        Some(id) if !id.is_empty() && id.len() <= 26 && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
+            Ok(BackupRef::Id(id.to_ascii_uppercase()))
+        }
+        Some(other) => Err(UsageError::new(format!(
+            "--backup {other:?} is neither `latest` nor the beginning of a backup's identity"
+        ))),
+    }
+}

@@ -1,0 +1,193 @@
+use clap::Parser;
+use dbhaul_pipeline::{BackupRef, VerifySide};
+
+use super::{Intent, Job, Request, UsageError};
+use crate::args::Cli;
+
+fn resolve(words: &str, environment: &[(&str, &str)]) -> Result<Job, UsageError> {
+    let cli = Cli::try_parse_from(std::iter::once("dbhaul").chain(words.split_whitespace())).unwrap();
+    let lookup = |name: &str| {
+        let found = environment.iter().find(|(known, _)| *known == name);
+        found.map(|(_, value)| (*value).to_owned())
+    };
+    match Intent::resolve(cli, &lookup)? {
+        Intent::Run(job) => Ok(*job),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn refuse(words: &str, environment: &[(&str, &str)], expected: &str) {
+    let error = resolve(words, environment).expect_err(words).to_string();
+    assert!(error.contains(expected), "{words}: {error}");
+}
+
+/// What clap itself refuses.
+fn misuse(words: &str, expected: &str) {
+    let parsed = Cli::try_parse_from(std::iter::once("dbhaul").chain(words.split_whitespace()));
+    let error = parsed.map(|_| ()).expect_err(words);
+    assert_eq!(error.exit_code(), 2);
+    assert!(error.to_string().contains(expected), "{words}: {error}");
+}
+
+const OLD: &str = "--source postgres://app@old/shop";
+const NEW: &str = "--target postgres://app@new/shop";
+
+#[test]
+fn arguments_are_consistent() {
+    use clap::CommandFactory;
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn migrate_means_everything_by_default() {
+    let job = resolve(&format!("migrate {OLD} {NEW}"), &[]).unwrap();
+    let Request::Migrate(request) = job.request else { panic!("{:?}", job.request) };
+    assert_eq!(request.source.describe(), "old:5432/shop as app");
+    assert_eq!(request.target.describe(), "new:5432/shop as app");
+    assert_eq!(request.selection, dbhaul_pipeline::Selection::default());
+    assert_eq!(request.options, dbhaul_pipeline::WriteOptions::default());
+    assert!(request.verify && !job.dry_run && job.warnings.is_empty());
+}
+
+#[test]
+fn flags_reach_the_request() {
+    let flags = "-n a -N b -t c -T d -t e --exclude-table-data f --schema-only -B -O -x -c --if-exists -j 7 \
+                 --no-comments --no-analyze --no-verify --allow-non-empty --dry-run";
+    let job = resolve(&format!("migrate {OLD} {NEW} {flags}"), &[]).unwrap();
+    let Request::Migrate(request) = job.request else { panic!("{:?}", job.request) };
+    let (selection, options) = (request.selection, request.options);
+    assert_eq!((selection.schemas, selection.exclude_schemas), (vec!["a".to_owned()], vec!["b".to_owned()]));
+    assert_eq!(
+        (selection.tables, selection.exclude_tables),
+        (vec!["c".into(), "e".into()], vec!["d".to_owned()])
+    );
+    assert_eq!(selection.exclude_table_data, ["f"]);
+    assert!(selection.pre_data && !selection.data && selection.post_data && !selection.comments);
+    assert!(!selection.owners && !selection.privileges && selection.large_objects == Some(false));
+    assert!(!options.set_owners && !options.privileges && !options.analyze && !request.verify && job.dry_run);
+    assert!(options.clean && options.if_exists && options.allow_non_empty && !options.resume);
+    assert_eq!(options.jobs, 7);
+}
+
+#[test]
+fn sections() {
+    for (flags, expected) in [
+        ("", (true, true, true)),
+        ("-s", (true, false, true)),
+        ("-a", (false, true, false)),
+        ("--section pre-data,data", (true, true, false)),
+        ("--section post-data", (false, false, true)),
+    ] {
+        let job = resolve(&format!("dump {OLD} --store s {flags}"), &[]).unwrap();
+        let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+        let selection = request.selection;
+        assert_eq!((selection.pre_data, selection.data, selection.post_data), expected, "{flags}");
+    }
+}
+
+#[test]
+fn environment_fills_in_what_flags_leave_out() {
+    let environment =
+        [("DBHAUL_SOURCE", "postgres://app@env/shop"), ("DBHAUL_STORE", "s3://env/shop"), ("PGPORT", "6432")];
+    let job = resolve("dump", &environment).unwrap();
+    let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+    assert_eq!(request.source.describe(), "env:6432/shop as app");
+    assert_eq!(request.store.to_string(), "s3://env/shop");
+    let job = resolve(&format!("dump {OLD} --store here"), &environment).unwrap();
+    let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+    assert_eq!(
+        (request.source.describe(), request.store.to_string()),
+        ("old:6432/shop as app".into(), "here".into())
+    );
+}
+
+#[test]
+fn libpqs_environment_names_one_side_at_most() {
+    let libpq = [("PGHOST", "db"), ("PGUSER", "app"), ("PGDATABASE", "shop")];
+    let job = resolve(&format!("migrate {NEW}"), &libpq).unwrap();
+    let Request::Migrate(request) = job.request else { panic!("{:?}", job.request) };
+    assert_eq!(request.source.describe(), "db:5432/shop as app");
+    refuse("migrate", &libpq, "--source and --target is missing");
+    refuse("verify", &libpq, "--source and --target is missing");
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    refuse("dump", &[], "--source is missing; give it, or set DBHAUL_SOURCE");
+    refuse(&format!("dump {OLD}"), &[], "--store is missing");
+    refuse(&format!("migrate {OLD}"), &[], "--target is missing");
+    refuse("restore --store s", &[], "--target is missing");
+    refuse("backup list", &[], "--store is missing");
+}
+
+#[test]
+fn contradictions_are_wrong_usage() {
+    misuse(&format!("dump {OLD} --store s -s -a"), "cannot be used with");
+    misuse(&format!("dump {OLD} --store s -a --section data"), "cannot be used with");
+    misuse(&format!("migrate {OLD} {NEW} --if-exists"), "--clean");
+    misuse(&format!("migrate {OLD} {NEW} --clean --data-only"), "cannot be used with");
+    misuse(&format!("migrate {OLD} {NEW} --jobs 0"), "0 is not in 1..=256");
+    misuse(&format!("dump {OLD} --store s --compress 20"), "20 is not in 1..=19");
+    misuse("dump -q -v", "cannot be used with");
+    misuse("backup show one --backup two", "cannot be used with");
+    refuse(&format!("restore --store s {NEW} --resume --clean"), &[], "--resume keeps");
+    refuse("migrate --source postgres://a@h/d --target postgres://b@h/d", &[], "are the same database");
+    refuse(&format!("verify {OLD} {NEW} --store s"), &[], "not all three");
+    refuse(&format!("verify {OLD} {NEW} --report /nowhere/at/all"), &[], "lies in none");
+    refuse(&format!("restore --store s {NEW} --backup ../x"), &[], "neither `latest` nor");
+    refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "--store: stores of kind");
+    refuse(&format!("dump {OLD} --store s3://key:secret@b/y"), &[], "credentials");
+}
+
+#[test]
+fn a_created_database_may_share_its_server() {
+    resolve("migrate --source postgres://a@h/d --target postgres://a@h/d --create", &[]).unwrap();
+}
+
+#[test]
+fn verify_takes_two_sides() {
+    let sides = |words: &str, environment: &[(&str, &str)]| {
+        let job = resolve(words, environment).unwrap();
+        let Request::Verify(request) = job.request else { panic!("{:?}", job.request) };
+        let name = |side: VerifySide| match side {
+            VerifySide::Live(settings) => settings.describe(),
+            VerifySide::Backup { store, backup, .. } => format!("{store} {backup:?}"),
+        };
+        format!("{} ? {}", name(request.left), name(request.right))
+    };
+    let all = [
+        ("DBHAUL_SOURCE", "postgres://app@one/shop"),
+        ("DBHAUL_TARGET", "postgres://app@two/shop"),
+        ("DBHAUL_STORE", "here"),
+    ];
+    let (one, two) = ("one:5432/shop as app", "two:5432/shop as app");
+    let (old, new) = ("old:5432/shop as app", "new:5432/shop as app");
+    assert_eq!(sides(&format!("verify {OLD} {NEW}"), &all), format!("{old} ? {new}"));
+    assert_eq!(sides("verify", &all), format!("{one} ? {two}"));
+    assert_eq!(sides("verify", &all[1..]), format!("here Latest ? {two}"));
+    assert_eq!(sides("verify --backup latest", &all), format!("here Latest ? {two}"));
+    assert_eq!(sides(&format!("verify --store s {OLD}"), &all), format!("s Latest ? {old}"));
+    assert_eq!(sides(&format!("verify --store s {NEW}"), &[]), format!("s Latest ? {new}"));
+    assert_eq!(sides(&format!("verify --backup 01kg {NEW}"), &all), format!("here Id(\"01KG\") ? {new}"));
+}
+
+#[test]
+fn backup_show_takes_an_identity_either_way() {
+    for words in ["backup show 01kg --store s", "backup show --backup 01KG --store s"] {
+        let job = resolve(words, &[]).unwrap();
+        let Request::ShowBackup { backup, .. } = job.request else { panic!("{:?}", job.request) };
+        assert_eq!(backup, BackupRef::Id("01KG".to_owned()));
+    }
+}
+
+#[test]
+fn a_password_is_warned_of_and_never_repeated() {
+    let job = resolve(&format!("dump --source postgres://app:s3cret@old/shop --store s"), &[]).unwrap();
+    assert_eq!(job.warnings.len(), 1, "{:?}", job.warnings);
+    assert!(job.warnings[0].contains("password in --source") && !job.warnings[0].contains("s3cret"));
+    assert!(!format!("{job:?}").contains("s3cret"));
+    let quiet = [("DBHAUL_SOURCE", "postgres://app:s3cret@old/shop")];
+    assert!(resolve("dump --store s", &quiet).unwrap().warnings.is_empty());
+    let error = resolve("dump --source postgres://app:s3cret@old:port/shop --store s", &[]).unwrap_err();
+    assert!(!error.to_string().contains("s3cret"), "{error}");
+}

@@ -1,0 +1,27 @@
+//! The log on standard error.
+
+use tracing_subscriber::EnvFilter;
+
+/// Starts logging: what `RUST_LOG` asks for, else by the number of `-v`.
+///
+/// Only dbhaul's own crates are made more talkative by `-v`; what libraries log
+/// of requests may hold more than a log should.
+pub(crate) fn start(verbose: u8, quiet: bool, json: bool) {
+    let default = match (quiet, verbose) {
+        (true, _) => "error",
+        (_, 0) => "warn",
+        (_, 1) => "warn,dbhaul=info",
+        (_, 2) => "warn,dbhaul=debug",
+        _ => "info,dbhaul=trace",
+    };
+    let filter = match std::env::var("RUST_LOG") {
+        Ok(directives) if !directives.is_empty() => EnvFilter::builder().parse_lossy(directives),
+        _ => EnvFilter::new(default),
+    };
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr)
+        .with_ansi(crate::output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr()));
+    // A second subscriber can only be a test's; the first stays.
+    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+}

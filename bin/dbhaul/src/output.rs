@@ -1,0 +1,91 @@
+//! Results on standard output, in a report file, and words on standard error.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, Write};
+use std::path::Path;
+
+use dbhaul_pipeline::Status;
+use serde::Serialize;
+
+/// What a command produced, for people and for programs.
+pub(crate) struct Outcome {
+    text: String,
+    json: serde_json::Result<String>,
+    status: Status,
+}
+
+impl Outcome {
+    /// A report, which ends a command; its JSON also tells the status.
+    pub(crate) fn report(report: &(impl Display + Serialize), status: Status) -> Self {
+        #[derive(Serialize)]
+        struct WithStatus<'a, T> {
+            status: Status,
+            #[serde(flatten)]
+            report: &'a T,
+        }
+        Outcome::new(report.to_string(), &WithStatus { status, report }, status)
+    }
+
+    /// A plan or a listing, which is done once it is printed.
+    pub(crate) fn listing(listing: &(impl Display + Serialize)) -> Self {
+        Outcome::new(listing.to_string(), listing, Status::Done)
+    }
+
+    fn new(text: String, value: &impl Serialize, status: Status) -> Self {
+        Outcome { text, json: serde_json::to_string_pretty(value), status }
+    }
+
+    /// How the command ended.
+    pub(crate) fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Prints it to standard output.
+    ///
+    /// # Errors
+    /// If it cannot be written whole, but for a reader that has gone away.
+    pub(crate) fn print(&self, json: bool) -> io::Result<()> {
+        to_stdout(self.rendered(json)?)
+    }
+
+    /// Writes it into a file: as JSON if the name ends so, as text otherwise.
+    ///
+    /// # Errors
+    /// If it cannot be written whole.
+    pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
+        let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
+        let text = self.rendered(json)?;
+        std::fs::write(file, format!("{}\n", text.trim_end()))
+    }
+
+    fn rendered(&self, json: bool) -> io::Result<&str> {
+        match &self.json {
+            _ if !json => Ok(&self.text),
+            Ok(json) => Ok(json),
+            Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
+        }
+    }
+}
+
+/// Prints a text and a line break to standard output.
+///
+/// # Errors
+/// If it cannot be written whole. That the reader has gone away is no error: it has seen enough.
+pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
+    let mut stdout = io::stdout().lock();
+    let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+    match written {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written,
+    }
+}
+
+/// Prints a line to standard error. Nobody is left to tell if that fails.
+pub(crate) fn to_stderr(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{}", line.trim_end());
+}
+
+/// Whether colours are welcome on a terminal: `NO_COLOR` (<https://no-color.org>) is not set.
+pub(crate) fn wants_colour() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}

@@ -1,0 +1,107 @@
+//! Bars on a terminal: one for the run, one for each of the tasks that run.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use dbhaul_progress::{Event, TaskId};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::tally::{RunningTask, Tally};
+use super::{Painter, plain, words};
+
+/// More tasks than this are counted, not drawn.
+const MAX_TASK_BARS: usize = 8;
+/// Bars count to this.
+const STEPS: u64 = 1000;
+
+/// Progress as bars.
+pub(super) struct Bars {
+    tally: Tally,
+    screen: MultiProgress,
+    overall: ProgressBar,
+    tasks: HashMap<TaskId, ProgressBar>,
+    notices: bool,
+}
+
+impl Bars {
+    pub(super) fn new(notices: bool) -> Self {
+        let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
+        let overall =
+            screen.add(ProgressBar::new(STEPS).with_style(style("{spinner} [{bar:24}] {wide_msg}")));
+        Bars { tally: Tally::default(), screen, overall, tasks: HashMap::new(), notices }
+    }
+
+    /// Bars for the tasks that run, those first that run longest.
+    fn draw_tasks(&mut self, at: Duration) {
+        self.tasks.retain(|task, bar| {
+            let is_running = self.tally.running.contains_key(task);
+            if !is_running {
+                bar.finish_and_clear();
+                self.screen.remove(bar);
+            }
+            is_running
+        });
+        for (id, task) in &self.tally.running {
+            if !self.tasks.contains_key(id) && self.tasks.len() < MAX_TASK_BARS {
+                let template =
+                    if task.total_bytes.is_some() { "    [{bar:20}] {wide_msg}" } else { "      {wide_msg}" };
+                let bar = self.screen.add(ProgressBar::new(STEPS).with_style(style(template)));
+                self.tasks.insert(*id, bar);
+            }
+            if let Some(bar) = self.tasks.get(id) {
+                bar.set_position(task_position(task));
+                bar.set_message(task_words(task, at));
+            }
+        }
+    }
+}
+
+impl Painter for Bars {
+    fn take(&mut self, event: &Event, at: Duration) {
+        self.tally.apply(event, at);
+        if let Some(text) = plain::message(event, self.notices) {
+            // Nothing is left to tell if a terminal does not take a line.
+            let _ = self.screen.println(text);
+        }
+    }
+
+    fn tick(&mut self, at: Duration) {
+        let fraction = self.tally.fraction().unwrap_or_default();
+        self.overall.set_position((fraction * STEPS as f64) as u64);
+        self.overall.set_message(format!("{}  {}", words::duration(at), words::line(&self.tally, at)));
+        self.overall.tick();
+        self.draw_tasks(at);
+    }
+
+    fn finish(&mut self) {
+        for bar in self.tasks.values() {
+            bar.finish_and_clear();
+        }
+        self.overall.finish_and_clear();
+    }
+}
+
+fn task_position(task: &RunningTask) -> u64 {
+    match task.total_bytes {
+        Some(total) if total > 0 => {
+            (task.copied_bytes.min(total) as f64 / total as f64 * STEPS as f64) as u64
+        }
+        _ => 0,
+    }
+}
+
+fn task_words(task: &RunningTask, at: Duration) -> String {
+    let time = words::duration(at.saturating_sub(task.started));
+    let RunningTask { kind, name, .. } = task;
+    match task.row_count {
+        0 => format!("{kind} {name}  {time}"),
+        rows => format!("{kind} {name}  {} rows  {time}", words::grouped(rows)),
+    }
+}
+
+/// A style; templates are constants of this file, and the default one is legible too.
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}

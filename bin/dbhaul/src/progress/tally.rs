@@ -1,0 +1,276 @@
+//! Adds events up: how far a run is, how fast, how long it will take. No terminal here.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Duration;
+
+use dbhaul_progress::{Event, Phase, TaskId};
+
+/// Rates are taken over this long.
+const RATE_WINDOW: Duration = Duration::from_secs(15);
+/// Samples of the rate are at least this far apart, which bounds their number.
+const SAMPLE_DISTANCE: Duration = Duration::from_millis(250);
+
+/// The state of a run after some events. Times are since its start, sizes are
+/// of COPY text; expected sizes are estimates from the size on disk.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    /// Phases that run, in the order in which they began.
+    pub(super) phases: Vec<Phase>,
+    /// Tasks that run, in the order in which they began.
+    pub(super) running: BTreeMap<TaskId, RunningTask>,
+    /// Tasks that ended well.
+    pub(super) finished_tasks: u64,
+    /// Tasks that ended badly.
+    pub(super) failed_tasks: u64,
+    /// Rows that moved.
+    pub(super) row_count: u64,
+    /// Bytes that moved.
+    pub(super) copied_bytes: u64,
+    data: Option<DataPhase>,
+    samples: VecDeque<(Duration, u64)>,
+}
+
+/// A task that runs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct RunningTask {
+    /// `TABLE DATA`, `INDEX`, ...
+    pub(super) kind: String,
+    /// The object.
+    pub(super) name: String,
+    /// Rows so far.
+    pub(super) row_count: u64,
+    /// Bytes so far.
+    pub(super) copied_bytes: u64,
+    /// Expected bytes.
+    pub(super) total_bytes: Option<u64>,
+    /// When it began.
+    pub(super) started: Duration,
+    /// Whether it belongs to the copy of rows.
+    is_data: bool,
+}
+
+/// The copy of rows, whose end can be foreseen.
+#[derive(Debug, Clone, Copy)]
+struct DataPhase {
+    started: Duration,
+    expected_bytes: u64,
+    /// Expected bytes of the tasks that ended.
+    ended_bytes: u64,
+    is_over: bool,
+}
+
+impl Tally {
+    /// Takes one event into account.
+    pub(super) fn apply(&mut self, event: &Event, at: Duration) {
+        match event {
+            Event::PhaseStarted { phase, total_bytes, .. } => self.start_phase(*phase, *total_bytes, at),
+            Event::PhaseFinished { phase } => {
+                self.phases.retain(|running| running != phase);
+                if let (Phase::Data, Some(data)) = (phase, &mut self.data) {
+                    data.is_over = true;
+                }
+            }
+            Event::TaskStarted { task, kind, name, total_bytes } => {
+                let running = RunningTask {
+                    kind: kind.clone(),
+                    name: name.clone(),
+                    row_count: 0,
+                    copied_bytes: 0,
+                    total_bytes: *total_bytes,
+                    started: at,
+                    is_data: self.data.is_some_and(|data| !data.is_over) && total_bytes.is_some(),
+                };
+                self.running.insert(*task, running);
+            }
+            Event::TaskAdvanced { task, row_count, copied_bytes } => {
+                self.advance(*task, *row_count, *copied_bytes, at);
+            }
+            Event::TaskFinished { task } => self.end_task(*task, true),
+            Event::TaskFailed { task, .. } => self.end_task(*task, false),
+            Event::Notice { .. } | Event::Warning { .. } => {}
+        }
+    }
+
+    /// How much of the rows has been copied, 0 to 1; `None` where the whole is not known.
+    pub(super) fn fraction(&self) -> Option<f64> {
+        let data = self.data.filter(|data| data.expected_bytes > 0)?;
+        if data.is_over {
+            return Some(1.0);
+        }
+        let running = self.running.values().filter(|task| task.is_data);
+        let begun: u64 =
+            running.map(|task| task.copied_bytes.min(task.total_bytes.unwrap_or_default())).sum();
+        // Estimates may be low: nothing is over before it says so.
+        Some(((data.ended_bytes + begun) as f64 / data.expected_bytes as f64).min(0.99))
+    }
+
+    /// Bytes expected in the copy of rows.
+    pub(super) fn expected_bytes(&self) -> Option<u64> {
+        self.data.map(|data| data.expected_bytes)
+    }
+
+    /// Whether rows are being copied.
+    pub(super) fn copies_rows(&self) -> bool {
+        self.data.is_some_and(|data| !data.is_over)
+    }
+
+    /// Bytes per second lately.
+    pub(super) fn rate(&self, at: Duration) -> f64 {
+        let Some((since, bytes)) = self.samples.front().copied() else { return 0.0 };
+        let seconds = at.saturating_sub(since).as_secs_f64();
+        if seconds < SAMPLE_DISTANCE.as_secs_f64() {
+            return 0.0;
+        }
+        self.copied_bytes.saturating_sub(bytes) as f64 / seconds
+    }
+
+    /// Time left in the copy of rows; `None` before there is enough to judge by.
+    pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
+        let data = self.data.filter(|data| !data.is_over)?;
+        let fraction = self.fraction().filter(|fraction| *fraction >= 0.01)?;
+        let elapsed = at.saturating_sub(data.started).as_secs_f64();
+        (elapsed >= 1.0).then(|| Duration::from_secs_f64(elapsed * (1.0 - fraction) / fraction))
+    }
+
+    fn start_phase(&mut self, phase: Phase, total_bytes: Option<u64>, at: Duration) {
+        if !self.phases.contains(&phase) {
+            self.phases.push(phase);
+        }
+        if phase == Phase::Data {
+            let expected_bytes = total_bytes.unwrap_or_default();
+            self.data = Some(DataPhase { started: at, expected_bytes, ended_bytes: 0, is_over: false });
+            self.samples.clear();
+            self.samples.push_back((at, self.copied_bytes));
+        }
+    }
+
+    fn advance(&mut self, task: TaskId, row_count: u64, copied_bytes: u64, at: Duration) {
+        let Some(running) = self.running.get_mut(&task) else { return };
+        running.row_count += row_count;
+        running.copied_bytes += copied_bytes;
+        // What is scanned to be compared is not copied a second time.
+        if !running.is_data {
+            return;
+        }
+        self.row_count += row_count;
+        self.copied_bytes += copied_bytes;
+        let is_due = |(last, _): &(Duration, u64)| at.saturating_sub(*last) >= SAMPLE_DISTANCE;
+        if self.samples.back().is_none_or(is_due) {
+            self.samples.push_back((at, self.copied_bytes));
+        }
+        while self.samples.len() > 2
+            && self.samples.front().is_some_and(|(first, _)| at.saturating_sub(*first) > RATE_WINDOW)
+        {
+            self.samples.pop_front();
+        }
+    }
+
+    fn end_task(&mut self, task: TaskId, is_well: bool) {
+        let Some(ended) = self.running.remove(&task) else { return };
+        if let (true, Some(data)) = (ended.is_data, &mut self.data) {
+            data.ended_bytes += ended.total_bytes.unwrap_or_default();
+        }
+        if is_well { self.finished_tasks += 1 } else { self.failed_tasks += 1 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dbhaul_progress::{Event, Phase, TaskId};
+
+    use super::Tally;
+
+    const MIB: u64 = 1 << 20;
+
+    fn seconds(count: u64) -> Duration {
+        Duration::from_secs(count)
+    }
+
+    fn started(task: u64, total_bytes: Option<u64>) -> Event {
+        Event::TaskStarted {
+            task: TaskId(task),
+            kind: "TABLE DATA".into(),
+            name: format!("t{task}"),
+            total_bytes,
+        }
+    }
+
+    fn advanced(task: u64, copied_bytes: u64) -> Event {
+        Event::TaskAdvanced { task: TaskId(task), row_count: 1, copied_bytes }
+    }
+
+    /// A copy of 100 MiB in two tasks, the first of which moves 1 MiB a second for 40 seconds.
+    fn copying() -> Tally {
+        let mut tally = Tally::default();
+        let start =
+            Event::PhaseStarted { phase: Phase::Data, total_tasks: Some(2), total_bytes: Some(100 * MIB) };
+        tally.apply(&start, seconds(10));
+        tally.apply(&started(1, Some(80 * MIB)), seconds(10));
+        tally.apply(&started(2, Some(20 * MIB)), seconds(10));
+        for second in 1..=40 {
+            tally.apply(&advanced(1, MIB), seconds(10 + second));
+        }
+        tally
+    }
+
+    #[test]
+    fn fraction_rate_and_time_left_follow_the_copy() {
+        let tally = copying();
+        assert_eq!((tally.row_count, tally.copied_bytes), (40, 40 * MIB));
+        assert!((tally.fraction().unwrap() - 0.4).abs() < 1e-9);
+        assert!((tally.rate(seconds(50)) - MIB as f64).abs() < 1.0);
+        assert_eq!(tally.time_left(seconds(50)), Some(seconds(60)));
+    }
+
+    #[test]
+    fn a_rate_forgets_what_is_long_ago() {
+        let mut tally = copying();
+        for second in 51..=80 {
+            tally.apply(&advanced(1, 3 * MIB), seconds(second));
+        }
+        assert!((tally.rate(seconds(80)) / (3.0 * MIB as f64) - 1.0).abs() < 0.01);
+    }
+
+    #[test]
+    fn estimates_that_are_wrong_never_claim_the_end() {
+        let mut tally = copying();
+        tally.apply(&advanced(1, 500 * MIB), seconds(51));
+        assert_eq!(tally.fraction(), Some(0.8));
+        tally.apply(&Event::TaskFinished { task: TaskId(1) }, seconds(52));
+        tally.apply(&Event::TaskFinished { task: TaskId(2) }, seconds(52));
+        assert_eq!(tally.fraction(), Some(0.99));
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, seconds(53));
+        assert_eq!((tally.fraction(), tally.time_left(seconds(53))), (Some(1.0), None));
+        assert_eq!((tally.finished_tasks, tally.failed_tasks), (2, 0));
+    }
+
+    #[test]
+    fn a_comparison_copies_nothing() {
+        let mut tally = copying();
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, seconds(51));
+        tally.apply(
+            &Event::PhaseStarted { phase: Phase::Verify, total_tasks: None, total_bytes: None },
+            seconds(51),
+        );
+        tally.apply(&started(3, Some(80 * MIB)), seconds(52));
+        tally.apply(&advanced(3, 80 * MIB), seconds(53));
+        assert_eq!(tally.copied_bytes, 40 * MIB);
+        assert_eq!(tally.phases, [Phase::Verify]);
+    }
+
+    #[test]
+    fn nothing_is_claimed_of_what_is_not_known() {
+        let mut tally = Tally::default();
+        tally.apply(
+            &Event::PhaseStarted { phase: Phase::Verify, total_tasks: None, total_bytes: None },
+            seconds(0),
+        );
+        tally.apply(&started(1, None), seconds(0));
+        tally.apply(&Event::TaskFailed { task: TaskId(1), message: "no".into() }, seconds(1));
+        assert_eq!((tally.fraction(), tally.time_left(seconds(9))), (None, None));
+        assert_eq!(tally.rate(seconds(9)), 0.0);
+        assert_eq!((tally.finished_tasks, tally.failed_tasks, tally.running.len()), (0, 1, 0));
+    }
+}

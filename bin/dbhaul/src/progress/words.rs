@@ -1,0 +1,101 @@
+//! A tally in one line.
+
+use std::time::Duration;
+
+use dbhaul_pipeline::format_bytes;
+
+use super::tally::Tally;
+
+/// What runs, how far it is, how fast, how long it will take:
+/// `data, post-data: 1,204 rows, 1.5 MiB of about 3.0 MiB, 700.0 KiB/s, ETA 2s`.
+pub(super) fn line(tally: &Tally, at: Duration) -> String {
+    let names: Vec<&str> = tally.phases.iter().map(|phase| phase.name()).collect();
+    let name = if names.is_empty() { "between phases".to_owned() } else { names.join(", ") };
+    let mut parts = Vec::new();
+    if tally.row_count > 0 || tally.copies_rows() {
+        parts.push(format!("{} rows", grouped(tally.row_count)));
+        parts.push(moved(tally));
+    }
+    if tally.copies_rows() {
+        parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
+        parts.extend(tally.time_left(at).map(|left| format!("ETA {}", duration(left))));
+    }
+    if tally.finished_tasks > 0 || !tally.running.is_empty() {
+        parts.push(format!("{} done, {} running", tally.finished_tasks, tally.running.len()));
+    }
+    if tally.failed_tasks > 0 {
+        parts.push(format!("{} FAILED", tally.failed_tasks));
+    }
+    if parts.is_empty() { name } else { format!("{name}: {}", parts.join(", ")) }
+}
+
+fn moved(tally: &Tally) -> String {
+    let copied = format_bytes(tally.copied_bytes);
+    match (tally.expected_bytes(), tally.fraction()) {
+        (Some(expected), Some(fraction)) if tally.copies_rows() => {
+            format!("{copied} of about {} ({:.0}%)", format_bytes(expected), fraction * 100.0)
+        }
+        _ => copied,
+    }
+}
+
+/// Digits in groups of three.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// `7s`, `3m05s`, `2h07m`.
+pub(super) fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    match seconds {
+        ..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m{:02}s", seconds / 60, seconds % 60),
+        _ => format!("{}h{:02}m", seconds / 3600, seconds % 3600 / 60),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use dbhaul_progress::{Event, Phase, TaskId};
+
+    use super::super::tally::Tally;
+    use super::{duration, grouped, line};
+
+    #[test]
+    fn numbers_and_times() {
+        assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
+        let times = [0, 59, 65, 3600, 7620].map(|seconds| duration(Duration::from_secs(seconds)));
+        assert_eq!(times, ["0s", "59s", "1m05s", "1h00m", "2h07m"]);
+    }
+
+    #[test]
+    fn a_copy_in_one_line() {
+        let mut tally = Tally::default();
+        let second = Duration::from_secs;
+        assert_eq!(line(&tally, second(0)), "between phases");
+        let total_bytes = Some(4 << 20);
+        tally
+            .apply(&Event::PhaseStarted { phase: Phase::Data, total_tasks: Some(1), total_bytes }, second(0));
+        let task = TaskId(0);
+        let (kind, name) = ("TABLE DATA".to_owned(), "t".to_owned());
+        tally.apply(&Event::TaskStarted { task, kind, name, total_bytes }, second(0));
+        tally.apply(&Event::TaskAdvanced { task, row_count: 5000, copied_bytes: 1 << 20 }, second(4));
+        assert_eq!(
+            line(&tally, second(4)),
+            "data: 5,000 rows, 1.0 MiB of about 4.0 MiB (25%), 256.0 KiB/s, ETA 12s, 0 done, 1 running"
+        );
+        tally.apply(&Event::TaskFailed { task, message: "no".into() }, second(5));
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, second(5));
+        assert_eq!(line(&tally, second(5)), "between phases: 5,000 rows, 1.0 MiB, 1 FAILED");
+    }
+}
