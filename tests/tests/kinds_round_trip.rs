@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Object, Target, Toc, TocOptions, compare};
+use dbhaul_catalog::{Catalog, Target, Toc, TocOptions, compare};
 use dbhaul_introspect::read_catalog;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, process_environment};
 use dbhaul_tests::Server;
@@ -218,17 +218,7 @@ fn an_unprivileged_role_reads_what_it_may() {
         let some = read_as(&server.uri_as("Kinds%20Reader", "kinds"));
         assert_eq!(some.objects.len(), all.objects.len(), "major {major}");
         let hidden = |catalog: &Catalog| {
-            let is_hidden = |object: &&Object| match &object.body {
-                Body::Subscription(subscription) => subscription.definition.is_none(),
-                Body::UserMapping(mapping) => mapping.options.is_none(),
-                _ => false,
-            };
-            catalog
-                .objects
-                .iter()
-                .filter(is_hidden)
-                .map(|object| object.name.clone())
-                .collect::<BTreeSet<_>>()
+            catalog.unreadable().into_iter().map(|(identity, _)| identity.name).collect::<BTreeSet<_>>()
         };
         assert_eq!(hidden(&all), BTreeSet::new());
         let expected = all

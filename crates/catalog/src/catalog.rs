@@ -169,6 +169,23 @@ impl Catalog {
         self.role_names = role_names(&self.database, &self.objects);
     }
 
+    /// Objects whose definitions the role that read the catalog was not allowed
+    /// to see, each with what is missing. They are made without it or not at
+    /// all, so whoever carries the catalog on must report them.
+    pub fn unreadable(&self) -> Vec<(crate::Identity, &'static str)> {
+        let missing = |object: &Object| match &object.body {
+            Body::Subscription(subscription) if subscription.definition.is_none() => {
+                Some("only a superuser may read a subscription's definition, so it is not carried")
+            }
+            Body::UserMapping(mapping) if mapping.options.is_none() => {
+                Some("its options may not be read, so it is carried without them")
+            }
+            _ => None,
+        };
+        let members = self.objects.iter().filter(|object| object.extension.is_none());
+        members.filter_map(|object| Some((object.identity(), missing(object)?))).collect()
+    }
+
     /// The object at an address, by a search from the front; a [`CatalogIndex`]
     /// answers many such questions faster.
     pub fn object(&self, id: ObjectId) -> Option<&Object> {

@@ -67,6 +67,9 @@ pub struct TocEntry {
 }
 
 /// A `DROP` in two parts, so that `IF EXISTS` can stand between.
+///
+/// A command that drops nothing by itself never takes `IF EXISTS`: a view's
+/// `CREATE OR REPLACE VIEW`, a large object's `SELECT`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropStatement {
     /// `DROP TABLE` or `ALTER TABLE x DROP CONSTRAINT`.
@@ -76,9 +79,18 @@ pub struct DropStatement {
 }
 
 impl DropStatement {
-    /// The statement, with `IF EXISTS` on request.
+    /// The statement, with `IF EXISTS` on request: for the object and, where a
+    /// part of a table is dropped, for the table.
     pub fn sql(&self, if_exists: bool) -> String {
-        format!("{}{} {}", self.command, if if_exists { " IF EXISTS" } else { "" }, self.object)
+        let DropStatement { command, object } = self;
+        let is_drop = command.starts_with("DROP ") || command.starts_with("ALTER ");
+        if !if_exists || !is_drop {
+            return format!("{command} {object}");
+        }
+        match command.strip_prefix("ALTER TABLE ") {
+            Some(rest) => format!("ALTER TABLE IF EXISTS {rest} IF EXISTS {object}"),
+            None => format!("{command} IF EXISTS {object}"),
+        }
     }
 }
 
@@ -120,4 +132,29 @@ pub struct DataColumn {
     pub base_type_name: String,
     /// `typtype` of the base type: `b`, `c`, `e`, `r`, `m`, `p`.
     pub base_type_kind: char,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::DropStatement;
+
+    #[track_caller]
+    fn check(command: &str, expected: &str) {
+        let drop = DropStatement { command: command.to_owned(), object: "x".to_owned() };
+        assert_eq!(drop.sql(true), expected);
+        assert_eq!(drop.sql(false), format!("{command} x"));
+    }
+
+    #[test]
+    fn if_exists() {
+        check("DROP TABLE", "DROP TABLE IF EXISTS x");
+        check("ALTER DOMAIN d DROP CONSTRAINT", "ALTER DOMAIN d DROP CONSTRAINT IF EXISTS x");
+        check(
+            "ALTER TABLE ONLY t DROP CONSTRAINT",
+            "ALTER TABLE IF EXISTS ONLY t DROP CONSTRAINT IF EXISTS x",
+        );
+        check("ALTER TABLE", "ALTER TABLE IF EXISTS x");
+        check("CREATE OR REPLACE VIEW", "CREATE OR REPLACE VIEW x");
+        check("SELECT pg_catalog.lo_unlink", "SELECT pg_catalog.lo_unlink x");
+    }
 }
