@@ -17,9 +17,11 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
+use crate::import_report::write_named;
+use crate::left_out::{excluded, left_out};
 use crate::repository::{PackWriter, Repository, document, unnamed_pack};
 use crate::source::{LiveDatabase, build_toc};
-use crate::{Context, DumpRequest, PipelineError, Status};
+use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
 pub struct Dump {
@@ -48,6 +50,8 @@ pub struct DumpPlan {
     pub jobs: usize,
     /// zstd level.
     pub compression_level: i32,
+    /// Objects that cannot be carried.
+    pub left_out: Vec<NamedReason>,
 }
 
 /// One table of a plan.
@@ -83,14 +87,16 @@ pub struct DumpReport {
     pub key: String,
     /// What it adds up to.
     pub totals: Totals,
+    /// Objects that are not in the backup, each with the reason.
+    pub skipped: Vec<NamedReason>,
     /// Seconds from the snapshot to the commit.
     pub elapsed_seconds: f64,
 }
 
 impl DumpReport {
-    /// A dump is done, or it is an error.
+    /// Done, or skipped if something could not be carried; a dump that fails is an error.
     pub fn status(&self) -> Status {
-        Status::Done
+        if self.skipped.is_empty() { Status::Done } else { Status::Skipped }
     }
 }
 
@@ -113,6 +119,7 @@ impl Dump {
             tables: PlannedTable::of(&export),
             jobs: request.jobs,
             compression_level: request.compression_level,
+            left_out: left_out(&source.catalog),
         };
         Ok(Dump { request, context, source, toc, export, plan })
     }
@@ -150,6 +157,7 @@ impl Dump {
             store: repository.describe(),
             key: key.to_string(),
             totals: manifest.totals,
+            skipped: self.plan.left_out,
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -206,7 +214,7 @@ impl Dump {
             parent: None,
             source: self.source_info(),
             selection: self.request.selection.describe(),
-            excluded: Vec::new(),
+            excluded: excluded(&self.plan.left_out),
             catalog: documents.catalog,
             toc: documents.toc,
             tables,
@@ -353,7 +361,8 @@ impl Display for DumpPlan {
             self.snapshot_time, self.jobs, self.compression_level
         )?;
         writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
-        write_tables(f, &self.tables)
+        write_tables(f, &self.tables)?;
+        write_named(f, "cannot be carried", &self.left_out)
     }
 }
 
@@ -381,6 +390,7 @@ impl Display for DumpReport {
             crate::format_bytes(totals.plain_bytes),
             crate::format_bytes(totals.pack_bytes),
             self.elapsed_seconds
-        )
+        )?;
+        write_named(f, "skipped", &self.skipped)
     }
 }

@@ -37,7 +37,8 @@ pub struct NamedReason {
 }
 
 impl ImportSummary {
-    pub(crate) fn of(outcome: &ImportOutcome) -> Self {
+    /// What an import did, and what its source could not carry in the first place.
+    pub(crate) fn new(outcome: &ImportOutcome, left_out: Vec<NamedReason>) -> Self {
         let skipped = |skipped: &Skipped| NamedReason {
             object: skipped.description.clone(),
             reason: skipped.reason.clone(),
@@ -52,7 +53,7 @@ impl ImportSummary {
         ImportSummary {
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
-            skipped: outcome.skipped.iter().map(skipped).collect(),
+            skipped: left_out.into_iter().chain(outcome.skipped.iter().map(skipped)).collect(),
             failed: outcome.failed.iter().map(failed).collect(),
             resumed_step_count: outcome.resumed_steps,
             retried_attempt_count: outcome.retried_attempts,
@@ -81,16 +82,20 @@ impl Display for ImportSummary {
         if self.retried_attempt_count > 0 {
             write!(f, "\n  {} attempts were repeated after lost connections", self.retried_attempt_count)?;
         }
-        let lists = [("skipped", &self.skipped), ("FAILED", &self.failed)];
-        for (word, list) in lists.iter().filter(|(_, list)| !list.is_empty()) {
-            write!(f, "\n  {} {word}:", list.len())?;
-            for NamedReason { object, reason } in *list {
-                write!(f, "\n    {object}: {reason}")?;
-            }
-        }
+        write_named(f, "skipped", &self.skipped)?;
+        write_named(f, "FAILED", &self.failed)?;
         if let Some(schema) = &self.ledger_schema {
             write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
         }
         Ok(())
     }
+}
+
+/// A heading and a list, each line after a line break; nothing for an empty list.
+pub(crate) fn write_named(f: &mut Formatter<'_>, heading: &str, list: &[NamedReason]) -> fmt::Result {
+    if list.is_empty() {
+        return Ok(());
+    }
+    write!(f, "\n  {} {heading}:", list.len())?;
+    list.iter().try_for_each(|NamedReason { object, reason }| write!(f, "\n    {object}: {reason}"))
 }

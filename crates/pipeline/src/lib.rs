@@ -25,6 +25,7 @@ mod dump;
 mod dump_rows;
 mod error;
 mod import_report;
+mod left_out;
 mod migrate;
 mod preflight;
 mod progress_tables;

@@ -14,6 +14,7 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use crate::dump::{PlannedTable, write_tables};
+use crate::left_out::left_out;
 use crate::source::{LiveDatabase, build_toc, target_version};
 use crate::target::{create_database, import_error, import_options, run_import};
 use crate::verify::verify_copy;
@@ -143,7 +144,7 @@ impl Migrate {
         let outcome = run_import(self.import, &target, Arc::clone(&exporter) as _, &self.context).await?;
         exporter.exporter.close().await;
         drop(exporter);
-        let summary = ImportSummary::of(&outcome);
+        let summary = ImportSummary::new(&outcome, left_out(&self.source.catalog));
         let verification = if self.request.verify && outcome.failed.is_empty() {
             Some(verify_copy(&self.source, &target, &self.request, &outcome, &self.context).await?)
         } else {

@@ -9,9 +9,10 @@ use dbhaul_progress::Phase;
 use dbhaul_store::Access;
 use serde::Serialize;
 
+use crate::left_out::left_out;
 use crate::source::{LiveDatabase, build_toc};
 use crate::target::{import_error, import_options};
-use crate::{Context, PipelineError, PreflightRequest, Status, format_bytes, one_line};
+use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
 
 /// How bad a finding is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -100,6 +101,9 @@ async fn look_at_source(
     for object in &source.catalog.uncovered {
         let message = format!("{object} is of a kind that dbhaul does not know; drop or exclude it");
         report.add(Level::Blocker, "source", message);
+    }
+    for NamedReason { object, reason } in left_out(&source.catalog) {
+        report.add(Level::Warning, "source", format!("{object}: {reason}"));
     }
     let selected: std::collections::BTreeSet<String> =
         source.catalog.objects.iter().map(|object| object.sql_name()).collect();

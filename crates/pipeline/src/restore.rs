@@ -11,6 +11,7 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::Phase;
 use serde::Serialize;
 
+use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::source::{build_toc, target_version};
 use crate::target::{create_database, import_error, import_options, run_import};
@@ -117,7 +118,7 @@ impl Restore {
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
-            summary: ImportSummary::of(&outcome),
+            summary: ImportSummary::new(&outcome, left_out(&self.catalog)),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }

@@ -1,0 +1,33 @@
+//! What of a source cannot be carried, so that it is named and never lost in silence.
+
+use dbhaul_archive::ExcludedObject;
+use dbhaul_catalog::Catalog;
+use dbhaul_catalog::kinds::Body;
+
+use crate::NamedReason;
+
+/// Objects of a catalog that a copy will not have, or not whole, each with the reason.
+pub(crate) fn left_out(catalog: &Catalog) -> Vec<NamedReason> {
+    let unreadable = catalog
+        .unreadable()
+        .into_iter()
+        .map(|(identity, reason)| NamedReason { object: identity.to_string(), reason: reason.to_owned() });
+    let invalid = catalog.objects.iter().filter(|object| match &object.body {
+        Body::Index(index) => !index.valid && object.extension.is_none(),
+        _ => false,
+    });
+    let invalid = invalid.map(|object| NamedReason {
+        object: object.identity().to_string(),
+        reason: "it is invalid on the source (REINDEX or drop it there), so it is not carried".to_owned(),
+    });
+    unreadable.chain(invalid).collect()
+}
+
+/// As a manifest records them.
+pub(crate) fn excluded(left_out: &[NamedReason]) -> Vec<ExcludedObject> {
+    let excluded = |NamedReason { object, reason }: &NamedReason| ExcludedObject {
+        object: object.clone(),
+        reason: reason.clone(),
+    };
+    left_out.iter().map(excluded).collect()
+}
