@@ -45,7 +45,8 @@ impl Display for VerifyReport {
     }
 }
 
-/// Compares two sides: schemas, rows of every table, sequences.
+/// Compares two sides: schemas, rows of every table, sequences. A backup is read
+/// whole: every pack is compared with its hash.
 ///
 /// # Errors
 /// If a side cannot be opened, or the verification was stopped. A table that
@@ -128,6 +129,7 @@ impl Side {
                 let key = repository.find(backup, database.as_deref()).await?;
                 let manifest = repository.manifest(&key).await?;
                 repository.check_packs(&manifest).await?;
+                repository.check_contents(&manifest, context).await?;
                 let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
                 Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)
             }

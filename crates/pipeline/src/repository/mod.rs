@@ -1,5 +1,6 @@
 //! A store of backups: the archive's objects in a store.
 
+mod check;
 mod chunks;
 mod pack_writer;
 mod segments;
