@@ -11,7 +11,7 @@ use self::majors::Majors;
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::kinds::Body;
 use crate::render::Target;
-use crate::{Acl, Catalog, CatalogIndex, Identity, InitialAcl, Object, ObjectId, ServerVersion};
+use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, ServerVersion};
 
 /// What differs between two catalogs, in order of identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -87,10 +87,15 @@ pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
     let left = Side::new(left);
     let right = Side::new(right);
     let mut differences = Vec::new();
-    for (identity, value) in &left.objects {
+    for (identity, object) in &left.objects {
         match right.objects.get(identity) {
             None => differences.push(Difference::Missing { identity: identity.clone() }),
-            Some(other) => walk(&Place { identity, majors }, String::new(), value, other, &mut differences),
+            // Most are the same, and seeing that is cheap.
+            Some(other) if left.notes(object) == right.notes(other) && same(object, other) => {}
+            Some(other) => {
+                let (one, two) = (left.value(object), right.value(other));
+                walk(&Place { identity, majors }, String::new(), &one, &two, &mut differences);
+            }
         }
     }
     let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
@@ -98,27 +103,61 @@ pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
     CatalogDiff { differences }
 }
 
-/// One catalog, each object as the JSON value that is compared.
-struct Side {
-    objects: BTreeMap<Identity, Value>,
+/// Whether two objects are the same in every field but their addresses.
+fn same(left: &Object, right: &Object) -> bool {
+    left.owner == right.owner
+        && left.acl == right.acl
+        && left.comment == right.comment
+        && left.security_labels == right.security_labels
+        && left.extension == right.extension
+        && left.body == right.body
 }
 
-impl Side {
-    fn new(catalog: &Catalog) -> Self {
+/// A part's name, comment and security labels.
+type Note<'a> = (&'a PartName, &'a Option<String>, &'a Vec<(String, String)>);
+
+/// One catalog's objects that are compared.
+struct Side<'a> {
+    version: ServerVersion,
+    objects: BTreeMap<Identity, &'a Object>,
+    notes: BTreeMap<ObjectId, Vec<Note<'a>>>,
+}
+
+impl<'a> Side<'a> {
+    fn new(catalog: &'a Catalog) -> Self {
         let mut initial: BTreeMap<ObjectId, Vec<&InitialAcl>> = BTreeMap::new();
         for item in &catalog.initial_acls {
             initial.entry(item.object).or_default().push(item);
         }
-        let mut objects = BTreeMap::new();
+        let version = catalog.server_version;
+        let mut side = Side { version, objects: BTreeMap::new(), notes: BTreeMap::new() };
         for object in &catalog.objects {
-            let member = object.extension.is_some();
             let initial = initial.get(&object.id).map(Vec::as_slice).unwrap_or_default();
-            if !member || has_own_acl(object, initial, catalog.server_version) {
-                objects.insert(object.identity(), object_value(object, catalog.server_version));
+            if object.extension.is_none() || has_own_acl(object, initial, version) {
+                side.objects.insert(object.identity(), object);
             }
         }
-        add_notes(catalog, &mut objects);
-        Side { objects }
+        for note in &catalog.notes {
+            let notes = side.notes.entry(note.object).or_default();
+            notes.push((&note.part, &note.comment, &note.security_labels));
+            notes.sort();
+        }
+        side
+    }
+
+    fn notes(&self, object: &Object) -> &[Note<'a>] {
+        self.notes.get(&object.id).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The object as the JSON value that is compared field by field.
+    fn value(&self, object: &Object) -> Value {
+        let mut value = object_value(object, self.version);
+        if let Value::Object(fields) = &mut value {
+            for (part, comment, labels) in self.notes(object) {
+                fields.insert(format!("{part:?}"), json!({ "comment": comment, "security_labels": labels }));
+            }
+        }
+        value
     }
 }
 
@@ -171,17 +210,6 @@ fn is_secret(identity: &Identity, path: &str) -> bool {
         "USER MAPPING" => path.starts_with("body.options"),
         "SUBSCRIPTION" => path.starts_with("body.definition"),
         _ => false,
-    }
-}
-
-fn add_notes(catalog: &Catalog, objects: &mut BTreeMap<Identity, Value>) {
-    let index = CatalogIndex::new(catalog);
-    for note in &catalog.notes {
-        let Some(object) = index.object(catalog, note.object) else { continue };
-        if let Some(Value::Object(fields)) = objects.get_mut(&object.identity()) {
-            let part = format!("{:?}", note.part);
-            fields.insert(part, json!({ "comment": note.comment, "security_labels": note.security_labels }));
-        }
     }
 }
 
@@ -238,5 +266,78 @@ fn walk(place: &Place<'_>, path: String, left: &Value, right: &Value, into: &mut
             left: left.clone(),
             right: right.clone(),
         }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::compare;
+    use crate::kinds::{Body, Extension, Schema};
+    use crate::{Catalog, Class, Object, ObjectId, ServerVersion, parse_acl};
+
+    fn schema(name: &str) -> Object {
+        Object {
+            id: ObjectId::new(Class::PG_NAMESPACE, 1),
+            schema: None,
+            name: name.to_owned(),
+            owner: Some("own".to_owned()),
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+            extension: None,
+            body: Body::Schema(Schema {}),
+        }
+    }
+
+    fn check(left: Vec<Object>, right: Vec<Object>, expected: &[&str]) {
+        let catalog = |objects| Catalog { objects, ..Catalog::empty(ServerVersion::of_major(18)) };
+        let found: Vec<String> =
+            compare(&catalog(left), &catalog(right)).differences.iter().map(ToString::to_string).collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn both_directions() {
+        check(vec![schema("a")], vec![schema("b")], &["SCHEMA a: missing", "SCHEMA b: extra"]);
+        check(
+            vec![schema("a")],
+            vec![Object { id: ObjectId::new(Class::PG_NAMESPACE, 2), ..schema("a") }],
+            &[],
+        );
+    }
+
+    #[test]
+    fn every_field() {
+        let other = Object { owner: Some("bob".to_owned()), comment: Some("x".to_owned()), ..schema("a") };
+        check(
+            vec![schema("a")],
+            vec![other],
+            &[
+                "SCHEMA a: acl.0.grantee is \"own\" on the left and \"bob\" on the right",
+                "SCHEMA a: acl.0.grantor is \"own\" on the left and \"bob\" on the right",
+                "SCHEMA a: comment is null on the left and \"x\" on the right",
+                "SCHEMA a: owner is \"own\" on the left and \"bob\" on the right",
+            ],
+        );
+    }
+
+    #[test]
+    fn privileges_by_what_they_allow() {
+        let acl = |items: &[&str]| {
+            let items: Vec<String> = items.iter().map(|&item| item.to_owned()).collect();
+            Object { acl: parse_acl(&items).ok(), ..schema("a") }
+        };
+        check(vec![schema("a")], vec![acl(&["own=UC/own"])], &[]);
+        check(vec![acl(&["own=UC/own", "=U/own"])], vec![acl(&["=U/own", "own=UC/own"])], &[]);
+        let extension = |version: &str| Object {
+            body: Body::Extension(Extension {
+                schema: "public".to_owned(),
+                version: version.to_owned(),
+                relocatable: true,
+                configuration: Vec::new(),
+            }),
+            ..schema("hstore")
+        };
+        check(vec![extension("1.4")], vec![extension("1.8")], &[]);
     }
 }

@@ -2,12 +2,12 @@
 
 mod pattern;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
-use crate::{Catalog, CatalogIndex, Object, ObjectId, QualifiedName, TocOptions};
+use crate::{Catalog, Object, ObjectId, QualifiedName, TocOptions};
 use pattern::Pattern;
 
 /// What of a database is meant, in the words of `pg_dump`'s options.
@@ -159,7 +159,7 @@ impl Selection {
         let chosen = Chosen::new(self, catalog)?;
         let mut selected = catalog.clone();
         selected.objects.retain(|object| chosen.keeps(object));
-        chosen.trim_publications(&mut selected.objects);
+        chosen.trim(&mut selected.objects);
         let kept: HashSet<ObjectId> = selected.objects.iter().map(|object| object.id).collect();
         selected
             .dependencies
@@ -293,8 +293,6 @@ struct Chosen<'a> {
     /// Relations taken, by schema and name.
     relations: HashSet<(&'a str, &'a str)>,
     large_objects: bool,
-    /// Statistics objects whose table is taken.
-    statistics: HashSet<ObjectId>,
 }
 
 impl<'a> Chosen<'a> {
@@ -313,15 +311,8 @@ impl<'a> Chosen<'a> {
             extensions,
             relations: HashSet::new(),
             large_objects: selection.large_objects.unwrap_or(everything),
-            statistics: HashSet::new(),
         };
         chosen.choose_relations(selection, catalog)?;
-        let index = CatalogIndex::new(catalog);
-        for (statistics, table) in statistics_tables(catalog) {
-            if index.object(catalog, table).is_some_and(|table| chosen.keeps(table)) {
-                chosen.statistics.insert(statistics);
-            }
-        }
         Ok(chosen)
     }
 
@@ -363,14 +354,21 @@ impl<'a> Chosen<'a> {
         Ok(())
     }
 
-    /// A publication keeps only the tables and schemas that are taken.
-    fn trim_publications(&self, objects: &mut [Object]) {
-        for object in objects {
-            if let Body::Publication(publication) = &mut object.body {
-                publication.tables.retain(|entry| {
-                    self.relations.contains(&(entry.table.schema.as_str(), entry.table.name.as_str()))
-                });
-                publication.schemas.retain(|schema| self.schemas.contains(schema));
+    /// Takes away what points at objects left behind: a publication's tables and
+    /// schemas, a sequence's owner.
+    fn trim(&self, objects: &mut [Object]) {
+        let taken =
+            |table: &QualifiedName| self.relations.contains(&(table.schema.as_str(), table.name.as_str()));
+        for object in objects.iter_mut().filter(|object| object.extension.is_none()) {
+            match &mut object.body {
+                Body::Publication(publication) => {
+                    publication.tables.retain(|entry| taken(&entry.table));
+                    publication.schemas.retain(|schema| self.schemas.contains(schema));
+                }
+                Body::Sequence(sequence) => {
+                    sequence.owned_by = sequence.owned_by.take().filter(|owner| taken(&owner.table));
+                }
+                _ => {}
             }
         }
     }
@@ -391,7 +389,6 @@ impl<'a> Chosen<'a> {
             Body::Trigger(trigger) => part_of(&trigger.table),
             Body::Rule(rule) => part_of(&rule.table),
             Body::Policy(policy) => part_of(&policy.table),
-            Body::Statistics(_) => self.statistics.contains(&object.id),
             Body::Table(_) | Body::View(_) | Body::MaterializedView(_) | Body::Sequence(_) => {
                 self.relations.contains(&(object.schema.as_deref().unwrap_or_default(), object.name.as_str()))
             }
@@ -412,18 +409,4 @@ fn chosen_schemas(selection: &Selection, catalog: &Catalog) -> Result<HashSet<St
     }
     let wanted = |name: &&str| selection.schemas.is_empty() || included.contains(*name);
     Ok(names.filter(wanted).filter(|name| !excluded.contains(*name)).map(str::to_owned).collect())
-}
-
-/// The table of each extended statistics object, by its dependency.
-fn statistics_tables(catalog: &Catalog) -> BTreeMap<ObjectId, ObjectId> {
-    let of_kind = |wanted: fn(&Body) -> bool| -> HashSet<ObjectId> {
-        catalog.objects.iter().filter(|o| wanted(&o.body)).map(|object| object.id).collect()
-    };
-    let statistics = of_kind(|body| matches!(body, Body::Statistics(_)));
-    let tables = of_kind(|body| matches!(body, Body::Table(_) | Body::MaterializedView(_)));
-    let edges = catalog.dependencies.iter();
-    edges
-        .filter(|edge| statistics.contains(&edge.dependent) && tables.contains(&edge.referenced))
-        .map(|edge| (edge.dependent, edge.referenced))
-        .collect()
 }

@@ -3,6 +3,8 @@
 mod annotate;
 mod build;
 mod data;
+#[cfg(test)]
+mod loop_tests;
 mod options;
 mod plan;
 mod priority;
