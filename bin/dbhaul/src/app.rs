@@ -27,10 +27,11 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
         Ok(cli) => cli,
         Err(error) => return tell(&error),
     };
+    let name = cli.command.name();
     let intent = match Intent::resolve(cli, environment) {
         Ok(intent) => intent,
         Err(error) => {
-            to_stderr(&format!("error: {error}\n\nFor more information, try '--help'."));
+            to_stderr(&format!("error: {error}\n\nFor more information, try 'dbhaul {name} --help'."));
             return ExitCode::from(USAGE);
         }
     };

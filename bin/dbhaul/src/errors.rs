@@ -66,7 +66,7 @@ impl Shown {
             .with_links(false);
         let mut text = String::new();
         match handler.render_report(&mut text, &Link::chain(self)) {
-            Ok(()) => text.trim_end().to_owned(),
+            Ok(()) => text.trim().to_owned(),
             // Only a broken formatter gets here; the error must be seen all the same.
             Err(fmt::Error) => format!("{self:?}"),
         }
@@ -135,11 +135,11 @@ mod tests {
 
     #[test]
     fn each_cause_is_told_once() {
-        check(&["it stopped"], None, "  error: it stopped");
+        check(&["it stopped"], None, "error: it stopped");
         check(
             &["cannot connect: refused by db", "refused by db", "no route"],
             Some("start the server"),
-            "  error: cannot connect: refused by db\n  ╰─▶ no route\n  help: start the server",
+            "error: cannot connect: refused by db\n  ╰─▶ no route\n  help: start the server",
         );
     }
 
@@ -148,7 +148,7 @@ mod tests {
         check(
             &["cannot create table t", "ERROR: no\nDETAIL: because\nHINT: postgres://u:pw@h/d"],
             None,
-            "  error: cannot create table t\n  ╰─▶ ERROR: no\n      DETAIL: because\n      HINT: postgres://u:***@h/d",
+            "error: cannot create table t\n  ╰─▶ ERROR: no\n      DETAIL: because\n      HINT: postgres://u:***@h/d",
         );
     }
 }

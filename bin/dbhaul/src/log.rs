@@ -4,12 +4,13 @@ use tracing_subscriber::EnvFilter;
 
 /// Starts logging: what `RUST_LOG` asks for, else by the number of `-v`.
 ///
-/// Only dbhaul's own crates are made more talkative by `-v`; what libraries log
-/// of requests may hold more than a log should.
+/// Only dbhaul's own crates are made more talkative by `-v`: what a library warns
+/// of ends in an error of ours or does not matter, and what it logs of requests may
+/// hold more than a log should.
 pub(crate) fn start(verbose: u8, quiet: bool, json: bool) {
     let default = match (quiet, verbose) {
         (true, _) => "error",
-        (_, 0) => "warn",
+        (_, 0) => "error,dbhaul=warn",
         (_, 1) => "warn,dbhaul=info",
         (_, 2) => "warn,dbhaul=debug",
         _ => "info,dbhaul=trace",

@@ -71,6 +71,22 @@ pub(crate) enum Command {
     },
 }
 
+impl Command {
+    /// How it is called.
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Command::Preflight(_) => "preflight",
+            Command::Dump(_) => "dump",
+            Command::Restore(_) => "restore",
+            Command::Migrate(_) => "migrate",
+            Command::Verify(_) => "verify",
+            Command::Backup { .. } => "backup",
+            Command::Completions { .. } => "completions",
+            Command::Man { .. } => "man",
+        }
+    }
+}
+
 /// What to show of a store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {

@@ -43,7 +43,7 @@ impl<'a> Places<'a> {
     /// Refuses to let both databases be the one that libpq's environment names.
     pub(super) fn check_both_named(&self) -> Result<(), UsageError> {
         match (self.source_text(), self.target_text()) {
-            (None, None) => Err(missing("--source and --target", "DBHAUL_SOURCE and DBHAUL_TARGET")),
+            (None, None) => Err(missing("--source and --target", "DBHAUL_SOURCE, DBHAUL_TARGET")),
             _ => Ok(()),
         }
     }
@@ -141,7 +141,7 @@ impl<'a> Places<'a> {
 }
 
 fn missing(flag: &str, variable: &str) -> UsageError {
-    UsageError::new(format!("{flag} is missing; give it, or set {variable}"))
+    UsageError::new(format!("missing {flag}: give it, or set {variable}"))
 }
 
 /// Refuses a copy onto itself, and a comparison with itself, which proves nothing.

@@ -92,7 +92,7 @@ fn environment_fills_in_what_flags_leave_out() {
     let job = resolve("dump", &environment).unwrap();
     let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
     assert_eq!(request.source.describe(), "env:6432/shop as app");
-    assert_eq!(request.store.to_string(), "s3://env/shop");
+    assert_eq!(request.store.to_string(), "s3://env/shop/");
     let job = resolve(&format!("dump {OLD} --store here"), &environment).unwrap();
     let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
     assert_eq!(
@@ -107,17 +107,17 @@ fn libpqs_environment_names_one_side_at_most() {
     let job = resolve(&format!("migrate {NEW}"), &libpq).unwrap();
     let Request::Migrate(request) = job.request else { panic!("{:?}", job.request) };
     assert_eq!(request.source.describe(), "db:5432/shop as app");
-    refuse("migrate", &libpq, "--source and --target is missing");
-    refuse("verify", &libpq, "--source and --target is missing");
+    refuse("migrate", &libpq, "missing --source and --target");
+    refuse("verify", &libpq, "missing --source and --target");
 }
 
 #[test]
 fn what_is_missing_is_named() {
-    refuse("dump", &[], "--source is missing; give it, or set DBHAUL_SOURCE");
-    refuse(&format!("dump {OLD}"), &[], "--store is missing");
-    refuse(&format!("migrate {OLD}"), &[], "--target is missing");
-    refuse("restore --store s", &[], "--target is missing");
-    refuse("backup list", &[], "--store is missing");
+    refuse("dump", &[], "missing --source: give it, or set DBHAUL_SOURCE");
+    refuse(&format!("dump {OLD}"), &[], "missing --store");
+    refuse(&format!("migrate {OLD}"), &[], "missing --target");
+    refuse("restore --store s", &[], "missing --target");
+    refuse("backup list", &[], "missing --store");
 }
 
 #[test]

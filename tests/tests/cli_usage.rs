@@ -1,0 +1,96 @@
+//! The command line by itself: help, manual, completions, and arguments that make no sense.
+
+use dbhaul_tests::Dbhaul;
+
+const COMMANDS: [&str; 8] =
+    ["preflight", "dump", "restore", "migrate", "verify", "backup", "completions", "man"];
+
+/// The password of every connection string here: it must never be printed.
+const SECRET: &str = "hunter2marker";
+
+#[test]
+fn help_teaches() {
+    let help = Dbhaul::new(["--help"]).run();
+    help.assert_code(0);
+    for text in COMMANDS.into_iter().chain(["Exit codes:", "130  interrupted", "DBHAUL_SOURCE", "NO_COLOR"]) {
+        assert!(help.stdout.contains(text), "no {text:?}\n{help}");
+    }
+    assert_eq!(help.stderr, "");
+    for command in &COMMANDS[..5] {
+        let help = Dbhaul::new([command, "--help"]).run();
+        help.assert_code(0);
+        assert!(help.stdout.contains("Examples:") && help.stdout.contains("--progress"), "{help}");
+    }
+}
+
+#[test]
+fn version_is_printed() {
+    let version = Dbhaul::new(["--version"]).run();
+    version.assert_code(0);
+    assert!(version.stdout.starts_with("dbhaul 0."), "{version}");
+}
+
+#[test]
+fn nothing_at_all_is_answered_with_help() {
+    Dbhaul::new([""; 0]).run().assert_code(2).assert_stderr_has(&["Usage: dbhaul <COMMAND>", "Examples:"]);
+}
+
+#[test]
+fn manual_and_completions_cover_every_command() {
+    let manual = Dbhaul::new(["man"]).run();
+    manual.assert_code(0);
+    for command in COMMANDS {
+        let title = format!(".TH dbhaul\\-{command} 1").replace("\\-", "-");
+        let printed = manual.stdout.replace("\\-", "-");
+        assert!(printed.contains(&title), "no page of {command}\n{manual}");
+    }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = Dbhaul::new(["completions", shell]).run();
+        script.assert_code(0);
+        for command in COMMANDS {
+            assert!(script.stdout.contains(command), "{shell}: no {command}");
+        }
+    }
+}
+
+#[test]
+fn manual_pages_are_written_into_a_directory() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let pages = dir.path().join("man1");
+    Dbhaul::new(["man", "--dir", pages.to_str().unwrap()]).run().assert_code(0);
+    for page in ["dbhaul.1", "dbhaul-restore.1", "dbhaul-backup-list.1"] {
+        assert!(pages.join(page).metadata().unwrap().len() > 100, "{page}");
+    }
+}
+
+#[test]
+fn wrong_usage_is_told_and_ends_with_2() {
+    let uri = format!("postgres://app:{SECRET}@127.0.0.1:1/shop");
+    let other = format!("host=127.0.0.1 port=2 user=app dbname=shop password={SECRET}");
+    for (arguments, expected) in [
+        (vec!["frobnicate"], "unrecognized subcommand 'frobnicate'"),
+        (vec!["dump", &uri], "unexpected argument 'postgres://app:***@127.0.0.1:1/shop'"),
+        (vec!["dump", "--source", &uri], "missing --store: give it, or set DBHAUL_STORE"),
+        (vec!["migrate", "--source", &uri], "missing --target"),
+        (vec!["migrate", "--source", &uri, "--target", &uri], "are the same database"),
+        (vec!["migrate", "--source", &uri, "--target", &other, "-s", "-a"], "cannot be used with"),
+        (vec!["migrate", "--source", &uri, "--target", &other, "--if-exists"], "--clean"),
+        (vec!["migrate", "--source", &uri, "--target", &other, "-j", "0"], "1..=256"),
+        (vec!["dump", "--source", "hots=db", "--store", "s"], "unknown connection keyword \"hots\""),
+        (vec!["dump", "--source", &uri, "--store", "gopher://x"], "stores of kind \"gopher\" are not known"),
+        (vec!["restore", "--store", "s", "--target", &uri, "--backup", "../x"], "neither `latest` nor"),
+        (vec!["restore", "--store", "s", "--target", &uri, "--progress", "loud"], "[possible values: auto,"),
+        (vec!["verify", "--source", &uri, "--report", "/no/such/dir/r.txt", "--target", &other], "--report"),
+    ] {
+        let run = Dbhaul::new(&arguments).run();
+        run.assert_code(2).assert_stderr_has(&["error: ", expected]);
+        assert_eq!(run.stdout, "", "{run}");
+        assert!(!run.stderr.contains(SECRET), "a password was printed\n{}", run.stderr);
+    }
+}
+
+#[test]
+fn libpqs_environment_alone_never_names_both_sides() {
+    let run = Dbhaul::new(["migrate"]).env("PGHOST", "127.0.0.1").env("PGUSER", "app").run();
+    run.assert_code(2).assert_stderr_has(&["missing --source and --target"]);
+}
