@@ -42,6 +42,14 @@ pub enum PipelineError {
         /// Each object, as `pg_describe_object` calls it.
         objects: Vec<String>,
     },
+    /// Tables were truncated, rewritten or dropped each time a snapshot was taken.
+    #[error("{server} does not hold still: {} changed while the snapshot was taken", tables.join(", "))]
+    Unsteady {
+        /// The server.
+        server: String,
+        /// The tables, quoted.
+        tables: Vec<String>,
+    },
     /// The selection cannot be used.
     #[error("the selection of objects cannot be used")]
     Selection(#[from] SelectionError),
@@ -184,6 +192,9 @@ impl PipelineError {
                 "leave these objects out with --exclude-schema or --exclude-table, or drop them; \
                  dbhaul never leaves an object out in silence"
             }
+            PipelineError::Unsteady { .. } => {
+                "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
+            }
             PipelineError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
             }
@@ -193,6 +204,10 @@ impl PipelineError {
             PipelineError::Archive { .. } | PipelineError::Damaged { .. } => {
                 "do not trust this backup; restore another one (`dbhaul backup list --store ...`), \
                  or get the damaged object back from a replica of the store"
+            }
+            PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
+                "what was loaded stays on the target; with the cause out of the way, a restore goes on with \
+                 --resume, and a migration starts again with --clean --if-exists"
             }
             PipelineError::Request { help, .. } => help,
             PipelineError::Cancelled => "run the same command again; a restore goes on with --resume",

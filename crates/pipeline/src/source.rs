@@ -15,6 +15,9 @@ use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
 use crate::{Context, PipelineError};
 
+/// Snapshots taken before giving up on a database whose tables are rewritten all the time.
+const SNAPSHOT_ATTEMPTS: u32 = 5;
+
 /// A database as of one instant.
 pub(crate) struct LiveDatabase {
     pub(crate) settings: ConnectSettings,
@@ -30,8 +33,8 @@ pub(crate) struct LiveDatabase {
 }
 
 impl LiveDatabase {
-    /// Connects, takes a snapshot and reads the catalogs under it; `role` is
-    /// "source" or "target" in messages.
+    /// Connects, takes a snapshot, reads the catalogs under it and locks the tables
+    /// against what no snapshot withstands; `role` is "source" or "target" in messages.
     pub(crate) async fn open(
         settings: &ConnectSettings,
         selection: &Selection,
@@ -39,6 +42,33 @@ impl LiveDatabase {
         context: &Context,
     ) -> Result<Self, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
+        let mut attempt = 1;
+        loop {
+            let live = Self::read(settings, selection, role, context).await?;
+            let changed = live.hold_tables(role).await?;
+            if changed.is_empty() {
+                context.progress.phase_finished(Phase::Introspect);
+                return Ok(live);
+            }
+            live.release().await;
+            if attempt == SNAPSHOT_ATTEMPTS {
+                return Err(PipelineError::Unsteady { server: settings.describe(), tables: changed });
+            }
+            let tables = changed.join(", ");
+            context.progress.warning(format!(
+                "{tables} changed while the {role} was being opened; taking another snapshot"
+            ));
+            attempt += 1;
+        }
+    }
+
+    /// One attempt at a snapshot.
+    async fn read(
+        settings: &ConnectSettings,
+        selection: &Selection,
+        role: &str,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
         let session =
@@ -53,7 +83,6 @@ impl LiveDatabase {
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
-        context.progress.phase_finished(Phase::Introspect);
         Ok(LiveDatabase {
             settings: settings.clone(),
             holder: Arc::new(holder),
@@ -62,6 +91,26 @@ impl LiveDatabase {
             search_path,
             version_text: version_text.unwrap_or_default(),
         })
+    }
+
+    /// Locks all tables that hold rows; returns those that are not what the snapshot
+    /// has seen any more.
+    async fn hold_tables(&self, role: &str) -> Result<Vec<String>, PipelineError> {
+        let tables: Vec<QualifiedName> = self
+            .catalog
+            .objects
+            .iter()
+            .filter(|object| matches!(&object.body, Body::Table(table) if table.holds_rows()))
+            .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
+            .collect();
+        match self.holder.hold_tables(&tables).await {
+            Ok(changed) => Ok(changed),
+            // Dropped or renamed between the look at it and its lock.
+            Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(vec![error.to_string()]),
+            Err(source) => {
+                Err(PipelineError::server(format!("cannot lock the tables of the {role}"), source))
+            }
+        }
     }
 
     /// Fails, naming them, if the database holds objects that the model does not cover.

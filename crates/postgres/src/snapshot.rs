@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::{ServerVersion, quote_literal};
+use dbhaul_catalog::{QualifiedName, ServerVersion, quote_literal};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -16,6 +16,14 @@ use crate::settings::ConnectSettings;
 
 /// Often enough that no NAT or proxy on the way takes the connection for idle.
 const HEARTBEAT: Duration = Duration::from_secs(30);
+
+/// Tables locked with one statement.
+const TABLES_PER_LOCK: usize = 500;
+
+/// How long a reader waits for a lock. Where somebody queues for a table that the
+/// holder has locked (`ALTER TABLE`), readers queue behind them and would wait for
+/// ever; `pg_dump`'s workers do not wait at all.
+const READER_LOCK_TIMEOUT: &str = "30s";
 
 /// What is known of a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -123,6 +131,36 @@ impl SnapshotHolder {
         import(session, &self.info.id).await
     }
 
+    /// Locks tables in ACCESS SHARE mode for as long as the snapshot is held, and
+    /// returns those that were truncated, rewritten or dropped between the snapshot
+    /// and their lock.
+    ///
+    /// A snapshot alone does not keep their rows: to one that is older, a table that
+    /// `TRUNCATE` or a rewriting `ALTER TABLE` went over is empty (PostgreSQL's
+    /// documentation, "Caveats" of MVCC), and nothing says so. Tables that the role
+    /// may not read are left unlocked: reading them will say so.
+    ///
+    /// # Errors
+    /// What the server says to `LOCK TABLE`; then the transaction has failed and the
+    /// snapshot is of no more use.
+    pub async fn hold_tables(&self, tables: &[QualifiedName]) -> Result<Vec<String>> {
+        let mut changed = Vec::new();
+        for batch in tables.chunks(TABLES_PER_LOCK) {
+            let names: Vec<String> = batch
+                .iter()
+                .map(|table| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name)))
+                .collect();
+            let names = names.join(", ");
+            let readable = self.session.query_strings(&readable_sql(&names)).await?;
+            if !readable.is_empty() {
+                let locked = readable.join(", ONLY ");
+                self.session.batch(&format!("LOCK TABLE ONLY {locked} IN ACCESS SHARE MODE")).await?;
+            }
+            changed.extend(self.session.query_strings(&changed_sql(&names)).await?);
+        }
+        Ok(changed)
+    }
+
     /// Lets the snapshot go and closes the session.
     ///
     /// # Errors
@@ -157,7 +195,11 @@ impl std::fmt::Debug for SnapshotHolder {
 /// Begins a REPEATABLE READ, READ ONLY transaction on a snapshot by its identifier.
 pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
     session.begin_repeatable_read(true).await?;
-    let result = session.batch(&format!("SET TRANSACTION SNAPSHOT {}", quote_literal(id))).await;
+    let sql = format!(
+        "SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = '{READER_LOCK_TIMEOUT}'",
+        quote_literal(id)
+    );
+    let result = session.batch(&sql).await;
     let Err(error) = result else { return Ok(()) };
     session.rollback().await?;
     Err(match error {
@@ -194,6 +236,27 @@ async fn take(session: &Session) -> Result<SnapshotInfo> {
         version: session.version(),
         database: session.database().to_owned(),
     })
+}
+
+/// Quoted names of those tables that the role may read.
+fn readable_sql(names: &str) -> String {
+    format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (n.nspname, c.relname) IN ({names}) AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
+         AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY c.oid"
+    )
+}
+
+/// Those whose file is not the snapshot's any more: `pg_class` is read as of the
+/// snapshot, `pg_relation_filenode` as of now, with NULL for what is gone.
+fn changed_sql(names: &str) -> String {
+    format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
+         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE (n.nspname, c.relname) IN ({names}) AND c.relfilenode <> 0 \
+         AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) ORDER BY c.oid"
+    )
 }
 
 /// Asks for something that a provider may forbid, without failing the transaction.
