@@ -23,14 +23,18 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
         if context.done.get(&key).is_some() {
             continue;
         }
-        let sql = drop.sql(context.plan.options.if_exists);
-        let mut attempt = DropAttempt { key: key.clone(), sql };
         let what = format!("dropping {}", context.plan.describe(id));
-        match until_committed(context, &mut control.slot, &key, &what, &mut attempt).await {
+        let mut attempt =
+            DropAttempt { key: key.clone(), sql: Some(drop.sql(context.plan.options.if_exists)) };
+        let mut result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
+        if result.as_ref().is_err_and(|error| error.sqlstate().is_some_and(|state| ABSENT.contains(&state))) {
+            context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
+            // It is still a step done: a resumed run finds there what this one is going to make.
+            attempt.sql = None;
+            result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
+        }
+        match result {
             Ok(_) => {}
-            Err(error) if error.sqlstate().is_some_and(|state| ABSENT.contains(&state)) => {
-                context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
-            }
             Err(StepError::Target(source)) if !source.is_cancelled() => {
                 return Err(ImportError::Clean { object: context.plan.describe(id), source });
             }
@@ -42,14 +46,17 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
 
 struct DropAttempt {
     key: String,
-    sql: String,
+    /// Nothing, where there is nothing to drop.
+    sql: Option<String>,
 }
 
 #[async_trait]
 impl Attempt for DropAttempt {
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
         session.begin().await?;
-        session.batch(&join(&[context.ledger.claim_sql(&self.key, None), self.sql.clone()])).await?;
+        let mut statements = vec![context.ledger.claim_sql(&self.key, None)];
+        statements.extend(self.sql.clone());
+        session.batch(&join(&statements)).await?;
         session.commit().await?;
         Ok(DoneStep::default())
     }

@@ -1,0 +1,130 @@
+//! Ways in which a copy could be called done and not be: each was found by reading, and stays shut.
+
+use dbhaul_pipeline::{
+    BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Restore, RestoreReport,
+    RestoreRequest, Selection, Status, StoreUrl, VerifyReport, VerifyRequest, VerifySide, WriteOptions,
+    verify,
+};
+use dbhaul_tests::Server;
+use tempfile::TempDir;
+
+fn settings(server: &Server, db: &str) -> ConnectSettings {
+    ConnectSettings::resolve(Some(&server.uri(db)), &|_| None).unwrap()
+}
+
+fn store_url(store: &TempDir) -> StoreUrl {
+    store.path().to_str().unwrap().parse().unwrap()
+}
+
+async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> Dump {
+    let request = DumpRequest {
+        source: settings(server, db),
+        store: store_url(store),
+        selection,
+        jobs: 2,
+        compression_level: 1,
+    };
+    Dump::prepare(request, Context::silent()).await.unwrap()
+}
+
+async fn dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> DumpReport {
+    Box::pin(prepare_dump(server, db, store, selection).await.execute()).await.unwrap()
+}
+
+async fn restore(server: &Server, db: &str, store: &TempDir, options: WriteOptions) -> RestoreReport {
+    let request = RestoreRequest {
+        store: store_url(store),
+        backup: BackupRef::Latest,
+        database: None,
+        target: settings(server, db),
+        selection: Selection::default(),
+        options,
+    };
+    let restore = Restore::prepare(request, Context::silent()).await.unwrap();
+    Box::pin(restore.execute()).await.unwrap()
+}
+
+async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> VerifyReport {
+    let request = VerifyRequest { left, right, selection, jobs: 2, owners: true, privileges: true };
+    verify(request, Context::silent()).await.unwrap()
+}
+
+fn backup(store: &TempDir) -> VerifySide {
+    VerifySide::Backup { store: store_url(store), backup: BackupRef::Latest, database: None }
+}
+
+/// A table of two segments and some small things.
+fn shop(major: u16) -> Server {
+    let server = Server::start(major);
+    server.create_db("shop");
+    server.psql(
+        "shop",
+        "CREATE TABLE sale (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, v text);
+         INSERT INTO sale (v) SELECT 'sale ' || i FROM generate_series(1, 1000) i;
+         CREATE TABLE log (line text);
+         INSERT INTO log SELECT 'line ' || i FROM generate_series(1, 10) i;
+         CREATE VIEW sales AS SELECT count(*) FROM sale;
+         CREATE MATERIALIZED VIEW sums AS SELECT sum(id) FROM sale",
+    );
+    server
+}
+
+/// To a snapshot, a table that was truncated later is empty, and nothing says so.
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_empties_a_table_between_the_snapshot_and_the_reading() {
+    for major in [13, 18] {
+        let (server, store) = (shop(major), TempDir::new().unwrap());
+        let prepared = prepare_dump(&server, "shop", &store, Selection::default()).await;
+        for change in ["TRUNCATE sale", "ALTER TABLE sale ALTER v TYPE varchar(100)", "DROP TABLE log"] {
+            let refused = server.try_psql("shop", &format!("SET lock_timeout = '50ms'; {change}"));
+            assert!(refused.unwrap_err().contains("lock timeout"), "{change}");
+        }
+        let report = Box::pin(prepared.execute()).await.unwrap();
+        assert_eq!(report.totals.digest.row_count, 1010);
+        server.psql("shop", "TRUNCATE sale");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_table_emptied_before_it_was_locked_is_noticed() {
+    use dbhaul_catalog::QualifiedName;
+    use dbhaul_postgres::SnapshotHolder;
+    let server = shop(16);
+    let tables = ["sale", "log"].map(|name| QualifiedName::new("public", name));
+    for (change, changed) in [
+        ("SELECT 1", vec![]),
+        ("INSERT INTO sale (v) VALUES ('late')", vec![]),
+        ("TRUNCATE sale", vec!["public.sale".to_owned()]),
+        ("ALTER TABLE log ALTER line TYPE int USING 1", vec!["public.log".to_owned()]),
+    ] {
+        let holder = SnapshotHolder::open(&settings(&server, "shop"), &Default::default()).await.unwrap();
+        server.psql("shop", change);
+        assert_eq!(holder.hold_tables(&tables).await.unwrap(), changed, "{change}");
+        holder.release().await.unwrap();
+    }
+}
+
+/// What was not there to be dropped at first is there when the run is resumed: made by the run itself.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_clean_restore_drops_nothing_that_it_made() {
+    let (server, store) = (shop(17), TempDir::new().unwrap());
+    dump(&server, "shop", &store, Selection::default()).await;
+    server.create_db("copy");
+    server.psql(
+        "copy",
+        "CREATE FUNCTION pg_catalog.refuse() RETURNS event_trigger LANGUAGE plpgsql
+             AS $$BEGIN RAISE 'no view today'; END$$;
+         CREATE EVENT TRIGGER refuse ON ddl_command_start WHEN TAG IN ('CREATE VIEW')
+             EXECUTE FUNCTION pg_catalog.refuse()",
+    );
+    let options = WriteOptions { clean: true, ..WriteOptions::default() };
+    let first = restore(&server, "copy", &store, options.clone()).await;
+    assert_eq!(first.status(), Status::Failed, "{first}");
+    server.psql("copy", "DROP EVENT TRIGGER refuse; DROP FUNCTION pg_catalog.refuse()");
+    let second = restore(&server, "copy", &store, WriteOptions { resume: true, ..options }).await;
+    assert_eq!(second.status(), Status::Done, "{second}");
+    assert_eq!(server.psql("copy", "SELECT count(*) FROM sale"), "1000");
+    let live = VerifySide::Live(settings(&server, "copy"));
+    let report = compare(backup(&store), live, Selection::default()).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+}
