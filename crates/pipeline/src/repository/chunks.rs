@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
 use dbhaul_archive::{ChunkOpener, RowChunk, keys};
 use dbhaul_rows::Chunk;
 
@@ -16,21 +17,25 @@ pub(crate) struct ChunkReader {
     repository: Repository,
     opener: ChunkOpener,
     rest: VecDeque<RowChunk>,
-    ready: VecDeque<Chunk>,
+    /// Read, and still compressed: opened all at once, a run of rows that compress
+    /// well would be gigabytes.
+    read: VecDeque<(RowChunk, Bytes)>,
 }
 
 impl ChunkReader {
     pub(crate) fn new(repository: Repository, chunks: Vec<RowChunk>) -> Result<Self, PipelineError> {
         let opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
-        Ok(ChunkReader { repository, opener, rest: chunks.into(), ready: VecDeque::new() })
+        Ok(ChunkReader { repository, opener, rest: chunks.into(), read: VecDeque::new() })
     }
 
     /// The next chunk; its bytes were compared with its identity.
     pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, PipelineError> {
-        if self.ready.is_empty() {
+        if self.read.is_empty() {
             self.read_run().await?;
         }
-        Ok(self.ready.pop_front())
+        let Some((chunk, stored)) = self.read.pop_front() else { return Ok(None) };
+        let data = self.opener.open(&chunk.place, &stored).map_err(|source| self.repository.error(source))?;
+        Ok(Some(Chunk { data, row_count: chunk.digest.row_count, digest: chunk.digest }))
     }
 
     /// Reads the run of neighbours at the front in one request.
@@ -52,10 +57,8 @@ impl ChunkReader {
         let bytes = self.repository.store().get_range(&key, range_start..range_end).await?;
         for chunk in run {
             let start = (chunk.place.offset - range_start) as usize;
-            let stored = &bytes[start..start + chunk.place.stored_bytes as usize];
-            let data =
-                self.opener.open(&chunk.place, stored).map_err(|source| self.repository.error(source))?;
-            self.ready.push_back(Chunk { data, row_count: chunk.digest.row_count, digest: chunk.digest });
+            let stored = bytes.slice(start..start + chunk.place.stored_bytes as usize);
+            self.read.push_back((chunk, stored));
         }
         Ok(())
     }
