@@ -61,15 +61,15 @@ pub(crate) async fn store_rows(
         let shared = Arc::clone(&shared);
         workers.spawn(async move { shared.work().await });
     }
-    let mut segments = Vec::new();
-    while let Some(result) = workers.join_next().await {
-        let result = result.map_err(|error| PipelineError::Worker {
-            what: "reader of rows".to_owned(),
-            reason: error.to_string(),
-        })?;
-        // The first error ends the dump: dropping the set aborts the other workers.
-        segments.extend(result?);
-    }
+    let segments = match gather(&mut workers).await {
+        Ok(segments) => segments,
+        Err(error) => {
+            // The first error ends the dump; nobody goes on reading or uploading behind its back.
+            workers.shutdown().await;
+            shared.writer.abort().await;
+            return Err(error);
+        }
+    };
     let shared = Arc::try_unwrap(shared).map_err(|_| PipelineError::Worker {
         what: "dump".to_owned(),
         reason: "a reader of rows outlived its set".to_owned(),
@@ -77,6 +77,21 @@ pub(crate) async fn store_rows(
     let packs = shared.writer.finish().await?;
     context.progress.phase_finished(Phase::Data);
     Ok(StoredRows { segments, packs: packs.clone(), packs_by_ordinal: packs })
+}
+
+/// What all workers stored, or the first error.
+async fn gather(
+    workers: &mut JoinSet<Result<Vec<StoredSegment>, PipelineError>>,
+) -> Result<Vec<StoredSegment>, PipelineError> {
+    let mut segments = Vec::new();
+    while let Some(result) = workers.join_next().await {
+        let result = result.map_err(|error| PipelineError::Worker {
+            what: "reader of rows".to_owned(),
+            reason: error.to_string(),
+        })?;
+        segments.extend(result?);
+    }
+    Ok(segments)
 }
 
 /// Every segment of every table; those of the largest tables first.

@@ -74,14 +74,29 @@ pub async fn digest_tables(
         let scan = Arc::clone(&scan);
         workers.spawn(async move { scan.work().await });
     }
+    let found = match gather(&mut workers, settings).await {
+        Ok(found) => found,
+        Err(error) => {
+            workers.shutdown().await;
+            return Err(error);
+        }
+    };
+    if found.len() != expected_count {
+        let reason = format!("{} of {expected_count} tables were digested", found.len());
+        return Err(worker_error(settings, reason));
+    }
+    Ok(found)
+}
+
+/// What all workers found, or the first error.
+async fn gather(
+    workers: &mut JoinSet<Result<Vec<(String, Found)>, VerifyError>>,
+    settings: &ConnectSettings,
+) -> Result<BTreeMap<String, Found>, VerifyError> {
     let mut found = BTreeMap::new();
     while let Some(result) = workers.join_next().await {
         let result = result.map_err(|error| worker_error(settings, error.to_string()))?;
         found.extend(result?);
-    }
-    if found.len() != expected_count {
-        let reason = format!("{} of {expected_count} tables were digested", found.len());
-        return Err(worker_error(settings, reason));
     }
     Ok(found)
 }

@@ -107,6 +107,11 @@ impl PackWriter {
         Ok(packs.into_iter().map(|(_, pack)| pack).collect())
     }
 
+    /// Stops the uploads and waits for their ends. What was uploaded stays unreferenced.
+    pub(crate) async fn abort(&self) {
+        self.state.lock().await.uploads.shutdown().await;
+    }
+
     async fn upload(&self, state: &mut State) -> Result<(), PipelineError> {
         while let Some(result) = state.uploads.try_join_next() {
             state.uploaded.push(joined(result)?);
@@ -128,14 +133,15 @@ impl PackWriter {
     }
 }
 
-/// Uploads a pack. One that is there already is the same, since its name is its hash: unless its
-/// size says that it was damaged since, in which case it is written again.
+/// Uploads a pack. One that is there already has the same name, which is the hash
+/// of its bytes, but whether it still has those bytes is only known by looking: if
+/// it was damaged since, it is written again.
 async fn put_pack(store: &dyn Store, pack: SealedPack) -> Result<PackSummary, StoreError> {
     let summary = PackSummary { id: pack.id, bytes: pack.bytes.len() as u64, kind: pack.kind };
     let key = pack.key();
     match store.create(&key, pack.bytes.clone()).await {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            if store.head(&key).await?.size_bytes != summary.bytes {
+            if store.get(&key).await? != pack.bytes {
                 store.overwrite(&key, pack.bytes).await?;
             }
         }
@@ -161,4 +167,37 @@ pub(crate) fn document(pieces: &[PlacedChunk], packs: &[PackSummary]) -> Option<
 /// Pack ids by ordinal are only known at the end; a pack that is missing there is a bug of ours.
 pub(crate) fn unnamed_pack() -> PipelineError {
     PipelineError::Worker { what: "pack writer".into(), reason: "a chunk lies in no finished pack".into() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use bytes::Bytes;
+    use dbhaul_archive::{ChunkSealer, PackKind, keys};
+    use dbhaul_store::{MemoryStore, Store, StoreExt};
+
+    use super::PackWriter;
+
+    async fn write(store: &Arc<dyn Store>) -> String {
+        let writer = PackWriter::new(Arc::clone(store), PackKind::Data);
+        let mut sealer = ChunkSealer::new(3).unwrap();
+        writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
+        let packs = writer.finish().await.unwrap();
+        keys::pack(packs[0].id)
+    }
+
+    #[tokio::test]
+    async fn a_pack_that_was_damaged_since_is_written_again() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        let key = write(&store).await;
+        let whole = store.get(&key).await.unwrap();
+        let mut flipped = whole.to_vec();
+        flipped[30] ^= 1;
+        for damaged in [flipped, whole[..20].to_vec()] {
+            store.overwrite(&key, damaged.into()).await.unwrap();
+            assert_eq!(write(&store).await, key);
+            assert_eq!(store.get(&key).await.unwrap(), whole);
+        }
+    }
 }
