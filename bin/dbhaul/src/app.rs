@@ -96,8 +96,10 @@ async fn carry_out(job: Job, display: Display) -> Status {
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
-            let status = if cancel.is_cancelled() { Status::Interrupted } else { error.status() };
-            return finish(display, &Shown::of_command(&error), status);
+            return match cancel.is_cancelled() {
+                true => finish(display, &Shown::of_stopped(&error), Status::Interrupted),
+                false => finish(display, &Shown::of_command(&error), error.status()),
+            };
         }
     };
     let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal;
 
-use dbhaul_pipeline::PipelineError;
+use dbhaul_pipeline::{PipelineError, Status, one_line};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
 use serde::Serialize;
 
@@ -28,6 +28,16 @@ impl Shown {
     /// An error of a command.
     pub(crate) fn of_command(error: &PipelineError) -> Self {
         Shown { help: error.help(), ..Shown::new(error) }
+    }
+
+    /// The error with which a command ended that the user had stopped. What the
+    /// stopping looked like from inside is a cause, unless it was told as what it is.
+    pub(crate) fn of_stopped(error: &PipelineError) -> Self {
+        let stopped = Shown::of_command(&PipelineError::Cancelled);
+        if error.status() == Status::Interrupted {
+            return stopped;
+        }
+        Shown { causes: vec![tidy(&one_line(error))], ..stopped }
     }
 
     /// Any error. A cause that the text before it has told already is left out.
@@ -113,6 +123,8 @@ impl Diagnostic for Link {
 
 #[cfg(test)]
 mod tests {
+    use dbhaul_pipeline::PipelineError;
+
     use super::Shown;
 
     #[derive(Debug, thiserror::Error)]
@@ -141,6 +153,19 @@ mod tests {
             Some("start the server"),
             "error: cannot connect: refused by db\n  ╰─▶ no route\n  help: start the server",
         );
+    }
+
+    #[test]
+    fn a_stopped_command_says_so_and_hides_nothing() {
+        let check = |error: PipelineError, causes: &[&str]| {
+            let shown = Shown::of_stopped(&error);
+            assert_eq!(shown.message, "stopped before it was finished");
+            assert_eq!(shown.causes, causes);
+            assert!(shown.help.unwrap().contains("--resume"));
+        };
+        check(PipelineError::Cancelled, &[]);
+        let (what, reason) = ("a task".to_owned(), "lost".to_owned());
+        check(PipelineError::Worker { what, reason }, &["a task ended abnormally: lost"]);
     }
 
     #[test]

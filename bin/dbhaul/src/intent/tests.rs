@@ -182,7 +182,7 @@ fn backup_show_takes_an_identity_either_way() {
 
 #[test]
 fn a_password_is_warned_of_and_never_repeated() {
-    let job = resolve(&format!("dump --source postgres://app:s3cret@old/shop --store s"), &[]).unwrap();
+    let job = resolve("dump --source postgres://app:s3cret@old/shop --store s", &[]).unwrap();
     assert_eq!(job.warnings.len(), 1, "{:?}", job.warnings);
     assert!(job.warnings[0].contains("password in --source") && !job.warnings[0].contains("s3cret"));
     assert!(!format!("{job:?}").contains("s3cret"));
