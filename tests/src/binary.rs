@@ -277,6 +277,17 @@ impl Finished {
         self
     }
 
+    /// Asserts that one of the outputs contains this text, wherever lines are wrapped.
+    ///
+    /// # Panics
+    /// With both outputs when it is absent.
+    #[track_caller]
+    pub fn assert_says(&self, text: &str) -> &Self {
+        let says = |output: &str| unwrapped(output).contains(&unwrapped(text));
+        assert!(says(&self.stdout) || says(&self.stderr), "it does not say {text:?}\n{self}");
+        self
+    }
+
     /// Standard output as JSON.
     ///
     /// # Panics

@@ -2,6 +2,7 @@
 
 use std::cell::OnceCell;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::Server;
 
@@ -20,14 +21,19 @@ pub struct Original<'a> {
     schema: String,
     digests: BTreeMap<String, String>,
     by_pg_dump: OnceCell<String>,
+    number: usize,
 }
+
+/// Numbers the originals of this process, so that copies made by hand do not clash.
+static ORIGINALS: AtomicUsize = AtomicUsize::new(0);
 
 impl<'a> Original<'a> {
     /// Reads the database `db` of `source`; its copies are on `target`.
     pub fn new(source: &'a Server, db: &'a str, target: &'a Server) -> Self {
         let (schema, digests) = (source.pg_dump_schema(db), source.sql_digest(db));
         assert!(!digests.is_empty(), "{db} holds nothing to compare");
-        Self { source, db, target, schema, digests, by_pg_dump: OnceCell::new() }
+        let number = ORIGINALS.fetch_add(1, Ordering::Relaxed);
+        Self { source, db, target, schema, digests, by_pg_dump: OnceCell::new(), number }
     }
 
     /// Asserts that definitions, rows, sequences and large objects of a copy are the original's.
@@ -104,7 +110,7 @@ impl<'a> Original<'a> {
     }
 
     fn copied_name(&self) -> String {
-        format!("{} by pg_dump", self.db)
+        format!("{} by pg_dump {}", self.db, self.number)
     }
 }
 

@@ -1,0 +1,120 @@
+//! A source, a target and a store, for something to go wrong between.
+
+use std::path::{Path, PathBuf};
+
+use dbhaul_tests::{Dbhaul, Finished, Fixture, Original, Running, Server, wait_until};
+use tempfile::TempDir;
+
+pub(crate) const SOURCE: &str = "shop";
+
+/// The schema of the ledger of an unfinished run, whose rows go with it.
+const LEDGER: &str = "SELECT count(*) FROM pg_namespace WHERE nspname = 'dbhaul'";
+
+pub(crate) struct Scene {
+    pub(crate) source: Server,
+    pub(crate) target: Server,
+    store: TempDir,
+}
+
+impl Scene {
+    pub(crate) fn new(fixture: Fixture, from: u16, to: u16) -> Self {
+        let (source, target) = (Server::start(from), Server::start(to));
+        fixture.load(&source, SOURCE);
+        fixture.prepare_target(&target);
+        Self { source, target, store: TempDir::new().unwrap() }
+    }
+
+    /// As [`Self::new`], with a backup in the store.
+    pub(crate) fn with_backup(fixture: Fixture, from: u16, to: u16) -> Self {
+        let scene = Self::new(fixture, from, to);
+        scene.dump().run().assert_code(0);
+        scene
+    }
+
+    pub(crate) fn store(&self) -> &Path {
+        self.store.path()
+    }
+
+    pub(crate) fn original(&self) -> Original<'_> {
+        Original::new(&self.source, SOURCE, &self.target)
+    }
+
+    pub(crate) fn dump(&self) -> Dbhaul {
+        Dbhaul::new(["dump", "--progress", "json", "--jobs", "2", "--source", &self.source.uri(SOURCE)])
+            .arg("--store")
+            .arg(self.store())
+    }
+
+    pub(crate) fn restore(&self, db: &str) -> Dbhaul {
+        Dbhaul::new(["restore", "--progress", "json", "--jobs", "2", "--backup", "latest"])
+            .args(["--target", &self.target.uri(db), "--store"])
+            .arg(self.store())
+    }
+
+    pub(crate) fn migrate(&self, db: &str) -> Dbhaul {
+        Dbhaul::new(["migrate", "--progress", "json", "--jobs", "2"]).args([
+            "--source",
+            &self.source.uri(SOURCE),
+            "--target",
+            &self.target.uri(db),
+        ])
+    }
+
+    pub(crate) fn verify_backup(&self, db: &str) -> Dbhaul {
+        Dbhaul::new(["verify", "--backup", "latest", "--target", &self.target.uri(db), "--store"])
+            .arg(self.store())
+    }
+
+    /// The commit points in the store.
+    pub(crate) fn backups(&self) -> Vec<PathBuf> {
+        files(&self.store().join("backups"))
+    }
+
+    /// Whether a run has begun to write into a database and has not ended.
+    pub(crate) fn has_ledger(&self, db: &str) -> bool {
+        self.target.psql(db, LEDGER) != "0"
+    }
+
+    pub(crate) fn is_empty(&self, db: &str) -> bool {
+        let objects = "SELECT count(*) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace \
+                       WHERE n.nspname <> 'information_schema' AND n.nspname NOT LIKE 'pg\\_%'";
+        self.target.psql(db, objects) == "0"
+    }
+}
+
+/// All files below a directory, in order; none if there is no such directory.
+pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let Ok(entries) = std::fs::read_dir(dir) else { return found };
+    for entry in entries {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(files(&path)) } else { found.push(path) }
+    }
+    found.sort();
+    found
+}
+
+/// Terminates sessions that are in the middle of copying a table; returns how many.
+pub(crate) fn terminate_copies(server: &Server, db: &str, table: &str) -> u32 {
+    let sql = format!(
+        "SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = '{db}' AND state = 'active' AND query LIKE 'COPY%{table}%' \
+         AND pid <> pg_backend_pid() OFFSET 0) terminated"
+    );
+    server.psql("postgres", &sql).parse().unwrap()
+}
+
+/// Waits for sessions that copy a table, and terminates them; false if the run ends before there is one.
+pub(crate) fn cut_a_copy(run: &mut Running, server: &Server, db: &str, table: &str) -> bool {
+    wait_until("a table is copied", || {
+        if terminate_copies(server, db, table) > 0 {
+            return Some(true);
+        }
+        run.has_ended().then_some(false)
+    })
+}
+
+/// Lines of progress that a run printed.
+pub(crate) fn line_count(finished: &Finished) -> usize {
+    finished.stderr.matches('\n').count()
+}

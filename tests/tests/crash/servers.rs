@@ -1,0 +1,49 @@
+//! A server falls over while it is written to.
+
+use dbhaul_tests::Fixture;
+
+use crate::scene::{Scene, line_count};
+
+/// Kills the target's processes when a restore is at some part of its way, and brings the server back.
+fn restore_across(upset: fn(&mut dbhaul_tests::Server)) {
+    let mut scene = Scene::with_backup(Fixture::SampleShop { scale: 0.05 }, 14, 17);
+    scene.target.create_db("undisturbed");
+    let lines = line_count(scene.restore("undisturbed").run().assert_code(0));
+    for (db, part) in [("early", 6), ("halfway", 2)] {
+        scene.target.create_db(db);
+        let mut run = scene.restore(db).spawn();
+        assert!(run.reaches_lines(lines / part), "it ended before the server did");
+        upset(&mut scene.target);
+        let finished = run.wait();
+        assert!(matches!(finished.code, Some(0 | 1)), "{finished}");
+        if finished.code == Some(1) {
+            finished.assert_says("--resume");
+            scene.restore(db).arg("--resume").run().assert_code(0);
+        }
+        scene.original().assert_equals(db);
+        scene.verify_backup(db).run().assert_code(0);
+    }
+}
+
+#[test]
+fn crash_of_the_target_in_a_restore() {
+    restore_across(dbhaul_tests::Server::crash);
+}
+
+#[test]
+fn restart_of_the_target_in_a_restore() {
+    restore_across(dbhaul_tests::Server::restart);
+}
+
+#[test]
+fn target_that_stays_away_ends_the_restore_and_resume_goes_on() {
+    let mut scene = Scene::with_backup(Fixture::SampleShop { scale: 0.05 }, 18, 18);
+    scene.target.create_db("copy");
+    let mut run = scene.restore("copy").spawn();
+    assert!(run.reaches_lines(60), "it ended before the server did");
+    scene.target.stop();
+    run.wait().assert_code(1).assert_says("--resume");
+    scene.target.launch();
+    scene.restore("copy").arg("--resume").run().assert_code(0);
+    scene.original().assert_equals("copy");
+}
