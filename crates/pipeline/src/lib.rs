@@ -36,6 +36,7 @@ mod source;
 mod status;
 mod target;
 mod verify;
+mod verify_scope;
 mod words;
 
 pub use backups::{BackupDetails, BackupList, BackupSummary, TableDetails, list_backups, show_backup};

@@ -195,7 +195,8 @@ fn set_sequence_sql(value: &SequenceValue) -> String {
     format!("SELECT pg_catalog.setval({name}, {}, {})", value.last_value, value.is_called)
 }
 
-fn sequences_of(catalog: &Catalog) -> Vec<QualifiedName> {
+/// The sequences of a catalog.
+pub(crate) fn sequences_of(catalog: &Catalog) -> Vec<QualifiedName> {
     let sequences = catalog.objects.iter().filter(|object| matches!(object.body, Body::Sequence(_)));
     sequences
         .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))

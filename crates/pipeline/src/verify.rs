@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_archive::{Manifest, TableKind};
-use dbhaul_catalog::{Catalog, DataEntry, Selection, Target, compare};
+use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, Selection, Target, compare};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_introspect::SequenceValue;
@@ -18,7 +18,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::repository::Repository;
-use crate::source::{LiveDatabase, build_toc};
+use crate::source::{LiveDatabase, build_toc, sequences_of};
+use crate::verify_scope::Scope;
 use crate::{Context, MigrateRequest, PipelineError, Status, VerifyRequest, VerifySide};
 
 /// Name of the contents of all large objects in a report.
@@ -58,10 +59,9 @@ pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyRe
     let specs = agree_on_specs(&left, &right);
     let left_found = left.digests(&specs, request.jobs, &context).await?;
     let right_found = right.digests(&specs, request.jobs, &context).await?;
-    let report = Report {
-        tables: judge_all(&left_found, &right_found),
-        ..schema_report(&left, &right, request.owners, request.privileges)
-    };
+    let scope =
+        Scope { selection: &request.selection, owners: request.owners, privileges: request.privileges };
+    let report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
     context.progress.phase_finished(Phase::Verify);
     left.release().await;
     right.release().await;
@@ -83,10 +83,8 @@ pub(crate) async fn verify_copy(
     let left_found = left.digests(&specs, request.options.jobs, context).await?;
     let right_found = right.digests(&specs, request.options.jobs, context).await?;
     let (owners, privileges) = (request.options.set_owners, request.options.privileges);
-    let report = Report {
-        tables: judge_all(&left_found, &right_found),
-        ..schema_report(&left, &right, owners, privileges)
-    };
+    let scope = Scope { selection: &request.selection, owners, privileges };
+    let report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
     context.progress.phase_finished(Phase::Verify);
     right.release().await;
     Ok(report)
@@ -109,6 +107,21 @@ struct Rows {
     from: String,
     estimated_bytes: u64,
     known: Option<RowDigest>,
+    /// Why nothing can be known of them.
+    missing: Option<&'static str>,
+}
+
+impl Rows {
+    /// A table that the backup has without its rows.
+    fn not_in_backup() -> Self {
+        Rows {
+            spec: DigestSpec::default(),
+            from: String::new(),
+            estimated_bytes: 0,
+            known: None,
+            missing: Some("the backup was made without its rows"),
+        }
+    }
 }
 
 impl Side {
@@ -156,7 +169,7 @@ impl Side {
         let selected = selected_tables(&catalog, selection, &crate::restore::sequences(manifest))?;
         let tables = manifest.tables.iter().map(|table| {
             let name = match table.kind {
-                TableKind::Table => dbhaul_catalog::QualifiedName::new(&table.schema, &table.name).sql(),
+                TableKind::Table => QualifiedName::new(&table.schema, &table.name).sql(),
                 TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
             };
             let rows = Rows {
@@ -164,9 +177,17 @@ impl Side {
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
                 known: Some(table.digest),
+                missing: None,
             };
             (name, rows)
         });
+        let mut rows: BTreeMap<String, Rows> = tables.filter(|(name, _)| selected.contains(name)).collect();
+        for name in selected {
+            rows.entry(name).or_insert_with(Rows::not_in_backup);
+        }
+        let names: BTreeSet<QualifiedName> = sequences_of(&catalog).into_iter().collect();
+        let mut sequences = crate::restore::sequences(manifest);
+        sequences.retain(|value| names.contains(&value.sequence));
         Ok(Side {
             description: SideDescription {
                 name: format!("backup {} in {}", manifest.id, repository.describe()),
@@ -174,8 +195,8 @@ impl Side {
                 as_of: manifest.snapshot_time.to_string(),
                 lsn: manifest.source.lsn.clone(),
             },
-            sequences: crate::restore::sequences(manifest),
-            rows: tables.filter(|(name, _)| selected.contains(name)).collect(),
+            sequences,
+            rows,
             catalog,
             live: None,
         })
@@ -214,6 +235,10 @@ impl Side {
         let mut found = BTreeMap::new();
         let mut tasks = Vec::new();
         for (name, rows) in &self.rows {
+            if let Some(reason) = rows.missing {
+                found.insert(name.clone(), Found::Unreadable(reason.to_owned()));
+                continue;
+            }
             match (specs.get(name), rows.known) {
                 (Some(Err(reason)), _) => drop(found.insert(name.clone(), Found::Unreadable(reason.clone()))),
                 (Some(Ok(spec)), Some(digest)) if *spec == rows.spec => {
@@ -277,7 +302,7 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
                 (LARGE_OBJECTS.to_owned(), format!("({query}) AS large_objects"))
             }
         };
-        (name, Rows { spec: plan.digest_spec, from, estimated_bytes, known: None })
+        (name, Rows { spec: plan.digest_spec, from, estimated_bytes, known: None, missing: None })
     };
     Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
 }
@@ -303,7 +328,9 @@ fn agree_on_specs(left: &Side, right: &Side) -> BTreeMap<String, Result<DigestSp
     let mut specs = BTreeMap::new();
     for (name, rows) in left.rows.iter().chain(&right.rows) {
         let spec = match (left.rows.get(name), right.rows.get(name)) {
-            (Some(left), Some(right)) => agree(left, right),
+            (Some(left), Some(right)) if left.missing.is_none() && right.missing.is_none() => {
+                agree(left, right)
+            }
             _ => Ok(rows.spec.clone()),
         };
         specs.insert(name.clone(), spec);
@@ -352,31 +379,23 @@ fn judge_one(name: &str, left: Option<&Found>, right: Option<&Found>) -> Verdict
     judge(or_none(left), or_none(right))
 }
 
-/// Everything of a report but the rows.
-fn schema_report(left: &Side, right: &Side, owners: bool, privileges: bool) -> Report {
-    let mut schema = compare(&left.catalog, &right.catalog);
-    let mut not_compared = Vec::new();
-    if !owners {
-        schema.forget("owner");
-        not_compared.push("owners, as asked".to_owned());
-    }
-    if !privileges {
-        schema.forget("acl");
-        not_compared.push("privileges, as asked".to_owned());
-    }
+/// The report of two sides whose rows are judged.
+fn report(left: &Side, right: &Side, tables: Vec<TableResult>, scope: &Scope<'_>) -> Report {
     let (sequences, compared_sequence_count) = compare_sequences(&left.sequences, &right.sequences);
-    Report {
+    let mut report = Report {
         left: left.description.clone(),
         right: right.description.clone(),
         compared_at: Timestamp::now().to_string(),
         dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema,
+        schema: compare(&left.catalog, &right.catalog),
         compared_object_count: left.catalog.objects.len() as u64,
-        tables: Vec::new(),
+        tables,
         compared_sequence_count,
         sequences,
-        not_compared,
-    }
+        not_compared: Vec::new(),
+    };
+    scope.apply(&mut report, &left.catalog);
+    report
 }
 
 fn compare_sequences(left: &[SequenceValue], right: &[SequenceValue]) -> (Vec<SequenceResult>, u64) {

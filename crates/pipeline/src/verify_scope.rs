@@ -1,0 +1,82 @@
+//! What a comparison does not cover: left out on request, or by its nature. The
+//! report says so, so that nobody takes for compared what was not.
+
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, Selection};
+use dbhaul_verifier::Report;
+
+/// Names shown of many.
+const SHOWN: usize = 8;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Scope<'a> {
+    pub(crate) selection: &'a Selection,
+    pub(crate) owners: bool,
+    pub(crate) privileges: bool,
+}
+
+impl Scope<'_> {
+    /// Takes out of a report what was not asked for, and notes it there, with what
+    /// no digest covers.
+    pub(crate) fn apply(&self, report: &mut Report, left: &Catalog) {
+        let mut note = |text: &str| report.not_compared.push(text.to_owned());
+        let Selection { pre_data, data, post_data, .. } = *self.selection;
+        if !data {
+            note("rows and positions of sequences, as asked");
+            report.sequences.clear();
+            report.compared_sequence_count = 0;
+            // Without rows nothing has filled the materialized views.
+            report.schema.forget("populated");
+        } else {
+            report.not_compared.extend(self.rows_left_out());
+            report.not_compared.extend(computed(left));
+        }
+        let mut note = |text: &str| report.not_compared.push(text.to_owned());
+        if !pre_data && !post_data {
+            note("definitions, as asked");
+            report.schema.differences.clear();
+            report.compared_object_count = 0;
+            return;
+        }
+        if !self.owners {
+            note("owners, as asked");
+            report.schema.forget("owner");
+        }
+        if !self.privileges {
+            note("privileges, as asked");
+            report.schema.forget("acl");
+        }
+    }
+
+    fn rows_left_out(&self) -> Option<String> {
+        let patterns = &self.selection.exclude_table_data;
+        let shown = patterns.join(", ");
+        (!patterns.is_empty()).then(|| format!("rows of tables excluded by {shown}, as asked"))
+    }
+}
+
+/// Values that the server computes from others, which are compared.
+fn computed(catalog: &Catalog) -> Vec<String> {
+    let own = catalog.objects.iter().filter(|object| object.extension.is_none());
+    let name = |object: &dbhaul_catalog::Object| object.sql_name();
+    let views = own.clone().filter(|object| matches!(object.body, Body::MaterializedView(_))).map(name);
+    let tables = own.filter(|object| match &object.body {
+        Body::Table(table) => table.holds_rows() && table.columns.iter().any(|column| column.is_generated()),
+        _ => false,
+    });
+    let views = listed("rows of materialized views, which are computed from tables", views.collect());
+    let columns =
+        listed("values of generated columns, which are computed from others, of", tables.map(name).collect());
+    views.into_iter().chain(columns).collect()
+}
+
+fn listed(what: &str, names: Vec<String>) -> Option<String> {
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(format!("{what}: {shown}")),
+        (false, more) => Some(format!("{what}: {shown} and {more} more")),
+    }
+}
