@@ -31,7 +31,7 @@ impl Bars {
         Bars { tally: Tally::default(), screen, overall, tasks: HashMap::new(), notices }
     }
 
-    /// Bars for the tasks that run, those first that run longest.
+    /// Bars for the tasks that run, as many as there is room for.
     fn draw_tasks(&mut self, at: Duration) {
         self.tasks.retain(|task, bar| {
             let is_running = self.tally.running.contains_key(task);
@@ -58,8 +58,9 @@ impl Bars {
 
 impl Painter for Bars {
     fn take(&mut self, event: &Event, at: Duration) {
+        let failure = self.tally.failure(event);
         self.tally.apply(event, at);
-        if let Some(text) = plain::message(event, self.notices) {
+        if let Some(text) = failure.or_else(|| plain::message(event, self.notices)) {
             // Nothing is left to tell if a terminal does not take a line.
             let _ = self.screen.println(text);
         }

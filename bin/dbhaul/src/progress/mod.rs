@@ -81,7 +81,7 @@ impl Display {
         let mut painter: Box<dyn Painter> = match mode {
             ProgressMode::Bar => Box::new(bars::Bars::new(!output.quiet)),
             ProgressMode::Json => Box::new(json::Json),
-            ProgressMode::Plain => Box::new(plain::Plain::new(true)),
+            ProgressMode::Plain => Box::new(plain::Plain::new(!output.quiet)),
             ProgressMode::Auto | ProgressMode::None => {
                 Box::new(plain::WarningsOnly { notices: !output.quiet })
             }

@@ -30,13 +30,14 @@ impl Plain {
 
 impl Painter for Plain {
     fn take(&mut self, event: &Event, at: Duration) {
+        let failure = self.tally.failure(event);
         self.tally.apply(event, at);
         match event {
             Event::PhaseStarted { phase, .. } => self.print(at, &format!("{} started", phase.name())),
             Event::PhaseFinished { phase } => self.print(at, &format!("{} finished", phase.name())),
             _ => {}
         }
-        if let Some(text) = message(event, self.notices) {
+        if let Some(text) = failure.or_else(|| message(event, self.notices)) {
             self.print(at, &text);
         }
     }
@@ -69,7 +70,7 @@ impl Painter for WarningsOnly {
     fn finish(&mut self) {}
 }
 
-/// The words of an event that is a message, a failed task among them.
+/// The words of an event that is a message.
 pub(super) fn message(event: &Event, notices: bool) -> Option<String> {
     match event {
         Event::Warning { message } => Some(format!("warning: {message}")),

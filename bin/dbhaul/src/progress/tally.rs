@@ -91,6 +91,13 @@ impl Tally {
         }
     }
 
+    /// What a running task failed at, if the event says that one did; to be asked before the event is applied.
+    pub(super) fn failure(&self, event: &Event) -> Option<String> {
+        let Event::TaskFailed { task, message } = event else { return None };
+        let RunningTask { kind, name, .. } = self.running.get(task)?;
+        Some(format!("failed: {kind} {name}: {message}"))
+    }
+
     /// How much of the rows has been copied, 0 to 1; `None` where the whole is not known.
     pub(super) fn fraction(&self) -> Option<f64> {
         let data = self.data.filter(|data| data.expected_bytes > 0)?;
@@ -268,7 +275,9 @@ mod tests {
             seconds(0),
         );
         tally.apply(&started(1, None), seconds(0));
-        tally.apply(&Event::TaskFailed { task: TaskId(1), message: "no".into() }, seconds(1));
+        let failed = Event::TaskFailed { task: TaskId(1), message: "no".into() };
+        assert_eq!(tally.failure(&failed).unwrap(), "failed: TABLE DATA t1: no");
+        tally.apply(&failed, seconds(1));
         assert_eq!((tally.fraction(), tally.time_left(seconds(9))), (None, None));
         assert_eq!(tally.rate(seconds(9)), 0.0);
         assert_eq!((tally.finished_tasks, tally.failed_tasks, tally.running.len()), (0, 1, 0));

@@ -6,34 +6,35 @@ use dbhaul_pipeline::format_bytes;
 
 use super::tally::Tally;
 
-/// What runs, how far it is, how fast, how long it will take:
-/// `data, post-data: 1,204 rows, 1.5 MiB of about 3.0 MiB, 700.0 KiB/s, ETA 2s`.
+/// What runs, how far it is, how fast, how long it will take; the end may be cut off by a narrow terminal:
+/// `data, post-data: 50%, 700.0 KiB/s, ETA 2s, 1,204 rows, 1.5 MiB of about 3.0 MiB, 1 done, 2 running`.
 pub(super) fn line(tally: &Tally, at: Duration) -> String {
     let names: Vec<&str> = tally.phases.iter().map(|phase| phase.name()).collect();
     let name = if names.is_empty() { "between phases".to_owned() } else { names.join(", ") };
     let mut parts = Vec::new();
+    if tally.failed_tasks > 0 {
+        parts.push(format!("{} FAILED", tally.failed_tasks));
+    }
+    if tally.copies_rows() {
+        parts.extend(tally.fraction().map(|fraction| format!("{:.0}%", fraction * 100.0)));
+        parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
+        parts.extend(tally.time_left(at).map(|left| format!("ETA {}", duration(left))));
+    }
     if tally.row_count > 0 || tally.copies_rows() {
         parts.push(format!("{} rows", grouped(tally.row_count)));
         parts.push(moved(tally));
     }
-    if tally.copies_rows() {
-        parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
-        parts.extend(tally.time_left(at).map(|left| format!("ETA {}", duration(left))));
-    }
     if tally.finished_tasks > 0 || !tally.running.is_empty() {
         parts.push(format!("{} done, {} running", tally.finished_tasks, tally.running.len()));
-    }
-    if tally.failed_tasks > 0 {
-        parts.push(format!("{} FAILED", tally.failed_tasks));
     }
     if parts.is_empty() { name } else { format!("{name}: {}", parts.join(", ")) }
 }
 
 fn moved(tally: &Tally) -> String {
     let copied = format_bytes(tally.copied_bytes);
-    match (tally.expected_bytes(), tally.fraction()) {
-        (Some(expected), Some(fraction)) if tally.copies_rows() => {
-            format!("{copied} of about {} ({:.0}%)", format_bytes(expected), fraction * 100.0)
+    match tally.expected_bytes() {
+        Some(expected) if tally.copies_rows() && expected > 0 => {
+            format!("{copied} of about {}", format_bytes(expected))
         }
         _ => copied,
     }
@@ -92,10 +93,10 @@ mod tests {
         tally.apply(&Event::TaskAdvanced { task, row_count: 5000, copied_bytes: 1 << 20 }, second(4));
         assert_eq!(
             line(&tally, second(4)),
-            "data: 5,000 rows, 1.0 MiB of about 4.0 MiB (25%), 256.0 KiB/s, ETA 12s, 0 done, 1 running"
+            "data: 25%, 256.0 KiB/s, ETA 12s, 5,000 rows, 1.0 MiB of about 4.0 MiB, 0 done, 1 running"
         );
         tally.apply(&Event::TaskFailed { task, message: "no".into() }, second(5));
         tally.apply(&Event::PhaseFinished { phase: Phase::Data }, second(5));
-        assert_eq!(line(&tally, second(5)), "between phases: 5,000 rows, 1.0 MiB, 1 FAILED");
+        assert_eq!(line(&tally, second(5)), "between phases: 1 FAILED, 5,000 rows, 1.0 MiB");
     }
 }
