@@ -119,26 +119,30 @@ impl Display for SideDescription {
 
 impl Display for TableResult {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let name = in_one_line(&self.name);
         match &self.verdict {
-            Verdict::Equal { digest } => {
-                write!(f, "  equal         {} rows  {}", digest.row_count, self.name)
-            }
+            Verdict::Equal { digest } => write!(f, "  equal         {:>12} rows  {name}", digest.row_count),
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
-                write!(f, "  DIFFERENT     {}: {left} rows on the left, {right} on the right", self.name)
+                write!(f, "  DIFFERENT     {name}: {left} rows on the left, {right} on the right")
             }
             Verdict::Different { left, .. } => {
-                write!(
-                    f,
-                    "  DIFFERENT     {}: {} rows on both sides, other contents",
-                    self.name, left.row_count
-                )
+                write!(f, "  DIFFERENT     {name}: {} rows on both sides, other contents", left.row_count)
             }
-            Verdict::Missing => write!(f, "  MISSING       {}: only on the left", self.name),
-            Verdict::Extra => write!(f, "  EXTRA         {}: only on the right", self.name),
-            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {}: {reason}", self.name),
+            Verdict::Missing => write!(f, "  MISSING       {name}: only on the left"),
+            Verdict::Extra => write!(f, "  EXTRA         {name}: only on the right"),
+            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {reason}"),
         }
     }
+}
+
+/// A name may hold line breaks; a line of the report may not.
+fn in_one_line(name: &str) -> String {
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    name.chars().map(escaped).collect()
 }
 
 impl Display for Report {
@@ -229,6 +233,13 @@ mod tests {
             assert!(!report.is_equal());
             assert!(report.to_string().ends_with("NOT EQUAL"));
         }
+    }
+
+    #[test]
+    fn a_name_with_a_line_break_stays_in_one_line() {
+        let verdict = Verdict::Equal { digest: RowDigest::default() };
+        let result = TableResult { name: "\"new\nline\"".into(), verdict };
+        assert_eq!(result.to_string(), "  equal                    0 rows  \"new\\nline\"");
     }
 
     #[test]
