@@ -1,9 +1,9 @@
 //! Ways in which a copy could be called done and not be: each was found by reading, and stays shut.
 
 use dbhaul_pipeline::{
-    BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Restore, RestoreReport,
-    RestoreRequest, Selection, Status, StoreUrl, VerifyReport, VerifyRequest, VerifySide, WriteOptions,
-    verify,
+    BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
+    MigrateRequest, Restore, RestoreReport, RestoreRequest, Selection, Status, StoreUrl, VerifyReport,
+    VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -127,4 +127,97 @@ async fn a_resumed_clean_restore_drops_nothing_that_it_made() {
     let live = VerifySide::Live(settings(&server, "copy"));
     let report = compare(backup(&store), live, Selection::default()).await;
     assert_eq!(report.status(), Status::Done, "{report}");
+}
+
+async fn migrate(from: (&Server, &str), to: (&Server, &str), selection: Selection) -> MigrateReport {
+    let request = MigrateRequest {
+        source: settings(from.0, from.1),
+        target: settings(to.0, to.1),
+        selection,
+        options: WriteOptions::default(),
+        verify: true,
+    };
+    let migrate = Migrate::prepare(request, Context::silent()).await.unwrap();
+    Box::pin(migrate.execute()).await.unwrap()
+}
+
+/// Positions of sequences and contents of materialized views are data.
+#[tokio::test(flavor = "multi_thread")]
+async fn definitions_alone_are_compared_as_such() {
+    let server = shop(15);
+    server.create_db("copy");
+    let selection = Selection { data: false, ..Selection::default() };
+    let report = migrate((&server, "shop"), (&server, "copy"), selection).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+    assert_eq!(server.psql("copy", "SELECT count(*) FROM sale"), "0");
+    let compared = report.verification.unwrap();
+    assert_eq!(compared.not_compared, ["rows and positions of sequences, as asked"]);
+    // And the definitions are.
+    server.psql("copy", "DROP VIEW sales");
+    let selection = Selection { data: false, ..Selection::default() };
+    let sides = ["shop", "copy"].map(|db| VerifySide::Live(settings(&server, db)));
+    let [left, right] = sides;
+    assert_eq!(compare(left, right, selection).await.status(), Status::Different);
+}
+
+/// A report never stays silent about what it does not cover.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_report_names_what_no_digest_covers() {
+    let (server, store) = (shop(14), TempDir::new().unwrap());
+    server.psql("shop", "CREATE TABLE price (net int, gross int GENERATED ALWAYS AS (net * 2) STORED)");
+    let selection = Selection { exclude_table_data: vec!["log".to_owned()], ..Selection::default() };
+    dump(&server, "shop", &store, selection.clone()).await;
+    let live = || VerifySide::Live(settings(&server, "shop"));
+    let report = compare(backup(&store), live(), selection).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+    let text = report.to_string();
+    for expected in ["rows of tables excluded by log", "materialized views", "public.sums", "public.price"] {
+        assert!(text.contains(expected), "{expected}\n{text}");
+    }
+    // Asked for all rows, it says which ones it cannot know.
+    let report = compare(backup(&store), live(), Selection::default()).await;
+    assert_eq!(report.status(), Status::Different, "{report}");
+    let expected = "NOT VERIFIED  public.log: left: the backup was made without its rows";
+    assert!(report.to_string().contains(expected), "{report}");
+}
+
+/// One table of a backup, compared: sequences of others are not missing then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_part_of_a_backup_is_compared_with_that_part() {
+    let (server, store) = (shop(18), TempDir::new().unwrap());
+    dump(&server, "shop", &store, Selection::default()).await;
+    let selection = Selection { tables: vec!["log".to_owned()], ..Selection::default() };
+    let report = compare(backup(&store), VerifySide::Live(settings(&server, "shop")), selection).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+    assert_eq!((report.report.tables.len(), report.report.compared_sequence_count), (1, 0));
+}
+
+/// A run stopped between CREATE DATABASE and the rest has made a database without its settings.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_resumed_run_completes_the_database_it_created() {
+    let (server, store) = (shop(17), TempDir::new().unwrap());
+    server.psql("shop", "ALTER DATABASE shop SET work_mem = '7MB'; COMMENT ON DATABASE shop IS 'mine'");
+    dump(&server, "shop", &store, Selection::default()).await;
+    server.psql("postgres", "ALTER DATABASE shop RENAME TO original");
+    server.create_db("shop");
+    let options = WriteOptions { create: true, resume: true, ..WriteOptions::default() };
+    let report = restore(&server, "postgres", &store, options).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+    assert_eq!(server.psql("shop", "SELECT count(*) FROM sale"), "1000");
+    assert_eq!(server.psql("shop", "SHOW work_mem"), "7MB");
+    let comment = "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = 'shop'";
+    assert_eq!(server.psql("shop", comment), "mine");
+}
+
+/// A role that the target lacks is no reason to leave a half-made database behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_whose_owner_is_unknown_is_created_and_says_so() {
+    let (source, target, store) = (shop(16), Server::start(17), TempDir::new().unwrap());
+    source.psql("shop", "CREATE ROLE keeper; ALTER DATABASE shop OWNER TO keeper");
+    dump(&source, "shop", &store, Selection::default()).await;
+    let options = WriteOptions { create: true, ..WriteOptions::default() };
+    let report = restore(&target, "postgres", &store, options).await;
+    assert_eq!(report.status(), Status::Skipped, "{report}");
+    assert!(report.to_string().contains("OWNER TO keeper"), "{report}");
+    assert_eq!(target.psql("shop", "SELECT count(*) FROM sale"), "1000");
 }

@@ -84,9 +84,6 @@ impl Display for ImportSummary {
         }
         write_named(f, "skipped", &self.skipped)?;
         write_named(f, "FAILED", &self.failed)?;
-        if let Some(schema) = &self.ledger_schema {
-            write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
-        }
         Ok(())
     }
 }

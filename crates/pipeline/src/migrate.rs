@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::Target;
+use dbhaul_catalog::{Difference, Target};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
 use dbhaul_importer::{ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError};
 use dbhaul_postgres::ErrorClass;
@@ -73,10 +73,30 @@ impl MigrateReport {
         match (&self.verification, self.summary.status()) {
             (_, Status::Failed) => Status::Failed,
             (Some(report), Status::Done) if !report.is_equal() => Status::Different,
-            // What was skipped differs, of course; rows must not.
-            (Some(report), Status::Skipped) if !report.rows_are_equal() => Status::Different,
+            (Some(report), Status::Skipped) if !self.explains(report) => Status::Different,
             (_, status) => status,
         }
+    }
+}
+
+impl MigrateReport {
+    /// Whether what was skipped can be all that differs: rows and sequences must be
+    /// equal, and every object that differs must be named where something is skipped.
+    fn explains(&self, report: &Report) -> bool {
+        let is_skipped = |name: &str| {
+            self.summary
+                .skipped
+                .iter()
+                .any(|skipped| skipped.object.contains(name) || skipped.reason.contains(name))
+        };
+        let identity = |difference: &Difference| match difference {
+            Difference::Missing { identity }
+            | Difference::Extra { identity }
+            | Difference::Different { identity, .. } => identity.name.clone(),
+        };
+        report.rows_are_equal()
+            && report.sequences.is_empty()
+            && report.schema.differences.iter().all(|difference| is_skipped(&identity(difference)))
     }
 }
 
@@ -130,7 +150,7 @@ impl Migrate {
     pub async fn execute(self) -> Result<MigrateReport, PipelineError> {
         let started = std::time::Instant::now();
         let catalog = &self.source.catalog;
-        let target =
+        let (target, mut unset) =
             create_database(&self.request.target, &self.request.options, catalog, &self.context).await?;
         let exporter = Exporter::new(
             Arc::clone(&self.export),
@@ -144,7 +164,8 @@ impl Migrate {
         let outcome = run_import(self.import, &target, Arc::clone(&exporter) as _, &self.context).await?;
         exporter.exporter.close().await;
         drop(exporter);
-        let summary = ImportSummary::new(&outcome, left_out(&self.source.catalog));
+        unset.extend(left_out(&self.source.catalog));
+        let summary = ImportSummary::new(&outcome, unset);
         let verification = if self.request.verify && outcome.failed.is_empty() {
             Some(verify_copy(&self.source, &target, &self.request, &outcome, &self.context).await?)
         } else {
@@ -220,6 +241,9 @@ impl Display for MigrateReport {
         };
         writeln!(f, "{word}: {} into {}, in {:.1} s", self.source, self.target, self.elapsed_seconds)?;
         write!(f, "{}", self.summary)?;
+        if let Some(schema) = &self.summary.ledger_schema {
+            write!(f, "\n  the ledger stays in schema {schema}; --clean --if-exists starts over")?;
+        }
         match &self.verification {
             Some(report) => write!(f, "\n\n{report}"),
             None => write!(f, "\n  not verified"),

@@ -14,7 +14,7 @@ use serde::Serialize;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::source::{build_toc, target_version};
-use crate::target::{create_database, import_error, import_options, run_import};
+use crate::target::{create_database, import_error, import_options, run_import, search_path_of};
 use crate::{Context, ImportSummary, PipelineError, RestoreRequest, Status};
 
 /// A restore that is ready to run: backup read and checked, nothing written.
@@ -83,7 +83,7 @@ impl Restore {
         let toc = build_toc(&catalog, &request.selection, Target { version }, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
         let segments = BackupSegments::new(repository.clone(), tables);
-        let options = import_options(&request.options, manifest.id.to_string(), None);
+        let options = import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let import =
             dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;
@@ -111,14 +111,15 @@ impl Restore {
     /// away. Objects that failed alone are in the report.
     pub async fn execute(self) -> Result<RestoreReport, PipelineError> {
         let started = std::time::Instant::now();
-        let target =
+        let (target, mut unset) =
             create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
                 .await?;
         let outcome = run_import(self.import, &target, self.source, &self.context).await?;
+        unset.extend(left_out(&self.catalog));
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
-            summary: ImportSummary::new(&outcome, left_out(&self.catalog)),
+            summary: ImportSummary::new(&outcome, unset),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -193,6 +194,10 @@ impl Display for RestoreReport {
             _ => "restored",
         };
         writeln!(f, "{word}: backup {} into {}, in {:.1} s", self.backup, self.target, self.elapsed_seconds)?;
-        write!(f, "{}", self.summary)
+        write!(f, "{}", self.summary)?;
+        match &self.summary.ledger_schema {
+            Some(schema) => write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here"),
+            None => Ok(()),
+        }
     }
 }

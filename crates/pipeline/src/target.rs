@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
-use dbhaul_catalog::{Catalog, Target, database_create};
+use dbhaul_catalog::{Catalog, Target, database_create, quote_identifier};
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use ulid::Ulid;
 
-use crate::{Context, PipelineError, WriteOptions};
+use crate::{Context, NamedReason, PipelineError, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
 /// imported, so that a run resumes nothing else.
@@ -51,16 +51,19 @@ pub(crate) fn import_error(target: &ConnectSettings, source: ImportError) -> Pip
 }
 
 /// With `--create`, creates the database named as the source's, connected to
-/// the one given, unless a run that is resumed has made it already; returns the
-/// settings of the database to write.
+/// the one given; returns the settings of the database to write and what of the
+/// database's own properties could not be set.
+///
+/// A run that is resumed may have been stopped between `CREATE DATABASE` and the
+/// rest, so it does the rest again, which changes nothing where it was done.
 pub(crate) async fn create_database(
     target: &ConnectSettings,
     options: &WriteOptions,
     catalog: &Catalog,
     context: &Context,
-) -> Result<ConnectSettings, PipelineError> {
+) -> Result<(ConnectSettings, Vec<NamedReason>), PipelineError> {
     if !options.create {
-        return Ok(target.clone());
+        return Ok((target.clone(), Vec::new()));
     }
     let creating = |source| {
         let name = &catalog.database.name;
@@ -73,19 +76,61 @@ pub(crate) async fn create_database(
         .query_strings(&format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {name}"))
         .await
         .map_err(creating)?;
-    if !exists.is_empty() {
+    if !exists.is_empty() && !options.resume {
         session.close().await.map_err(creating)?;
-        if options.resume {
-            return Ok(created);
-        }
         return Err(PipelineError::Request {
             problem: format!("database {name} exists already on {}", target.describe()),
             help: "leave out --create and connect to that database, or drop it first".to_owned(),
         });
     }
-    for statement in database_create(&catalog.database, &Target { version: session.version() }) {
-        session.execute(&statement).await.map_err(creating)?;
+    let (create, properties) = creation(options, catalog, &session);
+    if let (Some(create), true) = (create, exists.is_empty()) {
+        session.execute(&create).await.map_err(creating)?;
+    }
+    let mut left_out = Vec::new();
+    for statement in properties {
+        match session.execute(&statement).await {
+            Ok(_) => {}
+            Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
+                left_out.push(NamedReason {
+                    object: format!("DATABASE {}", catalog.database.name),
+                    reason: format!("{statement}: {error}"),
+                });
+            }
+            Err(error) => return Err(creating(error)),
+        }
     }
     session.close().await.map_err(creating)?;
-    Ok(created)
+    Ok((created, left_out))
+}
+
+/// SQLSTATEs of a property of a database that is left out and reported: no
+/// privilege, no such role or setting, no such value.
+const LEFT_OUT: [&str; 5] = ["42501", "42704", "22023", "55P02", "0LP01"];
+
+/// `CREATE DATABASE`, and the statements that give it its properties as far as they
+/// are wanted.
+fn creation(options: &WriteOptions, catalog: &Catalog, session: &Session) -> (Option<String>, Vec<String>) {
+    let mut database = catalog.database.clone();
+    if !options.privileges {
+        database.acl = None;
+    }
+    let mut statements = database_create(&database, &Target { version: session.version() }).into_iter();
+    let create = statements.next();
+    let owner = format!(
+        "ALTER DATABASE {} OWNER TO {}",
+        quote_identifier(&database.name),
+        quote_identifier(&database.owner)
+    );
+    (create, statements.filter(|statement| options.set_owners || *statement != owner).collect())
+}
+
+/// The search path that statements of a database may rely on: its own, else the
+/// server's default.
+pub(crate) fn search_path_of(catalog: &Catalog) -> String {
+    let own = catalog.database.settings.iter().find_map(|(role, setting)| match role {
+        None => setting.strip_prefix("search_path="),
+        Some(_) => None,
+    });
+    own.unwrap_or("\"$user\", public").to_owned()
 }
