@@ -221,3 +221,90 @@ async fn a_database_whose_owner_is_unknown_is_created_and_says_so() {
     assert!(report.to_string().contains("OWNER TO keeper"), "{report}");
     assert_eq!(target.psql("shop", "SELECT count(*) FROM sale"), "1000");
 }
+
+/// Shapes of rows that a COPY, a digest or a loader may stumble over.
+const SHAPES: &str = "
+    CREATE TABLE bare ();
+    INSERT INTO bare SELECT FROM generate_series(1, 7);
+    CREATE TABLE computed (a int GENERATED ALWAYS AS (41 + 1) STORED);
+    INSERT INTO computed SELECT FROM generate_series(1, 5);
+    CREATE TABLE parent (a int, b text);
+    CREATE TABLE child (c date, b text, a int) ;
+    ALTER TABLE child INHERIT parent;
+    INSERT INTO parent VALUES (1, 'p');
+    INSERT INTO child VALUES ('2020-01-01', 'c', 2), (NULL, NULL, NULL);
+    CREATE TABLE dropped (gone int, stays text);
+    INSERT INTO dropped VALUES (1, '\\N'), (2, E'tab\\tline\\nback\\\\'), (3, ''), (4, NULL);
+    ALTER TABLE dropped DROP gone;
+    CREATE TABLE \"odd \"\"name\"\" %\" (\"a \"\"b\"\"\" int);
+    INSERT INTO \"odd \"\"name\"\" %\" VALUES (1);
+    SELECT lo_create(70001);
+    SELECT lo_from_bytea(70002, repeat('x', 65536)::bytea);
+    SELECT lo_from_bytea(70003, repeat('y', 200001)::bytea);
+    SELECT lo_create(70004), lo_put(70004, 1000000, 'far out');
+    SELECT lo_from_bytea(70005, 'z')";
+
+/// Everything that was put there, as the server itself prints it. The child's columns
+/// by name: as with `pg_dump`, those of its parent stand first in the copy.
+const SHAPES_SEEN: &str = "
+    SELECT (SELECT count(*) FROM bare), (SELECT sum(a) FROM computed),
+        (SELECT string_agg(parent::text, ',' ORDER BY parent::text) FROM ONLY parent),
+        (SELECT string_agg(to_jsonb(child)::text, ',' ORDER BY to_jsonb(child)::text) FROM child),
+        (SELECT md5(string_agg(coalesce(stays, 'NULL'), '|' ORDER BY stays)) FROM dropped),
+        (SELECT string_agg(oid || '=' || length(lo_get(oid)) || '/' || md5(lo_get(oid)), ',' ORDER BY oid)
+            FROM pg_largeobject_metadata)";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_of_every_shape_arrive() {
+    for major in [13, 18] {
+        let (server, store) = (Server::start(major), TempDir::new().unwrap());
+        server.create_db("shapes");
+        server.psql("shapes", SHAPES);
+        let expected = server.psql("shapes", SHAPES_SEEN);
+        for db in ["restored", "migrated"] {
+            server.create_db(db);
+        }
+        let report = migrate((&server, "shapes"), (&server, "migrated"), Selection::default()).await;
+        assert_eq!(report.status(), Status::Done, "{report}");
+        assert_eq!(server.psql("migrated", SHAPES_SEEN), expected);
+        dump(&server, "shapes", &store, Selection::default()).await;
+        let report = restore(&server, "restored", &store, WriteOptions::default()).await;
+        assert_eq!(report.status(), Status::Done, "{report}");
+        assert_eq!(server.psql("restored", SHAPES_SEEN), expected);
+        let live = VerifySide::Live(settings(&server, "restored"));
+        let report = compare(backup(&store), live, Selection::default()).await;
+        assert_eq!(report.status(), Status::Done, "{report}");
+    }
+}
+
+/// Two writers and one store, which neither of them has made yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn dumps_into_one_store_do_not_disturb_each_other() {
+    let (server, store) = (shop(18), TempDir::new().unwrap());
+    let first = dump(&server, "shop", &store, Selection::default());
+    let second = dump(&server, "shop", &store, Selection::default());
+    let (first, second) = tokio::join!(first, second);
+    assert_ne!(first.backup, second.backup);
+    for report in [first, second] {
+        let side = VerifySide::Backup {
+            store: store_url(&store),
+            backup: BackupRef::Id(report.backup),
+            database: None,
+        };
+        let live = VerifySide::Live(settings(&server, "shop"));
+        let report = compare(side, live, Selection::default()).await;
+        assert_eq!(report.status(), Status::Done, "{report}");
+    }
+}
+
+/// A new identity would turn every backup there into one of a foreign store.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_lost_its_configuration_gets_no_other() {
+    let (server, store) = (shop(18), TempDir::new().unwrap());
+    dump(&server, "shop", &store, Selection::default()).await;
+    std::fs::remove_file(store.path().join("repo.json")).unwrap();
+    let prepared = prepare_dump(&server, "shop", &store, Selection::default()).await;
+    let error = Box::pin(prepared.execute()).await.unwrap_err();
+    assert!(error.to_string().contains("no repo.json"), "{error}");
+    assert!(!store.path().join("repo.json").exists());
+}

@@ -189,8 +189,8 @@ impl PipelineError {
     pub fn help(&self) -> Option<String> {
         let help = match self {
             PipelineError::Uncovered { .. } => {
-                "leave these objects out with --exclude-schema or --exclude-table, or drop them; \
-                 dbhaul never leaves an object out in silence"
+                "drop these objects on the source; dbhaul never leaves an object out in silence, \
+                 not even where only a part of the database is asked for"
             }
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"

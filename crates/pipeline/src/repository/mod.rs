@@ -47,6 +47,7 @@ impl Repository {
         if let Some(bytes) = store.get_optional(keys::REPO_CONFIG).await? {
             return Self::with_config(store, &bytes);
         }
+        refuse_headless(&store).await?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
         match store.create(keys::REPO_CONFIG, bytes).await {
@@ -191,6 +192,19 @@ impl Repository {
             assembler.push(&piece).map_err(|source| self.error(source))?;
         }
         assembler.finish().map_err(|source| self.error(source))
+    }
+}
+
+/// A place with backups and no `repo.json` has lost it: a new one, with another
+/// identity, would make every backup there one of a foreign store.
+async fn refuse_headless(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
+    let page = store.list_page(keys::BACKUPS, None).await?;
+    match page.objects.first() {
+        None => Ok(()),
+        Some(backup) => Err(PipelineError::Damaged {
+            what: store.describe(),
+            reason: format!("it holds {} but no {}", backup.key, keys::REPO_CONFIG),
+        }),
     }
 }
 
