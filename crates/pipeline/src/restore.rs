@@ -77,6 +77,7 @@ impl Restore {
         let key = repository.find(&request.backup, request.database.as_deref()).await?;
         let manifest = repository.manifest(&key).await?;
         repository.check_packs(&manifest).await?;
+        repository.check_metadata(&manifest, &context).await?;
         let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
         let catalog = request.selection.apply(&whole)?;
         let version = target_version(&request.target, catalog.server_version, &context).await?;

@@ -1,6 +1,6 @@
 //! Reading a whole backup to know that every byte of it is as it was written.
 
-use dbhaul_archive::{Manifest, PackReader, PackSummary, keys};
+use dbhaul_archive::{Manifest, PackKind, PackReader, PackSummary, keys};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::Repository;
@@ -19,8 +19,7 @@ impl Repository {
         manifest: &Manifest,
         context: &Context,
     ) -> Result<(), PipelineError> {
-        let checks = manifest.packs.iter().map(|pack| self.check_pack(pack, context));
-        iter(checks).buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await?;
+        self.check_each(manifest.packs.iter(), context).await?;
         for table in &manifest.tables {
             if context.cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
@@ -28,6 +27,26 @@ impl Repository {
             read_list(self, table).await?;
         }
         Ok(())
+    }
+
+    /// Reads the packs of metadata and compares them with their names: they are
+    /// small, and damage in them is better known before anything is written.
+    pub(crate) async fn check_metadata(
+        &self,
+        manifest: &Manifest,
+        context: &Context,
+    ) -> Result<(), PipelineError> {
+        let packs = manifest.packs.iter().filter(|pack| pack.kind == PackKind::Meta);
+        self.check_each(packs, context).await
+    }
+
+    async fn check_each<'a>(
+        &self,
+        packs: impl Iterator<Item = &'a PackSummary>,
+        context: &Context,
+    ) -> Result<(), PipelineError> {
+        let checks = packs.map(|pack| self.check_pack(pack, context));
+        iter(checks).buffer_unordered(PACKS_AT_ONCE).try_collect().await
     }
 
     async fn check_pack(&self, pack: &PackSummary, context: &Context) -> Result<(), PipelineError> {
