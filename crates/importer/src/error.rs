@@ -36,6 +36,17 @@ pub enum ImportError {
         /// What the server said.
         source: dbhaul_postgres::Error,
     },
+    /// A crash of the target emptied an unlogged table that cannot be filled again.
+    #[error(
+        "a crash of {target} emptied the unlogged table {table}, and its triggers are in place already; \
+         start over with --clean --if-exists, or with an empty database"
+    )]
+    Emptied {
+        /// `host:port/database as user`.
+        target: String,
+        /// The table, quoted.
+        table: String,
+    },
     /// A step of the import's own failed: sessions, ledger, checks.
     #[error("{doing}: {source}")]
     Server {

@@ -2,6 +2,9 @@
 //!
 //! It lives in a schema of its own, which is recognised by its comment and never by its name:
 //! the user may have a schema `dbhaul` as well.
+//!
+//! What it records of unlogged tables and sequences holds only as long as the target does not crash: then
+//! they are empty again. So the ledger has an unlogged table too, `alive`, whose one row goes with them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -57,6 +60,11 @@ impl DoneSteps {
     /// What a step was committed with, if it was.
     pub(crate) fn get(&self, step: &str) -> Option<&DoneStep> {
         self.steps.get(step)
+    }
+
+    /// Forgets a step; whether it was known.
+    pub(crate) fn remove(&mut self, step: &str) -> bool {
+        self.steps.remove(step).is_some()
     }
 }
 
@@ -114,7 +122,11 @@ impl Ledger {
              CREATE SCHEMA {schema};\n\
              COMMENT ON SCHEMA {schema} IS {comment};\n\
              CREATE TABLE {schema}.run (run text PRIMARY KEY, fingerprint text NOT NULL, shape text NOT NULL, \
-             started_at timestamptz NOT NULL DEFAULT pg_catalog.now(), flushed_at timestamptz);\n\
+             started_at timestamptz NOT NULL DEFAULT pg_catalog.now(), flushed_at timestamptz, \
+             server_crashed boolean NOT NULL DEFAULT false \
+             CONSTRAINT \"the target crashed: resume the run\" CHECK (NOT server_crashed));\n\
+             CREATE UNLOGGED TABLE {schema}.alive (yes boolean NOT NULL);\n\
+             INSERT INTO {schema}.alive VALUES (true);\n\
              INSERT INTO {schema}.run (run, fingerprint, shape) VALUES ({run}, {fingerprint}, {shape});\n\
              CREATE TABLE {schema}.step (step text PRIMARY KEY, digest text, left_out text, \
              committed_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
@@ -137,6 +149,29 @@ impl Ledger {
         );
         session.batch(&sql).await?;
         session.commit().await
+    }
+
+    /// Whether the target has not crashed since the run began, or since [`Self::revive_sql`].
+    pub(crate) async fn is_alive(&self, session: &Session) -> Result<bool, Error> {
+        let table = QualifiedName::new(&self.schema, "alive").sql();
+        Ok(!session.query_strings(&format!("SELECT 'yes' FROM {table}")).await?.is_empty())
+    }
+
+    /// The statement that ends the effect of a crash on [`Self::is_alive`].
+    pub(crate) fn revive_sql(&self) -> String {
+        format!("INSERT INTO {} VALUES (true)", QualifiedName::new(&self.schema, "alive").sql())
+    }
+
+    /// The statement that fails if the target has crashed.
+    pub(crate) fn assert_alive_sql(&self) -> String {
+        let schema = quote_identifier(&self.schema);
+        format!("UPDATE {schema}.run SET server_crashed = NOT EXISTS (SELECT FROM {schema}.alive)")
+    }
+
+    /// The statement that forgets steps.
+    pub(crate) fn forget_sql(&self, steps: &[String]) -> String {
+        let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
+        format!("DELETE FROM {} WHERE step IN ({})", self.step_table(), list.join(", "))
     }
 
     /// All steps that are committed.
@@ -196,7 +231,7 @@ impl Ledger {
     /// The statement that removes the ledger.
     pub(crate) fn drop_sql(&self) -> String {
         let schema = quote_identifier(&self.schema);
-        format!("DROP TABLE {schema}.step, {schema}.run; DROP SCHEMA {schema}")
+        format!("DROP TABLE IF EXISTS {schema}.step, {schema}.run, {schema}.alive; DROP SCHEMA {schema}")
     }
 
     fn step_table(&self) -> String {

@@ -1,8 +1,8 @@
 //! A server falls over while it is written to.
 
-use dbhaul_tests::Fixture;
+use dbhaul_tests::{Fixture, wait_until};
 
-use crate::scene::{Scene, line_count};
+use crate::scene::{SOURCE, Scene, line_count};
 
 /// Kills the target's processes when a restore is at some part of its way, and brings the server back.
 fn restore_across(upset: fn(&mut dbhaul_tests::Server)) {
@@ -46,4 +46,37 @@ fn target_that_stays_away_ends_the_restore_and_resume_goes_on() {
     scene.target.launch();
     scene.restore("copy").arg("--resume").run().assert_code(0);
     scene.original().assert_equals("copy");
+}
+
+/// A crash empties unlogged tables and sequences, and nothing else tells of it: that their rows had
+/// been committed stays written in tables that are logged.
+#[test]
+fn unlogged_tables_that_a_crash_emptied_are_filled_again() {
+    let mut scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 16, 18);
+    // The largest, so that it is loaded first and much is still to be done.
+    scene.source.psql(
+        SOURCE,
+        "CREATE UNLOGGED TABLE cache AS
+             SELECT i, repeat(md5(i::text), 5) AS v FROM generate_series(1, 300000) i;
+         CREATE UNLOGGED SEQUENCE counter;
+         SELECT setval('counter', 4711)",
+    );
+    scene.dump().run().assert_code(0);
+    scene.target.create_db("copy");
+    let run = scene.restore("copy").spawn();
+    wait_until("the unlogged table has rows", || {
+        scene
+            .target
+            .try_psql("copy", "SELECT 'yes' FROM cache LIMIT 1")
+            .is_ok_and(|row| row == "yes")
+            .then_some(())
+    });
+    run.signal("STOP");
+    assert!(scene.has_ledger("copy"), "the restore was too quick to be caught");
+    scene.target.crash();
+    run.kill();
+    assert_eq!(scene.target.psql("copy", "SELECT count(*) FROM cache"), "0");
+    scene.restore("copy").arg("--resume").run().assert_code(0);
+    scene.original().assert_equals("copy");
+    scene.verify_backup("copy").run().assert_code(0);
 }

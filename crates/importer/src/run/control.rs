@@ -9,6 +9,7 @@ use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
+use super::unlogged;
 use crate::check::{TargetReport, inspect};
 use crate::ledger::{DoneSteps, Ledger};
 use crate::{ImportError, ImportPlan, SegmentSource};
@@ -101,7 +102,9 @@ async fn open_ledger(
     let opening = |error| ImportError::server("opening the ledger on the target", error);
     match &report.found_ledger {
         Some(found) if plan.options.resume => {
-            let done = found.ledger.done_steps(session).await.map_err(opening)?;
+            let mut done = found.ledger.done_steps(session).await.map_err(opening)?;
+            let emptied = unlogged::take_emptied(plan, &found.ledger, session, &mut done).await;
+            unlogged::forget(&found.ledger, session, &emptied.map_err(opening)?).await?;
             return Ok((found.ledger.clone(), done));
         }
         // --clean starts over

@@ -7,7 +7,7 @@ use super::attempt::{Attempt, StepError, once, ready};
 use super::context::{Context, join};
 use super::control::Control;
 use super::record::Record;
-use super::serial;
+use super::{serial, unlogged};
 use crate::ImportError;
 use crate::ledger::{DoneStep, DoneSteps, Ledger};
 use crate::plan::{Stage, Work};
@@ -75,7 +75,9 @@ pub(super) async fn compare_ledger(
 async fn flushed_steps(control: &mut Control, context: &Context) -> Result<DoneSteps, Error> {
     let session = ready(context, &mut control.slot).await?;
     context.ledger.flush(&session).await?;
-    let found = context.ledger.done_steps(&session).await?;
+    let mut found = context.ledger.done_steps(&session).await?;
+    // What is taken out counts as lost; only a resume, which looks again, forgets it for good.
+    unlogged::take_emptied(&context.plan, &context.ledger, &session, &mut found).await?;
     control.slot = Some(session);
     Ok(found)
 }
@@ -87,7 +89,9 @@ async fn end(
     works: &[&Work],
     record: &mut Record,
 ) -> Result<(), StepError> {
-    let mut statements = vec!["SET LOCAL synchronous_commit TO on".to_owned(), context.ledger.drop_sql()];
+    let mut statements =
+        vec!["SET LOCAL synchronous_commit TO on".to_owned(), context.ledger.assert_alive_sql()];
+    statements.push(context.ledger.drop_sql());
     let mut made = Vec::new();
     for work in works {
         let done = context.done.get(&work.ledger_key()).cloned();

@@ -12,6 +12,7 @@ mod record;
 mod search_path;
 mod segment;
 mod serial;
+mod unlogged;
 
 use std::sync::Arc;
 
