@@ -167,7 +167,7 @@ impl Migrate {
         unset.extend(left_out(&self.source.catalog));
         let summary = ImportSummary::new(&outcome, unset);
         let verification = if self.request.verify && outcome.failed.is_empty() {
-            Some(verify_copy(&self.source, &target, &self.request, &outcome, &self.context).await?)
+            Some(Box::pin(verify_copy(&self.source, &target, &self.request, &outcome, &self.context)).await?)
         } else {
             None
         };

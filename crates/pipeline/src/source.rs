@@ -44,7 +44,7 @@ impl LiveDatabase {
         context.progress.phase_started(Phase::Introspect, None, None);
         let mut attempt = 1;
         loop {
-            let live = Self::read(settings, selection, role, context).await?;
+            let live = Box::pin(Self::read(settings, selection, role, context)).await?;
             let changed = live.hold_tables(role).await?;
             if changed.is_empty() {
                 context.progress.phase_finished(Phase::Introspect);

@@ -40,7 +40,7 @@ pub(crate) async fn run_import(
         context.progress.warning(warning.clone());
     }
     let import = dbhaul_importer::import(plan, target, source, &context.progress, &context.cancel);
-    import.await.map_err(|source| import_error(target, source))
+    Box::pin(import).await.map_err(|source| import_error(target, source))
 }
 
 pub(crate) fn import_error(target: &ConnectSettings, source: ImportError) -> PipelineError {
