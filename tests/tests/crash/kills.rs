@@ -42,9 +42,11 @@ fn restore_under_kills(scene: &Scene, original: &Original<'_>, db: &str, seed: u
         }
         let killed = run.kill();
         eprintln!("seed {seed}: killed after {} of {lines} lines", line_count(&killed));
-        if killed.code == Some(0) {
+        if killed.code.is_some() {
+            killed.assert_code(0);
             break;
         }
+        scene.wait_for_silence(db);
         if scene.has_ledger(db) {
             scene.restore(db).run().assert_refused();
         } else if !scene.is_empty(db) {

@@ -70,6 +70,13 @@ impl Scene {
         files(&self.store().join("backups"))
     }
 
+    /// Waits until the server has noticed that a killed run is gone: what its sessions were about, they
+    /// finish.
+    pub(crate) fn wait_for_silence(&self, db: &str) {
+        let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{db}'");
+        wait_until("no session is left", || (self.target.psql("postgres", &sessions) == "0").then_some(()));
+    }
+
     /// Whether a run has begun to write into a database and has not ended.
     pub(crate) fn has_ledger(&self, db: &str) -> bool {
         self.target.psql(db, LEDGER) != "0"
