@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -22,13 +22,14 @@ pub struct Dbhaul {
     arguments: Vec<OsString>,
     environment: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
+    file_limit_kib: Option<u64>,
 }
 
 impl Dbhaul {
     /// A command line, without the program's name.
     pub fn new<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        Self { arguments, environment: Vec::new(), dir: None }
+        Self { arguments, environment: Vec::new(), dir: None, file_limit_kib: None }
     }
 
     /// Adds an argument.
@@ -60,6 +61,13 @@ impl Dbhaul {
         self
     }
 
+    /// Lets no file of the run grow beyond a size: writing more fails as on a full disk, and does so
+    /// without a disk of one's own to fill.
+    pub fn file_limit_kib(mut self, limit_kib: u64) -> Self {
+        self.file_limit_kib = Some(limit_kib);
+        self
+    }
+
     /// Runs to the end.
     pub fn run(self) -> Finished {
         self.spawn().wait()
@@ -69,7 +77,10 @@ impl Dbhaul {
     pub fn spawn(self) -> Running {
         let home = TempDir::new().expect("the temporary directory is writable");
         let program = program();
-        let mut command = Command::new(&program);
+        let mut command = match self.file_limit_kib {
+            None => Command::new(&program),
+            Some(limit_kib) => limited(&program, limit_kib),
+        };
         let inherited = ["PATH", "LANG", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
         let inherited = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
         command
@@ -89,6 +100,17 @@ impl Dbhaul {
         let arguments = self.arguments;
         Running { arguments, child, stdout: Some(stdout), stderr: Some(stderr), peak: 0, _home: home }
     }
+}
+
+/// A command that runs the program with a limit on the size of files. The signal that comes with the
+/// error is ignored, so that the program sees the error.
+fn limited(program: &Path, limit_kib: u64) -> Command {
+    let mut command = Command::new("bash");
+    command
+        .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""])
+        .arg(limit_kib.to_string())
+        .arg(program);
+    command
 }
 
 /// The binary named by `DBHAUL_BIN`, else the newest that cargo has built.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use dbhaul_tests::{Dbhaul, Finished, Server};
+use dbhaul_tests::{Authority, Dbhaul, Finished, Server, Validity};
 use tempfile::TempDir;
 
 /// A password that must never be printed.
@@ -214,6 +214,33 @@ fn a_store_that_cannot_be_written() {
     let file = tempfile::NamedTempFile::new().unwrap();
     let run = dump(&server.uri("shop"), &file.path().join("store"));
     check_error(&run, 1, &[file.path().to_str().unwrap()]);
+}
+
+#[test]
+fn a_full_store() {
+    let server = shop(16);
+    // Hashes do not compress: 100,000 of them fill a pack of some megabytes.
+    server.psql("shop", "INSERT INTO customer SELECT i, md5(i::text) FROM generate_series(1001, 101000) i");
+    let store = TempDir::new().unwrap();
+    let path = store.path().join("store");
+    let arguments = ["dump", "--source", &server.uri("shop"), "--store", path.to_str().unwrap()];
+    let run = Dbhaul::new(arguments).file_limit_kib(512).run();
+    check_error(&run, 1, &["packs/", "space"]);
+    assert_eq!(backups_in(&path), 0, "half a backup was committed");
+    dump(&server.uri("shop"), &path).assert_code(0);
+    assert_eq!(backups_in(&path), 1);
+}
+
+#[test]
+fn an_expired_certificate() {
+    let authority = Authority::new();
+    let server = Server::builder(17).tls(&authority.server(&["localhost"], Validity::Expired)).start();
+    let root = authority.certificate().display().to_string();
+    let (port, role) = (server.port(), "postgres");
+    let uri = format!("postgres://{role}@localhost:{port}/postgres?sslmode=verify-full&sslrootcert={root}");
+    let store = TempDir::new().unwrap();
+    let run = dump(&uri, &store.path().join("store"));
+    check_error(&run, 1, &["cannot connect to the source", "localhost", "expired"]);
 }
 
 #[test]
