@@ -17,13 +17,13 @@ pub const REPO_CONFIG: &str = "repo.json";
 pub const PACKS: &str = "packs/";
 /// Prefix of manifests.
 pub const BACKUPS: &str = "backups/";
-/// Prefix of writers' leases.
+/// Prefix of writers' leases; reserved.
 pub const SESSIONS: &str = "sessions/";
-/// Prefix of wrapped keys.
+/// Prefix of wrapped keys; reserved.
 pub const KEYS: &str = "keys/";
-/// Prefix of tombstones of a prune in progress.
+/// Prefix of tombstones of a prune in progress; reserved.
 pub const TRASH: &str = "trash/";
-/// Prefix of verification reports.
+/// Prefix of verification reports; reserved.
 pub const REPORTS: &str = "reports/";
 
 /// How the time stands in a backup's key: UTC, to the second.

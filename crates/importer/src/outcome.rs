@@ -10,7 +10,7 @@ pub struct ImportOutcome {
     pub run: String,
     /// Tables all of whose segments are on the target, in TOC order.
     pub tables: Vec<LoadedTable>,
-    /// Digest of the pages of large objects, if they were loaded.
+    /// Digest of the pieces of large objects, if they were loaded.
     pub large_objects: Option<RowDigest>,
     /// What was left out, each with its reason: exit code 3 unless something failed as well.
     pub skipped: Vec<Skipped>,

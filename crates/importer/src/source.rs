@@ -18,7 +18,8 @@ pub trait SegmentSource: Send + Sync {
     /// Starts to stream one segment.
     ///
     /// For a table each row has the columns of the TOC entry's column list. For large objects each
-    /// row is `oid`, `pageno`, `data` as in `pg_largeobject`, in pages of 2 KiB.
+    /// row is a piece of one object: its OID, the number of the 2 KiB page at which the piece starts,
+    /// and the piece, of up to 64 KiB.
     ///
     /// # Errors
     /// If the segment cannot be read; [`SourceError::is_transient`] says whether to try again.
