@@ -1,6 +1,6 @@
 //! `dump`: a database becomes a backup in a store.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
@@ -285,10 +285,8 @@ async fn table_pieces(
     let mut list =
         SegmentListWriter::new(&entry.qualified_name()).map_err(|source| repository.error(source))?;
     let mut placed = Vec::new();
-    let by_segment: HashMap<u32, &StoredSegment> =
-        rows.segments.iter().filter(|segment| segment.entry == table.entry).map(|s| (s.segment, s)).collect();
     for (index, planned) in (0..).zip(&table.segments) {
-        let stored = by_segment.get(&index).ok_or_else(|| missing_segment(table, index))?;
+        let stored = rows.segments.get(&(table.entry, index)).ok_or_else(|| missing_segment(table, index))?;
         let segment = Segment { index, range: range(planned.range, index), chunks: chunks(stored, rows)? };
         let mut pieces = Vec::new();
         list.write(&segment, &mut pieces).map_err(|source| repository.error(source))?;

@@ -1,6 +1,6 @@
 //! The rows of a dump: N workers read segments, seal chunks and bring them to packs.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbhaul_archive::{ChunkSealer, PackKind, PackSummary, SealedChunk};
@@ -23,7 +23,8 @@ const ATTEMPTS: u32 = 4;
 
 /// All rows, in packs.
 pub(crate) struct StoredRows {
-    pub(crate) segments: Vec<StoredSegment>,
+    /// By TOC entry and number.
+    pub(crate) segments: HashMap<(u32, u32), StoredSegment>,
     /// Packs in the order in which they were finished.
     pub(crate) packs_by_ordinal: Vec<PackSummary>,
     /// The same.
@@ -76,6 +77,7 @@ pub(crate) async fn store_rows(
     })?;
     let packs = shared.writer.finish().await?;
     context.progress.phase_finished(Phase::Data);
+    let segments = segments.into_iter().map(|stored| ((stored.entry, stored.segment), stored)).collect();
     Ok(StoredRows { segments, packs: packs.clone(), packs_by_ordinal: packs })
 }
 

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::{Difference, Target};
+use dbhaul_catalog::{Difference, Identity, Target};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
 use dbhaul_importer::{ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError};
 use dbhaul_postgres::ErrorClass;
@@ -77,27 +77,34 @@ impl MigrateReport {
             (_, status) => status,
         }
     }
-}
 
-impl MigrateReport {
     /// Whether what was skipped can be all that differs: rows and sequences must be
-    /// equal, and every object that differs must be named where something is skipped.
+    /// equal, and every object that differs must be one of those that were skipped.
     fn explains(&self, report: &Report) -> bool {
-        let is_skipped = |name: &str| {
-            self.summary
-                .skipped
-                .iter()
-                .any(|skipped| skipped.object.contains(name) || skipped.reason.contains(name))
-        };
-        let identity = |difference: &Difference| match difference {
-            Difference::Missing { identity }
+        let is_skipped = |difference: &Difference| {
+            let (Difference::Missing { identity }
             | Difference::Extra { identity }
-            | Difference::Different { identity, .. } => identity.name.clone(),
+            | Difference::Different { identity, .. }) = difference;
+            self.summary.skipped.iter().any(|skipped| names(&skipped.object, identity))
         };
         report.rows_are_equal()
             && report.sequences.is_empty()
-            && report.schema.differences.iter().all(|difference| is_skipped(&identity(difference)))
+            && report.schema.differences.iter().all(is_skipped)
     }
+}
+
+/// Whether the description of something skipped, `ACL public film` or
+/// `INDEX public.film_title`, names this object: its schema and its name, each whole.
+fn names(description: &str, identity: &Identity) -> bool {
+    let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
+    let has_whole = |word: &str| {
+        !word.is_empty()
+            && description.match_indices(word).any(|(at, _)| {
+                is_edge(description[..at].chars().next_back())
+                    && is_edge(description[at + word.len()..].chars().next())
+            })
+    };
+    has_whole(&identity.name) && identity.schema.as_deref().is_none_or(has_whole)
 }
 
 impl Migrate {
@@ -248,5 +255,32 @@ impl Display for MigrateReport {
             Some(report) => write!(f, "\n\n{report}"),
             None => write!(f, "\n  not verified"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbhaul_catalog::Identity;
+
+    use super::names;
+
+    #[test]
+    fn an_object_is_named_whole_or_not_at_all() {
+        let check = |description: &str, schema: Option<&str>, name: &str, expected: bool| {
+            let identity = Identity {
+                kind: "TABLE".into(),
+                schema: schema.map(str::to_owned),
+                name: name.into(),
+                discriminator: None,
+            };
+            assert_eq!(names(description, &identity), expected, "{name} in {description}");
+        };
+        check("ACL public film", Some("public"), "film", true);
+        check("INDEX public.film_title", Some("public"), "film_title", true);
+        check("INDEX public.film_title", Some("public"), "film", false);
+        check("ACL public film", Some("public"), "a", false);
+        check("ACL other film", Some("public"), "film", false);
+        check("FUNCTION public f(integer)", Some("public"), "f", true);
+        check("SCHEMA - audit", None, "audit", true);
     }
 }

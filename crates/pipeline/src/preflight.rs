@@ -2,9 +2,10 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{QualifiedName, ServerVersion, Target, quote_identifier};
 use dbhaul_importer::{EntrySegments, check_target};
-use dbhaul_postgres::{Probe, Session, SessionRole, UnreadableTable};
+use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole, UnreadableTable};
 use dbhaul_progress::Phase;
 use dbhaul_store::Access;
 use serde::Serialize;
@@ -125,7 +126,45 @@ async fn look_at_source(
         report.add(Level::Warning, "source", message);
     }
     untested(version, "source", report);
-    session.close().await.map_err(asking)
+    let table_count = source.catalog.objects.iter().filter(|o| matches!(o.body, Body::Table(_))).count();
+    look_at_locks(&probe, table_count, report).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    look_for_pooler(&request.source, "source", report, context).await
+}
+
+/// Every table read is locked for as long as the snapshot is held.
+async fn look_at_locks(
+    probe: &Probe<'_>,
+    table_count: usize,
+    report: &mut PreflightReport,
+) -> Result<(), postgres::Error> {
+    let capacity = probe.lock_capacity().await?;
+    if i64::try_from(table_count).unwrap_or(i64::MAX) > capacity.lock_slots {
+        let message = format!(
+            "{table_count} tables would be locked, and the server has room for about {} locks; \
+             raise max_locks_per_transaction",
+            capacity.lock_slots
+        );
+        report.add(Level::Warning, "source", message);
+    }
+    Ok(())
+}
+
+/// A pooler in transaction mode loses pinned settings and snapshots between statements.
+async fn look_for_pooler(
+    settings: &ConnectSettings,
+    about: &str,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    match Probe::refuse_pooler(settings, &context.cancel).await {
+        Ok(()) => Ok(()),
+        Err(error @ postgres::Error::Pooler { .. }) => {
+            report.add(Level::Blocker, about, one_line(&error));
+            Ok(())
+        }
+        Err(error) => Err(PipelineError::server(format!("cannot ask the {about}"), error)),
+    }
 }
 
 fn unreadable(name: &QualifiedName, table: &UnreadableTable) -> String {
@@ -180,6 +219,7 @@ async fn look_at_target(
     }
     let asking = |error| PipelineError::server("cannot ask the target", error);
     session.close().await.map_err(asking)?;
+    look_for_pooler(target, "target", report, context).await?;
     check_import(request, source, version, report, context).await
 }
 

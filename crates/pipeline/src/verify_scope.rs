@@ -32,13 +32,14 @@ impl Scope<'_> {
             report.not_compared.extend(self.rows_left_out());
             report.not_compared.extend(computed(left));
         }
-        let mut note = |text: &str| report.not_compared.push(text.to_owned());
         if !pre_data && !post_data {
-            note("definitions, as asked");
+            report.not_compared.push("definitions, as asked".to_owned());
             report.schema.differences.clear();
             report.compared_object_count = 0;
             return;
         }
+        report.not_compared.extend(extensions(left));
+        let mut note = |text: &str| report.not_compared.push(text.to_owned());
         if !self.owners {
             note("owners, as asked");
             report.schema.forget("owner");
@@ -54,6 +55,13 @@ impl Scope<'_> {
         let shown = patterns.join(", ");
         (!patterns.is_empty()).then(|| format!("rows of tables excluded by {shown}, as asked"))
     }
+}
+
+/// An extension's version is the installation's: what its members are follows from it.
+fn extensions(catalog: &Catalog) -> Option<String> {
+    let extensions = catalog.objects.iter().filter(|object| matches!(object.body, Body::Extension(_)));
+    let names: Vec<String> = extensions.map(|object| object.sql_name()).collect();
+    listed("versions of extensions, and what their versions make", names)
 }
 
 /// Values that the server computes from others, which are compared.

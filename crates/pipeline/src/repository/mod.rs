@@ -135,7 +135,7 @@ impl Repository {
         }
     }
 
-    /// Reads and verifies a manifest, and that every pack it refers to is there with its size.
+    /// Reads and verifies a manifest, and that it belongs to this store.
     pub(crate) async fn manifest(&self, key: &BackupKey) -> Result<Manifest, PipelineError> {
         let key = key.to_string();
         let bytes = self.store.get(&key).await?;
