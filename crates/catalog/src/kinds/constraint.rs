@@ -104,6 +104,10 @@ impl Constraint {
             main.create.push(format!("ALTER INDEX {name} SET TABLESPACE {tablespace}"));
         }
         main.create.extend(index.properties.alter_statements(&self.table, &name));
+        if index.properties.parent.is_some() {
+            // It cannot be dropped by itself: it goes with the parent's.
+            main.drop = None;
+        }
         std::iter::once(main).chain(index.properties.attach_draft(&name)).collect()
     }
 

@@ -111,11 +111,15 @@ impl Render for Index {
         }
         let name = self.qualified_name(object);
         let create = self.create_statements(object);
-        let main = Draft {
+        let mut main = Draft {
             create,
             has_owner: false,
             ..Draft::owned(Section::PostData, "INDEX", "INDEX", &name.sql(), String::new())
         };
+        if self.properties.parent.is_some() {
+            // It cannot be dropped by itself: it goes with the parent's.
+            main.drop = None;
+        }
         std::iter::once(main).chain(self.properties.attach_draft(&name)).collect()
     }
 

@@ -67,7 +67,7 @@ impl fmt::Display for Blocker {
             Blocker::Unfinished { run, schema } => write!(
                 f,
                 "it holds an unfinished import (run {run}, ledger in schema {schema}); go on with it by \
-                 --resume, or start over with --clean"
+                 --resume if it was a restore, or start over with --clean --if-exists"
             ),
             Blocker::SeveralRuns { schemas: [first, second] } => write!(
                 f,
@@ -77,7 +77,7 @@ impl fmt::Display for Blocker {
             Blocker::OtherSource { run, found, wanted } => write!(
                 f,
                 "the unfinished run {run} imports {found}, not {wanted}; resume with the same source, or \
-                 start over with --clean"
+                 start over with --clean --if-exists"
             ),
             Blocker::OtherPlan { run } => write!(
                 f,

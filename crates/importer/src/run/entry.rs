@@ -86,9 +86,18 @@ impl Transaction for EntryAttempt {
     }
 }
 
+/// Kinds whose statement names roles. What else they need was made before them, so an object that is
+/// undefined (SQLSTATE 42704) is a role that the target lacks.
+const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
+
 /// Whether an entry that failed so is left out rather than failed.
 pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {
-    error.sqlstate() == Some("42501") && LEFT_OUT_WITHOUT_PRIVILEGE.contains(&entry.kind.as_str())
+    let kind = entry.kind.as_str();
+    match error.sqlstate() {
+        Some("42501") => LEFT_OUT_WITHOUT_PRIVILEGE.contains(&kind),
+        Some("42704") => NAMES_ROLES.contains(&kind),
+        _ => false,
+    }
 }
 
 /// Analyzes one table.
