@@ -25,6 +25,7 @@ mod names;
 mod object;
 mod order;
 mod render;
+mod roles;
 mod script;
 mod secret;
 mod select;
@@ -41,6 +42,10 @@ pub use compare::{CatalogDiff, Difference, compare};
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
+pub use roles::{
+    GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,
+    RoleScope, RoleStatements, Roles,
+};
 pub use script::{database_create, render_entry, render_sql};
 pub use secret::Secret;
 pub use select::{Selection, SelectionError};

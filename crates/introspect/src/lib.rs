@@ -34,8 +34,10 @@ mod kinds;
 mod privileges;
 mod read;
 mod reader;
+mod roles;
 mod sizes;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};
 pub use read::read_catalog;
+pub use roles::read_roles;

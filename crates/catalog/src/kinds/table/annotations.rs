@@ -48,6 +48,18 @@ impl Body {
         }
     }
 
+    /// Privileges on columns that have any, to be changed.
+    pub(crate) fn column_acls_mut(&mut self) -> Vec<&mut Acl> {
+        match self {
+            Body::Table(table) => table.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect(),
+            Body::View(view) => view.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect(),
+            Body::MaterializedView(view) => {
+                view.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// Sets the comment of a column, by name, of a table, view or materialized
     /// view. False where there is no such column.
     pub fn set_column_comment(&mut self, column: &str, comment: String) -> bool {

@@ -1,0 +1,391 @@
+//! A role map applied to catalogs and to roles.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::{Membership, Password, Role, RoleLoss, RoleMap, Roles};
+use crate::kinds::Body;
+use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId};
+
+/// The order in which `aclitemout` prints privileges
+/// (PostgreSQL src/include/utils/acl.h, ACL_ALL_RIGHTS_STR).
+const LETTERS: &str = "arwdDxtXUCTcsAm";
+
+impl RoleMap {
+    /// Gives every role that a catalog names its name on the target. What a
+    /// dropped role owns belongs to `own`, the importing role. Objects that are
+    /// nothing without a dropped role are taken out and returned.
+    pub fn apply(&self, catalog: &mut Catalog, own: Option<&str>) -> Vec<RoleLoss> {
+        if self.is_empty() {
+            return Vec::new();
+        }
+        let renaming = Renaming { map: self, own };
+        let owners: HashMap<ObjectId, String> =
+            catalog.objects.iter().filter_map(|object| Some((object.id, object.owner.clone()?))).collect();
+        renaming.database(&mut catalog.database);
+        for item in &mut catalog.initial_acls {
+            renaming.acl(&mut item.acl, owners.get(&item.object).map(String::as_str));
+        }
+        for system in &mut catalog.system_privileges {
+            let owner = std::mem::take(&mut system.owner);
+            for acl in system.acl.iter_mut().chain(&mut system.initial) {
+                renaming.acl(acl, Some(&owner));
+            }
+            system.owner = renaming.owner(&owner).unwrap_or(owner);
+        }
+        let mut losses = Vec::new();
+        let mut seen: BTreeMap<crate::Identity, usize> = BTreeMap::new();
+        let mut kept: Vec<Object> = Vec::with_capacity(catalog.objects.len());
+        for mut object in std::mem::take(&mut catalog.objects) {
+            let before = object.identity();
+            if let Err(reason) = renaming.object(&mut object) {
+                losses.push(RoleLoss { object: before.to_string(), reason });
+                continue;
+            }
+            if matches!(object.body, Body::UserMapping(_) | Body::DefaultAcl(_)) {
+                let twin = seen.get(&object.identity()).and_then(|&place| kept.get_mut(place));
+                if let Some(twin) = twin {
+                    losses.extend(
+                        unite(twin, object).map(|reason| RoleLoss { object: before.to_string(), reason }),
+                    );
+                    continue;
+                }
+                seen.insert(object.identity(), kept.len());
+            }
+            kept.push(object);
+        }
+        catalog.objects = kept;
+        catalog.gather_role_names();
+        losses
+    }
+
+    /// Gives roles their names on the target and takes out dropped ones. The set
+    /// is of those that have another name than before.
+    pub fn apply_to_roles(&self, roles: Roles) -> (Roles, BTreeSet<String>, Vec<RoleLoss>) {
+        let mut by_name: BTreeMap<String, Vec<Role>> = BTreeMap::new();
+        for role in roles.roles {
+            if let Some(name) = self.name(&role.name) {
+                by_name.entry(name.to_owned()).or_default().push(role);
+            }
+        }
+        let (mut mapped, mut renamed, mut losses) = (Vec::new(), BTreeSet::new(), Vec::new());
+        for (name, mut candidates) in by_name {
+            let same = candidates.iter().position(|role| role.name == name);
+            let role = match (same, candidates.len()) {
+                (Some(place), _) => candidates.swap_remove(place),
+                (None, 1) => candidates.swap_remove(0),
+                (None, _) => {
+                    let names: Vec<&str> = candidates.iter().map(|role| role.name.as_str()).collect();
+                    let reason =
+                        format!("several roles are mapped to it: {}; create it first", names.join(", "));
+                    losses.push(RoleLoss { object: format!("ROLE {name}"), reason });
+                    renamed.insert(name);
+                    continue;
+                }
+            };
+            if role.name != name {
+                renamed.insert(name.clone());
+            }
+            mapped.push(rename(role, name));
+        }
+        let memberships = roles.memberships.into_iter().filter_map(|grant| self.membership(grant));
+        let memberships: BTreeSet<Membership> = memberships.collect();
+        let memberships = memberships.into_iter().collect();
+        (Roles { roles: mapped, memberships, ..roles }, renamed, losses)
+    }
+
+    /// A membership under other names; `None` where one end is dropped, or where
+    /// both ends become one role.
+    fn membership(&self, grant: Membership) -> Option<Membership> {
+        let role = self.name(&grant.role)?.to_owned();
+        let member = self.name(&grant.member)?.to_owned();
+        let grantor = grant.grantor.as_deref().and_then(|name| self.name(name)).map(str::to_owned);
+        (role != member).then_some(Membership { role, member, grantor, ..grant })
+    }
+}
+
+fn rename(role: Role, name: String) -> Role {
+    let password = match role.password {
+        password if role.name != name && password.is_bound_to_name() => Password::Unknown,
+        password => password,
+    };
+    Role { name, password, ..role }
+}
+
+/// Makes two default privileges of one role into one. Of two user mappings the
+/// first stays; the reason is the second one's.
+fn unite(twin: &mut Object, other: Object) -> Option<String> {
+    match (&mut twin.body, other.body) {
+        (Body::DefaultAcl(one), Body::DefaultAcl(two)) => {
+            one.revoked.extend(two.revoked);
+            one.granted.extend(two.granted);
+            (one.revoked, one.granted) = (merged(&one.revoked), merged(&one.granted));
+            None
+        }
+        _ => Some("the role map makes it the same as another, which is carried".to_owned()),
+    }
+}
+
+/// A map at work.
+struct Renaming<'a> {
+    map: &'a RoleMap,
+    own: Option<&'a str>,
+}
+
+impl Renaming<'_> {
+    fn owner(&self, owner: &str) -> Option<String> {
+        self.map.name(owner).or(self.own).map(str::to_owned)
+    }
+
+    fn database(&self, database: &mut Database) {
+        let owner = std::mem::take(&mut database.owner);
+        if let Some(acl) = &mut database.acl {
+            self.acl(acl, Some(&owner));
+        }
+        database.owner = self.owner(&owner).unwrap_or(owner);
+        let settings = std::mem::take(&mut database.settings).into_iter();
+        let renamed = settings.filter_map(|(role, setting)| match role {
+            None => Some((None, setting)),
+            Some(role) => Some((Some(self.map.name(&role)?.to_owned()), setting)),
+        });
+        database.settings = renamed.collect();
+    }
+
+    /// Renames in one object.
+    ///
+    /// # Errors
+    /// Why the object is nothing without a role that is dropped.
+    fn object(&self, object: &mut Object) -> Result<(), String> {
+        let owner = object.owner.take();
+        if let Some(acl) = &mut object.acl {
+            self.acl(acl, owner.as_deref());
+        }
+        for acl in object.body.column_acls_mut() {
+            self.acl(acl, owner.as_deref());
+        }
+        object.owner = owner.as_deref().and_then(|owner| self.owner(owner));
+        let dropped = |role: &str| format!("the role map drops \"{role}\"");
+        match &mut object.body {
+            Body::Policy(policy) => {
+                let roles: BTreeSet<String> =
+                    policy.roles.iter().filter_map(|role| self.map.name(role)).map(str::to_owned).collect();
+                if roles.is_empty() && !policy.roles.is_empty() {
+                    return Err(dropped(&policy.roles.join("\", \"")));
+                }
+                policy.roles = roles.into_iter().collect();
+            }
+            Body::DefaultAcl(default) => {
+                let role = self.map.name(&default.role).ok_or_else(|| dropped(&default.role))?.to_owned();
+                self.acl(&mut default.revoked, Some(&default.role));
+                self.acl(&mut default.granted, Some(&default.role));
+                default.role = role;
+                if default.revoked.is_empty() && default.granted.is_empty() {
+                    return Err("the role map drops everybody it grants anything".to_owned());
+                }
+            }
+            Body::UserMapping(mapping) => {
+                if let Some(user) = &mut mapping.user {
+                    let name = self.map.name(user).ok_or_else(|| dropped(user))?.to_owned();
+                    if name != *user {
+                        object.name = format!("USER MAPPING {name} SERVER {}", mapping.server);
+                        *user = name;
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Renames in privileges on something of `owner`'s.
+    fn acl(&self, acl: &mut Acl, owner: Option<&str>) {
+        let name = |role: &str| match self.map.name(role) {
+            Some(name) => Some(name.to_owned()),
+            None if Some(role) == owner => self.own.map(str::to_owned),
+            None => None,
+        };
+        let item = |item: &AclItem| {
+            let grantee = match &item.grantee {
+                Some(grantee) => Some(name(grantee)?),
+                None => None,
+            };
+            Some(AclItem { grantee, grantor: name(&item.grantor)?, privileges: item.privileges.clone() })
+        };
+        let is_named = |item: &AclItem| {
+            let is_named = |role: &str| self.map.name(role) != Some(role);
+            is_named(&item.grantor) || item.grantee.as_deref().is_some_and(is_named)
+        };
+        if acl.iter().any(is_named) {
+            *acl = merged(&acl.iter().filter_map(item).collect());
+        }
+    }
+}
+
+/// One item for each grantee and grantor.
+fn merged(acl: &Acl) -> Acl {
+    let mut items: Acl = Vec::with_capacity(acl.len());
+    for item in acl {
+        let is_same = |other: &&mut AclItem| other.grantee == item.grantee && other.grantor == item.grantor;
+        match items.iter_mut().find(is_same) {
+            Some(other) => other.privileges = united(&other.privileges, &item.privileges),
+            None => items.push(item.clone()),
+        }
+    }
+    items
+}
+
+/// What either of two lists of privilege letters has.
+fn united(one: &str, two: &str) -> String {
+    let mut letters = String::new();
+    for letter in LETTERS.chars() {
+        let place = |text: &str| text.find(letter).map(|at| text[at + letter.len_utf8()..].starts_with('*'));
+        match (place(one), place(two)) {
+            (None, None) => {}
+            (first, second) => {
+                letters.push(letter);
+                if first == Some(true) || second == Some(true) {
+                    letters.push('*');
+                }
+            }
+        }
+    }
+    letters
+}
+
+#[cfg(test)]
+mod tests {
+    use super::united;
+    use crate::kinds::{Body, Policy, PolicyCommand, Schema, UserMapping};
+    use crate::roles::sample::{membership, role, roles};
+    use crate::roles::{Password, Role, RoleMap};
+    use crate::{
+        Catalog, Class, Object, ObjectId, QualifiedName, Secret, ServerVersion, Target, Toc, TocOptions,
+        parse_acl,
+    };
+
+    fn object(name: &str, owner: Option<&str>, acl: &[&str], body: Body) -> Object {
+        let acl: Vec<String> = acl.iter().map(|&item| item.to_owned()).collect();
+        Object {
+            id: ObjectId::new(Class::PG_NAMESPACE, name.bytes().map(u32::from).sum()),
+            schema: None,
+            name: name.to_owned(),
+            owner: owner.map(str::to_owned),
+            acl: (!acl.is_empty()).then(|| parse_acl(&acl).unwrap()),
+            comment: None,
+            security_labels: Vec::new(),
+            extension: None,
+            body,
+        }
+    }
+
+    /// The statements of a catalog of these objects under a map, and what is lost.
+    #[track_caller]
+    fn check(map: &str, objects: Vec<Object>, expected: &[&str], lost: &[&str]) {
+        let version = ServerVersion::of_major(18);
+        let mut catalog = Catalog { objects, ..Catalog::empty(version) };
+        let losses = RoleMap::parse(map).unwrap().apply(&mut catalog, Some("importer"));
+        let toc = Toc::build(&catalog, &Target { version }, &TocOptions::default()).unwrap();
+        let statements: Vec<&String> =
+            toc.entries.iter().flat_map(|entry| entry.create.iter().chain(&entry.set_owner)).collect();
+        assert_eq!(statements, expected);
+        let losses: Vec<String> = losses.iter().map(ToString::to_string).collect();
+        assert_eq!(losses, lost);
+    }
+
+    fn schema(owner: &str, acl: &[&str]) -> Object {
+        object("s", Some(owner), acl, Body::Schema(Schema {}))
+    }
+
+    #[test]
+    fn owners_and_grants() {
+        check(
+            "a = \"New Owner\"\nb = c",
+            vec![schema("a", &["a=UC/a", "b=U/a", "c=C*/a", "=U/a"])],
+            &[
+                "CREATE SCHEMA s",
+                "ALTER SCHEMA s OWNER TO \"New Owner\"",
+                "GRANT USAGE ON SCHEMA s TO c",
+                "GRANT CREATE ON SCHEMA s TO c WITH GRANT OPTION",
+                "GRANT USAGE ON SCHEMA s TO PUBLIC",
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_dropped_owner_makes_room_for_the_importer() {
+        check(
+            "a = -\nb = -",
+            vec![schema("a", &["a=UC/a", "b=U/a", "c=U/a", "d=U/b"])],
+            &["CREATE SCHEMA s", "ALTER SCHEMA s OWNER TO importer", "GRANT USAGE ON SCHEMA s TO c"],
+            &[],
+        );
+    }
+
+    #[test]
+    fn a_policy_never_becomes_one_for_everybody() {
+        let policy = |name: &str, roles: &[&str]| {
+            let body = Policy {
+                table: QualifiedName::new("s", "t"),
+                permissive: true,
+                command: PolicyCommand::All,
+                roles: roles.iter().map(|&role| role.to_owned()).collect(),
+                using: None,
+                with_check: None,
+            };
+            object(name, None, &[], Body::Policy(body))
+        };
+        check(
+            "a = z\nb = -",
+            vec![policy("p", &["a", "b"]), policy("q", &["b"]), policy("r", &[])],
+            &["CREATE POLICY p ON s.t TO z", "CREATE POLICY r ON s.t"],
+            &["POLICY q t: the role map drops \"b\""],
+        );
+    }
+
+    #[test]
+    fn user_mappings() {
+        let mapping = |user: &str| {
+            let body = UserMapping {
+                user: Some(user.to_owned()),
+                server: "f".to_owned(),
+                options: Some(Vec::new()),
+            };
+            object(&format!("USER MAPPING {user} SERVER f"), None, &[], Body::UserMapping(body))
+        };
+        check(
+            "a = z\nb = -\nc = z",
+            ["a", "b", "c"].map(mapping).to_vec(),
+            &["CREATE USER MAPPING FOR z SERVER f"],
+            &[
+                "USER MAPPING \"USER MAPPING b SERVER f\": the role map drops \"b\"",
+                "USER MAPPING \"USER MAPPING c SERVER f\": the role map makes it the same as another, which is carried",
+            ],
+        );
+    }
+
+    #[test]
+    fn letters_of_both() {
+        assert_eq!(united("rw*", "ar*"), "ar*w*");
+        assert_eq!(united("m", "D"), "Dm");
+    }
+
+    #[test]
+    fn roles_under_other_names() {
+        let with =
+            |name: &str, hash: &str| Role { password: Password::Hash(Secret::new(hash)), ..role(name) };
+        let all = roles(
+            18,
+            vec![with("a", "md5x"), with("b", "SCRAM"), role("c"), role("d"), role("e")],
+            vec![membership("c", "a"), membership("c", "b"), membership("d", "a")],
+        );
+        let map = RoleMap::parse("a = x\nb = y\nc = -\nd = z\ne = z").unwrap();
+        let (mapped, renamed, losses) = map.apply_to_roles(all);
+        let names: Vec<&str> = mapped.roles.iter().map(|role| role.name.as_str()).collect();
+        assert_eq!(names, ["x", "y"]);
+        assert_eq!(mapped.roles[0].password, Password::Unknown);
+        assert!(matches!(mapped.roles[1].password, Password::Hash(_)));
+        assert_eq!(renamed.into_iter().collect::<Vec<_>>(), ["x", "y", "z"]);
+        assert_eq!(mapped.memberships, [membership("z", "x")]);
+        assert_eq!(losses[0].to_string(), "ROLE z: several roles are mapped to it: d, e; create it first");
+    }
+}
