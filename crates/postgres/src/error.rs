@@ -177,6 +177,8 @@ impl Error {
         match self {
             Error::Settings(_) => ErrorClass::Settings,
             Error::Connect(error) => error.class(),
+            // The server lives on: it is a foreign server, which it tried for a statement, that is gone.
+            Error::Server(error) if error.is_in_class("08") => ErrorClass::Permanent,
             Error::Server(error) => class_of_sqlstate(&error.sqlstate),
             Error::ConnectionLost { .. } => ErrorClass::Transient,
             Error::Cancelled => ErrorClass::Cancelled,
@@ -206,11 +208,12 @@ impl Error {
     }
 }
 
-/// Whether a refusal is also the end of its connection.
+/// Whether a refusal is also the end of its connection. Poolers say 08P01 of a
+/// server that they lost; a server says the other states of class 08, as mere
+/// errors, of foreign servers.
 fn ends_connection(error: &ServerError) -> bool {
     matches!(error.severity.as_str(), "FATAL" | "PANIC")
-        || matches!(error.sqlstate.as_str(), "57P01" | "57P02" | "57P03" | "57P05")
-        || error.is_in_class("08")
+        || matches!(error.sqlstate.as_str(), "08P01" | "57P01" | "57P02" | "57P03" | "57P05")
 }
 
 /// The class of a statement's failure. The states are listed in PostgreSQL's
@@ -335,6 +338,8 @@ mod tests {
         assert!(ends_connection(&refusal("FATAL", "57P01")));
         assert!(ends_connection(&refusal("ERROR", "08P01")));
         assert!(!ends_connection(&refusal("ERROR", "57014")));
+        assert!(ends_connection(&refusal("FATAL", "08006")));
+        assert!(!ends_connection(&refusal("ERROR", "08001")));
     }
 
     #[test]

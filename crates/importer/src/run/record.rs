@@ -64,6 +64,15 @@ impl Record {
         self.skip(context, entry, error.to_string());
     }
 
+    /// Notes a table whose statistics could not be gathered, as where it has a foreign table under it
+    /// whose server is out of reach. No rows and no definitions are lost with them.
+    pub(crate) fn not_analyzed(&mut self, work: &Work, error: &StepError) {
+        if let Work::Analyze(analyze) = work {
+            let description = format!("ANALYZE {}", analyze.table);
+            self.skipped.push(Skipped { entry: analyze.entry, description, reason: error.to_string() });
+        }
+    }
+
     /// Notes a step that is skipped because of an entry it needs.
     pub(crate) fn skipped_for(&mut self, context: &Context, work: &Work, on: u32) {
         if matches!(work, Work::Analyze(_)) || !self.broken.insert(work.entry()) {
