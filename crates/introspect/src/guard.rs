@@ -17,6 +17,11 @@ struct CatalogRow {
 }
 
 #[derive(Deserialize)]
+struct PresenceRow {
+    is_there: bool,
+}
+
+#[derive(Deserialize)]
 struct Row {
     class: u32,
     oid: u32,
@@ -39,7 +44,7 @@ pub(crate) async fn uncovered(
     reader: &Reader<'_>,
     dependencies: &Dependencies,
 ) -> Result<Vec<String>, Error> {
-    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", CATALOGS).await?;
+    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", &catalogs(true)).await?;
     let arms: Vec<String> = catalogs.iter().map(|catalog| arm(&catalog.name)).collect();
     let rows: Vec<Row> = reader.query("objects to be covered", &arms.join("\nUNION ALL\n")).await?;
     let missing: HashSet<ObjectId> = rows
@@ -47,22 +52,70 @@ pub(crate) async fn uncovered(
         .map(|row| address(row.class, row.oid))
         .filter(|id| !is_covered(*id, dependencies))
         .collect();
-    if missing.is_empty() {
-        return Ok(Vec::new());
+    let mut names = unknown_rows(reader).await?;
+    if !missing.is_empty() {
+        names.extend(describe(reader, missing).await?);
     }
-    describe(reader, missing).await
+    Ok(names)
 }
 
-/// Catalogs of this database that this role may read, whose rows have OIDs.
-/// `pg_enum` rows are part of their type.
-const CATALOGS: &str = "
-    SELECT c.relname AS name
-    FROM pg_catalog.pg_class c
-    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = 'oid' AND a.attnum > 0
-    WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND c.relkind = 'r'
-          AND NOT c.relisshared AND c.relname <> 'pg_enum'
-          AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-    ORDER BY c.relname";
+/// Catalogs whose rows have no OIDs. They say more about objects that other
+/// catalogs hold, or hold what is gathered and not made.
+const PART_CATALOGS: [&str; 17] = [
+    "pg_aggregate",
+    "pg_attribute",
+    "pg_depend",
+    "pg_description",
+    "pg_foreign_table",
+    "pg_index",
+    "pg_inherits",
+    "pg_init_privs",
+    "pg_largeobject",
+    "pg_partitioned_table",
+    "pg_range",
+    "pg_seclabel",
+    "pg_sequence",
+    "pg_statistic",
+    "pg_statistic_ext_data",
+    "pg_subscription_rel",
+    "pg_ts_config_map",
+];
+
+/// Names the catalogs that a newer major has, whose rows cannot be told apart by
+/// OID, and that are not empty.
+async fn unknown_rows(reader: &Reader<'_>) -> Result<Vec<String>, Error> {
+    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", &catalogs(false)).await?;
+    let mut names = Vec::new();
+    for name in unknown(catalogs) {
+        let sql = format!("SELECT EXISTS (SELECT FROM pg_catalog.{name}) AS is_there");
+        let rows: Vec<PresenceRow> = reader.query("an unknown system catalog", &sql).await?;
+        if rows.iter().any(|row| row.is_there) {
+            names.push(format!("rows of system catalog {name}, which this version of dbhaul does not know"));
+        }
+    }
+    Ok(names)
+}
+
+fn unknown(catalogs: Vec<CatalogRow>) -> Vec<String> {
+    let names = catalogs.into_iter().map(|catalog| catalog.name);
+    names.filter(|name| !PART_CATALOGS.contains(&name.as_str())).collect()
+}
+
+/// Catalogs of this database that this role may read, and whose rows have OIDs,
+/// or have none. `pg_enum` rows are part of their type.
+fn catalogs(have_oids: bool) -> String {
+    let exists = if have_oids { "EXISTS" } else { "NOT EXISTS" };
+    format!(
+        "SELECT c.relname AS name
+         FROM pg_catalog.pg_class c
+         WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND c.relkind = 'r'
+               AND c.oid < {FIRST_USER_OID} AND NOT c.relisshared AND c.relname <> 'pg_enum'
+               AND {exists} (SELECT FROM pg_catalog.pg_attribute a
+                   WHERE a.attrelid = c.oid AND a.attname = 'oid' AND a.attnum > 0)
+               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
+         ORDER BY c.relname"
+    )
+}
 
 /// Selects the candidates of one catalog: what the user made, without what
 /// temporary and TOAST relations bring and what the server makes for itself.
@@ -178,4 +231,16 @@ async fn describe(reader: &Reader<'_>, missing: HashSet<ObjectId>) -> Result<Vec
         names.push(format!("and {} more", missing.len() - MAX_NAMED));
     }
     Ok(names)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CatalogRow, unknown};
+
+    #[test]
+    fn a_catalog_of_a_later_major() {
+        let row = |name: &str| CatalogRow { name: name.to_owned() };
+        let found = unknown(vec![row("pg_aggregate"), row("pg_later"), row("pg_ts_config_map")]);
+        assert_eq!(found, ["pg_later"]);
+    }
 }
