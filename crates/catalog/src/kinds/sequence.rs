@@ -76,8 +76,16 @@ impl Sequence {
         if self.increment >= 0 { (1, highest) } else { (lowest, -1) }
     }
 
-    fn identity_draft(&self, name: &str, owner: &SequenceOwner, identity: IdentityKind) -> Draft {
+    fn identity_draft(
+        &self,
+        name: &str,
+        owner: &SequenceOwner,
+        identity: IdentityKind,
+        target: &Target,
+    ) -> Draft {
         let persistence = match (self.unlogged, owner.table_unlogged) {
+            // Before 15 all sequences are logged, and there is no word for it.
+            _ if target.version.major() < 15 => "",
             (true, false) => "\n    UNLOGGED",
             (false, true) => "\n    LOGGED",
             _ => "",
@@ -111,10 +119,10 @@ impl Sequence {
 }
 
 impl Render for Sequence {
-    fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+    fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         match self.owned_by.as_ref().and_then(|owner| Some((owner, owner.identity?))) {
-            Some((owner, identity)) => vec![self.identity_draft(&name, owner, identity)],
+            Some((owner, identity)) => vec![self.identity_draft(&name, owner, identity, target)],
             None => self.plain_drafts(&name),
         }
     }
