@@ -97,6 +97,8 @@ pub enum PartName {
     TableConstraint(String),
     /// The rule that makes a view a view.
     Rule(String),
+    /// Anything else, as `COMMENT ON` writes it: `TRIGGER t ON public.p`.
+    Address(String),
 }
 
 /// Privileges that an extension's script gave.
@@ -119,6 +121,9 @@ pub struct SystemPrivileges {
     pub column: Option<String>,
     /// The owner.
     pub owner: String,
+    /// The owner after `initdb`, where it is another now. `pg_dump` leaves such a change behind.
+    #[serde(default)]
+    pub initial_owner: Option<String>,
     /// What it has; `None` for the kind's built-in default.
     pub acl: Option<crate::Acl>,
     /// What it had after `initdb`; `None` for the kind's built-in default.

@@ -19,6 +19,7 @@ struct CommentRow {
     column: Option<String>,
     constraint: Option<String>,
     rule: Option<String>,
+    address: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -50,7 +51,8 @@ pub(crate) async fn read(
         }
     }
     for row in labels {
-        if let Some(&place) = places.get(&object_id(row.class, row.oid)) {
+        let id = object_id(row.class, row.oid);
+        if let Some(&place) = dependencies.lift(id).and_then(|whole| places.get(&whole)) {
             set_label(&mut objects[place], row);
         }
     }
@@ -59,15 +61,23 @@ pub(crate) async fn read(
 }
 
 /// Comments that `initdb` writes are left out, except on what a database may change.
+/// The address is of what may be no object of the model: a partition's copy of a
+/// foreign key or trigger, a row type, an array, a multirange.
 fn comment_query() -> String {
     format!(
         "SELECT d.classoid::int8 AS class, d.objoid::int8 AS oid, d.description AS text,
-                a.attname AS column, k.conname AS constraint, r.rulename AS rule
+                a.attname AS column, k.conname AS constraint, r.rulename AS rule,
+                CASE WHEN k.conrelid <> 0 THEN 'CONSTRAINT ' || pg_catalog.quote_ident(k.conname)
+                         || ' ON ' || k.conrelid::pg_catalog.regclass::text
+                     WHEN t.oid IS NOT NULL THEN 'TRIGGER ' || pg_catalog.quote_ident(t.tgname)
+                         || ' ON ' || t.tgrelid::pg_catalog.regclass::text
+                     WHEN d.classoid = 1247 THEN 'TYPE ' || pg_catalog.format_type(d.objoid, NULL) END AS address
          FROM pg_catalog.pg_description d
          LEFT JOIN pg_catalog.pg_attribute a ON d.classoid = 1259 AND d.objsubid <> 0
               AND a.attrelid = d.objoid AND a.attnum = d.objsubid
          LEFT JOIN pg_catalog.pg_constraint k ON d.classoid = 2606 AND k.oid = d.objoid
          LEFT JOIN pg_catalog.pg_rewrite r ON d.classoid = 2618 AND r.oid = d.objoid
+         LEFT JOIN pg_catalog.pg_trigger t ON d.classoid = 2620 AND t.oid = d.objoid
          WHERE d.objoid >= {FIRST_USER_OID} OR d.classoid IN (2615, 2613)"
     )
 }
@@ -95,9 +105,15 @@ fn set_comment(object: &mut Object, row: CommentRow) {
 }
 
 fn set_label(object: &mut Object, row: LabelRow) {
-    match row.column {
-        None => object.security_labels.push((row.provider, row.label)),
-        Some(column) => {
+    match (row.column, &mut object.body) {
+        (None, _) => object.security_labels.push((row.provider, row.label)),
+        (Some(column), Body::CompositeType(composite)) => {
+            let mut attributes = composite.attributes.iter_mut();
+            if let Some(attribute) = attributes.find(|attribute| attribute.name == column) {
+                attribute.security_labels.push((row.provider, row.label));
+            }
+        }
+        (Some(column), _) => {
             object.body.add_column_security_label(&column, row.provider, row.label);
         }
     }
@@ -127,7 +143,7 @@ fn comment_on_part(
         }
         (Body::Table(_), _, Some(name), _) => PartName::TableConstraint(name),
         (_, _, _, Some(rule)) => PartName::Rule(rule),
-        _ => return None,
+        _ => PartName::Address(row.address?),
     };
     Some(PartNotes { object: whole, part, comment: Some(row.text), security_labels: Vec::new() })
 }

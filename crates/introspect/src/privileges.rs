@@ -22,6 +22,7 @@ struct SystemRow {
     address: String,
     column: Option<String>,
     owner: String,
+    initial_owner: Option<String>,
     acl: Option<Vec<String>>,
     initial: Option<Vec<String>>,
 }
@@ -57,6 +58,7 @@ pub(crate) async fn read_system(reader: &Reader<'_>) -> Result<Vec<SystemPrivile
                 address: row.address,
                 column: row.column,
                 owner: row.owner,
+                initial_owner: row.initial_owner,
                 acl: row.acl.as_deref().map(acl).transpose()?,
                 initial: row.initial.as_deref().map(acl).transpose()?,
             })
@@ -64,21 +66,29 @@ pub(crate) async fn read_system(reader: &Reader<'_>) -> Result<Vec<SystemPrivile
         .collect()
 }
 
+/// The role that `initdb` makes and that owns all it makes
+/// (PostgreSQL src/include/catalog/pg_authid.dat).
+const BOOTSTRAP_ROLE: u32 = 10;
+
 fn acl(items: &[String]) -> Result<Acl, Error> {
     parse_acl(items).map_err(|source| Error::Acl { what: "system objects", source })
 }
 
-/// One arm for each catalog whose system rows have privileges.
+/// One arm for each catalog whose system rows have privileges. `GRANT` knows an
+/// aggregate by the plain list of its arguments' types.
 fn system_query() -> String {
     let arm = |class: &str, alias: &str, owner: &str, acl: &str, address: &str, more: &str| {
         format!(
             "SELECT {address} AS address, NULL::text AS column,
                     pg_catalog.pg_get_userbyid({alias}.{owner}) AS owner,
+                    CASE WHEN {alias}.{owner} <> {BOOTSTRAP_ROLE} THEN pg_catalog.pg_get_userbyid({BOOTSTRAP_ROLE}) END
+                        AS initial_owner,
                     {alias}.{acl}::text[] AS acl, p.initprivs::text[] AS initial
              FROM pg_catalog.{class} {alias}
              LEFT JOIN pg_catalog.pg_init_privs p ON p.classoid = 'pg_catalog.{class}'::pg_catalog.regclass
                   AND p.objoid = {alias}.oid AND p.objsubid = 0
-             WHERE {alias}.oid < {FIRST_USER_OID} AND {alias}.{acl} IS DISTINCT FROM p.initprivs {more}"
+             WHERE {alias}.oid < {FIRST_USER_OID} {more}
+                   AND ({alias}.{acl} IS DISTINCT FROM p.initprivs OR {alias}.{owner} <> {BOOTSTRAP_ROLE})"
         )
     };
     [
@@ -90,7 +100,10 @@ fn system_query() -> String {
             "CASE f.prokind WHEN 'p' THEN 'PROCEDURE ' ELSE 'FUNCTION ' END
              || pg_catalog.quote_ident(f.pronamespace::pg_catalog.regnamespace::text) || '.'
              || pg_catalog.quote_ident(f.proname) || '('
-             || pg_catalog.pg_get_function_identity_arguments(f.oid) || ')'",
+             || CASE f.prokind WHEN 'a' THEN (
+                    SELECT COALESCE(pg_catalog.string_agg(pg_catalog.format_type(a.type, NULL), ', ' ORDER BY a.place), '')
+                    FROM pg_catalog.unnest(f.proargtypes) WITH ORDINALITY AS a(type, place))
+                ELSE pg_catalog.pg_get_function_identity_arguments(f.oid) END || ')'",
             "",
         ),
         arm(
@@ -108,7 +121,8 @@ fn system_query() -> String {
             "typowner",
             "typacl",
             "'TYPE ' || t.typnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(t.typname)",
-            "AND t.typrelid = 0",
+            // An array goes with what it is of.
+            "AND t.typrelid = 0 AND NOT EXISTS (SELECT FROM pg_catalog.pg_type e WHERE e.typarray = t.oid)",
         ),
         arm(
             "pg_namespace",
@@ -128,7 +142,8 @@ fn system_query() -> String {
 fn column_arm() -> String {
     format!(
         "SELECT 'TABLE ' || c.relnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(c.relname),
-                a.attname::text, pg_catalog.pg_get_userbyid(c.relowner), a.attacl::text[], p.initprivs::text[]
+                a.attname::text, pg_catalog.pg_get_userbyid(c.relowner),
+                CASE WHEN c.relowner <> {BOOTSTRAP_ROLE} THEN pg_catalog.pg_get_userbyid({BOOTSTRAP_ROLE}) END, a.attacl::text[], p.initprivs::text[]
          FROM pg_catalog.pg_attribute a
          JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
          LEFT JOIN pg_catalog.pg_init_privs p ON p.classoid = 'pg_catalog.pg_class'::pg_catalog.regclass

@@ -24,6 +24,9 @@ pub struct Attribute {
     pub collation: Option<String>,
     /// `COMMENT ON COLUMN`.
     pub comment: Option<String>,
+    /// `SECURITY LABEL ON COLUMN`: provider and label. `pg_dump` leaves these behind.
+    #[serde(default)]
+    pub security_labels: Vec<(String, String)>,
 }
 
 impl Attribute {
@@ -45,6 +48,15 @@ impl Render for CompositeType {
             let sql = format!("COMMENT ON COLUMN {name}.{column} IS {comment}");
             Some(Draft { part: Part::After, ..Draft::new(Section::PreData, "COMMENT", sql) })
         }));
+        drafts.extend(self.attributes.iter().flat_map(|attribute| {
+            let column = quote_identifier(&attribute.name);
+            let name = &name;
+            attribute.security_labels.iter().map(move |(provider, label)| {
+                let (provider, label) = (quote_identifier(provider), quote_literal(label));
+                let sql = format!("SECURITY LABEL FOR {provider} ON COLUMN {name}.{column} IS {label}");
+                Draft { part: Part::After, ..Draft::new(Section::PreData, "SECURITY LABEL", sql) }
+            })
+        }));
         drafts
     }
 }
@@ -60,6 +72,7 @@ mod tests {
             type_name: "text".to_owned(),
             collation: collation.map(str::to_owned),
             comment: comment.map(str::to_owned),
+            security_labels: comment.map(|text| ("p".to_owned(), text.to_owned())).into_iter().collect(),
         }
     }
 
@@ -70,7 +83,8 @@ mod tests {
             (
                 vec![attribute("a", None, None), attribute("B", Some("public.c"), Some("x"))],
                 "CREATE TYPE s.n AS (\n\ta text,\n\t\"B\" text COLLATE public.c\n);\n\
-                 COMMENT ON COLUMN s.n.\"B\" IS 'x';\n",
+                 COMMENT ON COLUMN s.n.\"B\" IS 'x';\n\
+                 SECURITY LABEL FOR p ON COLUMN s.n.\"B\" IS 'x';\n",
             ),
         ] {
             sample::check(true, Body::CompositeType(CompositeType { attributes }), expected);

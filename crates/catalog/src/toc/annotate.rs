@@ -8,8 +8,11 @@ use crate::catalog::PartName;
 use crate::kinds::Body;
 use crate::render::Draft;
 use crate::toc::build::Builder;
+use crate::toc::priority::SCHEMA_ACL;
 use crate::toc::repair::part_of_relation;
-use crate::{Acl, InitialAcl, Object, ObjectId, Section, SystemPrivileges, quote_identifier, quote_literal};
+use crate::{
+    Acl, AclItem, InitialAcl, Object, ObjectId, Section, SystemPrivileges, quote_identifier, quote_literal,
+};
 
 const COMMENT_STEP: u32 = 1_000;
 const LABEL_STEP: u32 = 2_000;
@@ -86,6 +89,7 @@ impl Builder<'_> {
             let address = match &note.part {
                 PartName::TableConstraint(name) => format!("CONSTRAINT {}", part_of_relation(name, object)),
                 PartName::Rule(name) => format!("RULE {}", part_of_relation(name, object)),
+                PartName::Address(address) => address.clone(),
             };
             if let Some(comment) = note.comment.as_ref().filter(|_| object.extension.is_none()) {
                 self.add_comment(object, main, &address, comment);
@@ -179,6 +183,9 @@ impl Builder<'_> {
         let home = self.nodes[main].home;
         let node = self.push(object, draft, 0, vec![main]);
         self.nodes[node].home = home;
+        if matches!(object.body, Body::Schema(_)) {
+            self.nodes[node].key.priority = SCHEMA_ACL;
+        }
         address.clone_into(&mut self.nodes[node].entry.name);
         Some(node)
     }
@@ -190,11 +197,28 @@ impl Builder<'_> {
         let default = default_acl(kind, &system.owner, source);
         let column = system.column.as_deref();
         let on = GrantObject { kind, name, column, owner: &system.owner, target: self.target.version };
-        let (acl, base) =
-            (system.acl.as_ref().unwrap_or(&default), system.initial.as_ref().unwrap_or(&default));
-        let statements = grant_statements(&on, acl, base);
+        let acl = system.acl.as_ref().unwrap_or(&default);
+        let base = system.initial.as_ref().map_or_else(|| default.clone(), |acl| handed_over(acl, system));
+        let mut statements = Vec::new();
+        if self.options.owners && system.column.is_none() && system.initial_owner.is_some() {
+            statements.push(format!("ALTER {} OWNER TO {}", system.address, quote_identifier(&system.owner)));
+        }
+        statements.extend(grant_statements(&on, acl, &base));
         if !statements.is_empty() {
             self.push_system_acl(system, statements);
         }
     }
+}
+
+/// Privileges after a change of owner: what the former one had and gave is the new one's.
+fn handed_over(acl: &Acl, system: &SystemPrivileges) -> Acl {
+    let Some(former) = &system.initial_owner else { return acl.clone() };
+    let renamed = |name: &String| if name == former { system.owner.clone() } else { name.clone() };
+    acl.iter()
+        .map(|item| AclItem {
+            grantee: item.grantee.as_ref().map(renamed),
+            grantor: renamed(&item.grantor),
+            privileges: item.privileges.clone(),
+        })
+        .collect()
 }

@@ -43,7 +43,7 @@ pub(super) struct Node {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     section: Section,
-    priority: u8,
+    pub(super) priority: u8,
     name: String,
     schema: String,
     more: String,

@@ -1,5 +1,9 @@
 //! Which kinds come first where no dependency says so.
 
+/// The place of the privileges of schemas: who grants on what is in a schema must
+/// be allowed into it.
+pub(crate) const SCHEMA_ACL: u8 = 53;
+
 /// The place of a TOC kind among others, after the priorities of
 /// src/bin/pg_dump/pg_dump_sort.c. Kinds not listed come with the tables.
 pub(crate) fn priority(kind: &str) -> u8 {
@@ -42,9 +46,9 @@ pub(crate) fn priority(kind: &str) -> u8 {
         "PUBLICATION TABLES IN SCHEMA" => 50,
         "SUBSCRIPTION" => 51,
         "DEFAULT ACL" => 52,
-        "ACL" => 53,
-        "EVENT TRIGGER" => 54,
-        "MATERIALIZED VIEW DATA" => 55,
+        "ACL" => SCHEMA_ACL + 1,
+        "EVENT TRIGGER" => 55,
+        "MATERIALIZED VIEW DATA" => 56,
         _ => 20,
     }
 }

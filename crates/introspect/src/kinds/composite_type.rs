@@ -24,7 +24,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
                             'collation', CASE WHEN a.attcollation <> at.typcollation THEN
                                 pg_catalog.quote_ident(cn.nspname) || '.'
                                 || pg_catalog.quote_ident(co.collname) END,
-                            'comment', pg_catalog.col_description(a.attrelid, a.attnum)) ORDER BY a.attnum)
+                            'comment', NULL) ORDER BY a.attnum)
                  FROM pg_catalog.pg_attribute a
                  JOIN pg_catalog.pg_type at ON at.oid = a.atttypid
                  LEFT JOIN pg_catalog.pg_collation co ON co.oid = a.attcollation
