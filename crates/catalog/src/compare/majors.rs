@@ -48,8 +48,11 @@ impl Majors {
         let field = path.rsplit('.').next().unwrap_or_default();
         let about_privileges = path.split('.').any(|part| matches!(part, "acl" | "granted" | "revoked"));
         match field {
-            // Names of NOT NULL constraints exist since 18, multiranges since 14.
-            "name" if path.ends_with("not_null.name") => self.differ_over(18),
+            // Multiranges exist since 14, names of NOT NULL constraints since 18. And
+            // 18 knows whose a NOT NULL is, before it was guessed from the parents.
+            "name" | "is_local" if path.contains("not_null.") => self.differ_over(18),
+            // Before 14 what is subscripted, and how, was known from the element type.
+            "subscript" => self.differ_over(14),
             _ if field.starts_with("multirange") => self.differ_over(14),
             // Since 14 members of a class may be loose members of its family.
             "functions" | "operators" if identity.kind.starts_with("OPERATOR ") => self.differ_over(14),
@@ -123,10 +126,13 @@ fn tokens(sql: &str) -> Vec<String> {
     while let Some(c) = chars.next() {
         let mut token = String::from(c);
         if c == '\'' || c == '"' {
-            for inner in chars.by_ref() {
+            while let Some(inner) = chars.next() {
                 token.push(inner);
-                if inner == c {
-                    break;
+                // A quote within is written twice.
+                match (inner == c).then(|| chars.next_if_eq(&c)) {
+                    Some(Some(again)) => token.push(again),
+                    Some(None) => break,
+                    None => {}
                 }
             }
         } else if c.is_alphanumeric() || c == '_' {
@@ -160,7 +166,9 @@ mod tests {
         check(" SELECT t.a,\n    t.b\n   FROM s.t", " SELECT a,\n    b\n   FROM s.t", true);
         check("SELECT (t.\"A b\")::text AS x FROM t", "SELECT (\"A b\")::text FROM t", true);
         check("before date, INOUT closed integer", "IN before date, INOUT closed integer", true);
+        check("SELECT \"a\"\"b\".\"\"\"\" FROM t", "SELECT \"\"\"\" FROM t", true);
         check("SELECT 'a.b'", "SELECT 'b'", false);
+        check("SELECT 'it''s', x.a", "SELECT 's', x.a", false);
         check("SELECT 1.5", "SELECT 5", false);
         check("SELECT a WHERE (x IN (1))", "SELECT a WHERE (x IN (2))", false);
         check("WITH q AS (SELECT 1) SELECT 1", "WITH q AS (SELECT 2) SELECT 1", false);

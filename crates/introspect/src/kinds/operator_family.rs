@@ -26,7 +26,7 @@ pub(super) fn members(class: &str, owner: &str) -> String {
                      'operator', m.amopopr::pg_catalog.regoperator::text,
                      'sort_family', pg_catalog.quote_ident(sn.nspname) || '.'
                          || pg_catalog.quote_ident(sf.opfname))
-                     ORDER BY m.amopstrategy, m.amopopr::pg_catalog.regoperator::text)
+                     ORDER BY m.amopstrategy, m.oid)
           FROM pg_catalog.pg_amop m
           JOIN pg_catalog.pg_depend d ON d.objid = m.oid
               AND d.classid = 'pg_catalog.pg_amop'::pg_catalog.regclass
@@ -38,8 +38,7 @@ pub(super) fn members(class: &str, owner: &str) -> String {
                      'left_type', pg_catalog.format_type(m.amproclefttype, NULL),
                      'right_type', pg_catalog.format_type(m.amprocrighttype, NULL),
                      'function', m.amproc::pg_catalog.regprocedure::text)
-                     ORDER BY m.amprocnum, pg_catalog.format_type(m.amproclefttype, NULL),
-                              pg_catalog.format_type(m.amprocrighttype, NULL))
+                     ORDER BY m.amprocnum, m.oid)
           FROM pg_catalog.pg_amproc m
           JOIN pg_catalog.pg_depend d ON d.objid = m.oid
               AND d.classid = 'pg_catalog.pg_amproc'::pg_catalog.regclass
