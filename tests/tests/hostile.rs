@@ -1,0 +1,101 @@
+//! Databases made to be difficult, moved by the binary from every major. What arrives must be what
+//! `pg_dump` 18 says of the source, and `migrate` must find it equal itself.
+
+use std::path::PathBuf;
+
+use dbhaul_tests::{Dbhaul, MAJORS, Original, Server};
+use tempfile::TempDir;
+
+fn fixture(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(name)
+}
+
+fn start(major: u16) -> Server {
+    let server = Server::start(major);
+    server.psql_file("postgres", &fixture("hostile-roles.sql"), &[]);
+    server
+}
+
+fn load(server: &Server, name: &str) {
+    server.create_db("hostile");
+    server.psql_file("hostile", &fixture(&format!("{name}.sql")), &[]);
+}
+
+/// `migrate` from these majors to 18.
+fn to_the_newest(name: &str, majors: &[u16]) {
+    let target = start(18);
+    for &major in majors {
+        let source = start(major);
+        load(&source, name);
+        let original = Original::new(&source, "hostile", &target);
+        let copy = format!("from_{major}");
+        target.create_db(&copy);
+        let uris = (source.uri("hostile"), target.uri(&copy));
+        Dbhaul::new(["migrate", "--source", &uris.0, "--target", &uris.1]).run().assert_code(0);
+        original.assert_equals(&copy);
+    }
+}
+
+/// `dump` and `restore` on these majors, back into the server they came from.
+fn through_a_store(name: &str, majors: &[u16]) {
+    for &major in majors {
+        let server = start(major);
+        load(&server, name);
+        let original = Original::new(&server, "hostile", &server);
+        server.create_db("copy");
+        let directory = TempDir::new().unwrap();
+        let store = directory.path().to_str().unwrap();
+        let uris = (server.uri("hostile"), server.uri("copy"));
+        Dbhaul::new(["dump", "--source", &uris.0, "--store", store]).run().assert_code(0);
+        Dbhaul::new(["restore", "--target", &uris.1, "--store", store]).run().assert_code(0);
+        original.assert_equals("copy");
+    }
+}
+
+macro_rules! hostile {
+    ($($name:ident: $fixture:literal, $newest:expr, $store:expr;)*) => { $(
+        mod $name {
+            use super::*;
+
+            #[test]
+            fn to_the_newest_major() {
+                to_the_newest($fixture, $newest);
+            }
+
+            #[test]
+            fn dumped_and_restored() {
+                through_a_store($fixture, $store);
+            }
+        }
+    )* };
+}
+
+hostile! {
+    values: "values", &[13, 15, 18], &[14];
+    names: "hostile-names", &[13, 18], &[16];
+    privileges: "privileges", &MAJORS, &[14, 16];
+    partitions: "partitions", &MAJORS, &[14, 16];
+    views: "views", &MAJORS, &[14, 16];
+    routines: "routines", &MAJORS, &[14, 16];
+    outward: "outward", &MAJORS, &[14, 16];
+    system_privileges: "system-privileges", &[18], &[13, 14, 15, 16, 17];
+}
+
+/// A table under whose rows lies a foreign table with a server that is out of reach cannot be analyzed:
+/// the statistics are named as missing, and nothing else is.
+#[test]
+fn a_foreign_server_out_of_reach() {
+    for major in [13, 18] {
+        let server = start(major);
+        load(&server, "foreign-parts");
+        server.create_db("copy");
+        let schema = server.pg_dump_schema("hostile");
+        let uris = (server.uri("hostile"), server.uri("copy"));
+        let run = Dbhaul::new(["migrate", "--source", &uris.0, "--target", &uris.1]).run();
+        run.assert_code(3);
+        assert!(run.stdout.contains("ANALYZE public.near: "), "{}", run.stdout);
+        assert!(run.stdout.contains("1 skipped"), "{}", run.stdout);
+        assert_eq!(server.pg_dump_schema("copy"), schema);
+        assert_eq!(server.psql("copy", "SELECT count(*) FROM ONLY near").trim(), "2");
+    }
+}
