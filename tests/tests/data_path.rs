@@ -2,8 +2,8 @@
 
 use dbhaul_pipeline::{
     BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
-    MigrateRequest, Restore, RestoreReport, RestoreRequest, Selection, Status, StoreUrl, VerifyReport,
-    VerifyRequest, VerifySide, WriteOptions, verify,
+    MigrateRequest, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection, Status,
+    StoreUrl, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -23,6 +23,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         selection,
         jobs: 2,
         compression_level: 1,
+        roles: RoleOptions::RECORDED,
     };
     Dump::prepare(request, Context::silent()).await.unwrap()
 }
@@ -45,7 +46,15 @@ async fn restore(server: &Server, db: &str, store: &TempDir, options: WriteOptio
 }
 
 async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> VerifyReport {
-    let request = VerifyRequest { left, right, selection, jobs: 2, owners: true, privileges: true };
+    let request = VerifyRequest {
+        left,
+        right,
+        selection,
+        jobs: 2,
+        owners: true,
+        privileges: true,
+        role_map: RoleMap::default(),
+    };
     verify(request, Context::silent()).await.unwrap()
 }
 

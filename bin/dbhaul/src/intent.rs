@@ -3,6 +3,7 @@
 //! Everything that is wrong with the arguments is found out here, before
 //! anything is touched, and ends in exit code 2.
 
+mod roles;
 mod sides;
 #[cfg(test)]
 mod tests;
@@ -18,7 +19,7 @@ use thiserror::Error;
 
 use crate::args::{
     BackupCommand, Cli, Command, DumpArgs, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs, RestoreArgs,
-    SectionName, SelectionArgs, VerifyArgs, WriteArgs,
+    RoleArgs, SectionName, SelectionArgs, VerifyArgs, WriteArgs,
 };
 use sides::Places;
 
@@ -121,7 +122,7 @@ fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, U
         target: places.optional_target()?,
         store: places.optional_store()?,
         selection: selection(&args.selection),
-        options: write_options(&args.write, &args.selection, false),
+        options: write_options(&args.write, &args.selection, &args.roles, false)?,
     };
     if let Some(target) = &request.target {
         sides::check_distinct(&request.source, target, request.options.create)?;
@@ -137,6 +138,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         selection: selection(&args.selection),
         jobs: args.jobs.unwrap_or_else(default_jobs),
         compression_level: args.compression_level,
+        roles: roles::recorded(&args.roles),
     };
     job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
 }
@@ -149,7 +151,7 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
         database: args.backup.database,
         target: places.require_target()?,
         selection: selection(&args.selection),
-        options: write_options(&args.write, &args.selection, args.resume),
+        options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
     };
     if args.resume && args.write.clean {
         return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));
@@ -164,7 +166,7 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         source: places.require_source()?,
         target: places.require_target()?,
         selection: selection(&args.selection),
-        options: write_options(&args.write, &args.selection, args.resume),
+        options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
         verify: args.verify,
     };
     sides::check_distinct(&request.source, &request.target, request.options.create)?;
@@ -184,6 +186,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         jobs: args.jobs.unwrap_or_else(default_jobs),
         owners: args.selection.owners,
         privileges: args.selection.privileges,
+        role_map: roles::map(&args.map)?,
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)
 }
@@ -259,8 +262,13 @@ fn selection(args: &SelectionArgs) -> Selection {
     }
 }
 
-fn write_options(args: &WriteArgs, selection: &SelectionArgs, resume: bool) -> WriteOptions {
-    WriteOptions {
+fn write_options(
+    args: &WriteArgs,
+    selection: &SelectionArgs,
+    roles: &RoleArgs,
+    resume: bool,
+) -> Result<WriteOptions, UsageError> {
+    Ok(WriteOptions {
         jobs: args.jobs.unwrap_or_else(default_jobs),
         set_owners: selection.owners,
         privileges: selection.privileges,
@@ -270,7 +278,9 @@ fn write_options(args: &WriteArgs, selection: &SelectionArgs, resume: bool) -> W
         resume,
         allow_non_empty: args.allow_non_empty,
         analyze: args.analyze,
-    }
+        roles: roles::created(roles),
+        role_map: roles::map(&roles.map)?,
+    })
 }
 
 fn backup_ref(text: Option<&str>) -> Result<BackupRef, UsageError> {

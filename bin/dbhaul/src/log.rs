@@ -16,7 +16,15 @@ pub(crate) fn start(verbose: u8, quiet: bool, json: bool) {
         _ => "info,dbhaul=trace",
     };
     let filter = match std::env::var("RUST_LOG") {
-        Ok(directives) if !directives.is_empty() => EnvFilter::builder().parse_lossy(directives),
+        Ok(directives) if !directives.is_empty() => {
+            let mut filter = EnvFilter::builder().parse_lossy(directives);
+            // It logs statements whole, and some hold passwords.
+            filter = match "tokio_postgres=info".parse() {
+                Ok(directive) => filter.add_directive(directive),
+                Err(_) => filter,
+            };
+            filter
+        }
         _ => EnvFilter::new(default),
     };
     let builder = tracing_subscriber::fmt()

@@ -46,6 +46,9 @@ pub struct Manifest {
     pub catalog: Document,
     /// The table of contents, as JSON.
     pub toc: Document,
+    /// Roles of the server, as JSON; may hold hashes of passwords. `None` where they were not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub roles: Option<Document>,
     /// Whatever has rows.
     pub tables: Vec<TableEntry>,
     /// Values of the sequences.
@@ -215,7 +218,8 @@ impl Manifest {
         }
         let packs: BTreeSet<PackId> = self.packs.iter().map(|pack| pack.id).collect();
         let lists = self.tables.iter().map(|table| &table.list);
-        let pieces = lists.chain([&self.catalog, &self.toc]).flat_map(|document| &document.pieces);
+        let pieces =
+            lists.chain([&self.catalog, &self.toc]).chain(&self.roles).flat_map(|document| &document.pieces);
         let mut strays = pieces.filter(|piece| !packs.contains(&piece.pack));
         strays
             .next()

@@ -1,5 +1,6 @@
 //! What the caller chooses.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use dbhaul_catalog::Section;
@@ -34,6 +35,8 @@ pub struct ImportOptions {
     /// The search path of the source database. A statement that fails because a function in it names
     /// objects without a schema is tried once more with this path, and a warning says so.
     pub source_search_path: Option<String>,
+    /// Roles that are not there yet and will be when the import starts: for a check made before.
+    pub coming_roles: BTreeSet<String>,
     /// How transient errors are tried again.
     pub retry: RetryPolicy,
 }
@@ -55,6 +58,7 @@ impl ImportOptions {
             analyze: true,
             maintenance_work_mem_bytes: None,
             source_search_path: None,
+            coming_roles: BTreeSet::new(),
             retry: RetryPolicy::default(),
         }
     }

@@ -8,7 +8,7 @@ use dbhaul_archive::{
     ChunkSealer, Document, MANIFEST_VERSION, Manifest, PackKind, PackSummary, RowChunk, Segment,
     SegmentListWriter, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals, json_pieces,
 };
-use dbhaul_catalog::{Section, Target, Toc};
+use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
 use dbhaul_progress::Phase;
 use dbhaul_rows::RowDigest;
@@ -20,6 +20,7 @@ use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
 use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
 use crate::repository::{PackWriter, Repository, document, unnamed_pack};
+use crate::roles::live_roles;
 use crate::source::{LiveDatabase, build_toc};
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
 
@@ -30,6 +31,7 @@ pub struct Dump {
     source: LiveDatabase,
     toc: Toc,
     export: Arc<ExportPlan>,
+    roles: Option<Roles>,
     plan: DumpPlan,
 }
 
@@ -50,6 +52,10 @@ pub struct DumpPlan {
     pub jobs: usize,
     /// zstd level.
     pub compression_level: i32,
+    /// Roles that are recorded beside the database.
+    pub role_count: usize,
+    /// Of these, roles whose password's hash is recorded.
+    pub password_count: usize,
     /// Objects that cannot be carried.
     pub left_out: Vec<NamedReason>,
 }
@@ -87,6 +93,10 @@ pub struct DumpReport {
     pub key: String,
     /// What it adds up to.
     pub totals: Totals,
+    /// Roles recorded beside the database.
+    pub role_count: usize,
+    /// Of these, roles whose password's hash is recorded.
+    pub password_count: usize,
     /// Objects that are not in the backup, each with the reason.
     pub skipped: Vec<NamedReason>,
     /// Seconds from the snapshot to the commit.
@@ -111,7 +121,12 @@ impl Dump {
         let target = Target { version: source.catalog.server_version };
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));
+        let roles = recorded(&source, &request, &context).await?;
+        let mut left_out = left_out(&source.catalog);
+        left_out.extend(unread_passwords(roles.as_ref(), &request));
         let plan = DumpPlan {
+            role_count: roles.as_ref().map_or(0, |roles| roles.roles.len()),
+            password_count: password_count(roles.as_ref()),
             source: request.source.describe(),
             store: request.store.to_string(),
             snapshot_time: source.holder.info().taken_at.clone(),
@@ -119,9 +134,9 @@ impl Dump {
             tables: PlannedTable::of(&export),
             jobs: request.jobs,
             compression_level: request.compression_level,
-            left_out: left_out(&source.catalog),
+            left_out,
         };
-        Ok(Dump { request, context, source, toc, export, plan })
+        Ok(Dump { request, context, source, toc, export, roles, plan })
     }
 
     /// What will be done.
@@ -157,6 +172,8 @@ impl Dump {
             store: repository.describe(),
             key: key.to_string(),
             totals: manifest.totals,
+            role_count: self.plan.role_count,
+            password_count: self.plan.password_count,
             skipped: self.plan.left_out,
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
@@ -182,6 +199,11 @@ impl Dump {
         let catalog = store_json(&mut sealer, catalog).await?;
         let toc = json_pieces("table of contents", &self.toc).map_err(|source| repository.error(source))?;
         let toc = store_json(&mut sealer, toc).await?;
+        let mut roles = None;
+        if let Some(found) = &self.roles {
+            let pieces = json_pieces("roles", found).map_err(|source| repository.error(source))?;
+            roles = Some(store_json(&mut sealer, pieces).await?);
+        }
         let meta_packs = writer.finish().await?;
         let named = |pieces: &[_]| document(pieces, &meta_packs).ok_or_else(unnamed_pack);
         let mut tables = Vec::with_capacity(lists.len());
@@ -189,7 +211,8 @@ impl Dump {
             table.list = named(&pieces)?;
             tables.push(table);
         }
-        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)? };
+        let roles = roles.as_deref().map(named).transpose()?;
+        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)?, roles };
         let packs = distinct(rows.packs.into_iter().chain(meta_packs.iter().copied()));
         self.manifest(repository, documents, tables, packs)
     }
@@ -217,6 +240,7 @@ impl Dump {
             excluded: excluded(&self.plan.left_out),
             catalog: documents.catalog,
             toc: documents.toc,
+            roles: documents.roles,
             tables,
             sequences: self.sequences(),
             packs,
@@ -258,6 +282,39 @@ const METADATA_LEVEL: i32 = 9;
 struct Documents {
     catalog: Document,
     toc: Document,
+    roles: Option<Document>,
+}
+
+/// The roles that the backup will hold.
+async fn recorded(
+    source: &LiveDatabase,
+    request: &DumpRequest,
+    context: &Context,
+) -> Result<Option<Roles>, PipelineError> {
+    let wanted = request.roles;
+    if wanted.scope == RoleScope::None {
+        return Ok(None);
+    }
+    let all = live_roles(source, wanted.passwords, context).await?;
+    let roles = if wanted.scope == RoleScope::All { all } else { all.used_by(&source.catalog) };
+    Ok(Some(if wanted.passwords { roles } else { roles.without_passwords() }))
+}
+
+fn password_count(roles: Option<&Roles>) -> usize {
+    let roles = roles.into_iter().flat_map(|roles| &roles.roles);
+    roles.filter(|role| matches!(role.password, Password::Hash(_))).count()
+}
+
+/// Hashes that were asked for and may not be read.
+fn unread_passwords(roles: Option<&Roles>, request: &DumpRequest) -> Vec<NamedReason> {
+    let roles = roles.into_iter().flat_map(|roles| &roles.roles).filter(|_| request.roles.passwords);
+    let unread = roles.filter(|role| role.login && role.password == Password::Unknown);
+    unread
+        .map(|role| NamedReason {
+            object: format!("PASSWORD of role {}", role.name),
+            reason: "its hash may not be read (pg_authid is hidden), so it is not in the backup".to_owned(),
+        })
+        .collect()
 }
 
 /// The time of a snapshot, as the server told it.
@@ -360,6 +417,7 @@ impl Display for DumpPlan {
         )?;
         writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
         write_tables(f, &self.tables)?;
+        writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;
         write_named(f, "cannot be carried", &self.left_out)
     }
 }
@@ -389,6 +447,13 @@ impl Display for DumpReport {
             crate::format_bytes(totals.pack_bytes),
             self.elapsed_seconds
         )?;
+        if self.password_count > 0 {
+            let (roles, passwords) = (self.role_count, self.password_count);
+            write!(
+                f,
+                "\n  {roles} roles, with the hashes of {passwords} passwords: guard the store like the server"
+            )?;
+        }
         write_named(f, "skipped", &self.skipped)
     }
 }

@@ -6,7 +6,7 @@ use dbhaul_importer::{Failed, ImportOutcome, Skipped};
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
 
-use crate::Status;
+use crate::{RoleReport, Status};
 
 /// What was written to a target, with everything that was not.
 #[derive(Debug, Clone, Default, Serialize)]
@@ -25,6 +25,9 @@ pub struct ImportSummary {
     pub retried_attempt_count: u64,
     /// The schema on the target that holds the ledger for a resume.
     pub ledger_schema: Option<String>,
+    /// What was done about roles, where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub roles: Option<RoleReport>,
 }
 
 /// An object and a reason.
@@ -58,7 +61,16 @@ impl ImportSummary {
             resumed_step_count: outcome.resumed_steps,
             retried_attempt_count: outcome.retried_attempts,
             ledger_schema: outcome.ledger_schema.clone(),
+            roles: None,
         }
+    }
+
+    /// With what was done about roles.
+    pub(crate) fn with_roles(mut self, roles: Option<RoleReport>) -> Self {
+        let skipped = roles.iter().flat_map(|report| &report.skipped);
+        self.skipped.splice(0..0, skipped.cloned());
+        self.roles = roles;
+        self
     }
 
     /// Failed if anything failed, skipped if anything was skipped.
@@ -82,6 +94,7 @@ impl Display for ImportSummary {
         if self.retried_attempt_count > 0 {
             write!(f, "\n  {} attempts were repeated after lost connections", self.retried_attempt_count)?;
         }
+        self.roles.iter().try_for_each(|roles| roles.write_report(f))?;
         write_named(f, "skipped", &self.skipped)?;
         write_named(f, "FAILED", &self.failed)?;
         Ok(())

@@ -32,6 +32,7 @@ mod progress_tables;
 mod repository;
 mod request;
 mod restore;
+mod roles;
 mod source;
 mod status;
 mod target;
@@ -47,14 +48,15 @@ pub use import_report::{ImportSummary, NamedReason};
 pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
-    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, VerifyRequest, VerifySide,
-    WriteOptions, default_jobs,
+    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, VerifyRequest,
+    VerifySide, WriteOptions, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
+pub use roles::RoleReport;
 pub use status::Status;
 pub use verify::{VerifyReport, verify};
 pub use words::{format_age, format_bytes, one_line};
 
-pub use dbhaul_catalog::{Selection, SelectionError};
+pub use dbhaul_catalog::{RoleMap, RoleMapError, RoleScope, Selection, SelectionError};
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_store::StoreUrl;

@@ -15,10 +15,11 @@ use serde::Serialize;
 
 use crate::dump::{PlannedTable, write_tables};
 use crate::left_out::left_out;
+use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, target_version};
-use crate::target::{create_database, import_error, import_options, run_import};
+use crate::target::{create_database, create_roles, import_error, import_options, run_import};
 use crate::verify::verify_copy;
-use crate::{Context, ImportSummary, MigrateRequest, PipelineError, Status};
+use crate::{Context, ImportSummary, MigrateRequest, PipelineError, RoleReport, Status};
 
 /// Rows travel in pieces of this size: large enough that messages cost nothing,
 /// small enough that a handful for each session are no memory.
@@ -31,6 +32,7 @@ pub struct Migrate {
     source: LiveDatabase,
     export: Arc<ExportPlan>,
     import: ImportPlan,
+    roles: RoleWork,
     plan: MigratePlan,
 }
 
@@ -47,6 +49,8 @@ pub struct MigratePlan {
     pub tables: Vec<PlannedTable>,
     /// Whether digests are compared afterwards.
     pub verify: bool,
+    /// What will be done about roles, where that is asked for.
+    pub roles: Option<RoleReport>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
 }
@@ -123,8 +127,9 @@ impl Migrate {
                     .to_owned(),
             });
         }
-        let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+        let mut source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
         source.check_covered()?;
+        let roles = RoleWork::of_live(&mut source, &request.options, &request.target, &context).await?;
         let version = target_version(&request.target, source.catalog.server_version, &context).await?;
         let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));
@@ -139,9 +144,10 @@ impl Migrate {
             snapshot_time: info.taken_at.clone(),
             tables: PlannedTable::of(&export),
             verify: request.verify,
+            roles: roles.foretell(&request.target, &context).await?,
             import: import.to_string(),
         };
-        Ok(Migrate { request, context, source, export, import, plan })
+        Ok(Migrate { request, context, source, export, import, roles, plan })
     }
 
     /// What will be done.
@@ -157,6 +163,9 @@ impl Migrate {
     pub async fn execute(self) -> Result<MigrateReport, PipelineError> {
         let started = std::time::Instant::now();
         let catalog = &self.source.catalog;
+        let (options, wanted) = (&self.request.options, &self.request.target);
+        let roles =
+            create_roles(&self.roles, &self.import, wanted, (options, catalog), &self.context).await?;
         let (target, mut unset) =
             create_database(&self.request.target, &self.request.options, catalog, &self.context).await?;
         let exporter = Exporter::new(
@@ -172,7 +181,7 @@ impl Migrate {
         exporter.exporter.close().await;
         drop(exporter);
         unset.extend(left_out(&self.source.catalog));
-        let summary = ImportSummary::new(&outcome, unset);
+        let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
         let verification = if self.request.verify && outcome.failed.is_empty() {
             Some(Box::pin(verify_copy(&self.source, &target, &self.request, &outcome, &self.context)).await?)
         } else {
@@ -235,6 +244,11 @@ impl Display for MigratePlan {
         writeln!(f, "  into {}", self.target)?;
         writeln!(f, "  as of {}", self.snapshot_time)?;
         write_tables(f, &self.tables)?;
+        if let Some(roles) = &self.roles {
+            write!(f, "  roles:")?;
+            roles.write_plan(f)?;
+            writeln!(f)?;
+        }
         write!(f, "{}", self.import)?;
         if self.verify { write!(f, "\nafterwards: digests of every table compared") } else { Ok(()) }
     }

@@ -1,5 +1,6 @@
 //! `preflight`: what would stand in the way, found out before anything is changed.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::kinds::Body;
@@ -11,6 +12,7 @@ use dbhaul_store::Access;
 use serde::Serialize;
 
 use crate::left_out::left_out;
+use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc};
 use crate::target::{import_error, import_options};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
@@ -68,10 +70,11 @@ pub async fn preflight(
 ) -> Result<PreflightReport, PipelineError> {
     context.progress.phase_started(Phase::Preflight, None, None);
     let mut report = PreflightReport::default();
-    let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+    let mut source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
     look_at_source(&request, &source, &mut report, &context).await?;
     if request.target.is_some() {
-        look_at_target(&request, &source, &mut report, &context).await?;
+        let coming = look_at_roles(&request, &mut source, &mut report, &context).await?;
+        look_at_target(&request, &source, coming, &mut report, &context).await?;
     }
     if let Some(store) = &request.store {
         match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
@@ -106,8 +109,7 @@ async fn look_at_source(
     for NamedReason { object, reason } in left_out(&source.catalog) {
         report.add(Level::Warning, "source", format!("{object}: {reason}"));
     }
-    let selected: std::collections::BTreeSet<String> =
-        source.catalog.objects.iter().map(|object| object.sql_name()).collect();
+    let selected: BTreeSet<String> = source.catalog.objects.iter().map(|object| object.sql_name()).collect();
     for table in probe.unreadable_tables().await.map_err(asking)? {
         let name = QualifiedName::new(&table.schema, &table.name);
         if selected.contains(&name.sql()) {
@@ -189,9 +191,46 @@ fn untested(version: ServerVersion, about: &str, report: &mut PreflightReport) {
     }
 }
 
+/// Tries what is asked for about roles; returns those that would be created.
+async fn look_at_roles(
+    request: &PreflightRequest,
+    source: &mut LiveDatabase,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<BTreeSet<String>, PipelineError> {
+    let Some(target) = &request.target else { return Ok(BTreeSet::new()) };
+    let found = match RoleWork::of_live(source, &request.options, target, context).await {
+        Ok(roles) => roles.foretell(target, context).await,
+        Err(error) => Err(error),
+    };
+    let roles = match found {
+        Ok(roles) => roles.unwrap_or_default(),
+        Err(PipelineError::Cancelled) => return Err(PipelineError::Cancelled),
+        Err(error) => {
+            report.add(Level::Blocker, "target", one_line(&error));
+            return Ok(BTreeSet::new());
+        }
+    };
+    if !roles.created.is_empty() {
+        report.add(Level::Info, "target", format!("roles to create: {}", roles.created.join(", ")));
+    }
+    if !roles.passwords_to_set.is_empty() {
+        let names = roles.passwords_to_set.join(", ");
+        report.add(Level::Warning, "target", format!("roles whose password must be set afterwards: {names}"));
+    }
+    for note in &roles.notes {
+        report.add(Level::Info, "target", note.clone());
+    }
+    for NamedReason { object, reason } in &roles.skipped {
+        report.add(Level::Warning, "target", format!("{object}: {reason}"));
+    }
+    Ok(roles.created.into_iter().collect())
+}
+
 async fn look_at_target(
     request: &PreflightRequest,
     source: &LiveDatabase,
+    coming: BTreeSet<String>,
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
@@ -220,7 +259,7 @@ async fn look_at_target(
     let asking = |error| PipelineError::server("cannot ask the target", error);
     session.close().await.map_err(asking)?;
     look_for_pooler(target, "target", report, context).await?;
-    check_import(request, source, version, report, context).await
+    check_import(request, source, version, coming, report, context).await
 }
 
 /// Asks the importer what it would say.
@@ -228,6 +267,7 @@ async fn check_import(
     request: &PreflightRequest,
     source: &LiveDatabase,
     version: ServerVersion,
+    coming: BTreeSet<String>,
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
@@ -239,7 +279,8 @@ async fn check_import(
         .filter(|entry| entry.data.is_some())
         .map(|entry| EntrySegments { entry: entry.id, segment_bytes: vec![entry.weight_bytes] })
         .collect();
-    let options = import_options(&request.options, "preflight".to_owned(), None);
+    let mut options = import_options(&request.options, "preflight".to_owned(), None);
+    options.coming_roles = coming;
     let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {

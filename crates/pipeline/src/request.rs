@@ -1,6 +1,6 @@
 //! What a user asks for. Plain data: no command-line types here.
 
-use dbhaul_catalog::Selection;
+use dbhaul_catalog::{RoleMap, RoleScope, Selection};
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_store::StoreUrl;
 
@@ -11,6 +11,22 @@ pub enum BackupRef {
     Latest,
     /// The backup whose ULID is, or starts with, this.
     Id(String),
+}
+
+/// What is done about roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RoleOptions {
+    /// Which are recorded or created.
+    pub scope: RoleScope,
+    /// Whether hashes of passwords are carried.
+    pub passwords: bool,
+}
+
+impl RoleOptions {
+    /// What a backup records where nothing is said: who is used, and no secrets.
+    pub const RECORDED: RoleOptions = RoleOptions { scope: RoleScope::Used, passwords: false };
+    /// What is created where nothing is said.
+    pub const CREATED: RoleOptions = RoleOptions { scope: RoleScope::None, passwords: true };
 }
 
 /// Options of every command that writes a database.
@@ -34,6 +50,10 @@ pub struct WriteOptions {
     pub allow_non_empty: bool,
     /// Gather planner statistics afterwards.
     pub analyze: bool,
+    /// Create roles first.
+    pub roles: RoleOptions,
+    /// Other names for roles.
+    pub role_map: RoleMap,
 }
 
 impl Default for WriteOptions {
@@ -48,6 +68,8 @@ impl Default for WriteOptions {
             resume: false,
             allow_non_empty: false,
             analyze: true,
+            roles: RoleOptions::CREATED,
+            role_map: RoleMap::default(),
         }
     }
 }
@@ -71,6 +93,8 @@ pub struct DumpRequest {
     pub jobs: usize,
     /// zstd level of chunks, 1 to 19.
     pub compression_level: i32,
+    /// Roles to record.
+    pub roles: RoleOptions,
 }
 
 /// Asks for a backup to be written into a database.
@@ -136,6 +160,8 @@ pub struct VerifyRequest {
     pub owners: bool,
     /// Compare privileges.
     pub privileges: bool,
+    /// The names that roles of the left side have on the right.
+    pub role_map: RoleMap,
 }
 
 /// Asks what would stand in the way.

@@ -13,9 +13,12 @@ use serde::Serialize;
 
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
+use crate::roles::RoleWork;
 use crate::source::{build_toc, target_version};
-use crate::target::{create_database, import_error, import_options, run_import, search_path_of};
-use crate::{Context, ImportSummary, PipelineError, RestoreRequest, Status};
+use crate::target::{
+    create_database, create_roles, import_error, import_options, run_import, search_path_of,
+};
+use crate::{Context, ImportSummary, PipelineError, RestoreRequest, RoleReport, Status};
 
 /// A restore that is ready to run: backup read and checked, nothing written.
 pub struct Restore {
@@ -24,6 +27,7 @@ pub struct Restore {
     source: Arc<dyn SegmentSource>,
     catalog: Catalog,
     import: ImportPlan,
+    roles: RoleWork,
     plan: RestorePlan,
 }
 
@@ -40,6 +44,8 @@ pub struct RestorePlan {
     pub target: String,
     /// Rows in the backup.
     pub row_count: u64,
+    /// What will be done about roles, where that is asked for.
+    pub roles: Option<RoleReport>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
 }
@@ -79,8 +85,11 @@ impl Restore {
         repository.check_packs(&manifest).await?;
         repository.check_metadata(&manifest, &context).await?;
         let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
-        let catalog = request.selection.apply(&whole)?;
+        let mut catalog = request.selection.apply(&whole)?;
         let version = target_version(&request.target, catalog.server_version, &context).await?;
+        let (options, target) = (&request.options, &request.target);
+        let roles =
+            RoleWork::of_backup(&repository, &manifest, &mut catalog, options, target, &context).await?;
         let toc = build_toc(&catalog, &request.selection, Target { version }, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
         let segments = BackupSegments::new(repository.clone(), tables);
@@ -90,6 +99,7 @@ impl Restore {
             dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
+            roles: roles.foretell(&request.target, &context).await?,
             store: repository.describe(),
             backup: manifest.id.to_string(),
             snapshot_time: manifest.snapshot_time.to_string(),
@@ -97,7 +107,7 @@ impl Restore {
             row_count: manifest.totals.digest.row_count,
             import: import.to_string(),
         };
-        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, plan })
+        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, roles, plan })
     }
 
     /// What will be done.
@@ -112,6 +122,9 @@ impl Restore {
     /// away. Objects that failed alone are in the report.
     pub async fn execute(self) -> Result<RestoreReport, PipelineError> {
         let started = std::time::Instant::now();
+        let (options, wanted) = (&self.request.options, &self.request.target);
+        let roles =
+            create_roles(&self.roles, &self.import, wanted, (options, &self.catalog), &self.context).await?;
         let (target, mut unset) =
             create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
                 .await?;
@@ -120,7 +133,7 @@ impl Restore {
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
-            summary: ImportSummary::new(&outcome, unset),
+            summary: ImportSummary::new(&outcome, unset).with_roles(roles),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -184,7 +197,9 @@ impl Display for RestorePlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "restore backup {} of {} in {}", self.backup, self.snapshot_time, self.store)?;
         writeln!(f, "  into {}", self.target)?;
-        write!(f, "  {} rows\n{}", self.row_count, self.import)
+        write!(f, "  {} rows", self.row_count)?;
+        self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
+        write!(f, "\n{}", self.import)
     }
 }
 

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use dbhaul_catalog::{Catalog, Target, database_create, quote_identifier};
-use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource};
+use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use ulid::Ulid;
 
-use crate::{Context, NamedReason, PipelineError, WriteOptions};
+use crate::roles::RoleWork;
+use crate::{Context, NamedReason, PipelineError, RoleReport, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
 /// imported, so that a run resumes nothing else.
@@ -50,6 +51,34 @@ pub(crate) fn import_error(target: &ConnectSettings, source: ImportError) -> Pip
     PipelineError::Import { target: target.describe(), source }
 }
 
+/// Creates the roles that are asked for, before anything else, once it is known
+/// that the target can take the rest: what blocks an import changes nothing.
+pub(crate) async fn create_roles(
+    roles: &RoleWork,
+    plan: &ImportPlan,
+    target: &ConnectSettings,
+    (options, catalog): (&WriteOptions, &Catalog),
+    context: &Context,
+) -> Result<Option<RoleReport>, PipelineError> {
+    if roles.is_asked_for() && options.create && !options.resume {
+        let asking = |source| PipelineError::server("cannot ask the target", source);
+        let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(asking)?;
+        let exists = database_exists(&session, catalog).await.map_err(asking)?;
+        session.close().await.map_err(asking)?;
+        if exists {
+            return Err(exists_already(target, catalog));
+        }
+    } else if roles.is_asked_for() && !options.create {
+        let report = check_target(plan, target, &context.cancel).await;
+        let report = report.map_err(|source| import_error(target, source))?;
+        if !report.blockers.is_empty() {
+            let source = ImportError::Blocked { target: report.target, blockers: report.blockers };
+            return Err(import_error(target, source));
+        }
+    }
+    roles.create(target, context).await
+}
+
 /// With `--create`, creates the database named as the source's, connected to
 /// the one given; returns the settings of the database to write and what of the
 /// database's own properties could not be set.
@@ -71,20 +100,13 @@ pub(crate) async fn create_database(
     };
     let created = target.with_database(&catalog.database.name);
     let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(creating)?;
-    let name = dbhaul_catalog::quote_literal(&catalog.database.name);
-    let exists = session
-        .query_strings(&format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {name}"))
-        .await
-        .map_err(creating)?;
-    if !exists.is_empty() && !options.resume {
+    let exists = database_exists(&session, catalog).await.map_err(creating)?;
+    if exists && !options.resume {
         session.close().await.map_err(creating)?;
-        return Err(PipelineError::Request {
-            problem: format!("database {name} exists already on {}", target.describe()),
-            help: "leave out --create and connect to that database, or drop it first".to_owned(),
-        });
+        return Err(exists_already(target, catalog));
     }
     let (create, properties) = creation(options, catalog, &session);
-    if let (Some(create), true) = (create, exists.is_empty()) {
+    if let (Some(create), false) = (create, exists) {
         session.execute(&create).await.map_err(creating)?;
     }
     let mut left_out = Vec::new();
@@ -102,6 +124,20 @@ pub(crate) async fn create_database(
     }
     session.close().await.map_err(creating)?;
     Ok((created, left_out))
+}
+
+async fn database_exists(session: &Session, catalog: &Catalog) -> Result<bool, dbhaul_postgres::Error> {
+    let name = dbhaul_catalog::quote_literal(&catalog.database.name);
+    let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {name}");
+    Ok(!session.query_strings(&sql).await?.is_empty())
+}
+
+fn exists_already(target: &ConnectSettings, catalog: &Catalog) -> PipelineError {
+    let name = quote_identifier(&catalog.database.name);
+    PipelineError::Request {
+        problem: format!("database {name} exists already on {}", target.describe()),
+        help: "leave out --create and connect to that database, or drop it first".to_owned(),
+    }
 }
 
 /// SQLSTATEs of a property of a database that is left out and reported: no

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_archive::{Manifest, TableKind};
-use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, Selection, Target, compare};
+use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, compare};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_introspect::SequenceValue;
@@ -18,6 +18,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::repository::Repository;
+use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of};
 use crate::verify_scope::Scope;
 use crate::{Context, MigrateRequest, PipelineError, Status, VerifyRequest, VerifySide};
@@ -53,15 +54,17 @@ impl Display for VerifyReport {
 /// If a side cannot be opened, or the verification was stopped. A table that
 /// cannot be read is in the report as not verified.
 pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyReport, PipelineError> {
-    let left = Side::open(&request.left, &request.selection, "left", &context).await?;
+    let mut left = Side::open(&request.left, &request.selection, "left", &context).await?;
     let right = Side::open(&request.right, &request.selection, "right", &context).await?;
+    let renamed = left.rename_roles(&request.role_map, &right, &context).await?;
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(&left, &right);
     let left_found = left.digests(&specs, request.jobs, &context).await?;
     let right_found = right.digests(&specs, request.jobs, &context).await?;
     let scope =
         Scope { selection: &request.selection, owners: request.owners, privileges: request.privileges };
-    let report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
+    let mut report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
+    report.not_compared.extend(renamed);
     context.progress.phase_finished(Phase::Verify);
     left.release().await;
     right.release().await;
@@ -98,6 +101,8 @@ struct Side {
     rows: BTreeMap<String, Rows>,
     /// The database to scan; `None` where digests are known already.
     live: Option<LiveDatabase>,
+    /// Roles that a backup names.
+    recorded_roles: BTreeSet<String>,
 }
 
 /// What a side knows of the rows of one table.
@@ -144,7 +149,12 @@ impl Side {
                 repository.check_packs(&manifest).await?;
                 repository.check_contents(&manifest, context).await?;
                 let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
-                Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)
+                let mut side = Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)?;
+                side.recorded_roles = match recorded_roles(&repository, &manifest).await? {
+                    Some(roles) => known(&roles, &whole),
+                    None => whole.role_names.into_iter().collect(),
+                };
+                Ok(side)
             }
         }
     }
@@ -157,6 +167,7 @@ impl Side {
             sequences: live.sequences.clone(),
             rows,
             live: Some(live),
+            recorded_roles: BTreeSet::new(),
         })
     }
 
@@ -199,6 +210,7 @@ impl Side {
             rows,
             catalog,
             live: None,
+            recorded_roles: BTreeSet::new(),
         })
     }
 
@@ -222,7 +234,29 @@ impl Side {
             sequences: source.sequences.clone(),
             rows,
             live: None,
+            recorded_roles: BTreeSet::new(),
         })
+    }
+
+    /// Gives the roles of this side the names that they have on the other; returns
+    /// what for that reason cannot be compared.
+    async fn rename_roles(
+        &mut self,
+        map: &RoleMap,
+        other: &Side,
+        context: &Context,
+    ) -> Result<Vec<String>, PipelineError> {
+        if map.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = match &self.live {
+            Some(live) => known(&live_roles(live, false, context).await?, &self.catalog),
+            None => self.recorded_roles.clone(),
+        };
+        refuse(map.unknown_sources(&names))?;
+        let own = other.live.as_ref().map(|live| live.settings.user());
+        let losses = map.apply(&mut self.catalog, own);
+        Ok(losses.iter().map(ToString::to_string).collect())
     }
 
     /// What this side says of each of its tables, hashed as agreed.

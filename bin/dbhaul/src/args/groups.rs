@@ -126,6 +126,56 @@ pub(crate) struct SelectionArgs {
     pub(crate) subscriptions: bool,
 }
 
+/// Which roles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RolesArg {
+    /// None
+    None,
+    /// Those that the database names, and what these are members of
+    Used,
+    /// All but the predefined ones
+    All,
+}
+
+/// Which roles a backup holds.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Roles")]
+pub(crate) struct RecordArgs {
+    /// The roles to record; those that are used, without passwords, if this is not given
+    #[arg(long, value_name = "WHICH", value_enum)]
+    pub(crate) roles: Option<RolesArg>,
+    /// With --roles, do not record hashes of passwords
+    #[arg(long = "no-role-passwords", action = ArgAction::SetFalse, requires = "roles")]
+    pub(crate) role_passwords: bool,
+}
+
+/// Which roles are created on a target.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Roles")]
+pub(crate) struct RoleArgs {
+    /// The roles to create first, where the target lacks them; those that exist are left as they are
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = RolesArg::None)]
+    pub(crate) roles: RolesArg,
+    /// With --roles, do not carry hashes of passwords
+    #[arg(long = "no-role-passwords", action = ArgAction::SetFalse, requires = "roles")]
+    pub(crate) role_passwords: bool,
+    /// Roles under other names.
+    #[command(flatten)]
+    pub(crate) map: RoleMapArgs,
+}
+
+/// Other names for roles.
+#[derive(Debug, Args)]
+pub(crate) struct RoleMapArgs {
+    /// A file of lines `source_role = target_role`, or `source_role = -` to drop the role
+    ///
+    /// Applied to owners, grants, default privileges, policies, user mappings
+    /// and memberships. What a dropped role owns belongs to the connecting role.
+    /// `#` begins a comment; a name with `=`, `#` or quotes stands in double quotes.
+    #[arg(long, value_name = "FILE", help_heading = "Roles")]
+    pub(crate) role_map: Option<PathBuf>,
+}
+
 /// How a database is written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How")]

@@ -13,8 +13,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use groups::{
-    BackupArgs, OutputArgs, ReportArgs, SectionName, SelectionArgs, SourceArgs, StoreArgs, TargetArgs,
-    WriteArgs,
+    BackupArgs, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, SectionName,
+    SelectionArgs, SourceArgs, StoreArgs, TargetArgs, WriteArgs,
 };
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
@@ -128,6 +128,8 @@ pub(crate) struct PreflightArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
+    pub(crate) roles: RoleArgs,
+    #[command(flatten)]
     pub(crate) write: WriteArgs,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
@@ -144,6 +146,8 @@ pub(crate) struct DumpArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) roles: RecordArgs,
     /// Sessions that read at the same time [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,
@@ -172,6 +176,8 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
+    pub(crate) roles: RoleArgs,
+    #[command(flatten)]
     pub(crate) write: WriteArgs,
     /// Go on with an unfinished restore of the same backup: nothing is loaded twice
     #[arg(long, help_heading = "How")]
@@ -194,6 +200,8 @@ pub(crate) struct MigrateArgs {
     pub(crate) target: TargetArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) roles: RoleArgs,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
     /// Accepted so that the answer says why it cannot be done.
@@ -224,6 +232,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) map: RoleMapArgs,
     /// Sessions that scan each side [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,

@@ -191,3 +191,30 @@ fn a_password_is_warned_of_and_never_repeated() {
     let error = resolve("dump --source postgres://app:s3cret@old:port/shop --store s", &[]).unwrap_err();
     assert!(!error.to_string().contains("s3cret"), "{error}");
 }
+
+#[test]
+fn roles_are_created_only_on_request() {
+    use dbhaul_pipeline::{RoleOptions, RoleScope};
+
+    let written = |flags: &str| {
+        let job = resolve(&format!("restore --store s {NEW} {flags}"), &[]).unwrap();
+        let Request::Restore(request) = job.request else { panic!("{:?}", job.request) };
+        request.options.roles
+    };
+    let recorded = |flags: &str| {
+        let job = resolve(&format!("dump {OLD} --store s {flags}"), &[]).unwrap();
+        let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+        request.roles
+    };
+    assert_eq!(written(""), RoleOptions::CREATED);
+    assert_eq!(written("--roles all"), RoleOptions { scope: RoleScope::All, passwords: true });
+    let without = RoleOptions { scope: RoleScope::Used, passwords: false };
+    assert_eq!(written("--roles used --no-role-passwords"), without);
+    assert_eq!(recorded(""), RoleOptions::RECORDED);
+    assert_eq!(recorded("--roles used"), RoleOptions { scope: RoleScope::Used, passwords: true });
+    assert!(!recorded("--roles all --no-role-passwords").passwords);
+    misuse(&format!("dump {OLD} --store s --no-role-passwords"), "--roles");
+    misuse(&format!("migrate {OLD} {NEW} --no-role-passwords"), "--roles");
+    misuse(&format!("migrate {OLD} {NEW} --roles some"), "invalid value");
+    refuse(&format!("verify {OLD} {NEW} --role-map /nowhere"), &[], "--role-map /nowhere:");
+}

@@ -188,6 +188,7 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
         },
         selection: vec![],
         excluded: vec![],
+        roles: None,
         catalog: Document::default(),
         toc: Document::default(),
         tables: vec![],

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Membership, Password, Role, RoleLoss, RoleMap, Roles};
 use crate::kinds::Body;
-use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId};
+use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId, SystemPrivileges};
 
 /// The order in which `aclitemout` prints privileges
 /// (PostgreSQL src/include/utils/acl.h, ACL_ALL_RIGHTS_STR).
@@ -26,11 +26,7 @@ impl RoleMap {
             renaming.acl(&mut item.acl, owners.get(&item.object).map(String::as_str));
         }
         for system in &mut catalog.system_privileges {
-            let owner = std::mem::take(&mut system.owner);
-            for acl in system.acl.iter_mut().chain(&mut system.initial) {
-                renaming.acl(acl, Some(&owner));
-            }
-            system.owner = renaming.owner(&owner).unwrap_or(owner);
+            renaming.system(system);
         }
         let mut losses = Vec::new();
         let mut seen: BTreeMap<crate::Identity, usize> = BTreeMap::new();
@@ -150,6 +146,21 @@ impl Renaming<'_> {
         database.settings = renamed.collect();
     }
 
+    /// Renames in the privileges of an object of the server's own.
+    fn system(&self, system: &mut SystemPrivileges) {
+        let owner = std::mem::take(&mut system.owner);
+        let first_owner = system.initial_owner.take();
+        if let Some(acl) = &mut system.acl {
+            self.acl(acl, Some(&owner));
+        }
+        if let Some(acl) = &mut system.initial {
+            self.acl(acl, Some(first_owner.as_ref().unwrap_or(&owner)));
+        }
+        system.owner = self.owner(&owner).unwrap_or(owner);
+        let first_owner = first_owner.and_then(|owner| self.owner(&owner));
+        system.initial_owner = first_owner.filter(|owner| *owner != system.owner);
+    }
+
     /// Renames in one object.
     ///
     /// # Errors
@@ -159,8 +170,12 @@ impl Renaming<'_> {
         if let Some(acl) = &mut object.acl {
             self.acl(acl, owner.as_deref());
         }
-        for acl in object.body.column_acls_mut() {
-            self.acl(acl, owner.as_deref());
+        for slot in object.body.column_acls_mut() {
+            if let Some(acl) = slot {
+                self.acl(acl, owner.as_deref());
+            }
+            // Nobody has a column's privileges by default.
+            *slot = slot.take().filter(|acl| !acl.is_empty());
         }
         object.owner = owner.as_deref().and_then(|owner| self.owner(owner));
         let dropped = |role: &str| format!("the role map drops \"{role}\"");

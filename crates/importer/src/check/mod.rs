@@ -160,7 +160,8 @@ async fn role_limits(
     let found = queries::roles(session, &needed, facts.version).await?;
     let not_ours = found.iter().filter(|role| !role.may_become).map(|role| role.name.clone()).collect();
     let existing: BTreeSet<String> = found.into_iter().map(|role| role.name).collect();
-    let missing = needed.difference(&existing).cloned().collect();
+    let missing = needed.difference(&existing).filter(|role| !plan.options.coming_roles.contains(*role));
+    let missing = missing.cloned().collect();
     Ok(RoleLimits { missing, not_ours, is_superuser: facts.is_superuser })
 }
 

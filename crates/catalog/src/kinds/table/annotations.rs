@@ -48,14 +48,12 @@ impl Body {
         }
     }
 
-    /// Privileges on columns that have any, to be changed.
-    pub(crate) fn column_acls_mut(&mut self) -> Vec<&mut Acl> {
+    /// Privileges on each column, to be changed.
+    pub(crate) fn column_acls_mut(&mut self) -> Vec<&mut Option<Acl>> {
         match self {
-            Body::Table(table) => table.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect(),
-            Body::View(view) => view.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect(),
-            Body::MaterializedView(view) => {
-                view.columns.iter_mut().filter_map(|column| column.acl.as_mut()).collect()
-            }
+            Body::Table(table) => table.columns.iter_mut().map(|column| &mut column.acl).collect(),
+            Body::View(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
+            Body::MaterializedView(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
             _ => Vec::new(),
         }
     }
