@@ -4,6 +4,8 @@
 //! anything is touched, and ends in exit code 2.
 
 mod roles;
+mod script;
+mod selection;
 mod sides;
 #[cfg(test)]
 mod tests;
@@ -12,15 +14,16 @@ use std::path::PathBuf;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, Selection, StoreUrl,
-    VerifyRequest, WriteOptions, default_jobs,
+    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, ScriptRequest, Selection,
+    StoreUrl, VerifyRequest, WriteOptions, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, Cli, Command, DumpArgs, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs, RestoreArgs,
-    RoleArgs, SectionName, SelectionArgs, VerifyArgs, WriteArgs,
+    BackupCommand, Cli, Command, DumpArgs, DumpFormat, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs,
+    RestoreArgs, RoleArgs, SelectionArgs, VerifyArgs, WriteArgs,
 };
+use selection::selection;
 use sides::Places;
 
 /// The arguments contradict each other, or name something that cannot be.
@@ -86,7 +89,22 @@ pub(crate) enum Request {
         backup: BackupRef,
         /// Only of this database.
         database: Option<String>,
+        /// What of it.
+        view: BackupView,
     },
+    /// `dump --format sql` and `backup export`: into a file, or to standard output.
+    Script(ScriptRequest, Option<PathBuf>),
+}
+
+/// What to show of a backup.
+#[derive(Debug)]
+pub(crate) enum BackupView {
+    /// Its tables and totals.
+    Summary,
+    /// The entries of its TOC.
+    Toc(Selection),
+    /// Its definitions.
+    Definitions(Selection),
 }
 
 /// Asked for a variable of the environment.
@@ -121,7 +139,7 @@ fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, U
         source: places.require_source()?,
         target: places.optional_target()?,
         store: places.optional_store()?,
-        selection: selection(&args.selection),
+        selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, false)?,
     };
     if let Some(target) = &request.target {
@@ -131,13 +149,17 @@ fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, U
 }
 
 fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    if args.format == DumpFormat::Sql {
+        return script::of_dump(args, environment);
+    }
+    script::refuse_without_format(&args.script)?;
     let places = Places::new(environment).source(args.source.source).store(args.store.store);
     let request = DumpRequest {
         source: places.require_source()?,
         store: places.require_store()?,
-        selection: selection(&args.selection),
+        selection: selection(&args.selection)?,
         jobs: args.jobs.unwrap_or_else(default_jobs),
-        compression_level: args.compression_level,
+        compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
         roles: roles::recorded(&args.roles),
     };
     job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
@@ -150,7 +172,7 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
         backup: backup_ref(args.backup.backup.as_deref())?,
         database: args.backup.database,
         target: places.require_target()?,
-        selection: selection(&args.selection),
+        selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
     };
     if args.resume && args.write.clean {
@@ -165,7 +187,7 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
     let request = MigrateRequest {
         source: places.require_source()?,
         target: places.require_target()?,
-        selection: selection(&args.selection),
+        selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
         verify: args.verify,
     };
@@ -182,7 +204,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
     let request = VerifyRequest {
         left,
         right,
-        selection: selection(&args.selection),
+        selection: selection(&args.selection)?,
         jobs: args.jobs.unwrap_or_else(default_jobs),
         owners: args.selection.owners,
         privileges: args.selection.privileges,
@@ -198,17 +220,29 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
             let request = Request::ListBackups(places.require_store()?);
             job(request, false, None, output, places)
         }
-        BackupCommand::Show { id, store, backup, output } => {
-            let places = Places::new(environment).store(store.store);
+        BackupCommand::Show(args) => {
+            let places = Places::new(environment).store(args.store.store);
+            let selection = selection(&args.selection)?;
+            let view = match (args.toc, args.ddl) {
+                (true, _) => BackupView::Toc(selection),
+                (_, true) => BackupView::Definitions(selection),
+                _ if selection == Selection::default() => BackupView::Summary,
+                _ => return Err(UsageError::new("a selection of objects needs --toc or --ddl")),
+            };
             let request = Request::ShowBackup {
                 store: places.require_store()?,
-                backup: backup_ref(id.or(backup.backup).as_deref())?,
-                database: backup.database,
+                backup: backup_ref(args.id.or(args.backup.backup).as_deref())?,
+                database: args.backup.database,
+                view,
             };
-            job(request, false, None, output, places)
+            job(request, false, None, args.output, places)
         }
+        BackupCommand::Export(args) => script::of_backup(*args, environment),
     }
 }
+
+/// zstd level of rows where none is asked for.
+const DEFAULT_COMPRESSION_LEVEL: i32 = 1;
 
 fn job(
     request: Request,
@@ -230,36 +264,6 @@ fn job(
         }
     }
     Ok(Job { request, dry_run, report_file, output, warnings: places.into_warnings() })
-}
-
-fn selection(args: &SelectionArgs) -> Selection {
-    let wants = |section, left_out: bool| match args.sections.as_slice() {
-        [] => !left_out,
-        sections => sections.contains(&section),
-    };
-    let large_objects = match (args.large_objects, args.no_large_objects) {
-        (false, false) => None,
-        (wanted, _) => Some(wanted),
-    };
-    Selection {
-        schemas: args.schemas.clone(),
-        exclude_schemas: args.exclude_schemas.clone(),
-        tables: args.tables.clone(),
-        exclude_tables: args.exclude_tables.clone(),
-        exclude_table_data: args.exclude_table_data.clone(),
-        extensions: args.extensions.clone(),
-        pre_data: wants(SectionName::PreData, args.data_only),
-        data: wants(SectionName::Data, args.schema_only),
-        post_data: wants(SectionName::PostData, args.data_only),
-        owners: args.owners,
-        privileges: args.privileges,
-        comments: args.comments,
-        security_labels: args.security_labels,
-        policies: args.policies,
-        publications: args.publications,
-        subscriptions: args.subscriptions,
-        large_objects,
-    }
 }
 
 fn write_options(

@@ -2,9 +2,10 @@
 
 use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use dbhaul_pipeline::Status;
+use dbhaul_pipeline::{ByteStream, Status};
 use serde::Serialize;
 
 /// What a command produced, for people and for programs.
@@ -12,6 +13,8 @@ pub(crate) struct Outcome {
     text: String,
     json: serde_json::Result<String>,
     status: Status,
+    /// Standard output holds data, so words go to standard error.
+    beside_data: bool,
 }
 
 impl Outcome {
@@ -32,7 +35,12 @@ impl Outcome {
     }
 
     fn new(text: String, value: &impl Serialize, status: Status) -> Self {
-        Outcome { text, json: serde_json::to_string_pretty(value), status }
+        Outcome { text, json: serde_json::to_string_pretty(value), status, beside_data: false }
+    }
+
+    /// The same where standard output holds what the command made.
+    pub(crate) fn beside_data(self) -> Self {
+        Outcome { beside_data: true, ..self }
     }
 
     /// How the command ended.
@@ -45,6 +53,10 @@ impl Outcome {
     /// # Errors
     /// If it cannot be written whole, but for a reader that has gone away.
     pub(crate) fn print(&self, json: bool) -> io::Result<()> {
+        if self.beside_data {
+            to_stderr(&self.text);
+            return Ok(());
+        }
         to_stdout(self.rendered(json)?)
     }
 
@@ -78,6 +90,15 @@ pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
         written => written,
     }
+}
+
+/// Standard output as a stream of bytes, past the buffer that breaks lines.
+///
+/// # Errors
+/// If it is closed.
+pub(crate) fn stdout_stream() -> io::Result<ByteStream> {
+    let handle = io::stdout().as_fd().try_clone_to_owned()?;
+    Ok(Box::new(tokio::fs::File::from_std(std::fs::File::from(handle))))
 }
 
 /// Prints a line to standard error. Nobody is left to tell if that fails.

@@ -1,11 +1,14 @@
 //! Carries a request out.
 
+use std::path::PathBuf;
+
 use dbhaul_pipeline::{
-    Context, Dump, Migrate, PipelineError, Restore, list_backups, preflight, show_backup, verify,
+    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, list_backups,
+    preflight, show_backup, show_definitions, show_toc, verify,
 };
 
-use crate::intent::Request;
-use crate::output::Outcome;
+use crate::intent::{BackupView, Request};
+use crate::output::{self, Outcome};
 
 /// Runs a command to its end, or only plans it.
 ///
@@ -46,9 +49,45 @@ pub(crate) async fn run(request: Request, dry_run: bool, context: Context) -> Re
             Ok(Outcome::report(&report, report.status()))
         }
         Request::ListBackups(store) => Ok(Outcome::listing(&list_backups(&store, context).await?)),
-        Request::ShowBackup { store, backup, database } => {
-            let details = show_backup(&store, &backup, database.as_deref(), context).await?;
-            Ok(Outcome::listing(&details))
+        Request::ShowBackup { store, backup, database, view } => {
+            let database = database.as_deref();
+            Ok(match view {
+                BackupView::Summary => {
+                    Outcome::listing(&show_backup(&store, &backup, database, context).await?)
+                }
+                BackupView::Toc(selection) => {
+                    Outcome::listing(&show_toc(&store, &backup, database, &selection, context).await?)
+                }
+                BackupView::Definitions(selection) => {
+                    let definitions = show_definitions(&store, &backup, database, &selection, context);
+                    Outcome::listing(&definitions.await?)
+                }
+            })
         }
+        Request::Script(request, file) => script(request, file, dry_run, context).await,
     }
+}
+
+async fn script(
+    request: ScriptRequest,
+    file: Option<PathBuf>,
+    dry_run: bool,
+    context: Context,
+) -> Result<Outcome, PipelineError> {
+    const STANDARD_OUTPUT: &str = "standard output";
+    let script = Box::pin(Script::prepare(request, context)).await?;
+    if dry_run {
+        return Ok(Outcome::listing(script.plan()));
+    }
+    let to_stdout = file.is_none();
+    let output = match file {
+        Some(file) => ScriptOutput::File(file),
+        None => {
+            let failed = |source| PipelineError::Output { place: STANDARD_OUTPUT.to_owned(), source };
+            ScriptOutput::Stream(output::stdout_stream().map_err(failed)?, STANDARD_OUTPUT)
+        }
+    };
+    let report = Box::pin(script.execute(output)).await?;
+    let outcome = Outcome::report(&report, report.status());
+    Ok(if to_stdout { outcome.beside_data() } else { outcome })
 }

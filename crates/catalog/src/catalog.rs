@@ -29,6 +29,9 @@ pub struct Catalog {
     pub initial_acls: Vec<InitialAcl>,
     /// Objects of `pg_catalog` and `information_schema` whose privileges were changed.
     pub system_privileges: Vec<SystemPrivileges>,
+    /// Tables of extensions that a selection has left out, whose rows it takes all the same.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub configuration: Vec<crate::kinds::ConfigurationTable>,
     /// Sizes of relations that hold rows, by `pg_class` OID. Never compared.
     pub relation_sizes: BTreeMap<u32, RelationSize>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
@@ -163,6 +166,7 @@ impl Catalog {
             notes: Vec::new(),
             initial_acls: Vec::new(),
             system_privileges: Vec::new(),
+            configuration: Vec::new(),
             relation_sizes: BTreeMap::new(),
             role_names: Vec::new(),
             uncovered: Vec::new(),

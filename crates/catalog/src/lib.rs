@@ -18,6 +18,7 @@
 mod acl;
 mod catalog;
 mod compare;
+mod filter;
 mod keywords;
 /// The kinds of objects, one file each.
 pub mod kinds;
@@ -39,6 +40,7 @@ pub use catalog::{
     SystemPrivileges,
 };
 pub use compare::{CatalogDiff, Difference, compare};
+pub use filter::FilterError;
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use render::{Draft, Part, Target};
@@ -46,9 +48,12 @@ pub use roles::{
     GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,
     RoleScope, RoleStatements, Roles,
 };
-pub use script::{database_create, render_entry, render_sql};
+pub use script::{
+    ListedEntry, connect_command, copy_header, database_create, failing_statement, listed_entry,
+    render_drops, render_entry, render_preamble, render_statement, title,
+};
 pub use secret::Secret;
-pub use select::{Selection, SelectionError};
+pub use select::{Selection, SelectionError, Tablespaces};
 pub use toc::{
     DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
 };

@@ -1,53 +1,19 @@
 //! Statements as text that `psql` runs, and those that make a database.
 
+mod listing;
+mod text;
+
+pub use listing::{ListedEntry, listed_entry};
+pub use text::{
+    connect_command, copy_header, failing_statement, render_drops, render_entry, render_preamble,
+    render_statement, title,
+};
+
 use crate::acl::grant::{GrantObject, grant_statements};
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::render::Target;
 use crate::setting::setting_value;
-use crate::{Database, Toc, TocEntry, quote_identifier, quote_literal};
-
-/// Settings that the script of a TOC begins with: those that decide what its
-/// statements mean and what must not end them.
-const PREAMBLE: &str = "\
-SET statement_timeout = 0;
-SET lock_timeout = 0;
-SET idle_in_transaction_session_timeout = 0;
-SET client_encoding = 'UTF8';
-SET standard_conforming_strings = on;
-SELECT pg_catalog.set_config('search_path', '', false);
-SET check_function_bodies = false;
-SET xmloption = content;
-SET client_min_messages = warning;
-SET row_security = off;
-";
-
-/// The whole TOC as a script for `psql`; entries that hold rows are left out.
-pub fn render_sql(toc: &Toc) -> String {
-    let mut script = format!("{PREAMBLE}\n");
-    for entry in &toc.entries {
-        script.push_str(&render_entry(entry));
-    }
-    script
-}
-
-/// One entry as a script: a comment that names it and its statements. Empty for
-/// an entry without statements.
-pub fn render_entry(entry: &TocEntry) -> String {
-    let statements: Vec<&String> = entry.create.iter().chain(&entry.set_owner).collect();
-    if statements.is_empty() {
-        return String::new();
-    }
-    let schema = entry.schema.as_deref().unwrap_or("-");
-    let owner = entry.owner.as_deref().unwrap_or("-");
-    let header = format!("Name: {}; Type: {}; Schema: {schema}; Owner: {owner}", entry.name, entry.kind);
-    // A name may hold a line break; a comment may not.
-    let mut script = format!("--\n-- {}\n--\n\n", header.replace(['\n', '\r'], " "));
-    for statement in statements {
-        script.push_str(statement);
-        script.push_str(";\n\n");
-    }
-    script
-}
+use crate::{Database, quote_identifier, quote_literal};
 
 /// The statements that make a database like this one, to be run in another
 /// database: `CREATE DATABASE`, owner, settings, privileges and comment.

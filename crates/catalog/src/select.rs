@@ -1,14 +1,19 @@
 //! What of a database is meant: selection by `pg_dump`'s options and rules.
 
+mod chosen;
 mod pattern;
+mod patterns;
+mod tablespaces;
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
-use crate::{Catalog, Object, ObjectId, QualifiedName, TocOptions};
-use pattern::Pattern;
+use crate::{Catalog, ObjectId, TocOptions};
+use chosen::Chosen;
+use patterns::{Families, Patterns, Relations, Strictness, name_of};
+pub use tablespaces::Tablespaces;
 
 /// What of a database is meant, in the words of `pg_dump`'s options.
 ///
@@ -16,7 +21,9 @@ use pattern::Pattern;
 /// to lower case unless quoted, a dot between schema and name. With `tables`
 /// nothing but those relations and what is part of them is selected; with
 /// `schemas` what lies in them; kinds that lie in no schema come only where
-/// neither is given. Unlike `pg_dump`, a pattern that matches nothing is an error.
+/// neither is given. Unlike `pg_dump`, and as with its `--strict-names`, a pattern
+/// that matches nothing is an error; only what is to be left out may be a pattern
+/// with wildcards that matches nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Selection {
@@ -26,12 +33,24 @@ pub struct Selection {
     pub exclude_schemas: Vec<String>,
     /// `-t`: patterns of tables, views, materialized views, sequences and foreign tables to take.
     pub tables: Vec<String>,
+    /// `--table-and-children`: as `tables`, with all partitions and heirs.
+    pub tables_and_children: Vec<String>,
     /// `-T`: patterns of such relations to leave out.
     pub exclude_tables: Vec<String>,
+    /// `--exclude-table-and-children`: as `exclude_tables`, with all partitions and heirs.
+    pub exclude_tables_and_children: Vec<String>,
     /// `--exclude-table-data`: patterns of tables whose rows are left out.
     pub exclude_table_data: Vec<String>,
+    /// `--exclude-table-data-and-children`: as `exclude_table_data`, with all partitions and heirs.
+    pub exclude_table_data_and_children: Vec<String>,
     /// `--extension`: patterns of extensions to take.
     pub extensions: Vec<String>,
+    /// `include extension` of a filter file: patterns of extensions to take, beside all else.
+    pub filter_extensions: Vec<String>,
+    /// `--exclude-extension`: patterns of extensions to leave out.
+    pub exclude_extensions: Vec<String>,
+    /// `--include-foreign-data`: patterns of foreign servers whose tables' rows are taken.
+    pub foreign_data: Vec<String>,
     /// Definitions that stand before the rows.
     pub pre_data: bool,
     /// Rows.
@@ -54,6 +73,10 @@ pub struct Selection {
     pub subscriptions: bool,
     /// Large objects; `None` takes them where everything is taken.
     pub large_objects: Option<bool>,
+    /// Where the copy's tables and indexes go.
+    pub tablespaces: Tablespaces,
+    /// Whether it is applied to a copy that was made with it: there nothing need match.
+    pub is_for_copy: bool,
 }
 
 impl Default for Selection {
@@ -63,9 +86,15 @@ impl Default for Selection {
             schemas: Vec::new(),
             exclude_schemas: Vec::new(),
             tables: Vec::new(),
+            tables_and_children: Vec::new(),
             exclude_tables: Vec::new(),
+            exclude_tables_and_children: Vec::new(),
             exclude_table_data: Vec::new(),
+            exclude_table_data_and_children: Vec::new(),
             extensions: Vec::new(),
+            filter_extensions: Vec::new(),
+            exclude_extensions: Vec::new(),
+            foreign_data: Vec::new(),
             pre_data: true,
             data: true,
             post_data: true,
@@ -77,6 +106,8 @@ impl Default for Selection {
             publications: true,
             subscriptions: true,
             large_objects: None,
+            tablespaces: Tablespaces::default(),
+            is_for_copy: false,
         }
     }
 }
@@ -122,9 +153,15 @@ impl Selection {
             ("--schema", &self.schemas),
             ("--exclude-schema", &self.exclude_schemas),
             ("--table", &self.tables),
+            ("--table-and-children", &self.tables_and_children),
             ("--exclude-table", &self.exclude_tables),
+            ("--exclude-table-and-children", &self.exclude_tables_and_children),
             ("--exclude-table-data", &self.exclude_table_data),
+            ("--exclude-table-data-and-children", &self.exclude_table_data_and_children),
             ("--extension", &self.extensions),
+            ("include extension", &self.filter_extensions),
+            ("--exclude-extension", &self.exclude_extensions),
+            ("--include-foreign-data", &self.foreign_data),
         ];
         let with = |(option, list): (&str, &Vec<String>)| -> Vec<String> {
             list.iter().map(|pattern| format!("{option}={pattern}")).collect()
@@ -146,17 +183,43 @@ impl Selection {
             ("--no-publications", self.publications),
             ("--no-subscriptions", self.subscriptions),
             ("--no-large-objects", self.large_objects != Some(false)),
+            ("--large-objects", self.large_objects != Some(true)),
+            ("--no-tablespaces", !self.tablespaces.none),
         ] {
             if !wanted {
                 options.push(option.to_owned());
             }
         }
+        let mapped = self.tablespaces.map.iter();
+        options.extend(mapped.map(|(old, new)| format!("--tablespace-map={old}={new}")));
         options
     }
 
+    /// The same for a copy that was made with it: names there are the mapped ones,
+    /// and what was left out is not there to be matched.
+    #[must_use]
+    pub fn for_copy(&self) -> Self {
+        let tablespaces = Tablespaces { none: self.tablespaces.none, ..Tablespaces::default() };
+        Selection { is_for_copy: true, tablespaces, ..self.clone() }
+    }
+
+    /// How strict patterns of what to take are, and those of what to leave out.
+    fn strictness(&self) -> (Strictness, Strictness) {
+        match self.is_for_copy {
+            true => (Strictness::None, Strictness::None),
+            false => (Strictness::Every, Strictness::Plain),
+        }
+    }
+
     /// The selected part of a catalog.
+    ///
+    /// # Errors
+    /// A pattern that cannot be read, or that matches nothing.
     pub fn apply(&self, catalog: &Catalog) -> Result<Catalog, SelectionError> {
         let chosen = Chosen::new(self, catalog)?;
+        let (every, plain) = self.strictness();
+        self.without_data(catalog, plain)?;
+        self.with_foreign_data(catalog, every)?;
         let mut selected = catalog.clone();
         selected.objects.retain(|object| chosen.keeps(object));
         chosen.trim(&mut selected.objects);
@@ -166,17 +229,20 @@ impl Selection {
             .retain(|edge| kept.contains(&edge.dependent) && kept.contains(&edge.referenced));
         selected.notes.retain(|note| kept.contains(&note.object));
         selected.initial_acls.retain(|item| kept.contains(&item.object));
-        if !chosen.everything {
+        selected.configuration.extend(chosen.configuration);
+        if !chosen.system {
             selected.system_privileges.clear();
         }
+        self.tablespaces.apply(&mut selected);
         selected.gather_role_names();
         Ok(selected)
     }
 
-    /// What a TOC of the selected part shall hold.
+    /// What a TOC of a catalog that the selection was applied to shall hold.
+    ///
+    /// # Errors
+    /// A pattern that cannot be read. That one matches nothing was said before.
     pub fn toc_options(&self, catalog: &Catalog) -> Result<TocOptions, SelectionError> {
-        let without_data = Patterns::parse("--exclude-table-data", &self.exclude_table_data, 3, catalog)?;
-        let without_data: BTreeSet<ObjectId> = without_data.relations(catalog)?;
         Ok(TocOptions {
             pre_data: self.pre_data,
             data: self.data,
@@ -188,225 +254,48 @@ impl Selection {
             policies: self.policies,
             publications: self.publications,
             subscriptions: self.subscriptions,
-            without_data,
+            without_data: self.without_data(catalog, Strictness::None)?,
+            with_foreign_data: self.with_foreign_data(catalog, Strictness::None)?,
+            for_any_target: false,
         })
     }
-}
 
-/// The patterns of one option.
-struct Patterns<'a> {
-    option: &'static str,
-    patterns: Vec<(&'a String, Pattern)>,
-    database: &'a str,
-    visible: Vec<String>,
-}
-
-impl<'a> Patterns<'a> {
-    fn parse(
-        option: &'static str,
-        texts: &'a [String],
-        max_parts: usize,
-        catalog: &'a Catalog,
-    ) -> Result<Self, SelectionError> {
-        let mut patterns = Vec::new();
-        for text in texts {
-            let pattern = Pattern::parse(text, max_parts).map_err(|problem| SelectionError::BadPattern {
-                option,
-                pattern: text.clone(),
-                problem,
-            })?;
-            if pattern.matches_database(&catalog.database.name) == Some(false) {
-                return Err(SelectionError::OtherDatabase { option, pattern: text.clone() });
-            }
-            patterns.push((text, pattern));
-        }
-        Ok(Patterns { option, patterns, database: &catalog.database.name, visible: visible_schemas(catalog) })
-    }
-
-    /// The names that match; every pattern must match one.
-    fn names<'n>(
+    /// Relations whose rows are left out.
+    fn without_data(
         &self,
-        names: impl Iterator<Item = &'n str> + Clone,
-    ) -> Result<HashSet<String>, SelectionError> {
-        let mut found = HashSet::new();
-        for (text, pattern) in &self.patterns {
-            let before = found.len();
-            let matching: Vec<&str> = names.clone().filter(|name| pattern.matches(name)).collect();
-            self.require(text, !matching.is_empty() || found.len() > before)?;
-            found.extend(matching.into_iter().map(str::to_owned));
-        }
-        Ok(found)
-    }
-
-    /// The relations that match; every pattern must match one.
-    fn relations(&self, catalog: &Catalog) -> Result<BTreeSet<ObjectId>, SelectionError> {
-        let mut found = BTreeSet::new();
-        for (text, pattern) in &self.patterns {
-            let relations = catalog.objects.iter().filter(|object| is_relation(object));
-            let matching: Vec<ObjectId> = relations
-                .filter(|object| self.matches_relation(pattern, object))
-                .map(|object| object.id)
-                .collect();
-            self.require(text, !matching.is_empty())?;
-            found.extend(matching);
-        }
-        Ok(found)
-    }
-
-    /// A pattern without schema means what the search path shows.
-    fn matches_relation(&self, pattern: &Pattern, object: &Object) -> bool {
-        let schema = object.schema.as_deref().unwrap_or_default();
-        let in_schema = pattern
-            .matches_schema(schema)
-            .unwrap_or_else(|| self.visible.iter().any(|visible| visible == schema));
-        in_schema && pattern.matches(&object.name)
-    }
-
-    fn require(&self, text: &str, matched: bool) -> Result<(), SelectionError> {
-        if matched {
-            return Ok(());
-        }
-        let (option, database) = (self.option, self.database.to_owned());
-        Err(SelectionError::NoMatch { option, pattern: text.to_owned(), database })
-    }
-}
-
-/// The schemas of the database's own search path, `public` by default.
-fn visible_schemas(catalog: &Catalog) -> Vec<String> {
-    let own = catalog.database.settings.iter().find_map(|(role, setting)| match role {
-        None => setting.strip_prefix("search_path="),
-        Some(_) => None,
-    });
-    let path = own.unwrap_or("public");
-    path.split(',').map(|name| name.trim().trim_matches('"').replace("\"\"", "\"")).collect()
-}
-
-fn is_relation(object: &Object) -> bool {
-    matches!(object.body, Body::Table(_) | Body::View(_) | Body::MaterializedView(_) | Body::Sequence(_))
-}
-
-/// What was chosen, by name.
-struct Chosen<'a> {
-    everything: bool,
-    schemas: HashSet<String>,
-    extensions: HashSet<String>,
-    /// Relations taken, by schema and name.
-    relations: HashSet<(&'a str, &'a str)>,
-    large_objects: bool,
-}
-
-impl<'a> Chosen<'a> {
-    fn new(selection: &'a Selection, catalog: &'a Catalog) -> Result<Self, SelectionError> {
-        let everything =
-            selection.schemas.is_empty() && selection.tables.is_empty() && selection.extensions.is_empty();
-        let schemas = chosen_schemas(selection, catalog)?;
-        let extensions = Patterns::parse("--extension", &selection.extensions, 1, catalog)?;
-        let names = catalog.objects.iter().filter(|object| matches!(object.body, Body::Extension(_)));
-        let names = names.map(|object| object.name.as_str());
-        let extensions =
-            if everything { names.map(str::to_owned).collect() } else { extensions.names(names)? };
-        let mut chosen = Chosen {
-            everything,
-            schemas,
-            extensions,
-            relations: HashSet::new(),
-            large_objects: selection.large_objects.unwrap_or(everything),
+        catalog: &Catalog,
+        strictness: Strictness,
+    ) -> Result<BTreeSet<ObjectId>, SelectionError> {
+        let families = Families::new(catalog);
+        let find = |option, texts| -> Result<Relations<'_>, SelectionError> {
+            Patterns::parse(option, texts, 3, catalog, strictness)?.relations(&families.relations)
         };
-        chosen.choose_relations(selection, catalog)?;
-        Ok(chosen)
+        let mut found = find("--exclude-table-data", &self.exclude_table_data)?;
+        let parents = find("--exclude-table-data-and-children", &self.exclude_table_data_and_children)?;
+        found.extend(families.with_descendants(parents));
+        let relations = catalog.objects.iter().filter(|object| patterns::is_relation(object));
+        Ok(relations.filter(|object| found.contains(&name_of(object))).map(|object| object.id).collect())
     }
 
-    fn choose_relations(
-        &mut self,
-        selection: &Selection,
-        catalog: &'a Catalog,
-    ) -> Result<(), SelectionError> {
-        let included = Patterns::parse("--table", &selection.tables, 3, catalog)?.relations(catalog)?;
-        let excluded =
-            Patterns::parse("--exclude-table", &selection.exclude_tables, 3, catalog)?.relations(catalog)?;
-        let name = |object: &'a Object| (object.schema.as_deref().unwrap_or_default(), object.name.as_str());
-        let mut owned: HashMap<(&str, &str), &QualifiedName> = HashMap::new();
-        for object in catalog.objects.iter().filter(|object| is_relation(object)) {
-            let wanted = if selection.tables.is_empty() {
-                self.schemas.contains(name(object).0)
-            } else {
-                included.contains(&object.id)
-            };
-            if wanted && !excluded.contains(&object.id) {
-                self.relations.insert(name(object));
-            }
-            if let Body::Sequence(sequence) = &object.body
-                && let Some(owner) = &sequence.owned_by
-            {
-                owned.insert(name(object), &owner.table);
-                // An identity column's sequence is nothing without its table.
-                if owner.identity.is_some() {
-                    self.relations.remove(&name(object));
-                }
-            }
-        }
-        // A table brings the sequences of its columns along.
-        for (sequence, table) in owned {
-            if self.relations.contains(&(table.schema.as_str(), table.name.as_str())) {
-                self.relations.insert(sequence);
-            }
-        }
-        Ok(())
+    /// Foreign tables whose rows are taken.
+    fn with_foreign_data(
+        &self,
+        catalog: &Catalog,
+        strictness: Strictness,
+    ) -> Result<BTreeSet<ObjectId>, SelectionError> {
+        let foreign = |object: &crate::Object| match &object.body {
+            Body::Table(table) => table.foreign.as_ref().map(|source| source.server.clone()),
+            _ => None,
+        };
+        // Servers lie in no schema, so a selection may have left them behind: tables name them too.
+        let mut servers: BTreeSet<String> = catalog.objects.iter().filter_map(foreign).collect();
+        let known = catalog.objects.iter().filter(|object| matches!(object.body, Body::ForeignServer(_)));
+        servers.extend(known.map(|object| object.name.clone()));
+        let option = "--include-foreign-data";
+        let patterns = Patterns::parse(option, &self.foreign_data, 1, catalog, strictness)?;
+        let wanted = patterns.names(servers.iter().map(String::as_str))?;
+        let tables = catalog.objects.iter().filter(|object| object.extension.is_none());
+        let tables = tables.filter(|object| foreign(object).is_some_and(|server| wanted.contains(&server)));
+        Ok(tables.map(|object| object.id).collect())
     }
-
-    /// Takes away what points at objects left behind: a publication's tables and
-    /// schemas, a sequence's owner.
-    fn trim(&self, objects: &mut [Object]) {
-        let taken =
-            |table: &QualifiedName| self.relations.contains(&(table.schema.as_str(), table.name.as_str()));
-        for object in objects.iter_mut().filter(|object| object.extension.is_none()) {
-            match &mut object.body {
-                Body::Publication(publication) => {
-                    publication.tables.retain(|entry| taken(&entry.table));
-                    publication.schemas.retain(|schema| self.schemas.contains(schema));
-                }
-                Body::Sequence(sequence) => {
-                    sequence.owned_by = sequence.owned_by.take().filter(|owner| taken(&owner.table));
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn keeps(&self, object: &Object) -> bool {
-        if let Some(extension) = &object.extension {
-            return self.extensions.contains(extension);
-        }
-        let part_of =
-            |table: &QualifiedName| self.relations.contains(&(table.schema.as_str(), table.name.as_str()));
-        match &object.body {
-            Body::Schema(_) => self.schemas.contains(&object.name),
-            Body::Extension(_) => self.extensions.contains(&object.name),
-            Body::LargeObject(_) => self.large_objects,
-            Body::ColumnDefault(default) => part_of(&default.table),
-            Body::Constraint(constraint) => part_of(&constraint.table),
-            Body::Index(index) => part_of(&index.table),
-            Body::Trigger(trigger) => part_of(&trigger.table),
-            Body::Rule(rule) => part_of(&rule.table),
-            Body::Policy(policy) => part_of(&policy.table),
-            Body::Table(_) | Body::View(_) | Body::MaterializedView(_) | Body::Sequence(_) => {
-                self.relations.contains(&(object.schema.as_deref().unwrap_or_default(), object.name.as_str()))
-            }
-            _ => object.schema.as_ref().map_or(self.everything, |schema| self.schemas.contains(schema)),
-        }
-    }
-}
-
-/// The schemas whose contents are taken.
-fn chosen_schemas(selection: &Selection, catalog: &Catalog) -> Result<HashSet<String>, SelectionError> {
-    let names = catalog.objects.iter().filter(|object| matches!(object.body, Body::Schema(_)));
-    let names = names.map(|object| object.name.as_str());
-    let included = Patterns::parse("--schema", &selection.schemas, 1, catalog)?.names(names.clone())?;
-    let excluded =
-        Patterns::parse("--exclude-schema", &selection.exclude_schemas, 1, catalog)?.names(names.clone())?;
-    if !selection.tables.is_empty() {
-        return Ok(HashSet::new());
-    }
-    let wanted = |name: &&str| selection.schemas.is_empty() || included.contains(*name);
-    Ok(names.filter(wanted).filter(|name| !excluded.contains(*name)).map(str::to_owned).collect())
 }

@@ -37,6 +37,8 @@ pub struct ImportOptions {
     pub source_search_path: Option<String>,
     /// Roles that are not there yet and will be when the import starts: for a check made before.
     pub coming_roles: BTreeSet<String>,
+    /// Tablespaces that statements name: a target that lacks one cannot take the import.
+    pub tablespaces: Vec<String>,
     /// How transient errors are tried again.
     pub retry: RetryPolicy,
 }
@@ -59,6 +61,7 @@ impl ImportOptions {
             maintenance_work_mem_bytes: None,
             source_search_path: None,
             coming_roles: BTreeSet::new(),
+            tablespaces: Vec::new(),
             retry: RetryPolicy::default(),
         }
     }

@@ -113,7 +113,7 @@ fn system_query() -> String {
             "relacl",
             "CASE c.relkind WHEN 'S' THEN 'SEQUENCE ' ELSE 'TABLE ' END
              || c.relnamespace::pg_catalog.regnamespace::text || '.' || pg_catalog.quote_ident(c.relname)",
-            "AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f')",
+            &format!("AND c.relkind IN ('r', 'v', 'm', 'S', 'p', 'f') {}", unlike_initdb("c", "rel", 'r', "SELECT")),
         ),
         arm(
             "pg_type",
@@ -130,13 +130,24 @@ fn system_query() -> String {
             "nspowner",
             "nspacl",
             "'SCHEMA ' || pg_catalog.quote_ident(n.nspname)",
-            "AND n.nspname IN ('pg_catalog', 'information_schema')",
+            &format!("AND n.nspname IN ('pg_catalog', 'information_schema') {}", unlike_initdb("n", "nsp", 'n', "USAGE")),
         ),
         arm("pg_language", "l", "lanowner", "lanacl", "'LANGUAGE ' || pg_catalog.quote_ident(l.lanname)", ""),
         column_arm(),
     ]
     .join("\nUNION ALL\n")
         + "\nORDER BY 1, 2"
+}
+
+/// `initdb` makes `information_schema` after it has written down the privileges of all
+/// else: what everybody may do there is no change, though `pg_init_privs` lacks it.
+fn unlike_initdb(alias: &str, prefix: &str, kind: char, privilege: &str) -> String {
+    let schema = if kind == 'n' { "n.oid" } else { "c.relnamespace" };
+    format!(
+        "AND NOT ({schema} = 'information_schema'::pg_catalog.regnamespace AND p.initprivs IS NULL
+              AND {alias}.{prefix}owner = {BOOTSTRAP_ROLE} AND {alias}.{prefix}acl::text[] = (pg_catalog.acldefault('{kind}', {alias}.{prefix}owner)
+                  || pg_catalog.makeaclitem(0, {alias}.{prefix}owner, '{privilege}', false))::text[])"
+    )
 }
 
 fn column_arm() -> String {

@@ -24,6 +24,7 @@ pub async fn read_catalog(session: &Session) -> Result<Catalog, Error> {
         notes,
         initial_acls: privileges::read_initial(&reader, &dependencies).await?,
         system_privileges: privileges::read_system(&reader).await?,
+        configuration: Vec::new(),
         relation_sizes: sizes::read(&reader).await?,
         role_names: Vec::new(),
         uncovered: guard::uncovered(&reader, &dependencies).await?,

@@ -1,15 +1,19 @@
 //! `backup list` and `backup show`.
 
+use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_archive::{Manifest, Totals};
+use dbhaul_archive::{Manifest, TableEntry, Totals};
+use dbhaul_catalog::{Catalog, ListedEntry, Section, Target, Toc, listed_entry, render_entry, title};
 use dbhaul_rows::RowDigest;
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::repository::Repository;
-use crate::{BackupRef, Context, PipelineError, format_age, format_bytes};
+use crate::restore::{foreign_tables, sequences, tables_of};
+use crate::source::build_toc_of;
+use crate::{BackupRef, Context, PipelineError, Selection, format_age, format_bytes};
 
 /// One line of `backup list`.
 #[derive(Debug, Clone, Serialize)]
@@ -114,6 +118,150 @@ pub async fn show_backup(
     Ok(details(&manifest))
 }
 
+/// A backup with the selected part of its catalog.
+pub(crate) struct StoredBackup {
+    pub(crate) repository: Repository,
+    pub(crate) manifest: Manifest,
+    pub(crate) catalog: Catalog,
+}
+
+impl StoredBackup {
+    /// Finds a backup, checks that all its packs are there, and reads its catalog.
+    pub(crate) async fn open(
+        store: &StoreUrl,
+        backup: &BackupRef,
+        database: Option<&str>,
+        selection: &Selection,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
+        let repository = Repository::open(store, context).await?;
+        let manifest = repository.manifest(&repository.find(backup, database).await?).await?;
+        repository.check_packs(&manifest).await?;
+        let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+        let catalog = selection.apply(&whole)?;
+        Ok(StoredBackup { repository, manifest, catalog })
+    }
+
+    /// Compares the packs of metadata with their names.
+    pub(crate) async fn check_metadata(&self, context: &Context) -> Result<(), PipelineError> {
+        self.repository.check_metadata(&self.manifest, context).await
+    }
+
+    /// The TOC of the selected part, for a target of the source's major or newer.
+    pub(crate) fn toc(&self, selection: &Selection) -> Result<Toc, PipelineError> {
+        let mut options = selection.toc_options(&self.catalog)?;
+        options.with_foreign_data.extend(foreign_tables(&self.manifest, &self.catalog));
+        options.for_any_target = true;
+        let target = Target { version: self.catalog.server_version };
+        build_toc_of(&self.catalog, &options, target, &sequences(&self.manifest))
+    }
+
+    /// The backup's tables by the entries that they fill.
+    pub(crate) fn tables(&self, toc: &Toc) -> Result<HashMap<u32, TableEntry>, PipelineError> {
+        tables_of(&self.manifest, toc)
+    }
+}
+
+/// The entries of a backup, as `pg_restore -l` lists them.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupToc {
+    /// Identity of the backup.
+    pub backup: String,
+    /// The database.
+    pub database: String,
+    /// When the snapshot was taken.
+    pub snapshot_time: Timestamp,
+    /// The server it came from.
+    pub server_version: String,
+    /// Version of the dbhaul that wrote it.
+    pub dbhaul_version: String,
+    /// In restorable order.
+    pub entries: Vec<ListedEntry>,
+}
+
+/// The definitions in a backup, as statements with a comment for each object.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct Definitions {
+    /// The statements.
+    pub sql: String,
+}
+
+/// Lists the entries of a backup that a selection takes.
+///
+/// # Errors
+/// If there is no such backup, it is not whole, or a pattern matches nothing.
+pub async fn show_toc(
+    store: &StoreUrl,
+    backup: &BackupRef,
+    database: Option<&str>,
+    selection: &Selection,
+    context: Context,
+) -> Result<BackupToc, PipelineError> {
+    let stored = StoredBackup::open(store, backup, database, selection, &context).await?;
+    let entries = stored.toc(selection)?.entries.iter().map(listed_entry).collect();
+    let manifest = stored.manifest;
+    Ok(BackupToc {
+        backup: manifest.id.to_string(),
+        database: manifest.source.database,
+        snapshot_time: manifest.snapshot_time,
+        server_version: manifest.source.server_version_num.to_string(),
+        dbhaul_version: manifest.dbhaul_version,
+        entries,
+    })
+}
+
+/// The statements in a backup that a selection takes; rows are only named.
+///
+/// # Errors
+/// As [`show_toc`].
+pub async fn show_definitions(
+    store: &StoreUrl,
+    backup: &BackupRef,
+    database: Option<&str>,
+    selection: &Selection,
+    context: Context,
+) -> Result<Definitions, PipelineError> {
+    let stored = StoredBackup::open(store, backup, database, selection, &context).await?;
+    let mut sql = String::new();
+    let mut section = None;
+    for entry in &stored.toc(selection)?.entries {
+        if section.replace(entry.section) != Some(entry.section) {
+            let name = match entry.section {
+                Section::PreData => "pre-data",
+                Section::Data => "data",
+                Section::PostData => "post-data",
+            };
+            sql.push_str(&format!("--\n-- Section: {name}\n--\n\n"));
+        }
+        sql.push_str(&if entry.data.is_some() { title(entry) } else { render_entry(entry) });
+    }
+    Ok(Definitions { sql })
+}
+
+/// A name in a line of its own: with spaces for line breaks, as `pg_dump` prints it.
+fn in_line(name: &str) -> String {
+    name.replace(['\n', '\r'], " ")
+}
+
+impl Display for BackupToc {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        writeln!(f, ";\n; Backup {} of {}", self.backup, self.snapshot_time)?;
+        writeln!(f, ";     dbname: {}", in_line(&self.database))?;
+        writeln!(f, ";     TOC Entries: {}", self.entries.len())?;
+        writeln!(f, ";     Dumped from database version: {}", self.server_version)?;
+        writeln!(f, ";     Dumped by dbhaul version: {}", self.dbhaul_version)?;
+        write!(f, ";\n;\n; Selected TOC Entries:\n;")?;
+        self.entries.iter().try_for_each(|entry| write!(f, "\n{entry}"))
+    }
+}
+
+impl Display for Definitions {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.sql.trim_end())
+    }
+}
+
 fn details(manifest: &Manifest) -> BackupDetails {
     let table = |table: &dbhaul_archive::TableEntry| TableDetails {
         name: table.qualified_name(),
@@ -156,11 +304,12 @@ impl Display for BackupList {
             match (&backup.totals, &backup.damage) {
                 (Some(totals), _) => {
                     let stored = format_bytes(totals.pack_bytes);
-                    write!(f, "{:>12}  {stored:>10}  {}", totals.digest.row_count, backup.database)?;
+                    let database = in_line(&backup.database);
+                    write!(f, "{:>12}  {stored:>10}  {database}", totals.digest.row_count)?;
                 }
                 (None, damage) => {
                     let damage = damage.as_deref().unwrap_or_default();
-                    write!(f, "DAMAGED: {damage}  {}", backup.database)?;
+                    write!(f, "DAMAGED: {damage}  {}", in_line(&backup.database))?;
                 }
             }
         }
@@ -172,7 +321,7 @@ impl Display for BackupDetails {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = &self.summary;
         writeln!(f, "backup    {}", summary.id)?;
-        writeln!(f, "database  {} ({})", summary.database, self.encoding)?;
+        writeln!(f, "database  {} ({})", in_line(&summary.database), self.encoding)?;
         let age = format_age(summary.age_seconds);
         writeln!(f, "taken     {}, {age} ago", summary.snapshot_time)?;
         writeln!(f, "server    {}", self.server_version)?;
@@ -187,7 +336,8 @@ impl Display for BackupDetails {
         write!(f, "tables    {}", self.tables.len())?;
         for table in &self.tables {
             let (plain, stored) = (format_bytes(table.plain_bytes), format_bytes(table.stored_bytes));
-            write!(f, "\n  {:>12} rows  {plain:>10}  {stored:>10}  {}", table.digest.row_count, table.name)?;
+            let (rows, name) = (table.digest.row_count, in_line(&table.name));
+            write!(f, "\n  {rows:>12} rows  {plain:>10}  {stored:>10}  {name}")?;
         }
         Ok(())
     }

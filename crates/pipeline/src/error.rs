@@ -3,7 +3,7 @@
 use dbhaul_archive::ArchiveError;
 use dbhaul_catalog::{SelectionError, TocError};
 use dbhaul_exporter::ExportError;
-use dbhaul_importer::ImportError;
+use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
 use dbhaul_store::StoreError;
@@ -65,6 +65,18 @@ pub enum PipelineError {
     /// Reading rows failed.
     #[error("the copy of rows stopped")]
     Export(#[from] ExportError),
+    /// Reading rows of a backup failed.
+    #[error("the copy of rows stopped")]
+    Rows(#[from] SourceError),
+    /// A file or stream cannot be written.
+    #[error("cannot write {place}")]
+    Output {
+        /// The file, or what the stream is called.
+        place: String,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
     /// Writing the target failed.
     #[error("writing {target} stopped")]
     Import {

@@ -33,6 +33,7 @@ mod repository;
 mod request;
 mod restore;
 mod roles;
+mod script;
 mod source;
 mod status;
 mod target;
@@ -40,7 +41,10 @@ mod verify;
 mod verify_scope;
 mod words;
 
-pub use backups::{BackupDetails, BackupList, BackupSummary, TableDetails, list_backups, show_backup};
+pub use backups::{
+    BackupDetails, BackupList, BackupSummary, BackupToc, Definitions, TableDetails, list_backups,
+    show_backup, show_definitions, show_toc,
+};
 pub use context::Context;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
@@ -53,10 +57,15 @@ pub use request::{
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;
+pub use script::{
+    ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
+};
 pub use status::Status;
 pub use verify::{VerifyReport, verify};
 pub use words::{format_age, format_bytes, one_line};
 
-pub use dbhaul_catalog::{RoleMap, RoleMapError, RoleScope, Selection, SelectionError};
+pub use dbhaul_catalog::{
+    FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces,
+};
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_store::StoreUrl;

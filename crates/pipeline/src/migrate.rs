@@ -135,7 +135,8 @@ impl Migrate {
         let export = Arc::new(source.export_plan(&toc));
         let info = source.holder.info();
         let fingerprint = format!("snapshot {} of {}", info.transactions, request.source.describe());
-        let options = import_options(&request.options, fingerprint, source.search_path.clone());
+        let mut options = import_options(&request.options, fingerprint, source.search_path.clone());
+        options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
         let import = dbhaul_importer::plan(toc, &entry_segments(&export), options)
             .map_err(|source| import_error(&request.target, source))?;
         let plan = MigratePlan {

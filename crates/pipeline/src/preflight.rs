@@ -281,6 +281,7 @@ async fn check_import(
         .collect();
     let mut options = import_options(&request.options, "preflight".to_owned(), None);
     options.coming_roles = coming;
+    options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
     let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {

@@ -1,11 +1,12 @@
 //! `restore`: a backup becomes a database.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableKind};
-use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, Target, Toc};
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Target, Toc};
 use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::Phase;
@@ -14,7 +15,7 @@ use serde::Serialize;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
-use crate::source::{build_toc, target_version};
+use crate::source::{build_toc_of, target_version};
 use crate::target::{
     create_database, create_roles, import_error, import_options, run_import, search_path_of,
 };
@@ -90,10 +91,14 @@ impl Restore {
         let (options, target) = (&request.options, &request.target);
         let roles =
             RoleWork::of_backup(&repository, &manifest, &mut catalog, options, target, &context).await?;
-        let toc = build_toc(&catalog, &request.selection, Target { version }, &sequences(&manifest))?;
+        let mut toc_options = request.selection.toc_options(&catalog)?;
+        toc_options.with_foreign_data.extend(foreign_tables(&manifest, &catalog));
+        let toc = build_toc_of(&catalog, &toc_options, Target { version }, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
         let segments = BackupSegments::new(repository.clone(), tables);
-        let options = import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
+        let mut options =
+            import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
+        options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let import =
             dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;
@@ -149,9 +154,24 @@ pub(crate) fn sequences(manifest: &Manifest) -> Vec<SequenceValue> {
     manifest.sequences.iter().map(value).collect()
 }
 
+/// Foreign tables whose rows the backup holds: they are restored with all else.
+pub(crate) fn foreign_tables(manifest: &Manifest, catalog: &Catalog) -> BTreeSet<ObjectId> {
+    let stored: HashSet<(&str, &str)> =
+        manifest.tables.iter().map(|table| (table.schema.as_str(), table.name.as_str())).collect();
+    let is_foreign = |object: &&Object| match &object.body {
+        Body::Table(table) => table.foreign.is_some(),
+        _ => false,
+    };
+    let tables = catalog.objects.iter().filter(is_foreign);
+    let is_stored = |object: &&Object| {
+        stored.contains(&(object.schema.as_deref().unwrap_or_default(), object.name.as_str()))
+    };
+    tables.filter(is_stored).map(|object| object.id).collect()
+}
+
 /// The backup's tables by the TOC entries they fill. An entry that is to hold
 /// rows and has none in the backup is damage: its rows would be lost in silence.
-fn tables_of(
+pub(crate) fn tables_of(
     manifest: &Manifest,
     toc: &Toc,
 ) -> Result<HashMap<u32, dbhaul_archive::TableEntry>, PipelineError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry,
+    Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry, TocOptions,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, TablePlan};
 use dbhaul_introspect::{SequenceValue, read_catalog, sequence_values};
@@ -172,8 +172,17 @@ pub(crate) fn build_toc(
     target: Target,
     sequences: &[SequenceValue],
 ) -> Result<Toc, PipelineError> {
-    let options = selection.toc_options(catalog)?;
-    let mut toc = Toc::build(catalog, &target, &options)
+    build_toc_of(catalog, &selection.toc_options(catalog)?, target, sequences)
+}
+
+/// As [`build_toc`], with options of the caller's.
+pub(crate) fn build_toc_of(
+    catalog: &Catalog,
+    options: &TocOptions,
+    target: Target,
+    sequences: &[SequenceValue],
+) -> Result<Toc, PipelineError> {
+    let mut toc = Toc::build(catalog, &target, options)
         .map_err(|source| PipelineError::Toc { database: catalog.database.name.clone(), source })?;
     let values: HashMap<&QualifiedName, &SequenceValue> =
         sequences.iter().map(|value| (&value.sequence, value)).collect();

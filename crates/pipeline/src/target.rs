@@ -105,6 +105,7 @@ pub(crate) async fn create_database(
         session.close().await.map_err(creating)?;
         return Err(exists_already(target, catalog));
     }
+    check_tablespaces(&session, catalog).await?;
     let (create, properties) = creation(options, catalog, &session);
     if let (Some(create), false) = (create, exists) {
         session.execute(&create).await.map_err(creating)?;
@@ -138,6 +139,24 @@ fn exists_already(target: &ConnectSettings, catalog: &Catalog) -> PipelineError 
         problem: format!("database {name} exists already on {}", target.describe()),
         help: "leave out --create and connect to that database, or drop it first".to_owned(),
     }
+}
+
+/// Fails, before anything is created, if the target lacks a tablespace of the catalog's.
+async fn check_tablespaces(session: &Session, catalog: &Catalog) -> Result<(), PipelineError> {
+    let asking = |source| PipelineError::server("cannot ask the target", source);
+    let sql = "SELECT spcname FROM pg_catalog.pg_tablespace";
+    let found = session.query_strings(sql).await.map_err(asking)?;
+    let is_there = |name: &&str| found.iter().any(|tablespace| tablespace == name);
+    let named = catalog.database.tablespace.as_deref().into_iter().chain(catalog.tablespaces());
+    let missing: Vec<String> = named.filter(|name| !is_there(name)).map(quote_identifier).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    Err(PipelineError::Request {
+        problem: format!("the target lacks tablespaces that the source uses: {}", missing.join(", ")),
+        help: "create them there, give others with --tablespace-map OLD=NEW, or use --no-tablespaces"
+            .to_owned(),
+    })
 }
 
 /// SQLSTATEs of a property of a database that is left out and reported: no

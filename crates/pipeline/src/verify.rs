@@ -55,7 +55,7 @@ impl Display for VerifyReport {
 /// cannot be read is in the report as not verified.
 pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyReport, PipelineError> {
     let mut left = Side::open(&request.left, &request.selection, "left", &context).await?;
-    let right = Side::open(&request.right, &request.selection, "right", &context).await?;
+    let right = Side::open(&request.right, &request.selection.for_copy(), "right", &context).await?;
     let renamed = left.rename_roles(&request.role_map, &right, &context).await?;
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(&left, &right);
@@ -79,7 +79,8 @@ pub(crate) async fn verify_copy(
     outcome: &ImportOutcome,
     context: &Context,
 ) -> Result<Report, PipelineError> {
-    let right = Side::open(&VerifySide::Live(target.clone()), &request.selection, "target", context).await?;
+    let copy = request.selection.for_copy();
+    let right = Side::open(&VerifySide::Live(target.clone()), &copy, "target", context).await?;
     context.progress.phase_started(Phase::Verify, None, None);
     let left = Side::copied(source, &request.selection, outcome)?;
     let specs = agree_on_specs(&left, &right);

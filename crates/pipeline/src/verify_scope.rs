@@ -31,6 +31,9 @@ impl Scope<'_> {
         } else {
             report.not_compared.extend(self.rows_left_out());
             report.not_compared.extend(computed(left));
+            if self.selection.foreign_data.is_empty() {
+                report.not_compared.extend(foreign(left));
+            }
         }
         if !pre_data && !post_data {
             report.not_compared.push("definitions, as asked".to_owned());
@@ -39,6 +42,9 @@ impl Scope<'_> {
             return;
         }
         report.not_compared.extend(extensions(left));
+        if self.selection.tablespaces.none {
+            report.not_compared.push("tablespaces, as asked".to_owned());
+        }
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
         if !self.owners {
             note("owners, as asked");
@@ -51,7 +57,8 @@ impl Scope<'_> {
     }
 
     fn rows_left_out(&self) -> Option<String> {
-        let patterns = &self.selection.exclude_table_data;
+        let Selection { exclude_table_data, exclude_table_data_and_children, .. } = self.selection;
+        let patterns = [exclude_table_data.as_slice(), exclude_table_data_and_children.as_slice()].concat();
         let shown = patterns.join(", ");
         (!patterns.is_empty()).then(|| format!("rows of tables excluded by {shown}, as asked"))
     }
@@ -77,6 +84,18 @@ fn computed(catalog: &Catalog) -> Vec<String> {
     let columns =
         listed("values of generated columns, which are computed from others, of", tables.map(name).collect());
     views.into_iter().chain(columns).collect()
+}
+
+/// Rows of other servers, which are not the database's own.
+fn foreign(catalog: &Catalog) -> Option<String> {
+    let tables = catalog.objects.iter().filter(|object| match &object.body {
+        Body::Table(table) => table.foreign.is_some(),
+        _ => false,
+    });
+    listed(
+        "rows of foreign tables, which lie on other servers",
+        tables.map(|object| object.sql_name()).collect(),
+    )
 }
 
 fn listed(what: &str, names: Vec<String>) -> Option<String> {

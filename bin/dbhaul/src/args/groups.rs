@@ -79,12 +79,21 @@ pub(crate) struct SelectionArgs {
     /// Only these tables, views, materialized views, sequences and foreign tables
     #[arg(short = 't', long = "table", value_name = "PATTERN")]
     pub(crate) tables: Vec<String>,
+    /// Only these tables, with their partitions and the tables that inherit from them
+    #[arg(long = "table-and-children", value_name = "PATTERN")]
+    pub(crate) tables_and_children: Vec<String>,
     /// Not these tables
     #[arg(short = 'T', long = "exclude-table", value_name = "PATTERN")]
     pub(crate) exclude_tables: Vec<String>,
+    /// Not these tables, their partitions and the tables that inherit from them
+    #[arg(long = "exclude-table-and-children", value_name = "PATTERN")]
+    pub(crate) exclude_tables_and_children: Vec<String>,
     /// The definitions of these tables without their rows
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude_table_data: Vec<String>,
+    /// The definitions of these tables and their children without their rows
+    #[arg(long, value_name = "PATTERN")]
+    pub(crate) exclude_table_data_and_children: Vec<String>,
     /// Definitions only, no rows
     #[arg(short = 's', long, conflicts_with_all = ["data_only", "sections"])]
     pub(crate) schema_only: bool,
@@ -97,6 +106,18 @@ pub(crate) struct SelectionArgs {
     /// Only these extensions
     #[arg(short = 'e', long = "extension", value_name = "PATTERN")]
     pub(crate) extensions: Vec<String>,
+    /// Not these extensions
+    #[arg(long = "exclude-extension", value_name = "PATTERN")]
+    pub(crate) exclude_extensions: Vec<String>,
+    /// Rows of the foreign tables of these servers; restoring them writes to those servers
+    #[arg(long = "include-foreign-data", value_name = "PATTERN")]
+    pub(crate) foreign_data: Vec<String>,
+    /// Patterns from a file in the syntax of pg_dump --filter; - is standard input
+    #[arg(long = "filter", value_name = "FILE")]
+    pub(crate) filters: Vec<PathBuf>,
+    /// Every pattern must match: what dbhaul does anyway, accepted for pg_dump's sake
+    #[arg(long, hide = true)]
+    pub(crate) strict_names: bool,
     /// Large objects, where a selection would leave them out
     #[arg(short = 'b', long, visible_alias = "blobs", conflicts_with = "no_large_objects")]
     pub(crate) large_objects: bool,
@@ -124,6 +145,48 @@ pub(crate) struct SelectionArgs {
     /// No subscriptions
     #[arg(long = "no-subscriptions", action = ArgAction::SetFalse)]
     pub(crate) subscriptions: bool,
+    /// No tablespaces: everything goes where the target puts it
+    #[arg(long, conflicts_with = "tablespace_map")]
+    pub(crate) no_tablespaces: bool,
+    /// Another tablespace for the database, tables and indexes in this one; empty for the database's own
+    #[arg(long, value_name = "OLD=NEW", value_parser = tablespace_pair)]
+    pub(crate) tablespace_map: Vec<(String, String)>,
+}
+
+/// Takes two names with `=` between; the first may not be empty.
+fn tablespace_pair(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((old, new)) if !old.is_empty() => Ok((old.to_owned(), new.to_owned())),
+        _ => Err("two names with = between are needed: OLD=NEW".to_owned()),
+    }
+}
+
+/// What a dump becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DumpFormat {
+    /// A backup in a store
+    Store,
+    /// One SQL script for psql, to standard output or --file
+    #[value(alias = "plain", alias = "p")]
+    Sql,
+}
+
+/// How a script is written.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Script")]
+pub(crate) struct ScriptArgs {
+    /// Write the script into this file, which has its name once it is complete [default: standard output]
+    #[arg(short = 'f', long, value_name = "FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// Drop what will be created first
+    #[arg(short = 'c', long, conflicts_with = "data_only")]
+    pub(crate) clean: bool,
+    /// With --clean, do not mind what is not there
+    #[arg(long, requires = "clean")]
+    pub(crate) if_exists: bool,
+    /// Create the database, named as the source's, and go on in it
+    #[arg(short = 'C', long, conflicts_with = "data_only")]
+    pub(crate) create: bool,
 }
 
 /// Which roles.

@@ -59,9 +59,20 @@ Examples:
   dbhaul dump --source postgres://app@db/shop --store 's3://backups/shop?region=eu-central-1' -j 4
   dbhaul dump --source postgres://app@db/shop --store ./store -n sales --exclude-table-data 'sales.log*'
   dbhaul dump --source postgres://app@db/shop --store ./store --dry-run
+  dbhaul dump --source postgres://app@db/shop --format sql --file shop.sql
+  dbhaul dump --source postgres://app@db/shop --format sql | gzip > shop.sql.gz; echo ${PIPESTATUS[0]}
+
+A script is complete if its last line says \"PostgreSQL database dump complete\" and dbhaul exited with
+0 or 3. Restore it with `psql -X -v ON_ERROR_STOP=1 -d shop -f shop.sql`.
 
 All sessions read one snapshot. A backup exists once its manifest is written, as the last step;
 a dump that ends before leaves no backup. An empty place becomes a store.";
+
+/// Below `dbhaul backup export --help`.
+pub(super) const EXPORT: &str = "\
+Examples:
+  dbhaul backup export --store s3://backups/shop --file shop.sql
+  dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
 /// Below `dbhaul restore --help`.
 pub(super) const RESTORE: &str = "\

@@ -13,8 +13,8 @@ use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use groups::{
-    BackupArgs, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, SectionName,
-    SelectionArgs, SourceArgs, StoreArgs, TargetArgs, WriteArgs,
+    BackupArgs, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, ScriptArgs,
+    SectionName, SelectionArgs, SourceArgs, StoreArgs, TargetArgs, WriteArgs,
 };
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
@@ -100,20 +100,52 @@ pub(crate) enum BackupCommand {
         output: OutputArgs,
     },
     /// Show one backup with its tables, and check that all its packs are there
-    Show {
-        /// The same as --backup
-        #[arg(value_name = "BACKUP", conflicts_with = "backup")]
-        id: Option<String>,
-        /// The store.
-        #[command(flatten)]
-        store: StoreArgs,
-        /// Which backup.
-        #[command(flatten)]
-        backup: BackupArgs,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    Show(Box<ShowArgs>),
+    /// Write a backup as one SQL script, which psql restores without dbhaul
+    #[command(after_long_help = help::EXPORT)]
+    Export(Box<ExportArgs>),
+}
+
+/// `backup show`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// The same as --backup
+    #[arg(value_name = "BACKUP", conflicts_with = "backup")]
+    pub(crate) id: Option<String>,
+    /// List the entries as pg_restore -l does, instead
+    #[arg(long, conflicts_with = "ddl")]
+    pub(crate) toc: bool,
+    /// Print the definitions as SQL, instead; passwords of user mappings and subscriptions included
+    #[arg(long)]
+    pub(crate) ddl: bool,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `backup export`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ExportArgs {
+    /// The same as --backup
+    #[arg(value_name = "BACKUP", conflicts_with = "backup")]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// `preflight`.
@@ -144,6 +176,12 @@ pub(crate) struct DumpArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    /// What to make: a backup in a store, or one SQL script for psql
+    #[arg(short = 'F', long, value_name = "FORMAT", value_enum, default_value_t = DumpFormat::Store,
+          help_heading = "Where")]
+    pub(crate) format: DumpFormat,
+    #[command(flatten)]
+    pub(crate) script: ScriptArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -151,10 +189,10 @@ pub(crate) struct DumpArgs {
     /// Sessions that read at the same time [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,
-    /// zstd level of the rows, 1 (fast) to 19 (small)
-    #[arg(short = 'Z', long = "compress", value_name = "LEVEL", default_value_t = 1,
+    /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]
+    #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
           value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
-    pub(crate) compression_level: i32,
+    pub(crate) compression_level: Option<i32>,
     /// Print the plan and change nothing
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,

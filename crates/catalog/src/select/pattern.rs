@@ -30,6 +30,11 @@ impl Pattern {
         self.parts.last().is_some_and(|part| part.is_match(name))
     }
 
+    /// Whether it says in which schemas to look.
+    pub(crate) fn has_schema(&self) -> bool {
+        self.parts.len() > 1
+    }
+
     /// Whether the pattern's own schema part matches; `None` where it has none.
     pub(crate) fn matches_schema(&self, schema: &str) -> Option<bool> {
         self.before_last(1).map(|part| part.is_match(schema))

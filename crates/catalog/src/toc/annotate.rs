@@ -11,7 +11,8 @@ use crate::toc::build::Builder;
 use crate::toc::priority::SCHEMA_ACL;
 use crate::toc::repair::part_of_relation;
 use crate::{
-    Acl, AclItem, InitialAcl, Object, ObjectId, Section, SystemPrivileges, quote_identifier, quote_literal,
+    Acl, AclItem, InitialAcl, Object, ObjectId, Section, ServerVersion, SystemPrivileges, quote_identifier,
+    quote_literal,
 };
 
 const COMMENT_STEP: u32 = 1_000;
@@ -148,7 +149,7 @@ impl Builder<'_> {
         let default = default_acl(kind, owner, source);
         let whole = initial.iter().find(|item| item.column.is_none());
         let base = match &object.body {
-            Body::Schema(_) if object.name == "public" => public_schema_acl(owner, self.target.version),
+            Body::Schema(_) if object.name == "public" => self.public_base(owner, object.acl.as_ref()),
             _ => whole.map_or_else(|| default.clone(), |item| item.acl.clone()),
         };
         let acl = object.acl.as_ref().unwrap_or(&default);
@@ -167,6 +168,19 @@ impl Builder<'_> {
         if let Some(node) = table {
             self.acl.insert(place, node);
         }
+    }
+
+    /// What schema `public` has before the privileges are set. Where the target is
+    /// not known it is whatever makes the statements say all: before 15 everybody
+    /// may create in it, later not.
+    fn public_base(&self, owner: &str, acl: Option<&Acl>) -> Acl {
+        if !self.options.for_any_target || self.plan.catalog.server_version.major() >= 15 {
+            return public_schema_acl(owner, self.target.version);
+        }
+        let closed = public_schema_acl(owner, ServerVersion::of_major(15));
+        let open = public_schema_acl(owner, ServerVersion::of_major(14));
+        let everybody = |acl: &Acl| acl.iter().find(|item| item.grantee.is_none()).cloned();
+        if acl.and_then(everybody) == everybody(&open) { closed } else { open }
     }
 
     fn add_acl(

@@ -97,7 +97,8 @@ impl<'a> Builder<'a> {
             more: object.body.discriminator().unwrap_or_default(),
             step,
         };
-        let home = draft.section;
+        // Large objects are wanted where rows are, even empty ones.
+        let home = if draft.kind == "BLOB" { Section::Data } else { draft.section };
         self.nodes.push(Node { entry: entry(object, draft), key, needs, home });
         self.nodes.len() - 1
     }

@@ -24,7 +24,11 @@ impl Builder<'_> {
                 continue;
             }
             match &object.body {
-                Body::Table(table) if table.holds_rows() => self.add_rows(place, object, table, condition),
+                Body::Table(table)
+                    if table.holds_rows() || self.options.with_foreign_data.contains(&object.id) =>
+                {
+                    self.add_rows(place, object, table, condition);
+                }
                 Body::Sequence(_) => self.add_sequence_value(place, object),
                 Body::LargeObject(_) => large_objects.push(place),
                 _ => {}
@@ -49,19 +53,22 @@ impl Builder<'_> {
         let entry = |table: &ConfigurationTable| {
             ((table.schema.clone(), table.name.clone()), table.condition.clone())
         };
-        tables.flatten().map(entry).collect()
+        tables.flatten().chain(&self.plan.catalog.configuration).map(entry).collect()
     }
 
     fn add_rows(&mut self, place: usize, object: &Object, table: &Table, condition: Option<&Option<String>>) {
         if self.options.without_data.contains(&object.id) {
             return;
         }
+        // A foreign table can only be read by a query, and to truncate one is to empty another server's.
+        let is_foreign = table.foreign.is_some();
+        let all = is_foreign.then(|| "WHERE true".to_owned());
         let data = TableData {
             table: QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name),
             columns: table.data_columns(),
-            condition: condition.cloned().flatten(),
+            condition: condition.cloned().flatten().or(all),
             has_tids: table.has_tids(),
-            created_by_toc: object.extension.is_none() && self.options.pre_data,
+            created_by_toc: object.extension.is_none() && self.options.pre_data && !is_foreign,
         };
         let needs = self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
         let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "TABLE DATA", String::new()) };
@@ -165,8 +172,6 @@ impl Builder<'_> {
                 0,
                 vec![main],
             );
-            // Wanted where rows are wanted.
-            self.nodes[node].home = Section::Data;
             self.data.insert(place, node);
             refreshes.push((place, node));
         }

@@ -29,6 +29,11 @@ pub struct TocOptions {
     pub subscriptions: bool,
     /// Tables whose rows stay behind (`--exclude-table-data`).
     pub without_data: BTreeSet<ObjectId>,
+    /// Foreign tables whose rows are taken (`--include-foreign-data`).
+    pub with_foreign_data: BTreeSet<ObjectId>,
+    /// Whether the target may be of any major from the source's on, as it is for a
+    /// script: then statements rely on nothing that majors disagree about.
+    pub for_any_target: bool,
 }
 
 impl Default for TocOptions {
@@ -46,6 +51,8 @@ impl Default for TocOptions {
             publications: true,
             subscriptions: true,
             without_data: BTreeSet::new(),
+            with_foreign_data: BTreeSet::new(),
+            for_any_target: false,
         }
     }
 }
@@ -76,6 +83,8 @@ impl TocOptions {
             "DEFAULT ACL" | "ACL" => self.privileges,
             "COMMENT" => self.comments,
             "SECURITY LABEL" => self.security_labels,
+            // With the definitions behind the rows, but not where no rows are wanted at all.
+            "MATERIALIZED VIEW DATA" => self.data || !self.pre_data,
             "POLICY" | "ROW SECURITY" => self.policies,
             _ if kind.starts_with("PUBLICATION") => self.publications,
             _ if kind.starts_with("SUBSCRIPTION") => self.subscriptions,

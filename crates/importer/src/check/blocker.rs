@@ -47,6 +47,13 @@ pub enum Blocker {
         /// How many need it.
         needed_by_count: usize,
     },
+    /// A tablespace is not there, or the role may not use it.
+    Tablespace {
+        /// Its name.
+        name: String,
+        /// Whether it is there.
+        exists: bool,
+    },
     /// The server is a standby.
     Standby,
     /// The role may not create schemas in the database.
@@ -91,6 +98,14 @@ impl fmt::Display for Blocker {
                     [] => Ok(()),
                     some => write!(f, " (needed by {}{more})", some.join(", ")),
                 }
+            }
+            Blocker::Tablespace { name, exists } => {
+                let problem = if *exists { "may not be used by the importing role" } else { "is not there" };
+                write!(
+                    f,
+                    "tablespace {name:?} {problem}; create it or grant CREATE on it, give another one with \
+                     --tablespace-map OLD=NEW, or use --no-tablespaces"
+                )
             }
             Blocker::Standby => {
                 f.write_str("the server is a standby and cannot be written to; connect to its primary")

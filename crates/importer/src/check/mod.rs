@@ -3,7 +3,7 @@
 mod blocker;
 mod queries;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
@@ -72,6 +72,10 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     }
     let extensions = queries::available_extensions(session).await.map_err(checking)?;
     blockers.extend(missing_extensions(plan, &extensions));
+    if !plan.options.tablespaces.is_empty() {
+        let usable = queries::tablespaces(session).await.map_err(checking)?;
+        blockers.extend(tablespaces(plan, &usable));
+    }
     let roles = role_limits(plan, session, &facts).await.map_err(checking)?;
     let mut taken = queries::schemas(session).await.map_err(checking)?;
     taken.extend(
@@ -96,6 +100,15 @@ fn writable(facts: &Facts) -> Option<Blocker> {
         return Some(Blocker::Standby);
     }
     (!facts.may_create).then(|| Blocker::MayNotCreate { role: facts.role.clone() })
+}
+
+/// Tablespaces that cannot be used, of those that are there by whether the role may create in them.
+fn tablespaces(plan: &ImportPlan, usable: &BTreeMap<String, bool>) -> Vec<Blocker> {
+    let blocker = |name: &String| match usable.get(name) {
+        Some(true) => None,
+        found => Some(Blocker::Tablespace { name: name.clone(), exists: found.is_some() }),
+    };
+    plan.options.tablespaces.iter().filter_map(blocker).collect()
 }
 
 /// The ledger that matters to this run; reasons against going on are added to `blockers`.

@@ -1,6 +1,6 @@
 //! What a target is asked; one query each.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::quote_literal;
 use dbhaul_postgres::{Error, Session};
@@ -48,6 +48,19 @@ pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
 
 fn no_row(session: &Session, sql: &str) -> Error {
     Error::Answer { server: session.server().to_owned(), problem: "no row".to_owned(), query: sql.to_owned() }
+}
+
+/// Every tablespace, and whether the role may create in it.
+pub(super) async fn tablespaces(session: &Session) -> Result<BTreeMap<String, bool>, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+        usable: bool,
+    }
+    let sql = "SELECT t.spcname::text AS name, \
+         pg_catalog.has_tablespace_privilege(t.oid, 'CREATE') AS usable FROM pg_catalog.pg_tablespace t";
+    let rows: Vec<Row> = session.query_json(sql).await?;
+    Ok(rows.into_iter().map(|row| (row.name, row.usable)).collect())
 }
 
 /// Objects of the user's: everything with a schema besides the system's and the ledger's, schemas other

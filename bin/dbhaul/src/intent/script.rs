@@ -1,0 +1,89 @@
+//! Requests that end in an SQL script.
+
+use std::path::Path;
+
+use dbhaul_pipeline::{ScriptOptions, ScriptRequest, ScriptSource};
+
+use super::selection::selection;
+use super::sides::Places;
+use super::{Environment, Job, Request, UsageError, backup_ref, job};
+use crate::args::{DumpArgs, ExportArgs, OutputArgs, ReportArgs, ScriptArgs};
+
+/// `dump --format sql`.
+pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    if args.store.store.is_some() {
+        return Err(UsageError::new("--store is where --format store goes; a script goes to --file"));
+    }
+    if args.compression_level.is_some() {
+        return Err(UsageError::new("--compress is for --format store; pipe a script through zstd or gzip"));
+    }
+    if args.jobs.is_some_and(|jobs| jobs > 1) {
+        return Err(UsageError::new("--jobs is for --format store: the rows of a script have one order"));
+    }
+    let places = Places::new(environment).source(args.source.source);
+    let request = ScriptRequest {
+        source: ScriptSource::Live(places.require_source()?),
+        selection: selection(&args.selection)?,
+        options: options(&args.script),
+    };
+    finish(request, args.script, args.dry_run, args.report, args.output, places)
+}
+
+/// `backup export`.
+pub(super) fn of_backup(args: ExportArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).store(args.store.store);
+    let source = ScriptSource::Backup {
+        store: places.require_store()?,
+        backup: backup_ref(args.id.or(args.backup.backup).as_deref())?,
+        database: args.backup.database,
+    };
+    let selection = selection(&args.selection)?;
+    let request = ScriptRequest { source, selection, options: options(&args.script) };
+    finish(request, args.script, false, args.report, args.output, places)
+}
+
+/// Refuses what only a script has where a backup is made.
+pub(super) fn refuse_without_format(args: &ScriptArgs) -> Result<(), UsageError> {
+    let given = [
+        ("--file", args.file.is_some()),
+        ("--clean", args.clean),
+        ("--if-exists", args.if_exists),
+        ("--create", args.create),
+    ];
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((flag, _)) => {
+            let way = if *flag == "--file" { "" } else { ", or give it to `dbhaul restore`" };
+            Err(UsageError::new(format!("{flag} belongs to a script: add --format sql{way}")))
+        }
+    }
+}
+
+fn options(args: &ScriptArgs) -> ScriptOptions {
+    ScriptOptions { clean: args.clean, if_exists: args.if_exists, create: args.create }
+}
+
+fn finish(
+    request: ScriptRequest,
+    script: ScriptArgs,
+    dry_run: bool,
+    report: ReportArgs,
+    output: OutputArgs,
+    places: Places<'_>,
+) -> Result<Job, UsageError> {
+    // `-` is standard output, as for other tools.
+    let file = script.file.filter(|file| file.as_os_str() != "-");
+    if output.json && file.is_none() && !dry_run {
+        return Err(UsageError::new(
+            "the script goes to standard output, so --json has no place there: give --file, or --report x.json",
+        ));
+    }
+    if let Some(file) = &file {
+        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+        if file.is_dir() || directory.is_some_and(|directory: &Path| !directory.is_dir()) {
+            let file = file.display();
+            return Err(UsageError::new(format!("--file {file}: it is a directory, or lies in none")));
+        }
+    }
+    job(Request::Script(request, file), dry_run, Some(report), output, places)
+}

@@ -1,0 +1,231 @@
+//! What a selection means in one catalog, by the rules of `pg_dump`'s
+//! `selectDumpable*` (PostgreSQL src/bin/pg_dump/pg_dump.c).
+
+use std::collections::{HashMap, HashSet};
+
+use super::patterns::{Families, Patterns, Relations, Strictness, is_relation, key, name_of};
+use super::{Selection, SelectionError};
+use crate::kinds::{Body, ConfigurationTable};
+use crate::{Catalog, Object, ObjectId, QualifiedName};
+
+/// What was chosen, by name.
+pub(super) struct Chosen<'a> {
+    /// Whether what lies in no schema is taken.
+    everything: bool,
+    /// Whether privileges on objects of the server's own are.
+    pub(super) system: bool,
+    schemas: HashSet<String>,
+    extensions: HashSet<String>,
+    /// Relations taken, by schema and name.
+    relations: Relations<'a>,
+    /// Relations that were asked for by name.
+    included: Relations<'a>,
+    /// Relations and schemas that were asked to be left out.
+    excluded: Relations<'a>,
+    excluded_schemas: HashSet<String>,
+    /// Statistics of relations that are left out.
+    orphans: HashSet<ObjectId>,
+    /// Tables of extensions that are left out whose rows are taken all the same,
+    /// because the tables or their schemas were asked for (`processExtensionTables`).
+    pub(super) configuration: Vec<ConfigurationTable>,
+    large_objects: bool,
+}
+
+impl<'a> Chosen<'a> {
+    pub(super) fn new(selection: &'a Selection, catalog: &'a Catalog) -> Result<Self, SelectionError> {
+        let names_tables = !(selection.tables.is_empty() && selection.tables_and_children.is_empty());
+        let names_parts = names_tables || !selection.schemas.is_empty();
+        let everything = !names_parts && selection.extensions.is_empty();
+        let mut chosen = Chosen {
+            everything,
+            system: !names_parts,
+            schemas: HashSet::new(),
+            extensions: chosen_extensions(selection, catalog, everything)?,
+            relations: Relations::new(),
+            included: Relations::new(),
+            excluded: Relations::new(),
+            excluded_schemas: HashSet::new(),
+            orphans: HashSet::new(),
+            configuration: Vec::new(),
+            large_objects: selection.large_objects.unwrap_or(everything) && selection.data,
+        };
+        chosen.choose_schemas(selection, catalog, names_tables)?;
+        chosen.choose_relations(selection, catalog, names_tables)?;
+        chosen.find_orphans(catalog);
+        chosen.choose_configuration(catalog);
+        Ok(chosen)
+    }
+
+    /// The schemas whose contents are taken.
+    fn choose_schemas(
+        &mut self,
+        selection: &Selection,
+        catalog: &Catalog,
+        names_tables: bool,
+    ) -> Result<(), SelectionError> {
+        let names = catalog.objects.iter().filter(|object| matches!(object.body, Body::Schema(_)));
+        let names = names.map(|object| object.name.as_str());
+        let (every, plain) = selection.strictness();
+        let included = Patterns::parse("--schema", &selection.schemas, 1, catalog, every)?;
+        let included = included.names(names.clone())?;
+        let excluded = Patterns::parse("--exclude-schema", &selection.exclude_schemas, 1, catalog, plain)?;
+        self.excluded_schemas = excluded.names(names.clone())?;
+        if names_tables {
+            return Ok(());
+        }
+        let wanted = |name: &&str| selection.schemas.is_empty() || included.contains(*name);
+        let wanted = names.filter(wanted).filter(|name| !self.excluded_schemas.contains(*name));
+        self.schemas = wanted.map(str::to_owned).collect();
+        Ok(())
+    }
+
+    fn choose_relations(
+        &mut self,
+        selection: &Selection,
+        catalog: &'a Catalog,
+        names_tables: bool,
+    ) -> Result<(), SelectionError> {
+        let families = Families::new(catalog);
+        let (every, plain) = selection.strictness();
+        let find = |option, texts, strictness| {
+            Patterns::parse(option, texts, 3, catalog, strictness)?.relations(&families.relations)
+        };
+        self.included = find("--table", &selection.tables, every)?;
+        let parents = find("--table-and-children", &selection.tables_and_children, every)?;
+        self.included.extend(families.with_descendants(parents));
+        self.excluded = find("--exclude-table", &selection.exclude_tables, plain)?;
+        let parents = find("--exclude-table-and-children", &selection.exclude_tables_and_children, plain)?;
+        self.excluded.extend(families.with_descendants(parents));
+        let mut owned: HashMap<(&str, &str), &QualifiedName> = HashMap::new();
+        for object in catalog.objects.iter().filter(|object| is_relation(object)) {
+            let name = name_of(object);
+            let wanted = match names_tables {
+                true => self.included.contains(&name),
+                false => self.schemas.contains(name.0),
+            };
+            if wanted && !self.excluded.contains(&name) {
+                self.relations.insert(name);
+            }
+            if let Body::Sequence(sequence) = &object.body
+                && let Some(owner) = &sequence.owned_by
+            {
+                owned.insert(name, &owner.table);
+                // An identity column's sequence is nothing without its table.
+                if owner.identity.is_some() {
+                    self.relations.remove(&name);
+                }
+            }
+        }
+        // A table brings the sequences of its columns along.
+        for (sequence, table) in owned {
+            if self.takes(table) {
+                self.relations.insert(sequence);
+            }
+        }
+        Ok(())
+    }
+
+    /// Statistics are of no use without the table they are about.
+    fn find_orphans(&mut self, catalog: &Catalog) {
+        let is_left_out =
+            |object: &&Object| is_relation(object) && !self.relations.contains(&name_of(object));
+        let left_out: HashSet<ObjectId> =
+            catalog.objects.iter().filter(is_left_out).map(|object| object.id).collect();
+        let edges = catalog.dependencies.iter().filter(|edge| left_out.contains(&edge.referenced));
+        let dependents: HashSet<ObjectId> = edges.map(|edge| edge.dependent).collect();
+        let statistics = catalog.objects.iter().filter(|object| matches!(object.body, Body::Statistics(_)));
+        self.orphans = statistics.map(|object| object.id).filter(|id| dependents.contains(id)).collect();
+    }
+
+    fn takes(&self, table: &QualifiedName) -> bool {
+        self.relations.contains(&key(table))
+    }
+
+    /// Takes away what points at objects left behind: a publication's tables and
+    /// schemas, a sequence's owner, rows of an extension's tables.
+    pub(super) fn trim(&self, objects: &mut [Object]) {
+        for object in objects.iter_mut().filter(|object| object.extension.is_none()) {
+            match &mut object.body {
+                Body::Publication(publication) => {
+                    publication.tables.retain(|entry| self.takes(&entry.table));
+                    publication.schemas.retain(|schema| self.schemas.contains(schema));
+                }
+                Body::Sequence(sequence) => {
+                    sequence.owned_by = sequence.owned_by.take().filter(|owner| self.takes(&owner.table));
+                }
+                Body::Extension(extension) => {
+                    extension.configuration.retain(|table| !self.excludes(table));
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn choose_configuration(&mut self, catalog: &Catalog) {
+        let left_out = catalog.objects.iter().filter(|object| !self.extensions.contains(&object.name));
+        let tables = left_out.filter_map(|object| match &object.body {
+            Body::Extension(extension) => Some(&extension.configuration),
+            _ => None,
+        });
+        let is_named = |table: &&ConfigurationTable| {
+            self.included.contains(&(table.schema.as_str(), table.name.as_str()))
+                || self.schemas.contains(&table.schema)
+        };
+        let chosen = tables.flatten().filter(is_named).filter(|table| !self.excludes(table));
+        self.configuration = chosen.cloned().collect();
+    }
+
+    /// Whether it is a table of an extension's that only rows are taken of.
+    fn has_rows_of(&self, object: &Object) -> bool {
+        let is_same = |table: &ConfigurationTable| {
+            (table.schema.as_str(), table.name.as_str()) == name_of(object) && is_relation(object)
+        };
+        self.configuration.iter().any(is_same)
+    }
+
+    fn excludes(&self, table: &ConfigurationTable) -> bool {
+        self.excluded.contains(&(table.schema.as_str(), table.name.as_str()))
+            || self.excluded_schemas.contains(&table.schema)
+    }
+
+    pub(super) fn keeps(&self, object: &Object) -> bool {
+        if let Some(extension) = &object.extension {
+            return self.extensions.contains(extension) || self.has_rows_of(object);
+        }
+        match &object.body {
+            Body::Schema(_) => self.schemas.contains(&object.name),
+            Body::Extension(_) => self.extensions.contains(&object.name),
+            Body::LargeObject(_) => self.large_objects,
+            Body::ColumnDefault(default) => self.takes(&default.table),
+            Body::Constraint(constraint) => self.takes(&constraint.table),
+            Body::Index(index) => self.takes(&index.table),
+            Body::Trigger(trigger) => self.takes(&trigger.table),
+            Body::Rule(rule) => self.takes(&rule.table),
+            Body::Policy(policy) => self.takes(&policy.table),
+            _ if is_relation(object) => self.relations.contains(&name_of(object)),
+            _ if self.orphans.contains(&object.id) => false,
+            _ => object.schema.as_ref().map_or(self.everything, |schema| self.schemas.contains(schema)),
+        }
+    }
+}
+
+fn chosen_extensions(
+    selection: &Selection,
+    catalog: &Catalog,
+    everything: bool,
+) -> Result<HashSet<String>, SelectionError> {
+    let names = catalog.objects.iter().filter(|object| matches!(object.body, Body::Extension(_)));
+    let names = names.map(|object| object.name.as_str());
+    let (every, plain) = selection.strictness();
+    let find = |option, texts, strictness: Strictness| {
+        Patterns::parse(option, texts, 1, catalog, strictness)?.names(names.clone())
+    };
+    let mut chosen = find("--extension", &selection.extensions, every)?;
+    chosen.extend(find("include extension", &selection.filter_extensions, every)?);
+    if selection.extensions.is_empty() && selection.filter_extensions.is_empty() && everything {
+        chosen.extend(names.clone().map(str::to_owned));
+    }
+    let excluded = find("--exclude-extension", &selection.exclude_extensions, plain)?;
+    chosen.retain(|name| !excluded.contains(name));
+    Ok(chosen)
+}
