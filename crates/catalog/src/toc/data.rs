@@ -38,9 +38,8 @@ impl Builder<'_> {
         let partitions = self.partitions();
         self.connect_post_data(&partitions);
         self.add_refreshes(&partitions);
-        if !self.options.pre_data && !self.options.post_data {
-            self.order_rows_by_foreign_keys();
-        }
+        let is_data_only = !self.options.pre_data && !self.options.post_data;
+        self.order_rows_by_foreign_keys(is_data_only);
     }
 
     /// Tables and sequences of extensions whose rows are the user's, with their condition.
@@ -204,11 +203,15 @@ impl Builder<'_> {
     }
 
     /// Without definitions in between, foreign keys are in force while rows
-    /// arrive: referenced tables come first, as far as there is an order.
-    fn order_rows_by_foreign_keys(&mut self) {
+    /// arrive: referenced tables come first, as far as there is an order. So it
+    /// is always with the keys of an extension's tables.
+    fn order_rows_by_foreign_keys(&mut self, is_data_only: bool) {
         let mut needs: Vec<Vec<usize>> = vec![Vec::new(); self.nodes.len()];
         for object in &self.plan.catalog.objects {
             let Body::Constraint(constraint) = &object.body else { continue };
+            if !is_data_only && object.extension.is_none() {
+                continue;
+            }
             let Some(referenced) =
                 constraint.referenced_table.as_ref().and_then(|name| self.plan.relation(name))
             else {
