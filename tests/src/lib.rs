@@ -32,6 +32,7 @@ mod fixtures;
 mod judge;
 mod keeper;
 mod oracle;
+mod overlay;
 mod places;
 mod poll;
 mod ports;

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::keeper::Keeper;
 use crate::ports::Port;
 use crate::tls::CertificateFiles;
-use crate::{places, template, wait_until};
+use crate::{overlay, places, template, wait_until};
 
 /// The majors that dbhaul supports, and that the tests require to be installed.
 pub const MAJORS: [u16; 6] = [13, 14, 15, 16, 17, 18];
@@ -77,6 +77,7 @@ pub struct ServerBuilder {
     encoding: Encoding,
     tls: Option<CertificateFiles>,
     client_authority: Option<PathBuf>,
+    extension_files: Vec<(String, String)>,
 }
 
 impl ServerBuilder {
@@ -95,6 +96,13 @@ impl ServerBuilder {
     /// Puts a line in `pg_hba.conf` before those that trust everyone.
     pub fn hba(mut self, line: &str) -> Self {
         self.hba.push(line.to_owned());
+        self
+    }
+
+    /// Adds a file to those that `CREATE EXTENSION` looks for, beside the server's own: a control file
+    /// `name.control`, a script `name--version.sql`. The shared installation is not touched.
+    pub fn extension_file(mut self, name: &str, text: &str) -> Self {
+        self.extension_files.push((name.to_owned(), text.to_owned()));
         self
     }
 
@@ -126,8 +134,12 @@ impl ServerBuilder {
         let _ = std::fs::remove_dir_all(&dir);
         places::create_server_dir(&dir);
         let log = dir.join("server.log");
-        let mut command =
-            places::server_command(&places::postgres(&self.major.to_string()).join("bin/postgres"));
+        let installed = places::postgres(&self.major.to_string());
+        let installed = match self.extension_files.as_slice() {
+            [] => installed,
+            files => overlay::install(&installed, &dir.join("install"), files),
+        };
+        let mut command = places::server_command(&installed.join("bin/postgres"));
         command.extend(["-D".to_owned(), dir.join("data").display().to_string()]);
         // First of all, so that the directory goes even when the test is killed before the server starts.
         let mut keeper = Keeper::new(&dir, &log, "QUIT", &command);
@@ -204,6 +216,7 @@ impl Server {
             encoding: Encoding::Utf8,
             tls: None,
             client_authority: None,
+            extension_files: Vec::new(),
         }
     }
 
