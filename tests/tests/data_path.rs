@@ -24,6 +24,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         jobs: 2,
         compression_level: 1,
         roles: RoleOptions::RECORDED,
+        statistics: true,
     };
     Dump::prepare(request, Context::silent()).await.unwrap()
 }

@@ -15,13 +15,13 @@ use std::path::PathBuf;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, ScriptRequest, Selection,
-    StoreUrl, VerifyRequest, WriteOptions, default_jobs,
+    StatisticsMode, StoreUrl, VerifyRequest, WriteOptions, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
     BackupCommand, Cli, Command, DumpArgs, DumpFormat, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs,
-    RestoreArgs, RoleArgs, SelectionArgs, VerifyArgs, WriteArgs,
+    RestoreArgs, RoleArgs, SelectionArgs, StatisticsName, VerifyArgs, WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -161,6 +161,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         jobs: args.jobs.unwrap_or_else(default_jobs),
         compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
         roles: roles::recorded(&args.roles),
+        statistics: args.statistics,
     };
     job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
 }
@@ -281,7 +282,12 @@ fn write_options(
         create: args.create,
         resume,
         allow_non_empty: args.allow_non_empty,
-        analyze: args.analyze,
+        statistics: match args.statistics {
+            _ if args.no_analyze => StatisticsMode::None,
+            StatisticsName::Analyze => StatisticsMode::Analyze,
+            StatisticsName::Copy => StatisticsMode::Copy,
+            StatisticsName::None => StatisticsMode::None,
+        },
         roles: roles::created(roles),
         role_map: roles::map(&roles.map)?,
     })

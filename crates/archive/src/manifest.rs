@@ -49,6 +49,9 @@ pub struct Manifest {
     /// Roles of the server, as JSON; may hold hashes of passwords. `None` where they were not asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub roles: Option<Document>,
+    /// Planner statistics: one relation's, as JSON, on each line. `None` where they were not recorded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub statistics: Option<Document>,
     /// Whatever has rows.
     pub tables: Vec<TableEntry>,
     /// Values of the sequences.
@@ -218,8 +221,11 @@ impl Manifest {
         }
         let packs: BTreeSet<PackId> = self.packs.iter().map(|pack| pack.id).collect();
         let lists = self.tables.iter().map(|table| &table.list);
-        let pieces =
-            lists.chain([&self.catalog, &self.toc]).chain(&self.roles).flat_map(|document| &document.pieces);
+        let pieces = lists
+            .chain([&self.catalog, &self.toc])
+            .chain(&self.roles)
+            .chain(&self.statistics)
+            .flat_map(|document| &document.pieces);
         let mut strays = pieces.filter(|piece| !packs.contains(&piece.pack));
         strays
             .next()

@@ -31,6 +31,7 @@ mod script;
 mod secret;
 mod select;
 mod setting;
+mod statistics_data;
 mod toc;
 mod version;
 
@@ -54,6 +55,7 @@ pub use script::{
 };
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
+pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
     DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
 };

@@ -48,9 +48,12 @@ mod testing;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};
-pub use options::{ImportOptions, RetryPolicy, Sections};
+pub use options::{ImportOptions, RetryPolicy, Sections, StatisticsMode};
 pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped};
 pub use plan::{ImportPlan, plan};
 pub use run::import;
 pub use schedule::{Lock, LockMode, Node, NodeId, Scheduler};
-pub use source::{ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError};
+pub use source::{
+    ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError, StatisticsError, StatisticsStream,
+    StatisticsWave,
+};

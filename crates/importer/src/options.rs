@@ -28,8 +28,8 @@ pub struct ImportOptions {
     pub allow_non_empty: bool,
     /// Which sections are imported.
     pub sections: Sections,
-    /// Whether tables are analyzed after their rows and indexes.
-    pub analyze: bool,
+    /// Where planner statistics come from.
+    pub statistics: StatisticsMode,
     /// `maintenance_work_mem` of each session; chosen from the target's settings when `None`.
     pub maintenance_work_mem_bytes: Option<u64>,
     /// The search path of the source database. A statement that fails because a function in it names
@@ -41,6 +41,8 @@ pub struct ImportOptions {
     pub tablespaces: Vec<String>,
     /// How transient errors are tried again.
     pub retry: RetryPolicy,
+    /// What the caller knows already and a person should know before the import runs.
+    pub notes: Vec<String>,
 }
 
 impl ImportOptions {
@@ -57,14 +59,28 @@ impl ImportOptions {
             resume: false,
             allow_non_empty: false,
             sections: Sections::default(),
-            analyze: true,
+            statistics: StatisticsMode::default(),
             maintenance_work_mem_bytes: None,
             source_search_path: None,
             coming_roles: BTreeSet::new(),
             tablespaces: Vec::new(),
             retry: RetryPolicy::default(),
+            notes: Vec::new(),
         }
     }
+}
+
+/// Where the target's planner statistics come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum StatisticsMode {
+    /// Tables are analyzed after their rows and indexes, parents of partitions included.
+    #[default]
+    Analyze,
+    /// Those of the source are set, once everything is in place. The target must be able to take them
+    /// ([`RelationStatistics::can_be_set_on`](dbhaul_catalog::RelationStatistics::can_be_set_on)).
+    Copy,
+    /// Nowhere: autovacuum will gather some in its time.
+    None,
 }
 
 /// Which sections of a TOC are imported.

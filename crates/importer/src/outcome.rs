@@ -45,7 +45,7 @@ pub struct LoadedTable {
 /// Something that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The TOC entry.
+    /// The TOC entry; 0 for planner statistics.
     pub entry: u32,
     /// It, as `pg_restore -l` names it: `ACL public film`.
     pub description: String,
@@ -56,7 +56,7 @@ pub struct Skipped {
 /// Something that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// The TOC entry.
+    /// The TOC entry; 0 for planner statistics.
     pub entry: u32,
     /// It, as `pg_restore -l` names it: `INDEX public film_title_idx`.
     pub description: String,

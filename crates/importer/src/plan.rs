@@ -10,7 +10,7 @@ use crate::footprint::{Footprint, describe, entry_by_id};
 use crate::schedule::Node;
 use crate::stages::{StageName, Staging};
 use crate::steps::Builder;
-use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
+use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
 
 /// What an import will do. Nothing has acted on it yet; `Display` prints it for people.
 #[derive(Debug, Clone)]
@@ -102,7 +102,8 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
             entries_by_stage.entry(stage).or_default().push(entry);
         }
     }
-    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, analyze: options.analyze };
+    let analyze = options.statistics == StatisticsMode::Analyze;
+    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, analyze };
     let stages = StageName::ALL
         .into_iter()
         .map(|name| Stage { name, steps: builder.steps(name, entries_by_stage.get(&name)) })
@@ -229,14 +230,15 @@ fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
         Some(DataEntry::Table(table)) => !table.created_by_toc || !options.sections.pre_data,
         _ => false,
     });
+    let mut warnings = options.notes.clone();
     if options.sections.data && loads_existing && !options.sections.pre_data {
-        return vec![
+        warnings.push(
             "rows go into tables that exist already: their triggers fire, and foreign keys among them may \
              refuse rows that arrive before those they refer to"
                 .to_owned(),
-        ];
+        );
     }
-    Vec::new()
+    warnings
 }
 
 #[cfg(test)]

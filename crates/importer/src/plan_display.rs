@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::plan::{Stage, Work};
-use crate::{ImportPlan, Scheduler};
+use crate::{ImportPlan, Scheduler, StatisticsMode};
 
 impl fmt::Display for ImportPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -26,6 +26,12 @@ impl fmt::Display for ImportPlan {
         }
         for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
             self.write_stage(stage, f)?;
+        }
+        if options.statistics == StatisticsMode::Copy {
+            writeln!(
+                f,
+                "  planner statistics copied from the source; tables with extended statistics analyzed for those"
+            )?;
         }
         self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
     }

@@ -4,11 +4,35 @@ use std::error::Error;
 use std::fmt;
 
 use async_trait::async_trait;
+use dbhaul_catalog::{RelationStatistics, ServerVersion};
 use dbhaul_rows::Chunk;
-use futures::stream::BoxStream;
+use futures::stream::{BoxStream, StreamExt, empty};
 
 /// The rows of one segment: chunks of whole COPY text rows, in order.
 pub type ChunkStream = BoxStream<'static, Result<Chunk, SourceError>>;
+
+/// Planner statistics, a batch of relations at a time: few enough for one transaction's locks and memory.
+pub type StatisticsStream = BoxStream<'static, Result<Vec<RelationStatistics>, StatisticsError>>;
+
+/// When statistics are set.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StatisticsWave {
+    /// Those of tables and their indexes: after all rows, indexes and constraints.
+    Tables,
+    /// Those of materialized views and their indexes: after `REFRESH`.
+    Refreshed,
+}
+
+/// Planner statistics could not be read.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read the planner statistics to be copied")]
+pub struct StatisticsError {
+    /// Whether reading them again may succeed.
+    pub transient: bool,
+    /// The cause.
+    #[source]
+    pub source: Box<dyn Error + Send + Sync>,
+}
 
 /// Hands out segments. Opened again for a retry, a segment must yield the same rows.
 ///
@@ -24,6 +48,18 @@ pub trait SegmentSource: Send + Sync {
     /// # Errors
     /// If the segment cannot be read; [`SourceError::is_transient`] says whether to try again.
     async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError>;
+
+    /// Starts to stream the planner statistics of one wave. An index comes right after its table or after another index of it, so that batches
+    /// that are worked on side by side do not wait for each other in a circle. Without statistics,
+    /// the stream is empty.
+    async fn statistics(&self, _wave: StatisticsWave) -> StatisticsStream {
+        empty().boxed()
+    }
+
+    /// The version of the server that the statistics are from.
+    fn server_version(&self) -> ServerVersion {
+        ServerVersion::NEWEST_TESTED
+    }
 }
 
 /// Names one segment.

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 
 use dbhaul_catalog::{Section, TocEntry};
 
+use crate::StatisticsWave;
+
 /// The stages, in order. Within a serial stage entries run in TOC order over one session; within a
 /// parallel one they are steps of a scheduler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,6 +31,15 @@ impl StageName {
     /// Whether its entries run in TOC order over one session.
     pub(crate) fn is_serial(self) -> bool {
         !matches!(self, StageName::Bulk | StageName::Refresh)
+    }
+
+    /// Which planner statistics are set, if they are copied, once the stage is done.
+    pub(crate) fn statistics_wave(self) -> Option<StatisticsWave> {
+        match self {
+            StageName::Bulk => Some(StatisticsWave::Tables),
+            StageName::Refresh => Some(StatisticsWave::Refreshed),
+            _ => None,
+        }
     }
 
     /// The name shown to people.

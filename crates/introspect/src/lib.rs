@@ -36,8 +36,10 @@ mod read;
 mod reader;
 mod roles;
 mod sizes;
+mod statistics_data;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};
 pub use read::read_catalog;
 pub use roles::read_roles;
+pub use statistics_data::{StatisticsPlan, read_statistics};

@@ -19,9 +19,10 @@ use ulid::Ulid;
 use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
 use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
-use crate::repository::{PackWriter, Repository, document, unnamed_pack};
+use crate::repository::{PackWriter, PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
 use crate::source::{LiveDatabase, build_toc};
+use crate::statistics::unavailable;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
@@ -204,6 +205,7 @@ impl Dump {
             let pieces = json_pieces("roles", found).map_err(|source| repository.error(source))?;
             roles = Some(store_json(&mut sealer, pieces).await?);
         }
+        let statistics = self.store_statistics(&writer, &mut sealer).await?;
         let meta_packs = writer.finish().await?;
         let named = |pieces: &[_]| document(pieces, &meta_packs).ok_or_else(unnamed_pack);
         let mut tables = Vec::with_capacity(lists.len());
@@ -212,9 +214,27 @@ impl Dump {
             tables.push(table);
         }
         let roles = roles.as_deref().map(named).transpose()?;
-        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)?, roles };
+        let statistics = statistics.map(|pieces| named(&pieces)).transpose()?;
+        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)?, roles, statistics };
         let packs = distinct(rows.packs.into_iter().chain(meta_packs.iter().copied()));
         self.manifest(repository, documents, tables, packs)
+    }
+
+    /// Stores planner statistics, if they are wanted and can be had.
+    async fn store_statistics(
+        &self,
+        writer: &PackWriter,
+        sealer: &mut ChunkSealer,
+    ) -> Result<Option<Vec<PlacedChunk>>, PipelineError> {
+        if !self.request.statistics {
+            return Ok(None);
+        }
+        if let Some(reason) = unavailable(&self.source.catalog, &self.request.selection) {
+            self.context.progress.notice(format!("planner statistics are not recorded: {reason}"));
+            return Ok(None);
+        }
+        let statistics = self.source.statistics(&self.request.selection, &self.context)?;
+        statistics.store(writer, sealer).await.map(Some)
     }
 
     fn manifest(
@@ -241,6 +261,7 @@ impl Dump {
             catalog: documents.catalog,
             toc: documents.toc,
             roles: documents.roles,
+            statistics: documents.statistics,
             tables,
             sequences: self.sequences(),
             packs,
@@ -283,6 +304,7 @@ struct Documents {
     catalog: Document,
     toc: Document,
     roles: Option<Document>,
+    statistics: Option<Document>,
 }
 
 /// The roles that the backup will hold.

@@ -190,6 +190,9 @@ impl PipelineError {
         match self {
             PipelineError::Store(error) => error.is_transient(),
             PipelineError::Server { source, .. } => source.class() == ErrorClass::Transient,
+            PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. } => {
+                source.class() == ErrorClass::Transient
+            }
             PipelineError::Export(ExportError::Copy { source, .. } | ExportError::Session { source, .. }) => {
                 source.class() == ErrorClass::Transient
             }

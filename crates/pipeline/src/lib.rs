@@ -35,6 +35,7 @@ mod restore;
 mod roles;
 mod script;
 mod source;
+mod statistics;
 mod status;
 mod target;
 mod verify;
@@ -67,5 +68,6 @@ pub use words::{format_age, format_bytes, one_line};
 pub use dbhaul_catalog::{
     FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces,
 };
+pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_store::StoreUrl;

@@ -4,9 +4,12 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::{Difference, Identity, Target};
+use dbhaul_catalog::{Difference, Identity, ServerVersion, Target};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
-use dbhaul_importer::{ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError};
+use dbhaul_importer::{
+    ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError, StatisticsStream,
+    StatisticsWave,
+};
 use dbhaul_postgres::ErrorClass;
 use dbhaul_rows::CutParameters;
 use dbhaul_verifier::Report;
@@ -17,6 +20,7 @@ use crate::dump::{PlannedTable, write_tables};
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, target_version};
+use crate::statistics::{LiveStatistics, settle, unavailable};
 use crate::target::{create_database, create_roles, import_error, import_options, run_import};
 use crate::verify::verify_copy;
 use crate::{Context, ImportSummary, MigrateRequest, PipelineError, RoleReport, Status};
@@ -137,6 +141,7 @@ impl Migrate {
         let fingerprint = format!("snapshot {} of {}", info.transactions, request.source.describe());
         let mut options = import_options(&request.options, fingerprint, source.search_path.clone());
         options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        settle(&mut options, version, unavailable(&source.catalog, &request.selection));
         let import = dbhaul_importer::plan(toc, &entry_segments(&export), options)
             .map_err(|source| import_error(&request.target, source))?;
         let plan = MigratePlan {
@@ -177,7 +182,8 @@ impl Migrate {
             CutParameters::fixed(CHUNK_BYTES),
             self.context.cancel.clone(),
         );
-        let exporter = Arc::new(ExportedSegments { exporter });
+        let statistics = self.source.statistics(&self.request.selection, &self.context)?;
+        let exporter = Arc::new(ExportedSegments { exporter, statistics });
         let outcome = run_import(self.import, &target, Arc::clone(&exporter) as _, &self.context).await?;
         exporter.exporter.close().await;
         drop(exporter);
@@ -210,6 +216,7 @@ fn entry_segments(export: &ExportPlan) -> Vec<EntrySegments> {
 /// Segments of a live database, for the importer.
 struct ExportedSegments {
     exporter: Exporter,
+    statistics: LiveStatistics,
 }
 
 impl ExportedSegments {
@@ -236,6 +243,14 @@ impl SegmentSource for ExportedSegments {
         let opened = self.exporter.open_segment(segment.entry, segment.segment).await;
         let stream = opened.map_err(|error| Self::source_error(segment, &name, error))?;
         Ok(stream.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e))).boxed())
+    }
+
+    async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {
+        self.statistics.stream(wave)
+    }
+
+    fn server_version(&self) -> ServerVersion {
+        self.statistics.server_version()
     }
 }
 

@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc};
+use crate::statistics::{settle, unavailable};
 use crate::target::{import_error, import_options};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
 
@@ -282,6 +283,7 @@ async fn check_import(
     let mut options = import_options(&request.options, "preflight".to_owned(), None);
     options.coming_roles = coming;
     options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+    settle(&mut options, version, unavailable(&source.catalog, &request.selection));
     let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {

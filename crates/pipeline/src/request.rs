@@ -1,6 +1,7 @@
 //! What a user asks for. Plain data: no command-line types here.
 
 use dbhaul_catalog::{RoleMap, RoleScope, Selection};
+use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_store::StoreUrl;
 
@@ -48,8 +49,8 @@ pub struct WriteOptions {
     pub resume: bool,
     /// Load into a database that is not empty.
     pub allow_non_empty: bool,
-    /// Gather planner statistics afterwards.
-    pub analyze: bool,
+    /// Where the target's planner statistics come from.
+    pub statistics: StatisticsMode,
     /// Create roles first.
     pub roles: RoleOptions,
     /// Other names for roles.
@@ -67,7 +68,7 @@ impl Default for WriteOptions {
             create: false,
             resume: false,
             allow_non_empty: false,
-            analyze: true,
+            statistics: StatisticsMode::default(),
             roles: RoleOptions::CREATED,
             role_map: RoleMap::default(),
         }
@@ -95,6 +96,8 @@ pub struct DumpRequest {
     pub compression_level: i32,
     /// Roles to record.
     pub roles: RoleOptions,
+    /// Record planner statistics, so that a restore can copy them.
+    pub statistics: bool,
 }
 
 /// Asks for a backup to be written into a database.

@@ -16,6 +16,7 @@ use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
 use crate::source::{build_toc_of, target_version};
+use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
     create_database, create_roles, import_error, import_options, run_import, search_path_of,
 };
@@ -95,10 +96,14 @@ impl Restore {
         toc_options.with_foreign_data.extend(foreign_tables(&manifest, &catalog));
         let toc = build_toc_of(&catalog, &toc_options, Target { version }, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
-        let segments = BackupSegments::new(repository.clone(), tables);
+        let statistics = BackupStatistics::new(&repository, &manifest, &catalog);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        let missing = statistics.is_none().then_some("the backup holds none");
+        let unavailable = unavailable(&catalog, &request.selection).or(missing);
+        settle(&mut options, version, unavailable);
+        let segments = BackupSegments::new(repository.clone(), tables, statistics);
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let import =
             dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;

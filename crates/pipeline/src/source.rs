@@ -8,11 +8,12 @@ use dbhaul_catalog::{
     Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry, TocOptions,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, TablePlan};
-use dbhaul_introspect::{SequenceValue, read_catalog, sequence_values};
+use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_values};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
 use dbhaul_progress::Phase;
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
+use crate::statistics::LiveStatistics;
 use crate::{Context, PipelineError};
 
 /// Snapshots taken before giving up on a database whose tables are rewritten all the time.
@@ -145,6 +146,17 @@ impl LiveDatabase {
             self.catalog.server_version,
             DEFAULT_SEGMENT_BYTES,
         )
+    }
+
+    /// Planner statistics of what was selected.
+    pub(crate) fn statistics(
+        &self,
+        selection: &Selection,
+        context: &Context,
+    ) -> Result<LiveStatistics, PipelineError> {
+        let without_data = selection.toc_options(&self.catalog)?.without_data;
+        let plan = StatisticsPlan::new(&self.catalog, &without_data);
+        Ok(LiveStatistics::new(&self.settings, &self.holder, plan, context))
     }
 
     /// Lets the snapshot go. Whether that worked no longer matters: all that was

@@ -25,7 +25,7 @@ pub(crate) fn import_options(
     import.if_exists = options.if_exists;
     import.resume = options.resume;
     import.allow_non_empty = options.allow_non_empty;
-    import.analyze = options.analyze;
+    import.statistics = options.statistics;
     import.source_search_path = search_path;
     import
 }
@@ -37,9 +37,6 @@ pub(crate) async fn run_import(
     source: Arc<dyn SegmentSource>,
     context: &Context,
 ) -> Result<ImportOutcome, PipelineError> {
-    for warning in plan.warnings() {
-        context.progress.warning(warning.clone());
-    }
     let import = dbhaul_importer::import(plan, target, source, &context.progress, &context.cancel);
     Box::pin(import).await.map_err(|source| import_error(target, source))
 }

@@ -239,6 +239,17 @@ pub(crate) struct RoleMapArgs {
     pub(crate) role_map: Option<PathBuf>,
 }
 
+/// Where planner statistics come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StatisticsName {
+    /// ANALYZE after the rows and indexes, parents of partitions too
+    Analyze,
+    /// The source's own, where the target is 18 or newer; else as analyze
+    Copy,
+    /// None
+    None,
+}
+
 /// How a database is written.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "How")]
@@ -258,9 +269,12 @@ pub(crate) struct WriteArgs {
     /// Load into a database that is not empty
     #[arg(long)]
     pub(crate) allow_non_empty: bool,
-    /// Do not gather planner statistics afterwards
-    #[arg(long = "no-analyze", action = ArgAction::SetFalse)]
-    pub(crate) analyze: bool,
+    /// Planner statistics: analyze every table, copy the source's (to 18 and newer), or none
+    #[arg(long, value_name = "MODE", value_enum, default_value_t = StatisticsName::Analyze)]
+    pub(crate) statistics: StatisticsName,
+    /// The same as --statistics none
+    #[arg(long, conflicts_with = "statistics")]
+    pub(crate) no_analyze: bool,
 }
 
 /// Where a report goes beside standard output.

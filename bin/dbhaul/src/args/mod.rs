@@ -14,7 +14,7 @@ use clap_complete::Shell;
 
 pub(crate) use groups::{
     BackupArgs, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, ScriptArgs,
-    SectionName, SelectionArgs, SourceArgs, StoreArgs, TargetArgs, WriteArgs,
+    SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs, TargetArgs, WriteArgs,
 };
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
@@ -193,6 +193,9 @@ pub(crate) struct DumpArgs {
     #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
           value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
     pub(crate) compression_level: Option<i32>,
+    /// Do not record planner statistics, which hold some of the columns' values
+    #[arg(long = "no-statistics", action = ArgAction::SetFalse, help_heading = "How")]
+    pub(crate) statistics: bool,
     /// Print the plan and change nothing
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,

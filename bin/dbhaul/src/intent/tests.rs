@@ -1,5 +1,5 @@
 use clap::Parser;
-use dbhaul_pipeline::{BackupRef, VerifySide};
+use dbhaul_pipeline::{BackupRef, StatisticsMode, VerifySide};
 
 use super::{Intent, Job, Request, UsageError};
 use crate::args::Cli;
@@ -64,7 +64,8 @@ fn flags_reach_the_request() {
     assert_eq!(selection.exclude_table_data, ["f"]);
     assert!(selection.pre_data && !selection.data && selection.post_data && !selection.comments);
     assert!(!selection.owners && !selection.privileges && selection.large_objects == Some(false));
-    assert!(!options.set_owners && !options.privileges && !options.analyze && !request.verify && job.dry_run);
+    assert!(!options.set_owners && !options.privileges && !request.verify && job.dry_run);
+    assert_eq!(options.statistics, StatisticsMode::None);
     assert!(options.clean && options.if_exists && options.allow_non_empty && !options.resume);
     assert_eq!(options.jobs, 7);
 }

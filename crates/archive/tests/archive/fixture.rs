@@ -191,6 +191,7 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
         roles: None,
         catalog: Document::default(),
         toc: Document::default(),
+        statistics: None,
         tables: vec![],
         sequences: vec![SequenceValue {
             schema: "public".to_owned(),

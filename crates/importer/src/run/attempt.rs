@@ -5,7 +5,7 @@ use dbhaul_postgres::{Error, Session};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
-use crate::{ImportError, SourceError};
+use crate::{ImportError, SourceError, StatisticsError};
 
 /// Why an attempt at a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +16,9 @@ pub(crate) enum StepError {
     /// The rows could not be read.
     #[error("{}", with_causes(.0))]
     Source(#[from] SourceError),
+    /// The planner statistics could not be read.
+    #[error("{}", with_causes(.0))]
+    Statistics(#[from] StatisticsError),
     /// The target took another number of rows than were sent.
     #[error("{sent} rows were sent, but the target counts {taken}")]
     RowCount {
@@ -53,6 +56,7 @@ impl StepError {
         match self {
             StepError::Target(error) => error.is_transient(),
             StepError::Source(error) => error.is_transient(),
+            StepError::Statistics(error) => error.transient,
             _ => false,
         }
     }
@@ -92,9 +96,9 @@ impl StepError {
     }
 }
 
-fn with_causes(error: &SourceError) -> String {
+fn with_causes(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
+    let mut cause = error.source();
     while let Some(next) = cause {
         text = format!("{text}: {next}");
         cause = next.source();

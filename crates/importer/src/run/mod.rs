@@ -12,6 +12,7 @@ mod record;
 mod search_path;
 mod segment;
 mod serial;
+mod statistics;
 mod unlogged;
 
 use std::sync::Arc;
@@ -74,6 +75,9 @@ async fn stages(
             }
             name if name.is_serial() => serial::run(control, context, stage, record).await?,
             _ => parallel::run(context, stage, record).await?,
+        }
+        if let Some(wave) = stage.name.statistics_wave() {
+            statistics::run(context, wave, record).await?;
         }
     }
     finale::run(control, context, record).await

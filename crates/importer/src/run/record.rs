@@ -58,6 +58,16 @@ impl Record {
         self.fail(context, work, error.to_string());
     }
 
+    /// Notes planner statistics that could not be copied, of a relation or of all that were left: as
+    /// failed, or as skipped where the importing role may not set them.
+    pub(crate) fn statistics_missing(&mut self, relation: &str, error: &StepError) {
+        let description = format!("STATISTICS DATA {relation}");
+        match error.sqlstate() {
+            Some("42501") => self.skipped.push(Skipped { entry: 0, description, reason: error.to_string() }),
+            _ => self.failed.push(Failed { entry: 0, description, segment: None, error: error.to_string() }),
+        }
+    }
+
     /// Notes an entry that was left out though nothing is wrong with it otherwise.
     pub(crate) fn left_out(&mut self, context: &Context, entry: u32, error: &StepError) {
         self.broken.insert(entry);

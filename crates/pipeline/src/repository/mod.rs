@@ -170,7 +170,7 @@ impl Repository {
     }
 
     /// Reads one piece of metadata or rows and verifies it.
-    async fn piece(
+    pub(crate) async fn piece(
         &self,
         opener: &mut ChunkOpener,
         place: &dbhaul_archive::ChunkPlace,

@@ -4,12 +4,16 @@ use std::collections::HashMap;
 
 use async_trait::async_trait;
 use dbhaul_archive::{ChunkOpener, Manifest, RowChunk, Segment, SegmentListReader, TableEntry};
-use dbhaul_importer::{ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError};
+use dbhaul_catalog::ServerVersion;
+use dbhaul_importer::{
+    ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError, StatisticsStream, StatisticsWave,
+};
 use futures::stream::{StreamExt, try_unfold};
 use tokio::sync::Mutex;
 
 use super::{ChunkReader, Repository};
 use crate::PipelineError;
+use crate::statistics::BackupStatistics;
 
 /// Hands out the segments of a backup. Segment lists are read when their first
 /// segment is asked for; the lists of finished tables are forgotten by [`BackupSegments::open`]
@@ -18,6 +22,7 @@ pub(crate) struct BackupSegments {
     repository: Repository,
     /// The backup's tables by the TOC entry they fill on the target.
     tables: HashMap<u32, TableEntry>,
+    statistics: Option<Box<BackupStatistics>>,
     lists: Mutex<Lists>,
 }
 
@@ -32,8 +37,12 @@ struct Lists {
 const KEPT_LISTS: usize = 64;
 
 impl BackupSegments {
-    pub(crate) fn new(repository: Repository, tables: HashMap<u32, TableEntry>) -> Self {
-        BackupSegments { repository, tables, lists: Mutex::default() }
+    pub(crate) fn new(
+        repository: Repository,
+        tables: HashMap<u32, TableEntry>,
+        statistics: Option<BackupStatistics>,
+    ) -> Self {
+        BackupSegments { repository, tables, statistics: statistics.map(Box::new), lists: Mutex::default() }
     }
 
     /// Estimated bytes of each segment of each entry: equal shares, which is near enough for order.
@@ -135,6 +144,18 @@ impl SegmentSource for BackupSegments {
             }
         });
         Ok(stream.boxed())
+    }
+
+    async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {
+        match &self.statistics {
+            Some(statistics) => statistics.stream(wave),
+            None => futures::stream::empty().boxed(),
+        }
+    }
+
+    fn server_version(&self) -> ServerVersion {
+        let statistics = self.statistics.as_ref();
+        statistics.map_or(ServerVersion::NEWEST_TESTED, |statistics| statistics.server_version())
     }
 }
 

@@ -56,7 +56,7 @@ impl Rows {
     }
 
     pub(super) fn of_backup(stored: &StoredBackup, toc: &Toc) -> Result<Self, PipelineError> {
-        let segments = BackupSegments::new(stored.repository.clone(), stored.tables(toc)?);
+        let segments = BackupSegments::new(stored.repository.clone(), stored.tables(toc)?, None);
         let counts = segments.entry_segments().into_iter();
         let counts = counts.map(|entry| (entry.entry, entry.segment_bytes.len() as u32)).collect();
         Ok(Rows::Backup { segments, counts })
