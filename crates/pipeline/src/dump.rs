@@ -17,6 +17,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
+use crate::extensions;
 use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
 use crate::repository::{PackWriter, PlacedChunk, Repository, document, unnamed_pack};
@@ -119,6 +120,7 @@ impl Dump {
     pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
         let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
         source.check_covered()?;
+        extensions::check(&source.catalog)?;
         let target = Target { version: source.catalog.server_version };
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));

@@ -24,6 +24,7 @@ mod context;
 mod dump;
 mod dump_rows;
 mod error;
+mod extensions;
 mod import_report;
 mod left_out;
 mod migrate;

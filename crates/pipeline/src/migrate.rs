@@ -17,6 +17,7 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use crate::dump::{PlannedTable, write_tables};
+use crate::extensions;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, target_version};
@@ -141,6 +142,7 @@ impl Migrate {
         let fingerprint = format!("snapshot {} of {}", info.transactions, request.source.describe());
         let mut options = import_options(&request.options, fingerprint, source.search_path.clone());
         options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(extensions::look(&source.catalog, &request.target, &context).await?);
         settle(&mut options, version, unavailable(&source.catalog, &request.selection));
         let import = dbhaul_importer::plan(toc, &entry_segments(&export), options)
             .map_err(|source| import_error(&request.target, source))?;

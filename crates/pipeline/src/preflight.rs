@@ -11,6 +11,7 @@ use dbhaul_progress::Phase;
 use dbhaul_store::Access;
 use serde::Serialize;
 
+use crate::extensions;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc};
@@ -108,6 +109,12 @@ async fn look_at_source(
         report.add(Level::Blocker, "source", message);
     }
     for NamedReason { object, reason } in left_out(&source.catalog) {
+        report.add(Level::Warning, "source", format!("{object}: {reason}"));
+    }
+    for NamedReason { object, reason } in extensions::refused(&source.catalog) {
+        report.add(Level::Blocker, "source", format!("{object} cannot be copied: {reason}"));
+    }
+    for NamedReason { object, reason } in extensions::noted(&source.catalog) {
         report.add(Level::Warning, "source", format!("{object}: {reason}"));
     }
     let selected: BTreeSet<String> = source.catalog.objects.iter().map(|object| object.sql_name()).collect();
@@ -258,6 +265,9 @@ async fn look_at_target(
         report.add(level, "target", format!("its encoding is {to}, the source's is {from}"));
     }
     let asking = |error| PipelineError::server("cannot ask the target", error);
+    for message in extensions::other_versions(&source.catalog, &session).await.map_err(asking)? {
+        report.add(Level::Warning, "target", message);
+    }
     session.close().await.map_err(asking)?;
     look_for_pooler(target, "target", report, context).await?;
     check_import(request, source, version, coming, report, context).await

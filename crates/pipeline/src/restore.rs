@@ -12,6 +12,7 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::Phase;
 use serde::Serialize;
 
+use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
@@ -100,6 +101,7 @@ impl Restore {
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
         settle(&mut options, version, unavailable);
