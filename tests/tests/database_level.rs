@@ -60,7 +60,8 @@ fn create(server: &Server, name: &str, options: &str) {
     server.psql(name, "CREATE TABLE public.t (a text); INSERT INTO public.t VALUES ('x')");
 }
 
-/// `pg_dump --create --schema-only`, with settings in order of text: their order is not kept by servers.
+/// `pg_dump --create --schema-only`, settings of roles last and in order of text: servers keep no order of
+/// roles, and `pg_dump` asks for none.
 fn dumped(server: &Server, db: &str) -> Vec<String> {
     let mut pg_dump = server.client("pg_dump");
     let output = pg_dump.args(["--create", "--schema-only", "-d", db]).output().unwrap();
@@ -69,7 +70,12 @@ fn dumped(server: &Server, db: &str) -> Vec<String> {
     let is_noise = |line: &str| {
         ["\\restrict", "\\unrestrict", "-- Dumped", "\\connect"].iter().any(|start| line.starts_with(start))
     };
-    text.lines().filter(|line| !is_noise(line)).map(str::to_owned).collect()
+    let is_role = |line: &String| line.starts_with("ALTER ROLE ");
+    let lines = text.lines().filter(|line| !is_noise(line)).map(str::to_owned);
+    let (mut of_roles, mut others): (Vec<String>, Vec<String>) = lines.partition(is_role);
+    of_roles.sort();
+    others.append(&mut of_roles);
+    others
 }
 
 fn check(from: u16, to: u16) {

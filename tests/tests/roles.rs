@@ -104,8 +104,9 @@ fn all_of_them_on_the_newest_major() {
 fn a_backup_holds_no_hash_that_nobody_asked_for() {
     let (source, target) = (Server::start(17), Server::start(17));
     source.psql("postgres", "CREATE ROLE app LOGIN PASSWORD 'x'; CREATE ROLE idle LOGIN; CREATE ROLE base");
-    source.psql("postgres", "GRANT base TO app");
+    source.psql("postgres", "GRANT base TO app; CREATE ROLE \"new\nline\"");
     shop(&source, "shop", "app");
+    source.psql("shop", "GRANT SELECT ON app.item TO \"new\nline\"");
     target.create_db("shop");
     let (store, none) = (TempDir::new().unwrap(), TempDir::new().unwrap());
     let (store, none) = (store.path().to_str().unwrap(), none.path().to_str().unwrap());
@@ -124,6 +125,7 @@ fn a_backup_holds_no_hash_that_nobody_asked_for() {
     run.assert_says("roles created: app, base");
     assert_eq!(target.psql("postgres", "SELECT count(*) FROM pg_roles WHERE rolname = 'idle'"), "0");
     assert_eq!(target.psql("postgres", "SELECT pg_has_role('app', 'base', 'MEMBER')"), "t");
+    assert_eq!(target.psql("shop", "SELECT has_table_privilege(E'new\nline', 'app.item', 'SELECT')"), "t");
     target.drop_db("shop");
     target.psql("postgres", "DROP ROLE app");
     target.create_db("shop");
