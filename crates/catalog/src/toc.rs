@@ -71,7 +71,7 @@ pub struct TocEntry {
 /// A `DROP` in two parts, so that `IF EXISTS` can stand between.
 ///
 /// A command that drops nothing by itself never takes `IF EXISTS`: a view's
-/// `CREATE OR REPLACE VIEW`, a large object's `SELECT`.
+/// `CREATE OR REPLACE VIEW`, a large object's `SELECT`, or default privileges.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DropStatement {
     /// `DROP TABLE` or `ALTER TABLE x DROP CONSTRAINT`.
@@ -86,6 +86,7 @@ impl DropStatement {
     pub fn sql(&self, if_exists: bool) -> String {
         let DropStatement { command, object } = self;
         let is_drop = command.starts_with("DROP ") || command.starts_with("ALTER ");
+        let is_drop = is_drop && !command.starts_with("ALTER DEFAULT PRIVILEGES ");
         if !if_exists || !is_drop {
             return format!("{command} {object}");
         }

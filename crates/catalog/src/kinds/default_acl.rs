@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
-use crate::toc::Section;
+use crate::toc::{DropStatement, Section};
 use crate::{Acl, AclItem, Object, quote_identifier};
 
 /// What a role's new objects of one type grant, in one schema (the object's
@@ -96,6 +96,16 @@ impl DefaultAcl {
         Some(format!("{prefix}GRANT {privileges} ON {} TO {}{option}", self.object_type.keyword(), grantee(item)))
     }
 
+    /// Leads back to the built-in default, so that what is made next has nothing else. `pg_dump`
+    /// has no such statement, and what its `--clean` makes again is granted to more than it was.
+    fn undo(&self, prefix: &str, target: &Target) -> Option<DropStatement> {
+        let granted = self.granted.iter().filter_map(|item| self.revoke(item, prefix, target));
+        let revoked = self.revoked.iter().filter_map(|item| self.grant(item, false, prefix, target));
+        let statements: Vec<String> = granted.chain(revoked).collect();
+        let (command, object) = statements.join("; ").strip_prefix(prefix).map(|rest| (prefix.trim_end(), rest.to_owned()))?;
+        Some(DropStatement { command: command.to_owned(), object })
+    }
+
     /// The privileges of an item as a list, `ALL` where it has every one.
     fn privileges(&self, item: &AclItem, with_option: Option<bool>, target: &Target) -> Option<String> {
         let held: Vec<char> = letters(&item.privileges)
@@ -131,7 +141,8 @@ impl Render for DefaultAcl {
         create.extend(self.granted.iter().flat_map(|item| {
             [false, true].into_iter().filter_map(|option| self.grant(item, option, &prefix, target))
         }));
-        vec![Draft { create, ..Draft::new(Section::PostData, "DEFAULT ACL", "") }]
+        let drop = self.undo(&prefix, target);
+        vec![Draft { create, drop, ..Draft::new(Section::PostData, "DEFAULT ACL", "") }]
     }
 
     fn discriminator(&self) -> Option<String> {
@@ -199,5 +210,28 @@ mod tests {
             acl(&[(None, "U")]),
             "ALTER DEFAULT PRIVILEGES FOR ROLE o IN SCHEMA s GRANT ALL ON TYPES TO PUBLIC;\n",
         );
+    }
+
+    #[test]
+    fn undone() {
+        let undone = |schema: Option<&str>, revoked: Acl, granted: Acl| {
+            let object_type = DefaultAclType::Functions;
+            let body = Body::DefaultAcl(DefaultAcl { role: "o".to_owned(), object_type, revoked, granted });
+            let object = sample::object(schema, "n", body);
+            let target = crate::Target { version: crate::ServerVersion::of_major(18) };
+            object.body.render(&object, &target).remove(0).drop.map(|drop| drop.sql(true))
+        };
+        let everywhere = undone(None, acl(&[(None, "X")]), acl(&[(Some("r"), "X*")]));
+        assert_eq!(
+            everywhere.as_deref(),
+            Some(
+                "ALTER DEFAULT PRIVILEGES FOR ROLE o REVOKE ALL ON FUNCTIONS FROM r; \
+                 ALTER DEFAULT PRIVILEGES FOR ROLE o GRANT ALL ON FUNCTIONS TO PUBLIC"
+            )
+        );
+        let in_schema = undone(Some("s"), Acl::new(), acl(&[(None, "X")]));
+        let expected = "ALTER DEFAULT PRIVILEGES FOR ROLE o IN SCHEMA s REVOKE ALL ON FUNCTIONS FROM PUBLIC";
+        assert_eq!(in_schema.as_deref(), Some(expected));
+        assert_eq!(undone(None, Acl::new(), Acl::new()), None);
     }
 }

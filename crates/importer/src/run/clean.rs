@@ -1,6 +1,7 @@
 //! `--clean`: dropping what the TOC is going to create, in reverse.
 
 use async_trait::async_trait;
+use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, StepError, until_committed};
@@ -27,7 +28,7 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
         let mut attempt =
             DropAttempt { key: key.clone(), sql: Some(drop.sql(context.plan.options.if_exists)) };
         let mut result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
-        if result.as_ref().is_err_and(|error| error.sqlstate().is_some_and(|state| ABSENT.contains(&state))) {
+        if result.as_ref().is_err_and(|error| is_harmless(entry, error)) {
             context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
             // It is still a step done: a resumed run finds there what this one is going to make.
             attempt.sql = None;
@@ -42,6 +43,13 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether what could not be dropped is nothing to be dropped: it is absent, or it is default privileges
+/// of a role that the importing one may not speak for, which are not going to be set either.
+fn is_harmless(entry: &TocEntry, error: &StepError) -> bool {
+    let state = error.sqlstate().unwrap_or_default();
+    ABSENT.contains(&state) || (state == "42501" && entry.kind == "DEFAULT ACL")
 }
 
 struct DropAttempt {
