@@ -46,6 +46,12 @@ impl Builder<'_> {
         {
             self.add_comment(object, main, &address, comment);
         }
+        // The extension's script gives it one.
+        if let (Body::Extension(_), None, Some(address)) =
+            (&object.body, &object.comment, self.address(place, object))
+        {
+            self.add_comment_statement(object, main, &address, "NULL");
+        }
         for column in object.body.column_annotations() {
             if let Some(comment) = column.comment {
                 let address = format!("COLUMN {}.{}", object.sql_name(), quote_identifier(column.column));
@@ -55,7 +61,12 @@ impl Builder<'_> {
     }
 
     fn add_comment(&mut self, object: &Object, main: usize, address: &str, comment: &str) {
-        let sql = format!("COMMENT ON {address} IS {}", quote_literal(comment));
+        self.add_comment_statement(object, main, address, &quote_literal(comment));
+    }
+
+    /// `comment` is a literal or `NULL`.
+    fn add_comment_statement(&mut self, object: &Object, main: usize, address: &str, comment: &str) {
+        let sql = format!("COMMENT ON {address} IS {comment}");
         let node = self.push_behind(main, object, Draft::new(Section::PreData, "COMMENT", sql), COMMENT_STEP);
         self.name_after(node, main, address);
     }
