@@ -78,6 +78,16 @@ impl Fixture {
     }
 }
 
+/// The script of one object of every kind, in the directory of test data beside the checkout; where it
+/// is missing, that is said on standard error.
+pub fn object_kinds() -> Option<PathBuf> {
+    let file = places::test_data().join("object-kinds.sql");
+    if !file.exists() {
+        eprintln!("left out: {} does not exist", file.display());
+    }
+    file.exists().then_some(file)
+}
+
 fn sample_shop(script: &str) -> PathBuf {
     places::workspace().join("scripts/sample-shop").join(script)
 }

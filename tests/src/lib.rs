@@ -42,7 +42,7 @@ mod template;
 mod tls;
 
 pub use binary::{Dbhaul, Finished, Running};
-pub use fixtures::Fixture;
+pub use fixtures::{Fixture, object_kinds};
 pub use judge::Original;
 pub use poll::wait_until;
 pub use s3::{Moto, S3Directory, S3Endpoint};

@@ -99,3 +99,58 @@ fn a_foreign_server_out_of_reach() {
         assert_eq!(server.psql("copy", "SELECT count(*) FROM ONLY near").trim(), "2");
     }
 }
+
+/// Everything that `pg_dump` says of a database, its schema `dbhaul` included.
+fn whole(server: &Server, db: &str) -> String {
+    let output = server.client("pg_dump").args(["-d", db]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let noise = ["\\restrict", "\\unrestrict", "-- Dumped "];
+    text.lines()
+        .filter(|line| !noise.iter().any(|start| line.starts_with(start)))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+/// Schemas, tables and databases with the names that dbhaul gives its own.
+#[test]
+fn names_of_our_own() {
+    for major in [13, 18] {
+        let (source, target) = (start(major), start(major));
+        source.create_db("dbhaul");
+        source.psql_file("dbhaul", &fixture("like-our-own.sql"), &[]);
+        let expected = whole(&source, "dbhaul");
+        let directory = TempDir::new().unwrap();
+        let store = directory.path().to_str().unwrap();
+        let from = source.uri("dbhaul");
+        for db in ["dbhaul", "post'gres\""] {
+            target.create_db(db);
+            let to = target.uri(db);
+            if db == "dbhaul" {
+                Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+            } else {
+                Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+                Dbhaul::new(["restore", "--target", &to, "--store", store]).run().assert_code(0);
+            }
+            assert_eq!(whole(&target, db), expected, "{db} on {major}");
+        }
+    }
+}
+
+/// Default privileges that a first run has set are not in the way of a second one's objects.
+#[test]
+fn default_privileges_before_a_second_run() {
+    let server = start(18);
+    load(&server, "privileges");
+    let original = Original::new(&server, "hostile", &server);
+    server.create_db("copy");
+    let directory = TempDir::new().unwrap();
+    let store = directory.path().to_str().unwrap();
+    let (from, to) = (server.uri("hostile"), server.uri("copy"));
+    Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+    for more in [&[] as &[&str], &["--clean", "--if-exists"]] {
+        let run = Dbhaul::new(["restore", "--target", &to, "--store", store]).args(more);
+        run.run().assert_code(0);
+        original.assert_equals("copy");
+    }
+}
