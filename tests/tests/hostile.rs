@@ -71,7 +71,7 @@ macro_rules! hostile {
 }
 
 hostile! {
-    values: "values", &[13, 15, 18], &[14];
+    values: "values", &[13, 18], &[14];
     names: "hostile-names", &[13, 18], &[16];
     privileges: "privileges", &MAJORS, &[14, 16];
     partitions: "partitions", &MAJORS, &[14, 16];

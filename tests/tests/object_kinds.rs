@@ -30,6 +30,8 @@ fn load(server: &Server, script: &str) -> Vec<String> {
         server.client("psql").args(["-Xqo", "/dev/null", "-d", "kinds", "-f"]).arg(file.path()).output();
     let psql = psql.unwrap();
     assert!(psql.status.success());
+    // It counts the rows of pg_class, which are not the same in two databases.
+    server.psql("kinds", "REFRESH MATERIALIZED VIEW dump_test.regress_pg_dump_matview_am_1 WITH NO DATA");
     let errors = String::from_utf8(psql.stderr).unwrap();
     errors.lines().filter(|line| line.contains("ERROR:  ")).map(str::to_owned).collect()
 }
