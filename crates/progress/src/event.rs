@@ -16,6 +16,8 @@ pub enum Phase {
     Data,
     /// Indexes, constraints, triggers.
     PostData,
+    /// Materialized views.
+    Refresh,
     /// Planner statistics.
     Analyze,
     /// Digests and comparisons.
@@ -33,6 +35,7 @@ impl Phase {
             Phase::PreData => "pre-data",
             Phase::Data => "data",
             Phase::PostData => "post-data",
+            Phase::Refresh => "refresh",
             Phase::Analyze => "analyze",
             Phase::Verify => "verify",
             Phase::Commit => "commit",
@@ -81,6 +84,17 @@ pub enum Event {
         row_count: u64,
         /// Bytes moved since the last advance.
         copied_bytes: u64,
+    },
+    /// What the server says of a task that it does by itself, an index build for instance.
+    TaskProgressed {
+        /// The task.
+        task: TaskId,
+        /// What the server is at, in its own words: `building index: scanning table`.
+        stage: String,
+        /// How much of this stage is done, in units of the server's: blocks, tuples.
+        done: u64,
+        /// Of how much; 0 where the server does not know.
+        total: u64,
     },
     /// A task ended well.
     TaskFinished {

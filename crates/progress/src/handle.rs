@@ -88,6 +88,11 @@ impl Task {
         self.progress.emit(Event::TaskAdvanced { task: self.id, row_count, copied_bytes });
     }
 
+    /// Reports what the server says of it: the stage, and how much of that is done.
+    pub fn progressed(&self, stage: &str, done: u64, total: u64) {
+        self.progress.emit(Event::TaskProgressed { task: self.id, stage: stage.to_owned(), done, total });
+    }
+
     /// Ends the task well.
     pub fn finish(mut self) {
         self.ended = true;

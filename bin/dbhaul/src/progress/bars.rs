@@ -21,6 +21,7 @@ pub(super) struct Bars {
     overall: ProgressBar,
     tasks: HashMap<TaskId, ProgressBar>,
     notices: bool,
+    now: Duration,
 }
 
 impl Bars {
@@ -28,7 +29,7 @@ impl Bars {
         let screen = MultiProgress::with_draw_target(ProgressDrawTarget::stderr_with_hz(10));
         let overall =
             screen.add(ProgressBar::new(STEPS).with_style(style("{spinner} [{bar:24}] {wide_msg}")));
-        Bars { tally: Tally::default(), screen, overall, tasks: HashMap::new(), notices }
+        Bars { tally: Tally::default(), screen, overall, tasks: HashMap::new(), notices, now: Duration::ZERO }
     }
 
     /// Bars for the tasks that run, as many as there is room for.
@@ -67,6 +68,7 @@ impl Painter for Bars {
     }
 
     fn tick(&mut self, at: Duration) {
+        self.now = at;
         let fraction = self.tally.fraction().unwrap_or_default();
         self.overall.set_position((fraction * STEPS as f64) as u64);
         self.overall.set_message(format!("{}  {}", words::duration(at), words::line(&self.tally, at)));
@@ -77,6 +79,11 @@ impl Painter for Bars {
     fn finish(&mut self) {
         for bar in self.tasks.values() {
             bar.finish_and_clear();
+        }
+        if self.notices {
+            for line in words::table(&self.tally, self.now) {
+                let _ = self.screen.println(line);
+            }
         }
         self.overall.finish_and_clear();
     }
@@ -95,8 +102,18 @@ fn task_words(task: &RunningTask, at: Duration) -> String {
     let time = words::duration(at.saturating_sub(task.started));
     let RunningTask { kind, name, .. } = task;
     match task.row_count {
+        0 if task.stage.is_some() => format!("{kind} {name}  {}{time}", stage_words(task)),
         0 => format!("{kind} {name}  {time}"),
         rows => format!("{kind} {name}  {} rows  {time}", words::grouped(rows)),
+    }
+}
+
+/// What the server is at: `building index: sorting live tuples 40%  `.
+fn stage_words(task: &RunningTask) -> String {
+    match &task.stage {
+        Some((stage, Some(fraction))) => format!("{stage} {:.0}%  ", fraction * 100.0),
+        Some((stage, None)) => format!("{stage}  "),
+        None => String::new(),
     }
 }
 

@@ -10,6 +10,7 @@ use dbhaul_progress::{Event, TaskId};
 pub(super) struct Inbox {
     events: Vec<Event>,
     advances: HashMap<TaskId, usize>,
+    stages: HashMap<TaskId, usize>,
     has_messages: bool,
 }
 
@@ -25,6 +26,13 @@ impl Inbox {
                 }
                 self.advances.insert(*task, self.events.len());
             }
+            Event::TaskProgressed { task, .. } => {
+                if let Some(waiting) = self.stages.get(task).and_then(|at| self.events.get_mut(*at)) {
+                    *waiting = event;
+                    return;
+                }
+                self.stages.insert(*task, self.events.len());
+            }
             Event::Notice { .. } | Event::Warning { .. } => self.has_messages = true,
             _ => {}
         }
@@ -39,6 +47,7 @@ impl Inbox {
     /// Takes everything that waits.
     pub(super) fn drain(&mut self) -> Vec<Event> {
         self.advances.clear();
+        self.stages.clear();
         self.has_messages = false;
         std::mem::take(&mut self.events)
     }
@@ -66,6 +75,16 @@ mod tests {
         inbox.push(advance(1, 4));
         assert_eq!(inbox.drain(), [advance(1, 4)]);
         assert_eq!(inbox.drain(), []);
+    }
+
+    #[test]
+    fn of_what_a_server_says_the_last_counts() {
+        let mut inbox = Inbox::default();
+        let at = |done| Event::TaskProgressed { task: TaskId(1), stage: "sorting".into(), done, total: 9 };
+        (1..=5).for_each(|done| inbox.push(at(done)));
+        assert_eq!(inbox.drain(), [at(5)]);
+        inbox.push(at(6));
+        assert_eq!(inbox.drain(), [at(6)]);
     }
 
     #[test]

@@ -15,12 +15,13 @@ const INTERVAL: Duration = Duration::from_secs(5);
 pub(super) struct Plain {
     tally: Tally,
     last_line: Duration,
+    now: Duration,
     notices: bool,
 }
 
 impl Plain {
     pub(super) fn new(notices: bool) -> Self {
-        Plain { tally: Tally::default(), last_line: Duration::ZERO, notices }
+        Plain { tally: Tally::default(), last_line: Duration::ZERO, now: Duration::ZERO, notices }
     }
 
     fn print(&mut self, at: Duration, text: &str) {
@@ -32,6 +33,7 @@ impl Painter for Plain {
     fn take(&mut self, event: &Event, at: Duration) {
         let failure = self.tally.failure(event);
         self.tally.apply(event, at);
+        self.now = at;
         match event {
             Event::PhaseStarted { phase, .. } => self.print(at, &format!("{} started", phase.name())),
             Event::PhaseFinished { phase } => self.print(at, &format!("{} finished", phase.name())),
@@ -43,24 +45,28 @@ impl Painter for Plain {
     }
 
     fn tick(&mut self, at: Duration) {
+        self.now = at;
         if at.saturating_sub(self.last_line) >= INTERVAL && !self.tally.phases.is_empty() {
             self.last_line = at;
             self.print(at, &words::line(&self.tally, at));
         }
     }
 
-    fn finish(&mut self) {}
+    fn finish(&mut self) {
+        if self.notices {
+            for line in words::table(&self.tally, self.now) {
+                self.print(self.now, &line);
+            }
+        }
+    }
 }
 
 /// No progress, but what a person must read.
-pub(super) struct WarningsOnly {
-    /// Show notices too.
-    pub(super) notices: bool,
-}
+pub(super) struct WarningsOnly;
 
 impl Painter for WarningsOnly {
     fn take(&mut self, event: &Event, _at: Duration) {
-        if let Some(text) = message(event, self.notices) {
+        if let Some(text) = message(event, false) {
             to_stderr(&text);
         }
     }

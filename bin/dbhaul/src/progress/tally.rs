@@ -26,12 +26,29 @@ pub(super) struct Tally {
     pub(super) row_count: u64,
     /// Bytes that moved.
     pub(super) copied_bytes: u64,
+    /// Phases that began, in that order.
+    pub(super) spans: Vec<Span>,
     data: Option<DataPhase>,
     samples: VecDeque<(Duration, u64)>,
 }
 
+/// How long a phase took, with what moved meanwhile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Span {
+    /// Which.
+    pub(super) phase: Phase,
+    /// When it began.
+    pub(super) started: Duration,
+    /// When it ended, if it has.
+    pub(super) ended: Option<Duration>,
+    /// Bytes that its tasks moved: copied, or scanned to be compared.
+    pub(super) moved_bytes: u64,
+    /// Tasks of its that ended.
+    pub(super) ended_tasks: u64,
+}
+
 /// A task that runs.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct RunningTask {
     /// `TABLE DATA`, `INDEX`, ...
     pub(super) kind: String,
@@ -45,8 +62,12 @@ pub(super) struct RunningTask {
     pub(super) total_bytes: Option<u64>,
     /// When it began.
     pub(super) started: Duration,
+    /// What the server says it is at, and how much of that is done, 0 to 1.
+    pub(super) stage: Option<(String, Option<f64>)>,
     /// Whether it belongs to the copy of rows.
     is_data: bool,
+    /// The phase it counts for.
+    phase: Option<Phase>,
 }
 
 /// The copy of rows, whose end can be foreseen.
@@ -66,6 +87,9 @@ impl Tally {
             Event::PhaseStarted { phase, total_bytes, .. } => self.start_phase(*phase, *total_bytes, at),
             Event::PhaseFinished { phase } => {
                 self.phases.retain(|running| running != phase);
+                if let Some(span) = self.open_span(*phase) {
+                    span.ended = Some(at);
+                }
                 if let (Phase::Data, Some(data)) = (phase, &mut self.data) {
                     data.is_over = true;
                 }
@@ -78,12 +102,20 @@ impl Tally {
                     copied_bytes: 0,
                     total_bytes: *total_bytes,
                     started: at,
+                    stage: None,
+                    phase: self.phase_of(kind),
                     is_data: self.data.is_some_and(|data| !data.is_over) && total_bytes.is_some(),
                 };
                 self.running.insert(*task, running);
             }
             Event::TaskAdvanced { task, row_count, copied_bytes } => {
                 self.advance(*task, *row_count, *copied_bytes, at);
+            }
+            Event::TaskProgressed { task, stage, done, total } => {
+                if let Some(running) = self.running.get_mut(task) {
+                    let fraction = (*total > 0).then(|| (*done as f64 / *total as f64).min(1.0));
+                    running.stage = Some((stage.clone(), fraction));
+                }
             }
             Event::TaskFinished { task } => self.end_task(*task, true),
             Event::TaskFailed { task, .. } => self.end_task(*task, false),
@@ -139,9 +171,25 @@ impl Tally {
         (elapsed >= 1.0).then(|| Duration::from_secs_f64(elapsed * (1.0 - fraction) / fraction))
     }
 
+    fn open_span(&mut self, phase: Phase) -> Option<&mut Span> {
+        self.spans.iter_mut().rev().find(|span| span.phase == phase && span.ended.is_none())
+    }
+
+    /// The phase that a task of a kind counts for, of those that run.
+    fn phase_of(&self, kind: &str) -> Option<Phase> {
+        let wanted = match kind {
+            "TABLE DATA" | "BLOBS" => &[Phase::Verify, Phase::Data] as &[Phase],
+            "ANALYZE" => &[Phase::Refresh, Phase::Analyze],
+            _ => &[Phase::Verify, Phase::Refresh, Phase::PostData],
+        };
+        let runs = |phase: &&Phase| self.phases.contains(phase);
+        wanted.iter().find(runs).or(self.phases.last()).copied()
+    }
+
     fn start_phase(&mut self, phase: Phase, total_bytes: Option<u64>, at: Duration) {
         if !self.phases.contains(&phase) {
             self.phases.push(phase);
+            self.spans.push(Span { phase, started: at, ended: None, moved_bytes: 0, ended_tasks: 0 });
         }
         if phase == Phase::Data {
             let expected_bytes = total_bytes.unwrap_or_default();
@@ -155,8 +203,12 @@ impl Tally {
         let Some(running) = self.running.get_mut(&task) else { return };
         running.row_count += row_count;
         running.copied_bytes += copied_bytes;
+        let (phase, is_data) = (running.phase, running.is_data);
+        if let Some(span) = phase.and_then(|phase| self.open_span(phase)) {
+            span.moved_bytes += copied_bytes;
+        }
         // What is scanned to be compared is not copied a second time.
-        if !running.is_data {
+        if !is_data {
             return;
         }
         self.row_count += row_count;
@@ -174,6 +226,9 @@ impl Tally {
 
     fn end_task(&mut self, task: TaskId, is_well: bool) {
         let Some(ended) = self.running.remove(&task) else { return };
+        if let Some(span) = ended.phase.and_then(|phase| self.open_span(phase)) {
+            span.ended_tasks += 1;
+        }
         if let (true, Some(data)) = (ended.is_data, &mut self.data) {
             data.ended_bytes += ended.total_bytes.unwrap_or_default();
         }
@@ -265,6 +320,31 @@ mod tests {
         tally.apply(&advanced(3, 80 * MIB), seconds(53));
         assert_eq!(tally.copied_bytes, 40 * MIB);
         assert_eq!(tally.phases, [Phase::Verify]);
+    }
+
+    #[test]
+    fn each_phase_has_its_time_and_its_bytes() {
+        let mut tally = copying();
+        tally.apply(&Event::TaskFinished { task: TaskId(1) }, seconds(50));
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, seconds(51));
+        let start = |phase| Event::PhaseStarted { phase, total_tasks: None, total_bytes: None };
+        tally.apply(&start(Phase::Verify), seconds(51));
+        tally.apply(&started(3, Some(80 * MIB)), seconds(52));
+        tally.apply(&advanced(3, 80 * MIB), seconds(53));
+        let spans: Vec<_> = tally
+            .spans
+            .iter()
+            .map(|span| (span.phase, span.ended, span.moved_bytes / MIB, span.ended_tasks))
+            .collect();
+        assert_eq!(spans, [(Phase::Data, Some(seconds(51)), 40, 1), (Phase::Verify, None, 80, 0)]);
+    }
+
+    #[test]
+    fn what_a_server_says_of_a_task_is_kept() {
+        let mut tally = copying();
+        let stage = "building index".to_owned();
+        tally.apply(&Event::TaskProgressed { task: TaskId(2), stage, done: 3, total: 4 }, seconds(51));
+        assert_eq!(tally.running[&TaskId(2)].stage, Some(("building index".to_owned(), Some(0.75))));
     }
 
     #[test]

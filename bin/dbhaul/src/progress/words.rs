@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dbhaul_pipeline::format_bytes;
 
-use super::tally::Tally;
+use super::tally::{Span, Tally};
 
 /// What runs, how far it is, how fast, how long it will take; the end may be cut off by a narrow terminal:
 /// `data, post-data: 50%, 700.0 KiB/s, ETA 2s, 1,204 rows, 1.5 MiB of about 3.0 MiB, 1 done, 2 running`.
@@ -28,6 +28,28 @@ pub(super) fn line(tally: &Tally, at: Duration) -> String {
         parts.push(format!("{} done, {} running", tally.finished_tasks, tally.running.len()));
     }
     if parts.is_empty() { name } else { format!("{name}: {}", parts.join(", ")) }
+}
+
+/// The phases of a run with their times and rates, a line each:
+/// `data        12.3 s    4.0 MiB at 333.0 KiB/s, 7 tasks`.
+pub(super) fn table(tally: &Tally, at: Duration) -> Vec<String> {
+    let line = |span: &Span| {
+        let seconds = span.ended.unwrap_or(at).saturating_sub(span.started).as_secs_f64();
+        let mut text = format!("{:<10} {seconds:>8.1} s", span.phase.name());
+        let mut more = Vec::new();
+        if span.moved_bytes > 0 {
+            let rate = format_bytes((span.moved_bytes as f64 / seconds.max(0.001)) as u64);
+            more.push(format!("{} at {rate}/s", format_bytes(span.moved_bytes)));
+        }
+        if span.ended_tasks > 0 {
+            more.push(format!("{} tasks", span.ended_tasks));
+        }
+        if !more.is_empty() {
+            text = format!("{text}  {}", more.join(", "));
+        }
+        if span.ended.is_none() { format!("{text}, not finished") } else { text }
+    };
+    tally.spans.iter().map(line).collect()
 }
 
 fn moved(tally: &Tally) -> String {
@@ -70,13 +92,32 @@ mod tests {
     use dbhaul_progress::{Event, Phase, TaskId};
 
     use super::super::tally::Tally;
-    use super::{duration, grouped, line};
+    use super::{duration, grouped, line, table};
 
     #[test]
     fn numbers_and_times() {
         assert_eq!([0, 999, 1000, 1_234_567].map(grouped), ["0", "999", "1,000", "1,234,567"]);
         let times = [0, 59, 65, 3600, 7620].map(|seconds| duration(Duration::from_secs(seconds)));
         assert_eq!(times, ["0s", "59s", "1m05s", "1h00m", "2h07m"]);
+    }
+
+    #[test]
+    fn a_table_of_phases() {
+        let mut tally = Tally::default();
+        let second = Duration::from_secs;
+        let start = |phase, total_bytes| Event::PhaseStarted { phase, total_tasks: None, total_bytes };
+        tally.apply(&start(Phase::Data, Some(9)), second(1));
+        let (task, total_bytes) = (TaskId(0), Some(4 << 20));
+        let (kind, name) = ("TABLE DATA".to_owned(), "t".to_owned());
+        tally.apply(&Event::TaskStarted { task, kind, name, total_bytes }, second(1));
+        tally.apply(&Event::TaskAdvanced { task, row_count: 5, copied_bytes: 4 << 20 }, second(2));
+        tally.apply(&Event::TaskFinished { task }, second(3));
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, second(3));
+        tally.apply(&start(Phase::PostData, None), second(3));
+        assert_eq!(
+            table(&tally, second(6)),
+            ["data            2.0 s  4.0 MiB at 2.0 MiB/s, 1 tasks", "post-data       3.0 s, not finished",]
+        );
     }
 
     #[test]
