@@ -1,6 +1,6 @@
 //! `--clean --if-exists` over what an earlier run made, and policies of roles that the target lacks.
 
-use dbhaul_tests::{Dbhaul, Server};
+use dbhaul_tests::{Dbhaul, Server, wait_until};
 
 /// The parent's index is named so that it would be dropped after its partition's.
 const PARTITIONED: &str = "
@@ -40,4 +40,42 @@ fn a_policy_of_a_role_that_is_not_there_is_skipped_by_name() {
     run.assert_code(3);
     assert!(run.stdout.contains("only_auditors") && run.stdout.contains("auditor"), "{run}");
     assert_eq!(target.sql_digest("shop"), source.sql_digest("shop"));
+}
+
+/// Stops a restore with `--clean` in the middle of its drops, and goes on.
+#[test]
+fn a_clean_that_was_stopped_goes_on() {
+    let server = Server::start(17);
+    server.create_db("shop");
+    server.psql(
+        "shop",
+        "CREATE TABLE a AS SELECT 1 AS i; CREATE TABLE b AS SELECT 2 AS i; CREATE TABLE c AS SELECT 3 AS i;
+         CREATE VIEW v AS SELECT * FROM c",
+    );
+    let store = tempfile::TempDir::new().unwrap();
+    Dbhaul::new(["dump", "--source", &server.uri("shop"), "--store"]).arg(store.path()).run().assert_code(0);
+    server.create_db("copy");
+    let restore = || Dbhaul::new(["restore", "--target", &server.uri("copy"), "--store"]).arg(store.path());
+    restore().run().assert_code(0);
+    std::thread::scope(|scope| {
+        // something that must be dropped, but not first
+        let lock = "BEGIN; LOCK TABLE b IN ACCESS SHARE MODE; SELECT pg_sleep(600)";
+        scope.spawn(|| server.try_psql("copy", lock).unwrap_err());
+        let locked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        wait_until("b is locked", || (server.psql("postgres", locked) == "1").then_some(()));
+        let mut run = restore().arg("--clean").spawn();
+        let waiting =
+            "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%DROP%'";
+        wait_until("a drop waits", || {
+            assert!(!run.has_ended(), "{}", run.stderr_so_far());
+            (server.psql("postgres", waiting) == "1").then_some(())
+        });
+        run.kill();
+        server.terminate_backends("copy", "%");
+    });
+    assert_eq!(server.psql("copy", "SELECT to_regclass('public.b')"), "b");
+    assert_eq!(server.psql("copy", "SELECT to_regclass('public.v')"), "", "nothing was dropped yet");
+    restore().arg("--resume").run().assert_code(0);
+    assert_eq!(server.sql_digest("copy"), server.sql_digest("shop"));
+    assert_eq!(server.pg_dump_schema("copy"), server.pg_dump_schema("shop"));
 }

@@ -7,6 +7,10 @@ mod backends;
 mod damage;
 #[path = "crash/kills.rs"]
 mod kills;
+#[path = "crash/matrix.rs"]
+mod matrix;
+#[path = "crash/migrations.rs"]
+mod migrations;
 #[path = "crash/scene.rs"]
 mod scene;
 #[path = "crash/servers.rs"]

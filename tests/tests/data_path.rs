@@ -3,7 +3,7 @@
 use dbhaul_pipeline::{
     BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
     MigrateRequest, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection, Status,
-    StoreUrl, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
+    StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -25,6 +25,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         compression_level: 1,
         roles: RoleOptions::RECORDED,
         statistics: true,
+        throttle: ThrottleOptions::default(),
     };
     Dump::prepare(request, Context::silent()).await.unwrap()
 }
@@ -146,6 +147,8 @@ async fn migrate(from: (&Server, &str), to: (&Server, &str), selection: Selectio
         selection,
         options: WriteOptions::default(),
         verify: true,
+        hold: None,
+        throttle: ThrottleOptions::default(),
     };
     let migrate = Migrate::prepare(request, Context::silent()).await.unwrap();
     Box::pin(migrate.execute()).await.unwrap()

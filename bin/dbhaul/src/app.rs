@@ -91,7 +91,8 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Err(error) => return finish(display, &Shown::new(&error), Status::Failed),
     };
     let (json, report_file) = (job.output.json, job.report_file);
-    let result = run::run(job.request, job.dry_run, context).await;
+    let verbose = job.output.verbose > 0;
+    let result = run::run(job.request, job.dry_run, verbose, context).await;
     watcher.abort();
     let outcome = match result {
         Ok(outcome) => outcome,

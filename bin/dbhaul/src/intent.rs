@@ -11,17 +11,20 @@ mod sides;
 mod tests;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, ScriptRequest, Selection,
-    StatisticsMode, StoreUrl, VerifyRequest, WriteOptions, default_jobs,
+    BackupRef, CleanupRequest, DumpRequest, HoldProgram, HoldRequest, MigrateRequest, PreflightRequest,
+    RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions, VerifyRequest,
+    WriteOptions, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, Cli, Command, DumpArgs, DumpFormat, MigrateArgs, OutputArgs, PreflightArgs, ReportArgs,
-    RestoreArgs, RoleArgs, SelectionArgs, StatisticsName, VerifyArgs, WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, DumpArgs, DumpFormat, MigrateArgs, OutputArgs, PreflightArgs,
+    ProgressMode, ReportArgs, RestoreArgs, RoleArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs,
+    WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -79,6 +82,10 @@ pub(crate) enum Request {
     Migrate(MigrateRequest),
     /// `verify`.
     Verify(VerifyRequest),
+    /// `cleanup`.
+    Cleanup(CleanupRequest),
+    /// `hold-snapshot`.
+    HoldSnapshot(HoldRequest),
     /// `backup list`.
     ListBackups(StoreUrl),
     /// `backup show`.
@@ -122,6 +129,8 @@ impl Intent {
             Command::Restore(args) => restore(*args, environment),
             Command::Migrate(args) => migrate(*args, environment),
             Command::Verify(args) => verify(*args, environment),
+            Command::Cleanup(args) => cleanup(*args, environment),
+            Command::HoldSnapshot { run } => hold_snapshot(run, environment),
             Command::Backup { command } => backup(command, environment),
             Command::Completions { shell } => return Ok(Intent::Completions(shell)),
             Command::Man { dir } => return Ok(Intent::Man(dir)),
@@ -162,6 +171,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
         roles: roles::recorded(&args.roles),
         statistics: args.statistics,
+        throttle: throttle_options(&args.throttle),
     };
     job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
 }
@@ -191,9 +201,48 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
         verify: args.verify,
+        hold: match args.hold_snapshot && !args.dry_run {
+            true => Some(hold_program(args.hold_hours, places.source_variable())?),
+            false => None,
+        },
+        throttle: throttle_options(&args.throttle),
     };
+    if args.resume && args.write.clean {
+        return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));
+    }
     sides::check_distinct(&request.source, &request.target, request.options.create)?;
     job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)
+}
+
+/// This program, to be run once more. Where the source is goes into its environment: others may read a
+/// command line.
+fn hold_program(hours: u64, source: Option<(&str, String)>) -> Result<HoldProgram, UsageError> {
+    let program = std::env::current_exe()
+        .map_err(|error| UsageError::new(format!("--hold-snapshot: cannot find this program: {error}")))?;
+    let variable = |(name, value): (&str, String)| (name.into(), value.into());
+    Ok(HoldProgram {
+        program,
+        arguments: vec!["hold-snapshot".into()],
+        environment: source.map(variable).into_iter().collect(),
+        limit: Duration::from_secs(hours * 3600),
+    })
+}
+
+fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment);
+    let request = Request::HoldSnapshot(HoldRequest { source: places.require_source()?, run });
+    let output = OutputArgs { json: false, progress: ProgressMode::None, quiet: true, verbose: 0 };
+    job(request, false, None, output, places)
+}
+
+fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).source(args.source.source).target(args.target.target);
+    let request = CleanupRequest {
+        target: places.require_target()?,
+        source: places.optional_source()?,
+        remove: args.yes,
+    };
+    job(Request::Cleanup(request), false, None, args.output, places)
 }
 
 fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
@@ -290,7 +339,17 @@ fn write_options(
         },
         roles: roles::created(roles),
         role_map: roles::map(&roles.map)?,
+        maintenance_work_mem_bytes: args.maintenance_work_mem,
+        index_workers: args.index_workers,
     })
+}
+
+fn throttle_options(args: &ThrottleArgs) -> ThrottleOptions {
+    ThrottleOptions {
+        max_rate_bytes: args.max_rate,
+        max_source_load: args.max_source_load,
+        max_standby_lag_bytes: args.max_standby_lag,
+    }
 }
 
 fn backup_ref(text: Option<&str>) -> Result<BackupRef, UsageError> {

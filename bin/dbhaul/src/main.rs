@@ -3,6 +3,7 @@
 mod app;
 mod args;
 mod errors;
+mod holder;
 mod intent;
 mod interrupt;
 mod log;

@@ -34,6 +34,17 @@ impl Outcome {
         Outcome::new(listing.to_string(), listing, Status::Done)
     }
 
+    /// A plan, with everything there is to say of it if that is wanted.
+    pub(crate) fn plan(plan: &(impl Display + Serialize), verbose: bool) -> Self {
+        let text = if verbose { format!("{plan:#}") } else { plan.to_string() };
+        Outcome::new(text, plan, Status::Done)
+    }
+
+    /// Nothing to print, done.
+    pub(crate) fn nothing() -> Self {
+        Outcome { text: String::new(), json: Ok(String::new()), status: Status::Done, beside_data: false }
+    }
+
     fn new(text: String, value: &impl Serialize, status: Status) -> Self {
         Outcome { text, json: serde_json::to_string_pretty(value), status, beside_data: false }
     }
@@ -53,6 +64,9 @@ impl Outcome {
     /// # Errors
     /// If it cannot be written whole, but for a reader that has gone away.
     pub(crate) fn print(&self, json: bool) -> io::Result<()> {
+        if self.text.is_empty() {
+            return Ok(());
+        }
         if self.beside_data {
             to_stderr(&self.text);
             return Ok(());

@@ -3,10 +3,11 @@
 use std::path::PathBuf;
 
 use dbhaul_pipeline::{
-    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, list_backups,
-    preflight, show_backup, show_definitions, show_toc, verify,
+    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, cleanup,
+    list_backups, preflight, show_backup, show_definitions, show_toc, verify,
 };
 
+use crate::holder;
 use crate::intent::{BackupView, Request};
 use crate::output::{self, Outcome};
 
@@ -14,7 +15,12 @@ use crate::output::{self, Outcome};
 ///
 /// # Errors
 /// Whatever stops the command. What went wrong with single objects is in the outcome.
-pub(crate) async fn run(request: Request, dry_run: bool, context: Context) -> Result<Outcome, PipelineError> {
+pub(crate) async fn run(
+    request: Request,
+    dry_run: bool,
+    verbose: bool,
+    context: Context,
+) -> Result<Outcome, PipelineError> {
     match request {
         Request::Preflight(request) => {
             let report = Box::pin(preflight(request, context)).await?;
@@ -31,7 +37,7 @@ pub(crate) async fn run(request: Request, dry_run: bool, context: Context) -> Re
         Request::Restore(request) => {
             let restore = Box::pin(Restore::prepare(request, context)).await?;
             if dry_run {
-                return Ok(Outcome::listing(restore.plan()));
+                return Ok(Outcome::plan(restore.plan(), verbose));
             }
             let report = Box::pin(restore.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
@@ -39,7 +45,7 @@ pub(crate) async fn run(request: Request, dry_run: bool, context: Context) -> Re
         Request::Migrate(request) => {
             let migrate = Box::pin(Migrate::prepare(request, context)).await?;
             if dry_run {
-                return Ok(Outcome::listing(migrate.plan()));
+                return Ok(Outcome::plan(migrate.plan(), verbose));
             }
             let report = Box::pin(migrate.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
@@ -47,6 +53,14 @@ pub(crate) async fn run(request: Request, dry_run: bool, context: Context) -> Re
         Request::Verify(request) => {
             let report = Box::pin(verify(request, context)).await?;
             Ok(Outcome::report(&report, report.status()))
+        }
+        Request::Cleanup(request) => {
+            let report = Box::pin(cleanup(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
+        Request::HoldSnapshot(request) => {
+            Box::pin(holder::run(request, context)).await?;
+            Ok(Outcome::nothing())
         }
         Request::ListBackups(store) => Ok(Outcome::listing(&list_backups(&store, context).await?)),
         Request::ShowBackup { store, backup, database, view } => {

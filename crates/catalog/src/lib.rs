@@ -57,6 +57,6 @@ pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
-    DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
+    Adoption, DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
 };
 pub use version::ServerVersion;

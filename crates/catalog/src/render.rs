@@ -1,6 +1,6 @@
 //! From objects to statements: what each kind implements.
 
-use crate::toc::{DropStatement, Section};
+use crate::toc::{Adoption, DropStatement, Section};
 use crate::{Object, ObjectId, ServerVersion};
 
 /// What the statements are written for.
@@ -33,6 +33,8 @@ pub struct Draft {
     /// Tells the several drafts of one object apart: a view's dummy and its
     /// final form, a sequence and its `OWNED BY`. The main one has `Part::Main`.
     pub part: Part,
+    /// Another way to do the first statement.
+    pub adoption: Option<Adoption>,
 }
 
 /// Which part of an object a draft creates.
@@ -56,6 +58,7 @@ impl Draft {
             drop: None,
             requires: Vec::new(),
             part: Part::Main,
+            adoption: None,
         }
     }
 

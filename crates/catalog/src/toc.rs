@@ -66,6 +66,19 @@ pub struct TocEntry {
     pub data: Option<DataEntry>,
     /// A rough size of the work in bytes, for ordering; 0 where it is small.
     pub weight_bytes: u64,
+    /// Another way to do the first statement of `create`, for a key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adoption: Option<Adoption>,
+}
+
+/// A key made in two steps with the same result: its index, under a lock that lets other indexes of the
+/// table be built at the same time, and then, in no time, the constraint that adopts it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Adoption {
+    /// `CREATE UNIQUE INDEX`.
+    pub build: String,
+    /// `ALTER TABLE ... ADD CONSTRAINT ... USING INDEX`.
+    pub adopt: String,
 }
 
 /// A `DROP` in two parts, so that `IF EXISTS` can stand between.

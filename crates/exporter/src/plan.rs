@@ -2,7 +2,7 @@
 
 use dbhaul_catalog::{RelationSize, ServerVersion, TableData, quote_identifier};
 use dbhaul_rows::{COPY_OUT_OPTIONS, DigestColumn, DigestSpec, TextForm};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Bytes in a page of a heap. Servers built with another block size are
 /// measured in these units too, because sizes come from `pg_relation_size`.
@@ -10,7 +10,7 @@ pub const PAGE_BYTES: u64 = 8192;
 
 /// Pages of a TID range start at 0; a range without end takes whatever was
 /// appended since the sizes were read (which the snapshot then hides).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SegmentRange {
     /// The whole relation.
@@ -32,7 +32,7 @@ pub enum SegmentRange {
 }
 
 /// The unit of parallel COPY, retry and restore commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Which rows.
     pub range: SegmentRange,

@@ -75,6 +75,19 @@ impl ImportError {
         ImportError::Server { doing: doing.into(), source }
     }
 
+    /// The SQLSTATE with which a server refused, if one did.
+    pub fn sqlstate(&self) -> Option<&str> {
+        match self {
+            ImportError::Server { source, .. } | ImportError::Clean { source, .. } => source.sqlstate(),
+            _ => None,
+        }
+    }
+
+    /// Whether the target is as it was before: the import was refused.
+    pub fn has_changed_nothing(&self) -> bool {
+        matches!(self, ImportError::Plan(_) | ImportError::Blocked { .. } | ImportError::Busy { .. })
+    }
+
     /// Whether the caller's token ended it.
     pub fn is_cancelled(&self) -> bool {
         matches!(self, ImportError::Cancelled)

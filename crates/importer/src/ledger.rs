@@ -32,6 +32,54 @@ pub(crate) struct FoundLedger {
     pub(crate) fingerprint: String,
     /// The shape of its plan.
     pub(crate) shape: String,
+    /// What the source must still be for the run to go on, as whoever began it wrote it down.
+    pub(crate) source_state: Option<String>,
+    /// How far its `--clean` is.
+    pub(crate) clean: Clean,
+}
+
+/// How far a run is with dropping what it is going to create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Clean {
+    /// It drops nothing.
+    #[default]
+    None,
+    /// Not all is dropped yet; whether drops say `IF EXISTS`.
+    Begun { if_exists: bool },
+    /// All is dropped: what is there now, the run has made.
+    Done,
+}
+
+impl Clean {
+    const NAMES: [(&'static str, Clean); 4] = [
+        ("none", Clean::None),
+        ("begun", Clean::Begun { if_exists: false }),
+        ("begun if exists", Clean::Begun { if_exists: true }),
+        ("done", Clean::Done),
+    ];
+
+    /// As the ledger has it.
+    fn name(self) -> &'static str {
+        Self::NAMES.iter().find(|(_, clean)| *clean == self).map_or("none", |(name, _)| name)
+    }
+
+    /// Nothing for a name that no version has written.
+    fn of_name(name: &str) -> Option<Clean> {
+        Self::NAMES.iter().find(|(other, _)| *other == name).map(|(_, clean)| *clean)
+    }
+}
+
+/// What a new ledger says of its run.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning<'a> {
+    /// What the run imports.
+    pub(crate) fingerprint: &'a str,
+    /// The shape of its plan.
+    pub(crate) shape: &'a str,
+    /// See [`FoundLedger::source_state`].
+    pub(crate) source_state: Option<&'a str>,
+    /// Whether it drops first.
+    pub(crate) clean: Clean,
 }
 
 /// The ledger of one run.
@@ -73,6 +121,13 @@ struct RunRow {
     run: String,
     fingerprint: String,
     shape: String,
+    source_state: Option<String>,
+    clean: String,
+}
+
+#[derive(Deserialize)]
+struct CountRow {
+    count: u64,
 }
 
 #[derive(Deserialize)]
@@ -90,11 +145,21 @@ impl Ledger {
         let mut found = Vec::new();
         for schema in session.query_strings(&sql).await? {
             let table = QualifiedName::new(&schema, "run").sql();
-            let rows: Vec<RunRow> =
-                session.query_json(&format!("SELECT run, fingerprint, shape FROM {table}")).await?;
+            let sql = format!("SELECT run, fingerprint, shape, source_state, clean FROM {table}");
+            let rows: Vec<RunRow> = session.query_json(&sql).await?;
             for row in rows {
-                let ledger = Ledger { schema: schema.clone(), run: row.run };
-                found.push(FoundLedger { ledger, fingerprint: row.fingerprint, shape: row.shape });
+                let clean = Clean::of_name(&row.clean).ok_or_else(|| Error::Answer {
+                    server: session.server().to_owned(),
+                    problem: format!("a ledger that another version wrote: clean is {:?}", row.clean),
+                    query: sql.clone(),
+                })?;
+                found.push(FoundLedger {
+                    ledger: Ledger { schema: schema.clone(), run: row.run },
+                    fingerprint: row.fingerprint,
+                    shape: row.shape,
+                    source_state: row.source_state,
+                    clean,
+                });
             }
         }
         Ok(found)
@@ -108,35 +173,47 @@ impl Ledger {
             .unwrap_or_default()
     }
 
-    /// Creates schema and tables, in one transaction.
+    /// Creates schema and tables, in one transaction, in which another run's ledger goes.
     pub(crate) async fn create(
         &self,
         session: &Session,
-        fingerprint: &str,
-        shape: &str,
+        beginning: Beginning<'_>,
+        replaced: Option<&Ledger>,
     ) -> Result<(), Error> {
         let schema = quote_identifier(&self.schema);
         let sql = format!(
             "BEGIN;\n\
              SET LOCAL synchronous_commit TO on;\n\
-             CREATE SCHEMA {schema};\n\
+             {drop_replaced}CREATE SCHEMA {schema};\n\
              COMMENT ON SCHEMA {schema} IS {comment};\n\
              CREATE TABLE {schema}.run (run text PRIMARY KEY, fingerprint text NOT NULL, shape text NOT NULL, \
+             source_state text, clean text NOT NULL, \
              started_at timestamptz NOT NULL DEFAULT pg_catalog.now(), flushed_at timestamptz, \
              server_crashed boolean NOT NULL DEFAULT false \
              CONSTRAINT \"the target crashed: resume the run\" CHECK (NOT server_crashed));\n\
              CREATE UNLOGGED TABLE {schema}.alive (yes boolean NOT NULL);\n\
              INSERT INTO {schema}.alive VALUES (true);\n\
-             INSERT INTO {schema}.run (run, fingerprint, shape) VALUES ({run}, {fingerprint}, {shape});\n\
+             INSERT INTO {schema}.run (run, fingerprint, shape, source_state, clean) \
+             VALUES ({run}, {fingerprint}, {shape}, {source_state}, {clean});\n\
              CREATE TABLE {schema}.step (step text PRIMARY KEY, digest text, left_out text, \
              committed_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
              COMMIT",
             comment = quote_literal(&format!("{MARK}{}", self.run)),
             run = quote_literal(&self.run),
-            fingerprint = quote_literal(fingerprint),
-            shape = quote_literal(shape),
+            fingerprint = quote_literal(beginning.fingerprint),
+            shape = quote_literal(beginning.shape),
+            source_state = beginning.source_state.map_or("NULL".to_owned(), quote_literal),
+            clean = quote_literal(beginning.clean.name()),
+            drop_replaced = replaced.map(|old| format!("{};\n", old.drop_sql())).unwrap_or_default(),
         );
         session.batch(&sql).await
+    }
+
+    /// Notes that all is dropped that was to be dropped.
+    pub(crate) async fn end_clean(&self, session: &Session) -> Result<(), Error> {
+        let table = QualifiedName::new(&self.schema, "run").sql();
+        let done = quote_literal(Clean::Done.name());
+        session.batch(&format!("UPDATE {table} SET clean = {done}")).await
     }
 
     /// Waits until everything committed so far is on the target's disk. Loading sessions do not wait
@@ -172,6 +249,13 @@ impl Ledger {
     pub(crate) fn forget_sql(&self, steps: &[String]) -> String {
         let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
         format!("DELETE FROM {} WHERE step IN ({})", self.step_table(), list.join(", "))
+    }
+
+    /// How many steps are committed.
+    pub(crate) async fn done_step_count(&self, session: &Session) -> Result<u64, Error> {
+        let sql = format!("SELECT pg_catalog.count(*) AS count FROM {}", self.step_table());
+        let counts: Vec<CountRow> = session.query_json(&sql).await?;
+        Ok(counts.first().map_or(0, |row| row.count))
     }
 
     /// All steps that are committed.
@@ -243,12 +327,20 @@ impl Ledger {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::Ledger;
+    use super::{Clean, Ledger};
 
     #[test]
     fn the_users_own_schema_keeps_its_name() {
         let taken = ["dbhaul", "dbhaul_1"].map(str::to_owned);
         assert_eq!(Ledger::free_schema(&BTreeSet::new()), "dbhaul");
         assert_eq!(Ledger::free_schema(&BTreeSet::from(taken)), "dbhaul_2");
+    }
+
+    #[test]
+    fn how_far_a_clean_is_survives_the_ledger() {
+        for (name, clean) in Clean::NAMES {
+            assert_eq!((clean.name(), Clean::of_name(name)), (name, Some(clean)));
+        }
+        assert_eq!(Clean::of_name("halfway"), None);
     }
 }

@@ -41,10 +41,12 @@ mod roles;
 mod run;
 mod schedule;
 mod source;
+mod split;
 mod stages;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod unfinished;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};
@@ -57,3 +59,4 @@ pub use source::{
     ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError, StatisticsError, StatisticsStream,
     StatisticsWave,
 };
+pub use unfinished::{UnfinishedRun, remove_ledger, unfinished_runs};

@@ -12,6 +12,9 @@ pub struct ImportOptions {
     pub run: String,
     /// What is imported: a backup's or a snapshot's identifier. A run resumes only what has the same.
     pub source_fingerprint: String,
+    /// What the source must still be for the run to be resumed, in words of the caller's; kept in the
+    /// ledger and handed back by [`unfinished_runs`](crate::unfinished_runs).
+    pub source_state: Option<String>,
     /// Sessions that load and build at the same time, at least 1.
     pub jobs: usize,
     /// Whether objects are given their owners (not with `--no-owner`).
@@ -32,6 +35,8 @@ pub struct ImportOptions {
     pub statistics: StatisticsMode,
     /// `maintenance_work_mem` of each session; chosen from the target's settings when `None`.
     pub maintenance_work_mem_bytes: Option<u64>,
+    /// Workers that help one index build (`max_parallel_maintenance_workers`); chosen as well when `None`.
+    pub index_workers: Option<u32>,
     /// The search path of the source database. A statement that fails because a function in it names
     /// objects without a schema is tried once more with this path, and a warning says so.
     pub source_search_path: Option<String>,
@@ -51,6 +56,7 @@ impl ImportOptions {
         ImportOptions {
             run: run.into(),
             source_fingerprint: source_fingerprint.into(),
+            source_state: None,
             jobs: 4,
             set_owners: true,
             privileges: true,
@@ -61,6 +67,7 @@ impl ImportOptions {
             sections: Sections::default(),
             statistics: StatisticsMode::default(),
             maintenance_work_mem_bytes: None,
+            index_workers: None,
             source_search_path: None,
             coming_roles: BTreeSet::new(),
             tablespaces: Vec::new(),

@@ -1,5 +1,6 @@
 //! From a TOC and its segments to steps; pure, no server.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -8,6 +9,7 @@ use dbhaul_rows::hash_bytes_extended;
 
 use crate::footprint::{Footprint, describe, entry_by_id};
 use crate::schedule::Node;
+use crate::split::{Split, splits};
 use crate::stages::{StageName, Staging};
 use crate::steps::Builder;
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
@@ -19,7 +21,9 @@ pub struct ImportPlan {
     pub(crate) options: ImportOptions,
     /// Bytes of each segment of each entry that holds rows and is imported.
     pub(crate) segments: BTreeMap<u32, Vec<u64>>,
-    /// Entries that `--clean` drops, in the order of dropping.
+    /// Entries that are done in two steps.
+    pub(crate) splits: BTreeMap<u32, Split>,
+    /// Entries that a run with `--clean`, or one that resumes such a run, drops, in the order of dropping.
     pub(crate) drops: Vec<u32>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) warnings: Vec<String>,
@@ -42,8 +46,12 @@ pub(crate) struct Step {
 /// What a step does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Work {
-    /// Runs the statements of an entry.
+    /// Runs the statements of an entry, or what is left of them between the other two.
     Entry(u32),
+    /// Builds the index that an entry's constraint will adopt.
+    Build(u32),
+    /// Validates what an entry has added.
+    Validate(u32),
     /// Loads one segment of an entry.
     Segment(SegmentRef),
     /// Collects statistics of a table.
@@ -66,7 +74,7 @@ impl Work {
     /// The TOC entry it belongs to.
     pub(crate) fn entry(&self) -> u32 {
         match self {
-            Work::Entry(entry) => *entry,
+            Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) => *entry,
             Work::Segment(segment) => segment.entry,
             Work::Analyze(analyze) => analyze.entry,
         }
@@ -76,6 +84,8 @@ impl Work {
     pub(crate) fn ledger_key(&self) -> String {
         match self {
             Work::Entry(entry) => format!("entry {entry}"),
+            Work::Build(entry) => format!("build {entry}"),
+            Work::Validate(entry) => format!("validate {entry}"),
             Work::Segment(SegmentRef { entry, segment }) => format!("segment {entry}/{segment}"),
             Work::Analyze(analyze) => format!("analyze {}", analyze.entry),
         }
@@ -94,6 +104,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     check_order(&toc)?;
     let segments = match_segments(&toc, segments, &options)?;
     let footprint = Footprint::new(&toc);
+    let splits = splits(&toc, &footprint, &segments);
     let mut staging = Staging::default();
     let mut entries_by_stage: BTreeMap<StageName, Vec<&TocEntry>> = BTreeMap::new();
     for entry in &toc.entries {
@@ -103,14 +114,14 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         }
     }
     let analyze = options.statistics == StatisticsMode::Analyze;
-    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, analyze };
+    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, splits: &splits, analyze };
     let stages = StageName::ALL
         .into_iter()
         .map(|name| Stage { name, steps: builder.steps(name, entries_by_stage.get(&name)) })
         .collect();
     let drops = drops(&toc, &options);
     let warnings = warnings(&toc, &options);
-    Ok(ImportPlan { toc: Arc::new(toc), options, segments, drops, stages, warnings })
+    Ok(ImportPlan { toc: Arc::new(toc), options, segments, splits, drops, stages, warnings })
 }
 
 impl ImportPlan {
@@ -137,6 +148,23 @@ impl ImportPlan {
     /// The entry with an id that the plan itself holds.
     pub(crate) fn entry(&self, id: u32) -> Result<&TocEntry, ImportError> {
         entry_by_id(&self.toc, id).ok_or_else(|| ImportError::Internal(format!("no TOC entry {id}")))
+    }
+
+    /// The entry of a step, with the statements of that step.
+    pub(crate) fn entry_of(&self, work: &Work) -> Result<Cow<'_, TocEntry>, ImportError> {
+        let entry = self.entry(work.entry())?;
+        let first = match (work, self.splits.get(&entry.id)) {
+            (Work::Build(_), Some(Split::Build { build, .. })) => build,
+            (Work::Entry(_), Some(Split::Build { adopt, .. })) => adopt,
+            (Work::Entry(_), Some(Split::Validate { add, .. })) => add,
+            (Work::Validate(_), Some(Split::Validate { validate, .. })) => validate,
+            _ => return Ok(Cow::Borrowed(entry)),
+        };
+        // what follows the first statement goes with the entry itself
+        let rest = entry.create.iter().skip(1).filter(|_| matches!(work, Work::Entry(_)));
+        let create = std::iter::once(first).chain(rest).cloned().collect();
+        let set_owner = entry.set_owner.clone().filter(|_| matches!(work, Work::Entry(_)));
+        Ok(Cow::Owned(TocEntry { create, set_owner, ..entry.clone() }))
     }
 
     /// An entry as people know it.
@@ -219,10 +247,7 @@ fn match_segments(
 
 fn drops(toc: &Toc, options: &ImportOptions) -> Vec<u32> {
     let droppable = |entry: &&TocEntry| entry.drop.is_some() && is_wanted(toc, entry, options);
-    match options.clean {
-        true => toc.entries.iter().rev().filter(droppable).map(|entry| entry.id).collect(),
-        false => Vec::new(),
-    }
+    toc.entries.iter().rev().filter(droppable).map(|entry| entry.id).collect()
 }
 
 fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
@@ -281,6 +306,8 @@ mod tests {
         while let Some(id) = scheduler.start_next() {
             names.push(match &stage.steps[id].work {
                 Work::Entry(entry) => plan.describe(*entry),
+                Work::Build(entry) => format!("build of {}", plan.describe(*entry)),
+                Work::Validate(entry) => format!("validation of {}", plan.describe(*entry)),
                 Work::Segment(SegmentRef { entry, segment }) => {
                     format!("{} {segment}", plan.describe(*entry))
                 }
@@ -307,6 +334,42 @@ mod tests {
                 "ANALYZE public.sale",
                 "FK CONSTRAINT public sale sale_customer_fkey",
             ]
+        );
+    }
+
+    #[test]
+    fn keys_and_foreign_keys_of_large_tables_take_two_steps() {
+        let mut toc = Entries::default();
+        let (customer, sale) = (toc.table("customer"), toc.table("sale"));
+        let (customer_rows, sale_rows) = (toc.rows("customer", customer), toc.rows("sale", sale));
+        let customer_key = toc.key("customer customer_pkey", &[customer]);
+        toc.key("sale sale_pkey", &[sale]);
+        toc.post_data("INDEX", "sale_customer_idx", &[sale]);
+        let key = toc.foreign_key("sale sale_customer_fkey", sale, customer, customer_key);
+        toc.foreign_key("customer customer_self_fkey", customer, customer, customer_key);
+        let bytes = [segments(customer_rows, &[10]), segments(sale_rows, &[32 << 20])];
+        let plan = plan(toc.into_toc(), &bytes, options()).unwrap();
+        assert_eq!(
+            one_by_one(&plan),
+            [
+                "TABLE DATA public sale 0",
+                "build of CONSTRAINT public sale sale_pkey",
+                "INDEX public sale_customer_idx",
+                "TABLE DATA public customer 0",
+                "CONSTRAINT public customer customer_pkey",
+                "CONSTRAINT public sale sale_pkey",
+                "FK CONSTRAINT public sale sale_customer_fkey",
+                "ANALYZE public.customer",
+                "ANALYZE public.sale",
+                "validation of FK CONSTRAINT public sale sale_customer_fkey",
+                "FK CONSTRAINT public customer customer_self_fkey",
+            ]
+        );
+        let statements = |work: Work| plan.entry_of(&work).unwrap().create.clone();
+        assert_eq!(statements(Work::Entry(key)), ["ADD FOREIGN KEY NOT VALID"]);
+        assert_eq!(
+            statements(Work::Validate(key)),
+            ["ALTER TABLE ONLY public.sale VALIDATE CONSTRAINT fkey"]
         );
     }
 

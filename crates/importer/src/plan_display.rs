@@ -21,7 +21,11 @@ impl fmt::Display for ImportPlan {
             Some(bytes) => writeln!(f, "  maintenance_work_mem {} per session", Bytes(bytes))?,
             None => writeln!(f, "  maintenance_work_mem chosen from the target's settings")?,
         }
-        if !self.drops.is_empty() {
+        match options.index_workers {
+            Some(count) => writeln!(f, "  max_parallel_maintenance_workers {count} per session")?,
+            None => writeln!(f, "  max_parallel_maintenance_workers chosen from the target's settings")?,
+        }
+        if options.clean && !self.drops.is_empty() {
             writeln!(f, "  drop {} objects first", self.drops.len())?;
         }
         for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
@@ -48,10 +52,50 @@ impl ImportPlan {
         for (kind, count) in counts {
             writeln!(f, "    {count:>6} {kind}")?;
         }
-        if !stage.name.is_serial() {
-            self.write_longest(stage, f)?;
+        match (stage.name.is_serial(), f.alternate()) {
+            (true, _) => {}
+            (false, true) => self.write_schedule(stage, f)?,
+            (false, false) => self.write_longest(stage, f)?,
         }
         Ok(())
+    }
+
+    /// The longest chain of work, and with it everything in the order in which one session would do it.
+    fn write_schedule(&self, stage: &Stage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const SHOWN: usize = 1000;
+        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        writeln!(f, "    critical path:")?;
+        for id in scheduler.critical_path() {
+            let (step, chain) = (&stage.steps[id], Bytes(scheduler.rank_bytes(id)));
+            writeln!(
+                f,
+                "      {}: {} of {chain} to go",
+                self.what(&step.work),
+                Bytes(step.node.weight_bytes)
+            )?;
+        }
+        writeln!(f, "    in the order of one session:")?;
+        let mut shown = 0;
+        while let Some(id) = scheduler.start_next() {
+            scheduler.finish(id);
+            shown += 1;
+            if shown <= SHOWN {
+                writeln!(f, "      {}", self.what(&stage.steps[id].work))?;
+            }
+        }
+        if shown > SHOWN { writeln!(f, "      and {} more", shown - SHOWN) } else { Ok(()) }
+    }
+
+    /// A step as people know it.
+    pub(crate) fn what(&self, work: &Work) -> String {
+        let entry = self.describe(work.entry());
+        match work {
+            Work::Segment(segment) => format!("{entry}, segment {}", segment.segment),
+            Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
+            Work::Build(_) => format!("index of {entry}"),
+            Work::Validate(_) => format!("validation of {entry}"),
+            Work::Entry(_) => entry,
+        }
     }
 
     /// The heads of the longest chains: what will be worked on first.
@@ -78,6 +122,8 @@ impl ImportPlan {
     fn step_kind(&self, work: &Work) -> &str {
         match work {
             Work::Analyze(_) => "ANALYZE",
+            Work::Build(_) => "builds of an index for a constraint",
+            Work::Validate(_) => "validations of a foreign key",
             Work::Segment(_) => "segments",
             Work::Entry(entry) => self.entry(*entry).map_or("", |entry| entry.kind.as_str()),
         }

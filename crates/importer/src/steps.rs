@@ -8,6 +8,7 @@ use crate::SegmentRef;
 use crate::footprint::{Footprint, entry_by_id};
 use crate::plan::{Analyze, Step, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId};
+use crate::split::Split;
 use crate::stages::StageName;
 
 /// Turns the entries of a stage into steps.
@@ -15,6 +16,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) toc: &'a Toc,
     pub(crate) footprint: &'a Footprint,
     pub(crate) segments: &'a BTreeMap<u32, Vec<u64>>,
+    pub(crate) splits: &'a BTreeMap<u32, Split>,
     pub(crate) analyze: bool,
 }
 
@@ -62,7 +64,14 @@ impl Builder<'_> {
                     let segment = SegmentRef { entry: entry.id, segment };
                     Step { work: Work::Segment(segment), node: Node::default() }
                 })),
-                None => steps.push(Step { work: Work::Entry(entry.id), node: Node::default() }),
+                None => {
+                    let works: &[Work] = match self.splits.get(&entry.id) {
+                        None => &[Work::Entry(entry.id)],
+                        Some(Split::Build { .. }) => &[Work::Build(entry.id), Work::Entry(entry.id)],
+                        Some(Split::Validate { .. }) => &[Work::Entry(entry.id), Work::Validate(entry.id)],
+                    };
+                    steps.extend(works.iter().map(|work| Step { work: work.clone(), node: Node::default() }));
+                }
             }
             let added: Vec<NodeId> = (first..steps.len()).collect();
             if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
@@ -121,6 +130,8 @@ impl Builder<'_> {
         match work {
             Work::Segment(segment) => self.segment_node(segment.entry, places),
             Work::Entry(entry) => self.entry_node(*entry, places),
+            Work::Build(entry) => self.build_node(*entry, places),
+            Work::Validate(entry) => self.validate_node(*entry, places),
             Work::Analyze(analyze) => self.analyze_node(analyze, places),
         }
     }
@@ -136,7 +147,7 @@ impl Builder<'_> {
         }
     }
 
-    fn entry_node(&self, entry: u32, places: &Places) -> Node {
+    fn whole_entry_node(&self, entry: u32, places: &Places) -> Node {
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
         let mut needs = self.dependencies(toc_entry, places);
         let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
@@ -157,6 +168,47 @@ impl Builder<'_> {
             None => Vec::new(),
         };
         Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places) }
+    }
+
+    /// The first of the two steps of an entry.
+    fn first_step(entry: u32, places: &Places) -> Option<NodeId> {
+        places.entries.get(&entry)?.first().copied()
+    }
+
+    /// As the entry it belongs to, but under the lock of an index.
+    fn build_node(&self, entry: u32, places: &Places) -> Node {
+        let Node { needs, .. } = self.whole_entry_node(entry, places);
+        let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
+        let locks = tables.iter().map(|&table| Lock { table, mode: LockMode::Index }).collect();
+        let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
+        Node { needs, after: Vec::new(), locks, weight_bytes: work_bytes(toc_entry, &tables, places) }
+    }
+
+    fn validate_node(&self, entry: u32, places: &Places) -> Node {
+        let Some(Split::Validate { referencing, .. }) = self.splits.get(&entry) else {
+            return Node::default();
+        };
+        let Node { after, weight_bytes, .. } = self.whole_entry_node(entry, places);
+        let lock = |table: ObjectId| {
+            let mode = if table == *referencing { LockMode::Maintain } else { LockMode::Reference };
+            Lock { table, mode }
+        };
+        let locks = self.footprint.tables(entry).map(lock).collect();
+        let added = Self::first_step(entry, places);
+        Node { needs: added.into_iter().collect(), after, locks, weight_bytes }
+    }
+
+    /// What is left for the entry itself is done in no time.
+    fn entry_node(&self, entry: u32, places: &Places) -> Node {
+        let whole = self.whole_entry_node(entry, places);
+        match self.splits.get(&entry) {
+            None => whole,
+            Some(Split::Validate { .. }) => Node { after: Vec::new(), weight_bytes: 0, ..whole },
+            Some(Split::Build { .. }) => {
+                let built = Self::first_step(entry, places);
+                Node { needs: whole.needs.into_iter().chain(built).collect(), weight_bytes: 0, ..whole }
+            }
+        }
     }
 
     fn analyze_node(&self, analyze: &Analyze, places: &Places) -> Node {

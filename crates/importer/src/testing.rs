@@ -1,6 +1,8 @@
 //! Tables of contents for tests.
 
-use dbhaul_catalog::{Class, DataEntry, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry};
+use dbhaul_catalog::{
+    Adoption, Class, DataEntry, DropStatement, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry,
+};
 
 /// Entries, numbered as they come; each call returns the id.
 #[derive(Debug, Clone, Default)]
@@ -48,6 +50,25 @@ impl Entries {
         self.push(Section::PostData, kind, name, depends_on)
     }
 
+    /// A unique or primary key that can be built as an index first.
+    pub(crate) fn key(&mut self, name: &str, depends_on: &[u32]) -> u32 {
+        let id = self.post_data("CONSTRAINT", name, depends_on);
+        self.last().adoption =
+            Some(Adoption { build: "CREATE UNIQUE INDEX".to_owned(), adopt: "ADD CONSTRAINT".to_owned() });
+        id
+    }
+
+    /// A foreign key from the first table to the second, which has a key.
+    pub(crate) fn foreign_key(&mut self, name: &str, from: u32, to: u32, key: u32) -> u32 {
+        let table = self.toc.entries[from as usize - 1].name.clone();
+        let id = self.post_data("FK CONSTRAINT", name, &[from, to, key]);
+        let entry = self.last();
+        entry.create = vec!["ADD FOREIGN KEY".to_owned()];
+        let command = format!("ALTER TABLE ONLY public.{table} DROP CONSTRAINT");
+        entry.drop = Some(DropStatement { command, object: "fkey".to_owned() });
+        id
+    }
+
     fn push(&mut self, section: Section, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
         let id = self.toc.entries.len() as u32 + 1;
         self.toc.entries.push(TocEntry {
@@ -64,6 +85,7 @@ impl Entries {
             object: None,
             data: None,
             weight_bytes: 0,
+            adoption: None,
         });
         id
     }

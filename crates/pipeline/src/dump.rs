@@ -24,6 +24,7 @@ use crate::repository::{PackWriter, PlacedChunk, Repository, document, unnamed_p
 use crate::roles::live_roles;
 use crate::source::{LiveDatabase, build_toc};
 use crate::statistics::unavailable;
+use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
@@ -118,7 +119,9 @@ impl Dump {
     /// # Errors
     /// If the source cannot be read whole, or holds objects that dbhaul does not know.
     pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
+        context.progress.phase_started(Phase::Introspect, None, None);
         let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+        context.progress.phase_finished(Phase::Introspect);
         source.check_covered()?;
         extensions::check(&source.catalog)?;
         let target = Target { version: source.catalog.server_version };
@@ -152,6 +155,12 @@ impl Dump {
     /// # Errors
     /// Whatever stopped it. There is no backup then, only unreferenced packs.
     pub async fn execute(self) -> Result<DumpReport, PipelineError> {
+        let report = Box::pin(self.store()).await;
+        self.source.release().await;
+        report
+    }
+
+    async fn store(&self) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
         let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
         let exporter = Arc::new(Exporter::new(
@@ -162,14 +171,15 @@ impl Dump {
             repository.config().cut.clone(),
             self.context.cancel.clone(),
         ));
-        let rows = store_rows(&exporter, &repository, &self.request, &self.context).await?;
+        let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
+        let rows = store_rows(&exporter, &repository, &self.request, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
+        let rows = rows?;
         self.context.progress.phase_started(Phase::Commit, None, None);
         let manifest = self.write_metadata(&repository, rows).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
-        self.source.release().await;
         Ok(DumpReport {
             backup: manifest.id.to_string(),
             store: repository.describe(),
@@ -177,7 +187,7 @@ impl Dump {
             totals: manifest.totals,
             role_count: self.plan.role_count,
             password_count: self.plan.password_count,
-            skipped: self.plan.left_out,
+            skipped: self.plan.left_out.clone(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }

@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::progress_tables::TableTasks;
 use crate::repository::{PackWriter, PlacedChunk, Repository};
+use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, PipelineError};
 
 /// Sealed chunks of a segment are brought to a pack together, so that they can
@@ -43,6 +44,7 @@ pub(crate) async fn store_rows(
     exporter: &Arc<Exporter>,
     repository: &Repository,
     request: &DumpRequest,
+    throttle: Throttle,
     context: &Context,
 ) -> Result<StoredRows, PipelineError> {
     let plan = exporter.plan();
@@ -54,6 +56,7 @@ pub(crate) async fn store_rows(
         repository: repository.clone(),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
+        throttle,
         context: context.clone(),
         compression_level: request.compression_level,
     });
@@ -113,6 +116,7 @@ struct Shared {
     repository: Repository,
     queue: Mutex<VecDeque<(u32, u32)>>,
     tasks: TableTasks,
+    throttle: Throttle,
     context: Context,
     compression_level: i32,
 }
@@ -169,6 +173,7 @@ impl Shared {
         let mut run = Run::default();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
+            self.throttle.pass(chunk.data.len() as u64).await;
             let sealed = sealer.seal(&chunk.data).map_err(|source| self.repository.error(source))?;
             self.tasks.advance(entry, chunk.row_count, chunk.data.len() as u64);
             run.push(sealed, chunk.digest);

@@ -149,6 +149,12 @@ pub enum PipelineError {
         /// What to do.
         help: String,
     },
+    /// The process that was to hold the snapshot does not.
+    #[error("the process that was to hold the snapshot of the source failed: {reason}")]
+    Hold {
+        /// Its own words, or what happened to it.
+        reason: String,
+    },
     /// A task of ours ended abnormally.
     #[error("{what} ended abnormally: {reason}")]
     Worker {
@@ -221,11 +227,14 @@ impl PipelineError {
                  or get the damaged object back from a replica of the store"
             }
             PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
-                "what was loaded stays on the target; with the cause out of the way, a restore goes on with \
-                 --resume, and a migration starts again with --clean --if-exists"
+                "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \
+                 migration can if its snapshot was held (--hold-snapshot) or nothing was written to the source \
+                 since, else start over with --clean --if-exists"
             }
             PipelineError::Request { help, .. } => help,
-            PipelineError::Cancelled => "run the same command again; a restore goes on with --resume",
+            PipelineError::Cancelled => {
+                "run the same command again; a restore or a migration goes on with --resume"
+            }
             _ => return None,
         };
         Some(help.to_owned())

@@ -1,4 +1,4 @@
-//! Composes the engines into the commands: preflight, dump, restore, migrate, verify, backup.
+//! Composes the engines into the commands: preflight, dump, restore, migrate, verify, backup, cleanup.
 //!
 //! A command is a *request* ([`DumpRequest`], ...) that becomes a *plan* by
 //! `prepare`, which reads but changes nothing, and a *report* by `execute`. A
@@ -20,11 +20,13 @@
 //! ```
 
 mod backups;
+mod cleanup;
 mod context;
 mod dump;
 mod dump_rows;
 mod error;
 mod extensions;
+mod hold;
 mod import_report;
 mod left_out;
 mod migrate;
@@ -33,12 +35,15 @@ mod progress_tables;
 mod repository;
 mod request;
 mod restore;
+mod resume;
 mod roles;
 mod script;
 mod source;
+mod source_state;
 mod statistics;
 mod status;
 mod target;
+mod throttle;
 mod verify;
 mod verify_scope;
 mod words;
@@ -47,9 +52,11 @@ pub use backups::{
     BackupDetails, BackupList, BackupSummary, BackupToc, Definitions, TableDetails, list_backups,
     show_backup, show_definitions, show_toc,
 };
+pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use context::Context;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
+pub use hold::{HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
 pub use import_report::{ImportSummary, NamedReason};
 pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
@@ -63,6 +70,7 @@ pub use script::{
     ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
 };
 pub use status::Status;
+pub use throttle::ThrottleOptions;
 pub use verify::{VerifyReport, verify};
 pub use words::{format_age, format_bytes, one_line};
 

@@ -7,10 +7,10 @@ use async_trait::async_trait;
 use dbhaul_catalog::{Difference, Identity, ServerVersion, Target};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
 use dbhaul_importer::{
-    ChunkStream, EntrySegments, ImportPlan, SegmentRef, SegmentSource, SourceError, StatisticsStream,
-    StatisticsWave,
+    ChunkStream, EntrySegments, ImportOutcome, ImportPlan, SegmentRef, SegmentSource, SourceError,
+    StatisticsStream, StatisticsWave, UnfinishedRun,
 };
-use dbhaul_postgres::ErrorClass;
+use dbhaul_postgres::{ConnectSettings, ErrorClass, SnapshotInfo};
 use dbhaul_rows::CutParameters;
 use dbhaul_verifier::Report;
 use futures::StreamExt;
@@ -18,13 +18,17 @@ use serde::Serialize;
 
 use crate::dump::{PlannedTable, write_tables};
 use crate::extensions;
+use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
+use crate::resume::{Opened, open_source};
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, target_version};
+use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{LiveStatistics, settle, unavailable};
-use crate::target::{create_database, create_roles, import_error, import_options, run_import};
+use crate::target::{create_database, create_roles, import_error, import_options, new_run, run_import};
+use crate::throttle::Throttle;
 use crate::verify::verify_copy;
-use crate::{Context, ImportSummary, MigrateRequest, PipelineError, RoleReport, Status};
+use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
 
 /// Rows travel in pieces of this size: large enough that messages cost nothing,
 /// small enough that a handful for each session are no memory.
@@ -35,6 +39,17 @@ pub struct Migrate {
     request: MigrateRequest,
     context: Context,
     source: LiveDatabase,
+    /// Holds the snapshot beside this process.
+    process: Option<HolderProcess>,
+    /// The run that is resumed, if a process was to hold its snapshot.
+    resumed: Option<String>,
+    /// The run that is started over, if a process was to hold its snapshot.
+    replaced: Option<String>,
+    work: Work,
+}
+
+/// What there is to do.
+struct Work {
     export: Arc<ExportPlan>,
     import: ImportPlan,
     roles: RoleWork,
@@ -50,6 +65,8 @@ pub struct MigratePlan {
     pub target: String,
     /// The snapshot's time, by the source's clock.
     pub snapshot_time: String,
+    /// The run that it goes on with, if it resumes one.
+    pub resumes: Option<String>,
     /// Every table with its segments and expected bytes.
     pub tables: Vec<PlannedTable>,
     /// Whether digests are compared afterwards.
@@ -58,6 +75,8 @@ pub struct MigratePlan {
     pub roles: Option<RoleReport>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
+    /// The same with the critical path and the order of all steps; what `{:#}` prints.
+    pub schedule: String,
 }
 
 /// What a migration did.
@@ -117,50 +136,81 @@ fn names(description: &str, identity: &Identity) -> bool {
 }
 
 impl Migrate {
-    /// Opens the source, takes the snapshot, reads the catalog, asks the target
-    /// for its version, and plans.
+    /// Opens the source, takes the snapshot or finds that of the run to be resumed, reads the catalog,
+    /// asks the target for its version, and plans.
     ///
     /// # Errors
-    /// If the source cannot be read whole or the target cannot be asked.
+    /// If the source cannot be read whole or the target cannot be asked, or if a run is to be resumed
+    /// and the source is not proven to be what it was.
     pub async fn prepare(request: MigrateRequest, context: Context) -> Result<Self, PipelineError> {
-        if request.options.resume {
-            return Err(PipelineError::Request {
-                problem: "a migration cannot be resumed: its snapshot is gone with the run that held it"
-                    .to_owned(),
-                help: "start again with --clean --if-exists, or with an empty target; \
-                       to be able to resume, dump to a store and restore from it"
-                    .to_owned(),
-            });
+        let run = new_run();
+        let opened = Box::pin(open_source(&request, &run, &context)).await?;
+        let Opened { mut live, earlier, replaced, process } = opened;
+        let work = Self::lay_out(&request, &run, &mut live, earlier.as_ref(), process.as_ref(), &context);
+        match Box::pin(work).await {
+            Ok(work) => {
+                let resumed = earlier.and_then(|(run, state)| state.holder.map(|_| run.run));
+                Ok(Migrate { request, context, source: live, process, resumed, replaced, work })
+            }
+            Err(error) => {
+                live.release().await;
+                end(process).await;
+                Err(error)
+            }
         }
-        let mut source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+    }
+
+    async fn lay_out(
+        request: &MigrateRequest,
+        run: &str,
+        source: &mut LiveDatabase,
+        earlier: Option<&(UnfinishedRun, SourceState)>,
+        process: Option<&HolderProcess>,
+        context: &Context,
+    ) -> Result<Work, PipelineError> {
         source.check_covered()?;
-        let roles = RoleWork::of_live(&mut source, &request.options, &request.target, &context).await?;
-        let version = target_version(&request.target, source.catalog.server_version, &context).await?;
+        let roles = RoleWork::of_live(source, &request.options, &request.target, context).await?;
+        let version = target_version(&request.target, source.catalog.server_version, context).await?;
         let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
-        let export = Arc::new(source.export_plan(&toc));
-        let info = source.holder.info();
-        let fingerprint = format!("snapshot {} of {}", info.transactions, request.source.describe());
-        let mut options = import_options(&request.options, fingerprint, source.search_path.clone());
+        let mut export = source.export_plan(&toc);
+        if let Some((_, state)) = earlier {
+            state.cut(&mut export);
+        }
+        let record = process.map(|process| HolderRecord {
+            process_id: process.process_id(),
+            source: request.source.describe(),
+            limit_seconds: process.limit().as_secs(),
+        });
+        // of the process that stays, if there is one: this one's own ends with this one
+        let snapshot = process.map_or(source.holder.id(), |process| &process.snapshot().id);
+        let state = SourceState::of(source, snapshot, &export, record);
+        let mut options =
+            import_options(&request.options, fingerprint(source.holder.info()), source.search_path.clone());
+        options.run = run.to_owned();
+        options.source_state = Some(state.to_text()?);
         options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
-        options.notes.extend(extensions::look(&source.catalog, &request.target, &context).await?);
+        options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
         settle(&mut options, version, unavailable(&source.catalog, &request.selection));
-        let import = dbhaul_importer::plan(toc, &entry_segments(&export), options)
-            .map_err(|source| import_error(&request.target, source))?;
+        let importing = |source| import_error(&request.target, source);
+        let mut import = dbhaul_importer::plan(toc, &entry_segments(&export), options).map_err(importing)?;
+        import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         let plan = MigratePlan {
             source: request.source.describe(),
             target: request.target.describe(),
-            snapshot_time: info.taken_at.clone(),
+            snapshot_time: source.holder.info().taken_at.clone(),
+            resumes: earlier.map(|(run, _)| run.run.clone()),
             tables: PlannedTable::of(&export),
             verify: request.verify,
-            roles: roles.foretell(&request.target, &context).await?,
+            roles: roles.foretell(&request.target, context).await?,
             import: import.to_string(),
+            schedule: format!("{import:#}"),
         };
-        Ok(Migrate { request, context, source, export, import, roles, plan })
+        Ok(Work { export: Arc::new(export), import, roles, plan })
     }
 
     /// What will be done.
     pub fn plan(&self) -> &MigratePlan {
-        &self.plan
+        &self.work.plan
     }
 
     /// Copies, and compares afterwards if that was asked for.
@@ -169,42 +219,119 @@ impl Migrate {
     /// If the target cannot take the database, or a server stayed away. Objects
     /// that failed alone are in the report.
     pub async fn execute(self) -> Result<MigrateReport, PipelineError> {
-        let started = std::time::Instant::now();
-        let catalog = &self.source.catalog;
-        let (options, wanted) = (&self.request.options, &self.request.target);
-        let roles =
-            create_roles(&self.roles, &self.import, wanted, (options, catalog), &self.context).await?;
-        let (target, mut unset) =
-            create_database(&self.request.target, &self.request.options, catalog, &self.context).await?;
-        let exporter = Exporter::new(
-            Arc::clone(&self.export),
-            self.request.source.clone(),
-            Arc::clone(&self.source.holder),
-            self.request.options.jobs,
-            CutParameters::fixed(CHUNK_BYTES),
-            self.context.cancel.clone(),
-        );
-        let statistics = self.source.statistics(&self.request.selection, &self.context)?;
-        let exporter = Arc::new(ExportedSegments { exporter, statistics });
-        let outcome = run_import(self.import, &target, Arc::clone(&exporter) as _, &self.context).await?;
-        exporter.exporter.close().await;
-        drop(exporter);
-        unset.extend(left_out(&self.source.catalog));
-        let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
-        let verification = if self.request.verify && outcome.failed.is_empty() {
-            Some(Box::pin(verify_copy(&self.source, &target, &self.request, &outcome, &self.context)).await?)
-        } else {
-            None
+        let Migrate { request, context, source, mut process, resumed, replaced, work } = self;
+        let Work { export, import, roles, plan } = work;
+        let copied =
+            Box::pin(copy(&request, &source, process.as_mut(), (export, import, roles), &context)).await;
+        let is_resumable = match &copied {
+            Ok(copied) => copied.outcome.ledger_schema.is_some(),
+            Err(error) => !is_refused(error),
         };
-        self.source.release().await;
-        Ok(MigrateReport {
-            source: self.plan.source,
-            target: target.describe(),
-            summary,
-            verification,
-            elapsed_seconds: started.elapsed().as_secs_f64(),
-        })
+        let replaced = replaced.filter(|_| !copied.as_ref().is_err_and(is_refused));
+        let report = match copied {
+            Ok(copied) => Box::pin(compare(copied, &plan, &request, &source, &context)).await,
+            Err(error) => Err(error),
+        };
+        source.release().await;
+        match process {
+            // dropped, it stays: it was told to before anything was written
+            Some(process) if is_resumable => drop(process),
+            process => end(process).await,
+        }
+        for run in resumed.filter(|_| !is_resumable).iter().chain(&replaced) {
+            end_earlier(&request, run, &context).await;
+        }
+        report
     }
+}
+
+/// What was copied, and since when.
+struct Copied {
+    started: std::time::Instant,
+    target: ConnectSettings,
+    outcome: ImportOutcome,
+    unset: Vec<NamedReason>,
+    roles: Option<RoleReport>,
+}
+
+async fn copy(
+    request: &MigrateRequest,
+    source: &LiveDatabase,
+    process: Option<&mut HolderProcess>,
+    (export, import, roles): (Arc<ExportPlan>, ImportPlan, RoleWork),
+    context: &Context,
+) -> Result<Copied, PipelineError> {
+    let started = std::time::Instant::now();
+    let options = (&request.options, &source.catalog);
+    let roles = create_roles(&roles, &import, &request.target, options, context).await?;
+    let (target, unset) =
+        create_database(&request.target, &request.options, &source.catalog, context).await?;
+    if let Some(process) = process {
+        process.keep().await?;
+    }
+    let exporter = Exporter::new(
+        export,
+        request.source.clone(),
+        Arc::clone(&source.holder),
+        request.options.jobs,
+        CutParameters::fixed(CHUNK_BYTES),
+        context.cancel.clone(),
+    );
+    let statistics = source.statistics(&request.selection, context)?;
+    let throttle = Throttle::start(request.throttle, &request.source, context).await?;
+    let exporter = Arc::new(ExportedSegments { exporter, statistics, throttle });
+    let outcome = run_import(import, &target, Arc::clone(&exporter) as _, context).await;
+    exporter.exporter.close().await;
+    Ok(Copied { started, target, outcome: outcome?, unset, roles })
+}
+
+async fn compare(
+    copied: Copied,
+    plan: &MigratePlan,
+    request: &MigrateRequest,
+    source: &LiveDatabase,
+    context: &Context,
+) -> Result<MigrateReport, PipelineError> {
+    let Copied { started, target, outcome, mut unset, roles } = copied;
+    unset.extend(left_out(&source.catalog));
+    let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
+    let verification = if request.verify && outcome.failed.is_empty() {
+        Some(Box::pin(verify_copy(source, &target, request, &outcome, context)).await?)
+    } else {
+        None
+    };
+    Ok(MigrateReport {
+        source: plan.source.clone(),
+        target: target.describe(),
+        summary,
+        verification,
+        elapsed_seconds: started.elapsed().as_secs_f64(),
+    })
+}
+
+/// Whether the import did not even begin.
+fn is_refused(error: &PipelineError) -> bool {
+    matches!(error, PipelineError::Import { source, .. } if source.has_changed_nothing())
+}
+
+async fn end(process: Option<HolderProcess>) {
+    if let Some(process) = process {
+        process.end().await;
+    }
+}
+
+/// Ends the process that an earlier run of this one has left holding the snapshot.
+async fn end_earlier(request: &MigrateRequest, run: &str, context: &Context) {
+    if let Err(error) = end_holding(&request.source, run, context).await {
+        let message = crate::one_line(&error);
+        context.progress.warning(format!("the snapshot of run {run} may still be held: {message}"));
+    }
+}
+
+/// What identifies what is copied: a run resumes nothing else.
+fn fingerprint(snapshot: &SnapshotInfo) -> String {
+    let cluster = snapshot.system_identifier.as_deref().unwrap_or("unknown");
+    format!("snapshot {} of database {} in cluster {cluster}", snapshot.transactions, snapshot.database)
 }
 
 fn entry_segments(export: &ExportPlan) -> Vec<EntrySegments> {
@@ -219,6 +346,7 @@ fn entry_segments(export: &ExportPlan) -> Vec<EntrySegments> {
 struct ExportedSegments {
     exporter: Exporter,
     statistics: LiveStatistics,
+    throttle: Throttle,
 }
 
 impl ExportedSegments {
@@ -244,7 +372,17 @@ impl SegmentSource for ExportedSegments {
         let name = self.exporter.table(segment.entry).map(|table| table.name()).unwrap_or_default();
         let opened = self.exporter.open_segment(segment.entry, segment.segment).await;
         let stream = opened.map_err(|error| Self::source_error(segment, &name, error))?;
-        Ok(stream.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e))).boxed())
+        let throttle = self.throttle.clone();
+        let checked = stream.then(move |chunk| {
+            let throttle = throttle.clone();
+            async move {
+                if let Ok(chunk) = &chunk {
+                    throttle.pass(chunk.data.len() as u64).await;
+                }
+                chunk
+            }
+        });
+        Ok(checked.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e))).boxed())
     }
 
     async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {
@@ -261,13 +399,16 @@ impl Display for MigratePlan {
         writeln!(f, "migrate {}", self.source)?;
         writeln!(f, "  into {}", self.target)?;
         writeln!(f, "  as of {}", self.snapshot_time)?;
+        if let Some(run) = &self.resumes {
+            writeln!(f, "  going on with run {run}")?;
+        }
         write_tables(f, &self.tables)?;
         if let Some(roles) = &self.roles {
             write!(f, "  roles:")?;
             roles.write_plan(f)?;
             writeln!(f)?;
         }
-        write!(f, "{}", self.import)?;
+        write!(f, "{}", if f.alternate() { &self.schedule } else { &self.import })?;
         if self.verify { write!(f, "\nafterwards: digests of every table compared") } else { Ok(()) }
     }
 }
@@ -281,7 +422,11 @@ impl Display for MigrateReport {
         writeln!(f, "{word}: {} into {}, in {:.1} s", self.source, self.target, self.elapsed_seconds)?;
         write!(f, "{}", self.summary)?;
         if let Some(schema) = &self.summary.ledger_schema {
-            write!(f, "\n  the ledger stays in schema {schema}; --clean --if-exists starts over")?;
+            write!(
+                f,
+                "\n  the ledger stays in schema {schema}: --resume goes on from here if the source has not \
+                       changed or its snapshot is held (--hold-snapshot), --clean --if-exists starts over"
+            )?;
         }
         match &self.verification {
             Some(report) => write!(f, "\n\n{report}"),

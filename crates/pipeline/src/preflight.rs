@@ -73,18 +73,21 @@ pub async fn preflight(
     context.progress.phase_started(Phase::Preflight, None, None);
     let mut report = PreflightReport::default();
     let mut source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
-    look_at_source(&request, &source, &mut report, &context).await?;
-    if request.target.is_some() {
-        let coming = look_at_roles(&request, &mut source, &mut report, &context).await?;
-        look_at_target(&request, &source, coming, &mut report, &context).await?;
+    let mut looked = look_at_source(&request, &source, &mut report, &context).await;
+    if looked.is_ok() && request.target.is_some() {
+        looked = match look_at_roles(&request, &mut source, &mut report, &context).await {
+            Ok(coming) => look_at_target(&request, &source, coming, &mut report, &context).await,
+            Err(error) => Err(error),
+        };
     }
+    source.release().await;
+    looked?;
     if let Some(store) = &request.store {
         match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
             Ok(store) => report.add(Level::Info, "store", format!("{} answers", store.describe())),
             Err(error) => report.add(Level::Blocker, "store", one_line(&error)),
         }
     }
-    source.release().await;
     report.findings.sort_by_key(|finding| finding.level);
     context.progress.phase_finished(Phase::Preflight);
     Ok(report)

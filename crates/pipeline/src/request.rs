@@ -5,6 +5,8 @@ use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_store::StoreUrl;
 
+use crate::{HoldProgram, ThrottleOptions};
+
 /// Which backup of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum BackupRef {
@@ -55,6 +57,10 @@ pub struct WriteOptions {
     pub roles: RoleOptions,
     /// Other names for roles.
     pub role_map: RoleMap,
+    /// `maintenance_work_mem` of each session; chosen from the target's settings when `None`.
+    pub maintenance_work_mem_bytes: Option<u64>,
+    /// `max_parallel_maintenance_workers` of each session; chosen from the target's settings when `None`.
+    pub index_workers: Option<u32>,
 }
 
 impl Default for WriteOptions {
@@ -71,6 +77,8 @@ impl Default for WriteOptions {
             statistics: StatisticsMode::default(),
             roles: RoleOptions::CREATED,
             role_map: RoleMap::default(),
+            maintenance_work_mem_bytes: None,
+            index_workers: None,
         }
     }
 }
@@ -98,6 +106,8 @@ pub struct DumpRequest {
     pub roles: RoleOptions,
     /// Record planner statistics, so that a restore can copy them.
     pub statistics: bool,
+    /// How much of the source it may take.
+    pub throttle: ThrottleOptions,
 }
 
 /// Asks for a backup to be written into a database.
@@ -130,6 +140,10 @@ pub struct MigrateRequest {
     pub options: WriteOptions,
     /// Compare digests of every table afterwards.
     pub verify: bool,
+    /// Hold the snapshot in a process of its own, so that the run can be resumed.
+    pub hold: Option<HoldProgram>,
+    /// How much of the source it may take.
+    pub throttle: ThrottleOptions,
 }
 
 /// One side of a verification.

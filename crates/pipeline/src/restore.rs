@@ -51,6 +51,8 @@ pub struct RestorePlan {
     pub roles: Option<RoleReport>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
+    /// The same with the critical path and the order of all steps; what `{:#}` prints.
+    pub schedule: String,
 }
 
 /// What a restore did.
@@ -107,8 +109,9 @@ impl Restore {
         settle(&mut options, version, unavailable);
         let segments = BackupSegments::new(repository.clone(), tables, statistics);
         let entries = with_empty_entries(&toc, segments.entry_segments());
-        let import =
-            dbhaul_importer::plan(toc, &entries, options).map_err(|e| import_error(&request.target, e))?;
+        let importing = |source| import_error(&request.target, source);
+        let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
+        import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
             roles: roles.foretell(&request.target, &context).await?,
@@ -118,6 +121,7 @@ impl Restore {
             target: request.target.describe(),
             row_count: manifest.totals.digest.row_count,
             import: import.to_string(),
+            schedule: format!("{import:#}"),
         };
         Ok(Restore { request, context, source: Arc::new(segments), catalog, import, roles, plan })
     }
@@ -224,9 +228,10 @@ impl Display for RestorePlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "restore backup {} of {} in {}", self.backup, self.snapshot_time, self.store)?;
         writeln!(f, "  into {}", self.target)?;
+        let import = if f.alternate() { &self.schedule } else { &self.import };
         write!(f, "  {} rows", self.row_count)?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
-        write!(f, "\n{}", self.import)
+        write!(f, "\n{import}")
     }
 }
 

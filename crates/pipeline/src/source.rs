@@ -10,14 +10,13 @@ use dbhaul_catalog::{
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, TablePlan};
 use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_values};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
-use dbhaul_progress::Phase;
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
 use crate::statistics::LiveStatistics;
 use crate::{Context, PipelineError};
 
 /// Snapshots taken before giving up on a database whose tables are rewritten all the time.
-const SNAPSHOT_ATTEMPTS: u32 = 5;
+pub(crate) const SNAPSHOT_ATTEMPTS: u32 = 5;
 
 /// A database as of one instant.
 pub(crate) struct LiveDatabase {
@@ -42,13 +41,11 @@ impl LiveDatabase {
         role: &str,
         context: &Context,
     ) -> Result<Self, PipelineError> {
-        context.progress.phase_started(Phase::Introspect, None, None);
         let mut attempt = 1;
         loop {
             let live = Box::pin(Self::read(settings, selection, role, context)).await?;
             let changed = live.hold_tables(role).await?;
             if changed.is_empty() {
-                context.progress.phase_finished(Phase::Introspect);
                 return Ok(live);
             }
             live.release().await;
@@ -72,6 +69,18 @@ impl LiveDatabase {
     ) -> Result<Self, PipelineError> {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
+        Self::under(holder, settings, selection, role, context).await
+    }
+
+    /// Reads the catalogs under a snapshot; its tables are not locked yet.
+    pub(crate) async fn under(
+        holder: SnapshotHolder,
+        settings: &ConnectSettings,
+        selection: &Selection,
+        role: &str,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
+        let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let session =
             Session::connect(settings, SessionRole::Reader, &context.cancel).await.map_err(connecting)?;
         let reading = |source| PipelineError::server(format!("cannot read the {role}"), source);
@@ -96,15 +105,8 @@ impl LiveDatabase {
 
     /// Locks all tables that hold rows; returns those that are not what the snapshot
     /// has seen any more.
-    async fn hold_tables(&self, role: &str) -> Result<Vec<String>, PipelineError> {
-        let tables: Vec<QualifiedName> = self
-            .catalog
-            .objects
-            .iter()
-            .filter(|object| matches!(&object.body, Body::Table(table) if table.holds_rows()))
-            .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
-            .collect();
-        match self.holder.hold_tables(&tables).await {
+    pub(crate) async fn hold_tables(&self, role: &str) -> Result<Vec<String>, PipelineError> {
+        match self.holder.hold_tables(&self.tables_with_rows()).await {
             Ok(changed) => Ok(changed),
             // Dropped or renamed between the look at it and its lock.
             Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(vec![error.to_string()]),
@@ -112,6 +114,15 @@ impl LiveDatabase {
                 Err(PipelineError::server(format!("cannot lock the tables of the {role}"), source))
             }
         }
+    }
+
+    /// All tables that hold rows of their own.
+    pub(crate) fn tables_with_rows(&self) -> Vec<QualifiedName> {
+        let objects = self.catalog.objects.iter();
+        objects
+            .filter(|object| matches!(&object.body, Body::Table(table) if table.holds_rows()))
+            .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
+            .collect()
     }
 
     /// Fails, naming them, if the database holds objects that the model does not cover.

@@ -17,7 +17,7 @@ pub(crate) fn import_options(
     fingerprint: String,
     search_path: Option<String>,
 ) -> ImportOptions {
-    let mut import = ImportOptions::new(Ulid::generate().to_string(), fingerprint);
+    let mut import = ImportOptions::new(new_run(), fingerprint);
     import.jobs = options.jobs.max(1);
     import.set_owners = options.set_owners;
     import.privileges = options.privileges;
@@ -27,7 +27,14 @@ pub(crate) fn import_options(
     import.allow_non_empty = options.allow_non_empty;
     import.statistics = options.statistics;
     import.source_search_path = search_path;
+    import.maintenance_work_mem_bytes = options.maintenance_work_mem_bytes;
+    import.index_workers = options.index_workers;
     import
+}
+
+/// An identifier for a run.
+pub(crate) fn new_run() -> String {
+    Ulid::generate().to_string()
 }
 
 /// Carries out an import plan.

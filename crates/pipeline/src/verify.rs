@@ -54,21 +54,56 @@ impl Display for VerifyReport {
 /// If a side cannot be opened, or the verification was stopped. A table that
 /// cannot be read is in the report as not verified.
 pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyReport, PipelineError> {
-    let mut left = Side::open(&request.left, &request.selection, "left", &context).await?;
-    let right = Side::open(&request.right, &request.selection.for_copy(), "right", &context).await?;
-    let renamed = left.rename_roles(&request.role_map, &right, &context).await?;
-    context.progress.phase_started(Phase::Verify, None, None);
-    let specs = agree_on_specs(&left, &right);
-    let left_found = left.digests(&specs, request.jobs, &context).await?;
-    let right_found = right.digests(&specs, request.jobs, &context).await?;
+    // boxed, because callers hold it
+    Box::pin(compare_requested(&request, &context)).await
+}
+
+async fn compare_requested(
+    request: &VerifyRequest,
+    context: &Context,
+) -> Result<VerifyReport, PipelineError> {
+    context.progress.phase_started(Phase::Introspect, None, None);
+    let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
+    let copy = request.selection.for_copy();
+    let right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
+        Ok(right) => right,
+        Err(error) => {
+            left.release().await;
+            return Err(error);
+        }
+    };
+    context.progress.phase_finished(Phase::Introspect);
     let scope =
         Scope { selection: &request.selection, owners: request.owners, privileges: request.privileges };
-    let mut report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
-    report.not_compared.extend(renamed);
-    context.progress.phase_finished(Phase::Verify);
+    let report = match left.rename_roles(&request.role_map, &right, context).await {
+        Ok(renamed) => {
+            let report = Box::pin(compare_sides(&left, &right, request.jobs, &scope, context)).await;
+            report.map(|mut report| {
+                report.not_compared.extend(renamed);
+                report
+            })
+        }
+        Err(error) => Err(error),
+    };
     left.release().await;
     right.release().await;
-    Ok(VerifyReport { report })
+    Ok(VerifyReport { report: report? })
+}
+
+async fn compare_sides(
+    left: &Side,
+    right: &Side,
+    jobs: usize,
+    scope: &Scope<'_>,
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    context.progress.phase_started(Phase::Verify, None, None);
+    let specs = agree_on_specs(left, right);
+    let left_found = left.digests(&specs, jobs, context).await?;
+    let right_found = right.digests(&specs, jobs, context).await?;
+    let report = report(left, right, judge_all(&left_found, &right_found), scope);
+    context.progress.phase_finished(Phase::Verify);
+    Ok(report)
 }
 
 /// Compares a fresh copy with the digests taken on the way.
@@ -79,19 +114,14 @@ pub(crate) async fn verify_copy(
     outcome: &ImportOutcome,
     context: &Context,
 ) -> Result<Report, PipelineError> {
-    let copy = request.selection.for_copy();
-    let right = Side::open(&VerifySide::Live(target.clone()), &copy, "target", context).await?;
-    context.progress.phase_started(Phase::Verify, None, None);
     let left = Side::copied(source, &request.selection, outcome)?;
-    let specs = agree_on_specs(&left, &right);
-    let left_found = left.digests(&specs, request.options.jobs, context).await?;
-    let right_found = right.digests(&specs, request.options.jobs, context).await?;
+    let side = VerifySide::Live(target.clone());
+    let right = Box::pin(Side::open(&side, &request.selection.for_copy(), "target", context)).await?;
     let (owners, privileges) = (request.options.set_owners, request.options.privileges);
     let scope = Scope { selection: &request.selection, owners, privileges };
-    let report = report(&left, &right, judge_all(&left_found, &right_found), &scope);
-    context.progress.phase_finished(Phase::Verify);
+    let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;
     right.release().await;
-    Ok(report)
+    report
 }
 
 /// One side, opened.

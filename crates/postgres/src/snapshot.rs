@@ -39,6 +39,8 @@ pub struct SnapshotInfo {
     pub system_identifier: Option<String>,
     /// The timeline of the last checkpoint; absent where the provider hides it.
     pub timeline: Option<String>,
+    /// `pg_postmaster_start_time()`: when the server was started, in UTC.
+    pub started_at: String,
     /// The server's time when the transaction began, ISO 8601 in UTC.
     pub taken_at: String,
     /// Whether the server is a standby.
@@ -47,6 +49,18 @@ pub struct SnapshotInfo {
     pub version: ServerVersion,
     /// The database.
     pub database: String,
+}
+
+impl SnapshotInfo {
+    /// Whether both see the same rows of the same database: it is the same cluster, on the same
+    /// timeline, and no transaction has ended or begun to write between. Of two clusters that hide
+    /// their identifiers nothing is known but that their transactions look alike.
+    pub fn is_same_state(&self, other: &SnapshotInfo) -> bool {
+        self.system_identifier == other.system_identifier
+            && self.timeline == other.timeline
+            && self.database == other.database
+            && self.transactions == other.transactions
+    }
 }
 
 /// Holds a snapshot open in a REPEATABLE READ, READ ONLY transaction, and keeps
@@ -84,6 +98,34 @@ impl SnapshotHolder {
     /// Takes and exports a snapshot on a session that is used for nothing else.
     pub async fn with_session(session: Session) -> Result<Self> {
         session.begin_repeatable_read(true).await?;
+        Self::holding(session).await
+    }
+
+    /// Opens a session that holds, from now on by itself, a snapshot that another session exported,
+    /// and exports it once more under an identifier of its own. Nothing if the identifier now names
+    /// another snapshot: a server that was started anew gives them out again.
+    ///
+    /// # Errors
+    /// [`Error::SnapshotGone`] if nobody holds it any more, and as [`Self::open`].
+    pub async fn adopt(
+        settings: &ConnectSettings,
+        original: &SnapshotInfo,
+        token: &CancellationToken,
+    ) -> Result<Option<Self>> {
+        let session = Session::connect(settings, SessionRole::Reader, token).await?;
+        import(&session, &original.id).await?;
+        let mut holder = Self::holding(session).await?;
+        let SnapshotInfo { taken_at, lsn, .. } = original.clone();
+        if !holder.info.is_same_state(original) {
+            holder.release().await?;
+            return Ok(None);
+        }
+        holder.info = SnapshotInfo { taken_at, lsn, ..holder.info };
+        Ok(Some(holder))
+    }
+
+    /// Exports the snapshot of the transaction that a session is in.
+    async fn holding(session: Session) -> Result<Self> {
         let info = take(&session).await?;
         let session = Arc::new(session);
         let (sender, lost) = watch::channel(None);
@@ -213,12 +255,13 @@ pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
 
 async fn take(session: &Session) -> Result<SnapshotInfo> {
     let sql = "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot(), \
-         pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')";
+         pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
+         pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC'";
     let row: Vec<Option<String>> = session.query_rows(sql).await?.pop().unwrap_or_default();
-    let [Some(id), Some(transactions), Some(taken_at)] = row.as_slice() else {
+    let [Some(id), Some(transactions), Some(taken_at), Some(started_at)] = row.as_slice() else {
         return Err(Error::Answer {
             server: session.server().to_owned(),
-            problem: "not the three columns asked for".to_owned(),
+            problem: "not the four columns asked for".to_owned(),
             query: crate::error::excerpt(sql),
         });
     };
@@ -231,6 +274,7 @@ async fn take(session: &Session) -> Result<SnapshotInfo> {
         system_identifier: ask(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
             .await?,
         timeline: ask(session, "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()").await?,
+        started_at: started_at.clone(),
         taken_at: taken_at.clone(),
         is_standby,
         version: session.version(),

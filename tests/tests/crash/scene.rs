@@ -24,6 +24,15 @@ impl Scene {
         Self { source, target, store: TempDir::new().unwrap() }
     }
 
+    /// As [`Self::new`], with a source that does nothing by itself: no vacuum takes a transaction's number.
+    pub(crate) fn still(fixture: Fixture, from: u16, to: u16) -> Self {
+        let source = Server::builder(from).config("autovacuum", "off").start();
+        let target = Server::start(to);
+        fixture.load(&source, SOURCE);
+        fixture.prepare_target(&target);
+        Self { source, target, store: TempDir::new().unwrap() }
+    }
+
     /// As [`Self::new`], with a backup in the store.
     pub(crate) fn with_backup(fixture: Fixture, from: u16, to: u16) -> Self {
         let scene = Self::new(fixture, from, to);
@@ -70,10 +79,28 @@ impl Scene {
         files(&self.store().join("backups"))
     }
 
+    /// `cleanup` of a database of the target.
+    pub(crate) fn cleanup(&self, db: &str) -> Dbhaul {
+        Dbhaul::new(["cleanup", "--target", &self.target.uri(db)])
+    }
+
+    /// Sessions that hold a snapshot of the source for a run that has gone.
+    pub(crate) fn holding_session_count(&self) -> usize {
+        let held = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul hold %'";
+        self.source.psql("postgres", held).parse().unwrap()
+    }
+
+    /// Waits until nobody holds a snapshot of the source for a run.
+    pub(crate) fn wait_until_let_go(&self) {
+        wait_until("no snapshot is held", || (self.holding_session_count() == 0).then_some(()));
+    }
+
     /// Waits until the server has noticed that a killed run is gone: what its sessions were about, they
     /// finish.
     pub(crate) fn wait_for_silence(&self, db: &str) {
-        let sessions = format!("SELECT count(*) FROM pg_stat_activity WHERE datname = '{db}'");
+        let sessions = format!(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = '{db}' AND backend_type = 'client backend'"
+        );
         wait_until("no session is left", || (self.target.psql("postgres", &sessions) == "0").then_some(()));
     }
 

@@ -47,6 +47,7 @@ impl TocBuilder {
             object: None,
             data: None,
             weight_bytes: 0,
+            adoption: None,
         });
         id
     }

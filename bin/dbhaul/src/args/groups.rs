@@ -12,6 +12,44 @@ pub(super) fn jobs() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=256)
 }
 
+/// Takes a size in bytes: `1048576`, `512kB`, `64MB`, `1GiB`. Units are powers of 1024, as PostgreSQL's.
+fn size(text: &str) -> Result<u64, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let shift = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 0,
+        "k" | "kb" | "kib" => 10,
+        "m" | "mb" | "mib" => 20,
+        "g" | "gb" | "gib" => 30,
+        _ => return Err("expected bytes, or a number with kB, MB or GB".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a number".to_owned())?;
+    number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".to_owned())
+}
+
+/// Takes the memory of an index build, within what `maintenance_work_mem` may be.
+fn memory(text: &str) -> Result<u64, String> {
+    size(text).and_then(|bytes| match bytes {
+        0x10_0000..=0x1FF_FFFF_FC00 => Ok(bytes),
+        _ => Err("expected 1MB to 2047GB".to_owned()),
+    })
+}
+
+/// How much of the source may be taken.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Holding back")]
+pub(crate) struct ThrottleArgs {
+    /// Read at most so many bytes of rows a second: 50MB, 1GB
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_rate: Option<u64>,
+    /// Pause while the source's server has more active sessions than this besides ours
+    #[arg(long, value_name = "N")]
+    pub(crate) max_source_load: Option<u64>,
+    /// Pause while a standby of the source is behind by more than this
+    #[arg(long, value_name = "BYTES", value_parser = size)]
+    pub(crate) max_standby_lag: Option<u64>,
+}
+
 /// The database to read.
 #[derive(Debug, Args)]
 pub(crate) struct SourceArgs {
@@ -275,6 +313,12 @@ pub(crate) struct WriteArgs {
     /// The same as --statistics none
     #[arg(long, conflicts_with = "statistics")]
     pub(crate) no_analyze: bool,
+    /// maintenance_work_mem of each session [default: by the target's memory and the sessions]
+    #[arg(long, value_name = "BYTES", value_parser = memory)]
+    pub(crate) maintenance_work_mem: Option<u64>,
+    /// Workers that help an index build [default: by the target's settings and the sessions]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=1024))]
+    pub(crate) index_workers: Option<u32>,
 }
 
 /// Where a report goes beside standard output.
@@ -301,4 +345,19 @@ pub(crate) struct OutputArgs {
     /// Log what is done; more with -vv and -vvv
     #[arg(short, long, action = ArgAction::Count)]
     pub(crate) verbose: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{memory, size};
+
+    #[test]
+    fn sizes() {
+        let sizes = ["17", "512kB", "64 MB", "1GiB", "2g"].map(|text| size(text).unwrap());
+        assert_eq!(sizes, [17, 512 << 10, 64 << 20, 1 << 30, 2 << 30]);
+        for wrong in ["", "MB", "0", "-1", "1.5GB", "3 bananas", "99999999999GB"] {
+            assert!(size(wrong).is_err(), "{wrong}");
+        }
+        assert!(memory("64MB").is_ok() && memory("1kB").is_err() && memory("3000GB").is_err());
+    }
 }

@@ -97,7 +97,20 @@ Examples:
 
 Afterwards the schemas, the digests of all rows and the sequences of both sides are compared,
 and the exit code is 4 if they differ. What is written to the source meanwhile is not copied:
-stop writing before the last migration.";
+stop writing before the last migration.
+
+A migration that was interrupted or killed goes on with --resume if its snapshot is still there:
+begin it with --hold-snapshot, and a process of its own holds it. Without that, --resume goes on
+only if nothing was written to the source's cluster since.";
+
+/// Below `dbhaul cleanup --help`.
+pub(super) const CLEANUP: &str = "\
+Examples:
+  dbhaul cleanup --target postgres://app@new/shop
+  dbhaul cleanup --target postgres://app@new/shop --source postgres://app@old/shop --yes
+
+Removes the ledgers of unfinished runs, and with --source the sessions that hold their snapshots.
+What the runs have loaded stays, but cannot be resumed any more.";
 
 /// Below `dbhaul verify --help`.
 pub(super) const VERIFY: &str = "\

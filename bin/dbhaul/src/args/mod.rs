@@ -14,7 +14,7 @@ use clap_complete::Shell;
 
 pub(crate) use groups::{
     BackupArgs, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, ScriptArgs,
-    SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs, TargetArgs, WriteArgs,
+    SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
 };
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
@@ -52,6 +52,15 @@ pub(crate) enum Command {
     /// Compare two databases, or a database with a backup: schema, rows, sequences
     #[command(after_long_help = help::VERIFY)]
     Verify(Box<VerifyArgs>),
+    /// List what unfinished runs have left behind, and remove it with --yes
+    #[command(after_long_help = help::CLEANUP)]
+    Cleanup(Box<CleanupArgs>),
+    /// Hold a snapshot for a run of `migrate`; not meant to be called by people
+    #[command(hide = true)]
+    HoldSnapshot {
+        /// The run's identifier
+        run: String,
+    },
     /// Look at the backups of a store
     Backup {
         /// What to show.
@@ -80,6 +89,8 @@ impl Command {
             Command::Restore(_) => "restore",
             Command::Migrate(_) => "migrate",
             Command::Verify(_) => "verify",
+            Command::Cleanup(_) => "cleanup",
+            Command::HoldSnapshot { .. } => "hold-snapshot",
             Command::Backup { .. } => "backup",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",
@@ -196,6 +207,8 @@ pub(crate) struct DumpArgs {
     /// Do not record planner statistics, which hold some of the columns' values
     #[arg(long = "no-statistics", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) statistics: bool,
+    #[command(flatten)]
+    pub(crate) throttle: ThrottleArgs,
     /// Print the plan and change nothing
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
@@ -245,17 +258,43 @@ pub(crate) struct MigrateArgs {
     pub(crate) roles: RoleArgs,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
-    /// Accepted so that the answer says why it cannot be done.
-    #[arg(long, hide = true)]
+    /// Go on with an unfinished migration: nothing is loaded twice
+    ///
+    /// Only while the source is what it was: its snapshot is still held (--hold-snapshot), or nothing at
+    /// all was written to its cluster since.
+    #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
+    /// Hold the snapshot in a process of its own, so that the run can be resumed whatever happens to it
+    #[arg(long, help_heading = "How")]
+    pub(crate) hold_snapshot: bool,
+    /// How long that process holds the snapshot when the run has gone without finishing
+    #[arg(long, value_name = "HOURS", default_value_t = 24, requires = "hold_snapshot",
+          value_parser = clap::value_parser!(u64).range(1..=720), help_heading = "How")]
+    pub(crate) hold_hours: u64,
     /// Do not compare both sides afterwards
     #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) verify: bool,
+    #[command(flatten)]
+    pub(crate) throttle: ThrottleArgs,
     /// Print the plan and change nothing
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
     pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `cleanup`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct CleanupArgs {
+    #[command(flatten)]
+    pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) source: SourceArgs,
+    /// Remove what is listed
+    #[arg(short, long, help_heading = "How")]
+    pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

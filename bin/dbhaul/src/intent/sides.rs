@@ -56,6 +56,15 @@ impl<'a> Places<'a> {
         self.connection("--target", "DBHAUL_TARGET", self.target.as_deref())
     }
 
+    pub(super) fn optional_source(&self) -> Result<Option<ConnectSettings>, UsageError> {
+        self.source_text().map(|_| self.require_source()).transpose()
+    }
+
+    /// The variable that says to another process where the source is; none if libpq's do.
+    pub(super) fn source_variable(&self) -> Option<(&'static str, String)> {
+        self.source_text().map(|source| ("DBHAUL_SOURCE", source))
+    }
+
     pub(super) fn optional_target(&self) -> Result<Option<ConnectSettings>, UsageError> {
         self.target_text().map(|_| self.require_target()).transpose()
     }

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::IndexProperties;
 use super::table::options::with_clause;
 use crate::render::{Draft, Render, Target};
-use crate::toc::{DropStatement, Section};
+use crate::toc::{Adoption, DropStatement, Section};
 use crate::{Object, QualifiedName, quote_identifier};
 
 /// A constraint of a table, in the schema of it.
@@ -103,12 +103,43 @@ impl Constraint {
             let tablespace = quote_identifier(tablespace);
             main.create.push(format!("ALTER INDEX {name} SET TABLESPACE {tablespace}"));
         }
+        main.adoption = self.adoption(object, index);
         main.create.extend(index.properties.alter_statements(&self.table, &name));
         if index.properties.parent.is_some() {
             // It cannot be dropped by itself: it goes with the parent's.
             main.drop = None;
         }
         std::iter::once(main).chain(index.properties.attach_draft(&name)).collect()
+    }
+
+    /// How the index is built first and then adopted; the constraint then is what it would be anyway. The
+    /// constraint takes the index's name, so they must have the same.
+    fn adoption(&self, object: &Object, index: &ConstraintIndex) -> Option<Adoption> {
+        let demand = match self.constraint_type {
+            ConstraintType::PrimaryKey => "PRIMARY KEY",
+            ConstraintType::Unique => "UNIQUE",
+            _ => return None,
+        };
+        if !index.can_be_adopted || index.name != object.name {
+            return None;
+        }
+        let name = quote_identifier(&object.name);
+        let tablespace = index.properties.tablespace.as_ref();
+        let tablespace = tablespace.map(|name| format!(" TABLESPACE {}", quote_identifier(name)));
+        let attributes = self.attributes();
+        Some(Adoption {
+            build: format!("{}{}", index.index_definition, tablespace.unwrap_or_default()),
+            adopt: format!(
+                "ALTER TABLE ONLY {} ADD CONSTRAINT {name} {demand} USING INDEX {name}{attributes}",
+                self.table
+            ),
+        })
+    }
+
+    fn attributes(&self) -> String {
+        let deferrable = if self.deferrable { " DEFERRABLE" } else { "" };
+        let deferred = if self.initially_deferred { " INITIALLY DEFERRED" } else { "" };
+        format!("{deferrable}{deferred}")
     }
 
     /// The definition with storage parameters and tablespace where the grammar
@@ -118,13 +149,7 @@ impl Constraint {
         if self.constraint_type == ConstraintType::Exclusion {
             return self.definition.clone();
         }
-        let mut attributes = String::new();
-        if self.deferrable {
-            attributes.push_str(" DEFERRABLE");
-        }
-        if self.initially_deferred {
-            attributes.push_str(" INITIALLY DEFERRED");
-        }
+        let attributes = self.attributes();
         let head = self.definition.strip_suffix(&attributes).unwrap_or(&self.definition);
         let with = with_clause(&index.options);
         let tablespace = index.properties.tablespace.as_ref();
@@ -237,6 +262,35 @@ mod tests {
              ALTER TABLE ONLY s.t REPLICA IDENTITY USING INDEX n;\n\
              ALTER INDEX s.whole_key ATTACH PARTITION s.n;\n",
         );
+    }
+
+    #[test]
+    fn a_key_can_adopt_an_index_of_its_name() {
+        let adoption = |constraint: &Constraint| {
+            let index = constraint.index.as_ref().unwrap();
+            let object = sample::object(Some("s"), "n", Body::Constraint(constraint.clone()));
+            constraint.adoption(&object, index).map(|adoption| (adoption.build, adoption.adopt))
+        };
+        let properties =
+            IndexProperties { tablespace: Some("fast".to_owned()), ..IndexProperties::default() };
+        let key = Constraint {
+            deferrable: true,
+            index: Some(ConstraintIndex { properties, ..index() }),
+            ..constraint(ConstraintType::Unique, "UNIQUE (a) INCLUDE (b) DEFERRABLE")
+        };
+        assert_eq!(
+            adoption(&key).unwrap(),
+            (
+                "CREATE UNIQUE INDEX n ON s.t USING btree (a) INCLUDE (b) TABLESPACE fast".to_owned(),
+                "ALTER TABLE ONLY s.t ADD CONSTRAINT n UNIQUE USING INDEX n DEFERRABLE".to_owned()
+            )
+        );
+        let renamed = ConstraintIndex { name: "m".to_owned(), ..index() };
+        assert_eq!(adoption(&Constraint { index: Some(renamed), ..key.clone() }), None);
+        let partitioned = ConstraintIndex { can_be_adopted: false, ..index() };
+        assert_eq!(adoption(&Constraint { index: Some(partitioned), ..key.clone() }), None);
+        let exclusion = Constraint { constraint_type: ConstraintType::Exclusion, ..key };
+        assert_eq!(adoption(&exclusion), None);
     }
 
     #[test]

@@ -36,6 +36,7 @@ fn public_schema(object: &Object) -> Vec<Draft> {
         drop: None::<DropStatement>,
         requires: Vec::new(),
         part: Part::Main,
+        adoption: None,
     };
     let mut drafts = vec![main];
     if object.comment.is_none() {

@@ -127,6 +127,7 @@ impl<'a> Builder<'a> {
             object: None,
             data: None,
             weight_bytes: 0,
+            adoption: None,
         };
         self.nodes.push(Node { entry, key, needs: Vec::new(), home: Section::PreData });
     }
@@ -281,6 +282,7 @@ fn entry(object: &Object, draft: Draft) -> TocEntry {
         object: Some(object.id),
         data: None,
         weight_bytes: 0,
+        adoption: draft.adoption,
     }
 }
 

@@ -74,7 +74,7 @@ impl fmt::Display for Blocker {
             Blocker::Unfinished { run, schema } => write!(
                 f,
                 "it holds an unfinished import (run {run}, ledger in schema {schema}); go on with it by \
-                 --resume if it was a restore, or start over with --clean --if-exists"
+                 --resume, or start over with --clean --if-exists"
             ),
             Blocker::SeveralRuns { schemas: [first, second] } => write!(
                 f,

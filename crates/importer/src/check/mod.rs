@@ -2,6 +2,7 @@
 
 mod blocker;
 mod queries;
+mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,6 +17,7 @@ use crate::ledger::{FoundLedger, Ledger};
 use crate::roles::{RoleLimits, needed_roles};
 use crate::{ImportError, ImportPlan};
 use queries::{Contents, Facts};
+pub(crate) use tuning::Tuning;
 
 /// What was found out about a target, and what the import will therefore do there.
 #[derive(Debug, Clone)]
@@ -30,8 +32,8 @@ pub struct TargetReport {
     pub warnings: Vec<String>,
     /// The run that would be resumed.
     pub resumes: Option<String>,
-    /// `maintenance_work_mem` of each session, in bytes.
-    pub maintenance_work_mem_bytes: u64,
+    /// What index builds may use.
+    pub(crate) tuning: Tuning,
     pub(crate) roles: RoleLimits,
     pub(crate) found_ledger: Option<FoundLedger>,
     pub(crate) free_ledger_schema: String,
@@ -86,7 +88,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         version: ServerVersion(facts.version),
         warnings: warnings(plan, &roles, &contents),
         resumes: resumes.map(|found| found.ledger.run.clone()),
-        maintenance_work_mem_bytes: maintenance_work_mem_bytes(plan, &facts),
+        tuning: Tuning::choose(&plan.options, &facts),
         blockers,
         roles,
         found_ledger,
@@ -200,13 +202,4 @@ fn warnings(plan: &ImportPlan, roles: &RoleLimits, contents: &Contents) -> Vec<S
         warnings.push(format!("the target holds {} objects already", contents.count));
     }
     warnings
-}
-
-/// Each index build gets an even part of an eighth of the shared buffers, but never less than the
-/// server's own setting and never more than 1 GiB, beyond which builds do not get faster.
-fn maintenance_work_mem_bytes(plan: &ImportPlan, facts: &Facts) -> u64 {
-    const MOST: u64 = 1 << 30;
-    let share = facts.shared_buffers_bytes / 8 / plan.options.jobs.max(1) as u64;
-    let chosen = share.max(facts.maintenance_work_mem_bytes).min(MOST.max(facts.maintenance_work_mem_bytes));
-    plan.options.maintenance_work_mem_bytes.unwrap_or(chosen)
 }

@@ -18,6 +18,8 @@ pub(super) struct Facts {
     pub(super) may_create: bool,
     pub(super) maintenance_work_mem_bytes: u64,
     pub(super) shared_buffers_bytes: u64,
+    pub(super) max_parallel_workers: u32,
+    pub(super) index_workers: u32,
 }
 
 /// What the database holds already.
@@ -41,7 +43,9 @@ pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
          pg_catalog.pg_is_in_recovery() AS in_recovery, \
          pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) AS maintenance_work_mem_bytes, \
-         pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')) AS shared_buffers_bytes";
+         pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')) AS shared_buffers_bytes, \
+         pg_catalog.current_setting('max_parallel_workers')::int AS max_parallel_workers, \
+         pg_catalog.current_setting('max_parallel_maintenance_workers')::int AS index_workers";
     let mut rows: Vec<Facts> = session.query_json(sql).await?;
     rows.pop().ok_or_else(|| no_row(session, sql))
 }

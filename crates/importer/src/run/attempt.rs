@@ -1,11 +1,16 @@
 //! One step, tried until it is committed or fails for good.
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use dbhaul_postgres::{Error, Session};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
 use crate::{ImportError, SourceError, StatisticsError};
+
+/// How long a rollback may take: a server that has stopped answering must not keep a run from ending.
+const ROLLBACK_PATIENCE: Duration = Duration::from_secs(15);
 
 /// Why an attempt at a step failed.
 #[derive(Debug, thiserror::Error)]
@@ -180,8 +185,9 @@ pub(super) async fn once(
         }
         Err(error) => {
             // a session that cannot roll back is not used again; dropping it rolls back
-            if !session.is_closed() && session.rollback().await.is_ok() {
-                *slot = Some(session);
+            if !session.is_closed() {
+                let rolled_back = tokio::time::timeout(ROLLBACK_PATIENCE, session.rollback()).await;
+                *slot = rolled_back.is_ok_and(|result| result.is_ok()).then_some(session);
             }
             Err(error)
         }

@@ -4,11 +4,11 @@ use async_trait::async_trait;
 use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::Session;
 
-use super::attempt::{Attempt, StepError, until_committed};
+use super::attempt::{Attempt, StepError, ready, until_committed};
 use super::context::{Context, join};
 use super::control::Control;
 use crate::ImportError;
-use crate::ledger::DoneStep;
+use crate::ledger::{Clean, DoneStep};
 use crate::roles::drops_public;
 
 /// SQLSTATEs of something that is not there to be dropped.
@@ -17,6 +17,7 @@ const ABSENT: [&str; 4] = ["42P01", "42704", "42883", "3F000"];
 /// Drops the plan's objects, one a transaction, each with its ledger row: a resumed run must not drop
 /// what it has made since.
 pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Result<(), ImportError> {
+    let Clean::Begun { if_exists } = context.clean else { return Ok(()) };
     for &id in &context.plan.drops {
         let entry = context.plan.entry(id)?;
         let key = format!("drop {id}");
@@ -25,8 +26,7 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
             continue;
         }
         let what = format!("dropping {}", context.plan.describe(id));
-        let mut attempt =
-            DropAttempt { key: key.clone(), sql: Some(drop.sql(context.plan.options.if_exists)) };
+        let mut attempt = DropAttempt { key: key.clone(), sql: Some(drop.sql(if_exists)) };
         let mut result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
         if result.as_ref().is_err_and(|error| is_harmless(entry, error)) {
             context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
@@ -42,6 +42,10 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
             Err(error) => return Err(error.into_import_error(what)),
         }
     }
+    let ending = |error| ImportError::server("noting that all is dropped", error);
+    let session = ready(context, &mut control.slot).await.map_err(ending)?;
+    context.ledger.end_clean(&session).await.map_err(ending)?;
+    control.slot = Some(session);
     Ok(())
 }
 

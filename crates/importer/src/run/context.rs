@@ -8,7 +8,8 @@ use dbhaul_postgres::{ConnectSettings, Error, Session, SessionOptions, SessionRo
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
-use crate::ledger::{DoneSteps, Ledger};
+use crate::check::Tuning;
+use crate::ledger::{Clean, DoneSteps, Ledger};
 use crate::roles::RoleLimits;
 use crate::{ImportPlan, SegmentSource};
 
@@ -20,11 +21,13 @@ pub(crate) struct Context {
     pub(crate) progress: Progress,
     pub(crate) cancel: CancellationToken,
     pub(crate) ledger: Ledger,
+    /// Whether there is something to drop first.
+    pub(crate) clean: Clean,
     /// Steps that an earlier process of the same run has committed.
     pub(crate) done: DoneSteps,
     pub(crate) roles: RoleLimits,
     pub(crate) version: ServerVersion,
-    pub(crate) maintenance_work_mem_bytes: u64,
+    pub(crate) tuning: Tuning,
     pub(crate) retried_attempts: AtomicU64,
 }
 
@@ -40,11 +43,7 @@ pub(crate) struct Prepared {
 impl Context {
     /// Opens a session that loads.
     pub(crate) async fn connect(&self) -> Result<Session, Error> {
-        let memory_kib = self.maintenance_work_mem_bytes / 1024;
-        let options = SessionOptions {
-            role: SessionRole::Loader,
-            extra_pins: vec![("maintenance_work_mem".to_owned(), format!("{memory_kib}kB"))],
-        };
+        let options = SessionOptions { role: SessionRole::Loader, extra_pins: self.tuning.pins() };
         Session::connect(&self.target, options, &self.cancel).await
     }
 

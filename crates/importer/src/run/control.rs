@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::context::Context;
 use super::unlogged;
 use crate::check::{TargetReport, inspect};
-use crate::ledger::{DoneSteps, Ledger};
+use crate::ledger::{Beginning, Clean, DoneSteps, Ledger};
 use crate::{ImportError, ImportPlan, SegmentSource};
 
 /// Advisory lock that keeps two imports out of one database: the letters `dbhaul`.
@@ -45,12 +45,13 @@ impl Control {
         }
         report.warnings.iter().for_each(|warning| progress.warning(warning.clone()));
         progress.notice(format!(
-            "{} sessions with maintenance_work_mem {} MiB on {}",
+            "{} sessions with maintenance_work_mem {} MiB and {} workers for an index on {}",
             plan.options.jobs,
-            report.maintenance_work_mem_bytes >> 20,
+            report.tuning.maintenance_work_mem_bytes >> 20,
+            report.tuning.index_workers,
             report.target
         ));
-        let (ledger, done) = open_ledger(&plan, &session, &report).await?;
+        let Opened { ledger, clean, done } = open_ledger(&plan, &session, &report).await?;
         let context = Context {
             plan,
             target: target.clone(),
@@ -58,10 +59,11 @@ impl Control {
             progress: progress.clone(),
             cancel: cancel.clone(),
             ledger,
+            clean,
             done,
             roles: report.roles,
             version: report.version,
-            maintenance_work_mem_bytes: report.maintenance_work_mem_bytes,
+            tuning: report.tuning,
             retried_attempts: AtomicU64::new(0),
         };
         Ok((Control { slot: Some(session) }, Arc::new(context)))
@@ -77,7 +79,8 @@ impl Control {
     }
 }
 
-async fn lock(session: &Session, cancel: &CancellationToken) -> Result<(), ImportError> {
+/// Keeps every other import out of the database for as long as the session lasts.
+pub(crate) async fn lock(session: &Session, cancel: &CancellationToken) -> Result<(), ImportError> {
     let locking = |error| ImportError::server("locking the target against other imports", error);
     let sql = format!("SELECT pg_catalog.pg_try_advisory_lock({LOCK_KEY})::pg_catalog.text");
     for _ in 0..LOCK_ATTEMPTS {
@@ -94,24 +97,36 @@ async fn lock(session: &Session, cancel: &CancellationToken) -> Result<(), Impor
     Err(ImportError::Busy { target: session.server().to_owned(), run })
 }
 
+/// A ledger, found or made.
+struct Opened {
+    ledger: Ledger,
+    clean: Clean,
+    done: DoneSteps,
+}
+
 async fn open_ledger(
     plan: &ImportPlan,
     session: &Session,
     report: &TargetReport,
-) -> Result<(Ledger, DoneSteps), ImportError> {
+) -> Result<Opened, ImportError> {
     let opening = |error| ImportError::server("opening the ledger on the target", error);
-    match &report.found_ledger {
-        Some(found) if plan.options.resume => {
-            let mut done = found.ledger.done_steps(session).await.map_err(opening)?;
-            let emptied = unlogged::take_emptied(plan, &found.ledger, session, &mut done).await;
-            unlogged::forget(&found.ledger, session, &emptied.map_err(opening)?).await?;
-            return Ok((found.ledger.clone(), done));
-        }
-        // --clean starts over
-        Some(found) => session.batch(&found.ledger.drop_sql()).await.map_err(opening)?,
-        None => {}
+    let options = &plan.options;
+    if let Some(found) = report.found_ledger.as_ref().filter(|_| options.resume) {
+        let mut done = found.ledger.done_steps(session).await.map_err(opening)?;
+        let emptied = unlogged::take_emptied(plan, &found.ledger, session, &mut done).await;
+        unlogged::forget(&found.ledger, session, &emptied.map_err(opening)?).await?;
+        return Ok(Opened { ledger: found.ledger.clone(), clean: found.clean, done });
     }
-    let ledger = Ledger { schema: report.free_ledger_schema.clone(), run: plan.options.run.clone() };
-    ledger.create(session, &plan.options.source_fingerprint, &plan.shape()).await.map_err(opening)?;
-    Ok((ledger, DoneSteps::default()))
+    let clean = if options.clean { Clean::Begun { if_exists: options.if_exists } } else { Clean::None };
+    let ledger = Ledger { schema: report.free_ledger_schema.clone(), run: options.run.clone() };
+    let beginning = Beginning {
+        fingerprint: &options.source_fingerprint,
+        shape: &plan.shape(),
+        source_state: options.source_state.as_deref(),
+        clean,
+    };
+    // --clean starts over
+    let replaced = report.found_ledger.as_ref().map(|found| &found.ledger);
+    ledger.create(session, beginning, replaced).await.map_err(opening)?;
+    Ok(Opened { ledger, clean, done: DoneSteps::default() })
 }

@@ -1,6 +1,7 @@
 //! Carrying out a plan.
 
 mod attempt;
+mod builds;
 mod clean;
 mod context;
 mod control;
@@ -25,6 +26,7 @@ use crate::stages::StageName;
 use crate::{ImportError, ImportOutcome, ImportPlan, SegmentSource};
 use context::Context;
 use control::Control;
+pub(crate) use control::lock as lock_target;
 use record::Record;
 
 /// Carries out a plan.

@@ -6,16 +6,19 @@ use std::sync::Arc;
 use dbhaul_postgres::Session;
 use dbhaul_progress::{Phase, Task};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::attempt::{Attempt, StepError, until_committed};
+use super::builds::{self, Builds, Watched};
 use super::context::Context;
 use super::entry::{AnalyzeAttempt, EntryAttempt, is_left_out};
 use super::record::Record;
 use super::segment::SegmentAttempt;
+use crate::ImportError;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
 use crate::schedule::{NodeId, Scheduler};
-use crate::{ImportError, footprint};
+use crate::stages::StageName;
 
 /// How a step ended, and the session it leaves for the next one.
 struct StepEnd {
@@ -35,7 +38,12 @@ pub(super) async fn run(
     }
     let mut director = Director::new(context, stage, record);
     director.settle_what_is_known()?;
+    let watching = CancellationToken::new();
+    let mut watchers = JoinSet::new();
+    watchers.spawn(builds::watch(Arc::clone(context), Arc::clone(&director.builds), watching.clone()));
     let result = director.direct().await;
+    watching.cancel();
+    while watchers.join_next().await.is_some() {}
     director.finish_phases();
     result
 }
@@ -48,6 +56,7 @@ struct Director<'a> {
     sessions: Vec<Session>,
     tasks: HashMap<TaskKey, RunningTask>,
     open_in_phase: HashMap<Phase, u64>,
+    builds: Arc<Builds>,
 }
 
 /// What a progress task stands for: all segments of an entry, or one step.
@@ -67,11 +76,12 @@ impl<'a> Director<'a> {
     fn new(context: &'a Arc<Context>, stage: &'a Stage, record: &'a mut Record) -> Self {
         let mut open_in_phase: HashMap<Phase, u64> = HashMap::new();
         for step in &stage.steps {
-            *open_in_phase.entry(phase(&step.work)).or_default() += 1;
+            *open_in_phase.entry(phase(stage, &step.work)).or_default() += 1;
         }
-        for (name, bytes) in
-            [(Phase::Data, Some(context.plan.total_bytes())), (Phase::PostData, None), (Phase::Analyze, None)]
-        {
+        let bytes = Some(context.plan.total_bytes());
+        let phases =
+            [(Phase::Data, bytes), (Phase::PostData, None), (Phase::Refresh, None), (Phase::Analyze, None)];
+        for (name, bytes) in phases {
             if let Some(&count) = open_in_phase.get(&name) {
                 context.progress.phase_started(name, Some(count), bytes);
             }
@@ -85,6 +95,7 @@ impl<'a> Director<'a> {
             sessions: Vec::new(),
             tasks: HashMap::new(),
             open_in_phase,
+            builds: Arc::default(),
         }
     }
 
@@ -142,26 +153,32 @@ impl<'a> Director<'a> {
     fn spawn(&mut self, running: &mut JoinSet<StepEnd>, id: NodeId) -> Result<(), ImportError> {
         let work = self.stage.steps[id].work.clone();
         let task = self.task(id, &work);
-        let mut attempt = self.attempt(&work, task)?;
+        let mut attempt = self.attempt(&work, Arc::clone(&task))?;
+        let task = Some(task).filter(|_| !matches!(work, Work::Segment(_)));
         let mut slot = self.sessions.pop();
         let context = Arc::clone(self.context);
+        let builds = Arc::clone(&self.builds);
         running.spawn(async move {
-            let what = what(&context, &work);
+            let what = context.plan.what(&work);
             let key = work.ledger_key();
-            let result = until_committed(&context, &mut slot, &key, &what, attempt.as_mut()).await;
+            let mut attempt = Watched { attempt: attempt.as_mut(), task, builds };
+            let result = until_committed(&context, &mut slot, &key, &what, &mut attempt).await;
+            drop(attempt);
             StepEnd { id, slot, result }
         });
         Ok(())
     }
 
     fn attempt(&self, work: &Work, task: Arc<Task>) -> Result<Box<dyn Attempt>, ImportError> {
-        let entry = self.context.plan.entry(work.entry())?;
+        let entry = self.context.plan.entry_of(work)?;
         let key = work.ledger_key();
         Ok(match work {
             Work::Segment(segment) => {
-                Box::new(SegmentAttempt::new(self.context, entry, *segment, key, Some(task)))
+                Box::new(SegmentAttempt::new(self.context, &entry, *segment, key, Some(task)))
             }
-            Work::Entry(_) => Box::new(EntryAttempt::new(self.context, entry, key)),
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) => {
+                Box::new(EntryAttempt::new(self.context, &entry, key))
+            }
             Work::Analyze(analyze) => Box::new(AnalyzeAttempt::new(self.context, analyze, key)),
         })
     }
@@ -179,7 +196,9 @@ impl<'a> Director<'a> {
                 self.count_down(id);
             }
             Err(error) if error.is_cancelled() => return Err(ImportError::Cancelled),
-            Err(error) if error.is_outage() => return Err(error.into_import_error(what(self.context, work))),
+            Err(error) if error.is_outage() => {
+                return Err(error.into_import_error(self.context.plan.what(work)));
+            }
             Err(error) => {
                 self.end_task(id, Some(error.to_string()));
                 let entry = self.context.plan.entry(work.entry())?;
@@ -262,7 +281,7 @@ impl<'a> Director<'a> {
 
     /// Ends a phase with its last step.
     fn count_down(&mut self, id: NodeId) {
-        let name = phase(&self.stage.steps[id].work);
+        let name = phase(self.stage, &self.stage.steps[id].work);
         if let Some(open) = self.open_in_phase.get_mut(&name) {
             *open = open.saturating_sub(1);
             if *open == 0 {
@@ -286,10 +305,11 @@ fn task_key(id: NodeId, work: &Work) -> TaskKey {
     }
 }
 
-fn phase(work: &Work) -> Phase {
+fn phase(stage: &Stage, work: &Work) -> Phase {
     match work {
+        _ if stage.name == StageName::Refresh => Phase::Refresh,
         Work::Segment(_) => Phase::Data,
-        Work::Entry(_) => Phase::PostData,
+        Work::Entry(_) | Work::Build(_) | Work::Validate(_) => Phase::PostData,
         Work::Analyze(_) => Phase::Analyze,
     }
 }
@@ -302,18 +322,13 @@ fn names(context: &Context, work: &Work) -> (String, String) {
     match context.plan.entry(work.entry()) {
         Ok(entry) => {
             let schema = entry.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
-            (entry.kind.clone(), format!("{schema}{}", entry.name))
+            let kind = match work {
+                Work::Build(_) => "INDEX",
+                Work::Validate(_) => "VALIDATE",
+                _ => entry.kind.as_str(),
+            };
+            (kind.to_owned(), format!("{schema}{}", entry.name))
         }
         Err(_) => ("TOC entry".to_owned(), work.entry().to_string()),
-    }
-}
-
-/// A step as people know it.
-fn what(context: &Context, work: &Work) -> String {
-    let entry = context.plan.entry(work.entry()).map(footprint::describe).unwrap_or_default();
-    match work {
-        Work::Segment(segment) => format!("{entry}, segment {}", segment.segment),
-        Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
-        Work::Entry(_) => entry,
     }
 }

@@ -37,7 +37,7 @@ impl Record {
             Work::Segment(segment) => {
                 self.digests.entry(segment.entry).or_default().insert(segment.segment, done.digest);
             }
-            Work::Entry(entry) => {
+            Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) => {
                 if let Some(reason) = &done.left_out {
                     self.skip(context, *entry, reason.clone());
                 }
@@ -145,7 +145,7 @@ impl Record {
         let (description, segment) = match work {
             Work::Analyze(analyze) => (format!("ANALYZE {}", analyze.table), None),
             Work::Segment(segment) => (context.plan.describe(entry), Some(segment.segment)),
-            Work::Entry(_) => (context.plan.describe(entry), None),
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) => (context.plan.describe(entry), None),
         };
         if !matches!(work, Work::Analyze(_)) {
             self.broken.insert(entry);

@@ -6,6 +6,8 @@ use dbhaul_catalog::ObjectId;
 /// ("Explicit Locking" in its documentation), reduced to what an import does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum LockMode {
+    /// `ROW SHARE`: the table that a foreign key under validation refers to.
+    Reference,
     /// `ROW EXCLUSIVE`: COPY.
     Write,
     /// `SHARE`: CREATE INDEX; many of them go together.
@@ -19,9 +21,10 @@ pub enum LockMode {
 impl LockMode {
     /// Whether two steps that lock the same table in these modes would wait for each other.
     pub fn conflicts_with(self, other: LockMode) -> bool {
-        use LockMode::{Exclusive, Index, Maintain, Write};
+        use LockMode::{Exclusive, Index, Maintain, Reference, Write};
         match (self, other) {
             (Exclusive, _) | (_, Exclusive) => true,
+            (Reference, _) | (_, Reference) => false,
             (Write, Index) | (Index, Write) => true,
             (Maintain, Index) | (Index, Maintain) | (Maintain, Maintain) => true,
             (Write, Write | Maintain) | (Maintain, Write) | (Index, Index) => false,

@@ -146,6 +146,20 @@ impl Scheduler {
         self.ranks[id]
     }
 
+    /// The longest chain of nodes from one that waits for nothing to one that nothing waits for: with
+    /// sessions without end, nothing could be done faster. At equal lengths the first in the list.
+    pub fn critical_path(&self) -> Vec<NodeId> {
+        let heads = (0..self.nodes.len()).filter(|&id| self.pending[id] == 0);
+        let mut next = heads.max_by_key(|&id| (self.ranks[id], Reverse(id)));
+        let mut path = Vec::new();
+        while let Some(id) = next.filter(|_| path.len() < self.nodes.len()) {
+            path.push(id);
+            let followers = self.needed_by[id].iter().chain(&self.followed_by[id]).copied();
+            next = followers.max_by_key(|&id| (self.ranks[id], Reverse(id)));
+        }
+        path
+    }
+
     fn is_locked_out(&self, id: NodeId) -> bool {
         let locks = &self.nodes[id].locks;
         self.running.iter().any(|&other| {
@@ -229,6 +243,37 @@ mod tests {
             Scheduler::new(vec![node(&[], 100), node(&[], 80), node(&[1], 50), node(&[], 10)]);
         assert_eq!(start_all(&mut scheduler), [1, 0, 3]);
         assert_eq!(scheduler.rank_bytes(1), 130);
+    }
+
+    #[test]
+    fn the_critical_path_is_the_longest_chain() {
+        let nodes = vec![
+            node(&[], 100),
+            node(&[], 80),
+            node(&[1], 50),
+            node(&[2, 0], 7),
+            node(&[2], 6),
+            node(&[], 3),
+        ];
+        assert_eq!(Scheduler::new(nodes).critical_path(), [1, 2, 3]);
+        assert_eq!(Scheduler::new(Vec::new()).critical_path(), [] as [NodeId; 0]);
+        // a loop has no beginning
+        assert_eq!(Scheduler::new(vec![node(&[1], 1), node(&[0], 1)]).critical_path(), [] as [NodeId; 0]);
+    }
+
+    #[test]
+    fn foreign_keys_to_one_table_are_validated_side_by_side() {
+        let validating =
+            |from| locking(locking(node(&[], 5), from, LockMode::Maintain), 9, LockMode::Reference);
+        let adding = locking(node(&[], 4), 9, LockMode::Exclusive);
+        let mut scheduler = Scheduler::new(vec![validating(1), validating(2), validating(1), adding]);
+        assert_eq!(start_all(&mut scheduler), [0, 1]);
+        scheduler.finish(0);
+        assert_eq!(start_all(&mut scheduler), [2]);
+        scheduler.finish(1);
+        assert_eq!(start_all(&mut scheduler), [] as [NodeId; 0]);
+        scheduler.finish(2);
+        assert_eq!(start_all(&mut scheduler), [3]);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use dbhaul_catalog::kinds::{Body, IdentityKind, Sequence, SequenceOwner};
 use dbhaul_catalog::{QualifiedName, quote_literal};
 use dbhaul_postgres::Session;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use super::table::RelationRow;
 use super::table::sql::USER_NAMESPACE;
@@ -41,7 +41,7 @@ struct OwnerRow {
 }
 
 /// Where a sequence stands.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceValue {
     /// The sequence.
     pub sequence: QualifiedName,

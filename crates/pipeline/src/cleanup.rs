@@ -1,0 +1,128 @@
+//! `cleanup`: what unfinished runs have left behind, listed and removed.
+
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_importer::{UnfinishedRun, remove_ledger, unfinished_runs};
+use dbhaul_postgres::ConnectSettings;
+use serde::Serialize;
+
+use crate::hold::{end_holding, holding_sessions};
+use crate::source_state::SourceState;
+use crate::target::import_error;
+use crate::{Context, PipelineError, Status};
+
+/// Asks to remove what unfinished runs have left behind.
+#[derive(Debug, Clone)]
+pub struct CleanupRequest {
+    /// The database that was written.
+    pub target: ConnectSettings,
+    /// The database that was read, to end sessions that hold a snapshot of it.
+    pub source: Option<ConnectSettings>,
+    /// Remove; otherwise only list.
+    pub remove: bool,
+}
+
+/// What a cleanup found, and whether it removed it.
+#[derive(Debug, Clone, Serialize)]
+pub struct CleanupReport {
+    /// The target, without secrets.
+    pub target: String,
+    /// Every unfinished run.
+    pub runs: Vec<LeftRun>,
+    /// Whether it was removed; otherwise it was only listed.
+    pub removed: bool,
+}
+
+/// An unfinished run and what there is of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeftRun {
+    /// Its identifier.
+    pub run: String,
+    /// The schema of its ledger.
+    pub schema: String,
+    /// What it imports.
+    pub imports: String,
+    /// Steps that it had committed: their objects and rows stay.
+    pub done_step_count: u64,
+    /// Who was to hold a snapshot of the source for it: process and source.
+    pub holder: Option<String>,
+    /// Sessions on the source that do; not known unless the source was given.
+    pub holding_session_count: Option<u64>,
+}
+
+impl CleanupReport {
+    /// Done.
+    pub fn status(&self) -> Status {
+        Status::Done
+    }
+}
+
+/// Lists what unfinished runs have left on the target, and the sessions on the source that hold their
+/// snapshots; removes it if that was asked for. What the runs have loaded stays.
+///
+/// # Errors
+/// If a server cannot be asked, or a run is at work.
+pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<CleanupReport, PipelineError> {
+    let importing = |source| import_error(&request.target, source);
+    let found = unfinished_runs(&request.target, &context.cancel).await.map_err(importing)?;
+    let mut runs = Vec::new();
+    for run in found {
+        let holding_session_count = match &request.source {
+            Some(source) => Some(holding_sessions(source, &run.run, &context).await?),
+            None => None,
+        };
+        runs.push(LeftRun { holding_session_count, ..left(run) });
+    }
+    if request.remove {
+        for left in &runs {
+            // first the ledger: it is refused while the run is at work, and then nothing is touched
+            remove_ledger(&request.target, &left.run, &context.cancel).await.map_err(importing)?;
+            if let Some(source) = &request.source {
+                end_holding(source, &left.run, &context).await?;
+            }
+        }
+    }
+    Ok(CleanupReport { target: request.target.describe(), runs, removed: request.remove })
+}
+
+fn left(run: UnfinishedRun) -> LeftRun {
+    let state = run.source_state.as_deref().and_then(|text| SourceState::parse(text).ok());
+    let holder = state.and_then(|state| state.holder).map(|holder| {
+        let process = holder.process_id.map_or("unknown".to_owned(), |id| id.to_string());
+        format!("process {process} of the machine that began the run, on {}", holder.source)
+    });
+    LeftRun {
+        run: run.run,
+        schema: run.schema,
+        imports: run.source_fingerprint,
+        done_step_count: run.done_step_count,
+        holder,
+        holding_session_count: None,
+    }
+}
+
+impl Display for CleanupReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.runs.is_empty() {
+            return write!(f, "{}: no unfinished run, nothing to remove", self.target);
+        }
+        let word = if self.removed { "removed from" } else { "would be removed from" };
+        write!(f, "{word} {}:", self.target)?;
+        for run in &self.runs {
+            let LeftRun { run, schema, imports, done_step_count, holder, holding_session_count } = run;
+            write!(
+                f,
+                "\n  the ledger of run {run}, schema {schema}: {imports}, {done_step_count} steps done"
+            )?;
+            match (holding_session_count, holder) {
+                (Some(0), _) | (None, None) => {}
+                (Some(count), _) => write!(f, "\n  {count} session(s) that hold its snapshot")?,
+                (None, Some(holder)) => {
+                    write!(f, "\n  NOT the holder of its snapshot, {holder}: name the source with --source")?;
+                }
+            }
+        }
+        write!(f, "\nwhat the runs have loaded stays; without its ledger a run cannot be resumed")?;
+        if self.removed { Ok(()) } else { write!(f, "\nnothing was removed: --yes does it") }
+    }
+}

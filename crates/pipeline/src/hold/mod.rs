@@ -1,0 +1,204 @@
+//! A process of its own that holds the snapshot of a migration, so that it outlives the run.
+//!
+//! The run starts the process, tells it on its standard input which tables to lock, and reads its answers
+//! on its standard output, one JSON document a line. From [`HoldOrder::Keep`] on, the end of its input no
+//! longer ends it: whoever resumes the run finds the snapshot in the ledger.
+
+mod process;
+
+use std::ffi::OsString;
+use std::fmt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dbhaul_catalog::QualifiedName;
+use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder, SnapshotInfo};
+use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use crate::{Context, PipelineError};
+pub(crate) use process::HolderProcess;
+
+/// How often the process looks whether its session is still there.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// A program that carries out [`hold_snapshot`], and for how long it shall do so.
+#[derive(Clone)]
+pub struct HoldProgram {
+    /// The program.
+    pub program: PathBuf,
+    /// Its arguments; the run's identifier is added.
+    pub arguments: Vec<OsString>,
+    /// Variables beside those it inherits. Secrets belong here, never into arguments.
+    pub environment: Vec<(OsString, OsString)>,
+    /// How long the snapshot is held after the run has gone without ending it.
+    pub limit: Duration,
+}
+
+impl fmt::Debug for HoldProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HoldProgram").field("program", &self.program).finish_non_exhaustive()
+    }
+}
+
+/// Asks to hold a snapshot.
+#[derive(Debug, Clone)]
+pub struct HoldRequest {
+    /// The database.
+    pub source: ConnectSettings,
+    /// The run it is held for.
+    pub run: String,
+}
+
+/// What the process is told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "order", rename_all = "kebab-case")]
+pub enum HoldOrder {
+    /// Lock these tables against what no snapshot withstands.
+    Lock {
+        /// The tables.
+        tables: Vec<QualifiedName>,
+    },
+    /// Outlive the one who gives orders, for so long.
+    Keep {
+        /// How long.
+        limit_seconds: u64,
+    },
+    /// Let the snapshot go.
+    End,
+}
+
+/// What the process answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum HoldAnswer {
+    /// It holds this.
+    Holding {
+        /// The snapshot.
+        snapshot: SnapshotInfo,
+    },
+    /// The tables are locked.
+    Locked {
+        /// Those that were truncated, rewritten or dropped since the snapshot.
+        changed: Vec<String>,
+    },
+    /// It will stay.
+    Kept,
+    /// It cannot.
+    Failed {
+        /// Why, in one line.
+        reason: String,
+    },
+}
+
+/// `application_name` of the session that holds a run's snapshot.
+pub(crate) fn application_name(run: &str) -> String {
+    format!("dbhaul hold {run}")
+}
+
+/// Holds a snapshot until told to let it go, until the orders' channel is closed without
+/// [`HoldOrder::Keep`], until its time is over, or until cancelled.
+///
+/// # Errors
+/// If the snapshot cannot be taken or is lost; the last answer says why.
+pub async fn hold_snapshot(
+    request: HoldRequest,
+    mut orders: mpsc::Receiver<HoldOrder>,
+    mut answer: impl FnMut(HoldAnswer),
+    context: Context,
+) -> Result<(), PipelineError> {
+    let settings = request.source.with_application_name(&application_name(&request.run));
+    let opened = SnapshotHolder::open(&settings, &context.cancel).await;
+    let holder = match opened {
+        Ok(holder) => holder,
+        Err(error) => {
+            answer(HoldAnswer::Failed { reason: crate::one_line(&error) });
+            return Err(PipelineError::server("cannot hold a snapshot of the source", error));
+        }
+    };
+    answer(HoldAnswer::Holding { snapshot: holder.info().clone() });
+    let result = obey(&holder, &mut orders, &mut answer, &context).await;
+    if let Err(error) = &result {
+        answer(HoldAnswer::Failed { reason: crate::one_line(error) });
+    }
+    // Whoever needed it is gone or does not need it any more.
+    let _ = holder.release().await;
+    result
+}
+
+async fn obey(
+    holder: &SnapshotHolder,
+    orders: &mut mpsc::Receiver<HoldOrder>,
+    answer: &mut impl FnMut(HoldAnswer),
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let holding = |error| PipelineError::server("cannot go on holding the snapshot", error);
+    let mut limit = None;
+    let mut deadline = None;
+    loop {
+        tokio::select! {
+            () = context.cancel.cancelled() => return Ok(()),
+            order = orders.recv(), if deadline.is_none() => match (order, limit) {
+                (Some(HoldOrder::End), _) | (None, None) => return Ok(()),
+                (None, Some(limit)) => deadline = Some(Instant::now() + limit),
+                (Some(HoldOrder::Keep { limit_seconds }), _) => {
+                    limit = Some(Duration::from_secs(limit_seconds));
+                    answer(HoldAnswer::Kept);
+                }
+                (Some(HoldOrder::Lock { tables }), _) => {
+                    let changed = holder.hold_tables(&tables).await.map_err(holding)?;
+                    answer(HoldAnswer::Locked { changed });
+                }
+            },
+            () = tokio::time::sleep(LOOK) => {
+                if !holder.is_alive() {
+                    holder.check().await.map_err(holding)?;
+                }
+                if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Sessions on a server that hold a run's snapshot.
+pub(crate) async fn holding_sessions(
+    source: &ConnectSettings,
+    run: &str,
+    context: &Context,
+) -> Result<u64, PipelineError> {
+    ask(source, &format!("SELECT pg_catalog.count(*) {}", of_run(run)), context).await
+}
+
+/// Ends the sessions on a server that hold a run's snapshot; returns how many there were. Their processes
+/// notice and end.
+pub(crate) async fn end_holding(
+    source: &ConnectSettings,
+    run: &str,
+    context: &Context,
+) -> Result<u64, PipelineError> {
+    let sql = format!(
+        "SELECT pg_catalog.count(*) FROM (SELECT pg_catalog.pg_terminate_backend(pid) AS ended {} OFFSET 0) e \
+         WHERE ended",
+        of_run(run)
+    );
+    ask(source, &sql, context).await
+}
+
+fn of_run(run: &str) -> String {
+    let name = dbhaul_catalog::quote_literal(&application_name(run));
+    format!(
+        "FROM pg_catalog.pg_stat_activity WHERE application_name = {name} \
+         AND datname = pg_catalog.current_database()"
+    )
+}
+
+async fn ask(source: &ConnectSettings, sql: &str, context: &Context) -> Result<u64, PipelineError> {
+    let asking = |error| PipelineError::server("cannot ask the source who holds the snapshot", error);
+    let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
+    let count = session.query_one_text(sql).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    Ok(count.and_then(|count| count.parse().ok()).unwrap_or_default())
+}

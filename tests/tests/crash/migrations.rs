@@ -1,0 +1,171 @@
+//! Migrations that are stopped and go on: only ever from the state of the source that they began with.
+
+use dbhaul_tests::{Dbhaul, Finished, Fixture, Proxy, Running, wait_until};
+
+use crate::scene::{SOURCE, Scene, line_count};
+
+const SHOP: Fixture = Fixture::SampleShop { scale: 0.05 };
+
+/// Begins a migration and kills it when this part of its lines is printed.
+fn kill_halfway(scene: &Scene, db: &str, hold: bool, part: f64) -> Finished {
+    scene.target.create_db("measured");
+    let lines = line_count(scene.migrate("measured").run().assert_code(0));
+    scene.target.drop_db("measured");
+    scene.target.create_db(db);
+    let migrate = scene.migrate(db);
+    let mut run = if hold { migrate.arg("--hold-snapshot").spawn() } else { migrate.spawn() };
+    let point = (lines as f64 * part) as usize;
+    assert!(run.reaches_lines(point), "it ended before it was killed:\n{}", run.stderr_so_far());
+    let killed = run.kill();
+    assert_eq!(killed.code, None, "it ended before it was killed\n{killed}");
+    scene.wait_for_silence(db);
+    assert!(scene.has_ledger(db), "it was killed too early or too late\n{killed}");
+    killed
+}
+
+/// Changes rows, a sequence and what is in the statistics of the source.
+const WRITES: &str = "CREATE TABLE after_the_snapshot (i int);
+    INSERT INTO after_the_snapshot VALUES (1);
+    DELETE FROM after_the_snapshot;
+    CREATE SEQUENCE later; SELECT nextval('later')";
+
+#[test]
+fn under_a_snapshot_that_was_held_they_go_on_whatever_was_written() {
+    let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 16, 17);
+    scene.source.psql(SOURCE, "CREATE SEQUENCE counter; SELECT setval('counter', 41)");
+    let original = scene.original();
+    kill_halfway(&scene, "copy", true, 0.5);
+    assert_eq!(scene.holding_session_count(), 1);
+    scene.source.psql(SOURCE, "DELETE FROM lineitem; UPDATE orders SET o_comment = 'gone'");
+    scene.source.psql(SOURCE, "SELECT nextval('counter')");
+    scene.source.psql(SOURCE, WRITES);
+    scene.migrate("copy").run().assert_code(1).assert_says("--resume");
+    let resumed = scene.migrate("copy").arg("--resume").run();
+    resumed.assert_code(0).assert_says("steps were found done");
+    assert!(!scene.has_ledger("copy"));
+    original.assert_equals("copy");
+    scene.wait_until_let_go();
+}
+
+#[test]
+fn a_table_cannot_be_truncated_while_its_snapshot_is_held() {
+    let scene = Scene::new(SHOP, 17, 17);
+    let original = scene.original();
+    kill_halfway(&scene, "copy", true, 0.3);
+    let table = scene.source.psql(
+        SOURCE,
+        "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables \
+         WHERE schemaname NOT IN ('pg_catalog', 'information_schema') LIMIT 1",
+    );
+    let refused =
+        scene.source.try_psql(SOURCE, &format!("SET lock_timeout = '10ms'; TRUNCATE {table} CASCADE"));
+    assert!(refused.unwrap_err().contains("lock timeout"));
+    scene.migrate("copy").arg("--resume").run().assert_code(0);
+    original.assert_equals("copy");
+}
+
+#[test]
+fn without_one_they_go_on_only_if_nothing_was_written() {
+    let scene = Scene::still(SHOP, 15, 18);
+    let original = scene.original();
+    kill_halfway(&scene, "still", false, 0.5);
+    scene.migrate("still").arg("--resume").run().assert_code(0);
+    original.assert_equals("still");
+
+    kill_halfway(&scene, "written", false, 0.5);
+    scene.source.psql("postgres", "CREATE TABLE elsewhere (i int); DROP TABLE elsewhere");
+    let schema = scene.target.pg_dump_schema("written");
+    let refused = scene.migrate("written").arg("--resume").run();
+    refused.assert_code(1).assert_stderr_has(&["written to its cluster since", "--hold-snapshot", "--clean"]);
+    assert_eq!(scene.target.pg_dump_schema("written"), schema, "a refusal changes nothing");
+    scene.migrate("written").args(["--clean", "--if-exists"]).run().assert_code(0);
+    original.assert_equals("written");
+}
+
+#[test]
+fn cleanup_lists_first_and_removes_what_was_left() {
+    let scene = Scene::new(SHOP, 14, 16);
+    kill_halfway(&scene, "copy", true, 0.4);
+    let source = scene.source.uri(SOURCE);
+    let listed = scene.cleanup("copy").args(["--source", &source]).run();
+    listed.assert_code(0).assert_says("would be removed");
+    listed.assert_says("1 session(s) that hold its snapshot");
+    assert!(scene.has_ledger("copy"));
+    assert_eq!(scene.holding_session_count(), 1);
+    scene.cleanup("copy").args(["--yes", "--source", &source]).run().assert_code(0).assert_says("removed");
+    assert!(!scene.has_ledger("copy"));
+    scene.wait_until_let_go();
+    scene.cleanup("copy").run().assert_code(0).assert_says("nothing to remove");
+}
+
+#[test]
+fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
+    let scene = Scene::new(Fixture::Chinook, 18, 18);
+    scene.target.create_db("copy");
+    let source = scene.source.uri_as("postgres:TELLTALE", SOURCE);
+    let migrate = ["migrate", "--progress", "json", "--hold-snapshot", "--target", &scene.target.uri("copy")];
+    let mut run = Dbhaul::new(migrate).env("DBHAUL_SOURCE", source).spawn();
+    let command_line = wait_until("the snapshot is held", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        holder_command_line(&run)
+    });
+    assert!(!command_line.contains("TELLTALE"), "{command_line}");
+    run.wait().assert_code(0);
+    scene.wait_until_let_go();
+    scene.original().assert_equals("copy");
+}
+
+/// The command line of the process that a run has started, if it has.
+fn holder_command_line(run: &Running) -> Option<String> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    let mut lines = processes.filter_map(|process| {
+        let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
+        let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.to_owned();
+        (parent == run.pid().to_string()).then_some(())?;
+        std::fs::read_to_string(process.path().join("cmdline")).ok()
+    });
+    lines.find(|line| line.contains("hold-snapshot"))
+}
+
+#[test]
+fn ctrl_c_ends_all_sessions_and_leaves_what_can_be_resumed() {
+    let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 17, 18);
+    let original = scene.original();
+    scene.target.create_db("copy");
+    let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
+    wait_until("rows are copied", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        (scene.source.psql("postgres", copying) != "0").then_some(())
+    });
+    run.interrupt();
+    run.wait().assert_code(130).assert_stderr_has(&["--resume"]);
+    scene.wait_for_silence("copy");
+    let others = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul%' \
+                  AND application_name NOT LIKE 'dbhaul hold %'";
+    wait_until("no session is left", || (scene.source.psql("postgres", others) == "0").then_some(()));
+    scene.migrate("copy").arg("--resume").run().assert_code(0);
+    original.assert_equals("copy");
+    scene.wait_until_let_go();
+}
+
+/// A server that does not answer keeps a run from stopping gracefully.
+#[test]
+fn a_second_ctrl_c_ends_a_run_at_once() {
+    let scene = Scene::new(SHOP, 16, 16);
+    scene.target.create_db("copy");
+    let proxy = Proxy::before(scene.target.port());
+    let migrate = ["migrate", "--progress", "json", "--source", &scene.source.uri(SOURCE), "--target"];
+    let mut run = Dbhaul::new(migrate).arg(proxy.uri("copy")).spawn();
+    wait_until("rows are written", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        (proxy.passed_bytes() > 1_000_000).then_some(())
+    });
+    proxy.stall();
+    run.interrupt();
+    wait_until("it has heard", || run.stderr_so_far().contains("once more stops at once").then_some(()));
+    run.interrupt();
+    let ended = run.wait();
+    ended.assert_code(130);
+    assert!(!ended.stderr.contains("stopped before it was finished"), "it stopped gracefully\n{ended}");
+}
