@@ -285,6 +285,7 @@ fn flags_of_the_other_format_are_refused() {
         (vec!["--format", "sql", "--store", "s"], "--store is where"),
         (vec!["--format", "sql", "-j", "4"], "--jobs is for"),
         (vec!["--format", "sql", "-Z", "3"], "--compress is for"),
+        (vec!["--format", "sql", "--roles", "used"], "--roles is for"),
         (vec!["--format", "sql", "--json"], "--report x.json"),
     ] {
         Dbhaul::new(source).args(&flags).run().assert_code(2).assert_stderr_has(&[expected]);

@@ -20,6 +20,9 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.jobs.is_some_and(|jobs| jobs > 1) {
         return Err(UsageError::new("--jobs is for --format store: the rows of a script have one order"));
     }
+    if args.roles.roles.is_some() {
+        return Err(UsageError::new("--roles is for --format store: a script makes no roles"));
+    }
     let places = Places::new(environment).source(args.source.source);
     let request = ScriptRequest {
         source: ScriptSource::Live(places.require_source()?),
