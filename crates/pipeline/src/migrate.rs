@@ -25,7 +25,9 @@ use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, target_version};
 use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{LiveStatistics, settle, unavailable};
-use crate::target::{create_database, create_roles, import_error, import_options, new_run, run_import};
+use crate::target::{
+    create_database, create_roles, import_error, import_options, limit_connections, new_run, run_import,
+};
 use crate::throttle::Throttle;
 use crate::verify::verify_copy;
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
@@ -294,12 +296,16 @@ async fn compare(
 ) -> Result<MigrateReport, PipelineError> {
     let Copied { started, target, outcome, mut unset, roles } = copied;
     unset.extend(left_out(&source.catalog));
-    let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
+    let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let verification = if request.verify && outcome.failed.is_empty() {
         Some(Box::pin(verify_copy(source, &target, request, &outcome, context)).await?)
     } else {
         None
     };
+    if outcome.failed.is_empty() {
+        let refused = limit_connections(&request.target, &request.options, &source.catalog, context).await?;
+        summary.skipped.extend(refused);
+    }
     Ok(MigrateReport {
         source: plan.source.clone(),
         target: target.describe(),

@@ -19,7 +19,8 @@ use crate::roles::RoleWork;
 use crate::source::{build_toc_of, target_version};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
-    create_database, create_roles, import_error, import_options, run_import, search_path_of,
+    create_database, create_roles, import_error, import_options, limit_connections, run_import,
+    search_path_of,
 };
 use crate::{Context, ImportSummary, PipelineError, RestoreRequest, RoleReport, Status};
 
@@ -145,6 +146,10 @@ impl Restore {
             create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
                 .await?;
         let outcome = run_import(self.import, &target, self.source, &self.context).await?;
+        if outcome.failed.is_empty() {
+            let (options, given) = (&self.request.options, &self.request.target);
+            unset.extend(limit_connections(given, options, &self.catalog, &self.context).await?);
+        }
         unset.extend(left_out(&self.catalog));
         Ok(RestoreReport {
             backup: self.plan.backup,

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use dbhaul_catalog::{Catalog, Target, database_create, quote_identifier};
+use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier};
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use ulid::Ulid;
@@ -131,6 +131,34 @@ pub(crate) async fn create_database(
     Ok((created, left_out))
 }
 
+/// The last step with `--create`: the limit of connections, which would have
+/// stopped the sessions that load. Returns why it could not be set, if so.
+pub(crate) async fn limit_connections(
+    target: &ConnectSettings,
+    options: &WriteOptions,
+    catalog: &Catalog,
+    context: &Context,
+) -> Result<Option<NamedReason>, PipelineError> {
+    let limit = catalog.database.connection_limit;
+    if !options.create || limit == -1 {
+        return Ok(None);
+    }
+    let setting = |source| PipelineError::server("cannot set the limit of connections", source);
+    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(setting)?;
+    let name = quote_identifier(&catalog.database.name);
+    let statement = format!("ALTER DATABASE {name} CONNECTION LIMIT = {limit}");
+    let refused = match session.execute(&statement).await {
+        Ok(_) => None,
+        Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
+            let object = format!("DATABASE {}", catalog.database.name);
+            Some(NamedReason { object, reason: format!("{statement}: {error}") })
+        }
+        Err(error) => return Err(setting(error)),
+    };
+    session.close().await.map_err(setting)?;
+    Ok(refused)
+}
+
 async fn database_exists(session: &Session, catalog: &Catalog) -> Result<bool, dbhaul_postgres::Error> {
     let name = dbhaul_catalog::quote_literal(&catalog.database.name);
     let sql = format!("SELECT 1 FROM pg_catalog.pg_database WHERE datname = {name}");
@@ -170,7 +198,8 @@ const LEFT_OUT: [&str; 5] = ["42501", "42704", "22023", "55P02", "0LP01"];
 /// `CREATE DATABASE`, and the statements that give it its properties as far as they
 /// are wanted.
 fn creation(options: &WriteOptions, catalog: &Catalog, session: &Session) -> (Option<String>, Vec<String>) {
-    let mut database = catalog.database.clone();
+    // The limit counts our own sessions too; `limit_connections` sets it at the end.
+    let mut database = Database { connection_limit: -1, ..catalog.database.clone() };
     if !options.privileges {
         database.acl = None;
     }
