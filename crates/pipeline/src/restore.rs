@@ -100,7 +100,7 @@ impl Restore {
         toc_options.with_foreign_data.extend(foreign_tables(&manifest, &catalog));
         let toc = build_toc_of(&catalog, &toc_options, Target { version }, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
-        let statistics = BackupStatistics::new(&repository, &manifest, &catalog);
+        let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();

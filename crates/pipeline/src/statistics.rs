@@ -1,12 +1,12 @@
 //! Planner statistics on their way: out of a snapshot, into a backup, out of it again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{ChunkOpener, ChunkPlace, ChunkSealer, Manifest};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, QualifiedName, RelationStatistics, Selection, ServerVersion};
+use dbhaul_catalog::{Catalog, ObjectId, QualifiedName, RelationStatistics, Selection, ServerVersion};
 use dbhaul_importer::{ImportOptions, StatisticsError, StatisticsMode, StatisticsStream, StatisticsWave};
 use dbhaul_introspect::{StatisticsPlan, read_statistics};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
@@ -162,13 +162,19 @@ pub(crate) struct BackupStatistics {
 }
 
 impl BackupStatistics {
-    /// Those of a backup; `catalog` is what was selected of it. `None` if it holds none.
-    pub(crate) fn new(repository: &Repository, manifest: &Manifest, catalog: &Catalog) -> Option<Self> {
+    /// Those of a backup; `catalog` is what was selected of it, `without_data` tables whose rows stay
+    /// behind. `None` if it holds none.
+    pub(crate) fn new(
+        repository: &Repository,
+        manifest: &Manifest,
+        catalog: &Catalog,
+        without_data: &BTreeSet<ObjectId>,
+    ) -> Option<Self> {
         let document = manifest.statistics.as_ref()?;
         Some(BackupStatistics {
             repository: repository.clone(),
             pieces: Arc::new(document.pieces.clone()),
-            wanted: Arc::new(relations_of(catalog)),
+            wanted: Arc::new(relations_of(catalog, without_data)),
             version: manifest.source.server_version_num,
         })
     }
@@ -222,15 +228,22 @@ fn damaged(error: serde_json::Error) -> PipelineError {
     PipelineError::Damaged { what: "the backup's planner statistics".to_owned(), reason: error.to_string() }
 }
 
-/// The relations of a catalog that can have statistics.
-fn relations_of(catalog: &Catalog) -> HashSet<QualifiedName> {
-    let relations = catalog.objects.iter().filter_map(|object| {
-        let schema = match &object.body {
-            Body::Table(_) | Body::MaterializedView(_) => object.schema.clone()?,
-            Body::Index(index) => index.table.schema.clone(),
-            _ => return None,
-        };
-        Some(QualifiedName::new(schema, &object.name))
+/// The relations of a catalog that can have statistics, but for tables whose rows stay behind.
+fn relations_of(catalog: &Catalog, without_data: &BTreeSet<ObjectId>) -> HashSet<QualifiedName> {
+    let named =
+        |schema: &Option<String>, name: &str| QualifiedName::new(schema.clone().unwrap_or_default(), name);
+    let is_table = |body: &Body| matches!(body, Body::Table(_) | Body::MaterializedView(_));
+    let tables = catalog.objects.iter().filter(|object| is_table(&object.body));
+    let with_rows = tables.filter(|object| !without_data.contains(&object.id));
+    let mut relations: HashSet<QualifiedName> =
+        with_rows.map(|object| named(&object.schema, &object.name)).collect();
+    let indexes = catalog.objects.iter().filter_map(|object| match &object.body {
+        Body::Index(index) if relations.contains(&index.table) => {
+            Some(QualifiedName::new(&index.table.schema, &object.name))
+        }
+        _ => None,
     });
-    relations.collect()
+    let indexes: Vec<QualifiedName> = indexes.collect();
+    relations.extend(indexes);
+    relations
 }
