@@ -216,21 +216,34 @@ impl Selection {
     /// # Errors
     /// A pattern that cannot be read, or that matches nothing.
     pub fn apply(&self, catalog: &Catalog) -> Result<Catalog, SelectionError> {
-        let chosen = Chosen::new(self, catalog)?;
+        self.narrow(catalog.clone())
+    }
+
+    /// Leaves the selected part of a catalog, without a second copy of a large one.
+    ///
+    /// # Errors
+    /// A pattern that cannot be read, or that matches nothing.
+    pub fn narrow(&self, mut selected: Catalog) -> Result<Catalog, SelectionError> {
+        let chosen = Chosen::new(self, &selected)?;
         let (every, plain) = self.strictness();
-        self.without_data(catalog, plain)?;
-        self.with_foreign_data(catalog, every)?;
-        let mut selected = catalog.clone();
-        selected.objects.retain(|object| chosen.keeps(object));
-        chosen.trim(&mut selected.objects);
+        self.without_data(&selected, plain)?;
+        self.with_foreign_data(&selected, every)?;
+        let keeps: Vec<bool> = selected.objects.iter().map(|object| chosen.keeps(object)).collect();
+        let trimmed = chosen.trimmed(&selected.objects);
+        let (configuration, system) = (chosen.configuration, chosen.system);
+        for (place, object) in trimmed {
+            selected.objects[place] = object;
+        }
+        let mut keeps = keeps.into_iter();
+        selected.objects.retain(|_| keeps.next().unwrap_or_default());
         let kept: HashSet<ObjectId> = selected.objects.iter().map(|object| object.id).collect();
         selected
             .dependencies
             .retain(|edge| kept.contains(&edge.dependent) && kept.contains(&edge.referenced));
         selected.notes.retain(|note| kept.contains(&note.object));
         selected.initial_acls.retain(|item| kept.contains(&item.object));
-        selected.configuration.extend(chosen.configuration);
-        if !chosen.system {
+        selected.configuration.extend(configuration);
+        if !system {
             selected.system_privileges.clear();
         }
         self.tablespaces.apply(&mut selected);

@@ -5,7 +5,7 @@
 //! of an operator family. Such a *part* is lifted to the object it belongs to,
 //! which is what it depends on internally (`i`) or automatically (`a`).
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use dbhaul_catalog::{Class, Dependency, Object, ObjectId};
 use serde::Deserialize;
@@ -13,8 +13,8 @@ use serde::Deserialize;
 use crate::Error;
 use crate::reader::Reader;
 
-/// One row of `pg_depend`, columns left out.
-#[derive(Deserialize)]
+/// One row of `pg_depend`, columns left out. There may be millions.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 struct Row {
     c: u32,
     o: u32,
@@ -28,9 +28,8 @@ const MAX_DEPTH: usize = 16;
 
 /// Everything that `pg_depend` says, with the objects found so far.
 pub(crate) struct Dependencies {
+    /// Sorted, so that those of one dependent stand together; without members of extensions.
     rows: Vec<Row>,
-    /// For each part: what it could belong to, by place in `rows`.
-    by_dependent: HashMap<ObjectId, Vec<usize>>,
     objects: HashSet<ObjectId>,
     /// Members of extensions, whether or not they are objects of the model.
     members: HashMap<ObjectId, u32>,
@@ -41,34 +40,42 @@ impl Dependencies {
         let sql = "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
                           refobjid::int8 AS ro, deptype::text AS t
                    FROM pg_catalog.pg_depend WHERE deptype <> 'p'";
-        let rows: Vec<Row> = reader.query("dependencies", sql).await?;
-        let mut by_dependent: HashMap<ObjectId, Vec<usize>> = HashMap::new();
+        let mut rows: Vec<Row> = Vec::new();
         let mut members = HashMap::new();
-        for (place, row) in rows.iter().enumerate() {
-            let dependent = address(row.c, row.o);
-            if row.t == 'e' {
-                members.insert(dependent, row.ro);
-            } else {
-                by_dependent.entry(dependent).or_default().push(place);
-            }
-        }
+        let take = |row: Row| match row.t {
+            'e' => drop(members.insert(address(row.c, row.o), row.ro)),
+            _ => rows.push(row),
+        };
+        reader.query_each("dependencies", sql, take).await?;
+        rows.sort_unstable();
         let objects = reader.objects().iter().map(|object| object.id).collect();
-        Ok(Dependencies { rows, by_dependent, objects, members })
+        Ok(Dependencies { rows, objects, members })
     }
 
     /// The edges between objects, each once.
     pub(crate) fn edges(&self) -> Vec<Dependency> {
-        let mut edges = BTreeSet::new();
-        for row in self.rows.iter().filter(|row| row.t != 'e') {
+        let mut edges = Vec::new();
+        for row in &self.rows {
             let referenced = self.lift(address(row.rc, row.ro));
             let dependent = referenced.and_then(|_| self.lift(address(row.c, row.o)));
             if let (Some(dependent), Some(referenced)) = (dependent, referenced)
                 && dependent != referenced
             {
-                edges.insert(Dependency { dependent, referenced, deptype: row.t });
+                edges.push(Dependency { dependent, referenced, deptype: row.t });
             }
         }
-        edges.into_iter().collect()
+        edges.sort_unstable();
+        edges.dedup();
+        edges.shrink_to_fit();
+        edges
+    }
+
+    /// The rows of one dependent.
+    fn of(&self, id: ObjectId) -> &[Row] {
+        let key = (id.class.0, id.oid);
+        let start = self.rows.partition_point(|row| (row.c, row.o) < key);
+        let rows = &self.rows[start..];
+        &rows[..rows.partition_point(|row| (row.c, row.o) == key)]
     }
 
     /// The object that an address is, or is a part of.
@@ -85,7 +92,7 @@ impl Dependencies {
 
     /// What a part belongs to: by internal or partition dependency first, then automatic.
     fn whole(&self, id: ObjectId) -> Option<ObjectId> {
-        let candidates = self.by_dependent.get(&id)?.iter().map(|&place| &self.rows[place]);
+        let candidates = self.of(id).iter();
         let rank = |row: &&Row| match (row.t, Class(row.rc)) {
             // A partition's copy of a trigger or foreign key belongs to the parent's, not to the partition.
             ('i' | 'P', _) => 0,
@@ -100,7 +107,7 @@ impl Dependencies {
 
     /// What an address depends on in one of these ways.
     pub(crate) fn wholes(&self, id: ObjectId, deptypes: &'static [char]) -> impl Iterator<Item = ObjectId> {
-        let rows = self.by_dependent.get(&id).into_iter().flatten().map(|&place| &self.rows[place]);
+        let rows = self.of(id).iter();
         rows.filter(|row| deptypes.contains(&row.t)).map(|row| address(row.rc, row.ro))
     }
 

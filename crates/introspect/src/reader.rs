@@ -34,6 +34,16 @@ impl<'a> Reader<'a> {
         self.session.query_json(sql).await.map_err(|source| Error::Query { what, source })
     }
 
+    /// As [`query`](Self::query), with each row handed on as it arrives, for what there are very many of.
+    pub(crate) async fn query_each<T: DeserializeOwned>(
+        &self,
+        what: &'static str,
+        sql: &str,
+        take: impl FnMut(T),
+    ) -> Result<(), Error> {
+        self.session.query_json_each(sql, take).await.map_err(|source| Error::Query { what, source })
+    }
+
     /// Adds an object that was found.
     pub(crate) fn push(&mut self, object: Object) {
         self.objects.push(object);

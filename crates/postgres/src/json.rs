@@ -23,24 +23,27 @@ impl<'a> FromSql<'a> for RawText<'a> {
     }
 }
 
-/// Runs a query and deserialises each row as it arrives, so that a large catalog
-/// is never held twice.
-pub(crate) async fn query<T: DeserializeOwned>(core: &Core, sql: &str) -> Result<Vec<T>> {
+/// Runs a query, deserialises each row as it arrives and hands it on, so that a
+/// large catalog is never held twice.
+pub(crate) async fn query<T: DeserializeOwned>(
+    core: &Core,
+    sql: &str,
+    mut take: impl FnMut(T),
+) -> Result<()> {
     let body = sql.trim_end().trim_end_matches(';');
     // the line break ends a comment that the query may end with
     let wrapped = format!("SELECT pg_catalog.row_to_json(q)::pg_catalog.text FROM ({body}\n) AS q");
     let operation = async {
         let rows = core.link().client().query_typed_raw(&wrapped, Vec::<(String, Type)>::new()).await?;
         let mut rows = pin!(rows);
-        let mut values = Vec::new();
         while let Some(row) = rows.try_next().await? {
             let RawText(text) = row.try_get(0)?;
             match decode(core, sql, text) {
-                Ok(value) => values.push(value),
+                Ok(value) => take(value),
                 Err(error) => return Ok(Err(error)),
             }
         }
-        Ok(Ok(values))
+        Ok(Ok(()))
     };
     core.run(operation).await?
 }

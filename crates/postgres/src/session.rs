@@ -265,7 +265,18 @@ impl Session {
     /// The rows of a query, each as JSON object deserialised to `T` as it arrives.
     /// The query is wrapped in `row_to_json`, so its columns need distinct names.
     pub async fn query_json<T: serde::de::DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
-        crate::json::query(&self.core, sql).await
+        let mut values = Vec::new();
+        crate::json::query(&self.core, sql, |value| values.push(value)).await?;
+        Ok(values)
+    }
+
+    /// As [`query_json`](Self::query_json), with each row handed to `take` as it arrives.
+    pub async fn query_json_each<T: serde::de::DeserializeOwned>(
+        &self,
+        sql: &str,
+        take: impl FnMut(T),
+    ) -> Result<()> {
+        crate::json::query(&self.core, sql, take).await
     }
 
     /// Starts `COPY ... TO STDOUT`.

@@ -141,24 +141,35 @@ impl<'a> Chosen<'a> {
         self.relations.contains(&key(table))
     }
 
-    /// Takes away what points at objects left behind: a publication's tables and
-    /// schemas, a sequence's owner, rows of an extension's tables.
-    pub(super) fn trim(&self, objects: &mut [Object]) {
-        for object in objects.iter_mut().filter(|object| object.extension.is_none()) {
-            match &mut object.body {
-                Body::Publication(publication) => {
-                    publication.tables.retain(|entry| self.takes(&entry.table));
-                    publication.schemas.retain(|schema| self.schemas.contains(schema));
-                }
-                Body::Sequence(sequence) => {
-                    sequence.owned_by = sequence.owned_by.take().filter(|owner| self.takes(&owner.table));
-                }
-                Body::Extension(extension) => {
-                    extension.configuration.retain(|table| !self.excludes(table));
-                }
-                _ => {}
+    /// Objects that point at others left behind, without that: a publication's tables and
+    /// schemas, a sequence's owner, rows of an extension's tables. Each with its place.
+    pub(super) fn trimmed(&self, objects: &[Object]) -> Vec<(usize, Object)> {
+        let trim = |(place, object): (usize, &Object)| {
+            let trimmed = self.trim(object)?;
+            (trimmed != *object).then_some((place, trimmed))
+        };
+        objects.iter().enumerate().filter(|(_, object)| object.extension.is_none()).filter_map(trim).collect()
+    }
+
+    fn trim(&self, object: &Object) -> Option<Object> {
+        let mut trimmed = match object.body {
+            Body::Publication(_) | Body::Sequence(_) | Body::Extension(_) => object.clone(),
+            _ => return None,
+        };
+        match &mut trimmed.body {
+            Body::Publication(publication) => {
+                publication.tables.retain(|entry| self.takes(&entry.table));
+                publication.schemas.retain(|schema| self.schemas.contains(schema));
             }
+            Body::Sequence(sequence) => {
+                sequence.owned_by = sequence.owned_by.take().filter(|owner| self.takes(&owner.table));
+            }
+            Body::Extension(extension) => {
+                extension.configuration.retain(|table| !self.excludes(table));
+            }
+            _ => {}
         }
+        Some(trimmed)
     }
 
     fn choose_configuration(&mut self, catalog: &Catalog) {

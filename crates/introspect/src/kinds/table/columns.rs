@@ -41,11 +41,20 @@ pub(in crate::kinds) async fn read(
     reader: &Reader<'_>,
     relkinds: &str,
 ) -> Result<HashMap<u32, Vec<Column>>, Error> {
-    let rows: Vec<Row> = reader.query("columns", &sql::columns(relkinds, reader.version().major())).await?;
     let mut columns: HashMap<u32, Vec<Column>> = HashMap::new();
-    for row in rows {
-        columns.entry(row.relation_oid).or_default().push(row.into_column()?);
+    let mut problem = None;
+    let take = |row: Row| {
+        let relation_oid = row.relation_oid;
+        match row.into_column() {
+            Ok(column) => columns.entry(relation_oid).or_default().push(column),
+            Err(error) => problem = Some(error),
+        }
+    };
+    reader.query_each("columns", &sql::columns(relkinds, reader.version().major()), take).await?;
+    if let Some(error) = problem {
+        return Err(error);
     }
+    columns.values_mut().for_each(Vec::shrink_to_fit);
     Ok(columns)
 }
 

@@ -23,7 +23,11 @@ pub(super) fn settle(
     partitions: &HashSet<u32>,
     version: ServerVersion,
 ) {
-    let before = columns.clone();
+    let is_parent: HashSet<u32> = parents.values().flatten().copied().collect();
+    let before: HashMap<u32, Vec<Column>> = is_parent
+        .into_iter()
+        .filter_map(|oid| columns.get(&oid).map(|columns| (oid, columns.clone())))
+        .collect();
     for (child, columns) in columns.iter_mut() {
         let parents: Vec<&Column> =
             parents.get(child).into_iter().flatten().filter_map(|oid| before.get(oid)).flatten().collect();

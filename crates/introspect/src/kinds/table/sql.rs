@@ -18,7 +18,7 @@ pub(in crate::kinds) const CHECK_IS_SEPARATE: &str = "(NOT con.convalidated OR E
 /// of its own: the relation is a view, `CREATE TABLE` does not name the column,
 /// or the expression needs more than its own table and the column's type.
 /// Generation expressions never are.
-pub(in crate::kinds) const DEFAULT_IS_SEPARATE: &str = "(a.attgenerated = '' AND (
+pub(in crate::kinds) const DEFAULT_IS_SEPARATE: &str = "(ad.oid IS NOT NULL AND a.attgenerated = '' AND (
     c.relkind = 'v' OR NOT (a.attislocal OR c.relispartition) OR EXISTS (
       SELECT FROM pg_catalog.pg_depend d
       WHERE d.classid = 'pg_catalog.pg_attrdef'::pg_catalog.regclass AND d.objid = ad.oid
@@ -38,8 +38,9 @@ pub(in crate::kinds) fn depends_on_extensions(class: &str, oid: &str) -> String 
 /// The options of `column` as a list of name and value, by name.
 fn fdw_options(column: &str) -> String {
     format!(
-        "ARRAY(SELECT pg_catalog.json_build_array(o.option_name, COALESCE(o.option_value, ''))
-               FROM pg_catalog.pg_options_to_table({column}) o ORDER BY o.option_name)"
+        "CASE WHEN {column} IS NULL THEN '{{}}'::json[] ELSE
+         ARRAY(SELECT pg_catalog.json_build_array(o.option_name, COALESCE(o.option_value, ''))
+               FROM pg_catalog.pg_options_to_table({column}) o ORDER BY o.option_name) END"
     )
 }
 
