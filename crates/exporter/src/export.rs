@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::pool::SessionPool;
 use crate::stream::SegmentReader;
-use crate::{ExportError, ExportPlan, SegmentStream, TablePlan};
+use crate::{ExportError, ExportPlan, RowSource, SegmentStream, TablePlan};
 
 /// Reads the segments of a plan, any of them in any order and several at a
 /// time, all under one snapshot.
@@ -69,7 +69,11 @@ impl Exporter {
             postgres::Error::Cancelled => ExportError::Cancelled,
             source => ExportError::Copy { table: name.clone(), segment, source },
         })?;
-        Ok(SegmentReader { table: name, segment, lease, copy, cutter }.into_stream())
+        let relation = match &table.source {
+            RowSource::Table(data) => Some(data.table.clone()),
+            RowSource::LargeObjects => None,
+        };
+        Ok(SegmentReader { relation, table: name, segment, lease, copy, cutter }.into_stream())
     }
 
     /// Closes the sessions that are not in use.

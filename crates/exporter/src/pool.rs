@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{self as postgres, ConnectSettings, Session, SessionRole, SnapshotHolder};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -12,14 +13,22 @@ pub(crate) struct SessionPool {
     settings: ConnectSettings,
     holder: Arc<SnapshotHolder>,
     cancel: CancellationToken,
+    jobs: usize,
     permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Session>>,
+    idle: Mutex<Vec<Reader>>,
+}
+
+/// A session in a transaction under the snapshot.
+struct Reader {
+    session: Session,
+    /// Reads in this transaction, which keeps a lock on each table that it has read.
+    read_count: usize,
 }
 
 /// A session out of the pool. Dropped, it is closed; only [`Lease::give_back`] keeps it.
 pub(crate) struct Lease {
     pool: Arc<SessionPool>,
-    session: Session,
+    reader: Reader,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -34,6 +43,7 @@ impl SessionPool {
             settings,
             holder,
             cancel,
+            jobs: jobs.max(1),
             permits: Arc::new(Semaphore::new(jobs.max(1))),
             idle: Mutex::default(),
         })
@@ -46,18 +56,24 @@ impl SessionPool {
             permit = Arc::clone(&self.permits).acquire_owned() => permit.map_err(|_| postgres::Error::Cancelled)?,
             () = self.cancel.cancelled() => return Err(postgres::Error::Cancelled),
         };
-        let session = match self.take_idle() {
-            Some(session) => session,
-            None => self.connect().await?,
+        let mut reader = match self.take_idle() {
+            Some(reader) => reader,
+            None => Reader { session: self.connect().await?, read_count: 0 },
         };
-        Ok(Lease { pool: Arc::clone(self), session, _permit: permit })
+        if reader.read_count >= self.holder.tables_per_transaction(self.jobs) {
+            reader.session.commit().await?;
+            self.holder.import_into(&reader.session).await?;
+            reader.read_count = 0;
+        }
+        reader.read_count += 1;
+        Ok(Lease { pool: Arc::clone(self), reader, _permit: permit })
     }
 
-    fn take_idle(&self) -> Option<Session> {
+    fn take_idle(&self) -> Option<Reader> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        while let Some(session) = idle.pop() {
-            if !session.is_closed() {
-                return Some(session);
+        while let Some(reader) = idle.pop() {
+            if !reader.session.is_closed() {
+                return Some(reader);
             }
         }
         None
@@ -71,21 +87,26 @@ impl SessionPool {
 
     /// Closes the idle sessions.
     pub(crate) async fn close(&self) {
-        let sessions = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
-        for session in sessions {
+        let readers = std::mem::take(&mut *self.idle.lock().unwrap_or_else(PoisonError::into_inner));
+        for reader in readers {
             // It only read: whatever closing says, nothing depends on it any more.
-            let _ = session.close().await;
+            let _ = reader.session.close().await;
         }
     }
 }
 
 impl Lease {
     pub(crate) fn session(&self) -> &Session {
-        &self.session
+        &self.reader.session
+    }
+
+    /// Makes sure that a table that was read over this session is what the snapshot saw.
+    pub(crate) async fn check_table(&self, table: &QualifiedName) -> Result<(), postgres::Error> {
+        self.pool.holder.check_table(&self.reader.session, table).await
     }
 
     /// Returns the session for the next reader. Only for one whose last command ended well.
     pub(crate) fn give_back(self) {
-        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.session);
+        self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
     }
 }

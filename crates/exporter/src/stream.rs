@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 
+use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{self as postgres, CopyOut};
 use dbhaul_rows::{Chunk, Cutter, RowsError};
 use futures::stream::{BoxStream, StreamExt, try_unfold};
@@ -15,6 +16,8 @@ pub type SegmentStream = BoxStream<'static, Result<Chunk, ExportError>>;
 
 /// What a segment's stream is made of.
 pub(crate) struct SegmentReader {
+    /// The table that is read; `None` for large objects.
+    pub(crate) relation: Option<QualifiedName>,
     pub(crate) table: String,
     pub(crate) segment: u32,
     pub(crate) lease: Lease,
@@ -56,8 +59,11 @@ impl SegmentReader {
         Ok(true)
     }
 
-    fn end(self, ready: &mut VecDeque<Chunk>) -> Result<(), ExportError> {
-        let SegmentReader { table, segment, lease, copy, cutter } = self;
+    async fn end(self, ready: &mut VecDeque<Chunk>) -> Result<(), ExportError> {
+        if let Some(relation) = &self.relation {
+            self.lease.check_table(relation).await.map_err(|error| self.copy_error(error))?;
+        }
+        let SegmentReader { table, segment, lease, copy, cutter, .. } = self;
         drop(copy);
         ready.extend(cutter.finish().map_err(|source| ExportError::Rows { table, segment, source })?);
         lease.give_back();
@@ -70,7 +76,7 @@ async fn next_chunk(state: State) -> Result<Option<(Chunk, State)>, ExportError>
         State::Ended { ready } => ready,
         State::Reading { mut reader, mut ready } => {
             if ready.is_empty() && !reader.fill(&mut ready).await? {
-                reader.end(&mut ready)?;
+                reader.end(&mut ready).await?;
                 ready
             } else {
                 return Ok(ready.pop_front().map(|chunk| (chunk, State::Reading { reader, ready })));

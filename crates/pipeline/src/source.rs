@@ -7,7 +7,7 @@ use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
     Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry, TocOptions,
 };
-use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, TablePlan};
+use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_values};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
@@ -87,7 +87,9 @@ impl LiveDatabase {
         holder.import_into(&session).await.map_err(reading)?;
         let introspect = |source| PipelineError::Introspect { server: settings.describe(), source };
         let whole = read_catalog(&session).await.map_err(introspect)?;
-        let catalog = selection.apply(&whole)?;
+        // Sequences are under no snapshot, and a transaction would keep a lock on each.
+        session.commit().await.map_err(reading)?;
+        let catalog = selection.narrow(whole)?;
         let names = sequences_of(&catalog);
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
@@ -116,12 +118,21 @@ impl LiveDatabase {
         }
     }
 
-    /// All tables that hold rows of their own.
+    /// The tables that hold rows, those that take longest to read first: if not all can be
+    /// locked, it is those that should be.
     pub(crate) fn tables_with_rows(&self) -> Vec<QualifiedName> {
         let objects = self.catalog.objects.iter();
-        objects
+        let mut tables: Vec<_> = objects
             .filter(|object| matches!(&object.body, Body::Table(table) if table.holds_rows()))
-            .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
+            .map(|object| {
+                let size = self.catalog.relation_sizes.get(&object.id.oid).copied().unwrap_or_default();
+                (size.heap_pages * PAGE_BYTES + size.toast_bytes, object)
+            })
+            .collect();
+        tables.sort_by_key(|(bytes, _)| std::cmp::Reverse(*bytes));
+        tables
+            .into_iter()
+            .map(|(_, object)| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
             .collect()
     }
 

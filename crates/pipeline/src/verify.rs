@@ -139,6 +139,8 @@ struct Side {
 /// What a side knows of the rows of one table.
 struct Rows {
     spec: DigestSpec,
+    /// The table, where they are those of one.
+    table: Option<QualifiedName>,
     /// What stands behind `FROM` in a scan.
     from: String,
     estimated_bytes: u64,
@@ -152,6 +154,7 @@ impl Rows {
     fn not_in_backup() -> Self {
         Rows {
             spec: DigestSpec::default(),
+            table: None,
             from: String::new(),
             estimated_bytes: 0,
             known: None,
@@ -216,6 +219,7 @@ impl Side {
             };
             let rows = Rows {
                 spec: table.digest_spec.clone(),
+                table: None,
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
                 known: Some(table.digest),
@@ -311,6 +315,7 @@ impl Side {
                 }
                 (Some(Ok(spec)), None) => tasks.push(DigestTask {
                     name: name.clone(),
+                    table: rows.table.clone(),
                     rows: rows.from.clone(),
                     spec: spec.clone(),
                     estimated_bytes: rows.estimated_bytes,
@@ -355,19 +360,19 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
     let toc = build_toc(&live.catalog, selection, target, &live.sequences)?;
     let rows = |plan: TablePlan| {
         let estimated_bytes = plan.estimated_bytes();
-        let (name, from) = match &plan.source {
+        let (name, table, from) = match &plan.source {
             dbhaul_exporter::RowSource::Table(table) => {
                 let name = table.table.sql();
                 let condition = table.condition.as_deref().unwrap_or_default();
                 let from = format!("ONLY {name} {condition}");
-                (name, from)
+                (name, Some(table.table.clone()), from)
             }
             dbhaul_exporter::RowSource::LargeObjects => {
                 let query = large_objects_sql(SegmentRange::Whole);
-                (LARGE_OBJECTS.to_owned(), format!("({query}) AS large_objects"))
+                (LARGE_OBJECTS.to_owned(), None, format!("({query}) AS large_objects"))
             }
         };
-        (name, Rows { spec: plan.digest_spec, from, estimated_bytes, known: None, missing: None })
+        (name, Rows { spec: plan.digest_spec, table, from, estimated_bytes, known: None, missing: None })
     };
     Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
 }

@@ -119,6 +119,17 @@ pub enum Error {
         /// What the server said.
         cause: Box<ServerError>,
     },
+    /// A table that was read under a snapshot is not what the snapshot saw.
+    #[error(
+        "{table} on {server} was truncated, rewritten, renamed or dropped after the snapshot was taken: \
+         its rows as of the snapshot are gone; start again"
+    )]
+    TableChanged {
+        /// `host:port/database as user`.
+        server: String,
+        /// The table, quoted.
+        table: String,
+    },
     /// The driver met something that it does not understand.
     #[error("protocol error while speaking to {server}: {problem}")]
     Protocol {
@@ -188,6 +199,7 @@ impl Error {
             | Error::NotUtf8 { .. }
             | Error::NotInTransaction { .. }
             | Error::SnapshotGone { .. }
+            | Error::TableChanged { .. }
             | Error::Protocol { .. } => ErrorClass::Permanent,
         }
     }

@@ -40,6 +40,7 @@ mod connect;
 mod copy_in;
 mod copy_out;
 mod error;
+mod held;
 mod json;
 mod link;
 mod pins;

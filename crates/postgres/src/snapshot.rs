@@ -10,15 +10,13 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, Result};
+use crate::held::{self, HeldTables};
 use crate::pins::SessionRole;
 use crate::session::Session;
 use crate::settings::ConnectSettings;
 
 /// Often enough that no NAT or proxy on the way takes the connection for idle.
 const HEARTBEAT: Duration = Duration::from_secs(30);
-
-/// Tables locked with one statement.
-const TABLES_PER_LOCK: usize = 500;
 
 /// How long a reader waits for a lock. Where somebody queues for a table that the
 /// holder has locked (`ALTER TABLE`), readers queue behind them and would wait for
@@ -70,6 +68,7 @@ pub struct SnapshotHolder {
     info: SnapshotInfo,
     session: Arc<Session>,
     heart: Heart,
+    held: HeldTables,
 }
 
 /// The task that beats; aborted when dropped.
@@ -131,7 +130,7 @@ impl SnapshotHolder {
         let (sender, lost) = watch::channel(None);
         let stop = session.cancel_token().child_token();
         let task = tokio::spawn(beat(Arc::clone(&session), stop.clone(), sender));
-        Ok(SnapshotHolder { info, session, heart: Heart { task, stop, lost } })
+        Ok(SnapshotHolder { info, session, heart: Heart { task, stop, lost }, held: HeldTables::default() })
     }
 
     /// What is known of the snapshot.
@@ -174,33 +173,36 @@ impl SnapshotHolder {
     }
 
     /// Locks tables in ACCESS SHARE mode for as long as the snapshot is held, and
-    /// returns those that were truncated, rewritten or dropped between the snapshot
-    /// and their lock.
+    /// returns those that were truncated, rewritten, renamed or dropped since the snapshot.
     ///
-    /// A snapshot alone does not keep their rows: to one that is older, a table that
-    /// `TRUNCATE` or a rewriting `ALTER TABLE` went over is empty (PostgreSQL's
-    /// documentation, "Caveats" of MVCC), and nothing says so. Tables that the role
-    /// may not read are left unlocked: reading them will say so.
+    /// Where there are more than fit in half of the server's lock table, those at the
+    /// front are locked, and [`check_table`](Self::check_table) has work with the others.
+    /// Tables that the role may not read are left unlocked: reading them will say so.
     ///
     /// # Errors
     /// What the server says to `LOCK TABLE`; then the transaction has failed and the
     /// snapshot is of no more use.
     pub async fn hold_tables(&self, tables: &[QualifiedName]) -> Result<Vec<String>> {
-        let mut changed = Vec::new();
-        for batch in tables.chunks(TABLES_PER_LOCK) {
-            let names: Vec<String> = batch
-                .iter()
-                .map(|table| format!("({}, {})", quote_literal(&table.schema), quote_literal(&table.name)))
-                .collect();
-            let names = names.join(", ");
-            let readable = self.session.query_strings(&readable_sql(&names)).await?;
-            if !readable.is_empty() {
-                let locked = readable.join(", ONLY ");
-                self.session.batch(&format!("LOCK TABLE ONLY {locked} IN ACCESS SHARE MODE")).await?;
-            }
-            changed.extend(self.session.query_strings(&changed_sql(&names)).await?);
+        self.held.hold(&self.session, tables).await
+    }
+
+    /// Makes sure that a table that `session` has read is what the snapshot saw. The
+    /// session must have imported the snapshot and read the table in the transaction
+    /// that is still open, whose lock keeps the answer true.
+    ///
+    /// # Errors
+    /// [`Error::TableChanged`] if it was truncated, rewritten, renamed or dropped since.
+    pub async fn check_table(&self, session: &Session, table: &QualifiedName) -> Result<()> {
+        if !self.held.is_loose(table) {
+            return Ok(());
         }
-        Ok(changed)
+        held::check(session, table).await
+    }
+
+    /// How many tables each of `sessions` readers may read in one transaction, which
+    /// keeps its locks until it ends, so that all together leave room in the lock table.
+    pub fn tables_per_transaction(&self, sessions: usize) -> usize {
+        self.held.tables_per_transaction(sessions)
     }
 
     /// Lets the snapshot go and closes the session.
@@ -280,27 +282,6 @@ async fn take(session: &Session) -> Result<SnapshotInfo> {
         version: session.version(),
         database: session.database().to_owned(),
     })
-}
-
-/// Quoted names of those tables that the role may read.
-fn readable_sql(names: &str) -> String {
-    format!(
-        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE (n.nspname, c.relname) IN ({names}) AND pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
-         AND pg_catalog.has_table_privilege(c.oid, 'SELECT') ORDER BY c.oid"
-    )
-}
-
-/// Those whose file is not the snapshot's any more: `pg_class` is read as of the
-/// snapshot, `pg_relation_filenode` as of now, with NULL for what is gone.
-fn changed_sql(names: &str) -> String {
-    format!(
-        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) \
-         FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE (n.nspname, c.relname) IN ({names}) AND c.relfilenode <> 0 \
-         AND c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) ORDER BY c.oid"
-    )
 }
 
 /// Asks for something that a provider may forbid, without failing the transaction.

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{self as postgres, ConnectSettings, Session, SessionRole, SnapshotHolder};
 use dbhaul_progress::Progress;
 use dbhaul_rows::{DigestSpec, RowDigest};
@@ -20,6 +21,8 @@ const ATTEMPTS: u32 = 3;
 pub struct DigestTask {
     /// What it is called in the report; the key of the result.
     pub name: String,
+    /// The table, where the rows are those of one.
+    pub table: Option<QualifiedName>,
     /// What stands behind `FROM`: `ONLY public.film`, or a query in parentheses with an alias.
     pub rows: String,
     /// How the rows are hashed.
@@ -65,6 +68,7 @@ pub async fn digest_tables(
     let scan = Arc::new(Scan {
         settings: settings.clone(),
         holder: Arc::clone(holder),
+        jobs: worker_count,
         queue: Mutex::new(tasks.into()),
         progress: progress.clone(),
         cancel: cancel.clone(),
@@ -109,18 +113,25 @@ fn worker_error(settings: &ConnectSettings, reason: String) -> VerifyError {
 struct Scan {
     settings: ConnectSettings,
     holder: Arc<SnapshotHolder>,
+    jobs: usize,
     queue: Mutex<VecDeque<DigestTask>>,
     progress: Progress,
     cancel: CancellationToken,
 }
 
+/// A session that has read tables in its transaction.
+struct Reader {
+    session: Session,
+    read_count: usize,
+}
+
 impl Scan {
     async fn work(&self) -> Result<Vec<(String, Found)>, VerifyError> {
         let mut found = Vec::new();
-        let mut session = None;
+        let mut kept = None;
         while let Some(task) = self.next() {
             let shown = self.progress.task("DIGEST", &task.name, Some(task.estimated_bytes));
-            let answer = self.digest(&task, &mut session).await;
+            let answer = self.digest(&task, &mut kept).await;
             match answer {
                 Ok(digest) => {
                     shown.advance(digest.row_count, task.estimated_bytes);
@@ -134,9 +145,9 @@ impl Scan {
                 }
             }
         }
-        if let Some(session) = session {
+        if let Some(reader) = kept {
             // Everything it was asked has been answered.
-            let _ = session.close().await;
+            let _ = reader.session.close().await;
         }
         Ok(found)
     }
@@ -148,7 +159,7 @@ impl Scan {
     async fn digest(
         &self,
         task: &DigestTask,
-        kept: &mut Option<Session>,
+        kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
         let mut attempt = 1;
         loop {
@@ -166,12 +177,9 @@ impl Scan {
     async fn try_digest(
         &self,
         task: &DigestTask,
-        kept: &mut Option<Session>,
+        kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
-        let session = match kept.take() {
-            Some(session) => session,
-            None => self.connect().await?,
-        };
+        let Reader { session, read_count } = self.reader(kept.take()).await?;
         let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
         let wrong = |problem: String| postgres::Error::Answer {
             server: session.server().to_owned(),
@@ -181,13 +189,27 @@ impl Scan {
         let [answer] = answers.as_slice() else { return Err(wrong("not one row".to_owned())) };
         let sum = answer.sum.parse().map_err(|_| wrong(format!("{:?} is no sum", answer.sum)))?;
         let digest = RowDigest { row_count: answer.count, sum };
-        *kept = Some(session);
+        if let Some(table) = &task.table {
+            self.holder.check_table(&session, table).await?;
+        }
+        *kept = Some(Reader { session, read_count: read_count + 1 });
         Ok(digest)
     }
 
-    async fn connect(&self) -> Result<Session, postgres::Error> {
-        let session = Session::connect(&self.settings, SessionRole::Reader, &self.cancel).await?;
+    /// A session in a transaction under the snapshot: the one kept, or a new one. A transaction
+    /// keeps its locks until it ends, so none reads more than its share of tables.
+    async fn reader(&self, kept: Option<Reader>) -> Result<Reader, postgres::Error> {
+        let session = match kept {
+            Some(reader) if reader.read_count < self.holder.tables_per_transaction(self.jobs) => {
+                return Ok(reader);
+            }
+            Some(Reader { session, .. }) => {
+                session.commit().await?;
+                session
+            }
+            None => Session::connect(&self.settings, SessionRole::Reader, &self.cancel).await?,
+        };
         self.holder.import_into(&session).await?;
-        Ok(session)
+        Ok(Reader { session, read_count: 0 })
     }
 }

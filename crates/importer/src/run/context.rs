@@ -28,6 +28,8 @@ pub(crate) struct Context {
     pub(crate) roles: RoleLimits,
     pub(crate) version: ServerVersion,
     pub(crate) tuning: Tuning,
+    /// Locks that the target has room for, of all sessions together.
+    pub(crate) lock_slots: usize,
     pub(crate) retried_attempts: AtomicU64,
 }
 

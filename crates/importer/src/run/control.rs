@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
@@ -51,6 +51,7 @@ impl Control {
             report.tuning.index_workers,
             report.target
         ));
+        let lock_slots = Probe::new(&session).lock_capacity().await.map_err(connecting)?.lock_slots;
         let Opened { ledger, clean, done } = open_ledger(&plan, &session, &report).await?;
         let context = Context {
             plan,
@@ -64,6 +65,7 @@ impl Control {
             roles: report.roles,
             version: report.version,
             tuning: report.tuning,
+            lock_slots: usize::try_from(lock_slots).unwrap_or_default(),
             retried_attempts: AtomicU64::new(0),
         };
         Ok((Control { slot: Some(session) }, Arc::new(context)))

@@ -12,8 +12,11 @@ use crate::ImportError;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
 
-/// Entries that go into one transaction: few enough for any lock table.
+/// Entries that go into one transaction at most.
 const BATCH_ENTRIES: usize = 64;
+
+/// What one entry may lock: a table with its TOAST table, sequence and indexes, its schema, its parents.
+const LOCKS_PER_ENTRY: usize = 16;
 
 /// Runs a stage. A batch that fails is done again one by one, so that the entry at fault is named and the
 /// others are made.
@@ -23,7 +26,9 @@ pub(super) async fn run(
     stage: &Stage,
     record: &mut Record,
 ) -> Result<(), ImportError> {
-    for steps in stage.steps.chunks(BATCH_ENTRIES) {
+    // half of the lock table, since other sessions need locks too
+    let batch_entries = (context.lock_slots / 2 / LOCKS_PER_ENTRY).clamp(1, BATCH_ENTRIES);
+    for steps in stage.steps.chunks(batch_entries) {
         let mut open = Vec::new();
         for step in steps {
             match context.done.get(&step.work.ledger_key()) {

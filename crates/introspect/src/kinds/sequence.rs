@@ -1,5 +1,7 @@
 //! Reads sequences and their values.
 
+use std::collections::HashMap;
+
 use dbhaul_catalog::kinds::{Body, IdentityKind, Sequence, SequenceOwner};
 use dbhaul_catalog::{QualifiedName, quote_literal};
 use dbhaul_postgres::Session;
@@ -118,20 +120,66 @@ fn sql() -> String {
 /// Sequences are not under the control of a snapshot: the values are those of
 /// the moment, never older than the snapshot's. A sequence that may not be read
 /// is an error.
+///
+/// Outside a transaction only: inside one every sequence stays locked, and many
+/// fill the server's lock table.
 pub async fn sequence_values(
     session: &Session,
     sequences: &[QualifiedName],
 ) -> Result<Vec<SequenceValue>, Error> {
     let mut values = Vec::with_capacity(sequences.len());
     for batch in sequences.chunks(BATCH_SIZE) {
-        let sql = values_sql(batch);
-        let rows: Vec<SequenceValue> = session
-            .query_json(&sql)
-            .await
-            .map_err(|source| Error::Query { what: "sequence values", source })?;
-        values.extend(rows);
+        values.extend(batch_values(session, batch).await?);
     }
     Ok(values)
+}
+
+/// Most sequences have given out a value, which a function tells of many at little
+/// cost; the others are read as relations, one subquery each.
+async fn batch_values(session: &Session, batch: &[QualifiedName]) -> Result<Vec<SequenceValue>, Error> {
+    let failed = |source| Error::Query { what: "sequence values", source };
+    let called: Vec<CalledRow> = session.query_json(&called_sql(batch)).await.map_err(failed)?;
+    let called: HashMap<usize, i64> = called.into_iter().map(|row| (row.position, row.last_value)).collect();
+    let is_rest = |(position, _): &(usize, &QualifiedName)| !called.contains_key(position);
+    let rest: Vec<QualifiedName> =
+        batch.iter().enumerate().filter(is_rest).map(|(_, sequence)| sequence.clone()).collect();
+    let mut read: Vec<SequenceValue> = Vec::new();
+    if !rest.is_empty() {
+        read = session.query_json(&values_sql(&rest)).await.map_err(failed)?;
+    }
+    let mut read = read.into_iter();
+    let value = |(position, sequence): (usize, &QualifiedName)| match called.get(&position) {
+        Some(&last_value) => {
+            Some(SequenceValue { sequence: sequence.clone(), last_value, is_called: true })
+        }
+        None => read.next(),
+    };
+    Ok(batch.iter().enumerate().filter_map(value).collect())
+}
+
+#[derive(Deserialize)]
+struct CalledRow {
+    position: usize,
+    last_value: i64,
+}
+
+/// Where those sequences stand that have given out a value; `pg_sequence_last_value`
+/// is NULL for the others (PostgreSQL src/backend/commands/sequence.c).
+fn called_sql(batch: &[QualifiedName]) -> String {
+    let list = |part: fn(&QualifiedName) -> &str| {
+        batch.iter().map(|sequence| quote_literal(part(sequence))).collect::<Vec<_>>().join(", ")
+    };
+    let (schemas, names) = (list(|sequence| &sequence.schema), list(|sequence| &sequence.name));
+    format!(
+        "SELECT t.position - 1 AS position, v.last_value
+         FROM ROWS FROM (pg_catalog.unnest(ARRAY[{schemas}]::pg_catalog.name[]),
+                         pg_catalog.unnest(ARRAY[{names}]::pg_catalog.name[]))
+              WITH ORDINALITY AS t(schema, name, position)
+           JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema
+           JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name AND c.relkind = 'S'
+           CROSS JOIN LATERAL pg_catalog.pg_sequence_last_value(c.oid) AS v(last_value)
+         WHERE v.last_value IS NOT NULL"
+    )
 }
 
 fn values_sql(batch: &[QualifiedName]) -> String {
