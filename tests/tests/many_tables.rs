@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dbhaul_pipeline::{ConnectSettings, Context, Dump, DumpRequest, Selection};
+use dbhaul_pipeline::{ConnectSettings, Context, Dump, DumpRequest, RoleOptions, Selection, ThrottleOptions};
 use dbhaul_tests::{Dbhaul, Server};
 use tempfile::TempDir;
 
@@ -81,6 +81,9 @@ async fn a_table_changed_before_it_is_read_fails_the_dump_by_name() {
             selection: Selection { tables: vec!["s1.*".to_owned()], ..Selection::default() },
             jobs: 2,
             compression_level: 1,
+            roles: RoleOptions::RECORDED,
+            statistics: false,
+            throttle: ThrottleOptions::default(),
         };
         let prepared = Dump::prepare(request, Context::silent()).await.unwrap();
         source.psql("many", change);

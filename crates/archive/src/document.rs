@@ -1,12 +1,13 @@
 //! Large JSON texts, stored as pieces in metadata packs.
 
+use std::collections::VecDeque;
 use std::io;
 
 use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveError, ChunkPlace};
+use crate::{ArchiveError, ChunkOpener, ChunkPlace, ChunkSealer, SealedChunk};
 
 /// Size of the pieces of a document; the last one is shorter.
 pub const DOCUMENT_PIECE_BYTES: usize = 1 << 20;
@@ -33,32 +34,125 @@ impl Document {
 /// # Errors
 /// [`ArchiveError::Encode`] naming `document`.
 pub fn json_pieces<T: Serialize + ?Sized>(document: &str, value: &T) -> Result<Vec<Bytes>, ArchiveError> {
-    let mut writer = PieceWriter::default();
-    serde_json::to_writer(&mut writer, value).map_err(|error| ArchiveError::encode(document, error))?;
-    if !writer.open.is_empty() {
-        writer.pieces.push(Bytes::from(writer.open));
+    let mut pieces = Vec::new();
+    write_pieces(document, value, |piece| {
+        pieces.push(Bytes::from(piece));
+        Ok(())
+    })?;
+    Ok(pieces)
+}
+
+/// As [`json_pieces`], with each piece sealed as soon as it is full: the text of a large
+/// document is never held whole.
+///
+/// # Errors
+/// [`ArchiveError::Encode`] naming `document`, [`ArchiveError::Seal`].
+pub fn sealed_json<T: Serialize + ?Sized>(
+    document: &str,
+    value: &T,
+    sealer: &mut ChunkSealer,
+) -> Result<Vec<SealedChunk>, ArchiveError> {
+    let mut sealed = Vec::new();
+    write_pieces(document, value, |piece| {
+        sealed.push(sealer.seal(&piece)?);
+        Ok(())
+    })?;
+    Ok(sealed)
+}
+
+fn write_pieces<T: Serialize + ?Sized>(
+    document: &str,
+    value: &T,
+    emit: impl FnMut(Vec<u8>) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
+    let mut writer = PieceWriter { emit, open: Vec::new(), failure: None };
+    let written = serde_json::to_writer(&mut writer, value);
+    if let Some(failure) = writer.failure {
+        return Err(failure);
     }
-    Ok(writer.pieces)
+    written.map_err(|error| ArchiveError::encode(document, error))?;
+    if writer.open.is_empty() { Ok(()) } else { (writer.emit)(writer.open) }
 }
 
-#[derive(Default)]
-struct PieceWriter {
-    pieces: Vec<Bytes>,
+struct PieceWriter<F> {
+    emit: F,
     open: Vec<u8>,
+    failure: Option<ArchiveError>,
 }
 
-impl io::Write for PieceWriter {
+impl<F: FnMut(Vec<u8>) -> Result<(), ArchiveError>> io::Write for PieceWriter<F> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let (now, _) = bytes.split_at(bytes.len().min(DOCUMENT_PIECE_BYTES - self.open.len()));
         self.open.extend_from_slice(now);
-        if self.open.len() == DOCUMENT_PIECE_BYTES {
-            self.pieces.push(Bytes::from(std::mem::take(&mut self.open)));
+        if self.open.len() == DOCUMENT_PIECE_BYTES
+            && let Err(failure) = (self.emit)(std::mem::take(&mut self.open))
+        {
+            self.failure = Some(failure);
+            return Err(io::Error::other("a piece could not be sealed"));
         }
         Ok(now.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// Reads a document out of its stored pieces, opening one at a time: its text is never held whole.
+///
+/// # Errors
+/// As [`ChunkOpener::open`]; [`ArchiveError::DamagedDocument`] if pieces are missing or the text is
+/// not that of a `T`.
+pub fn read_document<T: DeserializeOwned>(
+    name: &str,
+    document: &Document,
+    stored: Vec<Bytes>,
+) -> Result<T, ArchiveError> {
+    let mut reader = DocumentReader {
+        opener: ChunkOpener::new()?,
+        pieces: document.pieces.iter().copied().zip(stored).collect(),
+        open: Bytes::new(),
+        read_bytes: 0,
+        failure: None,
+    };
+    let value = serde_json::from_reader(io::BufReader::new(&mut reader));
+    if let Some(failure) = reader.failure {
+        return Err(failure);
+    }
+    let damaged = |reason: String| ArchiveError::DamagedDocument { document: name.to_owned(), reason };
+    let value = value.map_err(|error| damaged(error.to_string()))?;
+    match reader.read_bytes == document.plain_bytes {
+        true => Ok(value),
+        false => Err(damaged(format!("{} of {} bytes were read", reader.read_bytes, document.plain_bytes))),
+    }
+}
+
+/// The text of a document.
+struct DocumentReader {
+    opener: ChunkOpener,
+    pieces: VecDeque<(ChunkPlace, Bytes)>,
+    /// What is left of the piece that was opened last.
+    open: Bytes,
+    read_bytes: u64,
+    failure: Option<ArchiveError>,
+}
+
+impl io::Read for DocumentReader {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.open.is_empty() {
+            let Some((place, stored)) = self.pieces.pop_front() else { return Ok(0) };
+            match self.opener.open(&place, &stored) {
+                Ok(plain) => self.open = plain,
+                Err(failure) => {
+                    self.failure = Some(failure);
+                    return Err(io::Error::other("a piece is damaged"));
+                }
+            }
+        }
+        let now = self.open.split_to(self.open.len().min(buffer.len()));
+        buffer[..now.len()].copy_from_slice(&now);
+        self.read_bytes += now.len() as u64;
+        Ok(now.len())
     }
 }
 

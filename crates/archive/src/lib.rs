@@ -43,7 +43,9 @@ mod segment;
 mod segment_list;
 
 pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
-pub use document::{DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces};
+pub use document::{
+    DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces, read_document, sealed_json,
+};
 pub use error::ArchiveError;
 pub use hash_id::{ChunkId, PackId};
 pub use keys::BackupKey;

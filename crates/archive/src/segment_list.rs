@@ -171,14 +171,21 @@ pub struct SegmentListReader {
     partial: Vec<u8>,
     line: u64,
     state: State,
+    /// Of the segments before the next; where reading began in the middle, only their number is right.
     totals: ListTotals,
+    began_in_the_middle: bool,
 }
 
 #[derive(Debug)]
 enum State {
     Start,
+    /// Passing over lines until those of a segment begin.
+    Seeking,
     BetweenSegments,
-    InSegment { header: SegmentLine, chunks: Vec<RowChunk> },
+    InSegment {
+        header: SegmentLine,
+        chunks: Vec<RowChunk>,
+    },
     Ended,
 }
 
@@ -192,7 +199,23 @@ impl SegmentListReader {
             line: 0,
             state: State::Start,
             totals: ListTotals::default(),
+            began_in_the_middle: false,
         }
+    }
+
+    /// A reader that begins in the middle: what it is given first is the piece in which
+    /// the lines of the segment `index` begin. Segments before that are passed over, and what
+    /// the whole list adds up to is not looked at.
+    #[must_use]
+    pub fn from_segment(table: &str, index: u32) -> Self {
+        let totals = ListTotals { segments: u64::from(index), ..ListTotals::default() };
+        Self { state: State::Seeking, totals, began_in_the_middle: true, ..Self::new(table) }
+    }
+
+    /// Whether the pieces so far end with a segment, so that the next begins with the next piece.
+    #[must_use]
+    pub fn is_between_segments(&self) -> bool {
+        self.partial.is_empty() && matches!(self.state, State::BetweenSegments)
     }
 
     /// Takes the plain bytes of the next piece; appends the segments that it completes.
@@ -235,6 +258,13 @@ impl SegmentListReader {
         let line: Line = serde_json::from_slice(text).map_err(|error| self.damaged(error))?;
         match (std::mem::replace(&mut self.state, State::BetweenSegments), line) {
             (State::Start, Line::List(header)) => self.check_header(&header)?,
+            (State::Seeking, Line::Segment(header)) if u64::from(header.index) == self.totals.segments => {
+                self.start_segment(header)?;
+            }
+            (State::Seeking, Line::List(_) | Line::Segment(_) | Line::Chunk(_)) => {
+                self.state = State::Seeking
+            }
+            (State::BetweenSegments, Line::End(_)) if self.began_in_the_middle => self.state = State::Ended,
             (State::BetweenSegments, Line::Segment(header)) => self.start_segment(header)?,
             (State::InSegment { header, mut chunks }, Line::Chunk(line)) => {
                 chunks.push(self.row_chunk(&header, &line)?);

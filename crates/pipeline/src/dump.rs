@@ -5,22 +5,22 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{
-    ChunkSealer, Document, MANIFEST_VERSION, Manifest, PackKind, PackSummary, RowChunk, Segment,
-    SegmentListWriter, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals, json_pieces,
+    Document, MANIFEST_VERSION, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry,
+    TableKind, Totals,
 };
 use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
 use dbhaul_progress::Phase;
-use dbhaul_rows::RowDigest;
 use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
 
-use crate::dump_rows::{StoredRows, StoredSegment, store_rows};
+use crate::dump_lists::{ListStore, StoredList};
+use crate::dump_rows::store_rows;
 use crate::extensions;
 use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
-use crate::repository::{PackWriter, PlacedChunk, Repository, document, unnamed_pack};
+use crate::repository::{PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
 use crate::source::{LiveDatabase, build_toc};
 use crate::statistics::unavailable;
@@ -154,13 +154,13 @@ impl Dump {
     ///
     /// # Errors
     /// Whatever stopped it. There is no backup then, only unreferenced packs.
-    pub async fn execute(self) -> Result<DumpReport, PipelineError> {
+    pub async fn execute(mut self) -> Result<DumpReport, PipelineError> {
         let report = Box::pin(self.store()).await;
         self.source.release().await;
         report
     }
 
-    async fn store(&self) -> Result<DumpReport, PipelineError> {
+    async fn store(&mut self) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
         let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
         let exporter = Arc::new(Exporter::new(
@@ -172,12 +172,14 @@ impl Dump {
             self.context.cancel.clone(),
         ));
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
-        let rows = store_rows(&exporter, &repository, &self.request, throttle, &self.context).await;
+        let lists = Arc::new(ListStore::new(&repository, &self.export)?);
+        let documents = self.write_documents(&lists).await?;
+        let packs = store_rows(&exporter, &repository, &self.request, &lists, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
-        let rows = rows?;
+        let packs = packs?;
         self.context.progress.phase_started(Phase::Commit, None, None);
-        let manifest = self.write_metadata(&repository, rows).await?;
+        let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
         Ok(DumpReport {
@@ -192,52 +194,50 @@ impl Dump {
         })
     }
 
-    /// Stores segment lists, catalog and TOC, and makes the manifest of it all.
+    /// Stores what is left of the segment lists, and makes the manifest of it all.
     async fn write_metadata(
         &self,
         repository: &Repository,
-        rows: StoredRows,
+        lists: Arc<ListStore>,
+        documents: PlacedDocuments,
+        packs: Vec<PackSummary>,
     ) -> Result<Manifest, PipelineError> {
-        let writer = PackWriter::new(Arc::clone(repository.store()), PackKind::Meta);
-        let mut sealer = ChunkSealer::new(METADATA_LEVEL).map_err(|source| repository.error(source))?;
-        let mut lists = Vec::with_capacity(self.export.tables.len());
+        let mut stored = lists.finish_lists().await?;
+        let lists = Arc::try_unwrap(lists).map_err(|_| unnamed_pack())?;
+        let meta_packs = lists.finish().await?;
+        let named = |pieces: &[_]| document(pieces).ok_or_else(unnamed_pack);
+        let mut tables = Vec::with_capacity(self.export.tables.len());
         for table in &self.export.tables {
-            lists.push(table_pieces(repository, &writer, &mut sealer, table, &rows).await?);
+            let list = stored.remove(&table.entry).ok_or_else(|| missing_list(table))?;
+            tables.push(table_entry(table, &list, named(&list.pieces)?));
         }
-        let store_json = async |sealer: &mut ChunkSealer, pieces: Vec<bytes::Bytes>| {
-            writer.add_plain(sealer, &pieces).await
+        let documents = Documents {
+            catalog: named(&documents.catalog)?,
+            toc: named(&documents.toc)?,
+            roles: documents.roles.as_deref().map(named).transpose()?,
+            statistics: documents.statistics.as_deref().map(named).transpose()?,
         };
-        let catalog =
-            json_pieces("catalog", &self.source.catalog).map_err(|source| repository.error(source))?;
-        let catalog = store_json(&mut sealer, catalog).await?;
-        let toc = json_pieces("table of contents", &self.toc).map_err(|source| repository.error(source))?;
-        let toc = store_json(&mut sealer, toc).await?;
+        self.manifest(repository, documents, tables, distinct(packs.into_iter().chain(meta_packs)))
+    }
+
+    /// Stores the catalog, the table of contents and the roles, and forgets the first two: of a
+    /// large database they take more memory than anything else.
+    async fn write_documents(&mut self, lists: &ListStore) -> Result<PlacedDocuments, PipelineError> {
+        let catalog = lists.add_document("catalog", &self.source.catalog).await?;
+        let toc = lists.add_document("table of contents", &self.toc).await?;
         let mut roles = None;
         if let Some(found) = &self.roles {
-            let pieces = json_pieces("roles", found).map_err(|source| repository.error(source))?;
-            roles = Some(store_json(&mut sealer, pieces).await?);
+            roles = Some(lists.add_document("roles", found).await?);
         }
-        let statistics = self.store_statistics(&writer, &mut sealer).await?;
-        let meta_packs = writer.finish().await?;
-        let named = |pieces: &[_]| document(pieces, &meta_packs).ok_or_else(unnamed_pack);
-        let mut tables = Vec::with_capacity(lists.len());
-        for (mut table, pieces) in lists {
-            table.list = named(&pieces)?;
-            tables.push(table);
-        }
-        let roles = roles.as_deref().map(named).transpose()?;
-        let statistics = statistics.map(|pieces| named(&pieces)).transpose()?;
-        let documents = Documents { catalog: named(&catalog)?, toc: named(&toc)?, roles, statistics };
-        let packs = distinct(rows.packs.into_iter().chain(meta_packs.iter().copied()));
-        self.manifest(repository, documents, tables, packs)
+        let statistics = self.store_statistics(lists).await?;
+        self.source.catalog.objects = Vec::new();
+        self.source.catalog.dependencies = Vec::new();
+        self.toc.entries = Vec::new();
+        Ok(PlacedDocuments { catalog, toc, roles, statistics })
     }
 
     /// Stores planner statistics, if they are wanted and can be had.
-    async fn store_statistics(
-        &self,
-        writer: &PackWriter,
-        sealer: &mut ChunkSealer,
-    ) -> Result<Option<Vec<PlacedChunk>>, PipelineError> {
+    async fn store_statistics(&self, lists: &ListStore) -> Result<Option<Vec<PlacedChunk>>, PipelineError> {
         if !self.request.statistics {
             return Ok(None);
         }
@@ -246,7 +246,7 @@ impl Dump {
             return Ok(None);
         }
         let statistics = self.source.statistics(&self.request.selection, &self.context)?;
-        statistics.store(writer, sealer).await.map(Some)
+        lists.add_statistics(&statistics).await.map(Some)
     }
 
     fn manifest(
@@ -309,8 +309,13 @@ impl Dump {
     }
 }
 
-/// zstd level of metadata: small, and read often.
-const METADATA_LEVEL: i32 = 9;
+/// The pieces of the documents, whose packs may not have names yet.
+struct PlacedDocuments {
+    catalog: Vec<PlacedChunk>,
+    toc: Vec<PlacedChunk>,
+    roles: Option<Vec<PlacedChunk>>,
+    statistics: Option<Vec<PlacedChunk>>,
+}
 
 struct Documents {
     catalog: Document,
@@ -364,71 +369,48 @@ fn distinct(packs: impl Iterator<Item = PackSummary>) -> Vec<PackSummary> {
     packs.map(|pack| (pack.id, pack)).collect::<BTreeMap<_, _>>().into_values().collect()
 }
 
-/// Stores the segment list of one table; its document is still to be named.
-async fn table_pieces(
-    repository: &Repository,
-    writer: &PackWriter,
-    sealer: &mut ChunkSealer,
-    table: &TablePlan,
-    rows: &StoredRows,
-) -> Result<(TableEntry, Vec<crate::repository::PlacedChunk>), PipelineError> {
-    let mut entry = table_entry(table);
-    let mut list =
-        SegmentListWriter::new(&entry.qualified_name()).map_err(|source| repository.error(source))?;
-    let mut placed = Vec::new();
-    for (index, planned) in (0..).zip(&table.segments) {
-        let stored = rows.segments.get(&(table.entry, index)).ok_or_else(|| missing_segment(table, index))?;
-        let segment = Segment { index, range: range(planned.range, index), chunks: chunks(stored, rows)? };
-        let mut pieces = Vec::new();
-        list.write(&segment, &mut pieces).map_err(|source| repository.error(source))?;
-        placed.extend(writer.add_plain(sealer, &pieces).await?);
-    }
-    let mut pieces = Vec::new();
-    let totals = list.finish(&mut pieces).map_err(|source| repository.error(source))?;
-    placed.extend(writer.add_plain(sealer, &pieces).await?);
-    entry.digest = totals.digest;
-    (entry.segments, entry.chunks) = (totals.segments, totals.chunks);
-    (entry.plain_bytes, entry.stored_bytes) = (totals.plain_bytes, totals.stored_bytes);
-    Ok((entry, placed))
-}
-
-fn missing_segment(table: &TablePlan, index: u32) -> PipelineError {
+fn missing_list(table: &TablePlan) -> PipelineError {
     PipelineError::Worker {
         what: "dump".to_owned(),
-        reason: format!("segment {index} of {} was not stored", table.name()),
+        reason: format!("the segments of {} were not stored", table.name()),
     }
 }
 
-fn chunks(stored: &StoredSegment, rows: &StoredRows) -> Result<Vec<RowChunk>, PipelineError> {
-    let chunk = |(placed, digest): &(crate::repository::PlacedChunk, RowDigest)| {
-        Some(RowChunk { place: placed.place(&rows.packs_by_ordinal)?, digest: *digest })
-    };
-    stored.chunks.iter().map(|pair| chunk(pair).ok_or_else(unnamed_pack)).collect()
+/// `schema.name`, not quoted: what the segment list of a table calls it.
+pub(crate) fn list_name(table: &TablePlan) -> String {
+    let (_, schema, name) = identity(table);
+    format!("{schema}.{name}")
 }
 
-fn table_entry(table: &TablePlan) -> TableEntry {
-    let (kind, schema, name) = match &table.source {
+fn identity(table: &TablePlan) -> (TableKind, String, String) {
+    match &table.source {
         RowSource::Table(data) => (TableKind::Table, data.table.schema.clone(), data.table.name.clone()),
         RowSource::LargeObjects => {
             (TableKind::LargeObjects, "pg_catalog".to_owned(), "pg_largeobject".to_owned())
         }
-    };
+    }
+}
+
+fn table_entry(table: &TablePlan, stored: &StoredList, list: Document) -> TableEntry {
+    let (kind, schema, name) = identity(table);
+    let totals = stored.totals;
     TableEntry {
         kind,
         schema,
         name,
         toc_id: Some(table.entry),
         digest_spec: table.digest_spec.clone(),
-        digest: RowDigest::default(),
-        segments: 0,
-        chunks: 0,
-        plain_bytes: 0,
-        stored_bytes: 0,
-        list: Document::default(),
+        digest: totals.digest,
+        segments: totals.segments,
+        chunks: totals.chunks,
+        plain_bytes: totals.plain_bytes,
+        stored_bytes: totals.stored_bytes,
+        list,
     }
 }
 
-fn range(planned: exporter::SegmentRange, index: u32) -> SegmentRange {
+/// What the list says of a planned segment that it holds whole.
+pub(crate) fn range(planned: exporter::SegmentRange, index: u32) -> SegmentRange {
     match planned {
         exporter::SegmentRange::Whole => SegmentRange::Whole,
         exporter::SegmentRange::Pages { start_page, end_page } => {

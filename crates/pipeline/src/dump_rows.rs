@@ -1,6 +1,6 @@
 //! The rows of a dump: N workers read segments, seal chunks and bring them to packs.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbhaul_archive::{ChunkSealer, PackKind, PackSummary, SealedChunk};
@@ -10,6 +10,7 @@ use dbhaul_rows::RowDigest;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
+use crate::dump_lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
 use crate::progress_tables::TableTasks;
 use crate::repository::{PackWriter, PlacedChunk, Repository};
 use crate::throttle::Throttle;
@@ -22,37 +23,23 @@ const RUN_BYTES: usize = 2 << 20;
 /// Attempts to read one segment.
 const ATTEMPTS: u32 = 4;
 
-/// All rows, in packs.
-pub(crate) struct StoredRows {
-    /// By TOC entry and number.
-    pub(crate) segments: HashMap<(u32, u32), StoredSegment>,
-    /// Packs in the order in which they were finished.
-    pub(crate) packs_by_ordinal: Vec<PackSummary>,
-    /// The same.
-    pub(crate) packs: Vec<PackSummary>,
-}
-
-/// The chunks of one segment, in the order of its rows.
-pub(crate) struct StoredSegment {
-    pub(crate) entry: u32,
-    pub(crate) segment: u32,
-    pub(crate) chunks: Vec<(PlacedChunk, RowDigest)>,
-}
-
-/// Reads and stores every segment of the plan, largest tables first.
+/// Reads and stores every segment of the plan, largest tables first; returns the packs. Where the
+/// chunks went, `lists` is told on the way.
 pub(crate) async fn store_rows(
     exporter: &Arc<Exporter>,
     repository: &Repository,
     request: &DumpRequest,
+    lists: &Arc<ListStore>,
     throttle: Throttle,
     context: &Context,
-) -> Result<StoredRows, PipelineError> {
+) -> Result<Vec<PackSummary>, PipelineError> {
     let plan = exporter.plan();
     let total_bytes = plan.tables.iter().map(|table| table.estimated_bytes()).sum();
     context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
     let shared = Arc::new(Shared {
         exporter: Arc::clone(exporter),
         writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Data),
+        lists: Arc::clone(lists),
         repository: repository.clone(),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
@@ -65,38 +52,32 @@ pub(crate) async fn store_rows(
         let shared = Arc::clone(&shared);
         workers.spawn(async move { shared.work().await });
     }
-    let segments = match gather(&mut workers).await {
-        Ok(segments) => segments,
-        Err(error) => {
-            // The first error ends the dump; nobody goes on reading or uploading behind its back.
-            workers.shutdown().await;
-            shared.writer.abort().await;
-            return Err(error);
-        }
-    };
+    if let Err(error) = gather(&mut workers).await {
+        // The first error ends the dump; nobody goes on reading or uploading behind its back.
+        workers.shutdown().await;
+        shared.writer.abort().await;
+        lists.abort().await;
+        return Err(error);
+    }
     let shared = Arc::try_unwrap(shared).map_err(|_| PipelineError::Worker {
         what: "dump".to_owned(),
         reason: "a reader of rows outlived its set".to_owned(),
     })?;
     let packs = shared.writer.finish().await?;
     context.progress.phase_finished(Phase::Data);
-    let segments = segments.into_iter().map(|stored| ((stored.entry, stored.segment), stored)).collect();
-    Ok(StoredRows { segments, packs: packs.clone(), packs_by_ordinal: packs })
+    Ok(packs)
 }
 
-/// What all workers stored, or the first error.
-async fn gather(
-    workers: &mut JoinSet<Result<Vec<StoredSegment>, PipelineError>>,
-) -> Result<Vec<StoredSegment>, PipelineError> {
-    let mut segments = Vec::new();
+/// Waits for all workers, or for the first error.
+async fn gather(workers: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), PipelineError> {
     while let Some(result) = workers.join_next().await {
         let result = result.map_err(|error| PipelineError::Worker {
             what: "reader of rows".to_owned(),
             reason: error.to_string(),
         })?;
-        segments.extend(result?);
+        result?;
     }
-    Ok(segments)
+    Ok(())
 }
 
 /// Every segment of every table; those of the largest tables first.
@@ -113,6 +94,7 @@ fn work_queue(plan: &ExportPlan) -> VecDeque<(u32, u32)> {
 struct Shared {
     exporter: Arc<Exporter>,
     writer: PackWriter,
+    lists: Arc<ListStore>,
     repository: Repository,
     queue: Mutex<VecDeque<(u32, u32)>>,
     tasks: TableTasks,
@@ -122,16 +104,14 @@ struct Shared {
 }
 
 impl Shared {
-    async fn work(&self) -> Result<Vec<StoredSegment>, PipelineError> {
+    async fn work(&self) -> Result<(), PipelineError> {
         let mut sealer =
             ChunkSealer::new(self.compression_level).map_err(|source| self.repository.error(source))?;
-        let mut stored = Vec::new();
         while let Some((entry, segment)) = self.next() {
-            let chunks = self.store_segment(&mut sealer, entry, segment).await?;
+            self.store_segment(&mut sealer, entry, segment).await?;
             self.tasks.segment_finished(entry);
-            stored.push(StoredSegment { entry, segment, chunks });
         }
-        Ok(stored)
+        Ok(())
     }
 
     fn next(&self) -> Option<(u32, u32)> {
@@ -144,10 +124,11 @@ impl Shared {
         sealer: &mut ChunkSealer,
         entry: u32,
         segment: u32,
-    ) -> Result<Vec<(PlacedChunk, RowDigest)>, PipelineError> {
+    ) -> Result<(), PipelineError> {
         let mut attempt = 1;
+        let mut listed = Listed::default();
         loop {
-            match self.try_store_segment(sealer, entry, segment).await {
+            match self.try_store_segment(sealer, entry, segment, &mut listed).await {
                 Err(error) if attempt < ATTEMPTS && self.is_worth_retrying(&error) => {
                     let message = crate::one_line(&error);
                     self.context.progress.warning(format!("{message}; reading the segment again"));
@@ -168,21 +149,78 @@ impl Shared {
         sealer: &mut ChunkSealer,
         entry: u32,
         segment: u32,
-    ) -> Result<Vec<(PlacedChunk, RowDigest)>, PipelineError> {
+        listed: &mut Listed,
+    ) -> Result<(), PipelineError> {
         let mut rows = self.exporter.open_segment(entry, segment).await?;
         let mut run = Run::default();
+        let mut again = Listed::default();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
             self.throttle.pass(chunk.data.len() as u64).await;
+            if again.chunk_count < listed.chunk_count {
+                again.add(chunk.digest);
+                listed.compare(&again, entry, segment)?;
+                continue;
+            }
             let sealed = sealer.seal(&chunk.data).map_err(|source| self.repository.error(source))?;
             self.tasks.advance(entry, chunk.row_count, chunk.data.len() as u64);
             run.push(sealed, chunk.digest);
             if run.stored_bytes >= RUN_BYTES {
                 run.bring(&self.writer).await?;
             }
+            if run.placed.len() >= MAX_PART_CHUNKS {
+                let chunks = std::mem::take(&mut run.placed);
+                again = self.list(StoredPart { entry, segment, chunks, is_last: false }, listed).await?;
+            }
+        }
+        if again.chunk_count < listed.chunk_count {
+            return Err(Listed::unequal(entry, segment));
         }
         run.bring(&self.writer).await?;
-        Ok(run.placed)
+        self.list(StoredPart { entry, segment, chunks: run.placed, is_last: true }, listed).await?;
+        Ok(())
+    }
+
+    /// Tells the lists of a part; returns what they have of the segment then.
+    async fn list(&self, part: StoredPart, listed: &mut Listed) -> Result<Listed, PipelineError> {
+        let (entry, segment) = (part.entry, part.segment);
+        let unknown = dbhaul_exporter::ExportError::UnknownSegment { entry, segment };
+        let table = self.exporter.table(entry).ok_or(unknown)?;
+        let mut now = *listed;
+        part.chunks.iter().for_each(|(_, digest)| now.add(*digest));
+        self.lists.add(table, part).await?;
+        *listed = now;
+        Ok(now)
+    }
+}
+
+/// The chunks of a segment that stand in its list already: read again after a lost connection, they
+/// are the same and are passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Listed {
+    chunk_count: u64,
+    digest: RowDigest,
+}
+
+impl Listed {
+    fn add(&mut self, digest: RowDigest) {
+        self.chunk_count += 1;
+        self.digest.merge(digest);
+    }
+
+    /// Fails if as many chunks as are listed hold other rows.
+    fn compare(&self, again: &Listed, entry: u32, segment: u32) -> Result<(), PipelineError> {
+        match again.chunk_count == self.chunk_count && again != self {
+            true => Err(Listed::unequal(entry, segment)),
+            false => Ok(()),
+        }
+    }
+
+    fn unequal(entry: u32, segment: u32) -> PipelineError {
+        PipelineError::Worker {
+            what: "dump".to_owned(),
+            reason: format!("TOC entry {entry}, segment {segment}: read again, it has other rows"),
+        }
     }
 }
 

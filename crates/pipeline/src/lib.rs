@@ -23,6 +23,7 @@ mod backups;
 mod cleanup;
 mod context;
 mod dump;
+mod dump_lists;
 mod dump_rows;
 mod error;
 mod extensions;

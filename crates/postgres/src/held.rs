@@ -41,13 +41,13 @@ pub(crate) struct HeldTables(Mutex<State>);
 #[derive(Debug)]
 struct State {
     lock_slots: usize,
-    /// Those that are not locked.
-    loose: HashSet<QualifiedName>,
+    /// Those that are locked; of all others nothing is known.
+    locked: HashSet<QualifiedName>,
 }
 
 impl Default for HeldTables {
     fn default() -> Self {
-        HeldTables(Mutex::new(State { lock_slots: DEFAULT_LOCK_SLOTS, loose: HashSet::new() }))
+        HeldTables(Mutex::new(State { lock_slots: DEFAULT_LOCK_SLOTS, locked: HashSet::new() }))
     }
 }
 
@@ -63,7 +63,7 @@ impl HeldTables {
         {
             let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             state.lock_slots = slots;
-            state.loose.extend(loose.iter().cloned());
+            state.locked.extend(locked.iter().cloned());
         }
         let mut changed = Vec::new();
         for (tables, with_columns) in [(locked, true), (loose, false)] {
@@ -74,9 +74,9 @@ impl HeldTables {
         Ok(changed)
     }
 
-    /// Whether a table is one that was to be locked and is not.
-    pub(crate) fn is_loose(&self, table: &QualifiedName) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).loose.contains(table)
+    /// Whether a table is locked, so that it cannot change.
+    pub(crate) fn is_locked(&self, table: &QualifiedName) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).locked.contains(table)
     }
 
     /// How many tables each of `sessions` readers may read in one transaction.

@@ -109,6 +109,40 @@ fn a_giant_segment_is_split_over_bounded_pieces() {
     assert_eq!(read("s.t", &pieces).unwrap().0, [segment(0, 60_000)]);
 }
 
+/// What is kept of the list of a table of any size: where its segments begin.
+#[test]
+fn a_segment_is_read_from_the_piece_in_which_it_begins() {
+    for sizes in [vec![3000; 9], vec![5; 400], vec![0, 60_000, 0, 1]] {
+        let segments: Vec<Segment> =
+            sizes.iter().enumerate().map(|(n, size)| segment(n as u32, *size)).collect();
+        let (pieces, _) = list("s.t", &segments);
+        let (mut reader, mut starts, mut next) = (SegmentListReader::new("s.t"), Vec::new(), 0);
+        for (number, piece) in pieces.iter().enumerate() {
+            let mut found = Vec::new();
+            reader.push(piece, &mut found).unwrap();
+            for _ in &found {
+                starts.push(next);
+                next = number;
+            }
+            if !found.is_empty() && reader.is_between_segments() {
+                next = number + 1;
+            }
+        }
+        assert_eq!(starts.len(), segments.len());
+        for (wanted, start) in segments.iter().zip(starts) {
+            let mut reader = SegmentListReader::from_segment("s.t", wanted.index);
+            let mut found = Vec::new();
+            for piece in &pieces[start..] {
+                reader.push(piece, &mut found).unwrap();
+                if !found.is_empty() {
+                    break;
+                }
+            }
+            assert_eq!(found.first(), Some(wanted));
+        }
+    }
+}
+
 #[test]
 fn a_document_survives_its_pieces_and_misses_them() {
     let value: Vec<String> = (0..200_000).map(|n| format!("entry number {n}")).collect();

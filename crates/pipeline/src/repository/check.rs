@@ -4,7 +4,7 @@ use dbhaul_archive::{Manifest, PackKind, PackReader, PackSummary, keys};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::Repository;
-use super::segments::read_list;
+use super::segments::scan_list;
 use crate::{Context, PipelineError};
 
 /// Packs in memory at the same time; each is about 32 MiB.
@@ -24,7 +24,7 @@ impl Repository {
             if context.cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
-            read_list(self, table).await?;
+            scan_list(self, table, |_, _| {}).await?;
         }
         Ok(())
     }

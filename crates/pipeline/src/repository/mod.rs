@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ArchiveError, BackupKey, ChunkOpener, Document, DocumentAssembler, Manifest, PackId, RepoConfig, keys,
+    ArchiveError, BackupKey, ChunkOpener, Document, Manifest, PackId, RepoConfig, keys, read_document,
 };
 use dbhaul_store::{Access, ErrorKind, Store, StoreExt, StoreUrl};
 use futures::TryStreamExt;
@@ -185,13 +185,11 @@ impl Repository {
         name: &str,
         document: &Document,
     ) -> Result<T, PipelineError> {
-        let mut opener = ChunkOpener::new().map_err(|source| self.error(source))?;
-        let mut assembler = DocumentAssembler::new(name, document);
+        let mut stored = Vec::with_capacity(document.pieces.len());
         for place in &document.pieces {
-            let piece = self.piece(&mut opener, place).await?;
-            assembler.push(&piece).map_err(|source| self.error(source))?;
+            stored.push(self.store.get_range(&keys::pack(place.pack), place.range()).await?);
         }
-        assembler.finish().map_err(|source| self.error(source))
+        read_document(name, document, stored).map_err(|source| self.error(source))
     }
 }
 

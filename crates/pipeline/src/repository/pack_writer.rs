@@ -1,9 +1,10 @@
 //! Sealed chunks into packs, packs into a store.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dbhaul_archive::{
-    ChunkPlace, ChunkSealer, Document, PackBuilder, PackEntry, PackKind, PackSummary, SealedChunk, SealedPack,
+    ChunkPlace, ChunkSealer, Document, PackBuilder, PackEntry, PackId, PackKind, PackSummary, SealedChunk,
+    SealedPack,
 };
 use dbhaul_store::{ErrorKind, Store, StoreError, StoreExt};
 use tokio::sync::{Mutex, Semaphore};
@@ -15,16 +16,19 @@ use crate::PipelineError;
 const UPLOADS: usize = 2;
 
 /// Where a chunk went, until its pack is finished and has a name.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct PlacedChunk {
-    pack_ordinal: usize,
+    pack: PackName,
     entry: PackEntry,
 }
 
+/// The name of a pack, known when it is full: it is the hash of all its bytes.
+type PackName = Arc<OnceLock<PackId>>;
+
 impl PlacedChunk {
-    /// Its place, once the packs have names.
-    pub(crate) fn place(&self, packs: &[PackSummary]) -> Option<ChunkPlace> {
-        packs.get(self.pack_ordinal).map(|pack| self.entry.place(pack.id))
+    /// Its place, once its pack has a name.
+    pub(crate) fn place(&self) -> Option<ChunkPlace> {
+        self.pack.get().map(|pack| self.entry.place(*pack))
     }
 }
 
@@ -41,17 +45,17 @@ pub(crate) struct PackWriter {
 #[derive(Debug)]
 struct State {
     builder: PackBuilder,
-    /// How many packs were finished before the one in `builder`.
-    finished_count: usize,
-    uploads: JoinSet<Result<(usize, PackSummary), StoreError>>,
-    uploaded: Vec<(usize, PackSummary)>,
+    /// The name that the pack in `builder` will have.
+    name: PackName,
+    uploads: JoinSet<Result<PackSummary, StoreError>>,
+    uploaded: Vec<PackSummary>,
 }
 
 impl PackWriter {
     pub(crate) fn new(store: Arc<dyn Store>, kind: PackKind) -> Self {
         let state = State {
             builder: PackBuilder::new(kind),
-            finished_count: 0,
+            name: PackName::default(),
             uploads: JoinSet::new(),
             uploaded: Vec::new(),
         };
@@ -70,7 +74,7 @@ impl PackWriter {
         let mut placed = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             let entry = state.builder.add(chunk);
-            placed.push(PlacedChunk { pack_ordinal: state.finished_count, entry });
+            placed.push(PlacedChunk { pack: Arc::clone(&state.name), entry });
             if state.builder.is_full() {
                 self.upload(&mut state).await?;
             }
@@ -92,7 +96,7 @@ impl PackWriter {
         Ok(placed)
     }
 
-    /// Uploads the last pack, waits for all, and returns the packs by their ordinals.
+    /// Uploads the last pack, waits for all, and returns the packs.
     pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
         let mut state = self.state.lock().await;
         if !state.builder.is_empty() {
@@ -102,9 +106,7 @@ impl PackWriter {
             let uploaded = joined(result)?;
             state.uploaded.push(uploaded);
         }
-        let mut packs = std::mem::take(&mut state.uploaded);
-        packs.sort_by_key(|(ordinal, _)| *ordinal);
-        Ok(packs.into_iter().map(|(_, pack)| pack).collect())
+        Ok(std::mem::take(&mut state.uploaded))
     }
 
     /// Stops the uploads and waits for their ends. What was uploaded stays unreferenced.
@@ -118,12 +120,14 @@ impl PackWriter {
         }
         let permit = Arc::clone(&self.upload_permits).acquire_owned().await;
         let builder = std::mem::replace(&mut state.builder, PackBuilder::new(self.kind));
-        let ordinal = state.finished_count;
-        state.finished_count += 1;
+        let name = std::mem::take(&mut state.name);
         let store = Arc::clone(&self.store);
         state.uploads.spawn(async move {
             let _permit = permit;
-            put_pack(store.as_ref(), builder.finish()).await.map(|pack| (ordinal, pack))
+            let pack = builder.finish();
+            // each pack is finished once, so the name is not taken
+            let _ = name.set(pack.id);
+            put_pack(store.as_ref(), pack).await
         });
         Ok(())
     }
@@ -160,11 +164,11 @@ fn joined<T>(result: Result<Result<T, StoreError>, tokio::task::JoinError>) -> R
 }
 
 /// The document made of placed pieces, once the packs have names.
-pub(crate) fn document(pieces: &[PlacedChunk], packs: &[PackSummary]) -> Option<Document> {
-    pieces.iter().map(|piece| piece.place(packs)).collect::<Option<Vec<_>>>().map(Document::new)
+pub(crate) fn document(pieces: &[PlacedChunk]) -> Option<Document> {
+    pieces.iter().map(PlacedChunk::place).collect::<Option<Vec<_>>>().map(Document::new)
 }
 
-/// Pack ids by ordinal are only known at the end; a pack that is missing there is a bug of ours.
+/// All packs have names at the end; one that has none then is a bug of ours.
 pub(crate) fn unnamed_pack() -> PipelineError {
     PipelineError::Worker { what: "pack writer".into(), reason: "a chunk lies in no finished pack".into() }
 }

@@ -1,6 +1,7 @@
 //! The segments of a backup as a source of rows for the importer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use dbhaul_archive::{ChunkOpener, Manifest, RowChunk, Segment, SegmentListReader, TableEntry};
@@ -9,15 +10,15 @@ use dbhaul_importer::{
     ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError, StatisticsStream, StatisticsWave,
 };
 use futures::stream::{StreamExt, try_unfold};
-use tokio::sync::Mutex;
+use tokio::sync::OnceCell;
 
 use super::{ChunkReader, Repository};
 use crate::PipelineError;
 use crate::statistics::BackupStatistics;
 
 /// Hands out the segments of a backup. Segment lists are read when their first
-/// segment is asked for; the lists of finished tables are forgotten by [`BackupSegments::open`]
-/// keeping only the list of tables in use.
+/// segment is asked for. A short one is kept while its table is in use; of a long
+/// one, only where each segment starts, and its piece is read again for each.
 pub(crate) struct BackupSegments {
     repository: Repository,
     /// The backup's tables by the TOC entry they fill on the target.
@@ -29,9 +30,20 @@ pub(crate) struct BackupSegments {
 /// Segment lists in memory: at most [`KEPT_LISTS`], the oldest goes first.
 #[derive(Default)]
 struct Lists {
-    order: Vec<u32>,
-    by_entry: HashMap<u32, std::sync::Arc<Vec<Segment>>>,
+    order: VecDeque<u32>,
+    by_entry: HashMap<u32, Arc<OnceCell<KeptList>>>,
 }
+
+/// What is kept of a segment list.
+enum KeptList {
+    /// All of it.
+    Whole(Vec<Segment>),
+    /// For each segment, the number of the piece in which its lines begin.
+    Starts(Vec<usize>),
+}
+
+/// A list of more chunks is not kept, which would be about a hundred bytes for each.
+const KEPT_CHUNKS: u64 = 4096;
 
 /// More than the tables that are loaded at the same time.
 const KEPT_LISTS: usize = 64;
@@ -61,18 +73,18 @@ impl BackupSegments {
 
     async fn chunks(&self, segment: SegmentRef) -> Result<Vec<RowChunk>, PipelineError> {
         let table = self.tables.get(&segment.entry).ok_or_else(|| unknown(segment))?;
-        let mut lists = self.lists.lock().await;
-        let list = match lists.by_entry.get(&segment.entry) {
-            Some(list) => std::sync::Arc::clone(list),
-            None => {
-                let list = std::sync::Arc::new(read_list(&self.repository, table).await?);
-                lists.keep(segment.entry, std::sync::Arc::clone(&list));
-                list
+        let cell = self.lists.lock().unwrap_or_else(PoisonError::into_inner).cell(segment.entry);
+        let list = cell.get_or_try_init(|| keep_list(&self.repository, table)).await?;
+        let number = segment.segment as usize;
+        match list {
+            KeptList::Whole(segments) => {
+                segments.get(number).map(|found| found.chunks.clone()).ok_or_else(|| unknown(segment))
             }
-        };
-        drop(lists);
-        let found = list.get(segment.segment as usize).ok_or_else(|| unknown(segment))?;
-        Ok(found.chunks.clone())
+            KeptList::Starts(starts) => {
+                let start = *starts.get(number).ok_or_else(|| unknown(segment))?;
+                read_segment(&self.repository, table, segment.segment, start).await
+            }
+        }
     }
 
     fn source_error(&self, segment: SegmentRef, error: PipelineError) -> SourceError {
@@ -88,12 +100,18 @@ impl BackupSegments {
 }
 
 impl Lists {
-    fn keep(&mut self, entry: u32, list: std::sync::Arc<Vec<Segment>>) {
-        if self.order.len() >= KEPT_LISTS {
-            self.by_entry.remove(&self.order.remove(0));
+    /// The place of an entry's list; empty until somebody has read it.
+    fn cell(&mut self, entry: u32) -> Arc<OnceCell<KeptList>> {
+        if let Some(cell) = self.by_entry.get(&entry) {
+            return Arc::clone(cell);
         }
-        self.order.push(entry);
-        self.by_entry.insert(entry, list);
+        if self.order.len() >= KEPT_LISTS
+            && let Some(oldest) = self.order.pop_front()
+        {
+            self.by_entry.remove(&oldest);
+        }
+        self.order.push_back(entry);
+        Arc::clone(self.by_entry.entry(entry).or_default())
     }
 }
 
@@ -101,24 +119,76 @@ fn unknown(segment: SegmentRef) -> PipelineError {
     PipelineError::Worker { what: "restore".into(), reason: format!("the backup has no {segment}") }
 }
 
-/// Reads and verifies the segment list of one table.
-pub(crate) async fn read_list(
+/// Reads and verifies a segment list, and keeps of it what there is room for.
+async fn keep_list(repository: &Repository, table: &TableEntry) -> Result<KeptList, PipelineError> {
+    let is_short = table.chunks <= KEPT_CHUNKS;
+    let (mut whole, mut starts, mut next_start) = (Vec::new(), Vec::new(), 0);
+    let take = |place: PiecePlace, segments: &mut Vec<Segment>| {
+        for segment in segments.drain(..) {
+            starts.push(next_start);
+            next_start = place.number;
+            if is_short {
+                whole.push(segment);
+            }
+        }
+        next_start = if place.ends_with_segment { place.number + 1 } else { next_start };
+    };
+    scan_list(repository, table, take).await?;
+    Ok(if is_short { KeptList::Whole(whole) } else { KeptList::Starts(starts) })
+}
+
+/// The chunks of one segment, whose lines begin in the piece `start`.
+async fn read_segment(
     repository: &Repository,
     table: &TableEntry,
-) -> Result<Vec<Segment>, PipelineError> {
+    index: u32,
+    start: usize,
+) -> Result<Vec<RowChunk>, PipelineError> {
+    let mut opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
+    let mut reader = SegmentListReader::from_segment(&table.qualified_name(), index);
+    let mut segments = Vec::new();
+    for place in table.list.pieces.iter().skip(start) {
+        let piece = repository.piece(&mut opener, place).await?;
+        reader.push(&piece, &mut segments).map_err(|source| repository.error(source))?;
+        if let Some(found) = segments.drain(..).find(|segment| segment.index == index) {
+            return Ok(found.chunks);
+        }
+    }
+    let reason = format!("its segment list has no segment {index} any more");
+    Err(PipelineError::Damaged { what: format!("table {}", table.qualified_name()), reason })
+}
+
+/// A piece of a list, in a scan.
+#[derive(Clone, Copy)]
+pub(crate) struct PiecePlace {
+    /// Its number, from 0.
+    number: usize,
+    /// Whether its last line is the last of a segment.
+    ends_with_segment: bool,
+}
+
+/// Reads and verifies the segment list of one table, piece by piece. `take` is given
+/// the place of each piece and the segments that end in it.
+pub(crate) async fn scan_list(
+    repository: &Repository,
+    table: &TableEntry,
+    mut take: impl FnMut(PiecePlace, &mut Vec<Segment>),
+) -> Result<(), PipelineError> {
     let mut opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
     let mut reader = SegmentListReader::new(&table.qualified_name());
     let mut segments = Vec::new();
-    for place in &table.list.pieces {
+    for (number, place) in table.list.pieces.iter().enumerate() {
         let piece = repository.piece(&mut opener, place).await?;
         reader.push(&piece, &mut segments).map_err(|source| repository.error(source))?;
+        take(PiecePlace { number, ends_with_segment: reader.is_between_segments() }, &mut segments);
+        segments.clear();
     }
     let totals = reader.finish().map_err(|source| repository.error(source))?;
     if totals.digest != table.digest || totals.segments != table.segments {
         let reason = "its segment list does not add up to what the manifest says".to_owned();
         return Err(PipelineError::Damaged { what: format!("table {}", table.qualified_name()), reason });
     }
-    Ok(segments)
+    Ok(())
 }
 
 #[async_trait]
