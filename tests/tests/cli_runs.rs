@@ -126,7 +126,7 @@ fn progress_goes_to_standard_error() {
 fn the_environment_names_places() {
     let server = Server::builder(16).scram().start();
     let store = TempDir::new().unwrap();
-    let run = Dbhaul::new(["dump", "--exclude-schema", "none_*"])
+    let run = Dbhaul::new(["dump", "--schema", "none_*"])
         .env("DBHAUL_SOURCE", server.uri_as("postgres", "postgres"))
         .env("DBHAUL_STORE", store.path())
         .env("PGPASSWORD", Server::PASSWORD)
