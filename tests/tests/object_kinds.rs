@@ -4,7 +4,7 @@ use dbhaul_tests::{Dbhaul, MAJORS, Original, Server, object_kinds};
 use tempfile::TempDir;
 
 /// What the script's owners and grantees are on a server that it does not run on.
-const ROLES: &str = "CREATE ROLE regress_dump_test_role; CREATE ROLE \"regress_quoted  \"\" role\"";
+const ROLES: &str = r#"CREATE ROLE regress_dump_test_role; CREATE ROLE "regress_quoted  \"" role""#;
 
 /// How many statements a major does not know: SQL bodies, expressions in statistics and compression
 /// came with 14, lists of columns, filters and schemas of publications with 15.
