@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, describe_chain};
 use crate::link::Link;
+use crate::tap::TapHandle;
 
 /// How long a cancel request may take to be sent.
 const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
@@ -27,13 +28,19 @@ pub(crate) enum Watched<T> {
 /// Asks the server to stop what this connection does. Goes over a new connection,
 /// encrypted like the first.
 pub(crate) async fn request(link: &Link) {
-    let token = link.client().cancel_token();
-    let sent = tokio::time::timeout(REQUEST_PATIENCE, token.cancel_query(link.connector())).await;
+    let sent = tokio::time::timeout(REQUEST_PATIENCE, send(link)).await;
     match sent {
         Ok(Ok(())) => {}
-        Ok(Err(error)) => tracing::warn!(server = link.server(), %error, "the cancel request was not sent"),
+        Ok(Err(reason)) => tracing::warn!(server = link.server(), %reason, "the cancel request was not sent"),
         Err(_) => tracing::warn!(server = link.server(), "the cancel request was not sent in time"),
     }
+}
+
+async fn send(link: &Link) -> std::result::Result<(), String> {
+    let socket = link.dial().socket(TapHandle::default()).await.map_err(|error| error.to_string())?;
+    let encryption = link.dial().encryption().map_err(|error| error.to_string())?;
+    let sent = link.client().cancel_token().cancel_query_raw(socket, encryption).await;
+    sent.map_err(|error| describe_chain(&error))
 }
 
 /// Runs an operation. When the token is cancelled the server is asked to stop; if

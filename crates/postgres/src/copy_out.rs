@@ -6,6 +6,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::channel::mpsc;
 use futures::future::BoxFuture;
 use futures::{FutureExt, Stream, StreamExt};
 use tokio_postgres::CopyOutStream;
@@ -18,14 +19,11 @@ use crate::session::Core;
 /// How long the server may go on sending after a cancel request.
 const DRAIN_PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many blocks pass between two looks at the token.
-const BLOCKS_PER_LOOK: u32 = 1024;
-
-/// The data of a `COPY ... TO STDOUT`: a stream of blocks as the server sends
-/// them, in text format one row each, `\n` included.
+/// The data of a `COPY ... TO STDOUT`: a stream of blocks that end anywhere, as
+/// large as what was there to be read at once, of up to about 256 KiB.
 ///
-/// Nothing is buffered beyond the socket's and the driver's few blocks: a slow
-/// reader slows the server down. The stream ends with `None` only when the server
+/// Nothing is buffered beyond the socket's and two blocks: a slow reader slows the
+/// server down. The stream ends with `None` only when the server
 /// said that the copy is complete; after an error nothing more comes. Dropping it
 /// earlier has the session's next operation stop the server first, and fails an
 /// open transaction.
@@ -36,9 +34,11 @@ pub struct CopyOut {
 
 enum State {
     Streaming {
+        /// Rows, taken off the wire.
+        blocks: mpsc::Receiver<Bytes>,
+        /// How the copy ends.
         stream: Pin<Box<CopyOutStream>>,
         cancelled: Pin<Box<WaitForCancellationFutureOwned>>,
-        blocks: u32,
     },
     /// Finding out the reason of an error, or stopping the server.
     Ending(BoxFuture<'static, Error>),
@@ -47,9 +47,13 @@ enum State {
 
 impl CopyOut {
     pub(crate) async fn start(core: Arc<Core>, sql: &str) -> Result<Self> {
-        let stream = core.run(core.link().client().copy_out(sql)).await?;
+        let starting = async {
+            let blocks = core.link().tap().expect_copy();
+            core.link().client().copy_out(sql).await.map(|stream| (blocks, Box::pin(stream)))
+        };
+        let (blocks, stream) = core.run(starting).await?;
         let cancelled = Box::pin(core.token().clone().cancelled_owned());
-        Ok(CopyOut { core, state: State::Streaming { stream: Box::pin(stream), cancelled, blocks: 0 } })
+        Ok(CopyOut { core, state: State::Streaming { blocks, stream, cancelled } })
     }
 
     /// The next block; `None` when the server said that the copy is complete.
@@ -71,13 +75,9 @@ impl Stream for CopyOut {
                     self.state = State::Ended;
                     return Poll::Ready(Some(Err(error)));
                 }
-                // one block is one row: looking at the token has a price, so only now and then
-                State::Streaming { stream, cancelled, blocks } => match stream.poll_next_unpin(cx) {
-                    Poll::Ready(item) => {
-                        *blocks = blocks.wrapping_add(1);
-                        let is_time = *blocks % BLOCKS_PER_LOOK == 0;
-                        if is_time && this.core.token().is_cancelled() { None } else { Some(item) }
-                    }
+                State::Streaming { blocks, stream, cancelled } => match poll_block(blocks, stream, cx) {
+                    Poll::Ready(_) if this.core.token().is_cancelled() => None,
+                    Poll::Ready(item) => Some(item),
                     Poll::Pending => {
                         ready!(cancelled.poll_unpin(cx));
                         None
@@ -94,6 +94,19 @@ impl Stream for CopyOut {
                 None => self.stop(),
             }
         }
+    }
+}
+
+/// The next block, the driver's error, or `None` if the driver has seen the end of the copy.
+fn poll_block(
+    blocks: &mut mpsc::Receiver<Bytes>,
+    stream: &mut Pin<Box<CopyOutStream>>,
+    cx: &mut Context<'_>,
+) -> Poll<Option<std::result::Result<Bytes, tokio_postgres::Error>>> {
+    match ready!(blocks.poll_next_unpin(cx)) {
+        Some(block) => Poll::Ready(Some(Ok(block))),
+        // The rows are over; whether the copy is complete, the driver knows.
+        None => stream.poll_next_unpin(cx),
     }
 }
 

@@ -39,6 +39,7 @@ mod cancel;
 mod connect;
 mod copy_in;
 mod copy_out;
+mod dial;
 mod error;
 mod held;
 mod json;
@@ -49,6 +50,7 @@ mod server_error;
 mod session;
 mod settings;
 mod snapshot;
+mod tap;
 mod tls;
 
 pub use connect::{ConnectError, ConnectFailure, HostFailure};

@@ -6,14 +6,15 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio_postgres::tls::MakeTlsConnect;
-use tokio_postgres::{AsyncMessage, Client, Connection, Socket};
+use tokio_postgres::tls::TlsConnect;
+use tokio_postgres::{AsyncMessage, Client, Connection};
 
+use crate::dial::{Dial, Encryption, Socket};
 use crate::error::{Error, Result};
 use crate::server_error::ServerError;
-use crate::tls::Connector;
+use crate::tap::{Tap, TapHandle};
 
-type Driven = Connection<Socket, <Connector as MakeTlsConnect<Socket>>::Stream>;
+type Driven = Connection<Tap<Socket>, <Encryption as TlsConnect<Tap<Socket>>>::Stream>;
 
 /// How a connection ended: the driver's error, or none for an orderly end.
 type End = Option<Arc<Option<tokio_postgres::Error>>>;
@@ -25,7 +26,8 @@ const END_PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Link {
     client: Client,
     driver: Driver,
-    connector: Connector,
+    dial: Dial,
+    tap: TapHandle,
     server: String,
 }
 
@@ -43,10 +45,16 @@ impl Drop for Driver {
 
 impl Link {
     /// Starts driving a connection. `server` describes it without secrets.
-    pub(crate) fn start(client: Client, connection: Driven, connector: Connector, server: String) -> Self {
+    pub(crate) fn start(
+        client: Client,
+        connection: Driven,
+        dial: Dial,
+        tap: TapHandle,
+        server: String,
+    ) -> Self {
         let (sender, end) = watch::channel(None);
         let task = tokio::spawn(drive(connection, sender, server.clone()));
-        Link { client, driver: Driver { task, end }, connector, server }
+        Link { client, driver: Driver { task, end }, dial, tap, server }
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -57,8 +65,14 @@ impl Link {
         &self.server
     }
 
-    pub(crate) fn connector(&self) -> Connector {
-        self.connector.clone()
+    /// How the same server is reached once more.
+    pub(crate) fn dial(&self) -> &Dial {
+        &self.dial
+    }
+
+    /// Where the rows of copies come out.
+    pub(crate) fn tap(&self) -> &TapHandle {
+        &self.tap
     }
 
     pub(crate) fn is_closed(&self) -> bool {

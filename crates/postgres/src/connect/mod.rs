@@ -10,12 +10,14 @@ pub use failure::{ConnectError, ConnectFailure, HostFailure};
 use tokio_postgres::Config;
 use tokio_postgres::config as driver;
 
+use crate::dial::Dial;
 use crate::error::{self, Result};
 use crate::link::Link;
 use crate::server_error::ServerError;
 use crate::settings::{
     ChannelBinding, ConnectSettings, Endpoint, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs,
 };
+use crate::tap::TapHandle;
 use crate::tls::{self, Connector};
 
 /// Tries every host until one lets us in.
@@ -154,8 +156,9 @@ async fn open_address(
     };
     let mut first_failure = None;
     for mode in modes {
-        let config = driver_config(settings, endpoint, address, *mode);
-        let attempt = open_once(settings, endpoint, &config, connector, wanted);
+        let config = driver_config(settings, endpoint, *mode);
+        let dial = Dial::new(settings, endpoint, address, connector);
+        let attempt = open_once(settings, endpoint, &config, dial, wanted);
         let failure = match within(settings.connect_timeout, attempt).await {
             Ok(Ok(link)) => return Ok(link),
             Ok(Err(failure)) | Err(failure) => failure,
@@ -182,13 +185,16 @@ async fn open_once(
     settings: &ConnectSettings,
     endpoint: &Endpoint,
     config: &Config,
-    connector: &Connector,
+    dial: Dial,
     wanted: TargetSessionAttrs,
 ) -> std::result::Result<Link, ConnectFailure> {
-    let opened = config.connect(connector.clone()).await;
+    let tap = TapHandle::default();
+    let socket = dial.socket(tap.clone()).await.map_err(|error| io_failure(&error, endpoint))?;
+    let encryption = dial.encryption().map_err(|error| ConnectFailure::Tls(error.to_string()))?;
+    let opened = config.connect_raw(socket, encryption).await;
     let (client, connection) = opened.map_err(|error| failure_of(&error, endpoint))?;
     let server = settings.describe_endpoint(endpoint);
-    let link = Link::start(client, connection, connector.clone(), server);
+    let link = Link::start(client, connection, dial, tap, server);
     check_kind(&link, wanted).await?;
     Ok(link)
 }
@@ -217,29 +223,15 @@ async fn check_kind(link: &Link, wanted: TargetSessionAttrs) -> std::result::Res
     if fits { Ok(()) } else { Err(ConnectFailure::WrongKind { wanted: name }) }
 }
 
-fn driver_config(
-    settings: &ConnectSettings,
-    endpoint: &Endpoint,
-    address: Option<IpAddr>,
-    mode: driver::SslMode,
-) -> Config {
+fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::SslMode) -> Config {
     let mut config = Config::new();
-    config.host(&endpoint.host).port(endpoint.port).user(&settings.user).dbname(&settings.database);
-    if let Some(address) = address {
-        config.hostaddr(address);
-    }
+    config.user(&settings.user).dbname(&settings.database);
     if let Some(password) = settings.password_for(endpoint) {
         config.password(password);
     }
     if let Some(options) = &settings.options {
         config.options(options);
     }
-    if let Some(timeout) = settings.tcp_user_timeout {
-        config.tcp_user_timeout(timeout);
-    }
-    let keepalives = &settings.keepalives;
-    config.keepalives(keepalives.enabled).keepalives_idle(keepalives.idle);
-    config.keepalives_interval(keepalives.interval).keepalives_retries(keepalives.count);
     config.application_name(&settings.application_name).ssl_mode(mode);
     config.ssl_negotiation(match settings.tls().negotiation {
         SslNegotiation::Postgres => driver::SslNegotiation::Postgres,

@@ -1,0 +1,321 @@
+//! The rows of a `COPY ... TO STDOUT`, taken off the wire before the driver sees them.
+//!
+//! A server sends each row in a message of its own, and the driver would hand out
+//! each message by itself, from another task, in reads of 8 KiB. The tap stands
+//! between the socket and the driver: it reads much at once, takes the rows out of
+//! their messages in place, and passes them on in blocks of many rows. Whatever is
+//! no row of a copy reaches the driver unchanged, so that it still speaks the
+//! protocol, and in particular learns of the end of the copy or of an error.
+//!
+//! Source: PostgreSQL documentation, "Message Formats": a message is a type byte,
+//! a big-endian 32-bit length that counts itself, and that many bytes less four.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use futures::channel::mpsc;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
+use tokio_util::io::poll_read_buf;
+
+/// Space offered to one read while rows come in.
+const COPY_READ_BYTES: usize = 256 << 10;
+/// Space offered to one read otherwise.
+const READ_BYTES: usize = 8 << 10;
+/// Blocks that wait for their reader; beyond them the socket fills and the server waits.
+const BLOCKS: usize = 2;
+/// Type byte and length.
+const HEADER_BYTES: usize = 5;
+
+const COPY_OUT_RESPONSE: u8 = b'H';
+const COPY_DATA: u8 = b'd';
+const COPY_DONE: u8 = b'c';
+const ERROR_RESPONSE: u8 = b'E';
+const READY_FOR_QUERY: u8 = b'Z';
+/// What a server answers to a request for TLS: one byte, no message. No message of these types is the first.
+const TLS_ANSWERS: [u8; 2] = [b'S', b'N'];
+
+/// Where the rows of the next copy go; shared by the tap and whoever starts copies.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct TapHandle {
+    next: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
+}
+
+impl TapHandle {
+    /// The blocks of the copy that is started next. They end when the server has sent the last row,
+    /// or failed; which of the two, the driver knows.
+    pub(crate) fn expect_copy(&self) -> mpsc::Receiver<Bytes> {
+        let (sender, receiver) = mpsc::channel(BLOCKS);
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        receiver
+    }
+
+    fn take(&self) -> Option<mpsc::Sender<Bytes>> {
+        self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// A stream to a server whose copied rows go another way.
+#[derive(Debug)]
+pub(crate) struct Tap<S> {
+    inner: S,
+    handle: TapHandle,
+    sorter: Sorter,
+}
+
+impl<S> Tap<S> {
+    /// A tap on a stream from its first byte on.
+    pub(crate) fn new(inner: S, handle: TapHandle) -> Self {
+        Tap { inner, handle, sorter: Sorter::default() }
+    }
+}
+
+/// Tells rows from what is for the driver.
+#[derive(Debug, Default)]
+struct Sorter {
+    /// Bytes from the server that went nowhere yet.
+    unsorted: BytesMut,
+    /// Whether anything has been sorted.
+    has_begun: bool,
+    /// How many of the next bytes are for the driver.
+    driver_bytes: usize,
+    /// How many of the next bytes belong to the row message that has begun.
+    row_bytes: usize,
+    /// Where rows go while a copy runs.
+    rows: Option<mpsc::Sender<Bytes>>,
+    /// Rows on their way.
+    block: Option<Bytes>,
+}
+
+impl Sorter {
+    /// Decides on the bytes at the front; whether there was anything to decide.
+    fn sort(&mut self, handle: &TapHandle) -> bool {
+        if self.unsorted.is_empty() {
+            return false;
+        }
+        if !std::mem::replace(&mut self.has_begun, true) && TLS_ANSWERS.contains(&self.unsorted[0]) {
+            self.driver_bytes = 1;
+            return true;
+        }
+        if self.rows.is_some() && self.gather_rows() {
+            return true;
+        }
+        let Some((kind, message_bytes)) = header(&self.unsorted) else { return false };
+        match kind {
+            COPY_OUT_RESPONSE => self.rows = handle.take(),
+            COPY_DONE | ERROR_RESPONSE | READY_FOR_QUERY => self.rows = None,
+            _ => {}
+        }
+        self.driver_bytes = message_bytes;
+        true
+    }
+
+    /// Takes all rows at the front out of their messages, in place, into one block;
+    /// whether there were any.
+    fn gather_rows(&mut self) -> bool {
+        let (mut read, mut written) = (0, 0);
+        loop {
+            let taken = self.row_bytes.min(self.unsorted.len() - read);
+            self.unsorted.copy_within(read..read + taken, written);
+            (read, written) = (read + taken, written + taken);
+            self.row_bytes -= taken;
+            match header(&self.unsorted[read..]) {
+                Some((COPY_DATA, message_bytes)) if self.row_bytes == 0 => {
+                    self.row_bytes = message_bytes - HEADER_BYTES;
+                    read += HEADER_BYTES;
+                }
+                _ => break,
+            }
+        }
+        if read == 0 {
+            return false;
+        }
+        let block = self.unsorted.split_to(written).freeze();
+        self.unsorted.advance(read - written);
+        self.block = (!block.is_empty()).then_some(block);
+        true
+    }
+
+    /// Hands the block on, once there is room for it. One that nobody waits for any more is dropped.
+    fn poll_deliver(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.block.is_none() {
+            return Poll::Ready(());
+        }
+        if let Some(rows) = &mut self.rows
+            && ready!(rows.poll_ready(cx)).is_ok()
+            && let Some(block) = self.block.take()
+        {
+            // It was ready just now; if its reader went away since, the rows are wanted no more.
+            let _ = rows.start_send(block);
+        }
+        self.block = None;
+        Poll::Ready(())
+    }
+
+    /// Gives the driver what is its own.
+    fn give(&mut self, buffer: &mut ReadBuf<'_>) {
+        let given = self.driver_bytes.min(self.unsorted.len()).min(buffer.remaining());
+        buffer.put_slice(&self.unsorted[..given]);
+        self.unsorted.advance(given);
+        self.driver_bytes -= given;
+    }
+}
+
+/// Type and whole length of the message at the front. One of an impossible length is passed on as
+/// a bare header: the driver will object to it.
+fn header(bytes: &[u8]) -> Option<(u8, usize)> {
+    let [kind, a, b, c, d, ..] = *bytes else { return None };
+    let length = u32::from_be_bytes([a, b, c, d]) as usize;
+    Some((kind, (length + 1).max(HEADER_BYTES)))
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        let sorter = &mut this.sorter;
+        loop {
+            ready!(sorter.poll_deliver(cx));
+            if sorter.driver_bytes > 0 && !sorter.unsorted.is_empty() {
+                sorter.give(buffer);
+                return Poll::Ready(Ok(()));
+            }
+            if sorter.driver_bytes == 0 && sorter.sort(&this.handle) {
+                continue;
+            }
+            let wanted = if sorter.rows.is_some() { COPY_READ_BYTES } else { READ_BYTES };
+            if sorter.unsorted.capacity() - sorter.unsorted.len() < wanted / 4 {
+                sorter.unsorted.reserve(wanted);
+            }
+            if ready!(poll_read_buf(Pin::new(&mut this.inner), cx, &mut sorter.unsorted))? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.inner).poll_shutdown(cx)
+    }
+}
+
+impl<S: TlsStream + Unpin> TlsStream for Tap<S> {
+    fn channel_binding(&self) -> ChannelBinding {
+        self.inner.channel_binding()
+    }
+}
+
+/// Encrypts a tapped stream: the tap moves from the bytes on the wire to what they say.
+pub(crate) struct TappedTls<C>(pub(crate) C);
+
+impl<S, C> TlsConnect<Tap<S>> for TappedTls<C>
+where
+    S: Send + 'static,
+    C: TlsConnect<S, Error = io::Error> + 'static,
+    C::Future: Send,
+{
+    type Stream = Tap<C::Stream>;
+    type Error = io::Error;
+    type Future = futures::future::BoxFuture<'static, io::Result<Self::Stream>>;
+
+    fn connect(self, stream: Tap<S>) -> Self::Future {
+        let Tap { inner, handle, .. } = stream;
+        let connecting = self.0.connect(inner);
+        Box::pin(async move {
+            let mut tap = Tap::new(connecting.await?, handle);
+            // Its first byte is the first of a message.
+            tap.sorter.has_begun = true;
+            Ok(tap)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures::StreamExt;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    fn message(kind: u8, body: &[u8]) -> Vec<u8> {
+        let length = (body.len() as u32 + 4).to_be_bytes();
+        [&[kind], &length[..], body].concat()
+    }
+
+    /// What the driver and the reader of rows get of `bytes`, sent in pieces of `piece_bytes`.
+    async fn sorted(bytes: Vec<u8>, piece_bytes: usize) -> (Vec<u8>, Vec<u8>) {
+        let (mut server, client) = tokio::io::duplex(piece_bytes);
+        let handle = TapHandle::default();
+        let rows = handle.expect_copy();
+        let mut tap = Tap::new(client, handle);
+        let sending = async move { server.write_all(&bytes).await };
+        let reading = async move {
+            let mut driver = Vec::new();
+            tap.read_to_end(&mut driver).await.map(|_| driver)
+        };
+        let (sent, driver, blocks) = tokio::join!(sending, reading, rows.collect::<Vec<_>>());
+        sent.unwrap();
+        (driver.unwrap(), blocks.concat())
+    }
+
+    #[tokio::test]
+    async fn rows_leave_the_stream_and_all_else_stays() {
+        let before =
+            [message(b'R', &[0; 4]), message(b'S', b"a\0b\0"), message(b'2', b""), message(b'H', &[0, 0, 0])]
+                .concat();
+        let long = vec![b'x'; 700_000];
+        let copied =
+            [message(b'd', b"1\n"), message(b'd', b""), message(b'N', b"careful"), message(b'd', &long)];
+        let after = [message(b'c', b""), message(b'C', b"COPY 2\0"), message(b'Z', b"I")].concat();
+        // Without a copy of its own a row message is the driver's.
+        let stray = message(b'd', b"stray");
+        let bytes = [&before[..], &copied.concat(), &after, &stray].concat();
+        let expected = [&before[..], &copied[2], &after, &stray].concat();
+        for piece_bytes in [1, 3, 7, 4096, 1 << 20] {
+            let (driver, rows) = sorted(bytes.clone(), piece_bytes).await;
+            assert_eq!(driver, expected, "in pieces of {piece_bytes}");
+            assert_eq!(rows, [b"1\n", &long[..]].concat(), "in pieces of {piece_bytes}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_about_tls_is_one_byte() {
+        for first in TLS_ANSWERS {
+            let answer = [vec![first], message(b'R', &[0; 4])].concat();
+            assert_eq!(sorted(answer.clone(), 64).await, (answer, Vec::new()));
+        }
+        // It arrives alone, and must not wait for more.
+        let (mut server, client) = tokio::io::duplex(64);
+        let mut tap = Tap::new(client, TapHandle::default());
+        server.write_all(b"S").await.unwrap();
+        assert_eq!(tap.read_u8().await.unwrap(), b'S');
+    }
+
+    #[tokio::test]
+    async fn rows_that_nobody_reads_any_more_do_not_stop_the_driver() {
+        let (mut server, client) = tokio::io::duplex(64);
+        let handle = TapHandle::default();
+        drop(handle.expect_copy());
+        let mut tap = Tap::new(client, handle);
+        let bytes = [message(b'H', &[0, 0, 0]), message(b'd', &[7; 100_000]), message(b'E', b"\0")].concat();
+        let sending = tokio::spawn(async move { server.write_all(&bytes).await });
+        let mut driver = Vec::new();
+        tap.read_to_end(&mut driver).await.unwrap();
+        sending.await.unwrap().unwrap();
+        assert_eq!(driver, [message(b'H', &[0, 0, 0]), message(b'E', b"\0")].concat());
+    }
+}
