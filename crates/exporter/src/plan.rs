@@ -76,6 +76,8 @@ pub struct ExportPlan {
 const LARGE_OBJECT_PIECE_BYTES: u64 = 65_536;
 /// Bytes of a page of `pg_largeobject` (`LOBLKSIZE` with 8 KiB blocks).
 const LARGE_OBJECT_PAGE_BYTES: u64 = 2048;
+/// The last of so many parts of a large heap is cut so many times finer.
+const FINE_PARTS: u64 = 4;
 /// Large objects in one segment.
 const LARGE_OBJECTS_PER_SEGMENT: usize = 4096;
 
@@ -184,26 +186,34 @@ fn tid_condition(start_page: u64, end_page: Option<u64>) -> String {
     }
 }
 
-/// Cuts a heap into ranges of equal numbers of pages, so many that each is at
-/// most about `segment_bytes` with its share of TOAST. The first starts at page
-/// 0 and the last has no end, so together they miss no row.
+/// Cuts a heap into ranges of pages, each at most about `segment_bytes` with its share of TOAST.
+/// The first starts at page 0 and the last has no end, so together they miss no row.
+///
+/// Of a heap of several segments the last quarter is cut finer: segments are read by size, so what
+/// is left for the end of a run is small, and no session waits long for the last one.
 fn split_pages(size: RelationSize, segment_bytes: u64) -> Vec<Segment> {
-    let total_bytes = size.heap_pages.saturating_mul(PAGE_BYTES).saturating_add(size.toast_bytes);
-    let count = total_bytes.div_ceil(segment_bytes.max(PAGE_BYTES)).clamp(1, size.heap_pages.max(1));
+    let heap_pages = size.heap_pages;
+    let total_bytes = heap_pages.saturating_mul(PAGE_BYTES).saturating_add(size.toast_bytes);
+    let count = total_bytes.div_ceil(segment_bytes.max(PAGE_BYTES)).clamp(1, heap_pages.max(1));
     if count == 1 {
         return vec![Segment { range: SegmentRange::Whole, estimated_bytes: total_bytes }];
     }
-    let pages = size.heap_pages.div_ceil(count);
-    let count = size.heap_pages.div_ceil(pages);
-    (0..count)
-        .map(|index| Segment {
-            range: SegmentRange::Pages {
-                start_page: index * pages,
-                end_page: (index + 1 < count).then_some((index + 1) * pages),
-            },
-            estimated_bytes: total_bytes / count,
-        })
-        .collect()
+    let pages = heap_pages.div_ceil(count);
+    let fine_pages = pages / FINE_PARTS;
+    let coarse_end =
+        if count < FINE_PARTS || fine_pages == 0 { heap_pages } else { heap_pages - heap_pages / FINE_PARTS };
+    let coarse = (0..coarse_end).step_by(pages as usize);
+    let fine = (coarse_end..heap_pages).step_by(fine_pages.max(1) as usize);
+    let starts: Vec<u64> = coarse.chain(fine).collect();
+    let segment = |(index, start_page): (usize, &u64)| {
+        let end_page = starts.get(index + 1).copied();
+        let share = u128::from(end_page.unwrap_or(heap_pages) - start_page) * u128::from(total_bytes);
+        Segment {
+            range: SegmentRange::Pages { start_page: *start_page, end_page },
+            estimated_bytes: (share / u128::from(heap_pages)) as u64,
+        }
+    };
+    starts.iter().enumerate().map(segment).collect()
 }
 
 #[cfg(test)]
@@ -242,5 +252,45 @@ mod tests {
         check(7, 0, 2, &[(0, Some(2)), (2, Some(4)), (4, Some(6)), (6, None)]);
         // 9 pages in 5 would be 2 each: five segments, the last from 8.
         check(9, 0, 2, &[(0, Some(2)), (2, Some(4)), (4, Some(6)), (6, Some(8)), (8, None)]);
+    }
+
+    #[test]
+    fn the_end_of_a_large_heap_is_cut_finer() {
+        let expected = [
+            (0, Some(8)),
+            (8, Some(16)),
+            (16, Some(24)),
+            (24, Some(26)),
+            (26, Some(28)),
+            (28, Some(30)),
+            (30, None),
+        ];
+        check(32, 0, 8, &expected);
+    }
+
+    #[test]
+    fn any_heap_is_covered_once_by_segments_of_the_size_asked_for() {
+        for heap_pages in (1..400).chain([65_537, 1_000_003]) {
+            for (toast_bytes, segment_pages) in
+                [(0, 1), (0, 7), (0, 64), (777_777, 16), (u64::from(u32::MAX), 8192)]
+            {
+                let size = RelationSize { heap_pages, toast_bytes, estimated_row_count: -1.0 };
+                let segments = split_pages(size, segment_pages * PAGE_BYTES);
+                let mut next = Some(0);
+                let mut pages_at_most = 0;
+                for segment in &segments {
+                    let SegmentRange::Pages { start_page, end_page } = segment.range else { continue };
+                    assert_eq!(Some(start_page), next, "{heap_pages} pages by {segment_pages}");
+                    assert!(end_page.is_none_or(|end| end > start_page && end < heap_pages));
+                    pages_at_most = pages_at_most.max(end_page.unwrap_or(heap_pages) - start_page);
+                    next = end_page;
+                }
+                assert!(segments.len() == 1 || next.is_none());
+                assert!(segments.len() == 1 || pages_at_most <= segment_pages);
+                let bytes: u64 = segments.iter().map(|segment| segment.estimated_bytes).sum();
+                let total_bytes = heap_pages * PAGE_BYTES + toast_bytes;
+                assert!(bytes <= total_bytes && bytes + segments.len() as u64 >= total_bytes);
+            }
+        }
     }
 }

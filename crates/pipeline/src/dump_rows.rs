@@ -80,15 +80,18 @@ async fn gather(workers: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), 
     Ok(())
 }
 
-/// Every segment of every table; those of the largest tables first.
+/// Every segment of every table, the largest first, so that small ones fill the end of the run;
+/// among equals, those of the largest tables first and in their order.
 fn work_queue(plan: &ExportPlan) -> VecDeque<(u32, u32)> {
     let mut tables: Vec<_> = plan.tables.iter().collect();
     tables.sort_by_key(|table| std::cmp::Reverse(table.estimated_bytes()));
-    let segments = |table: &&dbhaul_exporter::TablePlan| {
-        let entry = table.entry;
-        (0..table.segments.len() as u32).map(move |segment| (entry, segment)).collect::<Vec<_>>()
-    };
-    tables.iter().flat_map(segments).collect()
+    let mut segments = Vec::new();
+    for table in tables {
+        let numbered = (0..).zip(&table.segments);
+        segments.extend(numbered.map(|(number, segment)| (segment.estimated_bytes, (table.entry, number))));
+    }
+    segments.sort_by_key(|(estimated_bytes, _)| std::cmp::Reverse(*estimated_bytes));
+    segments.into_iter().map(|(_, segment)| segment).collect()
 }
 
 struct Shared {
