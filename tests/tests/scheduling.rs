@@ -19,8 +19,8 @@ const KEYS: &str = "
         FROM generate_series(1, 30000) i;
     CREATE TABLE child (id bigint PRIMARY KEY, parent bigint NOT NULL, a int, b int, filler text,
         CONSTRAINT to_parent FOREIGN KEY (parent) REFERENCES parent ON DELETE CASCADE,
-        CONSTRAINT to_pair FOREIGN KEY (a, b) REFERENCES parent (a, b) DEFERRABLE,
-        CONSTRAINT later FOREIGN KEY (parent) REFERENCES parent NOT VALID);
+        CONSTRAINT to_pair FOREIGN KEY (a, b) REFERENCES parent (a, b) DEFERRABLE);
+    ALTER TABLE child ADD CONSTRAINT later FOREIGN KEY (parent) REFERENCES parent NOT VALID;
     CREATE INDEX child_parent ON child (parent);
     INSERT INTO child SELECT i, i, i, i % 7, repeat(md5(i::text), 12) FROM generate_series(1, 30000) i;
     COMMENT ON CONSTRAINT to_parent ON child IS 'to the parent';
