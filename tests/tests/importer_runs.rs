@@ -197,10 +197,10 @@ async fn a_failed_index_stops_nothing_else_and_can_be_resumed() {
     let segments = [rows.segments(entry, SEGMENTS)];
     let outcome = run(&server, plan(toc.clone(), &segments, options()).unwrap(), &rows).await.unwrap();
     assert_eq!(outcome.failed.len(), 1);
-    assert_eq!(outcome.failed[0].description, "INDEX public sale_unique");
+    assert_eq!(outcome.failed[0].description, "INDEX public.sale_unique");
     assert!(outcome.failed[0].error.contains("23505"), "{}", outcome.failed[0].error);
     assert_eq!(outcome.skipped.len(), 1, "{:?}", outcome.skipped);
-    assert!(outcome.skipped[0].reason.contains("needs INDEX public sale_unique"), "{:?}", outcome.skipped);
+    assert!(outcome.skipped[0].reason.contains("needs INDEX public.sale_unique"), "{:?}", outcome.skipped);
     assert_eq!(outcome.tables.len(), 1);
     assert_eq!(outcome.ledger_schema.as_deref(), Some("dbhaul"));
     let comment = "SELECT obj_description('public.sale_v_idx'::regclass)";
@@ -235,10 +235,10 @@ async fn a_bad_row_fails_its_table_and_names_the_line() {
     let outcome = run(&server, plan(toc.into_toc(), &segments, options()).unwrap(), &rows).await.unwrap();
     assert_eq!(outcome.failed.len(), 1);
     let failed = &outcome.failed[0];
-    assert_eq!((failed.description.as_str(), failed.segment), ("TABLE DATA public bad", Some(1)));
+    assert_eq!((failed.description.as_str(), failed.segment), ("TABLE DATA public.bad", Some(1)));
     assert!(failed.error.contains("COPY bad, line 51"), "{}", failed.error);
     assert_eq!(outcome.tables.iter().map(|table| table.table.name.as_str()).collect::<Vec<_>>(), ["good"]);
-    assert!(outcome.skipped.iter().any(|skipped| skipped.description == "INDEX public bad_idx"));
+    assert!(outcome.skipped.iter().any(|skipped| skipped.description == "INDEX public.bad_idx"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -259,7 +259,7 @@ async fn roles_that_are_missing_are_named_and_the_rest_is_granted() {
     let outcome = run(&server, plan, &Arc::new(Rows::new(1))).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
-    assert_eq!(skipped, ["TABLE public t", "ACL public TABLE t"]);
+    assert_eq!(skipped, ["TABLE public.t", "ACL TABLE t"]);
     assert!(outcome.skipped.iter().all(|skipped| skipped.reason.contains("\"ghost\"")));
     assert_eq!(server.psql("shop", "SELECT has_table_privilege('reader', 'public.t', 'SELECT')"), "t");
 }
@@ -490,10 +490,7 @@ async fn an_owner_without_privileges_makes_what_it_may_and_names_the_rest() {
     let outcome = import(plan, &settings, source, &Progress::silent(), &token).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
     let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
-    assert_eq!(
-        skipped,
-        ["TABLE public sale", "COMMENT public EXTENSION plpgsql", "EVENT TRIGGER public watch"]
-    );
+    assert_eq!(skipped, ["TABLE public.sale", "COMMENT EXTENSION plpgsql", "EVENT TRIGGER public.watch"]);
     assert_eq!(outcome.tables[0].digest, rows.digest(SEGMENTS));
     assert_eq!(schemas(&server), "public");
 }

@@ -337,6 +337,7 @@ fn write_options(
             StatisticsName::Copy => StatisticsMode::Copy,
             StatisticsName::None => StatisticsMode::None,
         },
+        allow_downgrade: args.allow_downgrade,
         roles: roles::created(roles),
         role_map: roles::map(&roles.map)?,
         maintenance_work_mem_bytes: args.maintenance_work_mem,

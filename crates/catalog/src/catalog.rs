@@ -27,7 +27,7 @@ pub struct Catalog {
     /// What members of extensions had when their extension was made or updated
     /// (`pg_init_privs`): privileges are carried where they differ from it.
     pub initial_acls: Vec<InitialAcl>,
-    /// Objects of `pg_catalog` and `information_schema` whose privileges were changed.
+    /// Objects of `pg_catalog` whose privileges were changed.
     pub system_privileges: Vec<SystemPrivileges>,
     /// Tables of extensions that a selection has left out, whose rows it takes all the same.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -16,6 +16,7 @@
 //! ```
 
 mod acl;
+mod adapt;
 mod catalog;
 mod compare;
 mod filter;
@@ -36,6 +37,7 @@ mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
+pub use adapt::{Loss, TargetFacts, adapt};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges,

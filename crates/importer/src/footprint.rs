@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dbhaul_catalog::{Class, ObjectId, Section, Toc, TocEntry};
+use dbhaul_catalog::{Class, ObjectId, QualifiedName, Section, Toc, TocEntry, quote_identifier};
 
 /// Kinds that are a relation others lock.
 const RELATION_KINDS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"];
@@ -112,10 +112,25 @@ pub(crate) fn entry_by_id(toc: &Toc, id: u32) -> Option<&TocEntry> {
     toc.entries.get((id as usize).checked_sub(1)?)
 }
 
-/// An entry as `pg_restore -l` names it: `INDEX public film_title_idx`.
+/// An entry as people know it: `INDEX public.film_title_idx`, `TABLE public."Film"`, `ACL TABLE public.film`,
+/// `CONSTRAINT public.film film_pkey`.
 pub(crate) fn describe(entry: &TocEntry) -> String {
-    match &entry.schema {
-        Some(schema) => format!("{} {schema} {}", entry.kind, entry.name),
-        None => format!("{} {}", entry.kind, entry.name),
+    let TocEntry { kind, schema, name, .. } = entry;
+    if name.starts_with(&format!("{kind} ")) {
+        return name.clone();
+    }
+    match (kind.as_str(), schema) {
+        // their names are addresses that hold the schema already
+        ("ACL" | "COMMENT" | "SECURITY LABEL", _) => format!("{kind} {name}"),
+        // their names say more than one name
+        (
+            "CONSTRAINT" | "CHECK CONSTRAINT" | "FK CONSTRAINT" | "DEFAULT" | "TRIGGER" | "RULE" | "POLICY"
+            | "FUNCTION" | "PROCEDURE" | "AGGREGATE" | "OPERATOR" | "OPERATOR CLASS" | "OPERATOR FAMILY"
+            | "CAST" | "TRANSFORM" | "USER MAPPING" | "DEFAULT ACL",
+            Some(schema),
+        ) => format!("{kind} {}.{name}", quote_identifier(schema)),
+        (_, Some(schema)) => format!("{kind} {}", QualifiedName::new(schema, name)),
+        ("CAST" | "TRANSFORM" | "USER MAPPING" | "DEFAULT ACL" | "BLOBS", None) => format!("{kind} {name}"),
+        (_, None) => format!("{kind} {}", quote_identifier(name)),
     }
 }

@@ -37,6 +37,7 @@ mod options;
 mod outcome;
 mod plan;
 mod plan_display;
+mod prepared;
 mod roles;
 mod run;
 mod schedule;
@@ -46,13 +47,15 @@ mod stages;
 mod steps;
 #[cfg(test)]
 mod testing;
+mod text_dependencies;
 mod unfinished;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};
 pub use options::{ImportOptions, RetryPolicy, Sections, StatisticsMode};
-pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped};
+pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped, tell};
 pub use plan::{ImportPlan, plan};
+pub use prepared::Part;
 pub use run::import;
 pub use schedule::{Lock, LockMode, Node, NodeId, Scheduler};
 pub use source::{

@@ -44,6 +44,8 @@ pub struct ImportOptions {
     pub coming_roles: BTreeSet<String>,
     /// Tablespaces that statements name: a target that lacks one cannot take the import.
     pub tablespaces: Vec<String>,
+    /// Whether the target is of an older major than the source, so that what it cannot make is left out.
+    pub is_downgrade: bool,
     /// How transient errors are tried again.
     pub retry: RetryPolicy,
     /// What the caller knows already and a person should know before the import runs.
@@ -71,6 +73,7 @@ impl ImportOptions {
             source_search_path: None,
             coming_roles: BTreeSet::new(),
             tablespaces: Vec::new(),
+            is_downgrade: false,
             retry: RetryPolicy::default(),
             notes: Vec::new(),
         }

@@ -1,7 +1,10 @@
 //! What an import did.
 
-use dbhaul_catalog::QualifiedName;
+use dbhaul_catalog::{QualifiedName, TocEntry};
 use dbhaul_rows::RowDigest;
+
+use crate::footprint::describe;
+use crate::prepared::{LeftOut, Part};
 
 /// What an import did, with everything it did not do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -49,8 +52,17 @@ pub struct Skipped {
     pub entry: u32,
     /// It, as `pg_restore -l` names it: `ACL public film`.
     pub description: String,
+    /// Which part of it.
+    pub part: Part,
     /// Why.
     pub reason: String,
+}
+
+impl Skipped {
+    pub(crate) fn new(entry: &TocEntry, left_out: LeftOut) -> Self {
+        let LeftOut { part, reason } = left_out;
+        Skipped { entry: entry.id, description: describe(entry), part, reason }
+    }
 }
 
 /// Something that failed.
@@ -64,4 +76,64 @@ pub struct Failed {
     pub segment: Option<u32>,
     /// The error with its causes, detail, hint and context.
     pub error: String,
+}
+
+/// What is said of what is left out, as objects and reasons: owners and grants that have the same reason,
+/// such as a role that the target lacks, make one line.
+pub fn tell(skipped: &[Skipped]) -> Vec<(String, String)> {
+    let mut lines: Vec<Line> = Vec::new();
+    for item in skipped {
+        let is_privilege = item.description.starts_with("ACL") || item.description.starts_with("DEFAULT ACL");
+        let (kind, statement_count) = match &item.part {
+            Part::Owner => (LineKind::Owners, 0),
+            Part::Statements(statements) if is_privilege => (LineKind::Grants, statements.len()),
+            _ => (LineKind::Whole, 0),
+        };
+        let is_same =
+            |line: &&mut Line| kind != LineKind::Whole && line.kind == kind && line.reason == item.reason;
+        match lines.iter_mut().find(is_same) {
+            Some(line) => {
+                line.objects.push(&item.description);
+                line.statement_count += statement_count;
+            }
+            None => lines.push(Line {
+                kind,
+                objects: vec![&item.description],
+                statement_count,
+                reason: &item.reason,
+            }),
+        }
+    }
+    lines.iter().map(Line::text).collect()
+}
+
+/// What is told together.
+struct Line<'a> {
+    kind: LineKind,
+    objects: Vec<&'a str>,
+    statement_count: usize,
+    reason: &'a str,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LineKind {
+    Whole,
+    Owners,
+    Grants,
+}
+
+impl Line<'_> {
+    fn text(&self) -> (String, String) {
+        let names = |strip: &str| {
+            let names = self.objects.iter().map(|object| object.strip_prefix(strip).unwrap_or(object));
+            names.collect::<Vec<_>>().join(", ")
+        };
+        let object = match (self.kind, self.statement_count) {
+            (LineKind::Whole, _) => names(""),
+            (LineKind::Owners, _) => format!("owner of {}", names("")),
+            (LineKind::Grants, 1) => format!("1 grant on {}", names("ACL ")),
+            (LineKind::Grants, count) => format!("{count} grants on {}", names("ACL ")),
+        };
+        (object, self.reason.to_owned())
+    }
 }

@@ -7,11 +7,14 @@ use std::sync::Arc;
 use dbhaul_catalog::{DataEntry, QualifiedName, Toc, TocEntry};
 use dbhaul_rows::hash_bytes_extended;
 
+use crate::check::{Foretold, TargetReport};
 use crate::footprint::{Footprint, describe, entry_by_id};
+use crate::outcome::tell;
 use crate::schedule::Node;
 use crate::split::{Split, splits};
 use crate::stages::{StageName, Staging};
 use crate::steps::Builder;
+use crate::text_dependencies::TextDependencies;
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
 
 /// What an import will do. Nothing has acted on it yet; `Display` prints it for people.
@@ -27,6 +30,10 @@ pub struct ImportPlan {
     pub(crate) drops: Vec<u32>,
     pub(crate) stages: Vec<Stage>,
     pub(crate) warnings: Vec<String>,
+    /// What the target will refuse, where that was found out when the plan was made.
+    pub(crate) foretold: Option<Foretold>,
+    /// What is said of it to people.
+    pub(crate) told: Vec<String>,
 }
 
 /// One stage with its work, in order.
@@ -114,14 +121,23 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         }
     }
     let analyze = options.statistics == StatisticsMode::Analyze;
-    let builder = Builder { toc: &toc, footprint: &footprint, segments: &segments, splits: &splits, analyze };
+    let texts = TextDependencies::new(&toc);
+    let builder = Builder {
+        toc: &toc,
+        footprint: &footprint,
+        texts: &texts,
+        segments: &segments,
+        splits: &splits,
+        analyze,
+    };
     let stages = StageName::ALL
         .into_iter()
         .map(|name| Stage { name, steps: builder.steps(name, entries_by_stage.get(&name)) })
         .collect();
     let drops = drops(&toc, &options);
     let warnings = warnings(&toc, &options);
-    Ok(ImportPlan { toc: Arc::new(toc), options, segments, splits, drops, stages, warnings })
+    let (foretold, told) = (None, Vec::new());
+    Ok(ImportPlan { toc: Arc::new(toc), options, segments, splits, drops, stages, warnings, foretold, told })
 }
 
 impl ImportPlan {
@@ -143,6 +159,15 @@ impl ImportPlan {
     /// What a person should know before it runs.
     pub fn warnings(&self) -> &[String] {
         &self.warnings
+    }
+
+    /// Takes over what a check of the target found out, so that the plan tells it and the run need not find
+    /// it out again.
+    pub fn foretell(&mut self, report: &TargetReport) {
+        self.told = report.blockers.iter().map(|blocker| format!("BLOCKER: {blocker}")).collect();
+        let skipped = tell(&report.foretold).into_iter();
+        self.told.extend(skipped.map(|(object, reason)| format!("will skip {object}: {reason}")));
+        self.foretold = Some(report.refusals.clone());
     }
 
     /// The entry with an id that the plan itself holds.
@@ -324,15 +349,15 @@ mod tests {
         assert_eq!(
             one_by_one(&shop()),
             [
-                "TABLE DATA public sale 0",
-                "TABLE DATA public sale 1",
-                "TABLE DATA public sale 2",
-                "INDEX public sale_customer_idx",
-                "TABLE DATA public customer 0",
-                "CONSTRAINT public customer customer_pkey",
+                "TABLE DATA public.sale 0",
+                "TABLE DATA public.sale 1",
+                "TABLE DATA public.sale 2",
+                "INDEX public.sale_customer_idx",
+                "TABLE DATA public.customer 0",
+                "CONSTRAINT public.customer customer_pkey",
                 "ANALYZE public.customer",
                 "ANALYZE public.sale",
-                "FK CONSTRAINT public sale sale_customer_fkey",
+                "FK CONSTRAINT public.sale sale_customer_fkey",
             ]
         );
     }
@@ -352,17 +377,17 @@ mod tests {
         assert_eq!(
             one_by_one(&plan),
             [
-                "TABLE DATA public sale 0",
-                "build of CONSTRAINT public sale sale_pkey",
-                "INDEX public sale_customer_idx",
-                "TABLE DATA public customer 0",
-                "CONSTRAINT public customer customer_pkey",
-                "CONSTRAINT public sale sale_pkey",
-                "FK CONSTRAINT public sale sale_customer_fkey",
+                "TABLE DATA public.sale 0",
+                "build of CONSTRAINT public.sale sale_pkey",
+                "INDEX public.sale_customer_idx",
+                "TABLE DATA public.customer 0",
+                "CONSTRAINT public.customer customer_pkey",
+                "CONSTRAINT public.sale sale_pkey",
+                "FK CONSTRAINT public.sale sale_customer_fkey",
                 "ANALYZE public.customer",
                 "ANALYZE public.sale",
-                "validation of FK CONSTRAINT public sale sale_customer_fkey",
-                "FK CONSTRAINT public customer customer_self_fkey",
+                "validation of FK CONSTRAINT public.sale sale_customer_fkey",
+                "FK CONSTRAINT public.customer customer_self_fkey",
             ]
         );
         let statements = |work: Work| plan.entry_of(&work).unwrap().create.clone();
@@ -380,9 +405,9 @@ mod tests {
             let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
             stage.steps.iter().map(|step| plan.describe(step.work.entry())).collect::<Vec<_>>()
         };
-        assert_eq!(of(StageName::PreData), ["TABLE public customer", "TABLE public sale"]);
-        assert_eq!(of(StageName::Grants), ["ACL public TABLE customer"]);
-        assert_eq!(of(StageName::Last), ["EVENT TRIGGER public watch"]);
+        assert_eq!(of(StageName::PreData), ["TABLE public.customer", "TABLE public.sale"]);
+        assert_eq!(of(StageName::Grants), ["ACL TABLE customer"]);
+        assert_eq!(of(StageName::Last), ["EVENT TRIGGER public.watch"]);
     }
 
     #[test]
@@ -397,10 +422,10 @@ mod tests {
         assert_eq!(
             one_by_one(&plan),
             [
-                "TABLE DATA public log_1 0",
+                "TABLE DATA public.log_1 0",
                 "ANALYZE public.log_1",
                 "ANALYZE public.log",
-                "FK CONSTRAINT public log log_fkey",
+                "FK CONSTRAINT public.log log_fkey",
             ]
         );
     }
@@ -416,7 +441,7 @@ mod tests {
         };
         assert_eq!(
             problem(&[]),
-            PlanProblem::MissingSegments { description: "TABLE DATA public t".to_owned() }
+            PlanProblem::MissingSegments { description: "TABLE DATA public.t".to_owned() }
         );
         assert_eq!(problem(&[segments(table, &[])]), PlanProblem::UnknownSegments { entry: table });
         let twice = [segments(rows, &[]), segments(rows, &[])];
@@ -446,6 +471,6 @@ mod tests {
     fn a_plan_can_be_read() {
         let text = shop().to_string();
         assert!(text.contains("import of backup: "), "{text}");
-        assert!(text.contains("first: TABLE DATA public sale (3 segments"), "{text}");
+        assert!(text.contains("first: TABLE DATA public.sale (3 segments"), "{text}");
     }
 }

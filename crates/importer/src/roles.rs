@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_catalog::{DropStatement, TocEntry};
+use dbhaul_catalog::{DropStatement, TocEntry, quote_identifier};
 
 use crate::ImportOptions;
 
@@ -14,24 +14,31 @@ pub(crate) struct RoleLimits {
     /// Roles that exist but that the importing role may not become: it can neither give objects to
     /// them nor grant in their name.
     pub(crate) not_ours: BTreeSet<String>,
+    /// Roles that the importing role may become but whose rights it does not have as itself: what it gave
+    /// to them it could neither fill nor index.
+    pub(crate) not_inherited: BTreeSet<String>,
     /// Whether the importing role is a superuser, who alone may `SET SESSION AUTHORIZATION`.
     pub(crate) is_superuser: bool,
 }
 
-/// The statements of an entry that can run, and why others cannot.
+/// The statements of an entry that can run, and why others cannot. A grant in another's name is one
+/// statement together with those that take on that name and lay it down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Runnable {
     pub(crate) statements: Vec<String>,
-    pub(crate) left_out: Vec<String>,
+    /// Statements and reasons.
+    pub(crate) left_out: Vec<(String, String)>,
 }
 
 impl RoleLimits {
     /// Why an owner cannot be set, if it cannot.
     pub(crate) fn owner_problem(&self, owner: &str) -> Option<String> {
         if self.missing.contains(owner) {
-            Some(format!("owner not set: role \"{owner}\" does not exist on the target"))
+            Some(absent(owner))
         } else if self.not_ours.contains(owner) {
-            Some(format!("owner not set: the importing role may not SET ROLE \"{owner}\""))
+            Some(format!("the importing role may not SET ROLE \"{owner}\""))
+        } else if self.not_inherited.contains(owner) {
+            Some(format!("the importing role does not inherit the rights of role \"{owner}\""))
         } else {
             None
         }
@@ -40,46 +47,53 @@ impl RoleLimits {
     /// Leaves out what names roles that the target lacks.
     pub(crate) fn runnable(&self, entry: &TocEntry) -> Runnable {
         let mut runnable = Runnable::default();
-        if !is_privilege(entry) {
-            runnable.statements.clone_from(&entry.create);
-            return runnable;
-        }
-        let mut grantor_problem: Option<String> = None;
+        let mut grantor: Option<String> = None;
         for statement in &entry.create {
             let words = words(statement);
-            let is_authorization = words.get(1).is_some_and(|word| word.is("SESSION"));
-            if is_authorization && words[0].is("SET") {
-                grantor_problem = words.last().and_then(|role| self.grantor_problem(&role.text));
+            let is_authorization = is_privilege(entry) && words.get(1).is_some_and(|word| word.is("SESSION"));
+            if is_authorization {
+                let role = words.last().filter(|_| words[0].is("SET"));
+                grantor = role.map(|role| role.text.clone());
+                continue;
             }
-            let problem = grantor_problem.clone().or_else(|| self.missing_of(&words));
-            match problem {
-                Some(problem) if !is_authorization => {
-                    runnable.left_out.push(format!("{statement}: {problem}"))
-                }
-                Some(_) => {}
-                None => runnable.statements.push(statement.clone()),
-            }
-            if is_authorization && words[0].is("RESET") {
-                grantor_problem = None;
+            let problem = grantor.as_deref().and_then(|grantor| self.grantor_problem(grantor));
+            let problem = problem.or_else(|| self.missing_of(&roles_named(entry, &words)));
+            match (problem, &grantor) {
+                (Some(problem), _) => runnable.left_out.push((statement.clone(), problem)),
+                (None, Some(grantor)) => runnable.statements.push(self.in_the_name_of(grantor, statement)),
+                (None, None) => runnable.statements.push(statement.clone()),
             }
         }
         runnable
     }
 
+    /// A grant as the grantor gives it: `pg_dump` has only superusers in mind, but whoever may become the
+    /// grantor can do it too.
+    fn in_the_name_of(&self, grantor: &str, statement: &str) -> String {
+        let name = quote_identifier(grantor);
+        match self.is_superuser {
+            true => format!("SET SESSION AUTHORIZATION {name};\n{statement};\nRESET SESSION AUTHORIZATION"),
+            false => format!("SET ROLE {name};\n{statement};\nRESET ROLE"),
+        }
+    }
+
     fn grantor_problem(&self, grantor: &str) -> Option<String> {
         if self.missing.contains(grantor) {
-            Some(format!("the grantor \"{grantor}\" does not exist on the target"))
-        } else if !self.is_superuser {
-            Some(format!("only a superuser can grant in the name of \"{grantor}\""))
+            Some(format!("the grantor, role \"{grantor}\", does not exist on the target"))
+        } else if !self.is_superuser && self.not_ours.contains(grantor) {
+            Some(format!("the importing role may not SET ROLE \"{grantor}\", the grantor"))
         } else {
             None
         }
     }
 
-    fn missing_of(&self, words: &[Word]) -> Option<String> {
-        let missing = named_roles(words).into_iter().find(|role| self.missing.contains(role))?;
-        Some(format!("role \"{missing}\" does not exist on the target"))
+    fn missing_of(&self, roles: &[String]) -> Option<String> {
+        roles.iter().find(|role| self.missing.contains(*role)).map(|missing| absent(missing))
     }
+}
+
+fn absent(role: &str) -> String {
+    format!("role \"{role}\" does not exist on the target")
 }
 
 /// Every role that the import of these entries needs.
@@ -92,8 +106,9 @@ pub(crate) fn needed_roles<'a>(
         if options.set_owners && entry.set_owner.is_some() {
             roles.extend(entry.owner.clone());
         }
-        if options.privileges && is_privilege(entry) {
-            roles.extend(entry.create.iter().flat_map(|statement| named_roles(&words(statement))));
+        if options.privileges || !is_privilege(entry) {
+            let statements = entry.create.iter();
+            roles.extend(statements.flat_map(|statement| roles_named(entry, &words(statement))));
         }
     }
     roles
@@ -101,6 +116,32 @@ pub(crate) fn needed_roles<'a>(
 
 fn is_privilege(entry: &TocEntry) -> bool {
     matches!(entry.kind.as_str(), "ACL" | "DEFAULT ACL")
+}
+
+/// Every role that a statement of an entry names, beside its owner.
+fn roles_named(entry: &TocEntry, words: &[Word]) -> Vec<String> {
+    match entry.kind.as_str() {
+        "ACL" | "DEFAULT ACL" => named_roles(words),
+        "POLICY" => policy_roles(words),
+        "USER MAPPING" => mapped_role(words).into_iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// Roles in `CREATE POLICY p ON s.t FOR SELECT TO a, b USING (...)`.
+fn policy_roles(words: &[Word]) -> Vec<String> {
+    let Some(on) = words.iter().position(|word| word.is("ON")) else { return Vec::new() };
+    // the table's name may have dots, no parentheses
+    let clauses =
+        words[on..].iter().take_while(|word| !word.is("USING") && !word.is("WITH") && !word.is("("));
+    let names = clauses.skip_while(|word| !word.is("TO")).skip(1);
+    names.filter(|word| !word.is("PUBLIC") && !word.is(",")).map(|word| word.text.clone()).collect()
+}
+
+/// The role in `CREATE USER MAPPING FOR a SERVER s`; `PUBLIC` is none.
+fn mapped_role(words: &[Word]) -> Option<String> {
+    let role = words.iter().skip_while(|word| !word.is("FOR")).nth(1)?;
+    (!role.is("PUBLIC")).then(|| role.text.clone())
 }
 
 /// Whether a drop is of the schema every database has, which is never dropped.
@@ -176,7 +217,24 @@ fn is_word(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{named_roles, words};
+    use super::{mapped_role, named_roles, policy_roles, words};
+
+    #[test]
+    fn roles_are_found_in_policies_and_user_mappings() {
+        for (statement, expected) in [
+            (
+                "CREATE POLICY \"TO x\" ON public.t FOR SELECT TO a, \"B \" USING ((owner TO b))",
+                vec!["a", "B "],
+            ),
+            ("CREATE POLICY p ON public.\"TO\" USING (true)", vec![]),
+            ("CREATE POLICY p ON s.t AS RESTRICTIVE TO c WITH CHECK (true)", vec!["c"]),
+        ] {
+            assert_eq!(policy_roles(&words(statement)), expected, "{statement}");
+        }
+        let mapped = |statement| mapped_role(&words(statement));
+        assert_eq!(mapped("CREATE USER MAPPING FOR \"x y\" SERVER s"), Some("x y".to_owned()));
+        assert_eq!(mapped("CREATE USER MAPPING FOR PUBLIC SERVER s"), None);
+    }
 
     #[test]
     fn roles_are_found_in_statements_about_privileges() {

@@ -10,11 +10,13 @@ use crate::plan::{Analyze, Step, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId};
 use crate::split::Split;
 use crate::stages::StageName;
+use crate::text_dependencies::TextDependencies;
 
 /// Turns the entries of a stage into steps.
 pub(crate) struct Builder<'a> {
     pub(crate) toc: &'a Toc,
     pub(crate) footprint: &'a Footprint,
+    pub(crate) texts: &'a TextDependencies,
     pub(crate) segments: &'a BTreeMap<u32, Vec<u64>>,
     pub(crate) splits: &'a BTreeMap<u32, Split>,
     pub(crate) analyze: bool,
@@ -140,7 +142,13 @@ impl Builder<'_> {
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
         Node {
             needs: self.dependencies(toc_entry, places),
-            after: Vec::new(),
+            after: self
+                .texts
+                .tables_before(toc_entry)
+                .filter_map(|table| places.rows.get(&table))
+                .flatten()
+                .copied()
+                .collect(),
             locks: vec![Lock { table: Footprint::key(toc_entry), mode: LockMode::Write }],
             // the whole table's: so that its segments go together and its indexes start early
             weight_bytes: self.entry_bytes(entry),
@@ -156,10 +164,11 @@ impl Builder<'_> {
             needs.extend(family.iter().flat_map(|table| places.rows.get(table)).flatten());
         }
         let validates = toc_entry.kind == "FK CONSTRAINT";
-        let after = match validates {
+        let mut after: Vec<NodeId> = match validates {
             true => family.iter().filter_map(|table| places.analyzes.get(table).copied()).collect(),
             false => Vec::new(),
         };
+        after.extend(self.texts.tables(entry).filter_map(|table| places.rows.get(&table)).flatten().copied());
         let locks = match lock_mode(toc_entry) {
             Some(mode @ LockMode::Exclusive) => {
                 family.iter().map(|&table| Lock { table, mode }).collect::<Vec<_>>()

@@ -124,6 +124,7 @@ impl Dump {
         context.progress.phase_finished(Phase::Introspect);
         source.check_covered()?;
         extensions::check(&source.catalog)?;
+        source.check_readable(&request.selection)?;
         let target = Target { version: source.catalog.server_version };
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));

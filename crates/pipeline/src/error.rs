@@ -42,6 +42,14 @@ pub enum PipelineError {
         /// Each object, as `pg_describe_object` calls it.
         objects: Vec<String>,
     },
+    /// The role may not read everything that is asked for.
+    #[error("permission denied on {server}: {}", objects.join("; "))]
+    Unreadable {
+        /// The server.
+        server: String,
+        /// Each object with the way out.
+        objects: Vec<String>,
+    },
     /// Tables were truncated, rewritten or dropped each time a snapshot was taken.
     #[error("{server} does not hold still: {} changed while the snapshot was taken", tables.join(", "))]
     Unsteady {
@@ -212,6 +220,10 @@ impl PipelineError {
             PipelineError::Uncovered { .. } => {
                 "drop these objects on the source; dbhaul never leaves an object out in silence, \
                  not even where only a part of the database is asked for"
+            }
+            PipelineError::Unreadable { .. } => {
+                "give the role what it lacks, connect as another, or leave the objects out: -T leaves out a \
+                 table, --exclude-table-data its rows, -B large objects"
             }
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"

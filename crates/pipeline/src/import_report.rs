@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_importer::{Failed, ImportOutcome, Skipped};
+use dbhaul_importer::{Failed, ImportOutcome, tell};
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
 
@@ -17,6 +17,9 @@ pub struct ImportSummary {
     pub digest: RowDigest,
     /// What was left out, each with its reason.
     pub skipped: Vec<NamedReason>,
+    /// Every object that was left out or is not whole, alone: what a comparison may find to differ.
+    #[serde(skip)]
+    pub(crate) skipped_objects: Vec<String>,
     /// What failed.
     pub failed: Vec<NamedReason>,
     /// Steps found done when a run was resumed.
@@ -42,10 +45,8 @@ pub struct NamedReason {
 impl ImportSummary {
     /// What an import did, and what its source could not carry in the first place.
     pub(crate) fn new(outcome: &ImportOutcome, left_out: Vec<NamedReason>) -> Self {
-        let skipped = |skipped: &Skipped| NamedReason {
-            object: skipped.description.clone(),
-            reason: skipped.reason.clone(),
-        };
+        let skipped =
+            tell(&outcome.skipped).into_iter().map(|(object, reason)| NamedReason { object, reason });
         let failed = |failed: &Failed| NamedReason {
             object: match failed.segment {
                 Some(segment) => format!("{}, segment {segment}", failed.description),
@@ -53,10 +54,13 @@ impl ImportSummary {
             },
             reason: failed.error.clone(),
         };
+        let alone = left_out.iter().map(|left_out| left_out.object.clone());
+        let skipped_objects = alone.chain(outcome.skipped.iter().map(|skipped| skipped.description.clone()));
         ImportSummary {
+            skipped_objects: skipped_objects.collect(),
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
-            skipped: left_out.into_iter().chain(outcome.skipped.iter().map(skipped)).collect(),
+            skipped: left_out.into_iter().chain(skipped).collect(),
             failed: outcome.failed.iter().map(failed).collect(),
             resumed_step_count: outcome.resumed_steps,
             retried_attempt_count: outcome.retried_attempts,

@@ -19,6 +19,7 @@
 //! # }
 //! ```
 
+mod adapted;
 mod backups;
 mod cleanup;
 mod context;
@@ -33,6 +34,7 @@ mod left_out;
 mod migrate;
 mod preflight;
 mod progress_tables;
+mod readable;
 mod repository;
 mod request;
 mod restore;

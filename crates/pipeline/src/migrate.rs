@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::{Difference, Identity, ServerVersion, Target};
+use dbhaul_catalog::{Difference, Identity, ServerVersion, quote_identifier};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
 use dbhaul_importer::{
     ChunkStream, EntrySegments, ImportOutcome, ImportPlan, SegmentRef, SegmentSource, SourceError,
@@ -16,17 +16,19 @@ use dbhaul_verifier::Report;
 use futures::StreamExt;
 use serde::Serialize;
 
+use crate::adapted::Adapted;
 use crate::dump::{PlannedTable, write_tables};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
 use crate::resume::{Opened, open_source};
 use crate::roles::RoleWork;
-use crate::source::{LiveDatabase, build_toc, target_version};
+use crate::source::{LiveDatabase, build_toc};
 use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{LiveStatistics, settle, unavailable};
 use crate::target::{
-    create_database, create_roles, import_error, import_options, limit_connections, new_run, run_import,
+    create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
+    run_import, tell_losses, write_losses,
 };
 use crate::throttle::Throttle;
 use crate::verify::verify_copy;
@@ -75,6 +77,8 @@ pub struct MigratePlan {
     pub verify: bool,
     /// What will be done about roles, where that is asked for.
     pub roles: Option<RoleReport>,
+    /// What the target cannot have as it is, beside what it refuses.
+    pub losses: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
     /// The same with the critical path and the order of all steps; what `{:#}` prints.
@@ -115,7 +119,10 @@ impl MigrateReport {
             let (Difference::Missing { identity }
             | Difference::Extra { identity }
             | Difference::Different { identity, .. }) = difference;
-            self.summary.skipped.iter().any(|skipped| names(&skipped.object, identity))
+            let is_missing = matches!(difference, Difference::Missing { .. });
+            self.summary.skipped_objects.iter().any(|skipped| {
+                names(skipped, identity) || is_missing && is_of_skipped_type(skipped, identity)
+            })
         };
         report.rows_are_equal()
             && report.sequences.is_empty()
@@ -123,7 +130,14 @@ impl MigrateReport {
     }
 }
 
-/// Whether the description of something skipped, `ACL public film` or
+/// Whether a function or operator takes arguments of a type that was skipped, so that it cannot be there:
+/// the other half of an operator pair is made along with it and has no entry of its own.
+fn is_of_skipped_type(description: &str, identity: &Identity) -> bool {
+    let skipped_type = description.strip_prefix("TYPE ");
+    skipped_type.is_some_and(|name| identity.discriminator.as_deref().is_some_and(|all| all.contains(name)))
+}
+
+/// Whether the description of something skipped, `ACL TABLE public.film` or
 /// `INDEX public.film_title`, names this object: its schema and its name, each whole.
 fn names(description: &str, identity: &Identity) -> bool {
     let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
@@ -134,7 +148,8 @@ fn names(description: &str, identity: &Identity) -> bool {
                     && is_edge(description[at + word.len()..].chars().next())
             })
     };
-    has_whole(&identity.name) && identity.schema.as_deref().is_none_or(has_whole)
+    let has = |name: &str| has_whole(name) || has_whole(&quote_identifier(name));
+    has(&identity.name) && identity.schema.as_deref().is_none_or(has)
 }
 
 impl Migrate {
@@ -171,9 +186,11 @@ impl Migrate {
         context: &Context,
     ) -> Result<Work, PipelineError> {
         source.check_covered()?;
+        source.check_readable(&request.selection)?;
         let roles = RoleWork::of_live(source, &request.options, &request.target, context).await?;
-        let version = target_version(&request.target, source.catalog.server_version, context).await?;
-        let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
+        let allow = request.options.allow_downgrade;
+        let adapted = Box::pin(Adapted::new(&source.catalog, &request.target, allow, context)).await?;
+        let toc = build_toc(&adapted.catalog, &request.selection, adapted.target, &source.sequences)?;
         let mut export = source.export_plan(&toc);
         if let Some((_, state)) = earlier {
             state.cut(&mut export);
@@ -192,10 +209,15 @@ impl Migrate {
         options.source_state = Some(state.to_text()?);
         options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
         options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
-        settle(&mut options, version, unavailable(&source.catalog, &request.selection));
+        options.is_downgrade = adapted.is_downgrade;
+        settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entry_segments(&export), options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
+        if !roles.is_asked_for() {
+            // with roles still to be created the run itself tells at its beginning what will be refused
+            Box::pin(foretell(&mut import, &request.target, &request.options, context)).await?;
+        }
         let plan = MigratePlan {
             source: request.source.describe(),
             target: request.target.describe(),
@@ -204,6 +226,7 @@ impl Migrate {
             tables: PlannedTable::of(&export),
             verify: request.verify,
             roles: roles.foretell(&request.target, context).await?,
+            losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
@@ -223,6 +246,7 @@ impl Migrate {
     pub async fn execute(self) -> Result<MigrateReport, PipelineError> {
         let Migrate { request, context, source, mut process, resumed, replaced, work } = self;
         let Work { export, import, roles, plan } = work;
+        tell_losses(&plan.losses, &context);
         let copied =
             Box::pin(copy(&request, &source, process.as_mut(), (export, import, roles), &context)).await;
         let is_resumable = match &copied {
@@ -296,12 +320,15 @@ async fn compare(
 ) -> Result<MigrateReport, PipelineError> {
     let Copied { started, target, outcome, mut unset, roles } = copied;
     unset.extend(left_out(&source.catalog));
+    unset.extend(plan.losses.iter().cloned());
     let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
-    let verification = if request.verify && outcome.failed.is_empty() {
-        Some(Box::pin(verify_copy(source, &target, request, &outcome, context)).await?)
-    } else {
-        None
-    };
+    let mut verification = None;
+    if request.verify && outcome.failed.is_empty() {
+        let compared = verify_copy(source, &target, request, &outcome, context);
+        let (report, unread) = Box::pin(compared).await?;
+        summary.skipped.extend(unread);
+        verification = Some(report);
+    }
     if outcome.failed.is_empty() {
         let refused = limit_connections(&request.target, &request.options, &source.catalog, context).await?;
         summary.skipped.extend(refused);
@@ -414,6 +441,7 @@ impl Display for MigratePlan {
             roles.write_plan(f)?;
             writeln!(f)?;
         }
+        write_losses(f, &self.losses)?;
         write!(f, "{}", if f.alternate() { &self.schedule } else { &self.import })?;
         if self.verify { write!(f, "\nafterwards: digests of every table compared") } else { Ok(()) }
     }
@@ -465,5 +493,6 @@ mod tests {
         check("ACL other film", Some("public"), "film", false);
         check("FUNCTION public f(integer)", Some("public"), "f", true);
         check("SCHEMA - audit", None, "audit", true);
+        check("TABLE \"a \"\"b\"\"\".c", Some("a \"b\""), "c", true);
     }
 }

@@ -3,14 +3,15 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
+use dbhaul_catalog::ServerVersion;
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{QualifiedName, ServerVersion, Target, quote_identifier};
 use dbhaul_importer::{EntrySegments, check_target};
-use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole, UnreadableTable};
+use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Phase;
 use dbhaul_store::Access;
 use serde::Serialize;
 
+use crate::adapted::Adapted;
 use crate::extensions;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
@@ -120,12 +121,8 @@ async fn look_at_source(
     for NamedReason { object, reason } in extensions::noted(&source.catalog) {
         report.add(Level::Warning, "source", format!("{object}: {reason}"));
     }
-    let selected: BTreeSet<String> = source.catalog.objects.iter().map(|object| object.sql_name()).collect();
-    for table in probe.unreadable_tables().await.map_err(asking)? {
-        let name = QualifiedName::new(&table.schema, &table.name);
-        if selected.contains(&name.sql()) {
-            report.add(Level::Blocker, "source", unreadable(&name, &table));
-        }
+    for NamedReason { object, reason } in source.unreadable(&request.selection)? {
+        report.add(Level::Blocker, "source", format!("{object}: {reason}"));
     }
     let encoding = &source.catalog.database.encoding;
     if encoding == "SQL_ASCII" {
@@ -179,15 +176,6 @@ async fn look_for_pooler(
         }
         Err(error) => Err(PipelineError::server(format!("cannot ask the {about}"), error)),
     }
-}
-
-fn unreadable(name: &QualifiedName, table: &UnreadableTable) -> String {
-    let (missing, on) = if table.lacks_schema_usage {
-        ("USAGE", format!("SCHEMA {}", quote_identifier(&table.schema)))
-    } else {
-        ("SELECT", format!("TABLE {name}"))
-    };
-    format!("{name} of {} may not be read: GRANT {missing} ON {on}, or connect as its owner", table.owner)
 }
 
 fn untested(version: ServerVersion, about: &str, report: &mut PreflightReport) {
@@ -259,8 +247,10 @@ async fn look_at_target(
     untested(version, "target", report);
     let source_version = source.catalog.server_version;
     if version.major() < source_version.major() {
-        let message = format!("PostgreSQL {version} is older than the source's {source_version}");
-        report.add(Level::Blocker, "target", message);
+        let allowed = request.options.allow_downgrade;
+        let way_out = if allowed { "" } else { "; --allow-downgrade leaves out what it does not know" };
+        let message = format!("PostgreSQL {version} is older than the source's {source_version}{way_out}");
+        report.add(if allowed { Level::Warning } else { Level::Blocker }, "target", message);
     }
     let (from, to) = (&source.catalog.database.encoding, session.server_encoding());
     if from != to {
@@ -274,20 +264,27 @@ async fn look_at_target(
     }
     session.close().await.map_err(asking)?;
     look_for_pooler(target, "target", report, context).await?;
-    check_import(request, source, version, coming, report, context).await
+    Box::pin(check_import(request, source, coming, report, context)).await
 }
 
 /// Asks the importer what it would say.
 async fn check_import(
     request: &PreflightRequest,
     source: &LiveDatabase,
-    version: ServerVersion,
     coming: BTreeSet<String>,
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
     let Some(target) = &request.target else { return Ok(()) };
-    let toc = build_toc(&source.catalog, &request.selection, Target { version }, &source.sequences)?;
+    if !source.unreadable(&request.selection)?.is_empty() {
+        return Ok(()); // without the positions of all sequences there is no plan to ask about
+    }
+    // what a downgrade would lose is told though it is not allowed yet
+    let adapted = Adapted::new(&source.catalog, target, true, context).await?;
+    let toc = build_toc(&adapted.catalog, &request.selection, adapted.target, &source.sequences)?;
+    for NamedReason { object, reason } in &adapted.losses {
+        report.add(Level::Warning, "target", format!("will be changed: {object}: {reason}"));
+    }
     let segments: Vec<EntrySegments> = toc
         .entries
         .iter()
@@ -297,7 +294,8 @@ async fn check_import(
     let mut options = import_options(&request.options, "preflight".to_owned(), None);
     options.coming_roles = coming;
     options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
-    settle(&mut options, version, unavailable(&source.catalog, &request.selection));
+    settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
+    options.is_downgrade = adapted.is_downgrade;
     let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {
@@ -305,6 +303,13 @@ async fn check_import(
     }
     for warning in &found.warnings {
         report.add(Level::Warning, "target", warning.clone());
+    }
+    for (object, reason) in dbhaul_importer::tell(&found.foretold) {
+        report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
+    }
+    if !found.lost_rows.is_empty() {
+        let message = format!("their rows will be missing: {}", found.lost_rows.join(", "));
+        report.add(Level::Warning, "target", message);
     }
     Ok(())
 }

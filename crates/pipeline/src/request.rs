@@ -53,6 +53,8 @@ pub struct WriteOptions {
     pub allow_non_empty: bool,
     /// Where the target's planner statistics come from.
     pub statistics: StatisticsMode,
+    /// Write to a server of an older major, without what it does not know.
+    pub allow_downgrade: bool,
     /// Create roles first.
     pub roles: RoleOptions,
     /// Other names for roles.
@@ -75,6 +77,7 @@ impl Default for WriteOptions {
             resume: false,
             allow_non_empty: false,
             statistics: StatisticsMode::default(),
+            allow_downgrade: false,
             roles: RoleOptions::CREATED,
             role_map: RoleMap::default(),
             maintenance_work_mem_bytes: None,

@@ -6,23 +6,24 @@ use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableKind};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Target, Toc};
+use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc};
 use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::Phase;
 use serde::Serialize;
 
+use crate::adapted::Adapted;
 use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
-use crate::source::{build_toc_of, target_version};
+use crate::source::build_toc_of;
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
-    create_database, create_roles, import_error, import_options, limit_connections, run_import,
-    search_path_of,
+    create_database, create_roles, foretell, import_error, import_options, limit_connections, run_import,
+    search_path_of, tell_losses, write_losses,
 };
-use crate::{Context, ImportSummary, PipelineError, RestoreRequest, RoleReport, Status};
+use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
 /// A restore that is ready to run: backup read and checked, nothing written.
 pub struct Restore {
@@ -50,6 +51,8 @@ pub struct RestorePlan {
     pub row_count: u64,
     /// What will be done about roles, where that is asked for.
     pub roles: Option<RoleReport>,
+    /// What the target cannot have as it is, beside what it refuses.
+    pub losses: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
     /// The same with the critical path and the order of all steps; what `{:#}` prints.
@@ -92,13 +95,14 @@ impl Restore {
         repository.check_metadata(&manifest, &context).await?;
         let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
         let mut catalog = request.selection.apply(&whole)?;
-        let version = target_version(&request.target, catalog.server_version, &context).await?;
         let (options, target) = (&request.options, &request.target);
         let roles =
             RoleWork::of_backup(&repository, &manifest, &mut catalog, options, target, &context).await?;
-        let mut toc_options = request.selection.toc_options(&catalog)?;
-        toc_options.with_foreign_data.extend(foreign_tables(&manifest, &catalog));
-        let toc = build_toc_of(&catalog, &toc_options, Target { version }, &sequences(&manifest))?;
+        let adapted = Adapted::new(&catalog, &request.target, request.options.allow_downgrade, &context);
+        let adapted = Box::pin(adapted).await?;
+        let mut toc_options = request.selection.toc_options(&adapted.catalog)?;
+        toc_options.with_foreign_data.extend(foreign_tables(&manifest, &adapted.catalog));
+        let toc = build_toc_of(&adapted.catalog, &toc_options, adapted.target, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
@@ -107,12 +111,17 @@ impl Restore {
         options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
-        settle(&mut options, version, unavailable);
+        settle(&mut options, adapted.target.version, unavailable);
+        options.is_downgrade = adapted.is_downgrade;
         let segments = BackupSegments::new(repository.clone(), tables, statistics);
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
+        if !roles.is_asked_for() {
+            // with roles still to be created the run itself tells at its beginning what will be refused
+            Box::pin(foretell(&mut import, &request.target, &request.options, &context)).await?;
+        }
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
             roles: roles.foretell(&request.target, &context).await?,
@@ -121,6 +130,7 @@ impl Restore {
             snapshot_time: manifest.snapshot_time.to_string(),
             target: request.target.describe(),
             row_count: manifest.totals.digest.row_count,
+            losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
@@ -145,12 +155,14 @@ impl Restore {
         let (target, mut unset) =
             create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
                 .await?;
+        tell_losses(&self.plan.losses, &self.context);
         let outcome = run_import(self.import, &target, self.source, &self.context).await?;
         if outcome.failed.is_empty() {
             let (options, given) = (&self.request.options, &self.request.target);
             unset.extend(limit_connections(given, options, &self.catalog, &self.context).await?);
         }
         unset.extend(left_out(&self.catalog));
+        unset.extend(self.plan.losses);
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
@@ -234,6 +246,7 @@ impl Display for RestorePlan {
         writeln!(f, "restore backup {} of {} in {}", self.backup, self.snapshot_time, self.store)?;
         writeln!(f, "  into {}", self.target)?;
         let import = if f.alternate() { &self.schedule } else { &self.import };
+        write_losses(f, &self.losses)?;
         write!(f, "  {} rows", self.row_count)?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
         write!(f, "\n{import}")

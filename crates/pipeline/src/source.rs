@@ -5,13 +5,14 @@ use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DataEntry, QualifiedName, Selection, ServerVersion, TableData, Target, Toc, TocEntry, TocOptions,
+    Catalog, DataEntry, QualifiedName, Selection, TableData, Target, Toc, TocEntry, TocOptions,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_values};
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
+use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
 use crate::{Context, PipelineError};
 
@@ -26,6 +27,8 @@ pub(crate) struct LiveDatabase {
     pub(crate) catalog: Catalog,
     /// Where its sequences stand: values of the moment, for sequences have no snapshot.
     pub(crate) sequences: Vec<SequenceValue>,
+    /// What the role may not read.
+    pub(crate) unreadable: Unreadable,
     /// `search_path` as the database's own settings have it, to retry what needs it.
     pub(crate) search_path: Option<String>,
     /// `version()`.
@@ -87,10 +90,12 @@ impl LiveDatabase {
         holder.import_into(&session).await.map_err(reading)?;
         let introspect = |source| PipelineError::Introspect { server: settings.describe(), source };
         let whole = read_catalog(&session).await.map_err(introspect)?;
+        let unreadable = Unreadable::find(Probe::new(&session)).await.map_err(reading)?;
         // Sequences are under no snapshot, and a transaction would keep a lock on each.
         session.commit().await.map_err(reading)?;
         let catalog = selection.narrow(whole)?;
-        let names = sequences_of(&catalog);
+        let mut names = sequences_of(&catalog);
+        names.retain(|name| !unreadable.has(name));
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
@@ -100,6 +105,7 @@ impl LiveDatabase {
             holder: Arc::new(holder),
             catalog,
             sequences,
+            unreadable,
             search_path,
             version_text: version_text.unwrap_or_default(),
         })
@@ -252,27 +258,4 @@ pub(crate) fn large_object_oids(catalog: &Catalog) -> Vec<u32> {
     let mut oids: Vec<u32> = objects.map(|object| object.id.oid).collect();
     oids.sort_unstable();
     oids
-}
-
-/// The target's version. An older major is refused: what the source has may have
-/// no place there.
-pub(crate) async fn target_version(
-    target: &ConnectSettings,
-    source_version: ServerVersion,
-    context: &Context,
-) -> Result<ServerVersion, PipelineError> {
-    let connecting = |source| PipelineError::server("cannot connect to the target", source);
-    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(connecting)?;
-    let version = session.version();
-    session.close().await.map_err(connecting)?;
-    if version.major() < source_version.major() {
-        return Err(PipelineError::Request {
-            problem: format!(
-                "{} runs PostgreSQL {version}, older than the source's {source_version}",
-                target.describe()
-            ),
-            help: "choose a target of the source's major version or newer".to_owned(),
-        });
-    }
-    Ok(version)
 }

@@ -1,5 +1,6 @@
 //! What a restore and a migration do to a target alike.
 
+use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
 use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier};
@@ -35,6 +36,36 @@ pub(crate) fn import_options(
 /// An identifier for a run.
 pub(crate) fn new_run() -> String {
     Ulid::generate().to_string()
+}
+
+/// Lets the target say what it will refuse, so that the plan tells it before anything starts. A database
+/// that is still to be created cannot be asked; then the run begins with it.
+pub(crate) async fn foretell(
+    plan: &mut ImportPlan,
+    target: &ConnectSettings,
+    options: &WriteOptions,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    if options.create {
+        return Ok(());
+    }
+    let checked = dbhaul_importer::check_target(plan, target, &context.cancel).await;
+    plan.foretell(&checked.map_err(|source| import_error(target, source))?);
+    Ok(())
+}
+
+/// Says before a run what it will not carry as it is.
+pub(crate) fn tell_losses(losses: &[NamedReason], context: &Context) {
+    for NamedReason { object, reason } in losses {
+        context.progress.warning(format!("will be changed: {object}: {reason}"));
+    }
+}
+
+/// Says in a plan what a run will not carry as it is.
+pub(crate) fn write_losses(f: &mut Formatter<'_>, losses: &[NamedReason]) -> fmt::Result {
+    losses
+        .iter()
+        .try_for_each(|NamedReason { object, reason }| writeln!(f, "  will change {object}: {reason}"))
 }
 
 /// Carries out an import plan.

@@ -6,7 +6,7 @@ use std::fmt::{self, Display, Formatter};
 use dbhaul_archive::{Manifest, TableKind};
 use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, compare};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
-use dbhaul_importer::ImportOutcome;
+use dbhaul_importer::{ImportOutcome, Part};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -20,8 +20,9 @@ use serde::Serialize;
 use crate::repository::Repository;
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of};
+use crate::target::search_path_of;
 use crate::verify_scope::Scope;
-use crate::{Context, MigrateRequest, PipelineError, Status, VerifyRequest, VerifySide};
+use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest, VerifySide};
 
 /// Name of the contents of all large objects in a report.
 const LARGE_OBJECTS: &str = "large objects";
@@ -99,8 +100,9 @@ async fn compare_sides(
 ) -> Result<Report, PipelineError> {
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(left, right);
-    let left_found = left.digests(&specs, jobs, context).await?;
-    let right_found = right.digests(&specs, jobs, context).await?;
+    let path = search_path_of(&left.catalog);
+    let left_found = left.digests(&specs, (jobs, &path), context).await?;
+    let right_found = right.digests(&specs, (jobs, &path), context).await?;
     let report = report(left, right, judge_all(&left_found, &right_found), scope);
     context.progress.phase_finished(Phase::Verify);
     Ok(report)
@@ -113,15 +115,28 @@ pub(crate) async fn verify_copy(
     request: &MigrateRequest,
     outcome: &ImportOutcome,
     context: &Context,
-) -> Result<Report, PipelineError> {
-    let left = Side::copied(source, &request.selection, outcome)?;
-    let side = VerifySide::Live(target.clone());
-    let right = Box::pin(Side::open(&side, &request.selection.for_copy(), "target", context)).await?;
+) -> Result<(Report, Vec<NamedReason>), PipelineError> {
+    let copy = request.selection.for_copy();
+    let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
+    let hidden = target.unreadable(&copy)?;
+    let mut right = Side::live(target, &copy)?;
+    let mut left = Side::copied(source, &request.selection, outcome)?;
+    let skipped = left.forget_skipped(outcome);
+    for NamedReason { object, .. } in &hidden {
+        left.rows.remove(object);
+        right.rows.remove(object);
+    }
     let (owners, privileges) = (request.options.set_owners, request.options.privileges);
     let scope = Scope { selection: &request.selection, owners, privileges };
     let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;
     right.release().await;
-    report
+    let mut report = report?;
+    report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
+    let unread = |NamedReason { object, reason }| NamedReason {
+        object: format!("comparison of the rows of {object}"),
+        reason,
+    };
+    Ok((report, hidden.into_iter().map(unread).collect()))
 }
 
 /// One side, opened.
@@ -174,6 +189,7 @@ impl Side {
             VerifySide::Live(settings) => {
                 let live = LiveDatabase::open(settings, selection, role, context).await?;
                 live.check_covered()?;
+                live.check_readable(selection)?;
                 Self::live(live, selection)
             }
             VerifySide::Backup { store, backup, database } => {
@@ -294,11 +310,29 @@ impl Side {
         Ok(losses.iter().map(ToString::to_string).collect())
     }
 
+    /// Takes out the rows and positions that a copy has skipped, each named in its report; returns them.
+    fn forget_skipped(&mut self, outcome: &ImportOutcome) -> impl Iterator<Item = String> + use<> {
+        let mut forgotten = Vec::new();
+        for skipped in outcome.skipped.iter().filter(|skipped| skipped.part == Part::Whole) {
+            let description = &skipped.description;
+            if let Some(table) = description.strip_prefix("TABLE DATA ")
+                && self.rows.remove(table).is_some()
+            {
+                forgotten.push(table.to_owned());
+            }
+            if let Some(sequence) = description.strip_prefix("SEQUENCE SET ") {
+                self.sequences.retain(|value| value.sequence.sql() != sequence);
+                forgotten.push(sequence.to_owned());
+            }
+        }
+        forgotten.into_iter()
+    }
+
     /// What this side says of each of its tables, hashed as agreed.
     async fn digests(
         &self,
         specs: &BTreeMap<String, Result<DigestSpec, String>>,
-        jobs: usize,
+        (jobs, path): (usize, &str),
         context: &Context,
     ) -> Result<BTreeMap<String, Found>, PipelineError> {
         let mut found = BTreeMap::new();
@@ -331,8 +365,8 @@ impl Side {
             found.extend(tasks.into_iter().map(|task| (task.name, Found::Unreadable(unread.to_owned()))));
             return Ok(found);
         };
-        let scan =
-            digest_tables(&live.settings, &live.holder, tasks, jobs, &context.progress, &context.cancel);
+        let (settings, holder) = (&live.settings, &live.holder);
+        let scan = digest_tables(settings, holder, tasks, (jobs, path), &context.progress, &context.cancel);
         found.extend(scan.await?);
         Ok(found)
     }

@@ -59,7 +59,7 @@ pub use copy_out::CopyOut;
 pub use dbhaul_catalog::{ServerVersion, quote_identifier, quote_literal};
 pub use error::{Error, ErrorClass, Result};
 pub use pins::{SessionRole, text_settings};
-pub use probe::{AvailableExtension, Capabilities, LockCapacity, Probe, UnreadableTable};
+pub use probe::{AvailableExtension, Capabilities, LockCapacity, Offer, Probe, UnreadableTable};
 pub use server_error::ServerError;
 pub use session::{Session, SessionOptions};
 pub use settings::{

@@ -1,7 +1,7 @@
 //! One open connection: the driver's client, the task that drives its socket,
 //! and the reason why it ended.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::watch;
@@ -19,6 +19,12 @@ type Driven = Connection<Tap<Socket>, <Encryption as TlsConnect<Tap<Socket>>>::S
 /// How a connection ended: the driver's error, or none for an orderly end.
 type End = Option<Arc<Option<tokio_postgres::Error>>>;
 
+/// Warnings (SQLSTATE class 01) that nobody has taken yet, at most [`MAX_WARNINGS`].
+type Warnings = Arc<Mutex<Vec<ServerError>>>;
+
+/// More are only logged: whoever wants warnings takes them after each statement.
+const MAX_WARNINGS: usize = 256;
+
 /// How long an ended connection's reason, and an orderly close, are waited for.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -29,6 +35,7 @@ pub(crate) struct Link {
     dial: Dial,
     tap: TapHandle,
     server: String,
+    warnings: Warnings,
 }
 
 /// The task that moves bytes; aborted when dropped.
@@ -53,8 +60,15 @@ impl Link {
         server: String,
     ) -> Self {
         let (sender, end) = watch::channel(None);
-        let task = tokio::spawn(drive(connection, sender, server.clone()));
-        Link { client, driver: Driver { task, end }, dial, tap, server }
+        let warnings = Warnings::default();
+        let task = tokio::spawn(drive(connection, sender, server.clone(), Arc::clone(&warnings)));
+        Link { client, driver: Driver { task, end }, dial, tap, server, warnings }
+    }
+
+    /// Takes the warnings that came since they were last taken. Those of a statement
+    /// are here before its end is.
+    pub(crate) fn take_warnings(&self) -> Vec<ServerError> {
+        std::mem::take(&mut *self.warnings.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(crate) fn client(&self) -> &Client {
@@ -112,12 +126,13 @@ impl Link {
     }
 }
 
-async fn drive(mut connection: Driven, end: watch::Sender<End>, server: String) {
+async fn drive(mut connection: Driven, end: watch::Sender<End>, server: String, warnings: Warnings) {
     let error = loop {
         match std::future::poll_fn(|cx| connection.poll_message(cx)).await {
             Some(Ok(AsyncMessage::Notice(notice))) => {
                 let notice = ServerError::from_driver(&notice);
                 tracing::debug!(%server, sqlstate = %notice.sqlstate, "{}: {}", notice.severity, notice.message);
+                keep_warning(&warnings, notice);
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => break Some(error),
@@ -127,4 +142,11 @@ async fn drive(mut connection: Driven, end: watch::Sender<End>, server: String) 
     // the reason must be known before the channels of waiting requests close
     end.send_replace(Some(Arc::new(error)));
     drop(connection);
+}
+
+fn keep_warning(warnings: &Warnings, notice: ServerError) {
+    let mut kept = warnings.lock().unwrap_or_else(PoisonError::into_inner);
+    if notice.is_in_class("01") && kept.len() < MAX_WARNINGS {
+        kept.push(notice);
+    }
 }

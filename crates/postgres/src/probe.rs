@@ -68,6 +68,19 @@ pub struct UnreadableTable {
     pub owner: String,
     /// Whether what is missing is USAGE on the schema.
     pub lacks_schema_usage: bool,
+    /// Whether it may be read, but row security hides rows from the current role.
+    pub is_filtered: bool,
+}
+
+/// What a server has that statements may name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// Names of settings, in lower case.
+    pub settings: Vec<String>,
+    /// Whether values can be compressed with lz4 (14 and later, if built with it).
+    pub has_lz4: bool,
+    /// Whether the current role may create leakproof functions, found out by trying.
+    pub may_be_leakproof: bool,
 }
 
 /// Finds things out on one session. The session must not be in a transaction.
@@ -119,6 +132,20 @@ impl<'a> Probe<'a> {
         self.refusal(&format!("SET LOCAL ROLE {}", dbhaul_catalog::quote_identifier(role))).await
     }
 
+    /// What statements may name on this server.
+    pub async fn offer(&self) -> Result<Offer> {
+        let settings = "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings";
+        let lz4 = "SELECT 'lz4' FROM pg_catalog.pg_settings \
+             WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
+        let leakproof =
+            "CREATE FUNCTION pg_temp.dbhaul_probe() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'";
+        Ok(Offer {
+            settings: self.session.query_strings(settings).await?,
+            has_lz4: !self.session.query_strings(lz4).await?.is_empty(),
+            may_be_leakproof: self.refusal(leakproof).await?.is_none(),
+        })
+    }
+
     /// Every extension that could be installed here, by name.
     pub async fn available_extensions(&self) -> Result<Vec<AvailableExtension>> {
         let sql = "SELECT e.name, e.default_version, e.installed_version, \
@@ -144,19 +171,31 @@ impl<'a> Probe<'a> {
         self.one(sql).await
     }
 
+    /// Large objects that this role may not read.
+    pub async fn unreadable_large_objects(&self) -> Result<Vec<String>> {
+        let sql = "SELECT m.oid::text FROM pg_catalog.pg_largeobject_metadata AS m \
+             WHERE NOT pg_catalog.pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS ( \
+               SELECT 1 FROM pg_catalog.aclexplode(m.lomacl) AS a WHERE a.privilege_type = 'SELECT' \
+                 AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE'))) ORDER BY m.oid";
+        self.session.query_strings(sql).await
+    }
+
     /// Tables, partitioned tables, materialized views and sequences of users that
-    /// this role may not read, in one query, by name. Members of extensions count:
+    /// this role may not read, or not whole because of row security, in one query, by name. Members of extensions count:
     /// their configuration may be dumped.
     pub async fn unreadable_tables(&self) -> Result<Vec<UnreadableTable>> {
         let sql = "SELECT n.nspname AS schema, c.relname AS name, \
              pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
-             NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_schema_usage \
+             NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_schema_usage, \
+             pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND c.relkind IN ('r', 'p') \
+               AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS is_filtered \
              FROM pg_catalog.pg_class AS c JOIN pg_catalog.pg_namespace AS n ON n.oid = c.relnamespace \
              WHERE c.relkind IN ('r', 'p', 'm', 'S') AND n.nspname !~ '^pg_' \
                AND n.nspname <> 'information_schema' \
                AND (NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') \
                  OR NOT CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'SELECT') \
-                   ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END) \
+                   ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END \
+                 OR c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)) \
              ORDER BY n.nspname, c.relname";
         self.session.query_json(sql).await
     }

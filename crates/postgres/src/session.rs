@@ -147,6 +147,12 @@ impl Session {
         self.core.link.is_closed()
     }
 
+    /// Takes the warnings (SQLSTATE class 01) that the server has sent since they were last taken, 256 at
+    /// most. `GRANT` by a role that may not grant, but holds some privilege, is a warning and no error.
+    pub fn take_warnings(&self) -> Vec<crate::ServerError> {
+        self.core.link.take_warnings()
+    }
+
     /// Pins one more setting and verifies that it took.
     ///
     /// # Errors

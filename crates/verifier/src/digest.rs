@@ -48,9 +48,14 @@ struct Answer {
     sum: String,
 }
 
+/// SQLSTATEs of a name that was not found: function, table, other object, schema.
+const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
+
 /// Digests tables over at most `jobs` sessions, largest first, all under the
 /// holder's snapshot. The result has an entry for every task: a table that
-/// cannot be read is [`Found::Unreadable`], not an error.
+/// cannot be read is [`Found::Unreadable`], not an error. Planning a scan looks into
+/// the functions of the table's indexes; where these do not find a name, the scan is
+/// tried again with `search_path`, under which they were made.
 ///
 /// # Errors
 /// [`VerifyError::Cancelled`], and [`VerifyError::Worker`] if results would be missing.
@@ -58,7 +63,7 @@ pub async fn digest_tables(
     settings: &ConnectSettings,
     holder: &Arc<SnapshotHolder>,
     mut tasks: Vec<DigestTask>,
-    jobs: usize,
+    (jobs, search_path): (usize, &str),
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<String, Found>, VerifyError> {
@@ -69,6 +74,7 @@ pub async fn digest_tables(
         settings: settings.clone(),
         holder: Arc::clone(holder),
         jobs: worker_count,
+        search_path: search_path.to_owned(),
         queue: Mutex::new(tasks.into()),
         progress: progress.clone(),
         cancel: cancel.clone(),
@@ -114,6 +120,7 @@ struct Scan {
     settings: ConnectSettings,
     holder: Arc<SnapshotHolder>,
     jobs: usize,
+    search_path: String,
     queue: Mutex<VecDeque<DigestTask>>,
     progress: Progress,
     cancel: CancellationToken,
@@ -162,8 +169,19 @@ impl Scan {
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
         let mut attempt = 1;
+        let mut path = None;
         loop {
-            match self.try_digest(task, kept).await {
+            match self.try_digest(task, path, kept).await {
+                Err(error)
+                    if path.is_none() && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) =>
+                {
+                    self.progress.warning(format!(
+                        "digest of {} relies on the search path ({}); trying again with the source's",
+                        task.name,
+                        error.to_string().lines().next().unwrap_or_default()
+                    ));
+                    path = Some(self.search_path.as_str());
+                }
                 Err(error) if error.class() == postgres::ErrorClass::Transient && attempt < ATTEMPTS => {
                     self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
                     attempt += 1;
@@ -177,9 +195,13 @@ impl Scan {
     async fn try_digest(
         &self,
         task: &DigestTask,
+        path: Option<&str>,
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
         let Reader { session, read_count } = self.reader(kept.take()).await?;
+        if let Some(path) = path {
+            set_path(&session, path).await?;
+        }
         let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
         let wrong = |problem: String| postgres::Error::Answer {
             server: session.server().to_owned(),
@@ -192,7 +214,9 @@ impl Scan {
         if let Some(table) = &task.table {
             self.holder.check_table(&session, table).await?;
         }
-        *kept = Some(Reader { session, read_count: read_count + 1 });
+        if path.is_none() {
+            *kept = Some(Reader { session, read_count: read_count + 1 });
+        }
         Ok(digest)
     }
 
@@ -212,4 +236,10 @@ impl Scan {
         self.holder.import_into(&session).await?;
         Ok(Reader { session, read_count: 0 })
     }
+}
+
+/// Sets the search path for the rest of a transaction.
+async fn set_path(session: &Session, path: &str) -> Result<(), postgres::Error> {
+    let path = dbhaul_catalog::quote_literal(path);
+    session.batch(&format!("SELECT pg_catalog.set_config('search_path', {path}, true)")).await
 }

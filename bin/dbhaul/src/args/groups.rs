@@ -307,6 +307,9 @@ pub(crate) struct WriteArgs {
     /// Load into a database that is not empty
     #[arg(long)]
     pub(crate) allow_non_empty: bool,
+    /// Write to a server of an older major version; what it does not know is left out and listed
+    #[arg(long)]
+    pub(crate) allow_downgrade: bool,
     /// Planner statistics: analyze every table, copy the source's (to 18 and newer), or none
     #[arg(long, value_name = "MODE", value_enum, default_value_t = StatisticsName::Analyze)]
     pub(crate) statistics: StatisticsName,

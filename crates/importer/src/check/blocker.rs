@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use dbhaul_catalog::quote_identifier;
+
 /// Why a target cannot take an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blocker {
@@ -54,6 +56,22 @@ pub enum Blocker {
         /// Whether it is there.
         exists: bool,
     },
+    /// An extension that others need is in another schema than on the source.
+    ExtensionElsewhere {
+        /// Its name.
+        name: String,
+        /// Where it is.
+        found: String,
+        /// Where the statements look for it, quoted.
+        wanted: String,
+    },
+    /// The role may not create tables in schema `public`.
+    MayNotCreateInPublic {
+        /// The importing role.
+        role: String,
+        /// Tables that are to be made there.
+        table_count: usize,
+    },
     /// The server is a standby.
     Standby,
     /// The role may not create schemas in the database.
@@ -92,7 +110,7 @@ impl fmt::Display for Blocker {
                  the same, or start over with --clean"
             ),
             Blocker::MissingExtension { name, needed_by, needed_by_count } => {
-                write!(f, "extension {name} is not available there; install it")?;
+                write!(f, "extension {} is not available there; install it", quote_identifier(name))?;
                 let more = if *needed_by_count > needed_by.len() { ", ..." } else { "" };
                 match needed_by.as_slice() {
                     [] => Ok(()),
@@ -107,12 +125,28 @@ impl fmt::Display for Blocker {
                      --tablespace-map OLD=NEW, or use --no-tablespaces"
                 )
             }
+            Blocker::ExtensionElsewhere { name, found, wanted } => write!(
+                f,
+                "extension {} is in schema {} there, and what needs it looks for it in {wanted}; \
+                 ALTER EXTENSION ... SET SCHEMA on one side first",
+                quote_identifier(name),
+                quote_identifier(found)
+            ),
+            Blocker::MayNotCreateInPublic { role, table_count } => {
+                let role = quote_identifier(role);
+                write!(
+                    f,
+                    "role {role} may not create in schema public, where {table_count} tables are to be; \
+                     GRANT CREATE ON SCHEMA public TO {role}, or make it the owner of the database"
+                )
+            }
             Blocker::Standby => {
                 f.write_str("the server is a standby and cannot be written to; connect to its primary")
             }
             Blocker::MayNotCreate { role } => write!(
                 f,
-                "role {role} lacks the CREATE privilege on the database; GRANT CREATE ON DATABASE it first"
+                "role {} lacks the CREATE privilege on the database; GRANT CREATE ON DATABASE it first",
+                quote_identifier(role)
             ),
         }
     }

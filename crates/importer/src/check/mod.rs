@@ -1,7 +1,10 @@
 //! Whether a target can take an import; nothing is changed.
 
 mod blocker;
+mod extensions;
+mod foretell;
 mod queries;
+mod rehearse;
 mod tuning;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,12 +14,14 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
 pub use blocker::Blocker;
+pub(crate) use foretell::{Foretold, wanted};
+pub(crate) use rehearse::is_about_privileges;
 
-use crate::footprint::describe;
 use crate::ledger::{FoundLedger, Ledger};
 use crate::roles::{RoleLimits, needed_roles};
-use crate::{ImportError, ImportPlan};
+use crate::{ImportError, ImportPlan, Skipped};
 use queries::{Contents, Facts};
+use rehearse::{Circumstances, rehearse};
 pub(crate) use tuning::Tuning;
 
 /// What was found out about a target, and what the import will therefore do there.
@@ -34,6 +39,12 @@ pub struct TargetReport {
     pub resumes: Option<String>,
     /// What index builds may use.
     pub(crate) tuning: Tuning,
+    /// What will be left out: what the target refuses, found out by trying it in a transaction that was
+    /// rolled back, and what depends on that. A run skips exactly this, unless the target changes.
+    pub foretold: Vec<Skipped>,
+    /// Tables and large objects among it, whose rows will be missing.
+    pub lost_rows: Vec<String>,
+    pub(crate) refusals: Foretold,
     pub(crate) roles: RoleLimits,
     pub(crate) found_ledger: Option<FoundLedger>,
     pub(crate) free_ledger_schema: String,
@@ -72,13 +83,27 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     if resumes.is_none() && !plan.options.clean && !plan.options.allow_non_empty && contents.count > 0 {
         blockers.push(Blocker::NotEmpty { count: contents.count, examples: contents.examples.clone() });
     }
-    let extensions = queries::available_extensions(session).await.map_err(checking)?;
-    blockers.extend(missing_extensions(plan, &extensions));
+    blockers.extend(closed_schema(plan, &facts));
+    let available = queries::available_extensions(session).await.map_err(checking)?;
+    let extensions = extensions::compare(plan, &available);
+    blockers.extend(extensions.blockers);
     if !plan.options.tablespaces.is_empty() {
         let usable = queries::tablespaces(session).await.map_err(checking)?;
         blockers.extend(tablespaces(plan, &usable));
     }
     let roles = role_limits(plan, session, &facts).await.map_err(checking)?;
+    let refusals = match &plan.foretold {
+        Some(known) => known.clone(),
+        None => {
+            let mut refusals = Foretold::default();
+            refuse_without_roles(plan, &roles, &mut refusals);
+            if !facts.in_recovery && facts.may_create {
+                let circumstances = circumstances(plan, &facts);
+                rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
+            }
+            refusals
+        }
+    };
     let mut taken = queries::schemas(session).await.map_err(checking)?;
     taken.extend(
         plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
@@ -86,10 +111,13 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
-        warnings: warnings(plan, &roles, &contents),
+        warnings: warnings(plan, &contents).into_iter().chain(extensions.warnings).collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),
+        foretold: refusals.skipped(plan, &roles),
+        lost_rows: refusals.lost_rows(plan),
         blockers,
+        refusals,
         roles,
         found_ledger,
         free_ledger_schema: Ledger::free_schema(&taken),
@@ -143,26 +171,32 @@ fn match_ledger(
     Some(found.clone())
 }
 
-fn missing_extensions(plan: &ImportPlan, available: &BTreeSet<String>) -> Vec<Blocker> {
-    const SHOWN: usize = 5;
-    let wanted =
-        |entry: &&TocEntry| entry.kind == "EXTENSION" && plan.options.sections.contains(entry.section);
-    let missing = plan.toc.entries.iter().filter(wanted).filter(|entry| !available.contains(&entry.name));
-    missing
-        .map(|extension| {
-            let mut dependants = BTreeSet::from([extension.id]);
-            let mut needed_by = Vec::new();
-            for entry in &plan.toc.entries[extension.id as usize..] {
-                if entry.depends_on.iter().any(|on| dependants.contains(on)) {
-                    dependants.insert(entry.id);
-                    needed_by.push(describe(entry));
-                }
-            }
-            let needed_by_count = needed_by.len();
-            needed_by.truncate(SHOWN);
-            Blocker::MissingExtension { name: extension.name.clone(), needed_by, needed_by_count }
-        })
-        .collect()
+fn circumstances(plan: &ImportPlan, facts: &Facts) -> Circumstances {
+    Circumstances {
+        is_superuser: facts.is_superuser,
+        is_downgrade: plan.options.is_downgrade,
+        lock_slots: facts.lock_slots,
+    }
+}
+
+/// Since 15 not everybody may create in `public`, which exists already, so that the plan cannot open it:
+/// without that privilege most databases would arrive as empty shells.
+fn closed_schema(plan: &ImportPlan, facts: &Facts) -> Option<Blocker> {
+    let is_in_public = |entry: &&TocEntry| {
+        entry.kind == "TABLE" && entry.schema.as_deref() == Some("public") && !entry.create.is_empty()
+    };
+    let count = wanted(plan).filter(is_in_public).count();
+    (count > 0 && !facts.may_create_in_public)
+        .then(|| Blocker::MayNotCreateInPublic { role: facts.role.clone(), table_count: count })
+}
+
+/// A policy or a user mapping is for roles: where one of them is missing there is none.
+fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Foretold) {
+    for entry in wanted(plan).filter(|entry| matches!(entry.kind.as_str(), "POLICY" | "USER MAPPING")) {
+        if let Some((_, reason)) = roles.runnable(entry).left_out.into_iter().next() {
+            refusals.refuse(entry.id, reason);
+        }
+    }
 }
 
 async fn role_limits(
@@ -174,30 +208,16 @@ async fn role_limits(
     let needed = needed_roles(entries, &plan.options);
     let found = queries::roles(session, &needed, facts.version).await?;
     let not_ours = found.iter().filter(|role| !role.may_become).map(|role| role.name.clone()).collect();
+    let not_inherited = found.iter().filter(|role| role.may_become && !role.inherits);
+    let not_inherited = not_inherited.map(|role| role.name.clone()).collect();
     let existing: BTreeSet<String> = found.into_iter().map(|role| role.name).collect();
     let missing = needed.difference(&existing).filter(|role| !plan.options.coming_roles.contains(*role));
     let missing = missing.cloned().collect();
-    Ok(RoleLimits { missing, not_ours, is_superuser: facts.is_superuser })
+    Ok(RoleLimits { missing, not_ours, not_inherited, is_superuser: facts.is_superuser })
 }
 
-fn warnings(plan: &ImportPlan, roles: &RoleLimits, contents: &Contents) -> Vec<String> {
+fn warnings(plan: &ImportPlan, contents: &Contents) -> Vec<String> {
     let mut warnings = plan.warnings.clone();
-    if !roles.missing.is_empty() {
-        let names: Vec<&str> = roles.missing.iter().map(String::as_str).collect();
-        warnings.push(format!(
-            "roles that do not exist on the target, so that owners and grants that name them are skipped: {}",
-            names.join(", ")
-        ));
-    }
-    let owners = plan.toc.entries.iter().filter(|entry| entry.set_owner.is_some());
-    let given: BTreeSet<&str> = owners.filter_map(|entry| entry.owner.as_deref()).collect();
-    let refused: Vec<&str> = given.into_iter().filter(|owner| roles.not_ours.contains(*owner)).collect();
-    if plan.options.set_owners && !refused.is_empty() {
-        warnings.push(format!(
-            "roles that the importing role may not SET ROLE to, so that objects stay its own: {}",
-            refused.join(", ")
-        ));
-    }
     if contents.count > 0 && plan.options.allow_non_empty {
         warnings.push(format!("the target holds {} objects already", contents.count));
     }

@@ -16,6 +16,9 @@ pub(super) struct Facts {
     pub(super) is_superuser: bool,
     pub(super) in_recovery: bool,
     pub(super) may_create: bool,
+    /// True too where there is no schema `public`.
+    pub(super) may_create_in_public: bool,
+    pub(super) lock_slots: u64,
     pub(super) maintenance_work_mem_bytes: u64,
     pub(super) shared_buffers_bytes: u64,
     pub(super) max_parallel_workers: u32,
@@ -34,6 +37,16 @@ pub(super) struct Contents {
 pub(super) struct Role {
     pub(super) name: String,
     pub(super) may_become: bool,
+    /// Whether its rights are the importing role's too, without `SET ROLE`.
+    pub(super) inherits: bool,
+}
+
+/// An extension that can be created, or is there.
+#[derive(Debug, Deserialize)]
+pub(super) struct OfferedExtension {
+    pub(super) name: String,
+    /// Where it is, if it is there.
+    pub(super) installed_schema: Option<String>,
 }
 
 pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
@@ -42,6 +55,11 @@ pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
          (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS is_superuser, \
          pg_catalog.pg_is_in_recovery() AS in_recovery, \
          pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create, \
+         (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'public' \
+           AND NOT pg_catalog.has_schema_privilege(oid, 'CREATE')) = 0 AS may_create_in_public, \
+         pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
+           * (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
+              + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8) AS lock_slots, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) AS maintenance_work_mem_bytes, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')) AS shared_buffers_bytes, \
          pg_catalog.current_setting('max_parallel_workers')::int AS max_parallel_workers, \
@@ -104,10 +122,12 @@ pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
 }
 
 /// Extensions that can be created, or are there.
-pub(super) async fn available_extensions(session: &Session) -> Result<BTreeSet<String>, Error> {
-    let sql = "SELECT name::text FROM pg_catalog.pg_available_extensions \
-               UNION SELECT extname::text FROM pg_catalog.pg_extension";
-    Ok(session.query_strings(sql).await?.into_iter().collect())
+pub(super) async fn available_extensions(session: &Session) -> Result<Vec<OfferedExtension>, Error> {
+    let sql = "SELECT coalesce(e.extname, a.name)::text AS name, n.nspname::text AS installed_schema \
+               FROM pg_catalog.pg_available_extensions a \
+               FULL JOIN pg_catalog.pg_extension e ON e.extname = a.name \
+               LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace";
+    session.query_json(sql).await
 }
 
 /// Names of all schemas.
@@ -128,7 +148,8 @@ pub(super) async fn roles(
     let privilege = if version >= 160_000 { "SET" } else { "MEMBER" };
     let names: Vec<String> = needed.iter().map(|role| quote_literal(role)).collect();
     let sql = format!(
-        "SELECT rolname::text AS name, pg_catalog.pg_has_role(oid, '{privilege}') AS may_become \
+        "SELECT rolname::text AS name, pg_catalog.pg_has_role(oid, '{privilege}') AS may_become, \
+           pg_catalog.pg_has_role(oid, 'USAGE') AS inherits \
          FROM pg_catalog.pg_roles WHERE rolname IN ({})",
         names.join(", ")
     );

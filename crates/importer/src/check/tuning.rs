@@ -80,6 +80,8 @@ mod tests {
             is_superuser: false,
             in_recovery: false,
             may_create: true,
+            may_create_in_public: true,
+            lock_slots: 6_400,
             maintenance_work_mem_bytes: 64 << 20,
             shared_buffers_bytes: 16 << 30,
             max_parallel_workers: 8,

@@ -40,6 +40,9 @@ pub(crate) enum StepError {
         /// Rows its digest is of.
         digest_row_count: u64,
     },
+    /// One of several entries made together was not granted in full; alone, each says what it lacks.
+    #[error("a privilege was not granted")]
+    Ignored,
     /// It is on a loop of steps that wait for each other.
     #[error("it waits for steps that wait for it")]
     Loop,

@@ -22,7 +22,8 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
         let entry = context.plan.entry(id)?;
         let key = format!("drop {id}");
         let Some(drop) = entry.drop.as_ref().filter(|drop| !drops_public(drop)) else { continue };
-        if context.done.get(&key).is_some() {
+        // what cannot be made again is not dropped
+        if context.done.get(&key).is_some() || context.is_refused(id) {
             continue;
         }
         let what = format!("dropping {}", context.plan.describe(id));

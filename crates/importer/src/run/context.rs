@@ -8,8 +8,10 @@ use dbhaul_postgres::{ConnectSettings, Error, Session, SessionOptions, SessionRo
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::Tuning;
+use crate::check::{Foretold, Tuning};
 use crate::ledger::{Clean, DoneSteps, Ledger};
+use crate::plan::Work;
+use crate::prepared::Prepared;
 use crate::roles::RoleLimits;
 use crate::{ImportPlan, SegmentSource};
 
@@ -26,20 +28,13 @@ pub(crate) struct Context {
     /// Steps that an earlier process of the same run has committed.
     pub(crate) done: DoneSteps,
     pub(crate) roles: RoleLimits,
+    /// What the target is known to refuse.
+    pub(crate) foretold: Foretold,
     pub(crate) version: ServerVersion,
     pub(crate) tuning: Tuning,
     /// Locks that the target has room for, of all sessions together.
     pub(crate) lock_slots: usize,
     pub(crate) retried_attempts: AtomicU64,
-}
-
-/// The statements of an entry as this run will send them.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Prepared {
-    pub(crate) statements: Vec<String>,
-    pub(crate) set_owner: Option<String>,
-    /// What cannot be done on this target, and why.
-    pub(crate) left_out: Option<String>,
 }
 
 impl Context {
@@ -51,16 +46,13 @@ impl Context {
 
     /// What will be sent for an entry.
     pub(crate) fn prepare(&self, entry: &TocEntry) -> Prepared {
-        let runnable = self.roles.runnable(entry);
-        let mut left_out = runnable.left_out;
-        let mut set_owner = entry.set_owner.clone().filter(|_| self.plan.options.set_owners);
-        let problem = entry.owner.as_deref().and_then(|owner| self.roles.owner_problem(owner));
-        if let (Some(problem), true) = (problem, set_owner.is_some()) {
-            set_owner = None;
-            left_out.push(problem);
-        }
-        let left_out = (!left_out.is_empty()).then(|| left_out.join("; "));
-        Prepared { statements: runnable.statements, set_owner, left_out }
+        Prepared::new(entry, &self.roles, &self.plan.options, &self.foretold)
+    }
+
+    /// Whether an entry will not be made, which was known before the run began. What an earlier process of
+    /// the run has made all the same is made.
+    pub(crate) fn is_refused(&self, entry: u32) -> bool {
+        self.foretold.refused(entry).is_some() && self.done.get(&Work::Entry(entry).ledger_key()).is_none()
     }
 
     /// Counts an attempt that is going to be repeated, and says so.

@@ -12,6 +12,7 @@ use super::context::Context;
 use super::unlogged;
 use crate::check::{TargetReport, inspect};
 use crate::ledger::{Beginning, Clean, DoneSteps, Ledger};
+use crate::outcome::tell;
 use crate::{ImportError, ImportPlan, SegmentSource};
 
 /// Advisory lock that keeps two imports out of one database: the letters `dbhaul`.
@@ -44,6 +45,9 @@ impl Control {
             return Err(ImportError::Blocked { target: report.target, blockers: report.blockers });
         }
         report.warnings.iter().for_each(|warning| progress.warning(warning.clone()));
+        for (object, reason) in tell(&report.foretold) {
+            progress.warning(format!("will be skipped: {object}: {reason}"));
+        }
         progress.notice(format!(
             "{} sessions with maintenance_work_mem {} MiB and {} workers for an index on {}",
             plan.options.jobs,
@@ -63,6 +67,7 @@ impl Control {
             clean,
             done,
             roles: report.roles,
+            foretold: report.refusals,
             version: report.version,
             tuning: report.tuning,
             lock_slots: usize::try_from(lock_slots).unwrap_or_default(),

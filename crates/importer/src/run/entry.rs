@@ -5,28 +5,20 @@ use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::Session;
 
 use super::attempt::StepError;
-use super::context::{Context, Prepared, join};
+use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
+use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::plan::Analyze;
+use crate::prepared::Prepared;
 
 /// Kinds whose statements run functions of the user's.
-const RUNS_FUNCTIONS: [&str; 4] = ["INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "MATERIALIZED VIEW DATA"];
+pub(crate) const RUNS_FUNCTIONS: [&str; 4] =
+    ["INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "MATERIALIZED VIEW DATA"];
 
-/// Kinds of which one that the importing role may not create is left out and reported: they say
-/// something about other objects or act on them, and neither rows nor definitions are lost with them.
-const LEFT_OUT_WITHOUT_PRIVILEGE: [&str; 10] = [
-    "ACL",
-    "COMMENT",
-    "DEFAULT ACL",
-    "EVENT TRIGGER",
-    "PUBLICATION",
-    "PUBLICATION TABLE",
-    "PUBLICATION TABLES IN SCHEMA",
-    "SECURITY LABEL",
-    "SUBSCRIPTION",
-    "SUBSCRIPTION TABLE",
-];
+/// Kinds whose statements may be planned, and then have the text of the user's functions put in their place.
+const PLANS_FUNCTIONS: [&str; 6] =
+    ["TABLE", "TABLE ATTACH", "DOMAIN", "DEFAULT", "STATISTICS", "MATERIALIZED VIEW"];
 
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
@@ -64,16 +56,22 @@ impl Transaction for EntryAttempt {
         session: &Session,
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
-        let mut left_out = self.prepared.left_out.clone();
+        let mut left_out = self.prepared.left_out_text();
         session.begin().await?;
         let mut statements: Vec<String> = first.into_iter().collect();
         statements.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
         statements.extend(self.prepared.statements.iter().cloned());
+        session.take_warnings();
         session.batch(&join(&statements)).await?;
+        if let Some(ignored) = session.take_warnings().into_iter().find(is_about_privileges) {
+            let text = append(left_out, ignored.message);
+            session.batch(&context.ledger.left_out_sql(&self.key, &text)).await?;
+            left_out = Some(text);
+        }
         if let Some(statement) = &self.prepared.set_owner
             && let Some(refusal) = self.set_owner(session, statement).await?
         {
-            let all = left_out.map_or(refusal.clone(), |other| format!("{other}; {refusal}"));
+            let all = append(left_out, refusal);
             session.batch(&context.ledger.left_out_sql(&self.key, &all)).await?;
             left_out = Some(all);
         }
@@ -82,19 +80,27 @@ impl Transaction for EntryAttempt {
     }
 
     fn runs_functions(&self) -> bool {
-        RUNS_FUNCTIONS.contains(&self.kind.as_str())
+        let kind = self.kind.as_str();
+        RUNS_FUNCTIONS.contains(&kind) || PLANS_FUNCTIONS.contains(&kind)
     }
+}
+
+fn append(text: Option<String>, more: String) -> String {
+    text.map_or_else(|| more.clone(), |text| format!("{text}; {more}"))
 }
 
 /// Kinds whose statement names roles. What else they need was made before them, so an object that is
 /// undefined (SQLSTATE 42704) is a role that the target lacks.
 const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
 
-/// Whether an entry that failed so is left out rather than failed.
+/// Kinds that hold or fill rows: without them data is lost, so that they fail and are never merely left out.
+const HOLDS_ROWS: [&str; 5] = ["TABLE", "MATERIALIZED VIEW DATA", "SEQUENCE SET", "BLOB", "BLOBS"];
+
+/// Whether an entry that failed so is left out rather than failed: a refusal that nobody could foretell.
 pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {
     let kind = entry.kind.as_str();
     match error.sqlstate() {
-        Some("42501") => LEFT_OUT_WITHOUT_PRIVILEGE.contains(&kind),
+        Some("42501") => entry.data.is_none() && !HOLDS_ROWS.contains(&kind),
         Some("42704") => NAMES_ROLES.contains(&kind),
         _ => false,
     }

@@ -27,7 +27,8 @@ pub(super) async fn run(
     let none = Stage { name: StageName::Last, steps: Vec::new() };
     let last = context.plan.stages.iter().find(|stage| stage.name == StageName::Last).unwrap_or(&none);
     if !record.has_failures() {
-        let works: Vec<&Work> = last.steps.iter().map(|step| &step.work).collect();
+        let works = last.steps.iter().map(|step| &step.work);
+        let works: Vec<&Work> = works.filter(|work| !record.is_broken(work.entry())).collect();
         match end(control, context, &works, record).await {
             Ok(()) => return Ok(true),
             Err(error) if last.steps.is_empty() || error.is_cancelled() || error.is_outage() => {
@@ -100,9 +101,10 @@ async fn end(
             (Some(done), _) => done,
             (None, Ok(entry)) => {
                 let prepared = context.prepare(entry);
+                let left_out = prepared.left_out_text();
                 statements.extend(prepared.statements);
                 statements.extend(prepared.set_owner);
-                DoneStep { left_out: prepared.left_out, ..DoneStep::default() }
+                DoneStep { left_out, ..DoneStep::default() }
             }
             (None, Err(_)) => continue,
         };

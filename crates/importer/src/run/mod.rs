@@ -29,6 +29,10 @@ use control::Control;
 pub(crate) use control::lock as lock_target;
 use record::Record;
 
+pub(crate) use context::join;
+pub(crate) use entry::RUNS_FUNCTIONS;
+pub(crate) use search_path::NOT_FOUND;
+
 /// Carries out a plan.
 ///
 /// Objects that fail or have to be left out do not end it: they are named in the outcome, what depends on
@@ -47,7 +51,7 @@ pub async fn import(
 ) -> Result<ImportOutcome, ImportError> {
     let (control, context) = Control::open(plan, target, source, progress, cancel).await?;
     let mut control = control;
-    let mut record = Record::default();
+    let mut record = Record::new(&context);
     let result = Box::pin(stages(&mut control, &context, &mut record)).await;
     control.close().await;
     let ledger_dropped = result?;

@@ -111,7 +111,13 @@ impl<'a> Director<'a> {
         for (id, step) in self.stage.steps.iter().enumerate() {
             let is_done = self.context.done.get(&step.work.ledger_key()).is_some();
             let entry = self.context.plan.entry(step.work.entry())?;
-            if let Some(on) = self.record.broken_dependency(entry).filter(|_| !is_done) {
+            if self.record.is_foretold(entry.id) && !is_done {
+                // whatever needs it is known to be skipped too, and what only waits for it need not
+                self.scheduler.finish(id);
+                self.count_down(id);
+                continue;
+            }
+            if let Some(on) = self.record.broken_dependency(self.context, entry).filter(|_| !is_done) {
                 self.record.skipped_for(self.context, &step.work, on);
                 self.skip_dependants(id);
             }

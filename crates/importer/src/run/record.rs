@@ -8,8 +8,10 @@ use dbhaul_rows::RowDigest;
 
 use super::attempt::StepError;
 use super::context::Context;
+use crate::check::wanted;
 use crate::ledger::{DoneStep, DoneSteps};
 use crate::plan::Work;
+use crate::prepared::Part;
 use crate::{Failed, ImportOutcome, LoadedTable, Skipped};
 
 /// What has become of each entry so far; owned by the one task that directs the run.
@@ -18,6 +20,8 @@ pub(crate) struct Record {
     digests: BTreeMap<u32, BTreeMap<u32, RowDigest>>,
     /// Entries that failed or were skipped: what needs them cannot be made.
     broken: BTreeSet<u32>,
+    /// Those of them that were known before the run began.
+    foretold: BTreeSet<u32>,
     /// Steps that the ledger must hold at the end.
     committed: BTreeMap<String, Work>,
     failed: Vec<Failed>,
@@ -26,6 +30,31 @@ pub(crate) struct Record {
 }
 
 impl Record {
+    /// The record of a run that is about to begin: what the target is known to refuse is skipped already.
+    pub(crate) fn new(context: &Context) -> Self {
+        let mut record = Record::default();
+        let mut seen = BTreeSet::new();
+        for entry in wanted(&context.plan).filter(|entry| context.is_refused(entry.id)) {
+            if seen.insert(entry.id) {
+                let reason = context.foretold.refused(entry.id).unwrap_or_default();
+                record.broken.insert(entry.id);
+                record.foretold.insert(entry.id);
+                record.skip(context, entry.id, reason.to_owned());
+            }
+        }
+        record
+    }
+
+    /// Whether an entry failed or was skipped.
+    pub(crate) fn is_broken(&self, entry: u32) -> bool {
+        self.broken.contains(&entry)
+    }
+
+    /// Whether an entry is skipped for a reason that was known before the run began.
+    pub(crate) fn is_foretold(&self, entry: u32) -> bool {
+        self.foretold.contains(&entry)
+    }
+
     /// Whether everything so far succeeded or was left out for a reason known.
     pub(crate) fn has_failures(&self) -> bool {
         !self.failed.is_empty()
@@ -39,7 +68,7 @@ impl Record {
             }
             Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) => {
                 if let Some(reason) = &done.left_out {
-                    self.skip(context, *entry, reason.clone());
+                    self.skip_parts(context, *entry, reason);
                 }
             }
             Work::Analyze(_) => return, // statistics that a restart of the target lost are no loss of data
@@ -63,7 +92,10 @@ impl Record {
     pub(crate) fn statistics_missing(&mut self, relation: &str, error: &StepError) {
         let description = format!("STATISTICS DATA {relation}");
         match error.sqlstate() {
-            Some("42501") => self.skipped.push(Skipped { entry: 0, description, reason: error.to_string() }),
+            Some("42501") => {
+                let reason = error.to_string();
+                self.skipped.push(Skipped { entry: 0, description, part: Part::Whole, reason });
+            }
             _ => self.failed.push(Failed { entry: 0, description, segment: None, error: error.to_string() }),
         }
     }
@@ -79,7 +111,8 @@ impl Record {
     pub(crate) fn not_analyzed(&mut self, work: &Work, error: &StepError) {
         if let Work::Analyze(analyze) = work {
             let description = format!("ANALYZE {}", analyze.table);
-            self.skipped.push(Skipped { entry: analyze.entry, description, reason: error.to_string() });
+            let (entry, part) = (analyze.entry, Part::Whole);
+            self.skipped.push(Skipped { entry, description, part, reason: error.to_string() });
         }
     }
 
@@ -89,12 +122,21 @@ impl Record {
             return;
         }
         let reason = format!("needs {}, which was not made", context.plan.describe(on));
-        self.skip(context, work.entry(), reason);
+        let holds_rows = context.plan.entry(work.entry()).is_ok_and(|entry| entry.data.is_some());
+        let is_told = self.foretold.contains(&on) || self.failed.iter().any(|failed| failed.entry == on);
+        if holds_rows && !is_told {
+            // rows that nobody was told would be lost
+            let (description, entry) = (context.plan.describe(work.entry()), work.entry());
+            self.failed.push(Failed { entry, description, segment: None, error: reason });
+        } else {
+            self.skip(context, work.entry(), reason);
+        }
     }
 
     /// The first entry that an entry depends on and that is not there.
-    pub(crate) fn broken_dependency(&self, entry: &TocEntry) -> Option<u32> {
-        entry.depends_on.iter().copied().find(|on| self.broken.contains(on))
+    pub(crate) fn broken_dependency(&self, context: &Context, entry: &TocEntry) -> Option<u32> {
+        let does_without = |on: &u32| self.foretold.contains(on) && context.foretold.is_possible(entry.id);
+        entry.depends_on.iter().copied().find(|on| self.broken.contains(on) && !does_without(on))
     }
 
     /// Notes as failed what was committed but is not in the ledger any more.
@@ -137,6 +179,8 @@ impl Record {
         }
         outcome.failed = self.failed;
         outcome.skipped = self.skipped;
+        // what was foretold came first; as a list people read it by the order of the objects
+        outcome.skipped.sort_by_key(|skipped| (skipped.entry == 0, skipped.entry));
         outcome
     }
 
@@ -153,7 +197,20 @@ impl Record {
         self.failed.push(Failed { entry, description, segment, error });
     }
 
+    /// Notes what was left out of an entry that is there otherwise, part by part where that is known.
+    fn skip_parts(&mut self, context: &Context, entry: u32, text: &str) {
+        let prepared = context.plan.entry(entry).map(|entry| (entry, context.prepare(entry)));
+        match prepared {
+            Ok((entry, prepared)) if prepared.left_out_text().as_deref() == Some(text) => {
+                let skipped = prepared.left_out.into_iter().map(|left_out| Skipped::new(entry, left_out));
+                self.skipped.extend(skipped);
+            }
+            _ => self.skip(context, entry, text.to_owned()),
+        }
+    }
+
     fn skip(&mut self, context: &Context, entry: u32, reason: String) {
-        self.skipped.push(Skipped { entry, description: context.plan.describe(entry), reason });
+        let description = context.plan.describe(entry);
+        self.skipped.push(Skipped { entry, description, part: Part::Whole, reason });
     }
 }

@@ -9,7 +9,7 @@ use super::context::Context;
 use crate::ledger::DoneStep;
 
 /// SQLSTATEs of a name that was not found: function, table, other object, schema.
-const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
+pub(crate) const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
 /// What begins, works and commits; statements in `first` go right behind the beginning.
 #[async_trait]

@@ -9,6 +9,7 @@ use super::control::Control;
 use super::entry::{EntryAttempt, is_left_out};
 use super::record::Record;
 use crate::ImportError;
+use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
 
@@ -33,6 +34,7 @@ pub(super) async fn run(
         for step in steps {
             match context.done.get(&step.work.ledger_key()) {
                 Some(done) => record.resumed(context, &step.work, done),
+                None if record.is_broken(step.work.entry()) => {}
                 None => open.push(step.work.clone()),
             }
         }
@@ -56,14 +58,15 @@ async fn batch(
     let mut attempt = BatchAttempt { statements: Vec::new(), done: Vec::new() };
     for work in works {
         let entry = context.plan.entry(work.entry())?;
-        if record.broken_dependency(entry).is_some() {
+        if record.broken_dependency(context, entry).is_some() {
             return Ok(false);
         }
         let prepared = context.prepare(entry);
-        attempt.statements.push(context.ledger.claim_sql(&work.ledger_key(), prepared.left_out.as_deref()));
+        let left_out = prepared.left_out_text();
+        attempt.statements.push(context.ledger.claim_sql(&work.ledger_key(), left_out.as_deref()));
         attempt.statements.extend(prepared.statements);
         attempt.statements.extend(prepared.set_owner);
-        attempt.done.push(DoneStep { left_out: prepared.left_out, ..DoneStep::default() });
+        attempt.done.push(DoneStep { left_out, ..DoneStep::default() });
     }
     let what = format!("{} and what follows", context.plan.describe(first.entry()));
     match until_committed(context, &mut control.slot, &first.ledger_key(), &what, &mut attempt).await {
@@ -84,7 +87,7 @@ async fn one(
     record: &mut Record,
 ) -> Result<(), ImportError> {
     let entry = context.plan.entry(work.entry())?;
-    if let Some(on) = record.broken_dependency(entry) {
+    if let Some(on) = record.broken_dependency(context, entry) {
         record.skipped_for(context, work, on);
         return Ok(());
     }
@@ -110,7 +113,11 @@ struct BatchAttempt {
 impl Attempt for BatchAttempt {
     async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
         session.begin().await?;
+        session.take_warnings();
         session.batch(&join(&self.statements)).await?;
+        if session.take_warnings().iter().any(is_about_privileges) {
+            return Err(StepError::Ignored);
+        }
         session.commit().await?;
         Ok(DoneStep::default())
     }

@@ -1,0 +1,66 @@
+//! A catalog as a target takes it, with what is lost by that.
+
+use dbhaul_catalog::{Catalog, Loss, ServerVersion, Target, TargetFacts, adapt};
+use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
+
+use crate::{Context, NamedReason, PipelineError};
+
+/// A catalog that was changed for a target.
+pub(crate) struct Adapted {
+    /// The catalog, without what the target cannot have.
+    pub(crate) catalog: Catalog,
+    /// What statements are written for.
+    pub(crate) target: Target,
+    /// Whether the target is of an older major than the source.
+    pub(crate) is_downgrade: bool,
+    /// What is lost.
+    pub(crate) losses: Vec<NamedReason>,
+}
+
+impl Adapted {
+    /// Asks the target what it is and has, and changes a copy of the catalog for it.
+    ///
+    /// # Errors
+    /// If the target cannot be asked, or is of an older major and `allow_downgrade` is not given: what the
+    /// source has may have no place there.
+    pub(crate) async fn new(
+        catalog: &Catalog,
+        target: &ConnectSettings,
+        allow_downgrade: bool,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
+        let connecting = |source| PipelineError::server("cannot connect to the target", source);
+        let session =
+            Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(connecting)?;
+        let asking = |source| PipelineError::server("cannot ask the target", source);
+        let version = session.version();
+        let is_downgrade = version.major() < catalog.server_version.major();
+        if is_downgrade && !allow_downgrade {
+            return Err(too_old(target, version, catalog.server_version));
+        }
+        let offer = Probe::new(&session).offer().await.map_err(asking)?;
+        session.close().await.map_err(asking)?;
+        let mut catalog = catalog.clone();
+        let losses = adapt(&mut catalog, &facts(version, offer)).into_iter();
+        let named = |Loss { object, what }| NamedReason { object, reason: what };
+        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses: losses.map(named).collect() })
+    }
+}
+
+fn facts(version: ServerVersion, offer: Offer) -> TargetFacts {
+    TargetFacts {
+        version,
+        settings: offer.settings.into_iter().collect(),
+        has_lz4: offer.has_lz4,
+        may_be_leakproof: offer.may_be_leakproof,
+    }
+}
+
+fn too_old(target: &ConnectSettings, version: ServerVersion, source: ServerVersion) -> PipelineError {
+    PipelineError::Request {
+        problem: format!("{} runs PostgreSQL {version}, older than the source's {source}", target.describe()),
+        help: "choose a target of the source's major version or newer, or see with preflight what \
+               --allow-downgrade would lose"
+            .to_owned(),
+    }
+}
