@@ -4,11 +4,11 @@
 //! rewriting `ALTER TABLE` went over is empty (PostgreSQL's documentation, "Caveats" of MVCC),
 //! and nothing says so. A lock does, but the server's lock table is small: 64 locks for each of
 //! 100 connections by default, and a database may hold 100,000 tables. So a holder locks as many
-//! as half of the lock table takes. Of each of the others, whoever reads it asks afterwards, with
-//! the lock of the reading still held, whether it is what the snapshot saw.
+//! as half of the lock table takes, which makes changes wait. But its session may be lost, with all
+//! locks and without a word to those that read. So whoever reads a table asks afterwards, with the
+//! lock of the reading still held, whether it is what the snapshot saw.
 
-use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use dbhaul_catalog::{QualifiedName, quote_literal};
 
@@ -34,20 +34,15 @@ const LOCKS_PER_TABLE: usize = 8;
 /// What a server with default settings has: 64 locks for each of 100 connections.
 const DEFAULT_LOCK_SLOTS: usize = 6400;
 
-/// Which tables are locked, and how much there is to lock with.
+/// Locks tables, and knows how much there is to lock with.
 #[derive(Debug)]
-pub(crate) struct HeldTables(Mutex<State>);
-
-#[derive(Debug)]
-struct State {
-    lock_slots: usize,
-    /// Those that are locked; of all others nothing is known.
-    locked: HashSet<QualifiedName>,
+pub(crate) struct HeldTables {
+    lock_slots: AtomicUsize,
 }
 
 impl Default for HeldTables {
     fn default() -> Self {
-        HeldTables(Mutex::new(State { lock_slots: DEFAULT_LOCK_SLOTS, locked: HashSet::new() }))
+        HeldTables { lock_slots: AtomicUsize::new(DEFAULT_LOCK_SLOTS) }
     }
 }
 
@@ -60,11 +55,7 @@ impl HeldTables {
         let (wanted, _) = tables.split_at(tables.len().min(slots / HOLDER_SHARE));
         let locked_count = lock(session, wanted).await?;
         let (locked, loose) = tables.split_at(locked_count);
-        {
-            let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            state.lock_slots = slots;
-            state.locked.extend(locked.iter().cloned());
-        }
+        self.lock_slots.store(slots, Ordering::Relaxed);
         let mut changed = Vec::new();
         for (tables, with_columns) in [(locked, true), (loose, false)] {
             for batch in tables.chunks(TABLES_PER_LOOK) {
@@ -74,14 +65,9 @@ impl HeldTables {
         Ok(changed)
     }
 
-    /// Whether a table is locked, so that it cannot change.
-    pub(crate) fn is_locked(&self, table: &QualifiedName) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).locked.contains(table)
-    }
-
     /// How many tables each of `sessions` readers may read in one transaction.
     pub(crate) fn tables_per_transaction(&self, sessions: usize) -> usize {
-        let slots = self.0.lock().unwrap_or_else(PoisonError::into_inner).lock_slots;
+        let slots = self.lock_slots.load(Ordering::Relaxed);
         (slots / READERS_SHARE / LOCKS_PER_TABLE / sessions.max(1)).max(1)
     }
 }

@@ -193,9 +193,6 @@ impl SnapshotHolder {
     /// # Errors
     /// [`Error::TableChanged`] if it was truncated, rewritten, renamed or dropped since.
     pub async fn check_table(&self, session: &Session, table: &QualifiedName) -> Result<()> {
-        if self.held.is_locked(table) {
-            return Ok(());
-        }
         held::check(session, table).await
     }
 
