@@ -81,7 +81,6 @@ impl SourceState {
             let words = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
             (then != now).then(|| format!("{what} was {} and is {}", words(then), words(now)))
         };
-        let is_restarted = then.started_at != now.started_at;
         None.or_else(|| changed("its system identifier", &then.system_identifier, &now.system_identifier))
             .or_else(|| changed("its timeline", &then.timeline, &now.timeline))
             .or_else(|| {
@@ -96,12 +95,18 @@ impl SourceState {
                     )
                 })
             })
+            // a crash may lose what was committed asynchronously, and give its transaction ids out again
+            .or_else(|| (then.started_at != now.started_at).then(|| "it was started again since".to_owned()))
             // what a standby knows of transactions in progress may be incomplete
             .or_else(|| then.is_standby.then(|| changed("its position in the log", &then.lsn, &now.lsn))?)
             .or_else(|| {
-                // a crash empties unlogged tables, and no transaction tells of it
-                let table = unlogged_table(live).filter(|_| is_restarted)?;
-                Some(format!("it was restarted, which may have emptied the unlogged table {table}"))
+                let hidden = then.is_standby && then.lsn.is_none();
+                hidden.then(|| "it is a standby that hides its position in the log".to_owned())
+            })
+            .or_else(|| {
+                // a crash empties unlogged tables, and neither a transaction nor the time of the start tells of it
+                let table = unlogged_table(live)?;
+                Some(format!("a crash may have emptied the unlogged table {table}, and nothing tells of it"))
             })
     }
 }
