@@ -97,7 +97,9 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         None => {
             let mut refusals = Foretold::default();
             refuse_without_roles(plan, &roles, &mut refusals);
-            if !facts.in_recovery && facts.may_create {
+            // Among objects that stay, a rehearsal would lock what others use and build on their rows.
+            let stays = plan.options.allow_non_empty && !plan.options.resume && contents.count > 0;
+            if blockers.is_empty() && !stays {
                 let circumstances = circumstances(plan, &facts);
                 rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
             }

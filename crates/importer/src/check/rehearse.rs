@@ -2,8 +2,9 @@
 //!
 //! What a role may do depends on its attributes, its memberships, the server's version, the provider's
 //! changes and what the database holds already. So nothing of that is modelled: every entry that might be
-//! refused is run, with all it depends on, and the server's answer is taken. Rows, sequence values and
-//! large objects are not touched; an event trigger is taken back at once, so that it never fires.
+//! refused is run, with all it depends on, and the server's answer is taken. No rows, sequence values or
+//! large objects are loaded; an event trigger is taken back at once, so that it never fires. A target
+//! that holds objects already is for the caller to spare: indexes would be built on its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
 
