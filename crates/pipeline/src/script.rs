@@ -131,6 +131,7 @@ impl Script {
             ScriptSource::Live(settings) => {
                 let live = LiveDatabase::open(settings, &request.selection, "source", &context).await?;
                 live.check_covered()?;
+                live.check_readable(&request.selection)?;
                 Self::of_live(live, settings.clone(), request, context)?
             }
             ScriptSource::Backup { store, backup, database } => {

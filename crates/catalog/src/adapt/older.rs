@@ -203,6 +203,12 @@ pub(super) fn maintain(catalog: &Catalog, version: ServerVersion, losses: &mut L
     }
     let mut by_role: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for object in &catalog.objects {
+        if let Body::DefaultAcl(default) = &object.body {
+            for item in default.granted.iter().filter(|item| item.privileges.contains('m')) {
+                let role = item.grantee.clone().unwrap_or_else(|| "PUBLIC".to_owned());
+                by_role.entry(role).or_default().push(object.identity().to_string());
+            }
+        }
         let items = object.acl.iter().flatten().filter(|item| item.privileges.contains('m'));
         let is_relation = matches!(object.body, Body::Table(_) | Body::View(_) | Body::MaterializedView(_));
         for item in items.filter(|item| is_relation && item.grantee != object.owner) {
