@@ -51,10 +51,10 @@ fn what_is_made_in_two_steps_is_what_one_makes() {
         let original = Original::new(&source, "shop", &target);
         let plan = migrate(&source, &target).args(["--dry-run", "-v"]).run();
         plan.assert_code(0).assert_says("critical path:");
-        plan.assert_says("index of CONSTRAINT public parent Parent key");
-        plan.assert_says("index of CONSTRAINT public parent parent_code_key");
-        plan.assert_says("validation of FK CONSTRAINT public child to_parent");
-        for whole in ["validation of FK CONSTRAINT public child later", "index of CONSTRAINT public small"] {
+        plan.assert_says("index of CONSTRAINT public.parent Parent key");
+        plan.assert_says("index of CONSTRAINT public.parent parent_code_key");
+        plan.assert_says("validation of FK CONSTRAINT public.child to_parent");
+        for whole in ["validation of FK CONSTRAINT public.child later", "index of CONSTRAINT public.small"] {
             assert!(!plan.stdout.contains(whole), "{whole}\n{plan}");
         }
         migrate(&source, &target).run().assert_code(0);
