@@ -91,3 +91,73 @@ fn a_backup_comes_out_as_it_was() {
     run.assert_code(0).assert_stderr_has(&["relies on the search path"]);
     assert_moved(&source, &target, "restored");
 }
+
+/// Lookups that are not seen at first sight: behind views, materialized views, operators, aggregates, names
+/// in quotes, queries put together and domains. What is looked up in is small and comes last by name.
+const HIDDEN: &str = "
+    CREATE SCHEMA deep; SET search_path TO deep;
+    CREATE TABLE z_rate (code int PRIMARY KEY, factor int); INSERT INTO z_rate SELECT i, i * 3 FROM generate_series(1, 50) i;
+    CREATE TABLE \"Z \"\"quoted\"\"\" (code int, factor int); INSERT INTO \"Z \"\"quoted\"\"\" SELECT i, i FROM generate_series(1, 50) i;
+    CREATE TABLE z_parted (code int, factor int) PARTITION BY RANGE (code);
+    CREATE TABLE z_part PARTITION OF z_parted FOR VALUES FROM (0) TO (100); INSERT INTO z_parted SELECT i, i FROM generate_series(1, 50) i;
+    CREATE VIEW z_view AS SELECT * FROM z_rate; CREATE VIEW z_over AS SELECT code, factor + 0 AS factor FROM z_view;
+    CREATE VIEW z_grouped AS SELECT code, factor FROM z_rate GROUP BY code;
+    CREATE MATERIALIZED VIEW z_seen AS SELECT * FROM z_rate;
+    CREATE FUNCTION by_view(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor FROM deep.z_over WHERE code = $1';
+    CREATE FUNCTION made(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN (SELECT factor FROM deep.z_over WHERE code = $1); END';
+    CREATE FUNCTION by_group(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor FROM deep.z_grouped WHERE code = $1';
+    CREATE FUNCTION by_refreshed(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor FROM deep.z_seen WHERE code = $1';
+    CREATE FUNCTION by_quoted(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor FROM deep.\"Z \"\"quoted\"\"\" WHERE code = $1';
+    CREATE FUNCTION by_parted(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor FROM deep.z_parted WHERE code = $1';
+    CREATE FUNCTION by_text(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ DECLARE f int; BEGIN EXECUTE 'SELECT factor FROM deep.z_' || 'rate WHERE code = $1' INTO f USING $1; RETURN f; END $$;
+    CREATE FUNCTION pair(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT factor * $2 FROM deep.z_rate WHERE code = $1';
+    CREATE OPERATOR ==> (FUNCTION = pair, LEFTARG = int, RIGHTARG = int);
+    CREATE FUNCTION by_operator(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 OPERATOR(deep.==>) 2';
+    CREATE FUNCTION step(int, int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT coalesce($1, 0) + factor FROM deep.z_rate WHERE code = $2';
+    CREATE AGGREGATE total(int) (SFUNC = step, STYPE = int);
+    CREATE FUNCTION by_aggregate(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT deep.total(x) FROM (VALUES ($1)) v(x)';
+    CREATE FUNCTION is_known(int) RETURNS bool LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM deep.z_view WHERE code = $1)';
+    CREATE DOMAIN known AS int CHECK (deep.is_known(VALUE));
+    CREATE TABLE a_domain (code known); INSERT INTO a_domain SELECT i % 50 + 1 FROM generate_series(1, 100) i;
+    CREATE TABLE a_sale (code int, made int GENERATED ALWAYS AS (made(code)) STORED); INSERT INTO a_sale SELECT i % 50 + 1 FROM generate_series(1, 20000) i;
+    CREATE INDEX a_view ON a_sale (by_view(code)); CREATE INDEX a_group ON a_sale (by_group(code)); CREATE INDEX a_refreshed ON a_sale (by_refreshed(code));
+    CREATE INDEX a_quoted ON a_sale (by_quoted(code)); CREATE INDEX a_parted ON a_sale (by_parted(code)); CREATE INDEX a_text ON a_sale (by_text(code));
+    CREATE INDEX a_operator ON a_sale ((code ==> 2)); CREATE INDEX a_inner ON a_sale (by_operator(code)); CREATE INDEX a_aggregate ON a_sale (by_aggregate(code));
+    CREATE TABLE a_excluded (code int, EXCLUDE USING btree (by_view(code) WITH =)); INSERT INTO a_excluded SELECT generate_series(1, 50);
+";
+
+/// The expressions that indexes are on.
+const EXPRESSIONS: &str = "
+    SELECT string_agg(pg_get_expr(i.indexprs, i.indrelid), ';' ORDER BY i.indexrelid::regclass::text) FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
+    WHERE c.relname = 'a_sale'";
+
+#[test]
+fn what_is_looked_up_in_is_there_wherever_the_text_hides_it() {
+    for (from, to) in [(13, 13), (16, 18)] {
+        let (source, target) = (Server::start(from), Server::start(to));
+        source.create_db("texts");
+        source.psql("texts", HIDDEN);
+        target.create_db("moved");
+        // one session does what has the longest chain before it first: the indexes before small tables
+        let sides = ["--source", &source.uri("texts"), "--target", &target.uri("moved"), "-j", "1"];
+        Dbhaul::new(["migrate"]).args(sides).run().assert_code(0);
+        let made = "SELECT count(*), sum(made) FROM deep.a_sale";
+        assert_eq!(target.psql("moved", made), source.psql("texts", made), "the generated column on {to}");
+        let expressions = target.psql("moved", EXPRESSIONS);
+        assert_eq!(expressions.split(';').count(), 9, "{expressions}");
+        for expression in expressions.split(';') {
+            let count = |settings: &str| {
+                let sql = format!(
+                    "SET search_path TO deep; {settings}; SELECT count(*) FROM a_sale WHERE {expression} = (SELECT {expression} FROM (VALUES (7)) v(code))"
+                );
+                target.psql("moved", &sql)
+            };
+            let by_index = count("SET enable_seqscan TO off");
+            let without = count("SET enable_indexscan TO off; SET enable_bitmapscan TO off");
+            assert_eq!((by_index.as_str(), without.as_str()), ("400", "400"), "{expression} on {to}");
+        }
+        let excluded =
+            "SET enable_seqscan TO off; SELECT count(*) FROM deep.a_excluded WHERE deep.by_view(code) = 21";
+        assert_eq!(target.psql("moved", excluded), "1", "the exclusion constraint on {to}");
+    }
+}

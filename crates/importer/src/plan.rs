@@ -1,7 +1,7 @@
 //! From a TOC and its segments to steps; pure, no server.
 
 use std::borrow::Cow;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use dbhaul_catalog::{DataEntry, QualifiedName, Toc, TocEntry};
@@ -112,16 +112,16 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let segments = match_segments(&toc, segments, &options)?;
     let footprint = Footprint::new(&toc);
     let splits = splits(&toc, &footprint, &segments);
+    let texts = TextDependencies::new(&toc, &footprint);
     let mut staging = Staging::default();
     let mut entries_by_stage: BTreeMap<StageName, Vec<&TocEntry>> = BTreeMap::new();
     for entry in &toc.entries {
-        let stage = staging.assign(entry);
+        let stage = staging.assign(entry, texts.reads_refreshed(entry));
         if is_wanted(&toc, entry, &options) {
             entries_by_stage.entry(stage).or_default().push(entry);
         }
     }
     let analyze = options.statistics == StatisticsMode::Analyze;
-    let texts = TextDependencies::new(&toc);
     let builder = Builder {
         toc: &toc,
         footprint: &footprint,
@@ -130,12 +130,16 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         splits: &splits,
         analyze,
     };
-    let stages = StageName::ALL
-        .into_iter()
-        .map(|name| Stage { name, steps: builder.steps(name, entries_by_stage.get(&name)) })
-        .collect();
+    let mut stages = Vec::new();
+    let mut tangled: BTreeSet<u32> = texts.tangled(&toc).map(|entry| entry.id).collect();
+    for name in StageName::ALL {
+        let (steps, loosened) = builder.steps(name, entries_by_stage.get(&name));
+        tangled.extend(loosened);
+        stages.push(Stage { name, steps });
+    }
     let drops = drops(&toc, &options);
-    let warnings = warnings(&toc, &options);
+    tangled.retain(|id| entry_by_id(&toc, *id).is_some_and(|entry| is_wanted(&toc, entry, &options)));
+    let warnings = warnings(&toc, &options).into_iter().chain(tangle_warning(&toc, &tangled)).collect();
     let (foretold, told) = (None, Vec::new());
     Ok(ImportPlan { toc: Arc::new(toc), options, segments, splits, drops, stages, warnings, foretold, told })
 }
@@ -289,6 +293,22 @@ fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
         );
     }
     warnings
+}
+
+/// Warns of what functions compute from each other: no order is right for all of it.
+fn tangle_warning(toc: &Toc, entries: &BTreeSet<u32>) -> Option<String> {
+    const SHOWN: usize = 5;
+    let names = entries.iter().filter_map(|id| entry_by_id(toc, *id)).map(describe);
+    let shown: Vec<String> = names.take(SHOWN).collect();
+    let more = entries.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!shown.is_empty()).then(|| {
+        format!(
+            "functions may compute or check these from each other's rows, so that whatever comes first meets \
+             tables that are not filled yet: {}{more}",
+            shown.join(", ")
+        )
+    })
 }
 
 #[cfg(test)]

@@ -72,12 +72,13 @@ pub(crate) struct Staging {
 }
 
 impl Staging {
-    /// The stage of the next entry.
-    pub(crate) fn assign(&mut self, entry: &TocEntry) -> StageName {
+    /// The stage of the next entry. What reads materialized views waits until they are filled.
+    pub(crate) fn assign(&mut self, entry: &TocEntry, reads_refreshed: bool) -> StageName {
         let of_dependencies = entry.depends_on.iter().filter_map(|on| self.stages.get(on)).max().copied();
         let mut stage = StageName::of_kind(entry).max(of_dependencies.unwrap_or(StageName::PreData));
-        if entry.data.is_some() && stage == StageName::Grants {
-            stage = StageName::Refresh;
+        let is_serial_work = stage.is_serial() && stage != StageName::PreData;
+        if reads_refreshed || entry.data.is_some() && is_serial_work {
+            stage = stage.max(StageName::Refresh);
         }
         self.stages.insert(entry.id, stage);
         stage

@@ -7,10 +7,10 @@ use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
 use crate::SegmentRef;
 use crate::footprint::{Footprint, entry_by_id};
 use crate::plan::{Analyze, Step, Work};
-use crate::schedule::{Lock, LockMode, Node, NodeId};
+use crate::schedule::{Lock, LockMode, Node, NodeId, loosen};
 use crate::split::Split;
 use crate::stages::StageName;
-use crate::text_dependencies::TextDependencies;
+use crate::text_dependencies::{Reads, TextDependencies};
 
 /// Turns the entries of a stage into steps.
 pub(crate) struct Builder<'a> {
@@ -38,12 +38,17 @@ struct Places {
 }
 
 impl Builder<'_> {
-    /// The steps of a stage, in TOC order, those that analyze behind the others.
-    pub(crate) fn steps(&self, name: StageName, entries: Option<&Vec<&TocEntry>>) -> Vec<Step> {
-        let Some(entries) = entries else { return Vec::new() };
+    /// The steps of a stage, in TOC order, those that analyze behind the others; with the entries that do
+    /// not wait for all that they should, since that waits for them.
+    pub(crate) fn steps(
+        &self,
+        name: StageName,
+        entries: Option<&Vec<&TocEntry>>,
+    ) -> (Vec<Step>, BTreeSet<u32>) {
+        let Some(entries) = entries else { return Default::default() };
         if name.is_serial() {
             let step = |entry: &&TocEntry| Step { work: Work::Entry(entry.id), node: Node::default() };
-            return entries.iter().map(step).collect();
+            return (entries.iter().map(step).collect(), BTreeSet::new());
         }
         let mut steps = Vec::new();
         let mut places = Places::default();
@@ -51,10 +56,12 @@ impl Builder<'_> {
         if self.analyze {
             self.add_analyzes(entries, &mut steps, &mut places);
         }
-        for step in &mut steps {
-            step.node = self.node(&step.work, &places);
+        let mut nodes: Vec<Node> = steps.iter().map(|step| self.node(&step.work, &places)).collect();
+        let loosened = loosen(&mut nodes).into_iter().map(|id| steps[id].work.entry()).collect();
+        for (step, node) in steps.iter_mut().zip(nodes) {
+            step.node = node;
         }
-        steps
+        (steps, loosened)
     }
 
     /// Segments and entries, in TOC order.
@@ -140,16 +147,13 @@ impl Builder<'_> {
 
     fn segment_node(&self, entry: u32, places: &Places) -> Node {
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
+        let table = Footprint::key(toc_entry);
+        let reads = self.texts.of_rows(toc_entry);
+        let is_before = |other: &ObjectId| !self.texts.is_read_by(table, *other);
         Node {
             needs: self.dependencies(toc_entry, places),
-            after: self
-                .texts
-                .tables_before(toc_entry)
-                .filter_map(|table| places.rows.get(&table))
-                .flatten()
-                .copied()
-                .collect(),
-            locks: vec![Lock { table: Footprint::key(toc_entry), mode: LockMode::Write }],
+            after: reads.map(|reads| rows_read(reads, places, is_before)).unwrap_or_default(),
+            locks: vec![Lock { table, mode: LockMode::Write }],
             // the whole table's: so that its segments go together and its indexes start early
             weight_bytes: self.entry_bytes(entry),
         }
@@ -168,7 +172,15 @@ impl Builder<'_> {
             true => family.iter().filter_map(|table| places.analyzes.get(table).copied()).collect(),
             false => Vec::new(),
         };
-        after.extend(self.texts.tables(entry).filter_map(|table| places.rows.get(&table)).flatten().copied());
+        let own = places.entries.get(&entry).map(Vec::as_slice).unwrap_or_default();
+        let read = self.texts.of_entry(entry).map(|reads| match toc_entry.kind.as_str() {
+            // one that is not filled yet cannot be read, so that waiting for all of them would gain nothing
+            "MATERIALIZED VIEW DATA" => {
+                rows_read(&Reads { anything: false, ..reads.clone() }, places, |_| true)
+            }
+            _ => rows_read(reads, places, |_| true),
+        });
+        after.extend(read.into_iter().flatten().filter(|node| !own.contains(node)));
         let locks = match lock_mode(toc_entry) {
             Some(mode @ LockMode::Exclusive) => {
                 family.iter().map(|&table| Lock { table, mode }).collect::<Vec<_>>()
@@ -186,11 +198,11 @@ impl Builder<'_> {
 
     /// As the entry it belongs to, but under the lock of an index.
     fn build_node(&self, entry: u32, places: &Places) -> Node {
-        let Node { needs, .. } = self.whole_entry_node(entry, places);
+        let Node { needs, after, .. } = self.whole_entry_node(entry, places);
         let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
         let locks = tables.iter().map(|&table| Lock { table, mode: LockMode::Index }).collect();
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
-        Node { needs, after: Vec::new(), locks, weight_bytes: work_bytes(toc_entry, &tables, places) }
+        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &tables, places) }
     }
 
     fn validate_node(&self, entry: u32, places: &Places) -> Node {
@@ -244,6 +256,17 @@ impl Builder<'_> {
     fn entry_bytes(&self, entry: u32) -> u64 {
         self.segments.get(&entry).into_iter().flatten().sum()
     }
+}
+
+/// The steps after which everything is there that functions read: rows of the tables that `is_before` lets
+/// through, and the queries of views.
+fn rows_read(reads: &Reads, places: &Places, is_before: impl Fn(&ObjectId) -> bool) -> Vec<NodeId> {
+    let named = reads.tables.iter().filter(|_| !reads.anything);
+    let all = places.rows.keys().filter(|_| reads.anything);
+    let tables = named.chain(all).filter(|table| is_before(table));
+    let rows = tables.filter_map(|table| places.rows.get(table));
+    let views = reads.views.iter().filter_map(|view| places.entries.get(view));
+    rows.chain(views).flatten().copied().collect()
 }
 
 /// What building an entry is worth beside loading rows: a rough fraction of its tables.

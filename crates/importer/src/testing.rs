@@ -50,6 +50,25 @@ impl Entries {
         self.push(Section::PostData, kind, name, depends_on)
     }
 
+    /// A function with a body in a string.
+    pub(crate) fn function(&mut self, name: &str, language: &str, body: &str) -> u32 {
+        let id = self.push(Section::PreData, "FUNCTION", &format!("{name}(integer)"), &[]);
+        self.last().create = vec![format!(
+            "CREATE FUNCTION public.{name}(integer) RETURNS integer\n    LANGUAGE {language} IMMUTABLE\n    AS $${body}$$"
+        )];
+        id
+    }
+
+    /// Lets an entry depend on more.
+    pub(crate) fn depend(&mut self, id: u32, on: &[u32]) {
+        self.toc.entries[id as usize - 1].depends_on.extend(on);
+    }
+
+    /// What an entry makes has this address.
+    pub(crate) fn set_object(&mut self, id: u32, object: Option<ObjectId>) {
+        self.toc.entries[id as usize - 1].object = object;
+    }
+
     /// A unique or primary key that can be built as an index first.
     pub(crate) fn key(&mut self, name: &str, depends_on: &[u32]) -> u32 {
         let id = self.post_data("CONSTRAINT", name, depends_on);
@@ -90,7 +109,7 @@ impl Entries {
         id
     }
 
-    fn object(&self, id: u32) -> Option<ObjectId> {
+    pub(crate) fn object(&self, id: u32) -> Option<ObjectId> {
         self.toc.entries[id as usize - 1].object
     }
 
