@@ -431,6 +431,26 @@ mod tests {
     }
 
     #[test]
+    fn row_security_is_in_force_only_after_foreign_keys() {
+        let mut toc = Entries::default();
+        let (customer, sale) = (toc.table("customer"), toc.table("sale"));
+        let rows = toc.rows("customer", customer);
+        toc.post_data("ROW SECURITY", "customer", &[customer]);
+        let policy = toc.post_data("POLICY", "customer everyone", &[customer]);
+        toc.post_data("COMMENT", "POLICY everyone ON customer", &[policy]);
+        toc.post_data("FK CONSTRAINT", "sale sale_customer_fkey", &[sale, customer]);
+        let plan = plan(toc.into_toc(), &[segments(rows, &[10])], options()).unwrap();
+        let kinds = |name| {
+            let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
+            let entries = stage.steps.iter().map(|step| plan.entry(step.work.entry()).unwrap());
+            entries.map(|entry| entry.kind.clone()).collect::<Vec<_>>()
+        };
+        assert_eq!(kinds(StageName::Policies), ["ROW SECURITY", "POLICY", "COMMENT"]);
+        assert!(kinds(StageName::Bulk).contains(&"FK CONSTRAINT".to_owned()));
+        assert!(StageName::Bulk < StageName::Policies && StageName::Policies < StageName::Refresh);
+    }
+
+    #[test]
     fn an_index_of_a_partitioned_table_waits_for_the_rows_of_partitions() {
         let mut toc = Entries::default();
         let parent = toc.table("log");

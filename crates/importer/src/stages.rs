@@ -14,6 +14,9 @@ pub(crate) enum StageName {
     PreData,
     /// Parallel: rows, indexes, constraints, triggers and all else.
     Bulk,
+    /// Serial: row security and its policies. As in `pg_dump` after all constraints: with row security in
+    /// force, a foreign key to the table is refused, and a function that reads it for an index is too.
+    Policies,
     /// Serial: privileges. As in `pg_restore` (`RESTORE_PASS_ACL`) after all else, because a role may
     /// have taken from itself what loading needs.
     Grants,
@@ -25,8 +28,14 @@ pub(crate) enum StageName {
 
 impl StageName {
     /// All stages, in order.
-    pub(crate) const ALL: [StageName; 5] =
-        [StageName::PreData, StageName::Bulk, StageName::Grants, StageName::Refresh, StageName::Last];
+    pub(crate) const ALL: [StageName; 6] = [
+        StageName::PreData,
+        StageName::Bulk,
+        StageName::Policies,
+        StageName::Grants,
+        StageName::Refresh,
+        StageName::Last,
+    ];
 
     /// Whether its entries run in TOC order over one session.
     pub(crate) fn is_serial(self) -> bool {
@@ -47,6 +56,7 @@ impl StageName {
         match self {
             StageName::PreData => "pre-data",
             StageName::Bulk => "data and post-data",
+            StageName::Policies => "row security",
             StageName::Grants => "privileges",
             StageName::Refresh => "materialized views",
             StageName::Last => "publications and event triggers",
@@ -55,6 +65,7 @@ impl StageName {
 
     fn of_kind(entry: &TocEntry) -> StageName {
         match entry.kind.as_str() {
+            "ROW SECURITY" | "POLICY" => StageName::Policies,
             "ACL" | "DEFAULT ACL" => StageName::Grants,
             "MATERIALIZED VIEW DATA" => StageName::Refresh,
             "EVENT TRIGGER" => StageName::Last,
