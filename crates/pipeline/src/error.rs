@@ -228,6 +228,10 @@ impl PipelineError {
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
             }
+            PipelineError::Server { source, .. } if source.sqlstate() == Some("55P03") => {
+                "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
+                 (pg_stat_activity and pg_locks say who); run it again when that is over"
+            }
             PipelineError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
             }

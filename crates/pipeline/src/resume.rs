@@ -100,9 +100,11 @@ async fn open_held(
         })?;
         let live =
             LiveDatabase::under(holder, &request.source, &request.selection, "source", context).await?;
-        let mut changed = live.hold_tables("source").await?;
+        // The process first: had this run's own session its locks already, somebody could queue for a
+        // table behind them, and the process behind him, for as long as this run waits for it.
+        let mut changed = process.lock(live.tables_with_rows()).await?;
         if changed.is_empty() {
-            changed = process.lock(live.tables_with_rows()).await?;
+            changed = live.hold_tables("source").await?;
         }
         if changed.is_empty() {
             return Ok((live, process));

@@ -12,6 +12,7 @@ use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_va
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
+use crate::hold::is_gone;
 use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
 use crate::{Context, PipelineError};
@@ -116,8 +117,8 @@ impl LiveDatabase {
     pub(crate) async fn hold_tables(&self, role: &str) -> Result<Vec<String>, PipelineError> {
         match self.holder.hold_tables(&self.tables_with_rows()).await {
             Ok(changed) => Ok(changed),
-            // Dropped or renamed between the look at it and its lock.
-            Err(error) if matches!(error.sqlstate(), Some("42P01" | "3F000")) => Ok(vec![error.to_string()]),
+            // between the look at it and its lock
+            Err(error) if is_gone(&error) => Ok(vec![error.to_string()]),
             Err(source) => {
                 Err(PipelineError::server(format!("cannot lock the tables of the {role}"), source))
             }

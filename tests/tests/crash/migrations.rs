@@ -1,6 +1,8 @@
 //! Migrations that are stopped and go on: only ever from the state of the source that they began with.
 
-use dbhaul_tests::{Dbhaul, Finished, Fixture, Proxy, Running, wait_until};
+use std::process::Command;
+
+use dbhaul_tests::{Dbhaul, Finished, Fixture, Proxy, Running, Server, wait_until};
 
 use crate::scene::{SOURCE, Scene, line_count};
 
@@ -107,9 +109,9 @@ fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
     let source = scene.source.uri_as("postgres:TELLTALE", SOURCE);
     let migrate = ["migrate", "--progress", "json", "--hold-snapshot", "--target", &scene.target.uri("copy")];
     let mut run = Dbhaul::new(migrate).env("DBHAUL_SOURCE", source).spawn();
-    let command_line = wait_until("the snapshot is held", || {
+    let (_, command_line) = wait_until("the snapshot is held", || {
         assert!(!run.has_ended(), "{}", run.stderr_so_far());
-        holder_command_line(&run)
+        holder(&run)
     });
     assert!(!command_line.contains("TELLTALE"), "{command_line}");
     run.wait().assert_code(0);
@@ -117,16 +119,55 @@ fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
     scene.original().assert_equals("copy");
 }
 
-/// The command line of the process that a run has started, if it has.
-fn holder_command_line(run: &Running) -> Option<String> {
+/// The process that holds the snapshot must not wait behind somebody who waits for the run.
+#[test]
+fn whoever_queues_for_a_table_does_not_hang_a_run_that_holds_its_snapshot() {
+    let source = Server::builder(16).config("log_statement", "all").start();
+    let scene = Scene::between(Fixture::Chinook, source, Server::start(17));
+    scene.source.psql(SOURCE, "CREATE TABLE public.contended (i int)");
+    scene.target.create_db("copy");
+    let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
+    let adopted = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul%' \
+                   AND application_name NOT LIKE 'dbhaul hold %'";
+    wait_until("the run shares the snapshot", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        (scene.source.psql("postgres", adopted) != "0").then_some(())
+    });
+    // Nothing is asked of the process until it goes on: who locks before it does is seen now.
+    let (process_id, _) = holder(&run).expect("it holds the snapshot");
+    signal(&process_id, "STOP");
+    wait_until("the catalogs are read", || {
+        scene.source.log().contains("SELECT pg_catalog.version()").then_some(())
+    });
+    let mut alter = scene.source.client("psql");
+    alter.args(["-Xq", "-d", SOURCE, "-c", "ALTER TABLE public.contended ADD COLUMN j int"]);
+    let mut alter = alter.spawn().unwrap();
+    wait_until("the table is altered, or somebody waits to", || {
+        let log = scene.source.log();
+        log.contains("ALTER TABLE public.contended").then_some(())
+    });
+    signal(&process_id, "CONT");
+    run.wait().assert_code(0);
+    assert!(alter.wait().unwrap().success());
+    scene.wait_until_let_go();
+}
+
+fn signal(process_id: &str, name: &str) {
+    let status = Command::new("kill").args([&format!("-{name}"), process_id]).status();
+    assert!(status.is_ok_and(|status| status.success()), "no process {process_id} to send {name}");
+}
+
+/// The process that a run has started, if it has: its id and its command line.
+fn holder(run: &Running) -> Option<(String, String)> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    let mut lines = processes.filter_map(|process| {
+    let mut children = processes.filter_map(|process| {
         let stat = std::fs::read_to_string(process.path().join("stat")).ok()?;
         let parent = stat.rsplit(')').next()?.split_whitespace().nth(1)?.to_owned();
         (parent == run.pid().to_string()).then_some(())?;
-        std::fs::read_to_string(process.path().join("cmdline")).ok()
+        let command_line = std::fs::read_to_string(process.path().join("cmdline")).ok()?;
+        Some((process.file_name().into_string().ok()?, command_line))
     });
-    lines.find(|line| line.contains("hold-snapshot"))
+    children.find(|(_, command_line)| command_line.contains("hold-snapshot"))
 }
 
 #[test]

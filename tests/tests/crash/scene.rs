@@ -18,16 +18,17 @@ pub(crate) struct Scene {
 
 impl Scene {
     pub(crate) fn new(fixture: Fixture, from: u16, to: u16) -> Self {
-        let (source, target) = (Server::start(from), Server::start(to));
-        fixture.load(&source, SOURCE);
-        fixture.prepare_target(&target);
-        Self { source, target, store: TempDir::new().unwrap() }
+        Self::between(fixture, Server::start(from), Server::start(to))
     }
 
     /// As [`Self::new`], with a source that does nothing by itself: no vacuum takes a transaction's number.
     pub(crate) fn still(fixture: Fixture, from: u16, to: u16) -> Self {
         let source = Server::builder(from).config("autovacuum", "off").start();
-        let target = Server::start(to);
+        Self::between(fixture, source, Server::start(to))
+    }
+
+    /// As [`Self::new`], with servers made already.
+    pub(crate) fn between(fixture: Fixture, source: Server, target: Server) -> Self {
         fixture.load(&source, SOURCE);
         fixture.prepare_target(&target);
         Self { source, target, store: TempDir::new().unwrap() }

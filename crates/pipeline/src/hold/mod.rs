@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder, SnapshotInfo};
+use dbhaul_postgres::{ConnectSettings, Error, Session, SessionRole, SnapshotHolder, SnapshotInfo};
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -22,6 +22,9 @@ pub(crate) use process::HolderProcess;
 
 /// How often the process looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long the process waits for the lock on one table that somebody else holds or queues for.
+const LOCK_PATIENCE: Duration = Duration::from_secs(300);
 
 /// A program that carries out [`hold_snapshot`], and for how long it shall do so.
 #[derive(Clone)]
@@ -147,7 +150,7 @@ async fn obey(
                     answer(HoldAnswer::Kept);
                 }
                 (Some(HoldOrder::Lock { tables }), _) => {
-                    let changed = holder.hold_tables(&tables).await.map_err(holding)?;
+                    let changed = lock(holder, &tables).await.map_err(holding)?;
                     answer(HoldAnswer::Locked { changed });
                 }
             },
@@ -161,6 +164,21 @@ async fn obey(
             }
         }
     }
+}
+
+/// Locks tables; returns those that are not what the snapshot saw. One that was dropped between the look
+/// at it and its lock is of these, and has made the transaction useless: the run lets go and tries again.
+async fn lock(holder: &SnapshotHolder, tables: &[QualifiedName]) -> Result<Vec<String>, Error> {
+    holder.limit_lock_waits(LOCK_PATIENCE).await?;
+    match holder.hold_tables(tables).await {
+        Err(error) if is_gone(&error) => Ok(vec![error.to_string()]),
+        result => result,
+    }
+}
+
+/// Whether a table, or its schema, was dropped or renamed.
+pub(crate) fn is_gone(error: &Error) -> bool {
+    matches!(error.sqlstate(), Some("42P01" | "3F000"))
 }
 
 /// Sessions on a server that hold a run's snapshot.

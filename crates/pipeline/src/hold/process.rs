@@ -12,6 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{HoldAnswer, HoldOrder, HoldProgram};
 use crate::PipelineError;
 
+/// How long the process may take to answer. It waits no longer than [`super::LOCK_PATIENCE`] for a lock,
+/// and connecting has its own limits; this is for a process that is stopped or lost.
+const ANSWER_PATIENCE: Duration = Duration::from_secs(600);
+
 /// How long the process may take to end once told to.
 const END_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -116,7 +120,9 @@ async fn next(
     answers: &mut Lines<BufReader<ChildStdout>>,
     cancel: &CancellationToken,
 ) -> Result<HoldAnswer, PipelineError> {
-    let line = cancel.run_until_cancelled(answers.next_line()).await.ok_or(PipelineError::Cancelled)?;
+    let answer = tokio::time::timeout(ANSWER_PATIENCE, answers.next_line());
+    let line = cancel.run_until_cancelled(answer).await.ok_or(PipelineError::Cancelled)?;
+    let line = line.map_err(|_| failed(format!("it did not answer for {} s", ANSWER_PATIENCE.as_secs())))?;
     let line = line.map_err(|error| failed(error.to_string()))?;
     let line = line.ok_or_else(|| failed("it has ended".to_owned()))?;
     match serde_json::from_str(&line) {
