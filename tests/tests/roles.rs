@@ -303,7 +303,12 @@ fn other_names_are_used_everywhere() {
 fn dropped_roles_leave_what_they_own_to_the_importer() {
     let (source, target) = (Server::start(18), Server::start(18));
     mapped(&source);
-    source.psql("shop", "CREATE POLICY gone ON app.item TO zz_gone; GRANT TRUNCATE ON app.item TO zz_gone");
+    source.psql(
+        "shop",
+        "CREATE POLICY gone ON app.item TO zz_gone; GRANT USAGE ON SCHEMA app TO zz_gone;
+         GRANT TRUNCATE, REFERENCES ON app.item TO zz_gone WITH GRANT OPTION;
+         SET SESSION AUTHORIZATION zz_gone; GRANT REFERENCES ON app.item TO zz_writer",
+    );
     target.psql("postgres", "CREATE ROLE me SUPERUSER LOGIN; CREATE ROLE zz_writer");
     target.create_db("shop");
     let map = write("zz_owner = -\nZz = -");
@@ -320,7 +325,11 @@ fn dropped_roles_leave_what_they_own_to_the_importer() {
     run.assert_says("EQUAL");
     assert_eq!(owner_of(&target, "shop", "app.item"), "me");
     let acl = "SELECT relacl::text FROM pg_class WHERE oid = 'app.item'::regclass";
-    assert_eq!(target.psql("shop", acl), "{me=arwdDxtm/me,zz_writer=a*/me}");
+    assert_eq!(
+        target.psql("shop", acl),
+        "{me=arwdDxtm/me,zz_writer=a*x/me}",
+        "who remains keeps what he was granted"
+    );
     let policies = "SELECT string_agg(polname || polroles::regrole[]::text, ' ') FROM pg_policy";
     assert_eq!(target.psql("shop", policies), "see{zz_writer}");
 }

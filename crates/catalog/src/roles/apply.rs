@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Membership, Password, Role, RoleLoss, RoleMap, Roles};
 use crate::kinds::Body;
-use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId, SystemPrivileges};
+use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId, SystemPrivileges, quote_identifier};
 
 /// The order in which `aclitemout` prints privileges
 /// (PostgreSQL src/include/utils/acl.h, ACL_ALL_RIGHTS_STR).
@@ -12,8 +12,10 @@ const LETTERS: &str = "arwdDxtXUCTcsAm";
 
 impl RoleMap {
     /// Gives every role that a catalog names its name on the target. What a
-    /// dropped role owns belongs to `own`, the importing role. Objects that are
-    /// nothing without a dropped role are taken out and returned.
+    /// dropped role owns belongs to `own`, the importing role; what it granted on
+    /// others' objects is granted by their owners. Objects that are nothing without
+    /// a dropped role are taken out and returned, as are grants that nobody is left
+    /// to give.
     pub fn apply(&self, catalog: &mut Catalog, own: Option<&str>) -> Vec<RoleLoss> {
         if self.is_empty() {
             return Vec::new();
@@ -21,21 +23,27 @@ impl RoleMap {
         let renaming = Renaming { map: self, own };
         let owners: HashMap<ObjectId, String> =
             catalog.objects.iter().filter_map(|object| Some((object.id, object.owner.clone()?))).collect();
-        renaming.database(&mut catalog.database);
+        let mut losses = Vec::new();
+        let name = format!("DATABASE {}", quote_identifier(&catalog.database.name));
+        losses.extend(ungranted(&name, renaming.database(&mut catalog.database)));
         for item in &mut catalog.initial_acls {
-            renaming.acl(&mut item.acl, owners.get(&item.object).map(String::as_str));
+            // What an extension's own script grants is not granted by us.
+            let _ = renaming.acl(&mut item.acl, owners.get(&item.object).map(String::as_str));
         }
         for system in &mut catalog.system_privileges {
-            renaming.system(system);
+            let ungivable = renaming.system(system);
+            losses.extend(ungranted(&system.address, ungivable));
         }
-        let mut losses = Vec::new();
         let mut seen: BTreeMap<crate::Identity, usize> = BTreeMap::new();
         let mut kept: Vec<Object> = Vec::with_capacity(catalog.objects.len());
         for mut object in std::mem::take(&mut catalog.objects) {
             let before = object.identity();
-            if let Err(reason) = renaming.object(&mut object) {
-                losses.push(RoleLoss { object: before.to_string(), reason });
-                continue;
+            match renaming.object(&mut object) {
+                Ok(lost) => losses.extend(ungranted(&before.to_string(), lost)),
+                Err(reason) => {
+                    losses.push(RoleLoss { object: before.to_string(), reason });
+                    continue;
+                }
             }
             if matches!(object.body, Body::UserMapping(_) | Body::DefaultAcl(_)) {
                 let twin = seen.get(&object.identity()).and_then(|&place| kept.get_mut(place));
@@ -121,6 +129,22 @@ fn unite(twin: &mut Object, other: Object) -> Option<String> {
     }
 }
 
+/// Grants on an object that nobody is left to give, as losses.
+fn ungranted(object: &str, items: Vec<AclItem>) -> Option<RoleLoss> {
+    let name = |item: &AclItem| item.grantee.as_deref().map_or("PUBLIC".to_owned(), quote_identifier);
+    let grantees: BTreeSet<String> = items.iter().map(name).collect();
+    let grantors: BTreeSet<String> = items.iter().map(|item| quote_identifier(&item.grantor)).collect();
+    let join = |names: BTreeSet<String>| names.into_iter().collect::<Vec<_>>().join(", ");
+    (!items.is_empty()).then(|| RoleLoss {
+        object: object.to_owned(),
+        reason: format!(
+            "privileges of {} are not granted: the role map drops {}, who granted them, and the owner",
+            join(grantees),
+            join(grantors)
+        ),
+    })
+}
+
 /// A map at work.
 struct Renaming<'a> {
     map: &'a RoleMap,
@@ -132,11 +156,10 @@ impl Renaming<'_> {
         self.map.name(owner).or(self.own).map(str::to_owned)
     }
 
-    fn database(&self, database: &mut Database) {
+    fn database(&self, database: &mut Database) -> Vec<AclItem> {
         let owner = std::mem::take(&mut database.owner);
-        if let Some(acl) = &mut database.acl {
-            self.acl(acl, Some(&owner));
-        }
+        let acl = database.acl.as_mut();
+        let ungivable = acl.map(|acl| self.acl(acl, Some(&owner))).unwrap_or_default();
         database.owner = self.owner(&owner).unwrap_or(owner);
         let settings = std::mem::take(&mut database.settings).into_iter();
         let renamed = settings.filter_map(|(role, setting)| match role {
@@ -144,35 +167,36 @@ impl Renaming<'_> {
             Some(role) => Some((Some(self.map.name(&role)?.to_owned()), setting)),
         });
         database.settings = renamed.collect();
+        ungivable
     }
 
     /// Renames in the privileges of an object of the server's own.
-    fn system(&self, system: &mut SystemPrivileges) {
+    fn system(&self, system: &mut SystemPrivileges) -> Vec<AclItem> {
         let owner = std::mem::take(&mut system.owner);
         let first_owner = system.initial_owner.take();
-        if let Some(acl) = &mut system.acl {
-            self.acl(acl, Some(&owner));
-        }
+        let acl = system.acl.as_mut();
+        let ungivable = acl.map(|acl| self.acl(acl, Some(&owner))).unwrap_or_default();
         if let Some(acl) = &mut system.initial {
-            self.acl(acl, Some(first_owner.as_ref().unwrap_or(&owner)));
+            // What every server has from the start is not granted by us.
+            let _ = self.acl(acl, Some(first_owner.as_ref().unwrap_or(&owner)));
         }
         system.owner = self.owner(&owner).unwrap_or(owner);
         let first_owner = first_owner.and_then(|owner| self.owner(&owner));
         system.initial_owner = first_owner.filter(|owner| *owner != system.owner);
+        ungivable
     }
 
-    /// Renames in one object.
+    /// Renames in one object; returns what nobody is left to grant.
     ///
     /// # Errors
     /// Why the object is nothing without a role that is dropped.
-    fn object(&self, object: &mut Object) -> Result<(), String> {
+    fn object(&self, object: &mut Object) -> Result<Vec<AclItem>, String> {
         let owner = object.owner.take();
-        if let Some(acl) = &mut object.acl {
-            self.acl(acl, owner.as_deref());
-        }
+        let acl = object.acl.as_mut();
+        let mut ungivable = acl.map(|acl| self.acl(acl, owner.as_deref())).unwrap_or_default();
         for slot in object.body.column_acls_mut() {
             if let Some(acl) = slot {
-                self.acl(acl, owner.as_deref());
+                ungivable.extend(self.acl(acl, owner.as_deref()));
             }
             // Nobody has a column's privileges by default.
             *slot = slot.take().filter(|acl| !acl.is_empty());
@@ -190,8 +214,8 @@ impl Renaming<'_> {
             }
             Body::DefaultAcl(default) => {
                 let role = self.map.name(&default.role).ok_or_else(|| dropped(&default.role))?.to_owned();
-                self.acl(&mut default.revoked, Some(&default.role));
-                self.acl(&mut default.granted, Some(&default.role));
+                ungivable.extend(self.acl(&mut default.revoked, Some(&default.role)));
+                ungivable.extend(self.acl(&mut default.granted, Some(&default.role)));
                 default.role = role;
                 if default.revoked.is_empty() && default.granted.is_empty() {
                     return Err("the role map drops everybody it grants anything".to_owned());
@@ -208,30 +232,36 @@ impl Renaming<'_> {
             }
             _ => {}
         }
-        Ok(())
+        Ok(ungivable)
     }
 
-    /// Renames in privileges on something of `owner`'s.
-    fn acl(&self, acl: &mut Acl, owner: Option<&str>) {
+    /// Renames in privileges on something of `owner`'s. What a dropped role granted
+    /// is granted by the owner, as `GRANT` by a superuser is; returned are those
+    /// items for whom there is no owner either.
+    fn acl(&self, acl: &mut Acl, owner: Option<&str>) -> Vec<AclItem> {
+        let owner_there = owner.and_then(|owner| self.owner(owner));
         let name = |role: &str| match self.map.name(role) {
             Some(name) => Some(name.to_owned()),
             None if Some(role) == owner => self.own.map(str::to_owned),
             None => None,
         };
-        let item = |item: &AclItem| {
-            let grantee = match &item.grantee {
-                Some(grantee) => Some(name(grantee)?),
-                None => None,
-            };
-            Some(AclItem { grantee, grantor: name(&item.grantor)?, privileges: item.privileges.clone() })
-        };
-        let is_named = |item: &AclItem| {
-            let is_named = |role: &str| self.map.name(role) != Some(role);
-            is_named(&item.grantor) || item.grantee.as_deref().is_some_and(is_named)
-        };
-        if acl.iter().any(is_named) {
-            *acl = merged(&acl.iter().filter_map(item).collect());
+        let is_named = |role: &str| self.map.name(role) != Some(role);
+        if !acl.iter().any(|item| is_named(&item.grantor) || item.grantee.as_deref().is_some_and(is_named)) {
+            return Vec::new();
         }
+        let (mut renamed, mut ungivable) = (Acl::with_capacity(acl.len()), Vec::new());
+        for item in std::mem::take(acl) {
+            let grantee = item.grantee.as_deref().map(name);
+            if grantee == Some(None) {
+                continue;
+            }
+            match name(&item.grantor).or_else(|| owner_there.clone()) {
+                Some(grantor) => renamed.push(AclItem { grantee: grantee.flatten(), grantor, ..item }),
+                None => ungivable.push(item),
+            }
+        }
+        *acl = merged(&renamed);
+        ungivable
     }
 }
 
@@ -331,8 +361,46 @@ mod tests {
         check(
             "a = -\nb = -",
             vec![schema("a", &["a=UC/a", "b=U/a", "c=U/a", "d=U/b"])],
-            &["CREATE SCHEMA s", "ALTER SCHEMA s OWNER TO importer", "GRANT USAGE ON SCHEMA s TO c"],
+            &[
+                "CREATE SCHEMA s",
+                "ALTER SCHEMA s OWNER TO importer",
+                "GRANT USAGE ON SCHEMA s TO c",
+                "GRANT USAGE ON SCHEMA s TO d",
+            ],
             &[],
+        );
+    }
+
+    #[test]
+    fn what_a_dropped_role_granted_the_owner_grants() {
+        check(
+            "mgr = -",
+            vec![schema("a", &["a=UC/a", "mgr=U*C*/a", "bob=U*/mgr", "eve=U/bob", "bob=C/mgr"])],
+            &[
+                "CREATE SCHEMA s",
+                "ALTER SCHEMA s OWNER TO a",
+                "GRANT CREATE ON SCHEMA s TO bob",
+                "GRANT USAGE ON SCHEMA s TO bob WITH GRANT OPTION",
+                "SET SESSION AUTHORIZATION bob",
+                "GRANT USAGE ON SCHEMA s TO eve",
+                "RESET SESSION AUTHORIZATION",
+            ],
+            &[],
+        );
+    }
+
+    #[test]
+    fn what_nobody_is_left_to_grant_is_a_loss() {
+        let mut catalog = Catalog {
+            objects: vec![schema("a", &["a=UC/a", "bob=U/a", "=U/mgr"])],
+            ..Catalog::empty(ServerVersion::of_major(18))
+        };
+        let losses = RoleMap::parse("a = -\nmgr = -").unwrap().apply(&mut catalog, None);
+        let losses: Vec<String> = losses.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            losses,
+            ["SCHEMA s: privileges of PUBLIC, bob are not granted: the role map drops a, mgr, who granted \
+              them, and the owner"]
         );
     }
 
