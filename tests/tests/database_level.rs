@@ -157,3 +157,68 @@ fn a_limit_of_connections_does_not_stop_the_load() {
     Dbhaul::new(["restore", "--store", store, "--target", &to, "--create", "-j", "4"]).run().assert_code(0);
     assert_eq!(target.psql("postgres", limit), "1");
 }
+
+/// What a report says of the database itself depends on whether it was to be carried; it is never silent.
+#[test]
+fn what_differs_in_the_database_itself_is_judged_only_where_it_was_asked_for() {
+    let (source, target) = (start(16), start(17));
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE ROLE \"The Owner\"; CREATE ROLE reader");
+    }
+    create(&source, "shop", "");
+    source.psql("postgres", "ALTER DATABASE shop SET app.token TO 'TELLTALE'");
+    target.create_db("shop");
+    target.psql("postgres", "COMMENT ON DATABASE shop IS 'another'");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let sides = ["--source", &from, "--target", &to];
+    let told = |text: &str| text.to_owned() + "DATABASE shop: comment is \"it's a \\\\ comment\"";
+    for command in ["migrate", "verify"] {
+        let run = Dbhaul::new([command]).args(sides).run();
+        run.assert_code(0).assert_says("not compared: properties of the database itself");
+        run.assert_says(&told("for information: ")).assert_says("EQUAL");
+        assert!(!run.to_string().contains("TELLTALE"), "{run}");
+    }
+    let store = TempDir::new().unwrap();
+    let store = store.path().to_str().unwrap();
+    Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+    let backup = ["--store", store, "--target", &to];
+    for left in [sides, backup] {
+        let run = Dbhaul::new(["verify", "--create"]).args(left).run();
+        run.assert_code(4).assert_says(&told("")).assert_says("owner is \"The Owner\"");
+        run.assert_says("settings.app.token is \"***\" on the left and null on the right");
+        assert!(!run.to_string().contains("TELLTALE"), "{run}");
+    }
+    target.drop_db("shop");
+    let postgres = target.uri("postgres");
+    let create = ["migrate", "--source", &from, "--target", &postgres, "--create"];
+    let run = Dbhaul::new(create).run();
+    run.assert_code(0).assert_says("EQUAL");
+    assert!(!run.to_string().contains("properties of the database itself"), "{run}");
+    Dbhaul::new(["verify", "--create"]).args(sides).run().assert_code(0);
+    Dbhaul::new(["verify", "--create"]).args(backup).run().assert_code(0);
+}
+
+/// Providers give themselves privileges on the server's own objects in every database.
+#[test]
+fn privileges_on_the_servers_own_objects_are_compared() {
+    let (source, target) = (Server::start(15), Server::start(18));
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE ROLE reader; CREATE ROLE provider");
+        server.create_db("shop");
+    }
+    source.psql("shop", "GRANT SELECT ON pg_catalog.pg_authid TO reader; CREATE TABLE public.t ()");
+    source.psql("shop", "REVOKE EXECUTE ON FUNCTION pg_catalog.now() FROM PUBLIC");
+    target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.pg_reload_conf() TO provider");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
+    run.assert_code(0).assert_says("EQUAL");
+    run.assert_says("for information: FUNCTION pg_catalog.pg_reload_conf (): acl is [] on the left and");
+    target.psql("shop", "REVOKE SELECT ON pg_catalog.pg_authid FROM reader");
+    target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");
+    let verify = ["verify", "--source", &from, "--target", &to];
+    let run = Dbhaul::new(verify).run();
+    run.assert_code(4).assert_says("TABLE pg_catalog.pg_authid: acl is [\"GRANT SELECT ON TABLE");
+    run.assert_says("FUNCTION pg_catalog.now (): acl is [\"REVOKE ALL ON FUNCTION");
+    let run = Dbhaul::new(verify).arg("--no-privileges").run();
+    run.assert_code(0).assert_says("not compared: privileges, as asked");
+}

@@ -258,6 +258,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         jobs: args.jobs.unwrap_or_else(default_jobs),
         owners: args.selection.owners,
         privileges: args.selection.privileges,
+        database: args.create,
         role_map: roles::map(&args.map)?,
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)

@@ -2,6 +2,7 @@
 
 pub(crate) mod grant;
 pub(crate) mod privilege;
+pub(crate) mod system;
 
 use serde::{Deserialize, Serialize};
 

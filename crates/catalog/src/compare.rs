@@ -1,5 +1,6 @@
 //! Two catalogs compared, object by object and field by field.
 
+mod around;
 mod majors;
 
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges};
 use self::majors::Majors;
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::kinds::Body;
@@ -209,8 +211,14 @@ fn is_secret(identity: &Identity, path: &str) -> bool {
     match identity.kind.as_str() {
         "USER MAPPING" => path.starts_with("body.options"),
         "SUBSCRIPTION" => path.starts_with("body.definition"),
+        "DATABASE" => path.starts_with("settings."),
         _ => false,
     }
+}
+
+/// That there is a value, but not which.
+fn masked(value: &Value) -> Value {
+    if value.is_null() { Value::Null } else { json!("***") }
 }
 
 /// The kind's default privileges, which NULL stands for.
@@ -257,8 +265,8 @@ fn walk(place: &Place<'_>, path: String, left: &Value, right: &Value, into: &mut
         _ if is_secret(place.identity, &path) => into.push(Difference::Different {
             identity: place.identity.clone(),
             path,
-            left: json!("***"),
-            right: json!("***"),
+            left: masked(left),
+            right: masked(right),
         }),
         _ => into.push(Difference::Different {
             identity: place.identity.clone(),

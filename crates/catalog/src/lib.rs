@@ -42,7 +42,9 @@ pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges,
 };
-pub use compare::{CatalogDiff, Difference, compare};
+pub use compare::{
+    CatalogDiff, Difference, SystemDifferences, compare, compare_databases, compare_system_privileges,
+};
 pub use filter::FilterError;
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};

@@ -180,6 +180,8 @@ pub struct VerifyRequest {
     pub owners: bool,
     /// Compare privileges.
     pub privileges: bool,
+    /// Compare the database's own properties: owner, privileges, settings, comment, encoding, locale.
+    pub database: bool,
     /// The names that roles of the left side have on the right.
     pub role_map: RoleMap,
 }

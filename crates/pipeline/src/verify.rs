@@ -1,5 +1,7 @@
 //! `verify`: are two databases equal? Any two of live databases and backups.
 
+mod agree;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
@@ -11,12 +13,11 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::{
-    DigestTask, Found, Report, SequenceResult, SideDescription, TableResult, Verdict, digest_tables, judge,
-};
+use dbhaul_verifier::{DigestTask, Found, Report, SideDescription, TableResult, digest_tables};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use self::agree::{agree_on_specs, compare_sequences, judge_all};
 use crate::repository::Repository;
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of};
@@ -74,8 +75,12 @@ async fn compare_requested(
         }
     };
     context.progress.phase_finished(Phase::Introspect);
-    let scope =
-        Scope { selection: &request.selection, owners: request.owners, privileges: request.privileges };
+    let scope = Scope {
+        selection: &request.selection,
+        owners: request.owners,
+        privileges: request.privileges,
+        database: request.database,
+    };
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
             let report = Box::pin(compare_sides(&left, &right, request.jobs, &scope, context)).await;
@@ -126,8 +131,14 @@ pub(crate) async fn verify_copy(
         left.rows.remove(object);
         right.rows.remove(object);
     }
-    let (owners, privileges) = (request.options.set_owners, request.options.privileges);
-    let scope = Scope { selection: &request.selection, owners, privileges };
+    // The limit is set when everything else is done, and would stop the sessions that compare.
+    left.catalog.database.connection_limit = right.catalog.database.connection_limit;
+    let scope = Scope {
+        selection: &request.selection,
+        owners: request.options.set_owners,
+        privileges: request.options.privileges,
+        database: request.options.create,
+    };
     let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;
     right.release().await;
     let mut report = report?;
@@ -425,64 +436,6 @@ fn selected_tables(
     Ok(toc.entries.iter().filter_map(name).collect())
 }
 
-/// How each table that both sides have is to be hashed, so that values compare;
-/// or why they cannot compare. A known digest decides; of two live sides the
-/// left one does, unless encodings differ.
-fn agree_on_specs(left: &Side, right: &Side) -> BTreeMap<String, Result<DigestSpec, String>> {
-    let mut specs = BTreeMap::new();
-    for (name, rows) in left.rows.iter().chain(&right.rows) {
-        let spec = match (left.rows.get(name), right.rows.get(name)) {
-            (Some(left), Some(right)) if left.missing.is_none() && right.missing.is_none() => {
-                agree(left, right)
-            }
-            _ => Ok(rows.spec.clone()),
-        };
-        specs.insert(name.clone(), spec);
-    }
-    specs
-}
-
-fn agree(left: &Rows, right: &Rows) -> Result<DigestSpec, String> {
-    let columns = |rows: &Rows| rows.spec.columns.iter().map(|c| c.name.clone()).collect::<BTreeSet<_>>();
-    let (left_columns, right_columns) = (columns(left), columns(right));
-    if left_columns != right_columns {
-        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
-            a.difference(b).cloned().collect::<Vec<_>>().join(", ")
-        };
-        return Err(format!(
-            "its columns differ (only left: [{}], only right: [{}])",
-            only(&left_columns, &right_columns),
-            only(&right_columns, &left_columns)
-        ));
-    }
-    Ok(match (left.known, right.known) {
-        (None, Some(_)) => right.spec.clone(),
-        (Some(_), _) => left.spec.clone(),
-        // UTF-8 hex compares across encodings; it is what every encoding but UTF8 uses anyway.
-        (None, None) if left.spec.text_form != right.spec.text_form => {
-            DigestSpec { text_form: dbhaul_rows::TextForm::Utf8Hex, ..left.spec.clone() }
-        }
-        (None, None) => left.spec.clone(),
-    })
-}
-
-fn judge_all(left: &BTreeMap<String, Found>, right: &BTreeMap<String, Found>) -> Vec<TableResult> {
-    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    let result = |name: &String| TableResult {
-        name: name.clone(),
-        verdict: judge_one(name, left.get(name), right.get(name)),
-    };
-    names.into_iter().map(result).collect()
-}
-
-/// Large objects that are not there are an empty set, not a missing table.
-fn judge_one(name: &str, left: Option<&Found>, right: Option<&Found>) -> Verdict {
-    let none = Found::Digest(RowDigest::default());
-    let is_large_objects = name == LARGE_OBJECTS;
-    let or_none = |found| if is_large_objects { Some(found).flatten().or(Some(&none)) } else { found };
-    judge(or_none(left), or_none(right))
-}
-
 /// The report of two sides whose rows are judged.
 fn report(left: &Side, right: &Side, tables: Vec<TableResult>, scope: &Scope<'_>) -> Report {
     let (sequences, compared_sequence_count) = compare_sequences(&left.sequences, &right.sequences);
@@ -497,27 +450,8 @@ fn report(left: &Side, right: &Side, tables: Vec<TableResult>, scope: &Scope<'_>
         compared_sequence_count,
         sequences,
         not_compared: Vec::new(),
+        information: Vec::new(),
     };
-    scope.apply(&mut report, &left.catalog);
+    scope.apply(&mut report, &left.catalog, &right.catalog);
     report
-}
-
-fn compare_sequences(left: &[SequenceValue], right: &[SequenceValue]) -> (Vec<SequenceResult>, u64) {
-    let positions = |values: &[SequenceValue]| -> BTreeMap<String, String> {
-        let text = |value: &SequenceValue| {
-            let called = if value.is_called { "given out" } else { "next" };
-            (value.sequence.sql(), format!("{} ({called})", value.last_value))
-        };
-        values.iter().map(text).collect()
-    };
-    let (left, right) = (positions(left), positions(right));
-    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    let count = names.len() as u64;
-    let differs = |name: &&String| left.get(*name) != right.get(*name);
-    let result = |name: &String| SequenceResult {
-        name: name.clone(),
-        left: left.get(name).cloned(),
-        right: right.get(name).cloned(),
-    };
-    (names.into_iter().filter(differs).map(result).collect(), count)
 }

@@ -2,7 +2,7 @@
 //! report says so, so that nobody takes for compared what was not.
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Selection};
+use dbhaul_catalog::{Catalog, Selection, SystemDifferences, compare_databases, compare_system_privileges};
 use dbhaul_verifier::Report;
 
 /// Names shown of many.
@@ -14,12 +14,18 @@ pub(crate) struct Scope<'a> {
     pub(crate) selection: &'a Selection,
     pub(crate) owners: bool,
     pub(crate) privileges: bool,
+    /// The database's own properties, which only `--create` carries.
+    pub(crate) database: bool,
 }
+
+/// Properties of a database that are no objects of it.
+const DATABASE: &str = "properties of the database itself (owner, privileges, settings, comment, encoding, \
+                        locale, tablespace, limits), which only --create carries";
 
 impl Scope<'_> {
     /// Takes out of a report what was not asked for, and notes it there, with what
     /// no digest covers.
-    pub(crate) fn apply(&self, report: &mut Report, left: &Catalog) {
+    pub(crate) fn apply(&self, report: &mut Report, left: &Catalog, right: &Catalog) {
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
         let Selection { pre_data, data, post_data, .. } = *self.selection;
         if !data {
@@ -41,6 +47,7 @@ impl Scope<'_> {
             report.compared_object_count = 0;
             return;
         }
+        self.compare_around(report, left, right);
         report.not_compared.extend(extensions(left));
         if self.selection.tablespaces.none {
             report.not_compared.push("tablespaces, as asked".to_owned());
@@ -54,6 +61,22 @@ impl Scope<'_> {
             note("privileges, as asked");
             report.schema.forget("acl");
         }
+    }
+
+    /// Adds what differs in the database itself and in privileges on the server's own objects: as
+    /// differences where it was to be carried, else for information.
+    fn compare_around(&self, report: &mut Report, left: &Catalog, right: &Catalog) {
+        let database = compare_databases(left, right);
+        if self.database {
+            report.schema.differences.extend(database);
+        } else {
+            report.not_compared.push(DATABASE.to_owned());
+            report.information.extend(database.iter().map(ToString::to_string));
+        }
+        let SystemDifferences { lacking, extra } = compare_system_privileges(left, right);
+        report.schema.differences.extend(lacking);
+        let extra = extra.iter().map(|difference| format!("{difference}, which is the right side's own"));
+        report.information.extend(extra);
     }
 
     fn rows_left_out(&self) -> Option<String> {

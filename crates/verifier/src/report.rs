@@ -64,6 +64,10 @@ pub struct Report {
     pub sequences: Vec<SequenceResult>,
     /// What was left out on request, or cannot be compared, and why.
     pub not_compared: Vec<String>,
+    /// What differs and was not asked to be equal, and what is not the database's: to be known, and
+    /// no difference.
+    #[serde(default)]
+    pub information: Vec<String>,
 }
 
 /// Counts of a report's tables.
@@ -156,6 +160,9 @@ impl Display for Report {
         for note in &self.not_compared {
             writeln!(f, "not compared: {note}")?;
         }
+        for note in &self.information {
+            writeln!(f, "for information: {note}")?;
+        }
         writeln!(f)?;
         f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })
     }
@@ -215,6 +222,7 @@ mod tests {
             compared_sequence_count: 0,
             sequences: Vec::new(),
             not_compared: Vec::new(),
+            information: Vec::new(),
         }
     }
 
@@ -233,6 +241,14 @@ mod tests {
             assert!(!report.is_equal());
             assert!(report.to_string().ends_with("NOT EQUAL"));
         }
+    }
+
+    #[test]
+    fn information_is_no_difference_and_is_shown() {
+        let mut report = report(Vec::new());
+        report.information.push("DATABASE a: owner is x on the left and y on the right".into());
+        assert!(report.is_equal());
+        assert!(report.to_string().contains("for information: DATABASE a: owner"));
     }
 
     #[test]

@@ -314,6 +314,10 @@ pub(crate) struct VerifyArgs {
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
     pub(crate) map: RoleMapArgs,
+    /// Compare the databases' own properties too, which --create carries: owner, privileges, settings,
+    /// comment, encoding, locale, tablespace, limits
+    #[arg(short = 'C', long, help_heading = "What")]
+    pub(crate) create: bool,
     /// Sessions that scan each side [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use crate::acl::grant::{GrantObject, grant_statements};
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
+use crate::acl::system::system_grants;
 use crate::catalog::PartName;
 use crate::kinds::Body;
 use crate::render::Draft;
@@ -11,7 +12,7 @@ use crate::toc::build::Builder;
 use crate::toc::priority::SCHEMA_ACL;
 use crate::toc::repair::part_of_relation;
 use crate::{
-    Acl, AclItem, InitialAcl, Object, ObjectId, Section, ServerVersion, SystemPrivileges, quote_identifier,
+    Acl, InitialAcl, Object, ObjectId, Section, ServerVersion, SystemPrivileges, quote_identifier,
     quote_literal,
 };
 
@@ -216,34 +217,13 @@ impl Builder<'_> {
     }
 
     fn add_system_privileges(&mut self, system: &SystemPrivileges) {
-        let Some((kind, name)) = Grantable::of_address(&system.address) else { return };
-        let source = self.plan.catalog.server_version;
-        let kind = if system.column.is_some() { Grantable::Column } else { kind };
-        let default = default_acl(kind, &system.owner, source);
-        let column = system.column.as_deref();
-        let on = GrantObject { kind, name, column, owner: &system.owner, target: self.target.version };
-        let acl = system.acl.as_ref().unwrap_or(&default);
-        let base = system.initial.as_ref().map_or_else(|| default.clone(), |acl| handed_over(acl, system));
         let mut statements = Vec::new();
         if self.options.owners && system.column.is_none() && system.initial_owner.is_some() {
             statements.push(format!("ALTER {} OWNER TO {}", system.address, quote_identifier(&system.owner)));
         }
-        statements.extend(grant_statements(&on, acl, &base));
+        statements.extend(system_grants(system, self.plan.catalog.server_version, self.target.version));
         if !statements.is_empty() {
             self.push_system_acl(system, statements);
         }
     }
-}
-
-/// Privileges after a change of owner: what the former one had and gave is the new one's.
-fn handed_over(acl: &Acl, system: &SystemPrivileges) -> Acl {
-    let Some(former) = &system.initial_owner else { return acl.clone() };
-    let renamed = |name: &String| if name == former { system.owner.clone() } else { name.clone() };
-    acl.iter()
-        .map(|item| AclItem {
-            grantee: item.grantee.as_ref().map(renamed),
-            grantor: renamed(&item.grantor),
-            privileges: item.privileges.clone(),
-        })
-        .collect()
 }

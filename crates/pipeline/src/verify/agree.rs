@@ -1,0 +1,91 @@
+//! How rows of two sides are to be hashed so that their digests compare, and what the digests say.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dbhaul_introspect::SequenceValue;
+use dbhaul_rows::{DigestSpec, RowDigest};
+use dbhaul_verifier::{Found, SequenceResult, TableResult, Verdict, judge};
+
+use super::{LARGE_OBJECTS, Rows, Side};
+
+/// How each table that both sides have is to be hashed, so that values compare;
+/// or why they cannot compare. A known digest decides; of two live sides the
+/// left one does, unless encodings differ.
+pub(super) fn agree_on_specs(left: &Side, right: &Side) -> BTreeMap<String, Result<DigestSpec, String>> {
+    let mut specs = BTreeMap::new();
+    for (name, rows) in left.rows.iter().chain(&right.rows) {
+        let spec = match (left.rows.get(name), right.rows.get(name)) {
+            (Some(left), Some(right)) if left.missing.is_none() && right.missing.is_none() => {
+                agree(left, right)
+            }
+            _ => Ok(rows.spec.clone()),
+        };
+        specs.insert(name.clone(), spec);
+    }
+    specs
+}
+
+fn agree(left: &Rows, right: &Rows) -> Result<DigestSpec, String> {
+    let columns = |rows: &Rows| rows.spec.columns.iter().map(|c| c.name.clone()).collect::<BTreeSet<_>>();
+    let (left_columns, right_columns) = (columns(left), columns(right));
+    if left_columns != right_columns {
+        let only = |a: &BTreeSet<String>, b: &BTreeSet<String>| {
+            a.difference(b).cloned().collect::<Vec<_>>().join(", ")
+        };
+        return Err(format!(
+            "its columns differ (only left: [{}], only right: [{}])",
+            only(&left_columns, &right_columns),
+            only(&right_columns, &left_columns)
+        ));
+    }
+    Ok(match (left.known, right.known) {
+        (None, Some(_)) => right.spec.clone(),
+        (Some(_), _) => left.spec.clone(),
+        // UTF-8 hex compares across encodings; it is what every encoding but UTF8 uses anyway.
+        (None, None) if left.spec.text_form != right.spec.text_form => {
+            DigestSpec { text_form: dbhaul_rows::TextForm::Utf8Hex, ..left.spec.clone() }
+        }
+        (None, None) => left.spec.clone(),
+    })
+}
+
+pub(super) fn judge_all(left: &BTreeMap<String, Found>, right: &BTreeMap<String, Found>) -> Vec<TableResult> {
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let result = |name: &String| TableResult {
+        name: name.clone(),
+        verdict: judge_one(name, left.get(name), right.get(name)),
+    };
+    names.into_iter().map(result).collect()
+}
+
+/// Large objects that are not there are an empty set, not a missing table.
+fn judge_one(name: &str, left: Option<&Found>, right: Option<&Found>) -> Verdict {
+    let none = Found::Digest(RowDigest::default());
+    let is_large_objects = name == LARGE_OBJECTS;
+    let or_none = |found| if is_large_objects { Some(found).flatten().or(Some(&none)) } else { found };
+    judge(or_none(left), or_none(right))
+}
+
+/// Sequences whose positions differ, and how many were compared.
+pub(super) fn compare_sequences(
+    left: &[SequenceValue],
+    right: &[SequenceValue],
+) -> (Vec<SequenceResult>, u64) {
+    let positions = |values: &[SequenceValue]| -> BTreeMap<String, String> {
+        let text = |value: &SequenceValue| {
+            let called = if value.is_called { "given out" } else { "next" };
+            (value.sequence.sql(), format!("{} ({called})", value.last_value))
+        };
+        values.iter().map(text).collect()
+    };
+    let (left, right) = (positions(left), positions(right));
+    let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
+    let count = names.len() as u64;
+    let differs = |name: &&String| left.get(*name) != right.get(*name);
+    let result = |name: &String| SequenceResult {
+        name: name.clone(),
+        left: left.get(name).cloned(),
+        right: right.get(name).cloned(),
+    };
+    (names.into_iter().filter(differs).map(result).collect(), count)
+}
