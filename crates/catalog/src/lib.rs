@@ -26,6 +26,7 @@ pub mod kinds;
 mod names;
 mod object;
 mod order;
+mod redact;
 mod render;
 mod roles;
 mod script;
@@ -48,6 +49,7 @@ pub use compare::{
 pub use filter::FilterError;
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
+pub use redact::without_values;
 pub use render::{Draft, Part, Target};
 pub use roles::{
     GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,

@@ -1,6 +1,6 @@
 //! What will be sent for an entry on this target, and what of it will not.
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{TocEntry, without_values};
 
 use crate::ImportOptions;
 use crate::check::Foretold;
@@ -13,7 +13,7 @@ pub enum Part {
     Whole,
     /// `ALTER ... OWNER TO`: the object stays the importing role's.
     Owner,
-    /// Some of its statements, such as one of several grants.
+    /// Some of its statements, such as one of several grants; without their values, which may be passwords.
     Statements(Vec<String>),
 }
 
@@ -44,11 +44,11 @@ impl Prepared {
         let runnable = roles.runnable(entry);
         let mut prepared = Prepared::default();
         for (statement, reason) in runnable.left_out {
-            prepared.leave_out(statement, reason);
+            prepared.leave_out(&statement, reason);
         }
         for statement in runnable.statements {
             match foretold.refused_statement(entry.id, &statement) {
-                Some(reason) => prepared.leave_out(statement, reason.to_owned()),
+                Some(reason) => prepared.leave_out(&statement, reason.to_owned()),
                 None => prepared.statements.push(statement),
             }
         }
@@ -69,7 +69,8 @@ impl Prepared {
     }
 
     /// Statements that are left out for the same reason are told together.
-    fn leave_out(&mut self, statement: String, reason: String) {
+    fn leave_out(&mut self, statement: &str, reason: String) {
+        let statement = without_values(statement);
         for left_out in &mut self.left_out {
             if let (Part::Statements(statements), true) = (&mut left_out.part, left_out.reason == reason) {
                 statements.push(statement);

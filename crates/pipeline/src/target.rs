@@ -3,7 +3,7 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier};
+use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier, without_values};
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use ulid::Ulid;
@@ -152,7 +152,7 @@ pub(crate) async fn create_database(
             Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
                 left_out.push(NamedReason {
                     object: format!("DATABASE {}", catalog.database.name),
-                    reason: format!("{statement}: {error}"),
+                    reason: format!("{}: {error}", without_values(&statement)),
                 });
             }
             Err(error) => return Err(creating(error)),

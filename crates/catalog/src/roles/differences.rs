@@ -1,5 +1,7 @@
 //! What two roles of one name differ in.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::{Password, Role};
 
 impl Role {
@@ -35,12 +37,7 @@ impl Role {
         if has_password && there.password == Password::None {
             found.push("no password".to_owned());
         }
-        for setting in self.settings.iter().filter(|setting| !there.settings.contains(setting)) {
-            found.push(format!("no setting {setting}"));
-        }
-        for setting in there.settings.iter().filter(|setting| !self.settings.contains(setting)) {
-            found.push(format!("a setting {setting} of its own"));
-        }
+        found.extend(other_settings(&self.settings, &there.settings));
         if self.comment != there.comment {
             found.push("another comment".to_owned());
         }
@@ -49,6 +46,23 @@ impl Role {
         }
         found
     }
+}
+
+/// Which settings differ. Their values are not shown: an application's may be a secret.
+fn other_settings(wanted: &[String], there: &[String]) -> Vec<String> {
+    let by_name = |settings: &[String]| -> BTreeMap<String, String> {
+        let named = settings.iter().map(|setting| setting.split_once('=').unwrap_or((setting, "")));
+        named.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
+    let (wanted, there) = (by_name(wanted), by_name(there));
+    let names: BTreeSet<&String> = wanted.keys().chain(there.keys()).collect();
+    let differences = names.into_iter().filter_map(|name| match (wanted.get(name), there.get(name)) {
+        (Some(_), None) => Some(format!("no setting {name}")),
+        (None, Some(_)) => Some(format!("a setting {name} of its own")),
+        (one, two) if one != two => Some(format!("another value of setting {name}")),
+        _ => None,
+    });
+    differences.collect()
 }
 
 #[cfg(test)]
@@ -66,12 +80,12 @@ mod tests {
         check(role("a"), role("a"), &[]);
         let settings = |settings: &[&str]| settings.iter().map(|&setting| setting.to_owned()).collect();
         check(
-            Role { login: true, settings: settings(&["a=1", "b=2"]), ..role("a") },
+            Role { login: true, settings: settings(&["a=1", "b=2", "d=4"]), ..role("a") },
             Role {
                 create_db: true,
                 connection_limit: 3,
                 valid_until: Some("infinity".to_owned()),
-                settings: settings(&["b=2", "c=3"]),
+                settings: settings(&["b=2", "c=3", "d=5"]),
                 comment: Some("x".to_owned()),
                 ..role("a")
             },
@@ -80,8 +94,9 @@ mod tests {
                 "NOLOGIN instead of LOGIN",
                 "CONNECTION LIMIT 3 instead of -1",
                 "VALID UNTIL infinity instead of for ever",
-                "no setting a=1",
-                "a setting c=3 of its own",
+                "no setting a",
+                "a setting c of its own",
+                "another value of setting d",
                 "another comment",
             ],
         );

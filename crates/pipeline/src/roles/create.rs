@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_catalog::{Password, Role, RolePlan, Roles, quote_identifier};
+use dbhaul_catalog::{Password, Role, RolePlan, Roles, quote_identifier, without_values};
 use dbhaul_introspect::read_roles;
 use dbhaul_postgres::{Error, Session};
 
@@ -200,7 +200,7 @@ impl Creation<'_> {
 
     async fn try_or_skip(&mut self, role: &str, statement: &str) -> Result<(), Error> {
         if let Some(refusal) = self.attempt(statement).await? {
-            self.skip(role, format!("{statement}: {refusal}"));
+            self.skip(role, format!("{}: {refusal}", without_values(statement)));
         }
         Ok(())
     }
