@@ -3,9 +3,20 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbhaul_catalog::QualifiedName;
-use dbhaul_postgres::{self as postgres, ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+
+/// Parallel workers hand their rows over in an order of chance. What is read twice, because the first
+/// attempt was cut off, must come in the same order.
+const SERIAL: [(&str, &str); 3] = [
+    ("max_parallel_workers_per_gather", "0"),
+    ("debug_parallel_query", "off"),
+    // its name before 16
+    ("force_parallel_mode", "off"),
+];
 
 /// At most `jobs` sessions on the source, each in a transaction under the
 /// holder's snapshot, handed out one reader at a time.
@@ -80,7 +91,9 @@ impl SessionPool {
     }
 
     async fn connect(&self) -> Result<Session, postgres::Error> {
-        let session = Session::connect(&self.settings, SessionRole::Reader, &self.cancel).await?;
+        let pins = SERIAL.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let options = SessionOptions { role: SessionRole::Reader, extra_pins: pins.to_vec() };
+        let session = Session::connect(&self.settings, options, &self.cancel).await?;
         self.holder.import_into(&session).await?;
         Ok(session)
     }
