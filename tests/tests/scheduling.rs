@@ -76,6 +76,37 @@ fn what_index_builds_may_use_is_in_the_plan_and_can_be_chosen() {
     left.assert_says("max_parallel_maintenance_workers 2 per session");
 }
 
+/// Nobody would ever open the gate again that the last look has shut.
+#[test]
+fn reading_does_not_pause_for_ever_once_the_source_cannot_be_watched() {
+    let (source, target) = (Server::start(17), Server::start(17));
+    source.create_db("shop");
+    source.psql("shop", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 5000) i");
+    source.psql("postgres", "CREATE ROLE mover SUPERUSER LOGIN");
+    target.create_db("shop");
+    std::thread::scope(|scope| {
+        scope.spawn(|| source.try_psql("postgres", "SELECT pg_sleep(600)").unwrap_err());
+        let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        wait_until("somebody is at work", || (source.psql("postgres", sleeping) == "1").then_some(()));
+        let (from, to) = (source.uri_as("mover", "shop"), target.uri("shop"));
+        let migrate = ["migrate", "--progress", "json", "--jobs", "1", "--no-verify", "--source", &from];
+        let migrate = Dbhaul::new(migrate).args(["--target", &to, "--max-source-load", "0"]);
+        let mut run = migrate.spawn();
+        wait_until("it pauses", || {
+            assert!(!run.has_ended(), "{}", run.stderr_so_far());
+            run.stderr_so_far().contains("reading pauses").then_some(())
+        });
+        let reading = "SELECT count(*) FROM pg_stat_activity WHERE usename = 'mover' AND query LIKE 'COPY%'";
+        wait_until("a table is being read", || (source.psql("shop", reading) == "1").then_some(()));
+        source.psql("postgres", "ALTER ROLE mover NOLOGIN");
+        assert_eq!(source.terminate_backends("shop", "%pg_stat_replication%"), 1);
+        let ended = run.wait();
+        ended.assert_says("the source cannot be watched for now");
+        ended.assert_says("reading goes on without regard to what else the source has to do");
+        assert_eq!(source.terminate_backends("postgres", "%pg_sleep(600)%"), 1);
+    });
+}
+
 #[test]
 fn reading_pauses_while_the_source_has_other_things_to_do() {
     let (source, target) = (Server::start(17), Server::start(17));

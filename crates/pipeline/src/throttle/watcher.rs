@@ -2,15 +2,22 @@
 
 use std::time::Duration;
 
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, ErrorClass, Session, SessionRole};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::ThrottleOptions;
 use crate::{Context, PipelineError, format_bytes, one_line};
 
 /// How often the source is asked.
 const INTERVAL: Duration = Duration::from_secs(2);
+
+/// How long one look at the source may take.
+const LOOK_PATIENCE: Duration = Duration::from_secs(30);
+
+/// For how long what was found last holds while the source does not answer.
+const BLIND_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the source has to do, one row: sessions at work besides those of this `application_name`, and
 /// how far the last standby is behind. A standby that has its own standbys knows no current position.
@@ -66,27 +73,42 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// Looks again and again. While the source does not answer, what was found last holds.
+    /// Looks again and again. While the source does not answer, what was found last holds for a
+    /// while; then reading goes on: what nobody watches must not wait for ever.
     async fn watch(&mut self, session: Session) {
         let mut session = Some(session);
-        let mut is_blind = false;
+        let mut blind_since: Option<Instant> = None;
         loop {
             let pause = tokio::time::sleep(INTERVAL);
             if self.context.cancel.run_until_cancelled(pause).await.is_none() {
                 return;
             }
-            match self.look(&mut session).await {
-                Ok(load) => {
-                    is_blind = false;
+            let looked = tokio::time::timeout(LOOK_PATIENCE, self.look(&mut session)).await;
+            let (problem, is_hopeless) = match looked {
+                Ok(Ok(load)) => {
+                    blind_since = None;
                     self.judge(load);
+                    continue;
                 }
-                Err(error) if !is_blind => {
-                    is_blind = true;
-                    let problem = one_line(&error);
-                    self.context.progress.warning(format!("the source cannot be watched for now: {problem}"));
-                }
-                Err(_) => {}
+                Ok(Err(error)) => (one_line(&error), is_hopeless(&error)),
+                Err(_) => (format!("no answer for {} s", LOOK_PATIENCE.as_secs()), false),
+            };
+            if blind_since.is_none() {
+                self.context.progress.warning(format!("the source cannot be watched for now: {problem}"));
             }
+            let since = *blind_since.get_or_insert_with(Instant::now);
+            if is_hopeless || since.elapsed() >= BLIND_PATIENCE {
+                self.open_blindly();
+            }
+        }
+    }
+
+    /// Opens the gate, if it is shut, without knowing whether it should be.
+    fn open_blindly(&self) {
+        if self.sender.send_replace(false) {
+            self.context.progress.warning(
+                "reading goes on without regard to what else the source has to do, which cannot be found out",
+            );
         }
     }
 
@@ -110,6 +132,11 @@ impl Watcher {
             _ => {}
         }
     }
+}
+
+/// Whether looking again will say the same: the role may not connect or ask any more.
+fn is_hopeless(error: &dbhaul_postgres::Error) -> bool {
+    !matches!(error.class(), ErrorClass::Transient | ErrorClass::Cancelled)
 }
 
 /// Why reading has to wait, if it has to.
