@@ -92,7 +92,8 @@ fn compression(object: &mut Object, name: &str, target: &TargetFacts, losses: &m
     let Body::Table(table) = &mut object.body else { return };
     for column in &mut table.columns {
         let cannot = |method: &mut String| target.version.major() < 14 || method == "lz4" && !target.has_lz4;
-        if let Some(method) = column.compression.take_if(cannot) {
+        let Some(extras) = &mut column.extras else { continue };
+        if let Some(method) = extras.compression.take_if(cannot) {
             let what = format!("column {} without COMPRESSION {method}, which the target lacks", column.name);
             losses.add(name, what);
         }

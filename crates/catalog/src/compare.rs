@@ -293,7 +293,7 @@ mod tests {
             comment: None,
             security_labels: Vec::new(),
             extension: None,
-            body: Body::Schema(Schema {}),
+            body: Body::from(Schema {}),
         }
     }
 
@@ -338,7 +338,7 @@ mod tests {
         check(vec![schema("a")], vec![acl(&["own=UC/own"])], &[]);
         check(vec![acl(&["own=UC/own", "=U/own"])], vec![acl(&["=U/own", "own=UC/own"])], &[]);
         let extension = |version: &str| Object {
-            body: Body::Extension(Extension {
+            body: Body::from(Extension {
                 schema: "public".to_owned(),
                 version: version.to_owned(),
                 relocatable: true,

@@ -62,6 +62,18 @@ impl Draft {
         }
     }
 
+    /// Takes out what an entry is made of; what stays tells how it hangs together with others.
+    pub(crate) fn take_statements(&mut self) -> Draft {
+        Draft {
+            create: std::mem::take(&mut self.create),
+            drop: self.drop.take(),
+            adoption: self.adoption.take(),
+            address: self.address.clone(),
+            requires: Vec::new(),
+            ..*self
+        }
+    }
+
     /// The usual object: `address` ("TABLE public.film") serves for owner,
     /// comment and drop alike.
     pub fn owned(

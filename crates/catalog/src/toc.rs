@@ -57,7 +57,7 @@ pub struct TocEntry {
     /// `ALTER ... OWNER TO`, left out with `--no-owner`.
     pub set_owner: Option<String>,
     /// What `--clean` runs first, in reverse order of the TOC.
-    pub drop: Option<DropStatement>,
+    pub drop: Option<Box<DropStatement>>,
     /// Entries that must be done before this one.
     pub depends_on: Vec<u32>,
     /// The object this entry creates, comments, grants or fills.
@@ -68,7 +68,7 @@ pub struct TocEntry {
     pub weight_bytes: u64,
     /// Another way to do the first statement of `create`, for a key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub adoption: Option<Adoption>,
+    pub adoption: Option<Box<Adoption>>,
 }
 
 /// A key made in two steps with the same result: its index, under a lock that lets other indexes of the
@@ -115,7 +115,7 @@ impl DropStatement {
 #[serde(tag = "type", rename_all = "kebab-case")]
 pub enum DataEntry {
     /// The rows of one table, in `COPY` text with this column list.
-    Table(TableData),
+    Table(Box<TableData>),
     /// All large objects' contents.
     LargeObjects,
 }

@@ -32,13 +32,13 @@ impl Entries {
         let object = self.object(table);
         let entry = self.last();
         entry.object = object;
-        entry.data = Some(DataEntry::Table(TableData {
+        entry.data = Some(DataEntry::Table(Box::new(TableData {
             table: QualifiedName::new("public", name),
             columns: Vec::new(),
             condition: None,
             has_tids: true,
             created_by_toc: true,
-        }));
+        })));
         id
     }
 
@@ -72,8 +72,9 @@ impl Entries {
     /// A unique or primary key that can be built as an index first.
     pub(crate) fn key(&mut self, name: &str, depends_on: &[u32]) -> u32 {
         let id = self.post_data("CONSTRAINT", name, depends_on);
-        self.last().adoption =
-            Some(Adoption { build: "CREATE UNIQUE INDEX".to_owned(), adopt: "ADD CONSTRAINT".to_owned() });
+        let adoption =
+            Adoption { build: "CREATE UNIQUE INDEX".to_owned(), adopt: "ADD CONSTRAINT".to_owned() };
+        self.last().adoption = Some(Box::new(adoption));
         id
     }
 
@@ -84,7 +85,7 @@ impl Entries {
         let entry = self.last();
         entry.create = vec!["ADD FOREIGN KEY".to_owned()];
         let command = format!("ALTER TABLE ONLY public.{table} DROP CONSTRAINT");
-        entry.drop = Some(DropStatement { command, object: "fkey".to_owned() });
+        entry.drop = Some(Box::new(DropStatement { command, object: "fkey".to_owned() }));
         id
     }
 

@@ -98,7 +98,7 @@ fn known(catalog: &Catalog, list: &[(&str, &str)]) -> Vec<NamedReason> {
 
 fn extensions(catalog: &Catalog) -> impl Iterator<Item = (&Object, &Extension)> {
     catalog.objects.iter().filter_map(|object| match &object.body {
-        Body::Extension(extension) => Some((object, extension)),
+        Body::Extension(extension) => Some((object, extension.as_ref())),
         _ => None,
     })
 }

@@ -70,13 +70,13 @@ impl TocBuilder {
         let object = self.entry(table).object;
         let entry = self.entry(id);
         entry.object = object;
-        entry.data = Some(DataEntry::Table(TableData {
+        entry.data = Some(DataEntry::Table(Box::new(TableData {
             table: QualifiedName::new("public", name),
             columns: vec![column("id", "bigint"), column("v", "text")],
             condition: None,
             has_tids: true,
             created_by_toc: true,
-        }));
+        })));
         id
     }
 
@@ -93,7 +93,8 @@ impl TocBuilder {
     }
 
     pub(crate) fn dropped_by(&mut self, id: u32, command: &str, object: &str) {
-        self.entry(id).drop = Some(DropStatement { command: command.to_owned(), object: object.to_owned() });
+        self.entry(id).drop =
+            Some(Box::new(DropStatement { command: command.to_owned(), object: object.to_owned() }));
     }
 
     fn entry(&mut self, id: u32) -> &mut TocEntry {

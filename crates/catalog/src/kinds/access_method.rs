@@ -49,7 +49,7 @@ mod tests {
     #[test]
     fn access_methods() {
         for (type_of, word) in [(AccessMethodType::Index, "INDEX"), (AccessMethodType::Table, "TABLE")] {
-            let body = Body::AccessMethod(AccessMethod { type_of, handler: "gisthandler".to_owned() });
+            let body = Body::from(AccessMethod { type_of, handler: "gisthandler".to_owned() });
             sample::check(false, body, &format!("CREATE ACCESS METHOD n TYPE {word} HANDLER gisthandler;\n"));
         }
     }

@@ -241,7 +241,7 @@ mod tests {
                  PARALLEL = SAFE\n);\n",
             ),
         ] {
-            sample::check(true, Body::Aggregate(aggregate), expected);
+            sample::check(true, Body::from(aggregate), expected);
         }
     }
 }

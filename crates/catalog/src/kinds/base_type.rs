@@ -147,7 +147,7 @@ mod tests {
                 ),
             ),
         ] {
-            sample::check(true, Body::BaseType(body), &expected);
+            sample::check(true, Body::from(body), &expected);
         }
     }
 }

@@ -84,7 +84,7 @@ mod tests {
             (CastMethod::Binary, CastContext::Explicit, "WITHOUT FUNCTION"),
         ] {
             let cast = Cast { source: "text".to_owned(), target: "s.t".to_owned(), method, context };
-            sample::check(false, Body::Cast(cast), &format!("CREATE CAST (text AS s.t) {expected};\n"));
+            sample::check(false, Body::from(cast), &format!("CREATE CAST (text AS s.t) {expected};\n"));
         }
     }
 }

@@ -98,7 +98,7 @@ mod tests {
             (icu, "provider = icu, deterministic = false, locale = 'und-u-ks-level2', rules = '&a < g'"),
             (builtin, "provider = builtin, locale = 'C.UTF-8'"),
         ] {
-            sample::check(true, Body::Collation(body), &format!("CREATE COLLATION s.n ({expected});\n"));
+            sample::check(true, Body::from(body), &format!("CREATE COLLATION s.n ({expected});\n"));
         }
     }
 }

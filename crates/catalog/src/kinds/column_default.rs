@@ -64,7 +64,7 @@ mod tests {
             expression: "nextval('s.q'::regclass)".to_owned(),
             separate,
         };
-        sample::check(true, Body::ColumnDefault(body), expected);
+        sample::check(true, Body::from(body), expected);
     }
 
     #[test]

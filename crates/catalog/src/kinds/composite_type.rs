@@ -87,7 +87,7 @@ mod tests {
                  SECURITY LABEL FOR p ON COLUMN s.n.\"B\" IS 'x';\n",
             ),
         ] {
-            sample::check(true, Body::CompositeType(CompositeType { attributes }), expected);
+            sample::check(true, Body::from(CompositeType { attributes }), expected);
         }
     }
 }

@@ -233,7 +233,7 @@ mod tests {
 
     #[track_caller]
     fn check(constraint: Constraint, expected: &str) {
-        sample::check(true, Body::Constraint(constraint), expected);
+        sample::check(true, Body::from(constraint), expected);
     }
 
     #[test]
@@ -268,7 +268,7 @@ mod tests {
     fn a_key_can_adopt_an_index_of_its_name() {
         let adoption = |constraint: &Constraint| {
             let index = constraint.index.as_ref().unwrap();
-            let object = sample::object(Some("s"), "n", Body::Constraint(constraint.clone()));
+            let object = sample::object(Some("s"), "n", Body::from(constraint.clone()));
             constraint.adoption(&object, index).map(|adoption| (adoption.build, adoption.adopt))
         };
         let properties =

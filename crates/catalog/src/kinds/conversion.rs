@@ -48,7 +48,7 @@ mod tests {
                 function: "iso8859_1_to_utf8".to_owned(),
             };
             let expected = format!("CREATE {word}CONVERSION s.n FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8;\n");
-            sample::check(true, Body::Conversion(conversion), &expected);
+            sample::check(true, Body::from(conversion), &expected);
         }
     }
 }

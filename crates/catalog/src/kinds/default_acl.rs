@@ -170,7 +170,7 @@ mod tests {
     #[track_caller]
     fn check(schema: bool, object_type: DefaultAclType, revoked: Acl, granted: Acl, expected: &str) {
         let body = DefaultAcl { role: "o".to_owned(), object_type, revoked, granted };
-        sample::check(schema, Body::DefaultAcl(body), expected);
+        sample::check(schema, Body::from(body), expected);
     }
 
     #[test]
@@ -216,7 +216,7 @@ mod tests {
     fn undone() {
         let undone = |schema: Option<&str>, revoked: Acl, granted: Acl| {
             let object_type = DefaultAclType::Functions;
-            let body = Body::DefaultAcl(DefaultAcl { role: "o".to_owned(), object_type, revoked, granted });
+            let body = Body::from(DefaultAcl { role: "o".to_owned(), object_type, revoked, granted });
             let object = sample::object(schema, "n", body);
             let target = crate::Target { version: crate::ServerVersion::of_major(18) };
             object.body.render(&object, &target).remove(0).drop.map(|drop| drop.sql(true))

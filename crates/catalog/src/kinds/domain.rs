@@ -111,7 +111,7 @@ mod tests {
     }
 
     fn domain(not_null_name: Option<&str>, constraints: Vec<DomainConstraint>) -> Body {
-        Body::Domain(Domain {
+        Body::from(Domain {
             base_type: "text".to_owned(),
             collation: Some("pg_catalog.\"C\"".to_owned()),
             default: Some("'10014'::text".to_owned()),

@@ -31,7 +31,7 @@ mod tests {
     #[track_caller]
     fn check(labels: &[&str], expected: &str) {
         let labels = labels.iter().map(|&label| label.to_owned()).collect();
-        sample::check(true, Body::EnumType(EnumType { labels }), expected);
+        sample::check(true, Body::from(EnumType { labels }), expected);
     }
 
     #[test]

@@ -83,7 +83,7 @@ mod tests {
                  EXECUTE FUNCTION s.f();\nALTER EVENT TRIGGER n DISABLE;\n",
             ),
         ] {
-            sample::check(false, Body::EventTrigger(body), expected);
+            sample::check(false, Body::from(body), expected);
         }
     }
 }

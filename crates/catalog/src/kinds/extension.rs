@@ -58,6 +58,6 @@ mod tests {
             configuration: Vec::new(),
         };
         let expected = "CREATE EXTENSION IF NOT EXISTS n WITH SCHEMA \"Heroku ext\";\n";
-        sample::check(false, Body::Extension(extension), expected);
+        sample::check(false, Body::from(extension), expected);
     }
 }

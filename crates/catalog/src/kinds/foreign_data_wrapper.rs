@@ -53,7 +53,7 @@ mod tests {
         };
         for (body, expected) in [(bare, ""), (full, " HANDLER s.h VALIDATOR s.v OPTIONS (debug 'it''s')")] {
             let expected = format!("CREATE FOREIGN DATA WRAPPER n{expected};\n");
-            sample::check(false, Body::ForeignDataWrapper(body), &expected);
+            sample::check(false, Body::from(body), &expected);
         }
     }
 }

@@ -54,7 +54,7 @@ mod tests {
             (bare, "CREATE SERVER n FOREIGN DATA WRAPPER w;\n"),
             (full, "CREATE SERVER n TYPE 't' VERSION '1' FOREIGN DATA WRAPPER w OPTIONS (host 'h');\n"),
         ] {
-            sample::check(false, Body::ForeignServer(body), expected);
+            sample::check(false, Body::from(body), expected);
         }
     }
 }

@@ -255,7 +255,7 @@ mod tests {
 
     #[track_caller]
     fn check(function: Function, expected: &str) {
-        sample::check(true, Body::Function(function), expected);
+        sample::check(true, Body::from(function), expected);
     }
 
     #[test]

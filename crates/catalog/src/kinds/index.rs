@@ -148,7 +148,7 @@ mod tests {
 
     #[track_caller]
     fn check(index: Index, expected: &str) {
-        sample::check(true, Body::Index(index), expected);
+        sample::check(true, Body::from(index), expected);
     }
 
     #[test]

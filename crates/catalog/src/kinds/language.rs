@@ -52,7 +52,7 @@ mod tests {
             (plain, "CREATE PROCEDURAL LANGUAGE n HANDLER s.h;\n"),
             (full, "CREATE TRUSTED PROCEDURAL LANGUAGE n HANDLER s.h INLINE s.i VALIDATOR s.v;\n"),
         ] {
-            sample::check(false, Body::Language(body), expected);
+            sample::check(false, Body::from(body), expected);
         }
     }
 }

@@ -31,7 +31,7 @@ mod tests {
 
     #[test]
     fn large_objects() {
-        let object = sample::object(None, "16385", Body::LargeObject(LargeObject {}));
+        let object = sample::object(None, "16385", Body::from(LargeObject {}));
         assert_eq!(sample::statements(&object), "SELECT pg_catalog.lo_create('16385');\n");
     }
 }

@@ -135,7 +135,7 @@ mod tests {
         };
         sample::check(
             true,
-            Body::MaterializedView(view),
+            Body::from(view),
             "CREATE MATERIALIZED VIEW s.n\nUSING columnar\nWITH (fillfactor=50)\nTABLESPACE fast AS\n SELECT a\n   FROM s.t\n  WITH NO DATA;\n\
              ALTER MATERIALIZED VIEW s.n ALTER COLUMN a SET STATISTICS 5;\n\
              ALTER MATERIALIZED VIEW s.n ALTER COLUMN a SET STORAGE PLAIN;\n\

@@ -14,12 +14,19 @@ macro_rules! kinds {
         $(mod $module;)*
         $(pub use $module::*;)*
 
-        /// What is particular to an object's kind.
+        /// What is particular to an object's kind, each in a box of its own: a database has a
+        /// few large objects, such as functions, and very many small ones, such as indexes.
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(tag = "type", rename_all = "kebab-case")]
         pub enum Body {
-            $(#[doc = $doc] $name($name),)*
+            $(#[doc = $doc] $name(Box<$name>),)*
         }
+
+        $(impl From<$name> for Body {
+            fn from(body: $name) -> Self {
+                Body::$name(Box::new(body))
+            }
+        })*
 
         impl Body {
             /// The kind as `pg_restore -l` prints it.

@@ -87,7 +87,7 @@ mod tests {
 
     #[track_caller]
     fn check(operator: Operator, expected: &str) {
-        let object = sample::object(Some("S"), "~~", Body::Operator(operator));
+        let object = sample::object(Some("S"), "~~", Body::from(operator));
         assert_eq!(sample::statements(&object), expected);
     }
 

@@ -99,7 +99,7 @@ mod tests {
                  OPERATOR 1 <(bigint,bigint) ,\n    FUNCTION 2 (bigint, bigint) btint8sortsupport(internal);\n",
             ),
         ] {
-            sample::check(true, Body::OperatorClass(body), expected);
+            sample::check(true, Body::from(body), expected);
         }
     }
 }

@@ -103,7 +103,7 @@ mod tests {
                  FUNCTION 1 (integer, bigint) btint48cmp(integer,bigint);\n",
             ),
         ] {
-            sample::check(true, Body::OperatorFamily(body), expected);
+            sample::check(true, Body::from(body), expected);
         }
     }
 }

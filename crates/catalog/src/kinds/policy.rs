@@ -106,7 +106,7 @@ mod tests {
         let table = QualifiedName::new("s", "t");
         let roles = roles.iter().map(|&role| role.to_owned()).collect();
         let body = Policy { table, permissive, command, roles, using, with_check };
-        sample::check(true, Body::Policy(body), expected);
+        sample::check(true, Body::from(body), expected);
     }
 
     #[test]

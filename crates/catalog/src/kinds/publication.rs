@@ -123,7 +123,7 @@ mod tests {
                  ALTER PUBLICATION n ADD TABLES IN SCHEMA \"X\";\n",
             ),
         ] {
-            sample::check(false, Body::Publication(body), expected);
+            sample::check(false, Body::from(body), expected);
         }
     }
 }

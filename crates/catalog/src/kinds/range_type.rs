@@ -76,7 +76,7 @@ mod tests {
                  subtype_diff = s.d\n);\n",
             ),
         ] {
-            sample::check(true, Body::RangeType(body), expected);
+            sample::check(true, Body::from(body), expected);
         }
     }
 }

@@ -49,7 +49,7 @@ mod tests {
     fn check(firing: Firing, expected: &str) {
         let definition = "CREATE RULE n AS\n    ON INSERT TO s.t DO INSTEAD NOTHING".to_owned();
         let body = Rule { table: QualifiedName::new("s", "t"), definition, firing };
-        sample::check(true, Body::Rule(body), expected);
+        sample::check(true, Body::from(body), expected);
     }
 
     #[test]

@@ -54,12 +54,12 @@ mod tests {
 
     #[test]
     fn schemas() {
-        sample::check(false, Body::Schema(Schema {}), "CREATE SCHEMA n;\n");
+        sample::check(false, Body::from(Schema {}), "CREATE SCHEMA n;\n");
     }
 
     #[test]
     fn public_is_never_created() {
-        let mut public = sample::object(None, "public", Body::Schema(Schema {}));
+        let mut public = sample::object(None, "public", Body::from(Schema {}));
         assert_eq!(sample::statements(&public), "COMMENT ON SCHEMA public IS NULL;\n");
         public.comment = Some("standard public schema".to_owned());
         assert_eq!(sample::statements(&public), "");

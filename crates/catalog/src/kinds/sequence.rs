@@ -155,7 +155,7 @@ mod tests {
 
     #[track_caller]
     fn check(sequence: Sequence, expected: &str) {
-        sample::check(true, Body::Sequence(sequence), expected);
+        sample::check(true, Body::from(sequence), expected);
     }
 
     #[test]

@@ -28,7 +28,7 @@ mod tests {
 
     #[test]
     fn shell_types() {
-        let body = Body::ShellType(ShellType {});
+        let body = Body::from(ShellType {});
         sample::check(true, body, "CREATE TYPE s.n;\n");
     }
 }

@@ -39,7 +39,7 @@ mod tests {
         let definition = "CREATE STATISTICS s.n (ndistinct) ON a, b FROM s.t".to_owned();
         sample::check(
             true,
-            Body::Statistics(Statistics { definition, statistics_target: Some(1000) }),
+            Body::from(Statistics { definition, statistics_target: Some(1000) }),
             "CREATE STATISTICS s.n (ndistinct) ON a, b FROM s.t;\nALTER STATISTICS s.n SET STATISTICS 1000;\n",
         );
     }

@@ -97,7 +97,7 @@ mod tests {
 
     #[track_caller]
     fn check(definition: Option<SubscriptionDefinition>, expected: &str) {
-        sample::check(false, Body::Subscription(Subscription { definition }), expected);
+        sample::check(false, Body::from(Subscription { definition }), expected);
     }
 
     #[test]

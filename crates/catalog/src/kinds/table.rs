@@ -4,12 +4,13 @@ mod annotations;
 mod column;
 pub(crate) mod options;
 pub(crate) mod statement;
+mod stored;
 
 use serde::{Deserialize, Serialize};
 
 pub use annotations::ColumnAnnotations;
 pub use column::{
-    Column, ColumnExpression, ExpressionPlace, ExpressionRole, IdentityKind, NotNull, ViewColumn,
+    Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull, ViewColumn,
 };
 
 use crate::render::{Draft, Part, Render, Target};

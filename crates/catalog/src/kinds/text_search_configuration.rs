@@ -54,7 +54,7 @@ mod tests {
         };
         sample::check(
             true,
-            Body::TextSearchConfiguration(configuration),
+            Body::from(configuration),
             "CREATE TEXT SEARCH CONFIGURATION s.n (\n    PARSER = pg_catalog.\"default\" );\n\
              ALTER TEXT SEARCH CONFIGURATION s.n\n    ADD MAPPING FOR asciiword WITH s.d, english_stem;\n",
         );

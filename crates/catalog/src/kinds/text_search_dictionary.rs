@@ -36,7 +36,7 @@ mod tests {
             let body = TextSearchDictionary { template: "pg_catalog.simple".to_owned(), options };
             let expected =
                 format!("CREATE TEXT SEARCH DICTIONARY s.n (\n    TEMPLATE = pg_catalog.simple{text} );\n");
-            sample::check(true, Body::TextSearchDictionary(body), &expected);
+            sample::check(true, Body::from(body), &expected);
         }
     }
 }

@@ -58,7 +58,7 @@ mod tests {
                 "CREATE TEXT SEARCH PARSER s.n (\n    START = prsd_start,\n    GETTOKEN = prsd_nexttoken,\n    \
                  END = prsd_end,\n{text}    LEXTYPES = prsd_lextype );\n"
             );
-            sample::check(true, Body::TextSearchParser(parser), &expected);
+            sample::check(true, Body::from(parser), &expected);
         }
     }
 }

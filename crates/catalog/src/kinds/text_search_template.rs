@@ -38,7 +38,7 @@ mod tests {
         for (init, text) in [(None, ""), (Some("i".to_owned()), "    INIT = i,\n")] {
             let body = TextSearchTemplate { init, lexize: "dsimple_lexize".to_owned() };
             let expected = format!("CREATE TEXT SEARCH TEMPLATE s.n (\n{text}    LEXIZE = dsimple_lexize );\n");
-            sample::check(true, Body::TextSearchTemplate(body), &expected);
+            sample::check(true, Body::from(body), &expected);
         }
     }
 }

@@ -54,7 +54,7 @@ mod tests {
         };
         sample::check(
             false,
-            Body::Transform(transform),
+            Body::from(transform),
             "CREATE TRANSFORM FOR integer LANGUAGE sql (FROM SQL WITH FUNCTION \
              pg_catalog.prsd_lextype(internal), TO SQL WITH FUNCTION pg_catalog.int4recv(internal));\n",
         );

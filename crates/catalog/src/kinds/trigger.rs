@@ -108,7 +108,7 @@ mod tests {
             depends_on_extensions: extensions.iter().map(|&name| name.to_owned()).collect(),
         };
         let expected: String = expected.iter().map(|sql| format!("{sql};\n")).collect();
-        sample::check(true, Body::Trigger(body), &expected);
+        sample::check(true, Body::from(body), &expected);
     }
 
     #[test]

@@ -53,7 +53,7 @@ mod tests {
             (Some("A"), Some(options), "CREATE USER MAPPING FOR \"A\" SERVER s OPTIONS (password 'x''');\n"),
         ] {
             let body = UserMapping { user: user.map(str::to_owned), server: "s".to_owned(), options };
-            sample::check(false, Body::UserMapping(body), expected);
+            sample::check(false, Body::from(body), expected);
         }
     }
 }

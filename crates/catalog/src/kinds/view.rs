@@ -95,14 +95,14 @@ mod tests {
     fn a_view_with_options() {
         sample::check(
             true,
-            Body::View(view()),
+            Body::from(view()),
             "CREATE VIEW s.n WITH (security_barrier='true') AS\n SELECT a,\n    b\n   FROM s.t\n  WITH LOCAL CHECK OPTION;\n",
         );
     }
 
     #[test]
     fn a_view_in_a_loop_is_a_dummy_first() {
-        let object = sample::object(Some("s"), "n", Body::View(view()));
+        let object = sample::object(Some("s"), "n", Body::from(view()));
         let statements: Vec<String> =
             view().render_in_two_steps(&object).into_iter().flat_map(|draft| draft.create).collect();
         assert_eq!(

@@ -337,7 +337,7 @@ mod tests {
     }
 
     fn schema(owner: &str, acl: &[&str]) -> Object {
-        object("s", Some(owner), acl, Body::Schema(Schema {}))
+        object("s", Some(owner), acl, Body::from(Schema {}))
     }
 
     #[test]
@@ -415,7 +415,7 @@ mod tests {
                 using: None,
                 with_check: None,
             };
-            object(name, None, &[], Body::Policy(body))
+            object(name, None, &[], Body::from(body))
         };
         check(
             "a = z\nb = -",
@@ -433,7 +433,7 @@ mod tests {
                 server: "f".to_owned(),
                 options: Some(Vec::new()),
             };
-            object(&format!("USER MAPPING {user} SERVER f"), None, &[], Body::UserMapping(body))
+            object(&format!("USER MAPPING {user} SERVER f"), None, &[], Body::from(body))
         };
         check(
             "a = z\nb = -\nc = z",

@@ -93,7 +93,7 @@ mod tests {
         index: &str,
         expected: (Option<&str>, &[&str]),
     ) {
-        let body = Body::Index(Index {
+        let body = Body::from(Index {
             table: QualifiedName::new("s", "t"),
             definition: String::new(),
             predicate: None,

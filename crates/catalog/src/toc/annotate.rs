@@ -96,8 +96,9 @@ impl Builder<'_> {
     }
 
     fn add_notes(&mut self) {
-        for note in &self.plan.catalog.notes {
-            let Some(object) = self.plan.index.object(self.plan.catalog, note.object) else { continue };
+        let catalog = self.plan.catalog;
+        for note in &catalog.notes {
+            let Some(object) = self.plan.index.object(catalog, note.object) else { continue };
             let Some(main) = self.main_of(note.object) else { continue };
             let address = match &note.part {
                 PartName::TableConstraint(name) => format!("CONSTRAINT {}", part_of_relation(name, object)),
@@ -113,8 +114,8 @@ impl Builder<'_> {
     /// Names an entry as `pg_restore -l` does, by the address it is about, in
     /// the section of the object itself.
     fn name_after(&mut self, node: usize, main: usize, address: &str) {
-        let section = self.nodes[main].entry.section;
-        let entry = &mut self.nodes[node].entry;
+        let section = self.entries[main].section;
+        let entry = &mut self.entries[node];
         entry.section = section;
         address.clone_into(&mut entry.name);
     }
@@ -133,8 +134,9 @@ impl Builder<'_> {
 
     /// Adds `GRANT` and `REVOKE`.
     pub(super) fn add_privileges(&mut self) {
+        let catalog = self.plan.catalog;
         let mut initial: HashMap<ObjectId, Vec<&InitialAcl>> = HashMap::new();
-        for item in &self.plan.catalog.initial_acls {
+        for item in &catalog.initial_acls {
             initial.entry(item.object).or_default().push(item);
         }
         for place in 0..self.plan.catalog.objects.len() {
@@ -142,7 +144,7 @@ impl Builder<'_> {
             let initial = initial.get(&object.id).map(Vec::as_slice).unwrap_or_default();
             self.add_object_privileges(place, object, initial);
         }
-        for system in &self.plan.catalog.system_privileges {
+        for system in &catalog.system_privileges {
             self.add_system_privileges(system);
         }
     }
@@ -212,7 +214,7 @@ impl Builder<'_> {
         if matches!(object.body, Body::Schema(_)) {
             self.nodes[node].key.priority = SCHEMA_ACL;
         }
-        address.clone_into(&mut self.nodes[node].entry.name);
+        address.clone_into(&mut self.entries[node].name);
         Some(node)
     }
 

@@ -21,7 +21,7 @@ impl Toc {
     /// loop is an error that names its members.
     pub fn build(catalog: &Catalog, target: &Target, options: &TocOptions) -> Result<Toc, TocError> {
         let plan = Plan::new(catalog, target)?;
-        let mut builder = Builder::new(&plan, options, *target);
+        let mut builder = Builder::new(plan, options, *target);
         builder.add_objects();
         builder.add_data();
         builder.add_annotations();
@@ -30,9 +30,8 @@ impl Toc {
     }
 }
 
-/// One entry before it has a place.
+/// What gives an entry its place.
 pub(super) struct Node {
-    pub(super) entry: TocEntry,
     pub(super) key: Key,
     pub(super) needs: Vec<usize>,
     /// The section by which the entry is wanted or not.
@@ -53,10 +52,12 @@ pub(super) struct Key {
 
 /// Gathers nodes.
 pub(super) struct Builder<'a> {
-    pub(super) plan: &'a Plan<'a>,
+    pub(super) plan: Plan<'a>,
     pub(super) options: &'a TocOptions,
     pub(super) target: Target,
     pub(super) nodes: Vec<Node>,
+    /// The entry of each node, until the end without number.
+    pub(super) entries: Vec<TocEntry>,
     /// The node of each maker's main part.
     pub(super) main: Vec<Option<usize>>,
     /// The nodes of the parts that follow it.
@@ -71,13 +72,15 @@ pub(super) struct Builder<'a> {
 }
 
 impl<'a> Builder<'a> {
-    fn new(plan: &'a Plan<'a>, options: &'a TocOptions, target: Target) -> Self {
+    fn new(plan: Plan<'a>, options: &'a TocOptions, target: Target) -> Self {
+        let count = plan.drafts.len();
         Builder {
             plan,
             options,
             target,
-            nodes: Vec::with_capacity(plan.drafts.len() * 2),
-            main: vec![None; plan.drafts.len()],
+            nodes: Vec::new(),
+            entries: Vec::new(),
+            main: vec![None; count],
             after: HashMap::new(),
             data: HashMap::new(),
             acl: HashMap::new(),
@@ -99,7 +102,12 @@ impl<'a> Builder<'a> {
         };
         // Large objects are wanted where rows are, even empty ones.
         let home = if draft.kind == "BLOB" { Section::Data } else { draft.section };
-        self.nodes.push(Node { entry: entry(object, draft), key, needs, home });
+        self.add_node(entry(object, draft), Node { key, needs, home })
+    }
+
+    fn add_node(&mut self, entry: TocEntry, node: Node) -> usize {
+        self.entries.push(entry);
+        self.nodes.push(node);
         self.nodes.len() - 1
     }
 
@@ -129,29 +137,30 @@ impl<'a> Builder<'a> {
             weight_bytes: 0,
             adoption: None,
         };
-        self.nodes.push(Node { entry, key, needs: Vec::new(), home: Section::PreData });
+        self.add_node(entry, Node { key, needs: Vec::new(), home: Section::PreData });
     }
 
     /// Adds an entry that stands right behind another of the same object.
     pub(super) fn push_behind(&mut self, node: usize, object: &Object, draft: Draft, step: u32) -> usize {
         let key = Key { step, ..self.nodes[node].key.clone() };
         let home = self.nodes[node].home;
-        self.nodes.push(Node { entry: entry(object, draft), key, needs: vec![node], home });
-        self.nodes.len() - 1
+        self.add_node(entry(object, draft), Node { key, needs: vec![node], home })
     }
 
     fn add_objects(&mut self) {
-        for &place in &self.plan.shells {
+        for place in self.plan.shells.clone() {
             let object = self.plan.object(place);
             let node = self.push(object, shell_draft(object), 0, Vec::new());
             self.shells.insert(place, node);
         }
         for place in 0..self.plan.drafts.len() {
             let object = self.plan.object(place);
-            for (step, draft) in (1..).zip(&self.plan.drafts[place]) {
+            for number in 0..self.plan.drafts[place].len() {
+                let draft = self.plan.drafts[place][number].take_statements();
+                let step = u32::try_from(number + 1).unwrap_or(u32::MAX);
                 match (draft.part, self.main[place]) {
                     (Part::After, Some(main)) => self.add_part(place, object, draft, step, main),
-                    _ => self.main[place] = Some(self.push(object, draft.clone(), step, Vec::new())),
+                    _ => self.main[place] = Some(self.push(object, draft, step, Vec::new())),
                 }
             }
         }
@@ -160,15 +169,16 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add_part(&mut self, place: usize, object: &Object, draft: &Draft, step: u32, main: usize) {
+    fn add_part(&mut self, place: usize, object: &Object, draft: Draft, step: u32, main: usize) {
+        let kind = draft.kind;
         let mut needs = vec![main];
-        if draft.kind == "COMMENT" {
+        if kind == "COMMENT" {
             // What it is about may be a part of its own: a domain's constraint.
             needs.extend(self.after.get(&place).into_iter().flatten());
         }
-        let node = self.push(object, draft.clone(), step, needs);
+        let node = self.push(object, draft, step, needs);
         self.after.entry(place).or_default().push(node);
-        if draft.kind == "INDEX ATTACH" {
+        if kind == "INDEX ATTACH" {
             for &parent in self.plan.later_needs.get(&place).map(Vec::as_slice).unwrap_or_default() {
                 self.attached.entry(parent).or_default().push((node, place));
             }
@@ -231,30 +241,33 @@ impl<'a> Builder<'a> {
         }
         let keys: Vec<&Key> = self.nodes.iter().map(|node| &node.key).collect();
         let order = order::sort(&keys, &needs).map_err(|stuck| self.loop_error(&stuck, &needs))?;
-        let wanted = |node: &Node| self.options.wants(node.home) && self.options.wants_kind(&node.entry.kind);
+        let wanted = |node: usize| {
+            self.options.wants(self.nodes[node].home) && self.options.wants_kind(&self.entries[node].kind)
+        };
         let mut ids: Vec<Option<u32>> = vec![None; self.nodes.len()];
-        for (id, &node) in (1..).zip(order.iter().filter(|&&node| wanted(&self.nodes[node]))) {
+        for (id, &node) in (1..).zip(order.iter().filter(|&&node| wanted(node))) {
             ids[node] = Some(id);
         }
-        let mut nodes: Vec<Option<TocEntry>> = self.nodes.into_iter().map(|node| Some(node.entry)).collect();
-        let mut entries = Vec::with_capacity(nodes.len());
-        for node in order {
-            let (Some(id), Some(mut entry)) = (ids[node], nodes[node].take()) else { continue };
-            entry.id = id;
+        // In place: of a large database there is no room for the entries twice.
+        let mut entries = self.entries;
+        for (node, entry) in entries.iter_mut().enumerate() {
+            entry.id = ids[node].unwrap_or_default();
             entry.depends_on = needs[node].iter().filter_map(|&need| ids[need]).collect();
             entry.depends_on.sort_unstable();
             if !self.options.owners {
                 entry.set_owner = None;
             }
-            entries.push(entry);
         }
+        entries.retain(|entry| entry.id > 0);
+        entries.sort_unstable_by_key(|entry| entry.id);
+        entries.shrink_to_fit();
         Ok(Toc { entries })
     }
 
     fn loop_error(&self, stuck: &[usize], needs: &[Vec<usize>]) -> TocError {
         let loops = order::loops(needs);
         let nodes = loops.first().map_or(stuck, Vec::as_slice);
-        let ids = nodes.iter().filter_map(|&node| self.nodes[node].entry.object);
+        let ids = nodes.iter().filter_map(|&node| self.entries[node].object);
         let mut members: Vec<_> = ids
             .filter_map(|id| self.plan.index.object(self.plan.catalog, id))
             .map(Object::identity)
@@ -277,12 +290,12 @@ fn entry(object: &Object, draft: Draft) -> TocEntry {
         create: draft.create,
         set_owner: set_owner
             .map(|(address, owner)| format!("ALTER {address} OWNER TO {}", quote_identifier(owner))),
-        drop: draft.drop,
+        drop: draft.drop.map(Box::new),
         depends_on: Vec::new(),
         object: Some(object.id),
         data: None,
         weight_bytes: 0,
-        adoption: draft.adoption,
+        adoption: draft.adoption.map(Box::new),
     }
 }
 

@@ -72,8 +72,8 @@ impl Builder<'_> {
         let needs = self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
         let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "TABLE DATA", String::new()) };
         let node = self.push(object, draft, 0, needs);
-        self.nodes[node].entry.weight_bytes = self.size_bytes(object);
-        self.nodes[node].entry.data = Some(DataEntry::Table(data));
+        self.entries[node].weight_bytes = self.size_bytes(object);
+        self.entries[node].data = Some(DataEntry::Table(Box::new(data)));
         self.data.insert(place, node);
     }
 
@@ -97,7 +97,7 @@ impl Builder<'_> {
         let Some(&first) = places.first() else { return };
         let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "BLOBS", String::new()) };
         let node = self.push(self.plan.object(first), draft, 0, self.mains(places));
-        let entry = &mut self.nodes[node].entry;
+        let entry = &mut self.entries[node];
         "BLOBS".clone_into(&mut entry.name);
         (entry.owner, entry.object, entry.data) = (None, None, Some(DataEntry::LargeObjects));
     }
@@ -106,7 +106,8 @@ impl Builder<'_> {
     fn partitions(&self) -> HashMap<usize, Vec<usize>> {
         let mut partitions: HashMap<usize, Vec<usize>> = HashMap::new();
         for (place, object) in self.plan.catalog.objects.iter().enumerate() {
-            if let Body::Table(Table { partition_of: Some(of), .. }) = &object.body
+            if let Body::Table(table) = &object.body
+                && let Some(of) = &table.partition_of
                 && let Some(parent) = self.plan.relation(&of.parent)
             {
                 partitions.entry(parent).or_default().push(place);
@@ -146,9 +147,9 @@ impl Builder<'_> {
                     waits.extend(self.attachments(need));
                 }
             }
-            if self.nodes[main].entry.section == Section::PostData {
+            if self.entries[main].section == Section::PostData {
                 self.nodes[main].needs.extend(waits);
-                self.nodes[main].entry.weight_bytes = weight_bytes;
+                self.entries[main].weight_bytes = weight_bytes;
             }
         }
     }
@@ -156,12 +157,11 @@ impl Builder<'_> {
     /// Fills materialized views after everything they read, with privileges in place.
     fn add_refreshes(&mut self, partitions: &HashMap<usize, Vec<usize>>) {
         let mut refreshes = Vec::new();
-        for (place, object) in self.plan.catalog.objects.iter().enumerate() {
-            let Body::MaterializedView(MaterializedView { populated: true, .. }) = object.body else {
-                continue;
-            };
+        let catalog = self.plan.catalog;
+        for (place, object) in catalog.objects.iter().enumerate() {
+            let Body::MaterializedView(view) = &object.body else { continue };
             let (Some(main), None) = (self.main[place], &object.extension) else { continue };
-            if self.options.without_data.contains(&object.id) {
+            if !view.populated || self.options.without_data.contains(&object.id) {
                 continue;
             }
             let sql = MaterializedView::refresh_statement(object);

@@ -22,7 +22,7 @@ fn object(class: Class, oid: u32, schema: Option<&str>, name: &str, body: Body) 
 }
 
 fn schema(oid: u32, name: &str) -> Object {
-    object(Class::PG_NAMESPACE, oid, None, name, Body::Schema(Schema {}))
+    object(Class::PG_NAMESPACE, oid, None, name, Body::from(Schema {}))
 }
 
 fn view(oid: u32, name: &str) -> Object {
@@ -44,7 +44,7 @@ fn view(oid: u32, name: &str) -> Object {
         definition: format!(" SELECT {name}"),
         columns: vec![column],
     };
-    object(Class::PG_CLASS, oid, Some("s"), name, Body::View(view))
+    object(Class::PG_CLASS, oid, Some("s"), name, Body::from(view))
 }
 
 /// A catalog in which each pair's first object needs its second.

@@ -28,7 +28,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             "t" => AccessMethodType::Table,
             other => return Err(row.header.unexpected("the type", other)),
         };
-        let body = Body::AccessMethod(AccessMethod { type_of, handler: row.handler });
+        let body = Body::from(AccessMethod { type_of, handler: row.handler });
         reader.push(row.header.object("access methods", Class::PG_AM, body)?);
     }
     Ok(())

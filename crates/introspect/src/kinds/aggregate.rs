@@ -44,7 +44,7 @@ struct StateRow {
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     for row in reader.query::<Row>("aggregates", &query()).await? {
         let (header, aggregate) = aggregate(row)?;
-        reader.push(header.object("aggregates", Class::PG_PROC, Body::Aggregate(aggregate))?);
+        reader.push(header.object("aggregates", Class::PG_PROC, Body::from(aggregate))?);
     }
     Ok(())
 }

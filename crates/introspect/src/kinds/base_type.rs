@@ -37,7 +37,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let sql = query(reader.version().major());
     for row in reader.query::<Row>("base types", &sql).await? {
         let (header, base) = base_type(row)?;
-        reader.push(header.object("base types", Class::PG_TYPE, Body::BaseType(base))?);
+        reader.push(header.object("base types", Class::PG_TYPE, Body::from(base))?);
     }
     Ok(())
 }

@@ -23,7 +23,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let sql = query(reader.version().major());
     for row in reader.query::<Row>("casts", &sql).await? {
         let (header, cast) = cast(row)?;
-        reader.push(header.object("casts", Class::PG_CAST, Body::Cast(cast))?);
+        reader.push(header.object("casts", Class::PG_CAST, Body::from(cast))?);
     }
     Ok(())
 }

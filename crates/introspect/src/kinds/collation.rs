@@ -24,7 +24,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let sql = query(reader.version().major());
     for row in reader.query::<Row>("collations", &sql).await? {
         let (header, collation) = collation(row)?;
-        reader.push(header.object("collations", Class::PG_COLLATION, Body::Collation(collation))?);
+        reader.push(header.object("collations", Class::PG_COLLATION, Body::from(collation))?);
     }
     Ok(())
 }

@@ -41,7 +41,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             expression: row.expression,
             separate: row.separate,
         };
-        reader.push(part(Class::PG_ATTRDEF, row.oid, row.schema, row.column, Body::ColumnDefault(body)));
+        reader.push(part(Class::PG_ATTRDEF, row.oid, row.schema, row.column, Body::from(body)));
     }
     Ok(())
 }

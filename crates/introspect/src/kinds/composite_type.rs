@@ -36,7 +36,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE t.typtype = 'c' AND {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("composite types", &sql).await? {
-        let body = Body::CompositeType(CompositeType { attributes: row.attributes.unwrap_or_default() });
+        let body = Body::from(CompositeType { attributes: row.attributes.unwrap_or_default() });
         reader.push(row.header.object("composite types", Class::PG_TYPE, body)?);
     }
     Ok(())

@@ -53,7 +53,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             index: row.index.take().map(IndexRow::into_index),
             referenced_table: row.referenced_table,
         };
-        reader.push(part(Class::PG_CONSTRAINT, row.oid, row.schema, row.name, Body::Constraint(body)));
+        reader.push(part(Class::PG_CONSTRAINT, row.oid, row.schema, row.name, Body::from(body)));
     }
     Ok(())
 }

@@ -27,7 +27,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("conversions", &sql).await? {
-        reader.push(row.header.object("conversions", Class::PG_CONVERSION, Body::Conversion(row.conversion))?);
+        reader.push(row.header.object("conversions", Class::PG_CONVERSION, Body::from(row.conversion))?);
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             granted: acl.iter().filter(|item| !base.contains(item)).cloned().collect(),
         };
         header.name = format!("DEFAULT PRIVILEGES FOR {}", object_type.keyword());
-        reader.push(header.object("default privileges", Class::PG_DEFAULT_ACL, Body::DefaultAcl(body))?);
+        reader.push(header.object("default privileges", Class::PG_DEFAULT_ACL, Body::from(body))?);
     }
     Ok(())
 }

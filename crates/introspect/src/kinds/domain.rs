@@ -32,7 +32,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             not_null_name: row.not_null_name.filter(|name| *name != generated_name),
             constraints: row.constraints.unwrap_or_default(),
         };
-        reader.push(row.header.object("domains", Class::PG_TYPE, Body::Domain(domain))?);
+        reader.push(row.header.object("domains", Class::PG_TYPE, Body::from(domain))?);
     }
     Ok(())
 }

@@ -26,7 +26,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE t.typtype = 'e' AND {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("enum types", &sql).await? {
-        let body = Body::EnumType(EnumType { labels: row.labels });
+        let body = Body::from(EnumType { labels: row.labels });
         reader.push(row.header.object("enum types", Class::PG_TYPE, body)?);
     }
     Ok(())

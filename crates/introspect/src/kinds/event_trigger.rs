@@ -33,7 +33,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             "D" => EventTriggerState::Disabled,
             other => return Err(row.header.unexpected("whether it is enabled", other)),
         };
-        let body = Body::EventTrigger(EventTrigger {
+        let body = Body::from(EventTrigger {
             event: row.event,
             tags: row.tags.unwrap_or_default(),
             function: row.function,

@@ -43,7 +43,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             relocatable: row.relocatable,
             configuration: row.configuration.unwrap_or_default(),
         };
-        reader.push(row.header.object("extensions", Class::PG_EXTENSION, Body::Extension(extension))?);
+        reader.push(row.header.object("extensions", Class::PG_EXTENSION, Body::from(extension))?);
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE w.oid >= {FIRST_USER_OID}"
     );
     for row in reader.query::<Row>("foreign-data wrappers", &sql).await? {
-        let body = Body::ForeignDataWrapper(ForeignDataWrapper {
+        let body = Body::from(ForeignDataWrapper {
             handler: row.handler,
             validator: row.validator,
             options: sorted_options(row.options),

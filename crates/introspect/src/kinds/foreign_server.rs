@@ -29,7 +29,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE s.oid >= {FIRST_USER_OID}"
     );
     for row in reader.query::<Row>("foreign servers", &sql).await? {
-        let body = Body::ForeignServer(ForeignServer {
+        let body = Body::from(ForeignServer {
             type_of: row.type_of,
             version: row.version,
             wrapper: row.wrapper,

@@ -39,7 +39,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let sql = query(reader.version().major());
     for row in reader.query::<Row>("functions", &sql).await? {
         let (header, function) = function(row)?;
-        reader.push(header.object("functions", Class::PG_PROC, Body::Function(function))?);
+        reader.push(header.object("functions", Class::PG_PROC, Body::from(function))?);
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             column_statistics: row.column_statistics,
             valid: row.valid,
         };
-        reader.push(part(Class::PG_CLASS, row.oid, row.schema, row.name, Body::Index(body)));
+        reader.push(part(Class::PG_CLASS, row.oid, row.schema, row.name, Body::from(body)));
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             inline: row.inline,
             validator: row.validator,
         };
-        reader.push(row.header.object("languages", Class::PG_LANGUAGE, Body::Language(language))?);
+        reader.push(row.header.object("languages", Class::PG_LANGUAGE, Body::from(language))?);
     }
     Ok(())
 }

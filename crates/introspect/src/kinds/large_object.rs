@@ -15,7 +15,7 @@ const QUERY: &str = "
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     for header in reader.query::<Header>("large objects", QUERY).await? {
-        let body = Body::LargeObject(LargeObject {});
+        let body = Body::from(LargeObject {});
         reader.push(header.object("large objects", Class::PG_LARGEOBJECT_METADATA, body)?);
     }
     Ok(())

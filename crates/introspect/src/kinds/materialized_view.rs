@@ -29,7 +29,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             return Err(Error::Unexpected { what: "the definition", object, value: "none".to_owned() });
         };
         let columns = columns.remove(&oid).unwrap_or_default().into_iter().map(ViewColumn::from).collect();
-        let body = Body::MaterializedView(materialized_view(row, definition, columns));
+        let body = Body::from(materialized_view(row, definition, columns));
         reader.push(RelationRow::object(oid, schema, name, owner, acl, body)?);
     }
     Ok(())

@@ -46,7 +46,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         join = function("oprjoin"),
     );
     for row in reader.query::<Row>("operators", &sql).await? {
-        reader.push(row.header.object("operators", Class::PG_OPERATOR, Body::Operator(row.operator))?);
+        reader.push(row.header.object("operators", Class::PG_OPERATOR, Body::from(row.operator))?);
     }
     Ok(())
 }

@@ -49,7 +49,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             operators: row.operators.unwrap_or_default(),
             functions: row.functions.unwrap_or_default(),
         };
-        let body = Body::OperatorClass(class);
+        let body = Body::from(class);
         reader.push(row.header.object("operator classes", Class::PG_OPCLASS, body)?);
     }
     Ok(())

@@ -63,7 +63,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             operators: row.operators.unwrap_or_default(),
             functions: row.functions.unwrap_or_default(),
         };
-        let body = Body::OperatorFamily(family);
+        let body = Body::from(family);
         reader.push(row.header.object("operator families", Class::PG_OPFAMILY, body)?);
     }
     Ok(())

@@ -48,7 +48,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             using: row.using,
             with_check: row.with_check,
         };
-        reader.push(part(Class::PG_POLICY, row.oid, row.schema, row.name, Body::Policy(body)));
+        reader.push(part(Class::PG_POLICY, row.oid, row.schema, row.name, Body::from(body)));
     }
     Ok(())
 }

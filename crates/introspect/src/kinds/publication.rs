@@ -33,7 +33,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             ("truncate", row.truncate),
         ];
         let operations = operations.into_iter().filter(|(_, published)| *published);
-        let body = Body::Publication(Publication {
+        let body = Body::from(Publication {
             all_tables: row.all_tables,
             operations: operations.map(|(name, _)| name.to_owned()).collect(),
             via_partition_root: row.via_partition_root,

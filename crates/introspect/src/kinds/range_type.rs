@@ -36,7 +36,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             canonical: row.canonical,
             subtype_difference: row.subtype_difference,
         };
-        reader.push(row.header.object("range types", Class::PG_TYPE, Body::RangeType(range))?);
+        reader.push(row.header.object("range types", Class::PG_TYPE, Body::from(range))?);
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             definition: query_text(&row.definition),
             firing: firing("rule", &row.name, row.firing)?,
         };
-        reader.push(part(Class::PG_REWRITE, row.oid, row.schema, row.name, Body::Rule(body)));
+        reader.push(part(Class::PG_REWRITE, row.oid, row.schema, row.name, Body::from(body)));
     }
     Ok(())
 }

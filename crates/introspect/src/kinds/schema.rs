@@ -15,7 +15,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE {USER_SCHEMA}"
     );
     for header in reader.query::<Header>("schemas", &sql).await? {
-        reader.push(header.object("schemas", Class::PG_NAMESPACE, Body::Schema(Schema {}))?);
+        reader.push(header.object("schemas", Class::PG_NAMESPACE, Body::from(Schema {}))?);
     }
     Ok(())
 }

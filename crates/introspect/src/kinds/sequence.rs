@@ -67,7 +67,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             unlogged: row.unlogged,
             owned_by: row.owned_by.map(OwnerRow::into_owner),
         };
-        let body = Body::Sequence(body);
+        let body = Body::from(body);
         reader.push(RelationRow::object(row.oid, row.schema, row.name, row.owner, row.acl, body)?);
     }
     Ok(())

@@ -16,7 +16,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE t.typtype = 'p' AND NOT t.typisdefined AND {USER_SCHEMA}"
     );
     for header in reader.query::<Header>("shell types", &sql).await? {
-        reader.push(header.object("shell types", Class::PG_TYPE, Body::ShellType(ShellType {}))?);
+        reader.push(header.object("shell types", Class::PG_TYPE, Body::from(ShellType {}))?);
     }
     Ok(())
 }

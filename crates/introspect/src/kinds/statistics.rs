@@ -32,7 +32,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let rows: Vec<Row> = reader.query("extended statistics", &sql).await?;
     for row in rows {
         let body = Statistics { definition: row.definition, statistics_target: row.statistics_target };
-        let mut object = part(Class::PG_STATISTIC_EXT, row.oid, row.schema, row.name, Body::Statistics(body));
+        let mut object = part(Class::PG_STATISTIC_EXT, row.oid, row.schema, row.name, Body::from(body));
         object.owner = Some(row.owner);
         reader.push(object);
     }

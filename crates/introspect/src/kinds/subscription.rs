@@ -111,7 +111,7 @@ fn push(
     header: Header,
     definition: Option<SubscriptionDefinition>,
 ) -> Result<(), Error> {
-    let body = Body::Subscription(Subscription { definition });
+    let body = Body::from(Subscription { definition });
     reader.push(header.object("subscriptions", Class::PG_SUBSCRIPTION, body)?);
     Ok(())
 }

@@ -147,7 +147,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         let acl = row.take_acl();
         let columns = columns.remove(&oid).unwrap_or_default();
         let table = row.into_table(columns, checks.remove(&oid).unwrap_or_default());
-        reader.push(RelationRow::object(oid, schema, name, owner, acl, Body::Table(table))?);
+        reader.push(RelationRow::object(oid, schema, name, owner, acl, Body::from(table))?);
     }
     Ok(())
 }

@@ -38,7 +38,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     for row in reader.query::<Row>("text search configurations", &sql).await? {
         let configuration =
             TextSearchConfiguration { parser: row.parser, mappings: row.mappings.unwrap_or_default() };
-        let body = Body::TextSearchConfiguration(configuration);
+        let body = Body::from(configuration);
         reader.push(row.header.object("text search configurations", Class::PG_TS_CONFIG, body)?);
     }
     Ok(())

@@ -29,7 +29,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("text search dictionaries", &sql).await? {
-        let body = Body::TextSearchDictionary(row.dictionary);
+        let body = Body::from(row.dictionary);
         reader.push(row.header.object("text search dictionaries", Class::PG_TS_DICT, body)?);
     }
     Ok(())

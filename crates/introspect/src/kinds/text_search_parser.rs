@@ -27,7 +27,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("text search parsers", &sql).await? {
-        let body = Body::TextSearchParser(row.parser);
+        let body = Body::from(row.parser);
         reader.push(row.header.object("text search parsers", Class::PG_TS_PARSER, body)?);
     }
     Ok(())

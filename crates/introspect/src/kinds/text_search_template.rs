@@ -26,7 +26,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE {USER_SCHEMA}"
     );
     for row in reader.query::<Row>("text search templates", &sql).await? {
-        let body = Body::TextSearchTemplate(row.template);
+        let body = Body::from(row.template);
         reader.push(row.header.object("text search templates", Class::PG_TS_TEMPLATE, body)?);
     }
     Ok(())

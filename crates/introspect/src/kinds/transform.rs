@@ -30,7 +30,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         to_sql = signature("t.trftosql"),
     );
     for row in reader.query::<Row>("transforms", &sql).await? {
-        reader.push(row.header.object("transforms", Class::PG_TRANSFORM, Body::Transform(row.transform))?);
+        reader.push(row.header.object("transforms", Class::PG_TRANSFORM, Body::from(row.transform))?);
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             is_partition_copy: row.is_partition_copy,
             depends_on_extensions: row.depends_on_extensions,
         };
-        reader.push(part(Class::PG_TRIGGER, row.oid, row.schema, row.name, Body::Trigger(body)));
+        reader.push(part(Class::PG_TRIGGER, row.oid, row.schema, row.name, Body::from(body)));
     }
     Ok(())
 }

@@ -45,7 +45,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             let hide = |(name, value): (String, String)| (name, Secret::new(value));
             sorted_options(row.options).into_iter().map(hide).collect()
         });
-        let body = Body::UserMapping(UserMapping { user: row.user, server: row.server, options });
+        let body = Body::from(UserMapping { user: row.user, server: row.server, options });
         reader.push(row.header.object("user mappings", Class::PG_USER_MAPPING, body)?);
     }
     Ok(())

@@ -32,7 +32,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let mut columns = columns::read(reader, "'v'").await?;
     for row in rows {
         let columns = columns.remove(&row.oid).unwrap_or_default();
-        let body = Body::View(view(
+        let body = Body::from(view(
             row.options,
             &row.definition,
             columns.into_iter().map(ViewColumn::from).collect(),

@@ -16,18 +16,22 @@ pub struct ColumnAnnotations<'a> {
     pub security_labels: &'a [(String, String)],
 }
 
-macro_rules! annotations {
-    ($columns:expr) => {
-        $columns
-            .iter()
-            .map(|column| ColumnAnnotations {
-                column: &column.name,
-                acl: column.acl.as_ref(),
-                comment: column.comment.as_deref(),
-                security_labels: &column.security_labels,
-            })
-            .collect()
-    };
+fn of_table(column: &Column) -> Option<ColumnAnnotations<'_>> {
+    column.extras.as_ref().map(|extras| ColumnAnnotations {
+        column: &column.name,
+        acl: extras.acl.as_ref(),
+        comment: extras.comment.as_deref(),
+        security_labels: &extras.security_labels,
+    })
+}
+
+fn of_view(column: &ViewColumn) -> ColumnAnnotations<'_> {
+    ColumnAnnotations {
+        column: &column.name,
+        acl: column.acl.as_ref(),
+        comment: column.comment.as_deref(),
+        security_labels: &column.security_labels,
+    }
 }
 
 /// The parts of a column that are set after it was read.
@@ -38,20 +42,23 @@ struct Slots<'a> {
 
 impl Body {
     /// What hangs on each column of a table, view or materialized view, in
-    /// column order; empty for other kinds.
+    /// column order, those left out that have nothing; empty for other kinds.
     pub fn column_annotations(&self) -> Vec<ColumnAnnotations<'_>> {
         match self {
-            Body::Table(table) => annotations!(table.columns),
-            Body::View(view) => annotations!(view.columns),
-            Body::MaterializedView(view) => annotations!(view.columns),
+            Body::Table(table) => table.columns.iter().filter_map(of_table).collect(),
+            Body::View(view) => view.columns.iter().map(of_view).collect(),
+            Body::MaterializedView(view) => view.columns.iter().map(of_view).collect(),
             _ => Vec::new(),
         }
     }
 
-    /// Privileges on each column, to be changed.
+    /// Privileges on columns that may have some, to be changed.
     pub(crate) fn column_acls_mut(&mut self) -> Vec<&mut Option<Acl>> {
         match self {
-            Body::Table(table) => table.columns.iter_mut().map(|column| &mut column.acl).collect(),
+            Body::Table(table) => {
+                let extras = table.columns.iter_mut().filter_map(|column| column.extras.as_mut());
+                extras.map(|extras| &mut extras.acl).collect()
+            }
             Body::View(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
             Body::MaterializedView(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
             _ => Vec::new(),
@@ -81,8 +88,8 @@ impl Body {
 }
 
 fn table_slots<'a>(columns: &'a mut [Column], name: &str) -> Option<Slots<'a>> {
-    let column = columns.iter_mut().find(|column| column.name == name)?;
-    Some(Slots { comment: &mut column.comment, security_labels: &mut column.security_labels })
+    let extras = columns.iter_mut().find(|column| column.name == name)?.extras_mut();
+    Some(Slots { comment: &mut extras.comment, security_labels: &mut extras.security_labels })
 }
 
 fn view_slots<'a>(columns: &'a mut [ViewColumn], name: &str) -> Option<Slots<'a>> {

@@ -2,14 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::stored::StoredColumn;
 use crate::toc::DataColumn;
 use crate::{Acl, QualifiedName, quote_identifier};
 
 /// A column of a table.
 ///
 /// Columns stand in the order of their numbers; dropped columns are left out and
-/// are not made again.
+/// are not made again. There may be a million, so what few of them have is apart.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "StoredColumn", into = "StoredColumn")]
 pub struct Column {
     /// The name.
     pub name: String,
@@ -19,15 +21,26 @@ pub struct Column {
     pub base_type_name: String,
     /// `typtype` of the type below domains.
     pub base_type_kind: char,
-    /// The collation, where it differs from the type's own.
-    pub collation: Option<QualifiedName>,
     /// The `NOT NULL` constraint, if any.
-    pub not_null: Option<NotNull>,
+    pub not_null: Option<Box<NotNull>>,
     /// The default or generation expression, if any.
-    pub default: Option<ColumnExpression>,
+    pub default: Option<Box<ColumnExpression>>,
     /// Whether the column is an identity column. Its sequence is a
     /// [`Sequence`](crate::kinds::Sequence) of its own that adds the property.
     pub identity: Option<IdentityKind>,
+    /// Whether the table itself defines the column, besides any parents.
+    pub is_local: bool,
+    /// How many parents it is inherited from.
+    pub inherit_count: i32,
+    /// What few columns have, where this one has any of it.
+    pub extras: Option<Box<ColumnExtras>>,
+}
+
+/// What few columns have.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ColumnExtras {
+    /// The collation, where it differs from the type's own.
+    pub collation: Option<QualifiedName>,
     /// `PLAIN`, `EXTERNAL`, `EXTENDED` or `MAIN`, where it differs from the type's own.
     pub storage: Option<String>,
     /// `pglz` or `lz4`, where set.
@@ -38,10 +51,6 @@ pub struct Column {
     pub options: Vec<String>,
     /// Options for the foreign-data wrapper, by name.
     pub fdw_options: Vec<(String, String)>,
-    /// Whether the table itself defines the column, besides any parents.
-    pub is_local: bool,
-    /// How many parents it is inherited from.
-    pub inherit_count: i32,
     /// Privileges on the column.
     pub acl: Option<Acl>,
     /// `COMMENT ON COLUMN`.
@@ -125,7 +134,36 @@ impl IdentityKind {
     }
 }
 
+impl ColumnExtras {
+    const NONE: &'static ColumnExtras = &ColumnExtras {
+        collation: None,
+        storage: None,
+        compression: None,
+        statistics_target: None,
+        options: Vec::new(),
+        fdw_options: Vec::new(),
+        acl: None,
+        comment: None,
+        security_labels: Vec::new(),
+    };
+
+    /// Itself in a box, unless there is nothing in it.
+    pub fn boxed(self) -> Option<Box<Self>> {
+        (self != *Self::NONE).then(|| Box::new(self))
+    }
+}
+
 impl Column {
+    /// What few columns have, all empty where this one has nothing of it.
+    pub fn extras(&self) -> &ColumnExtras {
+        self.extras.as_deref().unwrap_or(ColumnExtras::NONE)
+    }
+
+    /// The same, to be filled.
+    pub fn extras_mut(&mut self) -> &mut ColumnExtras {
+        self.extras.get_or_insert_default()
+    }
+
     /// Whether the column's values are computed, so that they do not travel.
     pub fn is_generated(&self) -> bool {
         self.default.as_ref().is_some_and(|default| default.role != ExpressionRole::Default)
@@ -200,17 +238,18 @@ pub struct ViewColumn {
 
 impl From<Column> for ViewColumn {
     fn from(column: Column) -> Self {
+        let extras = column.extras.map(|extras| *extras).unwrap_or_default();
         ViewColumn {
             name: column.name,
             type_name: column.type_name,
-            collation: column.collation,
-            storage: column.storage,
-            compression: column.compression,
-            statistics_target: column.statistics_target,
-            options: column.options,
-            acl: column.acl,
-            comment: column.comment,
-            security_labels: column.security_labels,
+            collation: extras.collation,
+            storage: extras.storage,
+            compression: extras.compression,
+            statistics_target: extras.statistics_target,
+            options: extras.options,
+            acl: extras.acl,
+            comment: extras.comment,
+            security_labels: extras.security_labels,
         }
     }
 }

@@ -54,7 +54,7 @@ impl Table {
         if let Some(not_null) = not_null {
             sql.push_str(&format!(" {}", not_null.column_clause()));
         }
-        if let Some(collation) = column.collation.as_ref().filter(|_| self.of_type.is_none()) {
+        if let Some(collation) = column.extras().collation.as_ref().filter(|_| self.of_type.is_none()) {
             sql.push_str(&format!(" COLLATE {collation}"));
         }
         Some(sql)
@@ -117,17 +117,18 @@ impl Table {
 
 /// What follows `ALTER COLUMN name` for everything `CREATE TABLE` does not say.
 fn column_alterations(column: &Column) -> Vec<String> {
+    let extras = column.extras();
     let behind = column.default.as_ref().filter(|default| default.place == ExpressionPlace::Behind);
     let mut alterations = Vec::new();
     alterations.extend(behind.map(|default| format!("SET DEFAULT {}", default.expression)));
     alterations.extend(storage_alterations(
-        column.statistics_target,
-        column.storage.as_deref(),
-        column.compression.as_deref(),
-        &column.options,
+        extras.statistics_target,
+        extras.storage.as_deref(),
+        extras.compression.as_deref(),
+        &extras.options,
     ));
-    if !column.fdw_options.is_empty() {
-        alterations.push(format!("OPTIONS ({})", generic_options(&column.fdw_options)));
+    if !extras.fdw_options.is_empty() {
+        alterations.push(format!("OPTIONS ({})", generic_options(&extras.fdw_options)));
     }
     alterations
 }
@@ -152,8 +153,8 @@ pub(crate) fn storage_alterations(
 #[cfg(test)]
 mod tests {
     use super::super::{
-        Column, ColumnExpression, ExpressionPlace, ExpressionRole, ForeignSource, InlineCheck, NotNull,
-        PartitionOf, ReplicaIdentity, Table, TableKind,
+        Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, ForeignSource, InlineCheck,
+        NotNull, PartitionOf, ReplicaIdentity, Table, TableKind,
     };
     use crate::QualifiedName;
     use crate::kinds::{Body, sample};
@@ -164,29 +165,21 @@ mod tests {
             type_name: type_name.to_owned(),
             base_type_name: type_name.to_owned(),
             base_type_kind: 'b',
-            collation: None,
             not_null: None,
             default: None,
             identity: None,
-            storage: None,
-            compression: None,
-            statistics_target: None,
-            options: Vec::new(),
-            fdw_options: Vec::new(),
             is_local: true,
             inherit_count: 0,
-            acl: None,
-            comment: None,
-            security_labels: Vec::new(),
+            extras: None,
         }
     }
 
-    fn expression(text: &str, role: ExpressionRole, place: ExpressionPlace) -> Option<ColumnExpression> {
-        Some(ColumnExpression { expression: text.to_owned(), role, place })
+    fn expression(text: &str, role: ExpressionRole, place: ExpressionPlace) -> Option<Box<ColumnExpression>> {
+        Some(Box::new(ColumnExpression { expression: text.to_owned(), role, place }))
     }
 
-    fn local(name: Option<&str>) -> Option<NotNull> {
-        Some(NotNull { name: name.map(str::to_owned), is_local: true, ..NotNull::default() })
+    fn local(name: Option<&str>) -> Option<Box<NotNull>> {
+        Some(Box::new(NotNull { name: name.map(str::to_owned), is_local: true, ..NotNull::default() }))
     }
 
     fn table(columns: Vec<Column>) -> Table {
@@ -212,7 +205,7 @@ mod tests {
 
     #[track_caller]
     fn check(table: Table, expected: &str) {
-        sample::check(true, Body::Table(table), expected);
+        sample::check(true, Body::from(table), expected);
     }
 
     #[test]
@@ -226,8 +219,12 @@ mod tests {
             Column { not_null: local(None), ..column("id", "integer") },
             Column {
                 default: expression("'x'::text", ExpressionRole::Default, ExpressionPlace::Inline),
-                collation: Some(QualifiedName::new("pg_catalog", "C")),
-                not_null: Some(NotNull { no_inherit: true, ..local(Some("Filled")).unwrap() }),
+                extras: ColumnExtras {
+                    collation: Some(QualifiedName::new("pg_catalog", "C")),
+                    ..ColumnExtras::default()
+                }
+                .boxed(),
+                not_null: Some(Box::new(NotNull { no_inherit: true, ..*local(Some("Filled")).unwrap() })),
                 ..column("Name", "text")
             },
             Column {
@@ -281,13 +278,14 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
 
     #[test]
     fn what_only_alter_column_can_say() {
-        let columns = vec![Column {
+        let extras = ColumnExtras {
             statistics_target: Some(90),
             storage: Some("EXTERNAL".to_owned()),
             compression: Some("pglz".to_owned()),
             options: vec!["n_distinct=10".to_owned()],
-            ..column("a", "text")
-        }];
+            ..ColumnExtras::default()
+        };
+        let columns = vec![Column { extras: extras.boxed(), ..column("a", "text") }];
         check(
             table(columns),
             "CREATE TABLE s.n (\n    a text\n);\n\
@@ -310,7 +308,7 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
                 ..inherited
             },
             Column {
-                not_null: Some(NotNull::default()),
+                not_null: Some(Box::default()),
                 default: expression("(a * 2)", ExpressionRole::Stored, ExpressionPlace::Inherited),
                 inherit_count: 1,
                 ..column("d", "integer")
@@ -329,7 +327,7 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
     #[test]
     fn a_partition_is_made_alone_and_attached() {
         let column =
-            Column { is_local: false, not_null: Some(NotNull::default()), ..column("logdate", "date") };
+            Column { is_local: false, not_null: Some(Box::default()), ..column("logdate", "date") };
         let bound = "FOR VALUES FROM ('2006-02-01') TO ('2006-03-01')".to_owned();
         check(
             Table {
@@ -371,11 +369,12 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
     fn a_foreign_table() {
         let options = vec![("schema_name".to_owned(), "x1".to_owned())];
         let fdw_options = vec![("column_name".to_owned(), "col'1".to_owned())];
+        let extras = ColumnExtras { fdw_options, ..ColumnExtras::default() }.boxed();
         check(
             Table {
                 table_kind: TableKind::Foreign,
                 foreign: Some(ForeignSource { server: "s1".to_owned(), options }),
-                ..table(vec![Column { fdw_options, ..column("c1", "integer") }])
+                ..table(vec![Column { extras, ..column("c1", "integer") }])
             },
             "CREATE FOREIGN TABLE s.n (\n    c1 integer\n)\nSERVER s1\nOPTIONS (schema_name 'x1');\n\
              ALTER FOREIGN TABLE ONLY s.n ALTER COLUMN c1 OPTIONS (column_name 'col''1');\n",

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::{
-    Column, ColumnExpression, ExpressionPlace, ExpressionRole, IdentityKind, NotNull,
+    Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull,
 };
 use dbhaul_catalog::{QualifiedName, parse_acl};
 use serde::Deserialize;
@@ -20,7 +20,7 @@ struct Row {
     base_type_name: String,
     base_type_kind: char,
     collation: Option<QualifiedName>,
-    not_null: Option<NotNull>,
+    not_null: Option<Box<NotNull>>,
     expression: Option<String>,
     separate: bool,
     generated: String,
@@ -59,7 +59,7 @@ pub(in crate::kinds) async fn read(
 }
 
 impl Row {
-    fn into_column(self) -> Result<Column, Error> {
+    fn into_column(mut self) -> Result<Column, Error> {
         let default = self.default()?;
         let identity = match self.identity.as_str() {
             "a" => Some(IdentityKind::Always),
@@ -68,29 +68,32 @@ impl Row {
             other => return Err(self.unexpected("identity", other)),
         };
         let acl = self.acl.map(|items| parse_acl(&items)).transpose();
-        Ok(Column {
-            default,
-            identity,
+        let extras = ColumnExtras {
             acl: acl.map_err(|source| Error::Acl { what: "columns", source })?,
-            name: self.name,
-            type_name: self.type_name,
-            base_type_name: self.base_type_name,
-            base_type_kind: self.base_type_kind,
             collation: self.collation,
-            not_null: self.not_null,
             storage: self.storage,
             compression: self.compression,
             statistics_target: self.statistics_target,
             options: self.options,
             fdw_options: self.fdw_options,
-            is_local: self.is_local,
-            inherit_count: self.inherit_count,
             comment: None,
             security_labels: Vec::new(),
+        };
+        Ok(Column {
+            default,
+            identity,
+            name: self.name,
+            type_name: self.type_name,
+            base_type_name: self.base_type_name,
+            base_type_kind: self.base_type_kind,
+            not_null: self.not_null,
+            is_local: self.is_local,
+            inherit_count: self.inherit_count,
+            extras: extras.boxed(),
         })
     }
 
-    fn default(&self) -> Result<Option<ColumnExpression>, Error> {
+    fn default(&mut self) -> Result<Option<Box<ColumnExpression>>, Error> {
         let role = match self.generated.as_str() {
             "" => ExpressionRole::Default,
             "s" => ExpressionRole::Stored,
@@ -98,7 +101,8 @@ impl Row {
             other => return Err(self.unexpected("generation", other)),
         };
         let place = if self.separate { ExpressionPlace::Separate } else { ExpressionPlace::Inline };
-        Ok(self.expression.clone().map(|expression| ColumnExpression { expression, role, place }))
+        let expression = self.expression.take();
+        Ok(expression.map(|expression| Box::new(ColumnExpression { expression, role, place })))
     }
 
     fn unexpected(&self, what: &'static str, value: &str) -> Error {

@@ -72,11 +72,11 @@ fn apply(column: &mut Column, inherited: &Inherited, is_partition: bool, version
         // Without a default of its own the child would get the parent's.
         None if inherited.default => {
             let printed = column.is_local || is_partition;
-            column.default = Some(ColumnExpression {
+            column.default = Some(Box::new(ColumnExpression {
                 expression: "NULL".to_owned(),
                 role: ExpressionRole::Default,
                 place: if printed { ExpressionPlace::Inline } else { ExpressionPlace::Behind },
-            });
+            }));
         }
         Some(own) if own.role != ExpressionRole::Default => {
             let from_parent = inherited.same_generation && !inherited.other_generation && !is_partition;
