@@ -119,7 +119,7 @@ const HIDDEN: &str = "
     CREATE FUNCTION is_known(int) RETURNS bool LANGUAGE sql STABLE AS 'SELECT EXISTS (SELECT FROM deep.z_view WHERE code = $1)';
     CREATE DOMAIN known AS int CHECK (deep.is_known(VALUE));
     CREATE TABLE a_domain (code known); INSERT INTO a_domain SELECT i % 50 + 1 FROM generate_series(1, 100) i;
-    CREATE TABLE a_sale (code int, made int GENERATED ALWAYS AS (made(code)) STORED); INSERT INTO a_sale SELECT i % 50 + 1 FROM generate_series(1, 20000) i;
+    CREATE TABLE a_sale (code int, made int GENERATED ALWAYS AS (made(code)) STORED); INSERT INTO a_sale SELECT i % 50 + 1 FROM generate_series(1, 2000) i;
     CREATE INDEX a_view ON a_sale (by_view(code)); CREATE INDEX a_group ON a_sale (by_group(code)); CREATE INDEX a_refreshed ON a_sale (by_refreshed(code));
     CREATE INDEX a_quoted ON a_sale (by_quoted(code)); CREATE INDEX a_parted ON a_sale (by_parted(code)); CREATE INDEX a_text ON a_sale (by_text(code));
     CREATE INDEX a_operator ON a_sale ((code ==> 2)); CREATE INDEX a_inner ON a_sale (by_operator(code)); CREATE INDEX a_aggregate ON a_sale (by_aggregate(code));
@@ -154,10 +154,21 @@ fn what_is_looked_up_in_is_there_wherever_the_text_hides_it() {
             };
             let by_index = count("SET enable_seqscan TO off");
             let without = count("SET enable_indexscan TO off; SET enable_bitmapscan TO off");
-            assert_eq!((by_index.as_str(), without.as_str()), ("400", "400"), "{expression} on {to}");
+            assert_eq!((by_index.as_str(), without.as_str()), ("40", "40"), "{expression} on {to}");
         }
         let excluded =
             "SET enable_seqscan TO off; SELECT count(*) FROM deep.a_excluded WHERE deep.by_view(code) = 21";
         assert_eq!(target.psql("moved", excluded), "1", "the exclusion constraint on {to}");
     }
+}
+
+#[test]
+fn an_older_target_is_not_said_to_refuse_what_the_search_path_finds() {
+    let (source, target) = (source(16), Server::start(15));
+    target.create_db("moved");
+    let sides = ["--source", &source.uri("texts"), "--target", &target.uri("moved"), "--allow-downgrade"];
+    let run = Dbhaul::new(["migrate"]).args(sides).run();
+    run.assert_code(0).assert_stderr_has(&["relies on the search path"]);
+    let rows = "SET search_path = lib, shop, public; SELECT count(*), sum(hashtextextended(s::text, 0)) FROM shop.a_sale s";
+    assert_eq!(target.psql("moved", rows), source.psql("texts", rows));
 }

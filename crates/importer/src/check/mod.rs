@@ -6,6 +6,7 @@ mod foretell;
 mod queries;
 mod rehearse;
 mod tuning;
+mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +18,7 @@ pub use blocker::Blocker;
 pub(crate) use foretell::{Foretold, wanted};
 pub(crate) use rehearse::is_about_privileges;
 
-use crate::ledger::{FoundLedger, Ledger};
+use crate::ledger::{Clean, FoundLedger, Ledger};
 use crate::roles::{RoleLimits, needed_roles};
 use crate::{ImportError, ImportPlan, Skipped};
 use queries::{Contents, Facts};
@@ -100,7 +101,8 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             // Among objects that stay, a rehearsal would lock what others use and build on their rows.
             let stays = plan.options.allow_non_empty && !plan.options.resume && contents.count > 0;
             if blockers.is_empty() && !stays {
-                let circumstances = circumstances(plan, &facts);
+                let holds_others = contents.count > 0 && !is_all_ours(plan, resumes);
+                let circumstances = Circumstances { holds_others, ..circumstances(plan, &facts) };
                 rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
             }
             refusals
@@ -173,10 +175,18 @@ fn match_ledger(
     Some(found.clone())
 }
 
+/// Whether the run that is resumed has made all that the target holds: it began with an empty target, or has
+/// dropped what it will replace.
+fn is_all_ours(plan: &ImportPlan, resumes: Option<&FoundLedger>) -> bool {
+    let is_dropping = |found: &FoundLedger| matches!(found.clean, Clean::Begun { .. });
+    !plan.options.allow_non_empty && resumes.is_some_and(|found| !is_dropping(found))
+}
+
 fn circumstances(plan: &ImportPlan, facts: &Facts) -> Circumstances {
     Circumstances {
         is_superuser: facts.is_superuser,
         is_downgrade: plan.options.is_downgrade,
+        holds_others: false,
         lock_slots: facts.lock_slots,
     }
 }

@@ -3,19 +3,20 @@
 //! What a role may do depends on its attributes, its memberships, the server's version, the provider's
 //! changes and what the database holds already. So nothing of that is modelled: every entry that might be
 //! refused is run, with all it depends on, and the server's answer is taken. No rows, sequence values or
-//! large objects are loaded; an event trigger is taken back at once, so that it never fires. A target
-//! that holds objects already is for the caller to spare: indexes would be built on its rows.
+//! large objects are loaded; an event trigger is taken back at once, so that it never fires. What is on a
+//! relation that the target holds already is not tried, for it would lock what others use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{TocEntry, quote_literal};
 use dbhaul_postgres::{Error, Session};
 
 use super::foretell::{Foretold, wanted};
+use super::untold::{Manner, Untold};
 use crate::ImportPlan;
 use crate::prepared::Prepared;
 use crate::roles::RoleLimits;
-use crate::run::{NOT_FOUND, RUNS_FUNCTIONS, join};
+use crate::run::{NOT_FOUND, RUNS_FUNCTIONS, join, may_rely_on_path};
 
 /// Entries that are tried in one message as long as none is refused.
 const GROUP_ENTRIES: usize = 32;
@@ -33,6 +34,8 @@ pub(super) struct Circumstances {
     pub(super) is_superuser: bool,
     /// Whether the target is older than the source, so that statements may fail for any reason.
     pub(super) is_downgrade: bool,
+    /// Whether the target holds objects that the run has not made.
+    pub(super) holds_others: bool,
     /// `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
     pub(super) lock_slots: u64,
 }
@@ -48,8 +51,9 @@ pub(super) async fn rehearse(
     session: &Session,
     foretold: &mut Foretold,
 ) -> Result<(), Error> {
+    let untold = Untold::new(circumstances.holds_others);
+    let mut rehearsal = Rehearsal { plan, roles, circumstances, session, foretold, untold };
     for act in acts(plan, circumstances) {
-        let mut rehearsal = Rehearsal { plan, roles, circumstances, session, foretold };
         session.begin().await?;
         let result = rehearsal.act(&act).await;
         // a session that was lost has nothing to roll back
@@ -136,6 +140,7 @@ struct Rehearsal<'a> {
     circumstances: Circumstances,
     session: &'a Session,
     foretold: &'a mut Foretold,
+    untold: Untold,
 }
 
 impl Rehearsal<'_> {
@@ -160,7 +165,11 @@ impl Rehearsal<'_> {
             if entry.kind == "EVENT TRIGGER" || self.foretold.refused_dependency(self.plan, entry).is_some() {
                 return Ok(false);
             }
-            if self.foretold.refused(id).is_none() {
+            let manner = self.untold.manner(self.plan, entry);
+            if manner == Manner::TakenBack {
+                return Ok(false);
+            }
+            if self.foretold.refused(id).is_none() && manner == Manner::Kept {
                 let prepared = self.prepare(entry);
                 statements.extend(prepared.statements);
                 statements.extend(prepared.set_owner);
@@ -174,11 +183,23 @@ impl Rehearsal<'_> {
         if self.foretold.refused(id).is_some() {
             return Ok(());
         }
+        match self.untold.manner(self.plan, entry) {
+            Manner::NotTried => Ok(()),
+            Manner::TakenBack => {
+                self.untold.unknown(id);
+                self.taken_back(entry).await
+            }
+            // it would fire on whatever is tried after it
+            Manner::Kept if entry.kind == "EVENT TRIGGER" => self.taken_back(entry).await,
+            Manner::Kept => self.by_kind(entry).await,
+        }
+    }
+
+    async fn by_kind(&mut self, entry: &TocEntry) -> Result<(), Error> {
         if let Some(reason) = self.foretold.refused_dependency(self.plan, entry) {
             return self.dependant(entry, reason).await;
         }
         match entry.kind.as_str() {
-            "EVENT TRIGGER" => self.event_trigger(entry).await,
             "ACL" | "DEFAULT ACL" => self.grants(entry).await,
             _ => self.object(entry).await,
         }
@@ -207,9 +228,15 @@ impl Rehearsal<'_> {
 
     async fn object(&mut self, entry: &TocEntry) -> Result<(), Error> {
         let prepared = self.prepare(entry);
-        if let Some(problem) = self.attempt(&join(&prepared.statements)).await? {
-            if let Some(reason) = self.refusal(entry, &problem) {
-                self.foretold.refuse(entry.id, reason);
+        let mut problem = self.attempt(&join(&prepared.statements)).await?;
+        if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
+            problem = self.attempt(&with_path(&path, &prepared.statements)).await?;
+        }
+        if let Some(problem) = problem {
+            match self.refusal(entry, &problem) {
+                Some(reason) => self.foretold.refuse(entry.id, reason),
+                None if problem.is_there_already() => self.untold.stands(entry.id),
+                None => self.untold.unknown(entry.id),
             }
             return Ok(());
         }
@@ -217,6 +244,12 @@ impl Rehearsal<'_> {
             Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
         }
+    }
+
+    /// The source's search path, under which a run would do again what was not found.
+    fn path_to_retry(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
+        let may_differ = may_rely_on_path(&entry.kind) && NOT_FOUND.contains(&problem.sqlstate()?);
+        self.plan.options.source_search_path.clone().filter(|_| may_differ)
     }
 
     async fn owner(&mut self, entry: &TocEntry, statement: &str) -> Result<(), Error> {
@@ -240,11 +273,11 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// An event trigger would fire on whatever is tried after it.
-    async fn event_trigger(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        self.session.batch("SAVEPOINT event_trigger; SAVEPOINT attempt").await?;
-        self.object(entry).await?;
-        self.session.batch("ROLLBACK TO SAVEPOINT event_trigger; RELEASE SAVEPOINT event_trigger").await
+    /// Tries an entry and undoes it at once, whatever the answer.
+    async fn taken_back(&mut self, entry: &TocEntry) -> Result<(), Error> {
+        self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
+        self.by_kind(entry).await?;
+        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await
     }
 
     fn prepare(&self, entry: &TocEntry) -> Prepared {
@@ -289,6 +322,7 @@ impl Rehearsal<'_> {
         }
         let is_refusal = match state {
             "42501" => true,
+            _ if self.untold.leans(entry.id) => false,
             _ if EXISTS_ALREADY.contains(&state) || is_of_the_moment(state) => false,
             _ if RUNS_FUNCTIONS.contains(&kind) && NOT_FOUND.contains(&state) => false,
             _ if self.circumstances.is_downgrade => true,
@@ -315,10 +349,29 @@ enum Problem {
 }
 
 impl Problem {
+    fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Problem::Ignored => None,
+            Problem::Refused(error) => error.sqlstate(),
+        }
+    }
+
+    fn is_there_already(&self) -> bool {
+        self.sqlstate().is_some_and(|state| EXISTS_ALREADY.contains(&state))
+    }
+
     /// Whether the role lacks a privilege, rather than the object something it needs.
     fn is_about_privilege(&self) -> bool {
-        matches!(self, Problem::Refused(error) if error.sqlstate() == Some("42501"))
+        self.sqlstate() == Some("42501")
     }
+}
+
+/// Statements under a search path, and none again behind them.
+fn with_path(path: &str, statements: &[String]) -> String {
+    let set =
+        |path: &str| format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path));
+    let before = std::iter::once(set(path));
+    join(&before.chain(statements.iter().cloned()).chain([set("")]).collect::<Vec<_>>())
 }
 
 /// Why a grant is skipped, the same words for all, so that they are told together.

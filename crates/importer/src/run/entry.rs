@@ -20,6 +20,11 @@ pub(crate) const RUNS_FUNCTIONS: [&str; 4] =
 const PLANS_FUNCTIONS: [&str; 6] =
     ["TABLE", "TABLE ATTACH", "DOMAIN", "DEFAULT", "STATISTICS", "MATERIALIZED VIEW"];
 
+/// Whether what makes an entry of a kind may call functions that find names by the search path only.
+pub(crate) fn may_rely_on_path(kind: &str) -> bool {
+    RUNS_FUNCTIONS.contains(&kind) || PLANS_FUNCTIONS.contains(&kind)
+}
+
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
     key: String,
@@ -80,8 +85,7 @@ impl Transaction for EntryAttempt {
     }
 
     fn runs_functions(&self) -> bool {
-        let kind = self.kind.as_str();
-        RUNS_FUNCTIONS.contains(&kind) || PLANS_FUNCTIONS.contains(&kind)
+        may_rely_on_path(&self.kind)
     }
 }
 

@@ -1,0 +1,105 @@
+//! What a rehearsal learns nothing of, and what for that reason it does not try.
+//!
+//! On a target that holds objects already some of what a plan makes is there. Whatever is on a relation that
+//! is there would lock it, or build indexes on rows that others use; and whatever needs something that could
+//! not be made here would fail for that alone, which says nothing about the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dbhaul_catalog::TocEntry;
+
+use crate::ImportPlan;
+
+/// Kinds that hold rows or are read, so that what is on them locks them.
+const RELATION_KINDS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
+
+/// Kinds that are on a relation without reading its rows, and that may be refused.
+const LIGHT_KINDS: [&str; 5] = ["ACL", "COMMENT", "SECURITY LABEL", "POLICY", "PUBLICATION TABLE"];
+
+/// Kinds that are what they are, whoever made them.
+const ALIKE_KINDS: [&str; 2] = ["SCHEMA", "EXTENSION"];
+
+/// How an entry is tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Kept until the end of the act, for what depends on it.
+    Kept,
+    /// Taken back at once, and its locks with it.
+    TakenBack,
+    /// Not at all.
+    NotTried,
+}
+
+/// Entries that were not made, though nobody refused them.
+#[derive(Debug)]
+pub(super) struct Untold {
+    /// Whether the target holds objects that the run has not made.
+    holds_others: bool,
+    entries: BTreeMap<u32, Why>,
+    /// Entries that rest on what the target holds already, which may be of another make than what the run
+    /// would put in its place.
+    leaning: BTreeSet<u32>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Why {
+    /// The target holds it already.
+    Stands,
+    /// It was not tried, or it failed for a reason that says nothing about the run.
+    Unknown,
+}
+
+impl Untold {
+    pub(super) fn new(holds_others: bool) -> Self {
+        Untold { holds_others, entries: BTreeMap::new(), leaning: BTreeSet::new() }
+    }
+
+    pub(super) fn stands(&mut self, entry: u32) {
+        self.entries.insert(entry, Why::Stands);
+    }
+
+    pub(super) fn unknown(&mut self, entry: u32) {
+        self.entries.entry(entry).or_insert(Why::Unknown);
+    }
+
+    /// How to try an entry, so that the answer tells something and costs others nothing.
+    pub(super) fn manner(&mut self, plan: &ImportPlan, entry: &TocEntry) -> Manner {
+        if self.entries.contains_key(&entry.id) {
+            return Manner::NotTried;
+        }
+        let manners = entry.depends_on.iter().map(|on| self.manner_on(plan, entry, *on));
+        let manner = manners.max_by_key(|manner| *manner as u8).unwrap_or(Manner::Kept);
+        if manner == Manner::NotTried {
+            self.unknown(entry.id);
+        }
+        if self.holds_others && entry.depends_on.iter().any(|on| self.is_other(plan, *on)) {
+            self.leaning.insert(entry.id);
+        }
+        manner
+    }
+
+    /// Whether a failure may be due to something that the run would replace.
+    pub(super) fn leans(&self, entry: u32) -> bool {
+        self.leaning.contains(&entry)
+    }
+
+    fn manner_on(&self, plan: &ImportPlan, entry: &TocEntry, on: u32) -> Manner {
+        let is_relation = plan.entry(on).is_ok_and(|on| RELATION_KINDS.contains(&on.kind.as_str()));
+        match self.entries.get(&on) {
+            None => Manner::Kept,
+            Some(Why::Unknown) => Manner::NotTried,
+            Some(Why::Stands) if is_relation => {
+                let is_light = !self.holds_others && LIGHT_KINDS.contains(&entry.kind.as_str());
+                if is_light { Manner::TakenBack } else { Manner::NotTried }
+            }
+            // a check that a domain gets is tried on the rows of its tables
+            Some(Why::Stands) if entry.kind == "CHECK CONSTRAINT" => Manner::NotTried,
+            Some(Why::Stands) => Manner::Kept,
+        }
+    }
+
+    fn is_other(&self, plan: &ImportPlan, on: u32) -> bool {
+        let is_alike = || plan.entry(on).is_ok_and(|on| ALIKE_KINDS.contains(&on.kind.as_str()));
+        self.leaning.contains(&on) || self.entries.get(&on) == Some(&Why::Stands) && !is_alike()
+    }
+}
