@@ -419,6 +419,28 @@ mod tests {
     }
 
     #[test]
+    fn what_several_foreign_keys_of_a_table_wait_for_comes_early() {
+        let mut toc = Entries::default();
+        let (sale, other) = (toc.table("sale"), toc.table("other"));
+        let referenced = ["customer", "product"].map(|name| toc.table(name));
+        let mut bytes = vec![
+            segments(toc.rows("sale", sale), &[32 << 20]),
+            segments(toc.rows("other", other), &[14 << 20]),
+        ];
+        for (name, table) in ["customer", "product"].into_iter().zip(referenced) {
+            bytes.push(segments(toc.rows(name, table), &[1 << 20]));
+            toc.foreign_key(&format!("sale sale_{name}_fkey"), sale, table, table);
+        }
+        let plan = plan(toc.into_toc(), &bytes, options()).unwrap();
+        let names = one_by_one(&plan);
+        let place = |name: &str| names.iter().position(|other| other == name).unwrap();
+        assert!(
+            place("TABLE DATA public.product 0") < place("TABLE DATA public.other 0"),
+            "one after the other the two validations take longer than loading the other table: {names:?}"
+        );
+    }
+
+    #[test]
     fn privileges_and_event_triggers_come_after_all_else() {
         let plan = shop();
         let of = |name| {

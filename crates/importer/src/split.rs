@@ -69,7 +69,8 @@ pub(crate) fn splits(
             // validation of the whole does not reach on every version
             let is_plain = footprint.with_descendants(footprint.tables(entry.id)).len()
                 == footprint.tables(entry.id).count();
-            validation(entry, &tables).filter(|split| is_plain && split.is_of(is_large))
+            validation(entry, &tables)
+                .filter(|split| is_plain && split.referencing().is_some_and(|table| is_large(&table)))
         }
         _ => None,
     };
@@ -77,8 +78,12 @@ pub(crate) fn splits(
 }
 
 impl Split {
-    fn is_of(&self, holds: impl Fn(&ObjectId) -> bool) -> bool {
-        matches!(self, Split::Validate { referencing, .. } if holds(referencing))
+    /// The table whose rows are validated, if that is what is done.
+    pub(crate) fn referencing(&self) -> Option<ObjectId> {
+        match self {
+            Split::Validate { referencing, .. } => Some(*referencing),
+            Split::Build { .. } => None,
+        }
     }
 }
 

@@ -61,7 +61,28 @@ impl Builder<'_> {
         for (step, node) in steps.iter_mut().zip(nodes) {
             step.node = node;
         }
+        self.weigh_turns(&mut steps);
         (steps, loosened)
+    }
+
+    /// The foreign keys of one table are validated one after the other, so each begins a chain as long as
+    /// all of them; with that weight what they wait for comes early enough for other work to go beside them.
+    fn weigh_turns(&self, steps: &mut [Step]) {
+        let referencing = |work: &Work| match work {
+            Work::Validate(entry) => self.splits.get(entry).and_then(Split::referencing),
+            _ => None,
+        };
+        let mut turns: HashMap<ObjectId, u64> = HashMap::new();
+        for step in steps.iter() {
+            if let Some(table) = referencing(&step.work) {
+                *turns.entry(table).or_default() += step.node.weight_bytes;
+            }
+        }
+        for step in steps {
+            if let Some(bytes) = referencing(&step.work).and_then(|table| turns.get(&table)) {
+                step.node.weight_bytes = *bytes;
+            }
+        }
     }
 
     /// Segments and entries, in TOC order.
@@ -273,8 +294,8 @@ fn rows_read(reads: &Reads, places: &Places, is_before: impl Fn(&ObjectId) -> bo
 fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) -> u64 {
     let divisor = match entry.kind.as_str() {
         _ if entry.weight_bytes > 0 => return entry.weight_bytes,
-        "INDEX" | "CONSTRAINT" => 4,
-        "FK CONSTRAINT" | "CHECK CONSTRAINT" => 8,
+        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" => 4,
+        "CHECK CONSTRAINT" => 8,
         _ => return 0,
     };
     family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
