@@ -66,7 +66,7 @@ impl Builder<'_> {
     }
 
     /// The foreign keys of one table are validated one after the other, so each begins a chain as long as
-    /// all of them; with that weight what they wait for comes early enough for other work to go beside them.
+    /// all of them; ranked so, what they wait for comes early enough for other work to go beside them.
     fn weigh_turns(&self, steps: &mut [Step]) {
         let referencing = |work: &Work| match work {
             Work::Validate(entry) => self.splits.get(entry).and_then(Split::referencing),
@@ -80,7 +80,7 @@ impl Builder<'_> {
         }
         for step in steps {
             if let Some(bytes) = referencing(&step.work).and_then(|table| turns.get(&table)) {
-                step.node.weight_bytes = *bytes;
+                step.node.queued_bytes = bytes - step.node.weight_bytes;
             }
         }
     }
@@ -177,6 +177,7 @@ impl Builder<'_> {
             locks: vec![Lock { table, mode: LockMode::Write }],
             // the whole table's: so that its segments go together and its indexes start early
             weight_bytes: self.entry_bytes(entry),
+            queued_bytes: 0,
         }
     }
 
@@ -209,7 +210,7 @@ impl Builder<'_> {
             Some(mode) => tables.iter().map(|&table| Lock { table, mode }).collect(),
             None => Vec::new(),
         };
-        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places) }
+        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places), queued_bytes: 0 }
     }
 
     /// The first of the two steps of an entry.
@@ -223,7 +224,7 @@ impl Builder<'_> {
         let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
         let locks = tables.iter().map(|&table| Lock { table, mode: LockMode::Index }).collect();
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
-        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &tables, places) }
+        Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &tables, places), queued_bytes: 0 }
     }
 
     fn validate_node(&self, entry: u32, places: &Places) -> Node {
@@ -237,7 +238,7 @@ impl Builder<'_> {
         };
         let locks = self.footprint.tables(entry).map(lock).collect();
         let added = Self::first_step(entry, places);
-        Node { needs: added.into_iter().collect(), after, locks, weight_bytes }
+        Node { needs: added.into_iter().collect(), after, locks, weight_bytes, queued_bytes: 0 }
     }
 
     /// What is left for the entry itself is done in no time.
@@ -266,7 +267,7 @@ impl Builder<'_> {
         after.extend(parts.clone().flat_map(rows));
         after.extend(parts.filter_map(|part| places.analyzes.get(part).copied()));
         let locks = family.iter().map(|&table| Lock { table, mode: LockMode::Maintain }).collect();
-        Node { needs: rows(&table).collect(), after, locks, weight_bytes: 0 }
+        Node { needs: rows(&table).collect(), after, locks, weight_bytes: 0, queued_bytes: 0 }
     }
 
     /// The steps of the entries that an entry depends on, as far as they are of this stage.

@@ -57,7 +57,7 @@ pub enum Event {
         phase: Phase,
         /// How many tasks it will have.
         total_tasks: Option<u64>,
-        /// How many bytes its tasks will move.
+        /// How many bytes its tasks will move; of tasks that move none, what they are worth in moved bytes.
         total_bytes: Option<u64>,
     },
     /// A phase ended.
@@ -73,7 +73,8 @@ pub enum Event {
         kind: String,
         /// The object's qualified name.
         name: String,
-        /// Estimated bytes to move, if it moves any.
+        /// Estimated bytes to move; of work that moves none, such as an index, what it is worth in moved
+        /// bytes.
         total_bytes: Option<u64>,
     },
     /// A task moved rows and bytes since its last advance.

@@ -90,12 +90,7 @@ impl Painter for Bars {
 }
 
 fn task_position(task: &RunningTask) -> u64 {
-    match task.total_bytes {
-        Some(total) if total > 0 => {
-            (task.copied_bytes.min(total) as f64 / total as f64 * STEPS as f64) as u64
-        }
-        _ => 0,
-    }
+    (task.fraction() * STEPS as f64) as u64
 }
 
 fn task_words(task: &RunningTask, at: Duration) -> String {

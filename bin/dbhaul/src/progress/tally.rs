@@ -28,7 +28,10 @@ pub(super) struct Tally {
     pub(super) copied_bytes: u64,
     /// Phases that began, in that order.
     pub(super) spans: Vec<Span>,
-    data: Option<DataPhase>,
+    /// When the first of the phases began whose end can be foreseen.
+    work_started: Duration,
+    /// Those phases: the copy of rows, and the indexes and constraints made meanwhile.
+    work: BTreeMap<Phase, WorkPhase>,
     samples: VecDeque<(Duration, u64)>,
 }
 
@@ -64,16 +67,25 @@ pub(super) struct RunningTask {
     pub(super) started: Duration,
     /// What the server says it is at, and how much of that is done, 0 to 1.
     pub(super) stage: Option<(String, Option<f64>)>,
-    /// Whether it belongs to the copy of rows.
-    is_data: bool,
     /// The phase it counts for.
     phase: Option<Phase>,
 }
 
-/// The copy of rows, whose end can be foreseen.
+impl RunningTask {
+    /// How much of it is done, 0 to 1, as far as that can be told: of an index what the server says of the
+    /// stage that it is at.
+    pub(super) fn fraction(&self) -> f64 {
+        match (self.copied_bytes, self.total_bytes) {
+            (copied @ 1.., Some(total @ 1..)) => copied.min(total) as f64 / total as f64,
+            _ => self.stage.as_ref().and_then(|(_, fraction)| *fraction).unwrap_or_default(),
+        }
+    }
+}
+
+/// A phase whose end can be foreseen.
 #[derive(Debug, Clone, Copy)]
-struct DataPhase {
-    started: Duration,
+struct WorkPhase {
+    /// Bytes that its tasks move, or are worth beside moving rows.
     expected_bytes: u64,
     /// Expected bytes of the tasks that ended.
     ended_bytes: u64,
@@ -90,8 +102,8 @@ impl Tally {
                 if let Some(span) = self.open_span(*phase) {
                     span.ended = Some(at);
                 }
-                if let (Phase::Data, Some(data)) = (phase, &mut self.data) {
-                    data.is_over = true;
+                if let Some(work) = self.work.get_mut(phase) {
+                    work.is_over = true;
                 }
             }
             Event::TaskStarted { task, kind, name, total_bytes } => {
@@ -104,7 +116,6 @@ impl Tally {
                     started: at,
                     stage: None,
                     phase: self.phase_of(kind),
-                    is_data: self.data.is_some_and(|data| !data.is_over) && total_bytes.is_some(),
                 };
                 self.running.insert(*task, running);
             }
@@ -130,27 +141,43 @@ impl Tally {
         Some(format!("failed: {kind} {name}: {message}"))
     }
 
-    /// How much of the rows has been copied, 0 to 1; `None` where the whole is not known.
+    /// How much is done of copying rows and of the indexes and constraints that are made meanwhile, 0 to 1;
+    /// `None` where the whole is not known.
     pub(super) fn fraction(&self) -> Option<f64> {
-        let data = self.data.filter(|data| data.expected_bytes > 0)?;
-        if data.is_over {
+        let expected_bytes: u64 = self.work.values().map(|work| work.expected_bytes).sum();
+        if expected_bytes == 0 {
+            return None;
+        }
+        if !self.is_working() {
             return Some(1.0);
         }
-        let running = self.running.values().filter(|task| task.is_data);
-        let begun: u64 =
-            running.map(|task| task.copied_bytes.min(task.total_bytes.unwrap_or_default())).sum();
+        let done_bytes: u64 = self.work.iter().map(|(phase, work)| self.done_bytes(*phase, work)).sum();
         // Estimates may be low: nothing is over before it says so.
-        Some(((data.ended_bytes + begun) as f64 / data.expected_bytes as f64).min(0.99))
+        Some((done_bytes as f64 / expected_bytes as f64).min(0.99))
+    }
+
+    fn done_bytes(&self, phase: Phase, work: &WorkPhase) -> u64 {
+        if work.is_over {
+            return work.expected_bytes;
+        }
+        let running = self.running.values().filter(|task| task.phase == Some(phase));
+        let begun = |task: &RunningTask| task.copied_bytes.min(task.total_bytes.unwrap_or_default());
+        (work.ended_bytes + running.map(begun).sum::<u64>()).min(work.expected_bytes)
     }
 
     /// Bytes expected in the copy of rows.
     pub(super) fn expected_bytes(&self) -> Option<u64> {
-        self.data.map(|data| data.expected_bytes)
+        self.work.get(&Phase::Data).map(|data| data.expected_bytes)
     }
 
     /// Whether rows are being copied.
     pub(super) fn copies_rows(&self) -> bool {
-        self.data.is_some_and(|data| !data.is_over)
+        self.work.get(&Phase::Data).is_some_and(|data| !data.is_over)
+    }
+
+    /// Whether a phase runs whose end can be foreseen.
+    pub(super) fn is_working(&self) -> bool {
+        self.work.values().any(|work| !work.is_over)
     }
 
     /// Bytes per second lately.
@@ -163,11 +190,10 @@ impl Tally {
         self.copied_bytes.saturating_sub(bytes) as f64 / seconds
     }
 
-    /// Time left in the copy of rows; `None` before there is enough to judge by.
+    /// Time left until rows, indexes and constraints are there; `None` before there is enough to judge by.
     pub(super) fn time_left(&self, at: Duration) -> Option<Duration> {
-        let data = self.data.filter(|data| !data.is_over)?;
-        let fraction = self.fraction().filter(|fraction| *fraction >= 0.01)?;
-        let elapsed = at.saturating_sub(data.started).as_secs_f64();
+        let fraction = self.fraction().filter(|fraction| *fraction >= 0.01 && self.is_working())?;
+        let elapsed = at.saturating_sub(self.work_started).as_secs_f64();
         (elapsed >= 1.0).then(|| Duration::from_secs_f64(elapsed * (1.0 - fraction) / fraction))
     }
 
@@ -191,9 +217,14 @@ impl Tally {
             self.phases.push(phase);
             self.spans.push(Span { phase, started: at, ended: None, moved_bytes: 0, ended_tasks: 0 });
         }
-        if phase == Phase::Data {
+        if matches!(phase, Phase::Data | Phase::PostData) {
+            if !self.is_working() {
+                self.work_started = at;
+            }
             let expected_bytes = total_bytes.unwrap_or_default();
-            self.data = Some(DataPhase { started: at, expected_bytes, ended_bytes: 0, is_over: false });
+            self.work.insert(phase, WorkPhase { expected_bytes, ended_bytes: 0, is_over: false });
+        }
+        if phase == Phase::Data {
             self.samples.clear();
             self.samples.push_back((at, self.copied_bytes));
         }
@@ -203,12 +234,12 @@ impl Tally {
         let Some(running) = self.running.get_mut(&task) else { return };
         running.row_count += row_count;
         running.copied_bytes += copied_bytes;
-        let (phase, is_data) = (running.phase, running.is_data);
+        let phase = running.phase;
         if let Some(span) = phase.and_then(|phase| self.open_span(phase)) {
             span.moved_bytes += copied_bytes;
         }
         // What is scanned to be compared is not copied a second time.
-        if !is_data {
+        if phase != Some(Phase::Data) {
             return;
         }
         self.row_count += row_count;
@@ -229,8 +260,8 @@ impl Tally {
         if let Some(span) = ended.phase.and_then(|phase| self.open_span(phase)) {
             span.ended_tasks += 1;
         }
-        if let (true, Some(data)) = (ended.is_data, &mut self.data) {
-            data.ended_bytes += ended.total_bytes.unwrap_or_default();
+        if let (true, Some(work)) = (is_well, ended.phase.and_then(|phase| self.work.get_mut(&phase))) {
+            work.ended_bytes += ended.total_bytes.unwrap_or_default();
         }
         if is_well { self.finished_tasks += 1 } else { self.failed_tasks += 1 }
     }
@@ -337,6 +368,25 @@ mod tests {
             .map(|span| (span.phase, span.ended, span.moved_bytes / MIB, span.ended_tasks))
             .collect();
         assert_eq!(spans, [(Phase::Data, Some(seconds(51)), 40, 1), (Phase::Verify, None, 80, 0)]);
+    }
+
+    #[test]
+    fn indexes_count_for_the_time_left() {
+        let mut tally = copying();
+        let start =
+            Event::PhaseStarted { phase: Phase::PostData, total_tasks: Some(1), total_bytes: Some(25 * MIB) };
+        tally.apply(&start, seconds(10));
+        let (task, kind, name) = (TaskId(3), "INDEX".to_owned(), "i".to_owned());
+        tally.apply(&Event::TaskStarted { task, kind, name, total_bytes: Some(25 * MIB) }, seconds(30));
+        assert_eq!(tally.fraction(), Some(40.0 / 125.0));
+        tally.apply(&Event::TaskFinished { task: TaskId(1) }, seconds(60));
+        tally.apply(&Event::TaskFinished { task: TaskId(2) }, seconds(90));
+        tally.apply(&Event::PhaseFinished { phase: Phase::Data }, seconds(90));
+        assert_eq!((tally.fraction(), tally.copies_rows()), (Some(0.8), false));
+        assert_eq!(tally.time_left(seconds(90)), Some(seconds(20)));
+        tally.apply(&Event::TaskFinished { task }, seconds(95));
+        tally.apply(&Event::PhaseFinished { phase: Phase::PostData }, seconds(95));
+        assert_eq!((tally.fraction(), tally.time_left(seconds(95))), (Some(1.0), None));
     }
 
     #[test]

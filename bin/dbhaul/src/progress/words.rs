@@ -15,9 +15,11 @@ pub(super) fn line(tally: &Tally, at: Duration) -> String {
     if tally.failed_tasks > 0 {
         parts.push(format!("{} FAILED", tally.failed_tasks));
     }
-    if tally.copies_rows() {
+    if tally.is_working() {
         parts.extend(tally.fraction().map(|fraction| format!("{:.0}%", fraction * 100.0)));
-        parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
+        if tally.copies_rows() {
+            parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
+        }
         parts.extend(tally.time_left(at).map(|left| format!("ETA {}", duration(left))));
     }
     if tally.row_count > 0 || tally.copies_rows() {

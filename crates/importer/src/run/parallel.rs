@@ -16,7 +16,7 @@ use super::record::Record;
 use super::segment::SegmentAttempt;
 use crate::ImportError;
 use crate::ledger::DoneStep;
-use crate::plan::{Stage, Work};
+use crate::plan::{Stage, Step, Work};
 use crate::schedule::{NodeId, Scheduler};
 use crate::stages::StageName;
 
@@ -79,8 +79,10 @@ impl<'a> Director<'a> {
             *open_in_phase.entry(phase(stage, &step.work)).or_default() += 1;
         }
         let bytes = Some(context.plan.total_bytes());
+        let of_post_data = |step: &&Step| phase(stage, &step.work) == Phase::PostData;
+        let worth = Some(stage.steps.iter().filter(of_post_data).map(|step| step.node.weight_bytes).sum());
         let phases =
-            [(Phase::Data, bytes), (Phase::PostData, None), (Phase::Refresh, None), (Phase::Analyze, None)];
+            [(Phase::Data, bytes), (Phase::PostData, worth), (Phase::Refresh, None), (Phase::Analyze, None)];
         for (name, bytes) in phases {
             if let Some(&count) = open_in_phase.get(&name) {
                 context.progress.phase_started(name, Some(count), bytes);
@@ -247,7 +249,7 @@ impl<'a> Director<'a> {
         }
         let (open_steps, bytes) = match self.context.plan.segments.get(&work.entry()) {
             Some(segments) if matches!(work, Work::Segment(_)) => self.open_segments(work.entry(), segments),
-            _ => (1, None),
+            _ => (1, Some(self.stage.steps[id].node.weight_bytes).filter(|bytes| *bytes > 0)),
         };
         let (kind, name) = names(self.context, work);
         let task = Arc::new(self.context.progress.task(&kind, &name, bytes));

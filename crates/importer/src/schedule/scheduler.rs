@@ -19,6 +19,9 @@ pub struct Node {
     pub locks: Vec<Lock>,
     /// Size of the work itself in bytes, or what it is worth in bytes.
     pub weight_bytes: u64,
+    /// Weight of the work that its locks keep from going beside it, in bytes: it makes a node more urgent,
+    /// not larger.
+    pub queued_bytes: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -141,7 +144,8 @@ impl Scheduler {
         (0..self.nodes.len()).filter(|&id| self.states[id] == State::Waiting).collect()
     }
 
-    /// Weight of the longest chain of nodes that begins with this one, in bytes.
+    /// Weight of the longest chain of nodes that begins with this one, in bytes, with what is queued
+    /// behind the locks of its members.
     pub fn rank_bytes(&self, id: NodeId) -> u64 {
         self.ranks[id]
     }
@@ -206,11 +210,12 @@ fn ranks(
             }
         }
     }
-    let mut ranks: Vec<u64> = nodes.iter().map(|node| node.weight_bytes).collect();
+    let own = |node: &Node| node.weight_bytes.saturating_add(node.queued_bytes);
+    let mut ranks: Vec<u64> = nodes.iter().map(own).collect();
     for &id in order.iter().rev() {
         let longest =
             needed_by[id].iter().chain(&followed_by[id]).map(|&next| ranks[next]).max().unwrap_or(0);
-        ranks[id] = nodes[id].weight_bytes.saturating_add(longest);
+        ranks[id] = ranks[id].saturating_add(longest);
     }
     ranks
 }
