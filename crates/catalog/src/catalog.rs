@@ -34,6 +34,11 @@ pub struct Catalog {
     pub configuration: Vec<crate::kinds::ConfigurationTable>,
     /// Sizes of relations that hold rows, by `pg_class` OID. Never compared.
     pub relation_sizes: BTreeMap<u32, RelationSize>,
+    /// Partitioned tables, by `pg_class` OID, that assign rows to partitions by a hash which another
+    /// database does not share, such as that of an enum, whose labels it knows by its own OIDs. Never
+    /// compared.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub unstable_hashes: BTreeSet<u32>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
     pub role_names: Vec<String>,
     /// Objects of the user's that the model does not cover, described by
@@ -168,6 +173,7 @@ impl Catalog {
             system_privileges: Vec::new(),
             configuration: Vec::new(),
             relation_sizes: BTreeMap::new(),
+            unstable_hashes: BTreeSet::new(),
             role_names: Vec::new(),
             uncovered: Vec::new(),
         }

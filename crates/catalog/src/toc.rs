@@ -125,6 +125,10 @@ pub enum DataEntry {
 pub struct TableData {
     /// The table rows are read from.
     pub table: QualifiedName,
+    /// The topmost partitioned table above it, where rows have to be loaded through that because another
+    /// database would put them into other partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub root: Option<QualifiedName>,
     /// Columns in the list of the `COPY`: every column but generated ones.
     pub columns: Vec<DataColumn>,
     /// Which rows, for extension configuration tables: ` WHERE ...` as in `extcondition`.
@@ -134,6 +138,13 @@ pub struct TableData {
     /// Whether the table is empty on the target when rows are loaded, by the
     /// TOC's own doing, so that `TRUNCATE` loses nothing.
     pub created_by_toc: bool,
+}
+
+impl TableData {
+    /// The table that rows are loaded into.
+    pub fn destination(&self) -> &QualifiedName {
+        self.root.as_ref().unwrap_or(&self.table)
+    }
 }
 
 /// A column that travels.

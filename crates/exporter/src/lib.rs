@@ -16,6 +16,7 @@
 //!
 //! let table = TableData {
 //!     table: QualifiedName::new("public", "film"),
+//!     root: None,
 //!     columns: Vec::new(),
 //!     condition: None,
 //!     has_tids: true,

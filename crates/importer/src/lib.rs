@@ -32,6 +32,7 @@
 mod check;
 mod error;
 mod footprint;
+mod landing;
 mod ledger;
 mod options;
 mod outcome;
@@ -49,6 +50,7 @@ mod steps;
 mod testing;
 mod text_dependencies;
 mod unfinished;
+mod warnings;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};

@@ -4,17 +4,19 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{DataEntry, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{QualifiedName, Toc, TocEntry};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::check::{Foretold, TargetReport};
 use crate::footprint::{Footprint, describe, entry_by_id};
+use crate::landing::Landing;
 use crate::outcome::tell;
 use crate::schedule::Node;
 use crate::split::{Split, splits};
 use crate::stages::{StageName, Staging};
 use crate::steps::Builder;
 use crate::text_dependencies::TextDependencies;
+use crate::warnings::{tangle_warning, warnings};
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
 
 /// What an import will do. Nothing has acted on it yet; `Display` prints it for people.
@@ -113,6 +115,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let footprint = Footprint::new(&toc);
     let splits = splits(&toc, &footprint, &segments);
     let texts = TextDependencies::new(&toc, &footprint);
+    let landing = Landing::new(&toc, &footprint);
     let mut staging = Staging::default();
     let mut entries_by_stage: BTreeMap<StageName, Vec<&TocEntry>> = BTreeMap::new();
     for entry in &toc.entries {
@@ -126,6 +129,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         toc: &toc,
         footprint: &footprint,
         texts: &texts,
+        landing: &landing,
         segments: &segments,
         splits: &splits,
         analyze,
@@ -277,38 +281,6 @@ fn match_segments(
 fn drops(toc: &Toc, options: &ImportOptions) -> Vec<u32> {
     let droppable = |entry: &&TocEntry| entry.drop.is_some() && is_wanted(toc, entry, options);
     toc.entries.iter().rev().filter(droppable).map(|entry| entry.id).collect()
-}
-
-fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
-    let loads_existing = toc.entries.iter().any(|entry| match &entry.data {
-        Some(DataEntry::Table(table)) => !table.created_by_toc || !options.sections.pre_data,
-        _ => false,
-    });
-    let mut warnings = options.notes.clone();
-    if options.sections.data && loads_existing && !options.sections.pre_data {
-        warnings.push(
-            "rows go into tables that exist already: their triggers fire, and foreign keys among them may \
-             refuse rows that arrive before those they refer to"
-                .to_owned(),
-        );
-    }
-    warnings
-}
-
-/// Warns of what functions compute from each other: no order is right for all of it.
-fn tangle_warning(toc: &Toc, entries: &BTreeSet<u32>) -> Option<String> {
-    const SHOWN: usize = 5;
-    let names = entries.iter().filter_map(|id| entry_by_id(toc, *id)).map(describe);
-    let shown: Vec<String> = names.take(SHOWN).collect();
-    let more = entries.len().saturating_sub(SHOWN);
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    (!shown.is_empty()).then(|| {
-        format!(
-            "functions may compute or check these from each other's rows, so that whatever comes first meets \
-             tables that are not filled yet: {}{more}",
-            shown.join(", ")
-        )
-    })
 }
 
 #[cfg(test)]

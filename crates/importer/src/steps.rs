@@ -6,6 +6,7 @@ use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
 
 use crate::SegmentRef;
 use crate::footprint::{Footprint, entry_by_id};
+use crate::landing::Landing;
 use crate::plan::{Analyze, Step, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId, loosen};
 use crate::split::Split;
@@ -17,6 +18,7 @@ pub(crate) struct Builder<'a> {
     pub(crate) toc: &'a Toc,
     pub(crate) footprint: &'a Footprint,
     pub(crate) texts: &'a TextDependencies,
+    pub(crate) landing: &'a Landing,
     pub(crate) segments: &'a BTreeMap<u32, Vec<u64>>,
     pub(crate) splits: &'a BTreeMap<u32, Split>,
     pub(crate) analyze: bool,
@@ -105,7 +107,9 @@ impl Builder<'_> {
             }
             let added: Vec<NodeId> = (first..steps.len()).collect();
             if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
-                places.rows.entry(Footprint::key(entry)).or_default().extend(&added);
+                for table in self.landing.tables(entry) {
+                    places.rows.entry(table).or_default().extend(&added);
+                }
                 *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
             }
             if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS") {
@@ -174,7 +178,12 @@ impl Builder<'_> {
         Node {
             needs: self.dependencies(toc_entry, places),
             after: reads.map(|reads| rows_read(reads, places, is_before)).unwrap_or_default(),
-            locks: vec![Lock { table, mode: LockMode::Write }],
+            locks: self
+                .landing
+                .tables(toc_entry)
+                .into_iter()
+                .map(|table| Lock { table, mode: LockMode::Write })
+                .collect(),
             // the whole table's: so that its segments go together and its indexes start early
             weight_bytes: self.entry_bytes(entry),
             queued_bytes: 0,

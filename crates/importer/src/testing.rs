@@ -34,6 +34,7 @@ impl Entries {
         entry.object = object;
         entry.data = Some(DataEntry::Table(Box::new(TableData {
             table: QualifiedName::new("public", name),
+            root: None,
             columns: Vec::new(),
             condition: None,
             has_tids: true,
@@ -57,6 +58,13 @@ impl Entries {
             "CREATE FUNCTION public.{name}(integer) RETURNS integer\n    LANGUAGE {language} IMMUTABLE\n    AS $${body}$$"
         )];
         id
+    }
+
+    /// Lets the rows of an entry go through a partitioned table.
+    pub(crate) fn load_through(&mut self, id: u32, root: &str) {
+        if let Some(DataEntry::Table(table)) = &mut self.toc.entries[id as usize - 1].data {
+            table.root = Some(QualifiedName::new("public", root));
+        }
     }
 
     /// Lets an entry depend on more.

@@ -31,6 +31,7 @@ mod error;
 mod guard;
 mod header;
 mod kinds;
+mod partitioning;
 mod privileges;
 mod read;
 mod reader;

@@ -5,7 +5,7 @@ use dbhaul_postgres::Session;
 
 use crate::depends::{Dependencies, mark_members};
 use crate::reader::Reader;
-use crate::{Error, annotations, database, guard, kinds, privileges, sizes};
+use crate::{Error, annotations, database, guard, kinds, partitioning, privileges, sizes};
 
 /// Reads everything the session's database is made of.
 ///
@@ -26,6 +26,7 @@ pub async fn read_catalog(session: &Session) -> Result<Catalog, Error> {
         system_privileges: privileges::read_system(&reader).await?,
         configuration: Vec::new(),
         relation_sizes: sizes::read(&reader).await?,
+        unstable_hashes: partitioning::read(&reader).await?,
         role_names: Vec::new(),
         uncovered: guard::uncovered(&reader, &dependencies).await?,
         database,

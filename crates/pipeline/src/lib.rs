@@ -48,6 +48,7 @@ mod status;
 mod target;
 mod throttle;
 mod verify;
+mod verify_roots;
 mod verify_scope;
 mod words;
 

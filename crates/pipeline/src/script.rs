@@ -313,7 +313,7 @@ impl Script {
         match &entry.data {
             Some(dbhaul_catalog::DataEntry::Table(table)) => {
                 let columns: Vec<&str> = table.columns.iter().map(|column| column.name.as_str()).collect();
-                sink.begin_rows(&copy_header(&table.table, &columns), columns.len()).await?;
+                sink.begin_rows(&copy_header(table.destination(), &columns), columns.len()).await?;
                 let row_count = self.rows.write_table(entry, sink).await?;
                 sink.end_rows().await?;
                 Ok(row_count)

@@ -22,6 +22,7 @@ use crate::repository::Repository;
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of};
 use crate::target::search_path_of;
+use crate::verify_roots::Roots;
 use crate::verify_scope::Scope;
 use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest, VerifySide};
 
@@ -106,9 +107,11 @@ async fn compare_sides(
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(left, right);
     let path = search_path_of(&left.catalog);
-    let left_found = left.digests(&specs, (jobs, &path), context).await?;
-    let right_found = right.digests(&specs, (jobs, &path), context).await?;
-    let report = report(left, right, judge_all(&left_found, &right_found), scope);
+    let roots = roots(left, right);
+    let left_found = roots.sum_up(left.digests(&specs, (jobs, &path), context).await?, &specs);
+    let right_found = roots.sum_up(right.digests(&specs, (jobs, &path), context).await?, &specs);
+    let mut report = report(left, right, judge_all(&left_found, &right_found), scope);
+    report.not_compared.extend(roots.not_compared());
     context.progress.phase_finished(Phase::Verify);
     Ok(report)
 }
@@ -127,6 +130,10 @@ pub(crate) async fn verify_copy(
     let mut right = Side::live(target, &copy)?;
     let mut left = Side::copied(source, &request.selection, outcome)?;
     let skipped = left.forget_skipped(outcome);
+    let roots = roots(&left, &right);
+    let mut seen = BTreeSet::new();
+    let hidden = hidden.into_iter().flat_map(|hidden| with_siblings(hidden, &roots));
+    let hidden: Vec<NamedReason> = hidden.filter(|hidden| seen.insert(hidden.object.clone())).collect();
     for NamedReason { object, .. } in &hidden {
         left.rows.remove(object);
         right.rows.remove(object);
@@ -150,6 +157,19 @@ pub(crate) async fn verify_copy(
     Ok((report, hidden.into_iter().map(unread).collect()))
 }
 
+/// What cannot be compared takes the partitions that are compared together with it along.
+fn with_siblings(hidden: NamedReason, roots: &Roots) -> Vec<NamedReason> {
+    let reason = format!("rows of it may be in {}, of which: {}", hidden.object, hidden.reason);
+    let siblings = roots.siblings(&hidden.object).into_iter();
+    let siblings = siblings.map(|object| NamedReason { object, reason: reason.clone() });
+    std::iter::once(hidden.clone()).chain(siblings).collect()
+}
+
+fn roots(left: &Side, right: &Side) -> Roots {
+    let rows = left.rows.iter().chain(&right.rows);
+    Roots::new(rows.map(|(table, rows)| (table, rows.root.as_ref())))
+}
+
 /// One side, opened.
 struct Side {
     description: SideDescription,
@@ -167,6 +187,8 @@ struct Rows {
     spec: DigestSpec,
     /// The table, where they are those of one.
     table: Option<QualifiedName>,
+    /// The partitioned table at which they are compared, where that is not their own.
+    root: Option<String>,
     /// What stands behind `FROM` in a scan.
     from: String,
     estimated_bytes: u64,
@@ -181,6 +203,7 @@ impl Rows {
         Rows {
             spec: DigestSpec::default(),
             table: None,
+            root: None,
             from: String::new(),
             estimated_bytes: 0,
             known: None,
@@ -247,6 +270,7 @@ impl Side {
             let rows = Rows {
                 spec: table.digest_spec.clone(),
                 table: None,
+                root: selected.get(&name).cloned().flatten(),
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
                 known: Some(table.digest),
@@ -254,8 +278,9 @@ impl Side {
             };
             (name, rows)
         });
-        let mut rows: BTreeMap<String, Rows> = tables.filter(|(name, _)| selected.contains(name)).collect();
-        for name in selected {
+        let mut rows: BTreeMap<String, Rows> =
+            tables.filter(|(name, _)| selected.contains_key(name)).collect();
+        for name in selected.into_keys() {
             rows.entry(name).or_insert_with(Rows::not_in_backup);
         }
         let names: BTreeSet<QualifiedName> = sequences_of(&catalog).into_iter().collect();
@@ -405,33 +430,36 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
     let toc = build_toc(&live.catalog, selection, target, &live.sequences)?;
     let rows = |plan: TablePlan| {
         let estimated_bytes = plan.estimated_bytes();
-        let (name, table, from) = match &plan.source {
+        let (name, table, root, from) = match &plan.source {
             dbhaul_exporter::RowSource::Table(table) => {
                 let name = table.table.sql();
                 let condition = table.condition.as_deref().unwrap_or_default();
                 let from = format!("ONLY {name} {condition}");
-                (name, Some(table.table.clone()), from)
+                (name, Some(table.table.clone()), table.root.as_ref().map(QualifiedName::sql), from)
             }
             dbhaul_exporter::RowSource::LargeObjects => {
                 let query = large_objects_sql(SegmentRange::Whole);
-                (LARGE_OBJECTS.to_owned(), None, format!("({query}) AS large_objects"))
+                (LARGE_OBJECTS.to_owned(), None, None, format!("({query}) AS large_objects"))
             }
         };
-        (name, Rows { spec: plan.digest_spec, table, from, estimated_bytes, known: None, missing: None })
+        (
+            name,
+            Rows { spec: plan.digest_spec, table, root, from, estimated_bytes, known: None, missing: None },
+        )
     };
     Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
 }
 
-/// The names of what holds rows in a selection of a catalog.
+/// The names of what holds rows in a selection of a catalog, each with its root, if rows go through that.
 fn selected_tables(
     catalog: &Catalog,
     selection: &Selection,
     sequences: &[SequenceValue],
-) -> Result<BTreeSet<String>, PipelineError> {
+) -> Result<BTreeMap<String, Option<String>>, PipelineError> {
     let toc = build_toc(catalog, selection, Target { version: catalog.server_version }, sequences)?;
     let name = |entry: &dbhaul_catalog::TocEntry| match entry.data.as_ref()? {
-        DataEntry::Table(table) => Some(table.table.sql()),
-        DataEntry::LargeObjects => Some(LARGE_OBJECTS.to_owned()),
+        DataEntry::Table(table) => Some((table.table.sql(), table.root.as_ref().map(QualifiedName::sql))),
+        DataEntry::LargeObjects => Some((LARGE_OBJECTS.to_owned(), None)),
     };
     Ok(toc.entries.iter().filter_map(name).collect())
 }

@@ -74,6 +74,7 @@ impl TocBuilder {
             table: QualifiedName::new("public", name),
             columns: vec![column("id", "bigint"), column("v", "text")],
             condition: None,
+            root: None,
             has_tids: true,
             created_by_toc: true,
         })));

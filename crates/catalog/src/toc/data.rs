@@ -64,6 +64,7 @@ impl Builder<'_> {
         let all = is_foreign.then(|| "WHERE true".to_owned());
         let data = TableData {
             table: QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name),
+            root: self.root_to_load_through(table),
             columns: table.data_columns(),
             condition: condition.cloned().flatten().or(all),
             has_tids: table.has_tids(),
@@ -75,6 +76,27 @@ impl Builder<'_> {
         self.entries[node].weight_bytes = self.size_bytes(object);
         self.entries[node].data = Some(DataEntry::Table(Box::new(data)));
         self.data.insert(place, node);
+    }
+
+    /// The topmost partitioned table above a partition, if any of those above it would assign rows to other
+    /// partitions on the target (PostgreSQL src/bin/pg_dump/pg_dump.c, `forcePartitionRootLoad`).
+    fn root_to_load_through(&self, table: &Table) -> Option<QualifiedName> {
+        let unstable = &self.plan.catalog.unstable_hashes;
+        let mut is_forced = false;
+        let mut root = None;
+        let mut above = table.partition_of.as_ref().filter(|_| !unstable.is_empty());
+        while let Some(of) = above {
+            let Some(parent) = self.plan.relation(&of.parent).map(|place| self.plan.object(place)) else {
+                break;
+            };
+            is_forced |= unstable.contains(&parent.id.oid);
+            root = Some(of.parent.clone());
+            above = match &parent.body {
+                Body::Table(table) => table.partition_of.as_ref(),
+                _ => None,
+            };
+        }
+        root.filter(|_| is_forced)
     }
 
     fn size_bytes(&self, object: &Object) -> u64 {

@@ -38,7 +38,9 @@ impl SegmentAttempt {
         let (prepare, copy, finish) = match &entry.data {
             Some(DataEntry::Table(table)) => {
                 let is_ours = table.created_by_toc && context.plan.options.sections.pre_data;
-                let (prepare, copy) = table_statements(table, is_ours && segment_count == 1);
+                // what is loaded through a root goes into partitions that other segments fill too
+                let is_whole = is_ours && segment_count == 1 && table.root.is_none();
+                let (prepare, copy) = table_statements(table, is_whole);
                 (prepare, copy, None)
             }
             Some(DataEntry::LargeObjects) | None => (
@@ -109,7 +111,7 @@ impl Transaction for SegmentAttempt {
 /// What goes before the rows, and the COPY itself. A table whose rows all come in one transaction, and that
 /// nobody else has seen, takes them frozen: visible to all and never to be rewritten by vacuum.
 fn table_statements(table: &TableData, is_whole: bool) -> (Option<String>, String) {
-    let name = table.table.sql();
+    let name = table.destination().sql();
     let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
     // a table without columns has no list, since the grammar has no empty one
     let list = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
@@ -165,6 +167,7 @@ mod tests {
         };
         TableData {
             table: QualifiedName::new("public", "Film"),
+            root: None,
             columns: columns.iter().map(column).collect(),
             condition: None,
             has_tids,

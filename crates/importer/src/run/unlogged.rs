@@ -16,6 +16,8 @@ pub(super) struct Emptied {
     relation: QualifiedName,
     is_table: bool,
     has_triggers: bool,
+    /// The partitioned table through which it was filled, and others with it.
+    root: Option<QualifiedName>,
     /// Its steps that the ledger has.
     steps: Vec<String>,
 }
@@ -50,11 +52,12 @@ pub(super) async fn take_emptied(
     let mut emptied = Vec::new();
     for row in rows {
         let relation = QualifiedName::new(&row.schema, &row.name);
-        let mut steps = steps_that_fill(plan, &relation);
+        let root = root_of(plan, &relation);
+        let mut steps = steps_that_fill(plan, &relation, root.as_ref());
         steps.retain(|step| done.remove(step));
         if !steps.is_empty() {
             let (is_table, has_triggers) = (row.is_table, row.has_triggers);
-            emptied.push(Emptied { relation, is_table, has_triggers, steps });
+            emptied.push(Emptied { relation, is_table, has_triggers, root, steps });
         }
     }
     if emptied.is_empty() {
@@ -82,7 +85,11 @@ pub(super) async fn forget(
     let mut statements = vec!["SET LOCAL synchronous_commit TO on".to_owned()];
     for emptied in emptied {
         // What was loaded after the crash goes too: which steps that were is not known.
-        statements.extend(emptied.is_table.then(|| format!("DELETE FROM ONLY {}", emptied.relation.sql())));
+        // Its rows may have gone into other partitions, which a crash leaves as they are.
+        statements.extend(emptied.is_table.then(|| match &emptied.root {
+            Some(root) => format!("DELETE FROM {}", root.sql()),
+            None => format!("DELETE FROM ONLY {}", emptied.relation.sql()),
+        }));
         statements.push(ledger.forget_sql(&emptied.steps));
     }
     statements.push(ledger.revive_sql());
@@ -92,12 +99,22 @@ pub(super) async fn forget(
     session.commit().await.map_err(forgetting)
 }
 
-/// Ledger keys of the steps that load a table or set a sequence.
-fn steps_that_fill(plan: &ImportPlan, relation: &QualifiedName) -> Vec<String> {
+/// The partitioned table through which a table is filled.
+fn root_of(plan: &ImportPlan, relation: &QualifiedName) -> Option<QualifiedName> {
+    plan.toc.entries.iter().find_map(|entry| match &entry.data {
+        Some(DataEntry::Table(table)) if table.table == *relation => table.root.clone(),
+        _ => None,
+    })
+}
+
+/// Ledger keys of the steps that load a table, all partitions of its root with it, or set a sequence.
+fn steps_that_fill(plan: &ImportPlan, relation: &QualifiedName, root: Option<&QualifiedName>) -> Vec<String> {
     let mut steps = Vec::new();
     for entry in &plan.toc.entries {
         match &entry.data {
-            Some(DataEntry::Table(table)) if table.table == *relation => {
+            Some(DataEntry::Table(table))
+                if table.table == *relation || root.is_some() && table.root.as_ref() == root =>
+            {
                 let count = plan.segments.get(&entry.id).map_or(0, Vec::len);
                 let segments = (0_u32..).take(count).map(|segment| SegmentRef { entry: entry.id, segment });
                 steps.extend(segments.map(|segment| Work::Segment(segment).ledger_key()));

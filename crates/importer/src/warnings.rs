@@ -1,0 +1,41 @@
+//! What a person should know before a plan is run.
+
+use std::collections::BTreeSet;
+
+use dbhaul_catalog::{DataEntry, Toc};
+
+use crate::ImportOptions;
+use crate::footprint::{describe, entry_by_id};
+
+/// Warns of what its options mean for what is there already.
+pub(crate) fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
+    let loads_existing = toc.entries.iter().any(|entry| match &entry.data {
+        Some(DataEntry::Table(table)) => !table.created_by_toc || !options.sections.pre_data,
+        _ => false,
+    });
+    let mut warnings = options.notes.clone();
+    if options.sections.data && loads_existing && !options.sections.pre_data {
+        warnings.push(
+            "rows go into tables that exist already: their triggers fire, and foreign keys among them may \
+             refuse rows that arrive before those they refer to"
+                .to_owned(),
+        );
+    }
+    warnings
+}
+
+/// Warns of what functions compute from each other: no order is right for all of it.
+pub(crate) fn tangle_warning(toc: &Toc, entries: &BTreeSet<u32>) -> Option<String> {
+    const SHOWN: usize = 5;
+    let names = entries.iter().filter_map(|id| entry_by_id(toc, *id)).map(describe);
+    let shown: Vec<String> = names.take(SHOWN).collect();
+    let more = entries.len().saturating_sub(SHOWN);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!shown.is_empty()).then(|| {
+        format!(
+            "functions may compute or check these from each other's rows, so that whatever comes first meets \
+             tables that are not filled yet: {}{more}",
+            shown.join(", ")
+        )
+    })
+}
