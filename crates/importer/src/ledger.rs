@@ -14,7 +14,7 @@ use dbhaul_rows::{RowDigest, RowsError};
 use serde::Deserialize;
 
 /// How the comment of a ledger's schema begins; the run's identifier follows.
-const MARK: &str = "dbhaul import ledger, run ";
+pub(crate) const MARK: &str = "dbhaul import ledger, run ";
 
 /// A SQL condition on `pg_namespace`'s `oid` that is true for ledgers' schemas.
 pub(crate) fn is_ledger_sql(oid: &str) -> String {

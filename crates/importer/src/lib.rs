@@ -34,6 +34,7 @@ mod error;
 mod footprint;
 mod landing;
 mod ledger;
+mod leftover;
 mod options;
 mod outcome;
 mod plan;
@@ -54,6 +55,7 @@ mod warnings;
 
 pub use check::{Blocker, TargetReport, check_target};
 pub use error::{ImportError, PlanProblem};
+pub use leftover::{LeftoverLedger, leftover_ledgers};
 pub use options::{ImportOptions, RetryPolicy, Sections, StatisticsMode};
 pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped, tell};
 pub use plan::{ImportPlan, plan};

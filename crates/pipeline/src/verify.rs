@@ -6,9 +6,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_archive::{Manifest, TableKind};
-use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, compare};
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{
+    Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, compare, quote_identifier,
+};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
-use dbhaul_importer::{ImportOutcome, Part};
+use dbhaul_importer::{ImportOutcome, LeftoverLedger, Part, leftover_ledgers};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -68,7 +71,7 @@ async fn compare_requested(
     context.progress.phase_started(Phase::Introspect, None, None);
     let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
     let copy = request.selection.for_copy();
-    let right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
+    let mut right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
         Ok(right) => right,
         Err(error) => {
             left.release().await;
@@ -82,11 +85,13 @@ async fn compare_requested(
         privileges: request.privileges,
         database: request.database,
     };
+    let ledgers = right.forget_ledgers(&left);
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
             let report = Box::pin(compare_sides(&left, &right, request.jobs, &scope, context)).await;
             report.map(|mut report| {
                 report.not_compared.extend(renamed);
+                report.information.extend(ledgers);
                 report
             })
         }
@@ -344,6 +349,31 @@ impl Side {
         let own = other.live.as_ref().map(|live| live.settings.user());
         let losses = map.apply(&mut self.catalog, own);
         Ok(losses.iter().map(ToString::to_string).collect())
+    }
+
+    /// Takes out what unfinished runs have left for themselves, unless the other side has a schema of
+    /// that name too; returns what is to be said of it.
+    fn forget_ledgers(&mut self, other: &Side) -> Vec<String> {
+        let has_schema = |side: &Side, name: &str| {
+            let mut objects = side.catalog.objects.iter();
+            objects.any(|object| matches!(object.body, Body::Schema(_)) && object.name == name)
+        };
+        let mut ledgers = leftover_ledgers(&self.catalog);
+        ledgers.retain(|ledger| !has_schema(other, &ledger.schema));
+        for LeftoverLedger { schema, .. } in &ledgers {
+            self.catalog.objects.retain(|object| {
+                let is_itself = matches!(object.body, Body::Schema(_)) && object.name == *schema;
+                !is_itself && object.schema.as_deref() != Some(schema)
+            });
+            self.rows.retain(|_, rows| rows.table.as_ref().is_none_or(|table| table.schema != *schema));
+        }
+        let told = |LeftoverLedger { run, schema }: LeftoverLedger| {
+            let schema = quote_identifier(&schema);
+            format!(
+                "schema {schema} on the right is the ledger of run {run}, left behind; `dbhaul cleanup` removes it"
+            )
+        };
+        ledgers.into_iter().map(told).collect()
     }
 
     /// Takes out the rows and positions that a copy has skipped, each named in its report; returns them.

@@ -96,6 +96,14 @@ fn cleanup_lists_first_and_removes_what_was_left() {
     listed.assert_says("1 session(s) that hold its snapshot");
     assert!(scene.has_ledger("copy"));
     assert_eq!(scene.holding_session_count(), 1);
+    // What a run keeps for itself is no difference of the copy; what only looks like it is one.
+    let verify = ["verify", "--source", &source, "--target", &scene.target.uri("copy")];
+    let compared = Dbhaul::new(verify).run();
+    compared.assert_code(4).assert_says("for information: schema dbhaul on the right is the ledger of run");
+    assert!(!compared.stdout.contains("TABLE dbhaul.") && !compared.stdout.contains("EXTRA         dbhaul."));
+    scene.target.psql("copy", "CREATE TABLE dbhaul.mine (i int)");
+    Dbhaul::new(verify).run().assert_code(4).assert_says("TABLE dbhaul.mine: extra");
+    scene.target.psql("copy", "DROP TABLE dbhaul.mine");
     scene.cleanup("copy").args(["--yes", "--source", &source]).run().assert_code(0).assert_says("removed");
     assert!(!scene.has_ledger("copy"));
     scene.wait_until_let_go();
