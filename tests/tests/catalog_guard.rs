@@ -2,10 +2,11 @@
 
 use std::future::Future;
 
-use dbhaul_catalog::{Catalog, Target, database_create};
+use dbhaul_catalog::{Catalog, Target, Uncovered, database_create};
 use dbhaul_introspect::read_catalog;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, process_environment};
-use dbhaul_tests::{MAJORS, Server};
+use dbhaul_tests::{Dbhaul, MAJORS, Server};
+use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
 fn wait_for<F: Future>(future: F) -> F::Output {
@@ -28,7 +29,7 @@ fn objects_that_are_not_carried_are_named() {
     for major in MAJORS {
         let server = Server::start(major);
         server.create_db("planted");
-        assert_eq!(wait_for(read(&server, "planted")).uncovered, Vec::<String>::new());
+        assert_eq!(wait_for(read(&server, "planted")).uncovered, Vec::new());
         server.psql(
             "planted",
             "SET allow_system_table_mods = on;
@@ -37,8 +38,31 @@ fn objects_that_are_not_carried_are_named() {
         );
         let found = wait_for(read(&server, "planted")).uncovered;
         for name in ["function planted()", "table planted_table"] {
-            assert!(found.iter().any(|object| object == name), "{name} is not among {found:?} on {major}");
+            let is_it = |object: &Uncovered| object.description == name;
+            assert!(found.iter().any(is_it), "{name} is not among {found:?} on {major}");
         }
+    }
+}
+
+/// Whoever asks for one table loses nothing by what is elsewhere; whoever asks for everything would.
+#[test]
+fn what_is_not_asked_for_may_be_of_any_kind() {
+    let server = Server::start(17);
+    server.create_db("planted");
+    server.psql(
+        "planted",
+        "SET allow_system_table_mods = on; CREATE TABLE public.t AS SELECT 1 AS i; CREATE SCHEMA s;
+         CREATE FUNCTION pg_catalog.planted() RETURNS int LANGUAGE sql AS 'SELECT 1'",
+    );
+    let dump = |more: &[&str]| {
+        let store = TempDir::new().unwrap();
+        let source = server.uri("planted");
+        Dbhaul::new(["dump", "--source", &source, "--store"]).arg(store.path()).args(more).run()
+    };
+    dump(&["-t", "public.t"]).assert_code(0);
+    dump(&["-n", "public"]).assert_code(0);
+    for everything in [&[] as &[&str], &["-N", "s"], &["-T", "public.t"]] {
+        dump(everything).assert_code(1).assert_says("function planted()");
     }
 }
 
@@ -63,7 +87,7 @@ fn no_catalog_is_unknown() {
              CREATE SEQUENCE q;
              COMMENT ON TABLE a IS 'a';",
         );
-        assert_eq!(wait_for(read(&server, "known")).uncovered, Vec::<String>::new(), "{major}");
+        assert_eq!(wait_for(read(&server, "known")).uncovered, Vec::new(), "{major}");
     }
 }
 
@@ -87,7 +111,7 @@ fn temporary_objects_of_others_are_not_missed() {
                 .await
                 .unwrap();
             let catalog = read(&server, "shared").await;
-            assert_eq!(catalog.uncovered, Vec::<String>::new());
+            assert_eq!(catalog.uncovered, Vec::new());
             let names: Vec<String> =
                 catalog.objects.iter().map(|object| object.identity().to_string()).collect();
             assert_eq!(names, ["SCHEMA public"]);

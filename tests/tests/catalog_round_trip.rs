@@ -19,7 +19,7 @@ async fn connect(server: &Server, db: &str, role: SessionRole) -> Session {
 async fn read(server: &Server, db: &str) -> Catalog {
     let session = connect(server, db, SessionRole::Reader).await;
     let catalog = read_catalog(&session).await.unwrap();
-    assert_eq!(catalog.uncovered, Vec::<String>::new(), "objects of {db} that the catalog lacks");
+    assert_eq!(catalog.uncovered, Vec::new(), "objects of {db} that the catalog lacks");
     catalog
 }
 

@@ -22,7 +22,7 @@ async fn connect(uri: &str, role: SessionRole) -> Session {
 
 fn read_as(uri: &str) -> Catalog {
     let catalog = wait_for(async { read_catalog(&connect(uri, SessionRole::Reader).await).await.unwrap() });
-    assert_eq!(catalog.uncovered, Vec::<String>::new());
+    assert_eq!(catalog.uncovered, Vec::new());
     catalog
 }
 

@@ -27,7 +27,7 @@ fn read(server: &Server, db: &str) -> Catalog {
         let session = connect(server, db, SessionRole::Reader).await;
         read_catalog(&session).await.unwrap()
     });
-    assert_eq!(catalog.uncovered, Vec::<String>::new());
+    assert_eq!(catalog.uncovered, Vec::new());
     catalog
 }
 

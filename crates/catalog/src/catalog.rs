@@ -41,9 +41,27 @@ pub struct Catalog {
     pub unstable_hashes: BTreeSet<u32>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
     pub role_names: Vec<String>,
-    /// Objects of the user's that the model does not cover, described by
-    /// `pg_describe_object`. A dump of a catalog in which this is not empty fails.
-    pub uncovered: Vec<String>,
+    /// Objects of the user's that the model does not cover. A dump of a catalog in
+    /// which this is not empty fails.
+    pub uncovered: Vec<Uncovered>,
+}
+
+/// An object that the model does not cover.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Uncovered {
+    /// It, as `pg_describe_object` calls it.
+    pub description: String,
+    /// Where it is; `None` if that is not known, so that it may be part of anything.
+    pub place: Option<UncoveredPlace>,
+}
+
+/// Where an object is that the model does not cover: what decides whether it is selected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UncoveredPlace {
+    /// The schema that it lies in, if it lies in one.
+    pub schema: Option<String>,
+    /// Objects of the model that it is a part of, such as the table of a trigger.
+    pub part_of: Vec<ObjectId>,
 }
 
 /// The properties of a database that `CREATE DATABASE` and `ALTER DATABASE` set.

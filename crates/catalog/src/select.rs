@@ -230,13 +230,17 @@ impl Selection {
         self.with_foreign_data(&selected, every)?;
         let keeps: Vec<bool> = selected.objects.iter().map(|object| chosen.keeps(object)).collect();
         let trimmed = chosen.trimmed(&selected.objects);
+        let kept = selected.objects.iter().zip(&keeps).filter(|(_, keeps)| **keeps);
+        let kept: HashSet<ObjectId> = kept.map(|(object, _)| object.id).collect();
+        let uncovered = selected.uncovered.iter().filter(|object| chosen.keeps_uncovered(object, &kept));
+        let uncovered = uncovered.cloned().collect();
         let (configuration, system) = (chosen.configuration, chosen.system);
+        selected.uncovered = uncovered;
         for (place, object) in trimmed {
             selected.objects[place] = object;
         }
         let mut keeps = keeps.into_iter();
         selected.objects.retain(|_| keeps.next().unwrap_or_default());
-        let kept: HashSet<ObjectId> = selected.objects.iter().map(|object| object.id).collect();
         selected
             .dependencies
             .retain(|edge| kept.contains(&edge.dependent) && kept.contains(&edge.referenced));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use dbhaul_catalog::{Class, ObjectId};
+use dbhaul_catalog::{Class, ObjectId, Uncovered, UncoveredPlace};
 use serde::Deserialize;
 
 use crate::Error;
@@ -30,6 +30,7 @@ struct Row {
 #[derive(Deserialize)]
 struct NameRow {
     description: Option<String>,
+    schema: Option<String>,
 }
 
 /// How many uncovered objects are named; one is enough to fail a dump.
@@ -43,7 +44,7 @@ const MAX_NAMED: usize = 1_000;
 pub(crate) async fn uncovered(
     reader: &Reader<'_>,
     dependencies: &Dependencies,
-) -> Result<Vec<String>, Error> {
+) -> Result<Vec<Uncovered>, Error> {
     let catalogs: Vec<CatalogRow> = reader.query("system catalogs", &catalogs(true)).await?;
     let arms: Vec<String> = catalogs.iter().map(|catalog| arm(&catalog.name)).collect();
     let rows: Vec<Row> = reader.query("objects to be covered", &arms.join("\nUNION ALL\n")).await?;
@@ -52,11 +53,12 @@ pub(crate) async fn uncovered(
         .map(|row| address(row.class, row.oid))
         .filter(|id| !is_covered(*id, dependencies))
         .collect();
-    let mut names = unknown_rows(reader).await?;
+    let unplaced = |description| Uncovered { description, place: None };
+    let mut uncovered: Vec<Uncovered> = unknown_rows(reader).await?.into_iter().map(unplaced).collect();
     if !missing.is_empty() {
-        names.extend(describe(reader, missing).await?);
+        uncovered.extend(describe(reader, missing, dependencies).await?);
     }
-    Ok(names)
+    Ok(uncovered)
 }
 
 /// Catalogs whose rows have no OIDs. They say more about objects that other
@@ -205,7 +207,11 @@ fn belongs(id: ObjectId, deptypes: &'static [char], dependencies: &Dependencies)
     false
 }
 
-async fn describe(reader: &Reader<'_>, missing: HashSet<ObjectId>) -> Result<Vec<String>, Error> {
+async fn describe(
+    reader: &Reader<'_>,
+    missing: HashSet<ObjectId>,
+    dependencies: &Dependencies,
+) -> Result<Vec<Uncovered>, Error> {
     let mut missing: Vec<ObjectId> = missing.into_iter().collect();
     missing.sort_unstable();
     let mut values = String::new();
@@ -215,22 +221,29 @@ async fn describe(reader: &Reader<'_>, missing: HashSet<ObjectId>) -> Result<Vec
         let _ = write!(values, "{separator}({}::oid, {}::oid)", id.class.0, id.oid);
     }
     let sql = format!(
-        "SELECT pg_catalog.pg_describe_object(v.class, v.oid, 0) AS description FROM (VALUES {values}) v(class, oid)"
+        "SELECT pg_catalog.pg_describe_object(v.class, v.oid, 0) AS description,
+                (pg_catalog.pg_identify_object(v.class, v.oid, 0)).schema AS schema
+         FROM (VALUES {values}) v(class, oid)"
     );
     let rows: Vec<NameRow> = reader.query("uncovered objects", &sql).await?;
-    let mut names: Vec<String> = rows
-        .into_iter()
-        .zip(&missing)
-        .map(|(row, id)| {
-            row.description.unwrap_or_else(|| format!("object {} of catalog {}", id.oid, id.class.0))
-        })
-        .collect();
-    names.sort();
-    names.dedup();
+    let uncovered = |(row, id): (NameRow, &ObjectId)| {
+        let description = row.description;
+        let parts = dependencies.wholes(*id, &['a', 'i', 'P']);
+        let part_of = parts.filter_map(|whole| dependencies.lift(whole)).collect();
+        Uncovered {
+            description: description
+                .unwrap_or_else(|| format!("object {} of catalog {}", id.oid, id.class.0)),
+            place: Some(UncoveredPlace { schema: row.schema, part_of }),
+        }
+    };
+    let mut found: Vec<Uncovered> = rows.into_iter().zip(&missing).map(uncovered).collect();
+    found.sort_by(|one, two| one.description.cmp(&two.description));
+    found.dedup();
     if missing.len() > MAX_NAMED {
-        names.push(format!("and {} more", missing.len() - MAX_NAMED));
+        let description = format!("and {} more", missing.len() - MAX_NAMED);
+        found.push(Uncovered { description, place: None });
     }
-    Ok(names)
+    Ok(found)
 }
 
 #[cfg(test)]

@@ -218,8 +218,8 @@ impl PipelineError {
     pub fn help(&self) -> Option<String> {
         let help = match self {
             PipelineError::Uncovered { .. } => {
-                "drop these objects on the source; dbhaul never leaves an object out in silence, \
-                 not even where only a part of the database is asked for"
+                "drop these objects on the source, or leave them out by asking for tables (-t) or schemas (-n) \
+                 that they are no part of; dbhaul never leaves an object out in silence"
             }
             PipelineError::Unreadable { .. } => {
                 "give the role what it lacks, connect as another, or leave the objects out: -T leaves out a \

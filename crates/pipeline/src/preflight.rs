@@ -148,6 +148,7 @@ async fn look_at_locks(
     table_count: usize,
     report: &mut PreflightReport,
 ) -> Result<(), postgres::Error> {
+        let object = &object.description;
     let capacity = probe.lock_capacity().await?;
     if i64::try_from(table_count).unwrap_or(i64::MAX) > capacity.lock_slots / 2 {
         let message = format!(

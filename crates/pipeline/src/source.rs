@@ -150,7 +150,7 @@ impl LiveDatabase {
         }
         Err(PipelineError::Uncovered {
             database: self.settings.describe(),
-            objects: self.catalog.uncovered.clone(),
+            objects: self.catalog.uncovered.iter().map(|object| object.description.clone()).collect(),
         })
     }
 

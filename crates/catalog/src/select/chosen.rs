@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::patterns::{Families, Patterns, Relations, Strictness, is_relation, key, name_of};
 use super::{Selection, SelectionError};
 use crate::kinds::{Body, ConfigurationTable};
-use crate::{Catalog, Object, ObjectId, QualifiedName};
+use crate::{Catalog, Object, ObjectId, QualifiedName, Uncovered};
 
 /// What was chosen, by name.
 pub(super) struct Chosen<'a> {
@@ -197,6 +197,20 @@ impl<'a> Chosen<'a> {
     fn excludes(&self, table: &ConfigurationTable) -> bool {
         self.excluded.contains(&(table.schema.as_str(), table.name.as_str()))
             || self.excluded_schemas.contains(&table.schema)
+    }
+
+    /// Whether an object that the model does not cover would have to be there: by the same rules, as
+    /// part of something that is kept, by its schema, or as one of everything.
+    pub(super) fn keeps_uncovered(&self, object: &Uncovered, kept: &HashSet<ObjectId>) -> bool {
+        let Some(place) = &object.place else { return true };
+        if !place.part_of.is_empty() {
+            return place.part_of.iter().any(|whole| kept.contains(whole));
+        }
+        match &place.schema {
+            Some(schema) if self.everything => !self.excluded_schemas.contains(schema),
+            Some(schema) => self.schemas.contains(schema),
+            None => self.everything,
+        }
     }
 
     pub(super) fn keeps(&self, object: &Object) -> bool {
