@@ -116,6 +116,28 @@ fn a_table_that_may_not_be_read() {
     excluded.assert_code(0);
 }
 
+/// One rule for both sides and the store: what cannot be reached stands in the way.
+#[test]
+fn to_preflight_a_side_that_cannot_be_reached_is_a_blocker() {
+    let server = shop(16);
+    let (there, nowhere) = (server.uri("shop"), "postgres://postgres@127.0.0.1:1/shop");
+    let absent = server.uri("absent");
+    for (source, target, blocked) in
+        [(nowhere, &*there, "source"), (&*there, nowhere, "target"), (&*absent, &*there, "source")]
+    {
+        let sides = ["--source", source, "--target", target];
+        let preflight = Dbhaul::new(["preflight"]).args(sides).run();
+        preflight.assert_code(5).assert_says(&format!("BLOCKER {blocked}"));
+        Dbhaul::new(["migrate"]).args(sides).run().assert_code(1);
+    }
+    let both =
+        Dbhaul::new(["preflight", "--source", nowhere, "--target", "postgres://postgres@127.0.0.1:1/copy"])
+            .run();
+    both.assert_code(5).assert_says("BLOCKER source").assert_says("BLOCKER target");
+    let nothing = ["preflight", "--source", &there, "-t", "no_such_table"];
+    Dbhaul::new(nothing).run().assert_code(1).assert_says("no_such_table");
+}
+
 #[test]
 fn an_extension_that_the_target_lacks() {
     // PostgreSQL 17 no longer has this one.

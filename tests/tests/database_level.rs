@@ -222,3 +222,31 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let run = Dbhaul::new(verify).arg("--no-privileges").run();
     run.assert_code(0).assert_says("not compared: privileges, as asked");
 }
+
+/// Indexes are built anew; what else depends on how text sorts is not.
+#[test]
+fn another_version_of_a_collation_is_told() {
+    let (source, target) = (Server::start(15), Server::start(18));
+    let locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8' ENCODING 'UTF8' TEMPLATE template0";
+    for server in [&source, &target] {
+        server.psql("postgres", &format!("CREATE DATABASE shop {locale}"));
+    }
+    source.psql("shop", "CREATE TABLE t (a text COLLATE \"de-x-icu\" PRIMARY KEY)");
+    source.psql("postgres", "UPDATE pg_database SET datcollversion = '1.0' WHERE datname = 'shop'");
+    source.psql("shop", "UPDATE pg_collation SET collversion = '1.1' WHERE collname = 'de-x-icu'");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let sides = ["--source", &from, "--target", &to];
+    let preflight = Dbhaul::new(["preflight"]).args(sides).run();
+    preflight.assert_code(0);
+    for (collation, version) in [("en-US", "1.0"), ("de", "1.1")] {
+        preflight.assert_says(&format!("collation {collation} (icu) was recorded with version {version}"));
+    }
+    preflight.assert_says("collation en-US (icu) has version");
+    preflight.assert_says("1.0 on the source: text may sort otherwise");
+    let run = Dbhaul::new(["migrate"]).args(sides).run();
+    run.assert_code(0)
+        .assert_says("for information: collation en-US (icu), the databases' default, has version 1.0");
+    // Of the same installation nothing is said.
+    let same = Dbhaul::new(["preflight", "--source", &to]).run();
+    assert!(!same.assert_code(0).stdout.contains("collation"), "{same}");
+}

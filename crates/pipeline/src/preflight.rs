@@ -1,5 +1,7 @@
 //! `preflight`: what would stand in the way, found out before anything is changed.
 
+mod soundness;
+
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
@@ -65,24 +67,24 @@ impl PreflightReport {
 /// Looks at the source, and at the target and the store where there are any.
 ///
 /// # Errors
-/// If the source cannot be asked at all. What is wrong with it otherwise, with
-/// the target or with the store is in the report.
+/// If the request cannot be used, or a server went away while it was looked at. What is wrong with
+/// a side otherwise, and that it cannot be reached, is in the report.
 pub async fn preflight(
     request: PreflightRequest,
     context: Context,
 ) -> Result<PreflightReport, PipelineError> {
     context.progress.phase_started(Phase::Preflight, None, None);
     let mut report = PreflightReport::default();
-    let mut source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
-    let mut looked = look_at_source(&request, &source, &mut report, &context).await;
-    if looked.is_ok() && request.target.is_some() {
-        looked = match look_at_roles(&request, &mut source, &mut report, &context).await {
-            Ok(coming) => look_at_target(&request, &source, coming, &mut report, &context).await,
-            Err(error) => Err(error),
-        };
+    match LiveDatabase::open(&request.source, &request.selection, "source", &context).await {
+        Ok(source) => look_at_databases(&request, source, &mut report, &context).await?,
+        Err(PipelineError::Server { source, .. }) => {
+            report.add(Level::Blocker, "source", one_line(&source));
+            if let Some(target) = &request.target {
+                reach_target(target, &mut report, &context).await?;
+            }
+        }
+        Err(error) => return Err(error),
     }
-    source.release().await;
-    looked?;
     if let Some(store) = &request.store {
         match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
             Ok(store) => report.add(Level::Info, "store", format!("{} answers", store.describe())),
@@ -92,6 +94,43 @@ pub async fn preflight(
     report.findings.sort_by_key(|finding| finding.level);
     context.progress.phase_finished(Phase::Preflight);
     Ok(report)
+}
+
+async fn look_at_databases(
+    request: &PreflightRequest,
+    mut source: LiveDatabase,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let mut looked = look_at_source(request, &source, report, context).await;
+    if looked.is_ok() && request.target.is_some() {
+        looked = match look_at_roles(request, &mut source, report, context).await {
+            Ok(coming) => look_at_target(request, &source, coming, report, context).await,
+            Err(error) => Err(error),
+        };
+    }
+    source.release().await;
+    looked
+}
+
+/// Without a source there is nothing to ask the target about, but whether it answers.
+async fn reach_target(
+    target: &ConnectSettings,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    match Session::connect(target, SessionRole::Loader, &context.cancel).await {
+        Ok(session) => {
+            report.add(Level::Info, "target", format!("PostgreSQL {}", session.version()));
+            let closing = |error| PipelineError::server("cannot ask the target", error);
+            session.close().await.map_err(closing)
+        }
+        Err(postgres::Error::Cancelled) => Err(PipelineError::Cancelled),
+        Err(error) => {
+            report.add(Level::Blocker, "target", one_line(&error));
+            Ok(())
+        }
+    }
 }
 
 async fn look_at_source(
@@ -109,6 +148,7 @@ async fn look_at_source(
     let objects = source.catalog.objects.len();
     report.add(Level::Info, "source", format!("PostgreSQL {version}, {size} on disk, {objects} objects"));
     for object in &source.catalog.uncovered {
+        let object = &object.description;
         let message = format!("{object} is of a kind that dbhaul does not know; drop or exclude it");
         report.add(Level::Blocker, "source", message);
     }
@@ -136,6 +176,9 @@ async fn look_at_source(
         report.add(Level::Warning, "source", message);
     }
     untested(version, "source", report);
+    for message in soundness::stale(&soundness::of_source(&session).await.map_err(asking)?) {
+        report.add(Level::Warning, "source", message);
+    }
     let table_count = source.catalog.objects.iter().filter(|o| matches!(o.body, Body::Table(_))).count();
     look_at_locks(&probe, table_count, report).await.map_err(asking)?;
     session.close().await.map_err(asking)?;
@@ -148,7 +191,6 @@ async fn look_at_locks(
     table_count: usize,
     report: &mut PreflightReport,
 ) -> Result<(), postgres::Error> {
-        let object = &object.description;
     let capacity = probe.lock_capacity().await?;
     if i64::try_from(table_count).unwrap_or(i64::MAX) > capacity.lock_slots / 2 {
         let message = format!(
@@ -189,6 +231,9 @@ fn untested(version: ServerVersion, about: &str, report: &mut PreflightReport) {
     if version.major() < ServerVersion::OLDEST.major() {
         let message = format!("PostgreSQL {version} is older than {}", ServerVersion::OLDEST.major());
         report.add(Level::Blocker, about, message);
+    }
+    for fault in soundness::faults(version) {
+        report.add(Level::Warning, about, fault);
     }
 }
 
@@ -238,6 +283,7 @@ async fn look_at_target(
     let Some(target) = &request.target else { return Ok(()) };
     let session = match Session::connect(target, SessionRole::Loader, &context.cancel).await {
         Ok(session) => session,
+        Err(postgres::Error::Cancelled) => return Err(PipelineError::Cancelled),
         Err(error) => {
             report.add(Level::Blocker, "target", one_line(&error));
             return Ok(());
@@ -263,9 +309,27 @@ async fn look_at_target(
     for message in extensions::other_versions(&source.catalog, &session).await.map_err(asking)? {
         report.add(Level::Warning, "target", message);
     }
+    look_at_collations(source, &session, report).await?;
     session.close().await.map_err(asking)?;
     look_for_pooler(target, "target", report, context).await?;
     Box::pin(check_import(request, source, coming, report, context)).await
+}
+
+/// Text may sort otherwise on the target.
+async fn look_at_collations(
+    source: &LiveDatabase,
+    target: &Session,
+    report: &mut PreflightReport,
+) -> Result<(), PipelineError> {
+    let asking = |error| PipelineError::server("cannot ask for versions of collations", error);
+    let cancel = target.cancel_token();
+    let session = Session::connect(&source.settings, SessionRole::Reader, cancel).await.map_err(asking)?;
+    let collations = soundness::of_source(&session).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    for message in soundness::changed(&collations, target).await.map_err(asking)? {
+        report.add(Level::Warning, "target", message);
+    }
+    Ok(())
 }
 
 /// Asks the importer what it would say.

@@ -73,6 +73,7 @@ impl Scope<'_> {
             report.not_compared.push(DATABASE.to_owned());
             report.information.extend(database.iter().map(ToString::to_string));
         }
+        report.information.extend(collation_versions(left, right));
         let SystemDifferences { lacking, extra } = compare_system_privileges(left, right);
         report.schema.differences.extend(lacking);
         let extra = extra.iter().map(|difference| format!("{difference}, which is the right side's own"));
@@ -85,6 +86,24 @@ impl Scope<'_> {
         let shown = patterns.join(", ");
         (!patterns.is_empty()).then(|| format!("rows of tables excluded by {shown}, as asked"))
     }
+}
+
+/// The libraries that sort text differ: indexes are built anew, but not everything is an index.
+fn collation_versions(left: &Catalog, right: &Catalog) -> Option<String> {
+    let key = |catalog: &Catalog| {
+        let database = &catalog.database;
+        let libc = || database.collate.clone();
+        (database.locale_provider.clone(), database.locale.clone().unwrap_or_else(libc))
+    };
+    let (one, two) = (left.database.collation_version.as_ref()?, right.database.collation_version.as_ref()?);
+    let (provider, locale) = key(left);
+    (one != two && key(left) == key(right)).then(|| {
+        format!(
+            "collation {locale} ({provider}), the databases' default, has version {one} of its library on the \
+             left and {two} on the right: text may sort otherwise; range partitions and check constraints that \
+             compare text deserve a look"
+        )
+    })
 }
 
 /// An extension's version is the installation's: what its members are follows from it.

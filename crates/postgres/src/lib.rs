@@ -36,6 +36,7 @@
 //! ```
 
 mod cancel;
+mod collations;
 mod connect;
 mod copy_in;
 mod copy_out;
@@ -53,6 +54,7 @@ mod snapshot;
 mod tap;
 mod tls;
 
+pub use collations::CollationVersion;
 pub use connect::{ConnectError, ConnectFailure, HostFailure};
 pub use copy_in::CopyIn;
 pub use copy_out::CopyOut;

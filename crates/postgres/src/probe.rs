@@ -95,6 +95,10 @@ impl<'a> Probe<'a> {
         Probe { session }
     }
 
+    pub(crate) fn session(&self) -> &'a Session {
+        self.session
+    }
+
     /// What the current role is and may do.
     pub async fn capabilities(&self) -> Result<Capabilities> {
         let sql = "SELECT r.rolsuper AS is_superuser, \

@@ -32,7 +32,7 @@ Exit codes:
     2  wrong usage; nothing was touched
     3  finished, but some objects were skipped; each is named
     4  verification found differences, or could not verify something
-    5  preflight found a blocker
+    5  `preflight` found a blocker; any other command that cannot begin fails with 1
   130  interrupted
 
 Environment:
