@@ -249,11 +249,13 @@ impl Script {
         let one_line = |text: &str| text.replace(['\n', '\r'], " ");
         let mut header = format!(
             "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from: {}\n-- Dumped from database version: {}\n\
-             -- Dumped by dbhaul {}, as of {}\n",
+             -- Dumped by dbhaul {}, as of {}\n\
+             -- For PostgreSQL {} or newer\n",
             one_line(&self.plan.source),
             one_line(&self.plan.server_version),
             env!("CARGO_PKG_VERSION"),
             self.plan.snapshot_time,
+            self.catalog.server_version.major(),
         );
         for NamedReason { object, reason } in &self.plan.left_out {
             header.push_str(&format!("-- NOT in it: {}: {}\n", one_line(object), one_line(reason)));
