@@ -78,6 +78,7 @@ pub struct ServerBuilder {
     tls: Option<CertificateFiles>,
     client_authority: Option<PathBuf>,
     extension_files: Vec<(String, String)>,
+    is_standby: bool,
 }
 
 impl ServerBuilder {
@@ -129,6 +130,15 @@ impl ServerBuilder {
     /// # Panics
     /// With the end of the server's log when it does not come up.
     pub fn start(self) -> Server {
+        let server = self.start_from(|builder, number| {
+            template::data_dir(builder.major, builder.encoding, number % TEMPLATES)
+        });
+        server.psql("postgres", &format!("ALTER ROLE postgres PASSWORD '{}'", Server::PASSWORD));
+        server
+    }
+
+    /// Starts a server on a copy of a data directory.
+    fn start_from(self, data: impl FnOnce(&Self, usize) -> PathBuf) -> Server {
         let number = SERVERS.fetch_add(1, Ordering::Relaxed);
         let dir = places::scratch().join(format!("{}-{number}", std::process::id()));
         let _ = std::fs::remove_dir_all(&dir);
@@ -145,16 +155,20 @@ impl ServerBuilder {
         let mut keeper = Keeper::new(&dir, &log, "QUIT", &command);
 
         let port = Port::reserve();
-        keeper.copy(&template::data_dir(self.major, self.encoding, number % TEMPLATES));
+        keeper.copy(&data(&self, number));
         self.configure(&dir, port.number);
         let mut server = Server { major: self.major, keeper, port, dir };
         server.launch();
-        server.psql("postgres", &format!("ALTER ROLE postgres PASSWORD '{}'", Server::PASSWORD));
         server
     }
 
     fn configure(&self, dir: &Path, port: u16) {
         let data = dir.join("data");
+        if self.is_standby {
+            let signal = data.join("standby.signal");
+            std::fs::write(&signal, "").expect("the data directory is writable");
+            places::give_to_server(&signal);
+        }
         let mut settings =
             format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", dir.display());
         if let Some(files) = &self.tls {
@@ -217,6 +231,7 @@ impl Server {
             tls: None,
             client_authority: None,
             extension_files: Vec::new(),
+            is_standby: false,
         }
     }
 
@@ -320,6 +335,28 @@ impl Server {
     /// Stops the server and leaves it down; the data stays.
     pub fn stop(&mut self) {
         self.keeper.stop("INT");
+    }
+
+    /// A hot standby of this server, which follows it over its socket; this server is restarted for it.
+    pub fn standby(&mut self) -> Server {
+        self.keeper.stop("INT");
+        let follow = format!("host={} port={} user=postgres", self.dir.display(), self.port.number);
+        let mut builder = Self::builder(self.major).config("primary_conninfo", &follow);
+        builder.is_standby = true;
+        // Stopped, so that its data does not change while it is copied.
+        let standby = builder.start_from(|_, _| self.dir.join("data"));
+        self.launch();
+        wait_until("the standby follows", || {
+            (self.psql("postgres", "SELECT count(*) FROM pg_stat_replication") == "1").then_some(())
+        });
+        standby
+    }
+
+    /// Waits until a standby of this server has replayed what is committed here.
+    pub fn wait_for(&self, standby: &Server) {
+        let position = self.psql("postgres", "SELECT pg_current_wal_lsn()");
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{position}'");
+        wait_until("the standby has caught up", || (standby.psql("postgres", &reached) == "t").then_some(()));
     }
 
     /// Ends the server without a checkpoint, as a crash would, and starts it again.
