@@ -31,6 +31,16 @@ pub enum RowsError {
         /// The column's number; 0 where the column is not known.
         column: usize,
     },
+    /// The bytes are not binary COPY of the columns asked for.
+    #[error("row {row}, column {column}: invalid binary COPY: {problem}")]
+    BadBinary {
+        /// The row's number.
+        row: u64,
+        /// The column's number; 0 where it is none's.
+        column: usize,
+        /// What is wrong.
+        problem: String,
+    },
     /// A digest's text is not `count:sum`.
     #[error("{text:?} is not a row digest of the form count:sum")]
     BadDigest {

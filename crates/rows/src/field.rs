@@ -6,8 +6,42 @@
 use std::borrow::Cow;
 
 use memchr::{memchr, memchr_iter};
+use serde::Serialize;
 
 use crate::RowsError;
+
+/// The form in which rows travel between servers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum CopyFormat {
+    /// COPY text: what backups hold.
+    #[default]
+    Text,
+    /// Binary COPY: cheaper to read in, and the only form for values whose text would exceed 1 GiB.
+    Binary,
+}
+
+impl CopyFormat {
+    /// Option list of `COPY ... TO STDOUT`.
+    #[must_use]
+    pub fn copy_out_options(self) -> &'static str {
+        match self {
+            Self::Text => COPY_OUT_OPTIONS,
+            Self::Binary => "(FORMAT binary)",
+        }
+    }
+
+    /// Option list of `COPY ... FROM STDIN`, frozen for a table created or truncated in the same transaction.
+    #[must_use]
+    pub fn copy_in_options(self, is_frozen: bool) -> &'static str {
+        match (self, is_frozen) {
+            (Self::Text, false) => COPY_IN_OPTIONS,
+            (Self::Text, true) => COPY_IN_FREEZE_OPTIONS,
+            (Self::Binary, false) => "(FORMAT binary)",
+            (Self::Binary, true) => "(FORMAT binary, FREEZE true)",
+        }
+    }
+}
 
 /// Option list of `COPY ... TO STDOUT` for the text rows of this crate: tab between fields, `\N` for NULL.
 pub const COPY_OUT_OPTIONS: &str = "(FORMAT text)";

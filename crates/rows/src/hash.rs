@@ -12,17 +12,10 @@
 /// ```
 #[must_use]
 pub fn hash_bytes_extended(bytes: &[u8], seed: u64) -> u64 {
-    let initial = 0x9e37_79b9_u32.wrapping_add(bytes.len() as u32).wrapping_add(3_923_095);
-    let mut state = State { a: initial, b: initial, c: initial };
-    if seed != 0 {
-        state.a = state.a.wrapping_add((seed >> 32) as u32);
-        state.b = state.b.wrapping_add(seed as u32);
-        state.mix();
-    }
+    let mut state = State::new(bytes.len(), seed);
     let mut blocks = bytes.chunks_exact(12);
     for block in &mut blocks {
-        state.add(word(block, 0), word(block, 4), word(block, 8));
-        state.mix();
+        state.block(block);
     }
     state.add_tail(blocks.remainder());
     state.finish()
@@ -47,6 +40,56 @@ fn leading_word(bytes: &[u8]) -> (u32, &[u8]) {
     }
 }
 
+/// [`hash_bytes_extended`] of bytes that come in parts, given how many they will be.
+#[derive(Debug)]
+pub(crate) struct StreamingHash {
+    state: State,
+    /// Less than a block.
+    pending: Vec<u8>,
+    /// How many of the next bytes do not count.
+    skipped_bytes: usize,
+}
+
+impl StreamingHash {
+    pub(crate) fn new(total_bytes: usize, seed: u64) -> Self {
+        Self { state: State::new(total_bytes, seed), pending: Vec::with_capacity(12), skipped_bytes: 0 }
+    }
+
+    /// Leaves out the first bytes that come; they are none of the total.
+    pub(crate) fn skipping(mut self, bytes: usize) -> Self {
+        self.skipped_bytes = bytes;
+        self
+    }
+
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
+        let skipped = self.skipped_bytes.min(bytes.len());
+        self.skipped_bytes -= skipped;
+        let mut bytes = &bytes[skipped..];
+        if !self.pending.is_empty() {
+            let (first, rest) = bytes.split_at((12 - self.pending.len()).min(bytes.len()));
+            self.pending.extend_from_slice(first);
+            bytes = rest;
+            if self.pending.len() < 12 {
+                return;
+            }
+            self.state.block(&self.pending);
+            self.pending.clear();
+        }
+        let mut blocks = bytes.chunks_exact(12);
+        for block in &mut blocks {
+            self.state.block(block);
+        }
+        self.pending.extend_from_slice(blocks.remainder());
+    }
+
+    pub(crate) fn finish(&self) -> u64 {
+        let mut state = self.state;
+        state.add_tail(&self.pending);
+        state.finish()
+    }
+}
+
+#[derive(Debug, Clone, Copy)]
 struct State {
     a: u32,
     b: u32,
@@ -54,6 +97,25 @@ struct State {
 }
 
 impl State {
+    #[inline(always)]
+    fn new(total_bytes: usize, seed: u64) -> Self {
+        let initial = 0x9e37_79b9_u32.wrapping_add(total_bytes as u32).wrapping_add(3_923_095);
+        let mut state = State { a: initial, b: initial, c: initial };
+        if seed != 0 {
+            state.a = state.a.wrapping_add((seed >> 32) as u32);
+            state.b = state.b.wrapping_add(seed as u32);
+            state.mix();
+        }
+        state
+    }
+
+    /// Takes 12 bytes.
+    #[inline(always)]
+    fn block(&mut self, block: &[u8]) {
+        self.add(word(block, 0), word(block, 4), word(block, 8));
+        self.mix();
+    }
+
     #[inline(always)]
     fn add(&mut self, a: u32, b: u32, c: u32) {
         self.a = self.a.wrapping_add(a);

@@ -1,4 +1,4 @@
-//! COPY text rows: framing, escaping, digests and content-defined cuts; no I/O.
+//! Rows of COPY, text and binary: framing, escaping, digests and content-defined cuts; no I/O.
 //!
 //! A table's rows leave PostgreSQL as **COPY text**: fields separated by tabs, NULL as `\N`, one line
 //! feed after each row and never inside one. Everything here works on those bytes as they are; they
@@ -13,6 +13,9 @@
 //! with their digest. Chunks end where the content says so, not at fixed sizes, hence rows that did
 //! not change since the last backup mostly form the same chunks again. The constants that decide are
 //! [`CutParameters`], and belong to the store.
+//!
+//! Rows that go straight into another server may travel as **binary COPY**, if all their types are
+//! a [`BinaryType`]: a [`BinaryCutter`] passes them on, and takes the digest that they have as text.
 //!
 //! This crate knows no server, no files, no compression and no identity of chunks.
 //!
@@ -34,6 +37,8 @@
 //! # Ok::<(), dbhaul_rows::RowsError>(())
 //! ```
 
+mod binary;
+mod binary_text;
 mod cut;
 mod digest;
 mod error;
@@ -43,12 +48,14 @@ mod hasher;
 mod parameters;
 mod spec;
 
+pub use binary::BinaryCutter;
+pub use binary_text::BinaryType;
 pub use cut::{Chunk, Cutter};
 pub use digest::RowDigest;
 pub use error::RowsError;
 pub use field::{
-    COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, COPY_OUT_OPTIONS, FIELD_DELIMITER, FieldIter, NULL_FIELD,
-    ROW_TERMINATOR, escape_field, split_rows, unescape_field,
+    COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, COPY_OUT_OPTIONS, CopyFormat, FIELD_DELIMITER, FieldIter,
+    NULL_FIELD, ROW_TERMINATOR, escape_field, split_rows, unescape_field,
 };
 pub use hash::hash_bytes_extended;
 pub use parameters::{CutParameters, SipKey};

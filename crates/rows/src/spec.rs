@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::binary_text::{LONG_BYTEA_MARK, LONGEST_HEX_BYTEA_BYTES};
 use crate::hasher::RowHasher;
 use crate::{FIELD_DELIMITER, ROW_TERMINATOR, RowsError};
 
@@ -17,6 +18,10 @@ pub const NULL_MARK: &str = "dbhaul:NULL:4d0f6a52c1e94b7f8a3be65d19c7d208";
 pub enum DigestKind {
     /// `c::text`; for types whose cast to text is their output function.
     Cast,
+    /// `c::text` of a bytea, unless that would exceed what a server can hold: then `sha256:` and the
+    /// hash in hex. No such value can be in a backup, where it is the same as [`DigestKind::Cast`].
+    #[serde(rename(serialize = "cast"), skip_deserializing)]
+    Bytea,
     /// `concat(c)`, which calls the output function of any type; the safe form.
     Output,
     /// The type `"char"`, which prints a byte >= 0x80 as itself before 15 and as `\ooo` from 15 on.
@@ -37,6 +42,9 @@ impl DigestKind {
     pub fn for_base_type(type_name: &str) -> Self {
         if matches!(type_name, "char" | "\"char\"") {
             return Self::Char;
+        }
+        if type_name == "bytea" {
+            return Self::Bytea;
         }
         let element =
             type_name.strip_suffix("[]").or_else(|| type_name.strip_prefix('_')).unwrap_or(type_name);
@@ -215,11 +223,12 @@ fn sql_hashed_text(column: &DigestColumn, form: TextForm) -> String {
     let name = quote_identifier(&column.name);
     match (form, column.kind) {
         (TextForm::Raw, DigestKind::Cast) => format!("{name}::pg_catalog.text"),
+        (TextForm::Raw, DigestKind::Bytea) => sql_bytea_text(&name),
         (TextForm::Raw, DigestKind::Output) => sql_output_text(&name),
         (TextForm::Raw, DigestKind::Char) => sql_char_text(&name),
         (TextForm::Utf8Hex, kind) => {
             let text = match kind {
-                DigestKind::Cast => format!("{name}::pg_catalog.text"),
+                DigestKind::Cast | DigestKind::Bytea => format!("{name}::pg_catalog.text"),
                 DigestKind::Output | DigestKind::Char => sql_output_text(&name),
             };
             format!("pg_catalog.encode(pg_catalog.convert_to({text}, 'UTF8'), 'hex')")
@@ -232,6 +241,14 @@ fn sql_hashed_text(column: &DigestColumn, form: TextForm) -> String {
 /// operator is needed (`parse_expr.c`, `make_nulltest_from_distinct`).
 fn sql_output_text(name: &str) -> String {
     format!("CASE WHEN {name} IS DISTINCT FROM NULL THEN pg_catalog.concat({name}) END")
+}
+
+/// The text of a bytea, or what stands for one that is too long for text. Its length is read without its bytes.
+fn sql_bytea_text(name: &str) -> String {
+    format!(
+        "CASE WHEN pg_catalog.octet_length({name}) > {LONGEST_HEX_BYTEA_BYTES} \
+         THEN '{LONG_BYTEA_MARK}' || pg_catalog.encode(pg_catalog.sha256({name}), 'hex') ELSE {name}::pg_catalog.text END"
+    )
 }
 
 /// The text of a `"char"` column as servers from 15 on print it. The cast to int4 is signed.
