@@ -1,7 +1,7 @@
 //! Ways in which a copy could be called done and not be: each was found by reading, and stays shut.
 
 use dbhaul_pipeline::{
-    BackupRef, ConnectSettings, Context, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
+    BackupRef, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
     MigrateRequest, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection, Status,
     StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
 };
@@ -148,6 +148,7 @@ async fn migrate(from: (&Server, &str), to: (&Server, &str), selection: Selectio
         selection,
         options: WriteOptions::default(),
         verify: true,
+        copy_format: CopyChoice::Auto,
         hold: None,
         throttle: ThrottleOptions::default(),
     };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use dbhaul_catalog::{DataEntry, Target, Toc, TocOptions, quote_identifier, quote_literal};
 use dbhaul_importer::{
-    ChunkStream, EntrySegments, ImportOptions, SegmentRef, SegmentSource, SourceError, import, plan,
+    EntrySegments, ImportOptions, SegmentRef, SegmentRows, SegmentSource, SourceError, import, plan,
 };
 use dbhaul_introspect::read_catalog;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
@@ -31,7 +31,7 @@ struct Live {
 
 #[async_trait]
 impl SegmentSource for Live {
-    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError> {
+    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let entry = &self.toc.entries[segment.entry as usize - 1];
         let (relation, names) = match entry.data.as_ref().unwrap() {
             DataEntry::Table(table) => {
@@ -52,7 +52,7 @@ impl SegmentSource for Live {
         let mut chunks = Vec::new();
         bytes.iter().for_each(|block| cutter.push(block, &mut chunks).unwrap());
         chunks.extend(cutter.finish().unwrap());
-        Ok(futures::stream::iter(chunks.into_iter().map(Ok)).boxed())
+        Ok(SegmentRows::text(futures::stream::iter(chunks.into_iter().map(Ok)).boxed()))
     }
 }
 

@@ -15,16 +15,16 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, CleanupRequest, DumpRequest, HoldProgram, HoldRequest, MigrateRequest, PreflightRequest,
-    RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions, VerifyRequest,
-    WriteOptions, default_jobs,
+    BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
+    PreflightRequest, RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions,
+    VerifyRequest, WriteOptions, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, DumpArgs, DumpFormat, MigrateArgs, OutputArgs, PreflightArgs,
-    ProgressMode, ReportArgs, RestoreArgs, RoleArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs,
-    WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DumpArgs, DumpFormat, MigrateArgs, OutputArgs,
+    PreflightArgs, ProgressMode, ReportArgs, RestoreArgs, RoleArgs, SelectionArgs, StatisticsName,
+    ThrottleArgs, VerifyArgs, WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -201,6 +201,11 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
         verify: args.verify,
+        copy_format: match args.copy_format {
+            CopyFormatName::Auto => CopyChoice::Auto,
+            CopyFormatName::Text => CopyChoice::Text,
+            CopyFormatName::Binary => CopyChoice::Binary,
+        },
         hold: match args.hold_snapshot && !args.dry_run {
             true => Some(hold_program(args.hold_hours, places.source_variable())?),
             false => None,

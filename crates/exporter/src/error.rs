@@ -1,7 +1,7 @@
 //! What can go wrong while rows are read.
 
 use dbhaul_postgres as postgres;
-use dbhaul_rows::RowsError;
+use dbhaul_rows::{CopyFormat, RowsError};
 use thiserror::Error;
 
 /// Reading rows failed; names the table and the segment.
@@ -35,7 +35,24 @@ pub enum ExportError {
         #[source]
         source: postgres::Error,
     },
-    /// The server sent rows that are not COPY text of the columns asked for.
+    /// The server cannot send a row, because a value of it, or all of it, would take more than 1 GiB.
+    #[error("reading {table}, segment {segment}: {row} is too long to be sent {}{}", words(*.format), turning(*.is_turned))]
+    RowTooLong {
+        /// The table.
+        table: String,
+        /// The segment, from 0.
+        segment: u32,
+        /// Which row, in words.
+        row: String,
+        /// In which format it was asked for.
+        format: CopyFormat,
+        /// Whether the segment, read again, comes in binary, in which the row may fit.
+        is_turned: bool,
+        /// What the server said.
+        #[source]
+        source: postgres::Error,
+    },
+    /// The server sent rows that are not COPY of the columns asked for.
     #[error("reading {table}, segment {segment}: the rows are not what was asked for")]
     Rows {
         /// The table.
@@ -57,4 +74,15 @@ pub enum ExportError {
     /// The run was cancelled.
     #[error("cancelled")]
     Cancelled,
+}
+
+fn words(format: CopyFormat) -> &'static str {
+    match format {
+        CopyFormat::Text => "as COPY text, of which PostgreSQL makes 1 GiB at most",
+        CopyFormat::Binary => "even in binary COPY, of which PostgreSQL makes 1 GiB at most",
+    }
+}
+
+fn turning(is_turned: bool) -> &'static str {
+    if is_turned { "; going on in binary COPY" } else { "" }
 }

@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use dbhaul_postgres::{self as postgres, ConnectSettings, SnapshotHolder};
-use dbhaul_rows::{CutParameters, Cutter};
+use dbhaul_rows::CutParameters;
 use tokio_util::sync::CancellationToken;
 
+use crate::form::{RowCutter, TurnedTables};
 use crate::pool::SessionPool;
 use crate::stream::SegmentReader;
-use crate::{ExportError, ExportPlan, RowSource, SegmentStream, TablePlan};
+use crate::{ExportError, ExportPlan, SegmentRows, TablePlan};
 
 /// Reads the segments of a plan, any of them in any order and several at a
 /// time, all under one snapshot.
@@ -18,6 +19,7 @@ pub struct Exporter {
     by_entry: HashMap<u32, usize>,
     cut: CutParameters,
     pool: Arc<SessionPool>,
+    turned: Arc<TurnedTables>,
 }
 
 impl std::fmt::Debug for Exporter {
@@ -38,7 +40,8 @@ impl Exporter {
         cancel: CancellationToken,
     ) -> Self {
         let by_entry = plan.tables.iter().enumerate().map(|(index, table)| (table.entry, index)).collect();
-        Exporter { plan, by_entry, cut, pool: SessionPool::new(settings, holder, jobs, cancel) }
+        let pool = SessionPool::new(settings, holder, jobs, cancel);
+        Exporter { plan, by_entry, cut, pool, turned: Arc::default() }
     }
 
     /// What is read.
@@ -56,24 +59,32 @@ impl Exporter {
     ///
     /// # Errors
     /// [`ExportError::UnknownSegment`], [`ExportError::Session`], [`ExportError::Copy`].
-    pub async fn open_segment(&self, entry: u32, segment: u32) -> Result<SegmentStream, ExportError> {
-        let table = self.table(entry).ok_or(ExportError::UnknownSegment { entry, segment })?;
-        let planned = table.segments.get(segment as usize);
-        let planned = planned.ok_or(ExportError::UnknownSegment { entry, segment })?;
-        let name = table.name();
-        let cutter = Cutter::new(self.cut.clone(), &table.digest_spec)
-            .map_err(|source| ExportError::Rows { table: name.clone(), segment, source })?;
+    pub async fn open_segment(&self, entry: u32, segment: u32) -> Result<SegmentRows, ExportError> {
+        let unknown = ExportError::UnknownSegment { entry, segment };
+        let Some(&index) = self.by_entry.get(&entry) else { return Err(unknown) };
+        let Some(table) = self.plan.tables.get(index) else { return Err(unknown) };
+        let Some(planned) = table.segments.get(segment as usize) else { return Err(unknown) };
+        let (name, format) = (table.name(), self.turned.format(table));
+        let cutter = RowCutter::new(table, format, &self.cut).map_err(|source| ExportError::Rows {
+            table: name.clone(),
+            segment,
+            source,
+        })?;
         let lease = self.pool.lease().await.map_err(|source| session_error(&name, source))?;
-        let copy = lease.session().copy_out(&table.copy_sql(planned)).await;
+        let copy = lease.session().copy_out(&table.copy_sql(planned, format)).await;
         let copy = copy.map_err(|source| match source {
             postgres::Error::Cancelled => ExportError::Cancelled,
             source => ExportError::Copy { table: name.clone(), segment, source },
         })?;
-        let relation = match &table.source {
-            RowSource::Table(data) => Some(data.table.clone()),
-            RowSource::LargeObjects => None,
-        };
-        Ok(SegmentReader { relation, table: name, segment, lease, copy, cutter }.into_stream())
+        let (plan, turned) = (Arc::clone(&self.plan), Arc::clone(&self.turned));
+        let reader = SegmentReader { plan, index, segment, format, lease, copy, cutter, turned };
+        Ok(SegmentRows { format, chunks: reader.into_stream() })
+    }
+
+    /// The tables that were turned to binary, because a row was too long for text; by name.
+    pub fn turned_tables(&self) -> Vec<String> {
+        let entries = self.turned.entries();
+        entries.into_iter().filter_map(|entry| self.table(entry)).map(TablePlan::name).collect()
     }
 
     /// Closes the sessions that are not in use.

@@ -7,6 +7,9 @@
 //! rows on the way, and hands them out as a [`SegmentStream`] of chunks. Reading
 //! a segment twice gives the same rows twice, so whoever consumes them may retry.
 //!
+//! Rows come as COPY text or, where whoever takes them wants it and all types of a table allow it, in
+//! binary COPY: [`RowForm`].
+//!
 //! This crate does not know where the rows go.
 //!
 //! ```
@@ -30,14 +33,16 @@
 
 mod error;
 mod export;
+mod form;
 mod plan;
 mod pool;
 mod stream;
 
 pub use error::ExportError;
 pub use export::Exporter;
+pub use form::{RowForm, binary_types};
 pub use plan::{ExportPlan, PAGE_BYTES, RowSource, Segment, SegmentRange, TablePlan, large_objects_sql};
-pub use stream::SegmentStream;
+pub use stream::{SegmentRows, SegmentStream};
 
 /// About how much of a heap, with its share of TOAST, is one segment: 64 MiB.
 pub const DEFAULT_SEGMENT_BYTES: u64 = 64 << 20;

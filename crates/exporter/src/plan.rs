@@ -1,8 +1,10 @@
 //! What an export will read, as data, before anything is read.
 
 use dbhaul_catalog::{RelationSize, ServerVersion, TableData, quote_identifier};
-use dbhaul_rows::{COPY_OUT_OPTIONS, DigestColumn, DigestSpec, TextForm};
+use dbhaul_rows::{CopyFormat, DigestColumn, DigestSpec, TextForm};
 use serde::{Deserialize, Serialize};
+
+use crate::RowForm;
 
 /// Bytes in a page of a heap. Servers built with another block size are
 /// measured in these units too, because sizes come from `pg_relation_size`.
@@ -63,6 +65,8 @@ pub struct TablePlan {
     pub digest_spec: DigestSpec,
     /// Its segments; never empty.
     pub segments: Vec<Segment>,
+    /// How its rows travel; as text, unless somebody who knows where they go decides otherwise.
+    pub form: RowForm,
 }
 
 /// Everything an export will read.
@@ -94,7 +98,7 @@ impl TablePlan {
         // TID range scans came with 14; before, a condition on ctid reads the whole table each time.
         let by_tid = table.has_tids && table.condition.is_none() && version.major() >= 14;
         let segments = split_pages(size, if by_tid { segment_bytes } else { u64::MAX });
-        TablePlan { entry, source: RowSource::Table(table), digest_spec, segments }
+        TablePlan { entry, source: RowSource::Table(table), digest_spec, segments, form: RowForm::Text }
     }
 
     /// The plan of all large objects, whose OIDs must be sorted.
@@ -110,7 +114,7 @@ impl TablePlan {
         let columns = [("loid", "oid"), ("page", "int8"), ("data", "bytea")];
         let columns = columns.map(|(name, type_name)| DigestColumn::new(name, type_name)).to_vec();
         let digest_spec = DigestSpec::new(columns, TextForm::Raw);
-        TablePlan { entry, source: RowSource::LargeObjects, digest_spec, segments }
+        TablePlan { entry, source: RowSource::LargeObjects, digest_spec, segments, form: RowForm::Text }
     }
 
     /// What it is called in messages and progress.
@@ -126,14 +130,13 @@ impl TablePlan {
         self.segments.iter().map(|segment| segment.estimated_bytes).sum()
     }
 
-    /// The `COPY` that reads one segment.
-    pub fn copy_sql(&self, segment: &Segment) -> String {
-        match &self.source {
-            RowSource::Table(table) => copy_table_sql(table, segment.range),
-            RowSource::LargeObjects => {
-                format!("COPY ({}) TO STDOUT {COPY_OUT_OPTIONS}", large_objects_sql(segment.range))
-            }
-        }
+    /// The `COPY` that reads one segment in a format.
+    pub fn copy_sql(&self, segment: &Segment, format: CopyFormat) -> String {
+        let rows = match &self.source {
+            RowSource::Table(table) => table_rows_sql(table, segment.range),
+            RowSource::LargeObjects => format!("({})", large_objects_sql(segment.range)),
+        };
+        format!("COPY {rows} TO STDOUT {}", format.copy_out_options())
     }
 }
 
@@ -159,23 +162,26 @@ pub fn large_objects_sql(range: SegmentRange) -> String {
     )
 }
 
-fn copy_table_sql(table: &TableData, range: SegmentRange) -> String {
+/// What `COPY` reads of a table: its name and columns, or a query in parentheses.
+fn table_rows_sql(table: &TableData, range: SegmentRange) -> String {
     let columns =
         table.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
     let name = table.table.sql();
-    let condition = match range {
-        SegmentRange::Pages { start_page, end_page } => Some(tid_condition(start_page, end_page)),
-        _ => table.condition.clone(),
-    };
-    match condition {
+    match segment_condition(table, range) {
         Some(condition) => {
-            format!("COPY (SELECT {columns} FROM ONLY {name} {condition}) TO STDOUT {COPY_OUT_OPTIONS}")
+            format!("(SELECT {columns} FROM ONLY {name} {condition})")
         }
         // An empty column list is no valid syntax, and a table without columns still has rows.
-        None if columns.is_empty() => {
-            format!("COPY (SELECT FROM ONLY {name}) TO STDOUT {COPY_OUT_OPTIONS}")
-        }
-        None => format!("COPY {name} ({columns}) TO STDOUT {COPY_OUT_OPTIONS}"),
+        None if columns.is_empty() => format!("(SELECT FROM ONLY {name})"),
+        None => format!("{name} ({columns})"),
+    }
+}
+
+/// `WHERE ...`, if a segment is not all of its table.
+pub(crate) fn segment_condition(table: &TableData, range: SegmentRange) -> Option<String> {
+    match range {
+        SegmentRange::Pages { start_page, end_page } => Some(tid_condition(start_page, end_page)),
+        _ => table.condition.clone(),
     }
 }
 

@@ -118,6 +118,12 @@ impl Lease {
         self.pool.holder.check_table(&self.reader.session, table).await
     }
 
+    /// Begins anew under the snapshot, after an error that has failed the transaction.
+    pub(crate) async fn restart(&self) -> Result<(), postgres::Error> {
+        self.reader.session.rollback().await?;
+        self.pool.holder.import_into(&self.reader.session).await
+    }
+
     /// Returns the session for the next reader. Only for one whose last command ended well.
     pub(crate) fn give_back(self) {
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);

@@ -5,11 +5,26 @@ use std::fmt;
 
 use async_trait::async_trait;
 use dbhaul_catalog::{RelationStatistics, ServerVersion};
-use dbhaul_rows::Chunk;
+use dbhaul_rows::{Chunk, CopyFormat};
 use futures::stream::{BoxStream, StreamExt, empty};
 
-/// The rows of one segment: chunks of whole COPY text rows, in order.
+/// The chunks of one segment, in order.
 pub type ChunkStream = BoxStream<'static, Result<Chunk, SourceError>>;
+
+/// The rows of one segment.
+pub struct SegmentRows {
+    /// What the chunks are: whole rows of COPY text, or the pieces of one binary COPY, which end anywhere.
+    pub format: CopyFormat,
+    /// The chunks.
+    pub chunks: ChunkStream,
+}
+
+impl SegmentRows {
+    /// Rows as COPY text.
+    pub fn text(chunks: ChunkStream) -> Self {
+        SegmentRows { format: CopyFormat::Text, chunks }
+    }
+}
 
 /// Planner statistics, a batch of relations at a time: few enough for one transaction's locks and memory.
 pub type StatisticsStream = BoxStream<'static, Result<Vec<RelationStatistics>, StatisticsError>>;
@@ -41,13 +56,14 @@ pub struct StatisticsError {
 pub trait SegmentSource: Send + Sync {
     /// Starts to stream one segment.
     ///
-    /// For a table each row has the columns of the TOC entry's column list. For large objects each
+    /// For a table each row has the columns of the TOC entry's column list; opened again, the segment may
+    /// come in another format. For large objects, which are always text, each
     /// row is a piece of one object: its OID, the number of the 2 KiB page at which the piece starts,
     /// and the piece, of up to 64 KiB.
     ///
     /// # Errors
     /// If the segment cannot be read; [`SourceError::is_transient`] says whether to try again.
-    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError>;
+    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError>;
 
     /// Starts to stream the planner statistics of one wave. An index comes right after its table or after another index of it, so that batches
     /// that are worked on side by side do not wait for each other in a circle. Without statistics,

@@ -72,6 +72,8 @@ pub struct PlannedTable {
     pub segment_count: usize,
     /// Expected bytes, by the size on disk.
     pub estimated_bytes: u64,
+    /// How its rows travel and where their digest comes from, where there is a choice.
+    pub travels: Option<String>,
 }
 
 impl PlannedTable {
@@ -80,6 +82,7 @@ impl PlannedTable {
             name: table.name(),
             segment_count: table.segments.len(),
             estimated_bytes: table.estimated_bytes(),
+            travels: None,
         };
         plan.tables.iter().map(planned).collect()
     }
@@ -446,6 +449,9 @@ pub(crate) fn write_tables(f: &mut Formatter<'_>, tables: &[PlannedTable]) -> fm
     for table in tables {
         let size = crate::format_bytes(table.estimated_bytes);
         writeln!(f, "    {size:>10}  {:>4} segments  {}", table.segment_count, table.name)?;
+        if let Some(travels) = table.travels.as_ref().filter(|_| f.alternate()) {
+            writeln!(f, "                              {travels}")?;
+        }
     }
     Ok(())
 }

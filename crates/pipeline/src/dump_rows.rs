@@ -154,7 +154,7 @@ impl Shared {
         segment: u32,
         listed: &mut Listed,
     ) -> Result<(), PipelineError> {
-        let mut rows = self.exporter.open_segment(entry, segment).await?;
+        let mut rows = self.exporter.open_segment(entry, segment).await?.chunks;
         let mut run = Run::default();
         let mut again = Listed::default();
         while let Some(chunk) = rows.next().await {

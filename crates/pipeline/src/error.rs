@@ -247,6 +247,11 @@ impl PipelineError {
                  migration can if its snapshot was held (--hold-snapshot) or nothing was written to the source \
                  since, else start over with --clean --if-exists"
             }
+            PipelineError::Export(ExportError::RowTooLong { .. }) => {
+                "no COPY text, which is what backups and scripts hold, can be made of that row: shorten its \
+                 values, or leave the table's rows out with --exclude-table-data; `dbhaul migrate` copies a \
+                 bytea of up to 1 GB in binary"
+            }
             PipelineError::Request { help, .. } => help,
             PipelineError::Cancelled => {
                 "run the same command again; a restore or a migration goes on with --resume"

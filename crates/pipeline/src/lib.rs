@@ -23,6 +23,7 @@ mod adapted;
 mod backups;
 mod cleanup;
 mod context;
+mod copy_format;
 mod dump;
 mod dump_lists;
 mod dump_rows;
@@ -65,8 +66,8 @@ pub use import_report::{ImportSummary, NamedReason};
 pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
-    BackupRef, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, VerifyRequest,
-    VerifySide, WriteOptions, default_jobs,
+    BackupRef, CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions,
+    VerifyRequest, VerifySide, WriteOptions, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;

@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dbhaul_catalog::{Difference, Identity, ServerVersion, quote_identifier};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
 use dbhaul_importer::{
-    ChunkStream, EntrySegments, ImportOutcome, ImportPlan, SegmentRef, SegmentSource, SourceError,
+    EntrySegments, ImportOutcome, ImportPlan, SegmentRef, SegmentRows, SegmentSource, SourceError,
     StatisticsStream, StatisticsWave, UnfinishedRun,
 };
 use dbhaul_postgres::{ConnectSettings, ErrorClass, SnapshotInfo};
@@ -17,6 +17,7 @@ use futures::StreamExt;
 use serde::Serialize;
 
 use crate::adapted::Adapted;
+use crate::copy_format::CopyForms;
 use crate::dump::{PlannedTable, write_tables};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
@@ -97,6 +98,8 @@ pub struct MigrateReport {
     pub summary: ImportSummary,
     /// The comparison made afterwards, if it was asked for and everything was written.
     pub verification: Option<Report>,
+    /// Tables that were copied in binary in part, because a row was too long for COPY text.
+    pub turned_to_binary: Vec<String>,
     /// Seconds it took, with the verification.
     pub elapsed_seconds: f64,
 }
@@ -195,6 +198,8 @@ impl Migrate {
         if let Some((_, state)) = earlier {
             state.cut(&mut export);
         }
+        let majors = (source.catalog.server_version, adapted.target.version);
+        let forms = CopyForms::choose(&mut export, request.copy_format, majors);
         let record = process.map(|process| HolderRecord {
             process_id: process.process_id(),
             source: request.source.describe(),
@@ -223,7 +228,7 @@ impl Migrate {
             target: request.target.describe(),
             snapshot_time: source.holder.info().taken_at.clone(),
             resumes: earlier.map(|(run, _)| run.run.clone()),
-            tables: PlannedTable::of(&export),
+            tables: forms.plan(&export),
             verify: request.verify,
             roles: roles.foretell(&request.target, context).await?,
             losses: adapted.losses,
@@ -278,6 +283,7 @@ struct Copied {
     outcome: ImportOutcome,
     unset: Vec<NamedReason>,
     roles: Option<RoleReport>,
+    turned_to_binary: Vec<String>,
 }
 
 async fn copy(
@@ -308,7 +314,8 @@ async fn copy(
     let exporter = Arc::new(ExportedSegments { exporter, statistics, throttle });
     let outcome = run_import(import, &target, Arc::clone(&exporter) as _, context).await;
     exporter.exporter.close().await;
-    Ok(Copied { started, target, outcome: outcome?, unset, roles })
+    let turned_to_binary = exporter.exporter.turned_tables();
+    Ok(Copied { started, target, outcome: outcome?, unset, roles, turned_to_binary })
 }
 
 async fn compare(
@@ -318,7 +325,7 @@ async fn compare(
     source: &LiveDatabase,
     context: &Context,
 ) -> Result<MigrateReport, PipelineError> {
-    let Copied { started, target, outcome, mut unset, roles } = copied;
+    let Copied { started, target, outcome, mut unset, roles, turned_to_binary } = copied;
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
     let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
@@ -338,6 +345,7 @@ async fn compare(
         target: target.describe(),
         summary,
         verification,
+        turned_to_binary,
         elapsed_seconds: started.elapsed().as_secs_f64(),
     })
 }
@@ -387,6 +395,8 @@ impl ExportedSegments {
         let class = match &error {
             ExportError::Copy { source, .. } | ExportError::Session { source, .. } => source.class(),
             ExportError::Cancelled => ErrorClass::Cancelled,
+            // read again, it comes in another format
+            ExportError::RowTooLong { is_turned: true, .. } => ErrorClass::Transient,
             _ => ErrorClass::Permanent,
         };
         SourceError {
@@ -401,12 +411,12 @@ impl ExportedSegments {
 
 #[async_trait]
 impl SegmentSource for ExportedSegments {
-    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError> {
+    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let name = self.exporter.table(segment.entry).map(|table| table.name()).unwrap_or_default();
         let opened = self.exporter.open_segment(segment.entry, segment.segment).await;
-        let stream = opened.map_err(|error| Self::source_error(segment, &name, error))?;
+        let rows = opened.map_err(|error| Self::source_error(segment, &name, error))?;
         let throttle = self.throttle.clone();
-        let checked = stream.then(move |chunk| {
+        let checked = rows.chunks.then(move |chunk| {
             let throttle = throttle.clone();
             async move {
                 if let Ok(chunk) = &chunk {
@@ -415,7 +425,8 @@ impl SegmentSource for ExportedSegments {
                 chunk
             }
         });
-        Ok(checked.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e))).boxed())
+        let chunks = checked.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e)));
+        Ok(SegmentRows { format: rows.format, chunks: chunks.boxed() })
     }
 
     async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {
@@ -455,6 +466,10 @@ impl Display for MigrateReport {
         };
         writeln!(f, "{word}: {} into {}, in {:.1} s", self.source, self.target, self.elapsed_seconds)?;
         write!(f, "{}", self.summary)?;
+        if !self.turned_to_binary.is_empty() {
+            let tables = self.turned_to_binary.join(", ");
+            write!(f, "\n  copied in binary, because a row was too long for COPY text: {tables}")?;
+        }
         if let Some(schema) = &self.summary.ledger_schema {
             write!(
                 f,

@@ -130,6 +130,18 @@ pub struct RestoreRequest {
     pub options: WriteOptions,
 }
 
+/// In which format a migration copies rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CopyChoice {
+    /// As COPY text, and in binary what is too long for that.
+    #[default]
+    Auto,
+    /// As COPY text only.
+    Text,
+    /// In binary wherever the types of a table allow it.
+    Binary,
+}
+
 /// Asks for a database to be copied into another.
 #[derive(Debug, Clone)]
 pub struct MigrateRequest {
@@ -143,6 +155,8 @@ pub struct MigrateRequest {
     pub options: WriteOptions,
     /// Compare digests of every table afterwards.
     pub verify: bool,
+    /// In which format rows travel.
+    pub copy_format: CopyChoice,
     /// Hold the snapshot in a process of its own, so that the run can be resumed.
     pub hold: Option<HoldProgram>,
     /// How much of the source it may take.

@@ -11,6 +11,9 @@ use crate::cancel;
 use crate::error::Result;
 use crate::session::Core;
 
+/// The most that is sent in one message.
+const MESSAGE_BYTES: usize = 1 << 20;
+
 /// Feeds a `COPY ... FROM STDIN`.
 ///
 /// Dropping it aborts: the server is told that the copy failed, and the
@@ -30,9 +33,17 @@ impl CopyIn {
     /// Sends bytes; they need not end at a row's end. Returns when the driver has
     /// room for more, so a slow server slows the sender down. The server reports
     /// bad rows only at the end, in [`finish`](Self::finish).
-    pub async fn send(&mut self, block: Bytes) -> Result<()> {
+    pub async fn send(&mut self, mut block: Bytes) -> Result<()> {
+        // the driver copies what it is given: a value of a gigabyte would be there twice
+        while block.len() > MESSAGE_BYTES {
+            self.send_message(block.split_to(MESSAGE_BYTES)).await?;
+        }
+        self.send_message(block).await
+    }
+
+    async fn send_message(&mut self, message: Bytes) -> Result<()> {
         cancel::check(self.core.token())?;
-        self.core.watch(self.sink.feed(block)).await
+        self.core.watch(self.sink.feed(message)).await
     }
 
     /// Completes the copy. Returns the number of rows that the server took.

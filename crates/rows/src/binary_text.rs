@@ -4,12 +4,14 @@
 //! Only types whose binary form is the same from PostgreSQL 13 to 18, and whose text follows from it
 //! without doubt. Floating point is left out: the server's shortest text is not everybody's.
 
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::hash::{StreamingHash, hash_bytes_extended};
 
 /// A type that may travel in binary COPY.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum BinaryType {
     /// `t` or `f`; `boolsend`.
     Bool,

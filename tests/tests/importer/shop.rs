@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use dbhaul_catalog::{
     Class, DataColumn, DataEntry, DropStatement, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry,
 };
-use dbhaul_importer::{ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError};
+use dbhaul_importer::{EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError};
 use dbhaul_rows::{Chunk, CutParameters, Cutter, DigestColumn, DigestSpec, RowDigest, TextForm};
 use futures::StreamExt;
 use tokio::sync::oneshot;
@@ -206,7 +206,7 @@ pub(crate) struct Source(pub(crate) Arc<Rows>);
 
 #[async_trait]
 impl SegmentSource for Source {
-    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError> {
+    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let number = segment.segment;
         let rows = self.0.clone();
         rows.total_opened.fetch_add(1, Ordering::Relaxed);
@@ -224,6 +224,6 @@ impl SegmentSource for Source {
                 Ok(chunk)
             }
         });
-        Ok(stream.boxed())
+        Ok(SegmentRows::text(stream.boxed()))
     }
 }

@@ -274,6 +274,12 @@ pub(crate) struct MigrateArgs {
     /// Do not compare both sides afterwards
     #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) verify: bool,
+    /// In which format rows are copied
+    ///
+    /// Binary serves the tables all of whose columns are of types that look the same in it on every
+    /// version, and whose text follows from it, for the digests; --dry-run -v tells which those are.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CopyFormatName::Auto, help_heading = "How")]
+    pub(crate) copy_format: CopyFormatName,
     #[command(flatten)]
     pub(crate) throttle: ThrottleArgs,
     /// Print the plan and change nothing
@@ -325,6 +331,17 @@ pub(crate) struct VerifyArgs {
     pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// In which format rows are copied.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum CopyFormatName {
+    /// Text, and in binary what is too long for text
+    Auto,
+    /// Text
+    Text,
+    /// Binary, where the types of a table allow it
+    Binary,
 }
 
 /// How progress is shown.

@@ -11,7 +11,5 @@ pub(crate) const PUT_PAGES_SQL: &str = "SELECT pg_catalog.count(pg_catalog.lo_pu
      p.pageno::pg_catalog.int8 * 2048, p.data)) \
      FROM (SELECT loid, pageno, data FROM pg_temp.dbhaul_pages ORDER BY loid, pageno) AS p";
 
-/// The COPY that takes the pieces.
-pub(crate) fn copy_sql() -> String {
-    format!("COPY pg_temp.dbhaul_pages (loid, pageno, data) FROM STDIN WITH {}", dbhaul_rows::COPY_IN_OPTIONS)
-}
+/// What the COPY of the pieces goes into.
+pub(crate) const PAGES: &str = "pg_temp.dbhaul_pages (loid, pageno, data)";

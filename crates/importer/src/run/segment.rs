@@ -4,26 +4,40 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use dbhaul_catalog::{DataEntry, TableData, TocEntry, quote_identifier};
-use dbhaul_postgres::{CopyIn, Session};
+use dbhaul_postgres::Session;
 use dbhaul_progress::Task;
-use dbhaul_rows::{COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, Chunk, RowDigest};
+use dbhaul_rows::{Chunk, CopyFormat, RowDigest};
 use futures::StreamExt;
 
 use super::attempt::StepError;
 use super::context::{Context, join};
 use super::large_objects;
 use super::search_path::{PathAttempt, Transaction};
-use crate::SegmentRef;
 use crate::ledger::DoneStep;
+use crate::{SegmentRef, SegmentRows};
 
 /// Loads one segment of a table or of large objects.
 pub(crate) struct SegmentAttempt {
     key: String,
     segment: SegmentRef,
     prepare: Option<String>,
-    copy: String,
+    copy: CopyStatement,
     finish: Option<String>,
     meter: Meter,
+}
+
+/// The `COPY` into a table, whose format the rows decide.
+#[derive(Debug)]
+struct CopyStatement {
+    /// The table and its columns.
+    relation: String,
+    is_frozen: bool,
+}
+
+impl CopyStatement {
+    fn sql(&self, format: CopyFormat) -> String {
+        format!("COPY {} FROM STDIN WITH {}", self.relation, format.copy_in_options(self.is_frozen))
+    }
 }
 
 impl SegmentAttempt {
@@ -45,7 +59,7 @@ impl SegmentAttempt {
             }
             Some(DataEntry::LargeObjects) | None => (
                 Some(large_objects::CREATE_PAGES_SQL.to_owned()),
-                large_objects::copy_sql(),
+                CopyStatement { relation: large_objects::PAGES.to_owned(), is_frozen: false },
                 Some(large_objects::PUT_PAGES_SQL.to_owned()),
             ),
         };
@@ -55,11 +69,13 @@ impl SegmentAttempt {
     }
 
     /// Feeds all chunks; the stream is polled only as fast as the target takes rows.
-    async fn copy(&mut self, context: &Context, mut copy: CopyIn) -> Result<RowDigest, StepError> {
+    async fn copy(&mut self, context: &Context, session: &Session) -> Result<RowDigest, StepError> {
         let mut digest = RowDigest::default();
         let cancelled = || StepError::Cancelled;
         let opening = context.source.open(self.segment);
-        let mut chunks = context.cancel.run_until_cancelled(opening).await.ok_or_else(cancelled)??;
+        let rows = context.cancel.run_until_cancelled(opening).await.ok_or_else(cancelled)??;
+        let SegmentRows { format, mut chunks } = rows;
+        let mut copy = session.copy_in(&self.copy.sql(format)).await?;
         while let Some(chunk) =
             context.cancel.run_until_cancelled(chunks.next()).await.ok_or_else(cancelled)?
         {
@@ -94,7 +110,7 @@ impl Transaction for SegmentAttempt {
         statements.push(context.ledger.claim_sql(&self.key, None));
         statements.extend(self.prepare.clone());
         session.batch(&join(&statements)).await?;
-        let digest = self.copy(context, session.copy_in(&self.copy).await?).await?;
+        let digest = self.copy(context, session).await?;
         let mut statements: Vec<String> = self.finish.clone().into_iter().collect();
         statements.push(context.ledger.digest_sql(&self.key, digest));
         session.batch(&join(&statements)).await?;
@@ -110,14 +126,13 @@ impl Transaction for SegmentAttempt {
 
 /// What goes before the rows, and the COPY itself. A table whose rows all come in one transaction, and that
 /// nobody else has seen, takes them frozen: visible to all and never to be rewritten by vacuum.
-fn table_statements(table: &TableData, is_whole: bool) -> (Option<String>, String) {
+fn table_statements(table: &TableData, is_whole: bool) -> (Option<String>, CopyStatement) {
     let name = table.destination().sql();
     let columns: Vec<String> = table.columns.iter().map(|column| quote_identifier(&column.name)).collect();
     // a table without columns has no list, since the grammar has no empty one
     let list = if columns.is_empty() { String::new() } else { format!(" ({})", columns.join(", ")) };
-    let options = if is_whole && table.has_tids { COPY_IN_FREEZE_OPTIONS } else { COPY_IN_OPTIONS };
     let truncate = is_whole.then(|| format!("TRUNCATE ONLY {name}"));
-    (truncate, format!("COPY {name}{list} FROM STDIN WITH {options}"))
+    (truncate, CopyStatement { relation: format!("{name}{list}"), is_frozen: is_whole && table.has_tids })
 }
 
 /// Reports what is loaded. Rows that an earlier attempt has reported are not reported twice.
@@ -155,6 +170,7 @@ mod tests {
 
     use dbhaul_catalog::{DataColumn, QualifiedName, TableData};
     use dbhaul_progress::{Progress, Recorder};
+    use dbhaul_rows::CopyFormat;
 
     use super::{Meter, table_statements};
 
@@ -179,16 +195,19 @@ mod tests {
     fn whole_tables_are_frozen() {
         let (truncate, copy) = table_statements(&table(&["a", "B"], true), true);
         assert_eq!(truncate.as_deref(), Some("TRUNCATE ONLY public.\"Film\""));
-        assert_eq!(copy, "COPY public.\"Film\" (a, \"B\") FROM STDIN WITH (FORMAT text, FREEZE true)");
+        let expected = "COPY public.\"Film\" (a, \"B\") FROM STDIN WITH (FORMAT text, FREEZE true)";
+        assert_eq!(copy.sql(CopyFormat::Text), expected);
+        let expected = "COPY public.\"Film\" (a, \"B\") FROM STDIN WITH (FORMAT binary, FREEZE true)";
+        assert_eq!(copy.sql(CopyFormat::Binary), expected);
     }
 
     #[test]
     fn parts_and_other_access_methods_are_not() {
         let (truncate, copy) = table_statements(&table(&[], true), false);
         assert_eq!(truncate, None);
-        assert_eq!(copy, "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
+        assert_eq!(copy.sql(CopyFormat::Text), "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
         let (_, copy) = table_statements(&table(&[], false), true);
-        assert_eq!(copy, "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
+        assert_eq!(copy.sql(CopyFormat::Text), "COPY public.\"Film\" FROM STDIN WITH (FORMAT text)");
     }
 
     #[test]

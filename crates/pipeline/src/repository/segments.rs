@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use dbhaul_archive::{ChunkOpener, Manifest, RowChunk, Segment, SegmentListReader, TableEntry};
 use dbhaul_catalog::ServerVersion;
 use dbhaul_importer::{
-    ChunkStream, EntrySegments, SegmentRef, SegmentSource, SourceError, StatisticsStream, StatisticsWave,
+    EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsStream, StatisticsWave,
 };
 use futures::stream::{StreamExt, try_unfold};
 use tokio::sync::OnceCell;
@@ -193,7 +193,7 @@ pub(crate) async fn scan_list(
 
 #[async_trait]
 impl SegmentSource for BackupSegments {
-    async fn open(&self, segment: SegmentRef) -> Result<ChunkStream, SourceError> {
+    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let chunks = self.chunks(segment).await.map_err(|error| self.source_error(segment, error))?;
         let table = self.tables.get(&segment.entry).map(TableEntry::qualified_name).unwrap_or_default();
         let reader = ChunkReader::new(self.repository.clone(), chunks)
@@ -213,7 +213,7 @@ impl SegmentSource for BackupSegments {
                 }
             }
         });
-        Ok(stream.boxed())
+        Ok(SegmentRows::text(stream.boxed()))
     }
 
     async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {

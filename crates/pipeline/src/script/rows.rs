@@ -125,11 +125,11 @@ impl Rows {
     ) -> Result<BoxStream<'static, Result<Chunk, PipelineError>>, PipelineError> {
         match self {
             Rows::Live { exporter, .. } => {
-                let chunks = exporter.open_segment(entry, segment).await?;
+                let chunks = exporter.open_segment(entry, segment).await?.chunks;
                 Ok(chunks.map(|chunk| chunk.map_err(PipelineError::from)).boxed())
             }
             Rows::Backup { segments, .. } => {
-                let chunks = segments.open(SegmentRef { entry, segment }).await?;
+                let chunks = segments.open(SegmentRef { entry, segment }).await?.chunks;
                 Ok(chunks.map(|chunk| chunk.map_err(PipelineError::from)).boxed())
             }
         }
