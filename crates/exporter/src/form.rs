@@ -81,7 +81,7 @@ impl TurnedTables {
 
 /// Cuts rows of either format.
 pub(crate) enum RowCutter {
-    Text(Cutter),
+    Text(Box<Cutter>),
     Binary(Box<BinaryCutter>),
 }
 
@@ -91,7 +91,7 @@ impl RowCutter {
             (CopyFormat::Binary, RowForm::Binary(types) | RowForm::TextWhileItFits(types)) => {
                 RowCutter::Binary(Box::new(BinaryCutter::new(types, PIECE_BYTES)))
             }
-            _ => RowCutter::Text(Cutter::new(cut.clone(), &table.digest_spec)?),
+            _ => RowCutter::Text(Box::new(Cutter::new(cut.clone(), &table.digest_spec)?)),
         })
     }
 

@@ -133,7 +133,7 @@ pub struct RestoreRequest {
 /// In which format a migration copies rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CopyChoice {
-    /// As COPY text, and in binary what is too long for that.
+    /// As COPY text; in binary what is too long for that, and tables with a bytea whose types allow it.
     #[default]
     Auto,
     /// As COPY text only.

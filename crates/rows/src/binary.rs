@@ -33,7 +33,7 @@ pub struct BinaryCutter {
     hash: u64,
     scratch: Vec<u8>,
     /// Digest of the rows that end in the open piece.
-    digest: RowDigest,
+    piece_digest: RowDigest,
     total: RowDigest,
     failed: Option<RowsError>,
 }
@@ -62,7 +62,7 @@ impl BinaryCutter {
             rows: 0,
             hash: 0,
             scratch: Vec::new(),
-            digest: RowDigest::default(),
+            piece_digest: RowDigest::default(),
             total: RowDigest::default(),
             failed: None,
         }
@@ -113,7 +113,7 @@ impl BinaryCutter {
             return None;
         }
         let data: Bytes = self.buffer.split_to(std::mem::take(&mut self.at)).freeze();
-        let digest = std::mem::take(&mut self.digest);
+        let digest = std::mem::take(&mut self.piece_digest);
         Some(Chunk { data, row_count: digest.row_count, digest })
     }
 
@@ -245,7 +245,7 @@ impl BinaryCutter {
     fn end_row(&mut self) {
         let hash = std::mem::take(&mut self.hash);
         self.rows += 1;
-        self.digest.add_row(hash);
+        self.piece_digest.add_row(hash);
         self.total.add_row(hash);
         self.state = State::RowStart;
     }

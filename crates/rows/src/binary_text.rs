@@ -268,13 +268,19 @@ fn push_numeric(text: &mut Vec<u8>, value: &[u8]) -> Option<()> {
     let (header, digits) = value.split_at_checked(8)?;
     let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
     let (digit_count, weight, sign, scale) = (word(0), word(2) as i16, word(4), usize::from(word(6)));
-    match sign {
-        0x0000 => {}
-        0x4000 => text.push(b'-'),
-        0xc000 => return Some(text.extend_from_slice(b"NaN")),
-        0xd000 => return Some(text.extend_from_slice(b"Infinity")),
-        0xf000 => return Some(text.extend_from_slice(b"-Infinity")),
+    let special = match sign {
+        0xc000 => Some("NaN"),
+        0xd000 => Some("Infinity"),
+        0xf000 => Some("-Infinity"),
+        0x0000 | 0x4000 => None,
         _ => return None,
+    };
+    if let Some(word) = special {
+        text.extend_from_slice(word.as_bytes());
+        return Some(());
+    }
+    if sign == 0x4000 {
+        text.push(b'-');
     }
     if digits.len() != usize::from(digit_count) * 2 {
         return None;

@@ -1,4 +1,5 @@
 //! Binary COPY over any split of the input, and what is refused.
+#![allow(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
 
 use dbhaul_rows::{
     BinaryCutter, BinaryType, Chunk, CutParameters, Cutter, DigestColumn, DigestSpec, RowDigest, RowsError,

@@ -336,7 +336,7 @@ pub(crate) struct VerifyArgs {
 /// In which format rows are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CopyFormatName {
-    /// Text, and in binary what is too long for text
+    /// Text; in binary what is too long for text, and tables with a bytea where their types allow it
     Auto,
     /// Text
     Text,
