@@ -94,6 +94,7 @@ mod tests {
         };
         let data = TableData {
             table: QualifiedName::new("public", "film"),
+            root: None,
             columns: types.iter().map(column).collect(),
             condition: None,
             has_tids: true,
