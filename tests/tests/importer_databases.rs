@@ -35,7 +35,7 @@ impl SegmentSource for Live {
         let entry = &self.toc.entries[segment.entry as usize - 1];
         let (relation, names) = match entry.data.as_ref().unwrap() {
             DataEntry::Table(table) => {
-                (table.table.sql(), table.columns.iter().map(|column| column.name.clone()).collect())
+                (table.table.sql(), table.columns.iter().map(|column| column.name.to_string()).collect())
             }
             DataEntry::LargeObjects => (
                 "pg_catalog.pg_largeobject".to_owned(),

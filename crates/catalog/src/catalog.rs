@@ -256,7 +256,7 @@ fn role_names(database: &Database, objects: &[Object]) -> Vec<String> {
     names.extend(database.settings.iter().filter_map(|(role, _)| role.clone()));
     database.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
     for object in objects {
-        names.extend(object.owner.clone());
+        names.extend(object.owner.as_ref().map(String::from));
         object.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
         for column in object.body.column_annotations() {
             column.acl.iter().for_each(|acl| add_grantees(acl, &mut names));

@@ -198,7 +198,8 @@ fn body_value(object: &Object) -> Value {
             fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
         }
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
-            let columns = table.columns.iter().map(|column| (column.name.clone(), json!(column))).collect();
+            let columns =
+                table.columns.iter().map(|column| (column.name.to_string(), json!(column))).collect();
             fields.insert("columns".to_owned(), Value::Object(columns));
         }
         _ => {}
@@ -288,7 +289,7 @@ mod tests {
             id: ObjectId::new(Class::PG_NAMESPACE, 1),
             schema: None,
             name: name.to_owned(),
-            owner: Some("own".to_owned()),
+            owner: Some("own".into()),
             acl: None,
             comment: None,
             security_labels: Vec::new(),
@@ -316,7 +317,7 @@ mod tests {
 
     #[test]
     fn every_field() {
-        let other = Object { owner: Some("bob".to_owned()), comment: Some("x".to_owned()), ..schema("a") };
+        let other = Object { owner: Some("bob".into()), comment: Some("x".to_owned()), ..schema("a") };
         check(
             vec![schema("a")],
             vec![other],

@@ -33,6 +33,7 @@ mod script;
 mod secret;
 mod select;
 mod setting;
+mod shared_text;
 mod statistics_data;
 mod toc;
 mod version;
@@ -61,6 +62,7 @@ pub use script::{
 };
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
+pub use shared_text::SharedText;
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
     Adoption, DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,

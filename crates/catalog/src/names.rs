@@ -2,18 +2,20 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::SharedText;
+
 /// A schema-qualified name, unquoted.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct QualifiedName {
     /// The schema.
-    pub schema: String,
+    pub schema: SharedText,
     /// The name inside the schema.
-    pub name: String,
+    pub name: SharedText,
 }
 
 impl QualifiedName {
     /// Joins a schema and a name.
-    pub fn new(schema: impl Into<String>, name: impl Into<String>) -> Self {
+    pub fn new(schema: impl Into<SharedText>, name: impl Into<SharedText>) -> Self {
         QualifiedName { schema: schema.into(), name: name.into() }
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acl::Acl;
 use crate::kinds::Body;
-use crate::{QualifiedName, quote_identifier};
+use crate::{QualifiedName, SharedText, quote_identifier};
 
 /// The system catalog an object lives in: the `classid` of `pg_depend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -61,12 +61,12 @@ pub struct Object {
     pub id: ObjectId,
     /// Its schema, for kinds that live in one. A constraint, index, trigger,
     /// rule, policy or default has its table's schema.
-    pub schema: Option<String>,
+    pub schema: Option<SharedText>,
     /// Its name. Kinds whose names are not unique in a schema (functions,
     /// triggers, casts) tell themselves apart by [`Body::discriminator`].
     pub name: String,
     /// The role that owns it, for kinds that have owners.
-    pub owner: Option<String>,
+    pub owner: Option<SharedText>,
     /// Its privileges; `None` where the catalog holds NULL, which means the
     /// kind's built-in default.
     pub acl: Option<Acl>,
@@ -76,7 +76,7 @@ pub struct Object {
     pub security_labels: Vec<(String, String)>,
     /// The extension it is a member of. A member is created by its extension
     /// and carried only where it differs from what the extension made.
-    pub extension: Option<String>,
+    pub extension: Option<SharedText>,
     /// What is particular to its kind.
     pub body: Body,
 }
@@ -95,7 +95,7 @@ impl Object {
     pub fn identity(&self) -> Identity {
         Identity {
             kind: self.body.kind().to_owned(),
-            schema: self.schema.clone(),
+            schema: self.schema.as_ref().map(String::from),
             name: self.name.clone(),
             discriminator: self.body.discriminator(),
         }

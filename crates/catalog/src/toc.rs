@@ -14,7 +14,7 @@ pub use options::{TocError, TocOptions};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{ObjectId, QualifiedName};
+use crate::{ObjectId, QualifiedName, SharedText};
 
 /// When an entry is restored, as in `pg_dump`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -44,13 +44,13 @@ pub struct TocEntry {
     pub section: Section,
     /// What, in the words of `pg_restore -l`: `TABLE`, `INDEX`, `COMMENT`,
     /// `ACL`, `TABLE DATA`, `SEQUENCE SET`, `BLOBS`.
-    pub kind: String,
+    pub kind: SharedText,
     /// The schema, if any, unquoted.
-    pub schema: Option<String>,
+    pub schema: Option<SharedText>,
     /// The object, as `pg_restore -l` names it: `film`, `film film_pkey`, `f(integer)`.
     pub name: String,
     /// The role that shall own it.
-    pub owner: Option<String>,
+    pub owner: Option<SharedText>,
     /// Statements that create it, each a single one without final semicolon.
     /// Empty for entries that hold rows.
     pub create: Vec<String>,
@@ -151,12 +151,12 @@ impl TableData {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DataColumn {
     /// The name, unquoted.
-    pub name: String,
+    pub name: SharedText,
     /// The type as `format_type` prints it.
-    pub type_name: String,
+    pub type_name: SharedText,
     /// The type below domains as `format_type(typbasetype, -1)` prints it:
     /// `integer`, `character`, `timestamp with time zone`, `public.mood`, `integer[]`.
-    pub base_type_name: String,
+    pub base_type_name: SharedText,
     /// `typtype` of the base type: `b`, `c`, `e`, `r`, `m`, `p`.
     pub base_type_kind: char,
 }

@@ -440,7 +440,7 @@ mod tests {
             entries.map(|entry| entry.kind.clone()).collect::<Vec<_>>()
         };
         assert_eq!(kinds(StageName::Policies), ["ROW SECURITY", "POLICY", "COMMENT"]);
-        assert!(kinds(StageName::Bulk).contains(&"FK CONSTRAINT".to_owned()));
+        assert!(kinds(StageName::Bulk).contains(&"FK CONSTRAINT".into()));
         assert!(StageName::Bulk < StageName::Policies && StageName::Policies < StageName::Refresh);
     }
 

@@ -104,7 +104,7 @@ pub(crate) fn needed_roles<'a>(
     let mut roles = BTreeSet::new();
     for entry in entries {
         if options.set_owners && entry.set_owner.is_some() {
-            roles.extend(entry.owner.clone());
+            roles.extend(entry.owner.as_ref().map(String::from));
         }
         if options.privileges || !is_privilege(entry) {
             let statements = entry.create.iter();

@@ -102,8 +102,8 @@ impl Entries {
         self.toc.entries.push(TocEntry {
             id,
             section,
-            kind: kind.to_owned(),
-            schema: Some("public".to_owned()),
+            kind: kind.into(),
+            schema: Some("public".into()),
             name: name.to_owned(),
             owner: None,
             create: Vec::new(),

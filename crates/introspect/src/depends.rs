@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dbhaul_catalog::{Class, Dependency, Object, ObjectId};
+use dbhaul_catalog::{Class, Dependency, Object, ObjectId, SharedText};
 use serde::Deserialize;
 
 use crate::Error;
@@ -125,16 +125,15 @@ impl Dependencies {
 /// Marks members of extensions, and the parts of member tables that are objects
 /// of the model: an index of an extension's table comes with the extension.
 pub(crate) fn mark_members(objects: &mut [Object], dependencies: &Dependencies) {
-    let names: HashMap<u32, String> = objects
+    let names: HashMap<u32, SharedText> = objects
         .iter()
         .filter(|object| object.id.class == Class::PG_EXTENSION)
-        .map(|object| (object.id.oid, object.name.clone()))
+        .map(|object| (object.id.oid, SharedText::from(&object.name)))
         .collect();
     for object in objects {
         let own = dependencies.extension_of(object.id);
         let extension = own.or_else(|| extension_of_table(object, dependencies));
-        object.extension =
-            extension.map(|oid| names.get(&oid).cloned().unwrap_or_else(|| BUILT_IN.to_owned()));
+        object.extension = extension.map(|oid| names.get(&oid).cloned().unwrap_or_else(|| BUILT_IN.into()));
     }
 }
 

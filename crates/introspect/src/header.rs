@@ -1,7 +1,7 @@
 //! The columns that every kind's query begins with.
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Class, Object, ObjectId, parse_acl};
+use dbhaul_catalog::{Class, Object, ObjectId, SharedText, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
@@ -19,10 +19,10 @@ pub(crate) const FIRST_USER_OID: u32 = 16_384;
 pub(crate) struct Header {
     oid: u32,
     #[serde(default)]
-    pub(crate) schema: Option<String>,
+    pub(crate) schema: Option<SharedText>,
     pub(crate) name: String,
     #[serde(default)]
-    pub(crate) owner: Option<String>,
+    pub(crate) owner: Option<SharedText>,
     #[serde(default)]
     acl: Option<Vec<String>>,
 }

@@ -49,6 +49,11 @@ impl<'a> Reader<'a> {
         self.objects.push(object);
     }
 
+    /// Adds all objects of a kind.
+    pub(crate) fn extend(&mut self, objects: Vec<Object>) {
+        self.objects.extend(objects);
+    }
+
     /// The objects found so far.
     pub(crate) fn objects(&self) -> &[Object] {
         &self.objects

@@ -87,9 +87,9 @@ mod tests {
         words: &str,
     ) {
         let column = |name: &&str| DataColumn {
-            name: "c".to_owned(),
-            type_name: (*name).to_owned(),
-            base_type_name: (*name).to_owned(),
+            name: "c".into(),
+            type_name: (*name).into(),
+            base_type_name: (*name).into(),
             base_type_kind: 'b',
         };
         let data = TableData {

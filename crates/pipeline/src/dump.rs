@@ -304,8 +304,8 @@ impl Dump {
 
     fn sequences(&self) -> Vec<SequenceValue> {
         let value = |value: &dbhaul_introspect::SequenceValue| SequenceValue {
-            schema: value.sequence.schema.clone(),
-            name: value.sequence.name.clone(),
+            schema: value.sequence.schema.to_string(),
+            name: value.sequence.name.to_string(),
             last_value: value.last_value,
             is_called: value.is_called,
         };
@@ -388,7 +388,9 @@ pub(crate) fn list_name(table: &TablePlan) -> String {
 
 fn identity(table: &TablePlan) -> (TableKind, String, String) {
     match &table.source {
-        RowSource::Table(data) => (TableKind::Table, data.table.schema.clone(), data.table.name.clone()),
+        RowSource::Table(data) => {
+            (TableKind::Table, data.table.schema.to_string(), data.table.name.to_string())
+        }
         RowSource::LargeObjects => {
             (TableKind::LargeObjects, "pg_catalog".to_owned(), "pg_largeobject".to_owned())
         }

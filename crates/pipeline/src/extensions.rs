@@ -182,7 +182,7 @@ fn dependants(catalog: &Catalog, extension: &Object) -> BTreeSet<String> {
     let objects: HashMap<ObjectId, &Object> =
         catalog.objects.iter().map(|object| (object.id, object)).collect();
     let is_of =
-        |object: &Object| object.id == extension.id || object.extension.as_ref() == Some(&extension.name);
+        |object: &Object| object.id == extension.id || object.extension.as_deref() == Some(&extension.name);
     let edges = catalog
         .dependencies
         .iter()

@@ -230,13 +230,13 @@ fn damaged(error: serde_json::Error) -> PipelineError {
 
 /// The relations of a catalog that can have statistics, but for tables whose rows stay behind.
 fn relations_of(catalog: &Catalog, without_data: &BTreeSet<ObjectId>) -> HashSet<QualifiedName> {
-    let named =
-        |schema: &Option<String>, name: &str| QualifiedName::new(schema.clone().unwrap_or_default(), name);
+    let named = |object: &dbhaul_catalog::Object| {
+        QualifiedName::new(object.schema.clone().unwrap_or_default(), object.name.as_str())
+    };
     let is_table = |body: &Body| matches!(body, Body::Table(_) | Body::MaterializedView(_));
     let tables = catalog.objects.iter().filter(|object| is_table(&object.body));
     let with_rows = tables.filter(|object| !without_data.contains(&object.id));
-    let mut relations: HashSet<QualifiedName> =
-        with_rows.map(|object| named(&object.schema, &object.name)).collect();
+    let mut relations: HashSet<QualifiedName> = with_rows.map(named).collect();
     let indexes = catalog.objects.iter().filter_map(|object| match &object.body {
         Body::Index(index) if relations.contains(&index.table) => {
             Some(QualifiedName::new(&index.table.schema, &object.name))

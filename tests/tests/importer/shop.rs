@@ -36,8 +36,8 @@ impl TocBuilder {
         self.toc.entries.push(TocEntry {
             id,
             section,
-            kind: kind.to_owned(),
-            schema: (kind != "SCHEMA" && kind != "BLOB").then(|| "public".to_owned()),
+            kind: kind.into(),
+            schema: (kind != "SCHEMA" && kind != "BLOB").then(|| "public".into()),
             name: name.to_owned(),
             owner: None,
             create: create.iter().map(|&statement| statement.to_owned()).collect(),
@@ -62,9 +62,9 @@ impl TocBuilder {
     pub(crate) fn rows(&mut self, name: &str, table: u32) -> u32 {
         let id = self.add(Section::Data, "TABLE DATA", name, &[table], &[]);
         let column = |name: &str, type_name: &str| DataColumn {
-            name: name.to_owned(),
-            type_name: type_name.to_owned(),
-            base_type_name: type_name.to_owned(),
+            name: name.into(),
+            type_name: type_name.into(),
+            base_type_name: type_name.into(),
             base_type_kind: 'b',
         };
         let object = self.entry(table).object;
@@ -89,7 +89,7 @@ impl TocBuilder {
 
     pub(crate) fn owned_by(&mut self, id: u32, owner: &str, set_owner: &str) {
         let entry = self.entry(id);
-        entry.owner = Some(owner.to_owned());
+        entry.owner = Some(owner.into());
         entry.set_owner = Some(set_owner.to_owned());
     }
 

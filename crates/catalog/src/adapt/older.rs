@@ -211,7 +211,7 @@ pub(super) fn maintain(catalog: &Catalog, version: ServerVersion, losses: &mut L
         }
         let items = object.acl.iter().flatten().filter(|item| item.privileges.contains('m'));
         let is_relation = matches!(object.body, Body::Table(_) | Body::View(_) | Body::MaterializedView(_));
-        for item in items.filter(|item| is_relation && item.grantee != object.owner) {
+        for item in items.filter(|item| is_relation && item.grantee.as_deref() != object.owner.as_deref()) {
             let role = item.grantee.clone().unwrap_or_else(|| "PUBLIC".to_owned());
             by_role.entry(role).or_default().push(object.identity().to_string());
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{Object, QualifiedName, SharedText, quote_identifier};
 
 /// A column default or generation expression: one row of `pg_attrdef`. Its
 /// object's name is the column's.
@@ -21,9 +21,9 @@ pub struct ColumnDefault {
     /// Whether the table is a foreign table.
     pub foreign: bool,
     /// The column.
-    pub column: String,
+    pub column: SharedText,
     /// As `pg_get_expr` prints it.
-    pub expression: String,
+    pub expression: SharedText,
     /// Whether it is set by a statement of its own.
     pub separate: bool,
 }
@@ -45,7 +45,7 @@ impl Render for ColumnDefault {
     }
 
     fn discriminator(&self) -> Option<String> {
-        Some(self.table.name.clone())
+        Some(self.table.name.to_string())
     }
 }
 
@@ -60,8 +60,8 @@ mod tests {
         let body = ColumnDefault {
             table: QualifiedName::new("s", "t"),
             foreign,
-            column: "Id".to_owned(),
-            expression: "nextval('s.q'::regclass)".to_owned(),
+            column: "Id".into(),
+            expression: "nextval('s.q'::regclass)".into(),
             separate,
         };
         sample::check(true, Body::from(body), expected);

@@ -34,7 +34,7 @@ pub struct Constraint {
     /// Whether it is added by a statement of its own, after the rows.
     pub separate: bool,
     /// The index that enforces it, for primary key, unique and exclusion.
-    pub index: Option<ConstraintIndex>,
+    pub index: Option<Box<ConstraintIndex>>,
     /// The table a foreign key refers to.
     pub referenced_table: Option<QualifiedName>,
 }
@@ -192,7 +192,7 @@ impl Render for Constraint {
     }
 
     fn discriminator(&self) -> Option<String> {
-        Some(self.table.name.clone())
+        Some(self.table.name.to_string())
     }
 
     fn inline_address(&self, object: &Object) -> Option<String> {
@@ -250,11 +250,11 @@ mod tests {
             Constraint {
                 deferrable: true,
                 initially_deferred: true,
-                index: Some(ConstraintIndex {
+                index: Some(Box::new(ConstraintIndex {
                     options: vec!["fillfactor=60".to_owned()],
                     properties,
                     ..index()
-                }),
+                })),
                 ..constraint(ConstraintType::Unique, definition)
             },
             "ALTER TABLE ONLY s.t ADD CONSTRAINT n UNIQUE NULLS NOT DISTINCT (a) INCLUDE (b) WITH (fillfactor=60) USING INDEX TABLESPACE fast DEFERRABLE INITIALLY DEFERRED;\n\
@@ -275,7 +275,7 @@ mod tests {
             IndexProperties { tablespace: Some("fast".to_owned()), ..IndexProperties::default() };
         let key = Constraint {
             deferrable: true,
-            index: Some(ConstraintIndex { properties, ..index() }),
+            index: Some(Box::new(ConstraintIndex { properties, ..index() })),
             ..constraint(ConstraintType::Unique, "UNIQUE (a) INCLUDE (b) DEFERRABLE")
         };
         assert_eq!(
@@ -286,9 +286,9 @@ mod tests {
             )
         );
         let renamed = ConstraintIndex { name: "m".to_owned(), ..index() };
-        assert_eq!(adoption(&Constraint { index: Some(renamed), ..key.clone() }), None);
+        assert_eq!(adoption(&Constraint { index: Some(Box::new(renamed)), ..key.clone() }), None);
         let partitioned = ConstraintIndex { can_be_adopted: false, ..index() };
-        assert_eq!(adoption(&Constraint { index: Some(partitioned), ..key.clone() }), None);
+        assert_eq!(adoption(&Constraint { index: Some(Box::new(partitioned)), ..key.clone() }), None);
         let exclusion = Constraint { constraint_type: ConstraintType::Exclusion, ..key };
         assert_eq!(adoption(&exclusion), None);
     }
@@ -300,11 +300,11 @@ mod tests {
             IndexProperties { tablespace: Some("fast".to_owned()), ..IndexProperties::default() };
         check(
             Constraint {
-                index: Some(ConstraintIndex {
+                index: Some(Box::new(ConstraintIndex {
                     options: vec!["fillfactor=60".to_owned()],
                     properties,
                     ..index()
-                }),
+                })),
                 ..constraint(ConstraintType::Exclusion, definition)
             },
             "ALTER TABLE ONLY s.t ADD CONSTRAINT n EXCLUDE USING gist (a WITH &&) WITH (fillfactor='60') WHERE ((a IS NOT NULL));\n\

@@ -84,7 +84,7 @@ impl Render for Policy {
     }
 
     fn discriminator(&self) -> Option<String> {
-        Some(self.table.name.clone())
+        Some(self.table.name.to_string())
     }
 }
 

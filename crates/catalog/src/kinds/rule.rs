@@ -35,7 +35,7 @@ impl Render for Rule {
     }
 
     fn discriminator(&self) -> Option<String> {
-        Some(self.table.name.clone())
+        Some(self.table.name.to_string())
     }
 }
 

@@ -1,15 +1,15 @@
 //! What the tests of the kinds share: an object around a body, and its statements as one text.
 
 use crate::render::Target;
-use crate::{Class, Object, ObjectId, ServerVersion, kinds::Body};
+use crate::{Class, Object, ObjectId, ServerVersion, SharedText, kinds::Body};
 
 /// An object of schema `s` (or of none) named `name`, owned by `o`.
 pub(super) fn object(schema: Option<&str>, name: &str, body: Body) -> Object {
     Object {
         id: ObjectId::new(Class::PG_CLASS, 16_384),
-        schema: schema.map(str::to_owned),
+        schema: schema.map(SharedText::from),
         name: name.to_owned(),
-        owner: Some("o".to_owned()),
+        owner: Some("o".into()),
         acl: None,
         comment: None,
         security_labels: Vec::new(),

@@ -86,7 +86,7 @@ impl Render for Trigger {
     }
 
     fn discriminator(&self) -> Option<String> {
-        Some(self.table.name.clone())
+        Some(self.table.name.to_string())
     }
 }
 

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Membership, Password, Role, RoleLoss, RoleMap, Roles};
 use crate::kinds::Body;
-use crate::{Acl, AclItem, Catalog, Database, Object, ObjectId, SystemPrivileges, quote_identifier};
+use crate::{
+    Acl, AclItem, Catalog, Database, Object, ObjectId, SharedText, SystemPrivileges, quote_identifier,
+};
 
 /// The order in which `aclitemout` prints privileges
 /// (PostgreSQL src/include/utils/acl.h, ACL_ALL_RIGHTS_STR).
@@ -21,14 +23,14 @@ impl RoleMap {
             return Vec::new();
         }
         let renaming = Renaming { map: self, own };
-        let owners: HashMap<ObjectId, String> =
+        let owners: HashMap<ObjectId, SharedText> =
             catalog.objects.iter().filter_map(|object| Some((object.id, object.owner.clone()?))).collect();
         let mut losses = Vec::new();
         let name = format!("DATABASE {}", quote_identifier(&catalog.database.name));
         losses.extend(ungranted(&name, renaming.database(&mut catalog.database)));
         for item in &mut catalog.initial_acls {
             // What an extension's own script grants is not granted by us.
-            let _ = renaming.acl(&mut item.acl, owners.get(&item.object).map(String::as_str));
+            let _ = renaming.acl(&mut item.acl, owners.get(&item.object).map(SharedText::as_str));
         }
         for system in &mut catalog.system_privileges {
             let ungivable = renaming.system(system);
@@ -201,7 +203,7 @@ impl Renaming<'_> {
             // Nobody has a column's privileges by default.
             *slot = slot.take().filter(|acl| !acl.is_empty());
         }
-        object.owner = owner.as_deref().and_then(|owner| self.owner(owner));
+        object.owner = owner.as_deref().and_then(|owner| self.owner(owner)).map(SharedText::from);
         let dropped = |role: &str| format!("the role map drops \"{role}\"");
         match &mut object.body {
             Body::Policy(policy) => {
@@ -313,7 +315,7 @@ mod tests {
             id: ObjectId::new(Class::PG_NAMESPACE, name.bytes().map(u32::from).sum()),
             schema: None,
             name: name.to_owned(),
-            owner: owner.map(str::to_owned),
+            owner: owner.map(Into::into),
             acl: (!acl.is_empty()).then(|| parse_acl(&acl).unwrap()),
             comment: None,
             security_labels: Vec::new(),

@@ -34,11 +34,11 @@ pub fn listed_entry(entry: &TocEntry) -> ListedEntry {
         id: entry.id,
         catalog_oid: entry.object.map_or(0, |object| object.class.0),
         oid: entry.object.map_or(0, |object| object.oid),
-        kind: entry.kind.clone(),
+        kind: entry.kind.to_string(),
         section: entry.section,
-        schema: entry.schema.clone(),
+        schema: entry.schema.as_ref().map(String::from),
         name: entry.name.clone(),
-        owner: entry.owner.clone(),
+        owner: entry.owner.as_ref().map(String::from),
     }
 }
 

@@ -159,7 +159,7 @@ impl<'a> Chosen<'a> {
         match &mut trimmed.body {
             Body::Publication(publication) => {
                 publication.tables.retain(|entry| self.takes(&entry.table));
-                publication.schemas.retain(|schema| self.schemas.contains(schema));
+                publication.schemas.retain(|schema| self.schemas.contains(schema.as_str()));
             }
             Body::Sequence(sequence) => {
                 sequence.owned_by = sequence.owned_by.take().filter(|owner| self.takes(&owner.table));
@@ -215,7 +215,7 @@ impl<'a> Chosen<'a> {
 
     pub(super) fn keeps(&self, object: &Object) -> bool {
         if let Some(extension) = &object.extension {
-            return self.extensions.contains(extension) || self.has_rows_of(object);
+            return self.extensions.contains(extension.as_str()) || self.has_rows_of(object);
         }
         match &object.body {
             Body::Schema(_) => self.schemas.contains(&object.name),
@@ -229,7 +229,10 @@ impl<'a> Chosen<'a> {
             Body::Policy(policy) => self.takes(&policy.table),
             _ if is_relation(object) => self.relations.contains(&name_of(object)),
             _ if self.orphans.contains(&object.id) => false,
-            _ => object.schema.as_ref().map_or(self.everything, |schema| self.schemas.contains(schema)),
+            _ => object
+                .schema
+                .as_ref()
+                .map_or(self.everything, |schema| self.schemas.contains(schema.as_str())),
         }
     }
 }

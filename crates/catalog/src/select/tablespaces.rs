@@ -106,7 +106,7 @@ mod tests {
         catalog.database.tablespace = database.map(str::to_owned);
         catalog.objects = vec![Object {
             id: ObjectId::new(Class::PG_CLASS, 16_384),
-            schema: Some("s".to_owned()),
+            schema: Some("s".into()),
             name: "i".to_owned(),
             owner: None,
             acl: None,

@@ -8,8 +8,8 @@ use crate::toc::plan::Plan;
 use crate::toc::priority::priority;
 use crate::toc::repair::shell_draft;
 use crate::{
-    Catalog, Object, ObjectId, Section, SystemPrivileges, Toc, TocEntry, TocError, TocOptions, order,
-    quote_identifier,
+    Catalog, Object, ObjectId, Section, SharedText, SystemPrivileges, Toc, TocEntry, TocError, TocOptions,
+    order, quote_identifier,
 };
 
 impl Toc {
@@ -44,7 +44,7 @@ pub(super) struct Key {
     section: Section,
     pub(super) priority: u8,
     name: String,
-    schema: String,
+    schema: SharedText,
     more: String,
     /// The main part before what follows it.
     step: u32,
@@ -117,17 +117,17 @@ impl<'a> Builder<'a> {
             section: Section::PostData,
             priority: priority("ACL"),
             name: system.address.clone(),
-            schema: String::new(),
+            schema: SharedText::default(),
             more: system.column.clone().unwrap_or_default(),
             step: 0,
         };
         let entry = TocEntry {
             id: 0,
             section: Section::PostData,
-            kind: "ACL".to_owned(),
+            kind: "ACL".into(),
             schema: None,
             name: system.address.clone(),
-            owner: Some(system.owner.clone()),
+            owner: Some(SharedText::from(&system.owner)),
             create: statements,
             set_owner: None,
             drop: None,
@@ -283,7 +283,7 @@ fn entry(object: &Object, draft: Draft) -> TocEntry {
     TocEntry {
         id: 0,
         section: draft.section,
-        kind: draft.kind.to_owned(),
+        kind: draft.kind.into(),
         schema: object.schema.clone(),
         name: entry_name(object),
         owner: object.owner.clone(),

@@ -18,7 +18,7 @@ impl Builder<'_> {
         let mut large_objects = Vec::new();
         for place in 0..self.plan.catalog.objects.len() {
             let object = self.plan.object(place);
-            let name = (object.schema.clone().unwrap_or_default(), object.name.clone());
+            let name = (object.schema.as_ref().map(String::from).unwrap_or_default(), object.name.clone());
             let condition = configuration.get(&name);
             if object.extension.is_some() && condition.is_none() {
                 continue;

@@ -10,9 +10,9 @@ const VERSION: ServerVersion = ServerVersion::of_major(18);
 fn object(class: Class, oid: u32, schema: Option<&str>, name: &str, body: Body) -> Object {
     Object {
         id: ObjectId::new(class, oid),
-        schema: schema.map(str::to_owned),
+        schema: schema.map(Into::into),
         name: name.to_owned(),
-        owner: Some("own".to_owned()),
+        owner: Some("own".into()),
         acl: None,
         comment: None,
         security_labels: Vec::new(),

@@ -34,7 +34,7 @@ pub(crate) struct EntryAttempt {
 
 impl EntryAttempt {
     pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> PathAttempt<Self> {
-        let attempt = EntryAttempt { key, kind: entry.kind.clone(), prepared: context.prepare(entry) };
+        let attempt = EntryAttempt { key, kind: entry.kind.to_string(), prepared: context.prepare(entry) };
         PathAttempt::new(attempt, crate::footprint::describe(entry))
     }
 

@@ -176,9 +176,9 @@ mod tests {
 
     fn table(columns: &[&str], has_tids: bool) -> TableData {
         let column = |name: &&str| DataColumn {
-            name: (*name).to_owned(),
-            type_name: "integer".to_owned(),
-            base_type_name: "integer".to_owned(),
+            name: (*name).into(),
+            type_name: "integer".into(),
+            base_type_name: "integer".into(),
             base_type_kind: 'b',
         };
         TableData {

@@ -1,7 +1,7 @@
 //! Reads column defaults and generation expressions.
 
 use dbhaul_catalog::kinds::{Body, ColumnDefault};
-use dbhaul_catalog::{Class, QualifiedName};
+use dbhaul_catalog::{Class, QualifiedName, SharedText};
 use serde::Deserialize;
 
 use super::table::part;
@@ -12,11 +12,11 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
-    table_name: String,
+    schema: SharedText,
+    table_name: SharedText,
     foreign: bool,
-    column: String,
-    expression: String,
+    column: SharedText,
+    expression: SharedText,
     separate: bool,
 }
 
@@ -32,8 +32,8 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE NOT a.attisdropped AND {USER_NAMESPACE}
          ORDER BY ad.adrelid, ad.adnum"
     );
-    let rows: Vec<Row> = reader.query("column defaults", &sql).await?;
-    for row in rows {
+    let mut objects = Vec::new();
+    let take = |row: Row| {
         let body = ColumnDefault {
             table: QualifiedName::new(&row.schema, row.table_name),
             foreign: row.foreign,
@@ -41,7 +41,9 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             expression: row.expression,
             separate: row.separate,
         };
-        reader.push(part(Class::PG_ATTRDEF, row.oid, row.schema, row.column, Body::from(body)));
-    }
+        objects.push(part(Class::PG_ATTRDEF, row.oid, row.schema, row.column.into(), Body::from(body)));
+    };
+    reader.query_each("column defaults", &sql, take).await?;
+    reader.extend(objects);
     Ok(())
 }

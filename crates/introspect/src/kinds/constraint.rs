@@ -1,7 +1,7 @@
 //! Reads constraints of tables.
 
 use dbhaul_catalog::kinds::{Body, Constraint, ConstraintIndex, ConstraintType, IndexProperties};
-use dbhaul_catalog::{Class, QualifiedName};
+use dbhaul_catalog::{Class, Object, QualifiedName, SharedText};
 use serde::Deserialize;
 
 use super::index::property_columns;
@@ -13,9 +13,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    table_name: String,
+    table_name: SharedText,
     table_is_partitioned: bool,
     contype: char,
     definition: String,
@@ -38,27 +38,35 @@ struct IndexRow {
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let rows: Vec<Row> = reader.query("constraints", &sql(reader.version().major())).await?;
-    for mut row in rows {
-        let constraint_type = row.constraint_type()?;
-        let body = Constraint {
-            table: QualifiedName::new(&row.schema, row.table_name),
-            table_is_partitioned: row.table_is_partitioned,
-            constraint_type,
-            definition: row.definition,
-            deferrable: row.deferrable,
-            initially_deferred: row.initially_deferred,
-            is_local: row.is_local,
-            separate: row.separate,
-            index: row.index.take().map(IndexRow::into_index),
-            referenced_table: row.referenced_table,
-        };
-        reader.push(part(Class::PG_CONSTRAINT, row.oid, row.schema, row.name, Body::from(body)));
-    }
-    Ok(())
+    let mut objects = Vec::new();
+    let mut problem = None;
+    let take = |row: Row| match row.into_object() {
+        Ok(object) => objects.push(object),
+        Err(error) => problem = Some(error),
+    };
+    reader.query_each("constraints", &sql(reader.version().major()), take).await?;
+    reader.extend(objects);
+    problem.map_or(Ok(()), Err)
 }
 
 impl Row {
+    fn into_object(mut self) -> Result<Object, Error> {
+        let constraint_type = self.constraint_type()?;
+        let body = Constraint {
+            table: QualifiedName::new(&self.schema, self.table_name),
+            table_is_partitioned: self.table_is_partitioned,
+            constraint_type,
+            definition: self.definition,
+            deferrable: self.deferrable,
+            initially_deferred: self.initially_deferred,
+            is_local: self.is_local,
+            separate: self.separate,
+            index: self.index.take().map(IndexRow::into_index).map(Box::new),
+            referenced_table: self.referenced_table,
+        };
+        Ok(part(Class::PG_CONSTRAINT, self.oid, self.schema, self.name, Body::from(body)))
+    }
+
     fn constraint_type(&self) -> Result<ConstraintType, Error> {
         Ok(match self.contype {
             'c' => ConstraintType::Check,

@@ -39,7 +39,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         let (acl, base) = (parse(&row.privileges)?, parse(&row.base)?);
         let mut header = row.header;
         let body = DefaultAcl {
-            role: header.owner.clone().unwrap_or_default(),
+            role: header.owner.as_ref().map(String::from).unwrap_or_default(),
             object_type,
             revoked: base.iter().filter(|item| !acl.contains(item)).cloned().collect(),
             granted: acl.iter().filter(|item| !base.contains(item)).cloned().collect(),

@@ -1,7 +1,7 @@
 //! Reads indexes.
 
 use dbhaul_catalog::kinds::{Body, Index, IndexProperties};
-use dbhaul_catalog::{Class, QualifiedName};
+use dbhaul_catalog::{Class, QualifiedName, SharedText};
 use serde::Deserialize;
 
 use super::table::part;
@@ -12,9 +12,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    table_name: String,
+    table_name: SharedText,
     definition: String,
     predicate: Option<String>,
     constraint: Option<String>,
@@ -27,19 +27,21 @@ struct Row {
 /// The columns that [`IndexProperties`] is read from, for index relation `ic` and `pg_index` row `i`.
 pub(super) fn property_columns() -> String {
     format!(
-        "(SELECT ts.spcname FROM pg_catalog.pg_tablespace ts WHERE ts.oid = ic.reltablespace) AS tablespace,
+        "CASE WHEN ic.reltablespace <> 0 THEN
+           (SELECT ts.spcname FROM pg_catalog.pg_tablespace ts WHERE ts.oid = ic.reltablespace) END AS tablespace,
          i.indisclustered AS clustered, i.indisreplident AS replica_identity,
-         (SELECT pg_catalog.json_build_object('schema', pn.nspname, 'name', p.relname)
-          FROM pg_catalog.pg_inherits inh JOIN pg_catalog.pg_class p ON p.oid = inh.inhparent
-            JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace WHERE inh.inhrelid = ic.oid) AS parent,
+         CASE WHEN ic.relispartition THEN
+           (SELECT pg_catalog.json_build_object('schema', pn.nspname, 'name', p.relname)
+            FROM pg_catalog.pg_inherits inh JOIN pg_catalog.pg_class p ON p.oid = inh.inhparent
+              JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace WHERE inh.inhrelid = ic.oid) END AS parent,
          {} AS depends_on_extensions",
         depends_on_extensions("pg_class", "ic.oid")
     )
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let rows: Vec<Row> = reader.query("indexes", &sql()).await?;
-    for row in rows {
+    let mut objects = Vec::new();
+    let take = |row: Row| {
         let body = Index {
             table: QualifiedName::new(&row.schema, row.table_name),
             definition: row.definition,
@@ -49,8 +51,10 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             column_statistics: row.column_statistics,
             valid: row.valid,
         };
-        reader.push(part(Class::PG_CLASS, row.oid, row.schema, row.name, Body::from(body)));
-    }
+        objects.push(part(Class::PG_CLASS, row.oid, row.schema, row.name, Body::from(body)));
+    };
+    reader.query_each("indexes", &sql(), take).await?;
+    reader.extend(objects);
     Ok(())
 }
 

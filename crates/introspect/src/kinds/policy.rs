@@ -1,7 +1,7 @@
 //! Reads row-security policies.
 
 use dbhaul_catalog::kinds::{Body, Policy, PolicyCommand};
-use dbhaul_catalog::{Class, QualifiedName};
+use dbhaul_catalog::{Class, QualifiedName, SharedText};
 use serde::Deserialize;
 
 use super::table::part;
@@ -12,9 +12,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    table_name: String,
+    table_name: SharedText,
     permissive: bool,
     command: char,
     roles: Vec<String>,

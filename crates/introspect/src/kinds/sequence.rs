@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::{Body, IdentityKind, Sequence, SequenceOwner};
-use dbhaul_catalog::{QualifiedName, quote_literal};
+use dbhaul_catalog::{QualifiedName, SharedText, quote_literal};
 use dbhaul_postgres::Session;
 use serde::{Deserialize, Serialize};
 
@@ -18,9 +18,9 @@ const BATCH_SIZE: usize = 500;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    owner: String,
+    owner: SharedText,
     acl: Option<Vec<String>>,
     type_name: String,
     start: i64,

@@ -1,6 +1,6 @@
 //! Reads extended statistics.
 
-use dbhaul_catalog::Class;
+use dbhaul_catalog::{Class, SharedText};
 use dbhaul_catalog::kinds::{Body, Statistics};
 use serde::Deserialize;
 
@@ -12,9 +12,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    owner: String,
+    owner: SharedText,
     definition: String,
     statistics_target: Option<i32>,
 }

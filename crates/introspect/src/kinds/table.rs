@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use dbhaul_catalog::kinds::{
     Body, Column, ForeignSource, InlineCheck, PartitionOf, ReplicaIdentity, Table, TableKind,
 };
-use dbhaul_catalog::{Class, Object, ObjectId, QualifiedName, parse_acl};
+use dbhaul_catalog::{Class, Object, ObjectId, QualifiedName, SharedText, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
@@ -19,9 +19,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 pub(super) struct RelationRow {
     pub(super) oid: u32,
-    pub(super) schema: String,
+    pub(super) schema: SharedText,
     pub(super) name: String,
-    pub(super) owner: String,
+    pub(super) owner: SharedText,
     acl: Option<Vec<String>>,
     relkind: char,
     pub(super) unlogged: bool,
@@ -45,8 +45,8 @@ pub(super) struct RelationRow {
 #[derive(Deserialize)]
 struct Parent {
     oid: u32,
-    schema: String,
-    name: String,
+    schema: SharedText,
+    name: SharedText,
 }
 
 #[derive(Deserialize)]
@@ -70,9 +70,9 @@ impl RelationRow {
     /// The object around a body, with the relation's name, owner and privileges.
     pub(super) fn object(
         oid: u32,
-        schema: String,
+        schema: SharedText,
         name: String,
-        owner: String,
+        owner: SharedText,
         acl: Option<Vec<String>>,
         body: Body,
     ) -> Result<Object, Error> {
@@ -164,7 +164,7 @@ async fn read_checks(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<InlineCheck
 }
 
 /// An object that is part of a relation: without privileges, and owned by the relation's owner.
-pub(super) fn part(class: Class, oid: u32, schema: String, name: String, body: Body) -> Object {
+pub(super) fn part(class: Class, oid: u32, schema: SharedText, name: String, body: Body) -> Object {
     Object {
         id: ObjectId::new(class, oid),
         schema: Some(schema),

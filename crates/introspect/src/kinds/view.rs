@@ -1,5 +1,6 @@
 //! Reads views.
 
+use dbhaul_catalog::SharedText;
 use dbhaul_catalog::kinds::{Body, View, ViewColumn};
 use serde::Deserialize;
 
@@ -11,9 +12,9 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     oid: u32,
-    schema: String,
+    schema: SharedText,
     name: String,
-    owner: String,
+    owner: SharedText,
     acl: Option<Vec<String>>,
     options: Vec<String>,
     definition: String,

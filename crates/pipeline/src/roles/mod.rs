@@ -243,7 +243,7 @@ fn owners(catalog: &Catalog, options: &WriteOptions) -> BTreeSet<String> {
         return BTreeSet::new();
     }
     let owners = catalog.objects.iter().filter(|object| object.extension.is_none());
-    let owners = owners.filter_map(|object| object.owner.clone());
+    let owners = owners.filter_map(|object| object.owner.as_ref().map(String::from));
     owners.chain(options.create.then(|| catalog.database.owner.clone())).collect()
 }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::stored::StoredColumn;
 use crate::toc::DataColumn;
-use crate::{Acl, QualifiedName, quote_identifier};
+use crate::{Acl, QualifiedName, SharedText, quote_identifier};
 
 /// A column of a table.
 ///
@@ -14,11 +14,11 @@ use crate::{Acl, QualifiedName, quote_identifier};
 #[serde(from = "StoredColumn", into = "StoredColumn")]
 pub struct Column {
     /// The name.
-    pub name: String,
+    pub name: SharedText,
     /// The type, as `format_type(atttypid, atttypmod)` prints it.
-    pub type_name: String,
+    pub type_name: SharedText,
     /// The type below domains, as `format_type(oid, NULL)` prints it.
-    pub base_type_name: String,
+    pub base_type_name: SharedText,
     /// `typtype` of the type below domains.
     pub base_type_kind: char,
     /// The `NOT NULL` constraint, if any.
@@ -80,7 +80,7 @@ pub struct NotNull {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ColumnExpression {
     /// As `pg_get_expr` prints it.
-    pub expression: String,
+    pub expression: SharedText,
     /// What it is for.
     pub role: ExpressionRole,
     /// Where it is written.
@@ -240,8 +240,8 @@ impl From<Column> for ViewColumn {
     fn from(column: Column) -> Self {
         let extras = column.extras.map(|extras| *extras).unwrap_or_default();
         ViewColumn {
-            name: column.name,
-            type_name: column.type_name,
+            name: column.name.into(),
+            type_name: column.type_name.into(),
             collation: extras.collation,
             storage: extras.storage,
             compression: extras.compression,

@@ -156,14 +156,14 @@ mod tests {
         Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, ForeignSource, InlineCheck,
         NotNull, PartitionOf, ReplicaIdentity, Table, TableKind,
     };
-    use crate::QualifiedName;
     use crate::kinds::{Body, sample};
+    use crate::{QualifiedName, SharedText};
 
     fn column(name: &str, type_name: &str) -> Column {
         Column {
-            name: name.to_owned(),
-            type_name: type_name.to_owned(),
-            base_type_name: type_name.to_owned(),
+            name: name.into(),
+            type_name: type_name.into(),
+            base_type_name: type_name.into(),
             base_type_kind: 'b',
             not_null: None,
             default: None,
@@ -175,7 +175,7 @@ mod tests {
     }
 
     fn expression(text: &str, role: ExpressionRole, place: ExpressionPlace) -> Option<Box<ColumnExpression>> {
-        Some(Box::new(ColumnExpression { expression: text.to_owned(), role, place }))
+        Some(Box::new(ColumnExpression { expression: text.into(), role, place }))
     }
 
     fn local(name: Option<&str>) -> Option<Box<NotNull>> {
@@ -301,9 +301,9 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
         let inherited = Column { is_local: false, inherit_count: 1, ..column("a", "integer") };
         let columns = vec![
             inherited.clone(),
-            Column { name: "b".to_owned(), not_null: local(Some("nn")), ..inherited.clone() },
+            Column { name: "b".into(), not_null: local(Some("nn")), ..inherited.clone() },
             Column {
-                name: "c".to_owned(),
+                name: "c".into(),
                 default: expression("NULL", ExpressionRole::Default, ExpressionPlace::Behind),
                 ..inherited
             },
@@ -388,7 +388,7 @@ ALTER TABLE s.n ENABLE ROW LEVEL SECURITY;
             ..column("g", "integer")
         };
         let table = table(vec![column("a", "integer"), generated, column("b", "text")]);
-        let names: Vec<String> = table.data_columns().into_iter().map(|column| column.name).collect();
+        let names: Vec<SharedText> = table.data_columns().into_iter().map(|column| column.name).collect();
         assert_eq!(names, ["a", "b"]);
         assert!(table.has_tids());
     }

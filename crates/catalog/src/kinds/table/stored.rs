@@ -3,15 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Column, ColumnExpression, ColumnExtras, IdentityKind, NotNull};
-use crate::{Acl, QualifiedName};
+use crate::{Acl, QualifiedName, SharedText};
 
 /// The stored form of [`Column`], whose fields it has.
 #[derive(Clone, Serialize, Deserialize)]
 #[serde(rename = "Column")]
 pub(super) struct StoredColumn {
-    name: String,
-    type_name: String,
-    base_type_name: String,
+    name: SharedText,
+    type_name: SharedText,
+    base_type_name: SharedText,
     base_type_kind: char,
     collation: Option<QualifiedName>,
     not_null: Option<Box<NotNull>>,
@@ -114,6 +114,6 @@ mod tests {
             "acl":null,"comment":null,"security_labels":[]}"#;
         let column: Column = serde_json::from_str(plain).unwrap();
         assert_eq!(column.extras, None);
-        assert!(size_of::<Column>() <= 112, "{} bytes", size_of::<Column>());
+        assert!(size_of::<Column>() <= 88, "{} bytes", size_of::<Column>());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use dbhaul_catalog::kinds::{
     Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull,
 };
-use dbhaul_catalog::{QualifiedName, parse_acl};
+use dbhaul_catalog::{QualifiedName, SharedText, parse_acl};
 use serde::Deserialize;
 
 use super::sql;
@@ -15,13 +15,13 @@ use crate::reader::Reader;
 #[derive(Deserialize)]
 struct Row {
     relation_oid: u32,
-    name: String,
-    type_name: String,
-    base_type_name: String,
+    name: SharedText,
+    type_name: SharedText,
+    base_type_name: SharedText,
     base_type_kind: char,
     collation: Option<QualifiedName>,
     not_null: Option<Box<NotNull>>,
-    expression: Option<String>,
+    expression: Option<SharedText>,
     separate: bool,
     generated: String,
     identity: String,

@@ -73,7 +73,7 @@ fn apply(column: &mut Column, inherited: &Inherited, is_partition: bool, version
         None if inherited.default => {
             let printed = column.is_local || is_partition;
             column.default = Some(Box::new(ColumnExpression {
-                expression: "NULL".to_owned(),
+                expression: "NULL".into(),
                 role: ExpressionRole::Default,
                 place: if printed { ExpressionPlace::Inline } else { ExpressionPlace::Behind },
             }));

@@ -25,13 +25,16 @@ pub(in crate::kinds) const DEFAULT_IS_SEPARATE: &str = "(ad.oid IS NOT NULL AND 
         AND NOT (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = ad.adrelid)
         AND NOT (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = a.atttypid))))";
 
-/// The extensions that the object `oid` of catalog `class` goes away with.
+/// The extensions that the object `oid` of catalog `class` goes away with. Hardly a database has any
+/// such object, which is found out once for all of a kind.
 pub(in crate::kinds) fn depends_on_extensions(class: &str, oid: &str) -> String {
     format!(
-        "ARRAY(SELECT e.extname FROM pg_catalog.pg_depend x
-           JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
-         WHERE x.classid = 'pg_catalog.{class}'::pg_catalog.regclass AND x.objid = {oid} AND x.deptype = 'x'
-           AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass ORDER BY 1)"
+        "CASE WHEN (SELECT EXISTS (SELECT FROM pg_catalog.pg_depend WHERE deptype = 'x')) THEN
+           ARRAY(SELECT e.extname FROM pg_catalog.pg_depend x
+             JOIN pg_catalog.pg_extension e ON e.oid = x.refobjid
+           WHERE x.classid = 'pg_catalog.{class}'::pg_catalog.regclass AND x.objid = {oid} AND x.deptype = 'x'
+             AND x.refclassid = 'pg_catalog.pg_extension'::pg_catalog.regclass ORDER BY 1)
+         ELSE '{{}}' END"
     )
 }
 
