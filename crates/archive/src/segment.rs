@@ -45,7 +45,8 @@ pub enum SegmentRange {
     Whole,
     /// Heap pages from the first to before the second; the last segment ends at `u32::MAX`, which stands for the end.
     Pages(u32, u32),
-    /// The n-th part, from 0, of a table read as one stream.
+    /// The n-th part, from 0, of what is not cut by pages: of a long stream, of a table cut by ranges of a key,
+    /// of all large objects.
     Part(u32),
 }
 

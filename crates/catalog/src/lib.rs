@@ -26,6 +26,7 @@ pub mod kinds;
 mod names;
 mod object;
 mod order;
+mod range_key;
 mod redact;
 mod render;
 mod roles;
@@ -50,6 +51,7 @@ pub use compare::{
 pub use filter::FilterError;
 pub use names::{QualifiedName, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
+pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
 pub use roles::{

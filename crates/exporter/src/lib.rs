@@ -2,7 +2,7 @@
 //!
 //! An [`ExportPlan`] says, before anything is read, which **segments** each
 //! table is cut into: ranges of heap pages, with their share of TOAST, of about
-//! [`DEFAULT_SEGMENT_BYTES`]. An [`Exporter`] reads any segment of the plan with
+//! [`DEFAULT_SEGMENT_BYTES`], or of an integer key where pages cannot be read by ranges. An [`Exporter`] reads any segment of the plan with
 //! one `COPY` in a session that imported the run's snapshot, hashes and cuts the
 //! rows on the way, and hands them out as a [`SegmentStream`] of chunks. Reading
 //! a segment twice gives the same rows twice, so whoever consumes them may retry.
@@ -34,6 +34,7 @@
 mod error;
 mod export;
 mod form;
+mod keys;
 mod plan;
 mod pool;
 mod stream;

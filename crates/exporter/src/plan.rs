@@ -1,10 +1,11 @@
 //! What an export will read, as data, before anything is read.
 
-use dbhaul_catalog::{RelationSize, ServerVersion, TableData, quote_identifier};
+use dbhaul_catalog::{RangeKey, RelationSize, ServerVersion, TableData, quote_identifier};
 use dbhaul_rows::{CopyFormat, DigestColumn, DigestSpec, TextForm};
 use serde::{Deserialize, Serialize};
 
 use crate::RowForm;
+use crate::keys::{keys_condition, split_keys};
 
 /// Bytes in a page of a heap. Servers built with another block size are
 /// measured in these units too, because sizes come from `pg_relation_size`.
@@ -12,7 +13,7 @@ pub const PAGE_BYTES: u64 = 8192;
 
 /// Pages of a TID range start at 0; a range without end takes whatever was
 /// appended since the sizes were read (which the snapshot then hides).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SegmentRange {
     /// The whole relation.
@@ -24,6 +25,21 @@ pub enum SegmentRange {
         /// First page of the next segment; `None` for the last segment.
         end_page: Option<u64>,
     },
+    /// Rows whose integer key is in a range. The ranges of a table's segments meet, and the first and the
+    /// last have no bounds, so together they hold every row whose key is not NULL.
+    Keys {
+        /// The column, not quoted.
+        column: String,
+        /// The least value; `None` for the first range.
+        from: Option<i64>,
+        /// The least value of the next range; `None` for the last.
+        to: Option<i64>,
+    },
+    /// Rows whose key is NULL.
+    NullKeys {
+        /// The column, not quoted.
+        column: String,
+    },
     /// Large objects from one OID to another, both included.
     LargeObjects {
         /// Lowest OID.
@@ -34,7 +50,7 @@ pub enum SegmentRange {
 }
 
 /// The unit of parallel COPY, retry and restore commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {
     /// Which rows.
     pub range: SegmentRange,
@@ -101,6 +117,21 @@ impl TablePlan {
         TablePlan { entry, source: RowSource::Table(table), digest_spec, segments, form: RowForm::Text }
     }
 
+    /// Cuts a table that would be read as one stream by ranges of a key, if it is worth it and enough is
+    /// known of the key. A table that is cut by pages, or of which only some rows are read, stays as it is.
+    #[must_use]
+    pub fn cut_by_key(mut self, key: &RangeKey, segment_bytes: u64) -> Self {
+        let is_whole = matches!(self.segments.as_slice(), [Segment { range: SegmentRange::Whole, .. }]);
+        let is_all = matches!(&self.source, RowSource::Table(table) if table.condition.is_none());
+        if is_whole
+            && is_all
+            && let Some(segments) = split_keys(key, self.estimated_bytes(), segment_bytes)
+        {
+            self.segments = segments;
+        }
+        self
+    }
+
     /// The plan of all large objects, whose OIDs must be sorted.
     pub fn large_objects(entry: u32, oids: &[u32]) -> Self {
         let segments = oids
@@ -133,8 +164,8 @@ impl TablePlan {
     /// The `COPY` that reads one segment in a format.
     pub fn copy_sql(&self, segment: &Segment, format: CopyFormat) -> String {
         let rows = match &self.source {
-            RowSource::Table(table) => table_rows_sql(table, segment.range),
-            RowSource::LargeObjects => format!("({})", large_objects_sql(segment.range)),
+            RowSource::Table(table) => table_rows_sql(table, &segment.range),
+            RowSource::LargeObjects => format!("({})", large_objects_sql(&segment.range)),
         };
         format!("COPY {rows} TO STDOUT {}", format.copy_out_options())
     }
@@ -142,7 +173,7 @@ impl TablePlan {
 
 /// The query whose rows are the contents of the large objects in a range: OID,
 /// 2 KiB page number at which the piece starts, data.
-pub fn large_objects_sql(range: SegmentRange) -> String {
+pub fn large_objects_sql(range: &SegmentRange) -> String {
     let condition = match range {
         SegmentRange::LargeObjects { first_oid, last_oid } => {
             format!(" WHERE m.oid >= {first_oid} AND m.oid <= {last_oid}")
@@ -163,7 +194,7 @@ pub fn large_objects_sql(range: SegmentRange) -> String {
 }
 
 /// What `COPY` reads of a table: its name and columns, or a query in parentheses.
-fn table_rows_sql(table: &TableData, range: SegmentRange) -> String {
+fn table_rows_sql(table: &TableData, range: &SegmentRange) -> String {
     let columns =
         table.columns.iter().map(|column| quote_identifier(&column.name)).collect::<Vec<_>>().join(", ");
     let name = table.table.sql();
@@ -178,9 +209,11 @@ fn table_rows_sql(table: &TableData, range: SegmentRange) -> String {
 }
 
 /// `WHERE ...`, if a segment is not all of its table.
-pub(crate) fn segment_condition(table: &TableData, range: SegmentRange) -> Option<String> {
+pub(crate) fn segment_condition(table: &TableData, range: &SegmentRange) -> Option<String> {
     match range {
-        SegmentRange::Pages { start_page, end_page } => Some(tid_condition(start_page, end_page)),
+        SegmentRange::Pages { start_page, end_page } => Some(tid_condition(*start_page, *end_page)),
+        SegmentRange::Keys { column, from, to } => Some(keys_condition(column, *from, *to)),
+        SegmentRange::NullKeys { column } => Some(format!("WHERE {} IS NULL", quote_identifier(column))),
         _ => table.condition.clone(),
     }
 }

@@ -33,6 +33,7 @@ mod header;
 mod kinds;
 mod partitioning;
 mod privileges;
+mod range_keys;
 mod read;
 mod reader;
 mod roles;
@@ -41,6 +42,7 @@ mod statistics_data;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};
+pub use range_keys::range_keys;
 pub use read::read_catalog;
 pub use roles::read_roles;
 pub use statistics_data::{StatisticsPlan, read_statistics};

@@ -416,15 +416,17 @@ fn table_entry(table: &TablePlan, stored: &StoredList, list: Document) -> TableE
 }
 
 /// What the list says of a planned segment that it holds whole.
-pub(crate) fn range(planned: exporter::SegmentRange, index: u32) -> SegmentRange {
+pub(crate) fn range(planned: &exporter::SegmentRange, index: u32) -> SegmentRange {
     match planned {
         exporter::SegmentRange::Whole => SegmentRange::Whole,
         exporter::SegmentRange::Pages { start_page, end_page } => {
             // Block numbers are 32 bits wide (PostgreSQL, src/include/storage/block.h).
             let page = |page: u64| u32::try_from(page).unwrap_or(u32::MAX);
-            SegmentRange::Pages(page(start_page), end_page.map_or(u32::MAX, page))
+            SegmentRange::Pages(page(*start_page), end_page.map_or(u32::MAX, page))
         }
-        exporter::SegmentRange::LargeObjects { .. } => SegmentRange::Part(index),
+        exporter::SegmentRange::Keys { .. }
+        | exporter::SegmentRange::NullKeys { .. }
+        | exporter::SegmentRange::LargeObjects { .. } => SegmentRange::Part(index),
     }
 }
 

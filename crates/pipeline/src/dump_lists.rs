@@ -178,7 +178,7 @@ impl OpenList {
             writer: SegmentListWriter::new(&crate::dump::list_name(table))?,
             ranges: (0..)
                 .zip(&table.segments)
-                .map(|(n, planned)| crate::dump::range(planned.range, n))
+                .map(|(n, planned)| crate::dump::range(&planned.range, n))
                 .collect(),
             current: 0,
             index: 0,

@@ -1,14 +1,14 @@
 //! A live database opened under one snapshot, with its catalog read.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DataEntry, QualifiedName, Selection, TableData, Target, Toc, TocEntry, TocOptions,
+    Catalog, DataEntry, QualifiedName, RangeKey, Selection, TableData, Target, Toc, TocEntry, TocOptions,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
-use dbhaul_introspect::{SequenceValue, StatisticsPlan, read_catalog, sequence_values};
+use dbhaul_introspect::{SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
@@ -32,6 +32,8 @@ pub(crate) struct LiveDatabase {
     pub(crate) unreadable: Unreadable,
     /// `search_path` as the database's own settings have it, to retry what needs it.
     pub(crate) search_path: Option<String>,
+    /// By what large tables are cut that cannot be cut by pages, by `pg_class` OID.
+    pub(crate) range_keys: BTreeMap<u32, RangeKey>,
     /// `version()`.
     pub(crate) version_text: String,
 }
@@ -98,6 +100,7 @@ impl LiveDatabase {
         let mut names = sequences_of(&catalog);
         names.retain(|name| !unreadable.has(name));
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
+        let range_keys = range_keys(&session, &large_streams(&catalog)).await.map_err(introspect)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
@@ -108,6 +111,7 @@ impl LiveDatabase {
             sequences,
             unreadable,
             search_path,
+            range_keys,
             version_text: version_text.unwrap_or_default(),
         })
     }
@@ -167,14 +171,18 @@ impl LiveDatabase {
 
     fn table_plan(&self, entry: &TocEntry, table: &TableData) -> TablePlan {
         let size = entry.object.and_then(|id| self.catalog.relation_sizes.get(&id.oid)).copied();
-        TablePlan::table(
+        let plan = TablePlan::table(
             entry.id,
             table.clone(),
             digest_spec(table, &self.catalog.database.encoding),
             size.unwrap_or_default(),
             self.catalog.server_version,
             DEFAULT_SEGMENT_BYTES,
-        )
+        );
+        match entry.object.and_then(|id| self.range_keys.get(&id.oid)) {
+            Some(key) => plan.cut_by_key(key, DEFAULT_SEGMENT_BYTES),
+            None => plan,
+        }
     }
 
     /// Planner statistics of what was selected.
@@ -195,6 +203,21 @@ impl LiveDatabase {
             let _ = holder.release().await;
         }
     }
+}
+
+/// Tables of more than one segment that cannot be cut by pages: a range of TIDs is a scan of the
+/// whole table before 14, and other access methods have no TIDs to rely on.
+fn large_streams(catalog: &Catalog) -> Vec<u32> {
+    let has_tid_ranges = catalog.server_version.major() >= 14;
+    let is_stream = |object: &&dbhaul_catalog::Object| match &object.body {
+        Body::Table(table) => table.holds_rows() && !(has_tid_ranges && table.has_tids()),
+        _ => false,
+    };
+    let is_large = |oid: &u32| {
+        let size = catalog.relation_sizes.get(oid);
+        size.is_some_and(|size| size.heap_pages * PAGE_BYTES + size.toast_bytes > DEFAULT_SEGMENT_BYTES)
+    };
+    catalog.objects.iter().filter(is_stream).map(|object| object.id.oid).filter(is_large).collect()
 }
 
 /// The database's own `search_path`, else the server's default.

@@ -468,7 +468,7 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
                 (name, Some(table.table.clone()), table.root.as_ref().map(QualifiedName::sql), from)
             }
             dbhaul_exporter::RowSource::LargeObjects => {
-                let query = large_objects_sql(SegmentRange::Whole);
+                let query = large_objects_sql(&SegmentRange::Whole);
                 (LARGE_OBJECTS.to_owned(), None, None, format!("({query}) AS large_objects"))
             }
         };
