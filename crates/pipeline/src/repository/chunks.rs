@@ -1,10 +1,12 @@
 //! Rows of a backup, read back in order.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{ChunkOpener, RowChunk, keys};
 use dbhaul_rows::Chunk;
+use tokio::task::JoinSet;
 
 use super::Repository;
 use crate::PipelineError;
@@ -12,20 +14,28 @@ use crate::PipelineError;
 /// Neighbouring chunks are read together up to this many stored bytes.
 const READ_BYTES: u64 = 4 << 20;
 
-/// Reads the chunks of one segment in order, neighbours in one request.
+/// Neighbouring chunks with their stored bytes.
+type Run = VecDeque<(RowChunk, Bytes)>;
+
+/// Reads the chunks of one segment in order, neighbours in one request. While one run of
+/// neighbours is used the next is read, so that a store far away keeps nobody waiting; no more
+/// than these two are in memory. Dropping it aborts the reading.
 pub(crate) struct ChunkReader {
     repository: Repository,
     opener: ChunkOpener,
     rest: VecDeque<RowChunk>,
     /// Read, and still compressed: opened all at once, a run of rows that compress
     /// well would be gigabytes.
-    read: VecDeque<(RowChunk, Bytes)>,
+    read: Run,
+    /// The read of the run after it, at most one.
+    ahead: JoinSet<Result<Run, PipelineError>>,
 }
 
 impl ChunkReader {
     pub(crate) fn new(repository: Repository, chunks: Vec<RowChunk>) -> Result<Self, PipelineError> {
         let opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
-        Ok(ChunkReader { repository, opener, rest: chunks.into(), read: VecDeque::new() })
+        let (read, ahead) = (Run::new(), JoinSet::new());
+        Ok(ChunkReader { repository, opener, rest: chunks.into(), read, ahead })
     }
 
     /// The next chunk; its bytes were compared with its identity.
@@ -38,28 +48,48 @@ impl ChunkReader {
         Ok(Some(Chunk { data, row_count: chunk.digest.row_count, digest: chunk.digest }))
     }
 
-    /// Reads the run of neighbours at the front in one request.
+    /// Waits for the run that is being read, and starts to read the one after it.
     async fn read_run(&mut self) -> Result<(), PipelineError> {
-        let Some(first) = self.rest.pop_front() else { return Ok(()) };
+        if self.ahead.is_empty() {
+            self.start_run();
+        }
+        if let Some(run) = self.ahead.join_next().await {
+            self.read = run.map_err(|error| PipelineError::Worker {
+                what: "reader of a pack".into(),
+                reason: error.to_string(),
+            })??;
+            self.start_run();
+        }
+        Ok(())
+    }
+
+    /// Starts to read the run of neighbours at the front in one request.
+    fn start_run(&mut self) {
+        let Some(first) = self.rest.pop_front() else { return };
         let range_start = first.place.offset;
         let mut range_end = first.place.range().end;
         let mut run = vec![first];
         while let Some(next) = self.rest.front() {
             let place = &next.place;
-            let is_neighbour = place.pack == first.place.pack && place.offset == range_end;
+            let is_neighbour = place.pack == run[0].place.pack && place.offset == range_end;
             if !is_neighbour || place.range().end - range_start > READ_BYTES {
                 break;
             }
             range_end = place.range().end;
             run.extend(self.rest.pop_front());
         }
-        let key = keys::pack(first.place.pack);
-        let bytes = self.repository.store().get_range(&key, range_start..range_end).await?;
-        for chunk in run {
-            let start = (chunk.place.offset - range_start) as usize;
-            let stored = bytes.slice(start..start + chunk.place.stored_bytes as usize);
-            self.read.push_back((chunk, stored));
-        }
-        Ok(())
+        let key = keys::pack(run[0].place.pack);
+        let store = Arc::clone(self.repository.store());
+        self.ahead.spawn(async move {
+            let bytes = store.get_range(&key, range_start..range_end).await?;
+            Ok(run.into_iter().map(|chunk| stored(chunk, range_start, &bytes)).collect())
+        });
     }
+}
+
+/// A chunk with its part of the bytes that were read from `range_start` on.
+fn stored(chunk: RowChunk, range_start: u64, bytes: &Bytes) -> (RowChunk, Bytes) {
+    let start = (chunk.place.offset - range_start) as usize;
+    let stored = bytes.slice(start..start + chunk.place.stored_bytes as usize);
+    (chunk, stored)
 }
