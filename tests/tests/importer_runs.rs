@@ -102,6 +102,22 @@ fn assert_sales_arrived(server: &Server, rows: &Rows, outcome: &ImportOutcome) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn rows_of_several_transactions_end_visible_to_all() {
+    let server = target(16);
+    let (toc, entry) = sales();
+    let rows = Arc::new(Rows::new(2_000));
+    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    assert!(format!("{plan}").contains("1 VACUUM ANALYZE"), "{plan}");
+    let outcome = run(&server, plan, &rows).await.unwrap();
+    assert_sales_arrived(&server, &rows, &outcome);
+    // what a foreign key's validation by index-only scans depends on; a table that several sessions
+    // extend may have empty pages besides
+    let visible = "SELECT relallvisible >= (SELECT count(DISTINCT (ctid::text::point)[0]) FROM sale) \
+                   FROM pg_class WHERE relname = 'sale'";
+    assert_eq!(server.psql("shop", visible), "t");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn terminated_backends_cost_no_row_and_double_none() {
     let server = Arc::new(target(18));
     let (toc, entry) = sales();

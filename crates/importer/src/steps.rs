@@ -140,7 +140,8 @@ impl Builder<'_> {
             let key = Footprint::key(entry);
             if let Some(table) = filled_table(entry) {
                 let is_part = parts.contains(&key);
-                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part });
+                let is_vacuumed = self.segments.get(&entry.id).is_some_and(|segments| segments.len() > 1);
+                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part, is_vacuumed });
             }
         }
         for (&parent, &creator) in &parents {
@@ -149,7 +150,8 @@ impl Builder<'_> {
             if self.parts_of(parent).any(|part| filled.contains(&part)) {
                 let table = QualifiedName::new(schema, &entry.name);
                 let is_part = parts.contains(&parent);
-                add(parent, Analyze { entry: creator, table, is_parent: true, is_part });
+                let is_vacuumed = false;
+                add(parent, Analyze { entry: creator, table, is_parent: true, is_part, is_vacuumed });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use dbhaul_catalog::TocEntry;
-use dbhaul_postgres::Session;
+use dbhaul_postgres::{Error, Session};
 
 use super::attempt::StepError;
 use super::context::{Context, join};
@@ -110,9 +110,10 @@ pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {
     }
 }
 
-/// Analyzes one table.
+/// Analyzes one table, and vacuums it first where its rows were not loaded frozen.
 pub(crate) struct AnalyzeAttempt {
     key: String,
+    vacuum: Option<String>,
     sql: Option<String>,
 }
 
@@ -127,7 +128,22 @@ impl AnalyzeAttempt {
             (true, _) if has_only => Some(format!("ANALYZE ONLY {table}")),
             _ => Some(format!("ANALYZE {table}")),
         };
-        PathAttempt::new(AnalyzeAttempt { key, sql }, format!("ANALYZE {table}"))
+        let vacuum = analyze.is_vacuumed.then(|| format!("VACUUM {table}"));
+        PathAttempt::new(AnalyzeAttempt { key, vacuum, sql }, format!("ANALYZE {table}"))
+    }
+
+    /// `VACUUM` runs in no transaction, so the ledger cannot have it; done again, it costs little. Nothing
+    /// depends on it but speed, so where it is refused the step goes on. Before the commits that loaded the
+    /// rows are on disk no page counts as visible to all (PostgreSQL src/backend/access/heap, "async commit").
+    async fn vacuum(&mut self, context: &Context, session: &Session) -> Result<(), StepError> {
+        let Some(sql) = &self.vacuum else { return Ok(()) };
+        context.ledger.flush(session).await?;
+        match session.batch(sql).await {
+            Err(Error::Server(refusal)) => tracing::debug!(%refusal, "not vacuumed"),
+            result => result?,
+        }
+        self.vacuum = None;
+        Ok(())
     }
 }
 
@@ -139,6 +155,7 @@ impl Transaction for AnalyzeAttempt {
         session: &Session,
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
+        self.vacuum(context, session).await?;
         let Some(sql) = &self.sql else { return Ok(DoneStep::default()) };
         let mut statements: Vec<String> = first.into_iter().collect();
         statements.push(context.ledger.claim_sql(&self.key, None));
