@@ -100,6 +100,21 @@ fn the_plan_tells_of_each_table_how_it_travels() {
     plan("text").assert_says("public.many as text, because it was asked for");
 }
 
+/// Binary bytes of an integer are no bigint, and those of a date would be an integer without complaint.
+#[test]
+fn rows_for_a_table_that_was_there_are_text() {
+    let source = server(
+        17,
+        "CREATE TABLE t (a int, d date, b bytea); INSERT INTO t VALUES (1, '2020-01-01', '\\x01')",
+    );
+    let target = server(17, "CREATE TABLE t (a bigint, d text, b bytea)");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let run =
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to, "--data-only", "--allow-non-empty"]);
+    let run = run.args(["--copy-format", "binary"]).run();
+    assert_eq!(target.psql("shop", "SELECT * FROM t"), "1|2020-01-01|\\x01", "{run}");
+}
+
 /// Whether the long forms run, which take gigabytes of memory.
 fn is_long() -> bool {
     std::env::var_os("DBHAUL_LONG").is_some()

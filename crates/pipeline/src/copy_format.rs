@@ -52,6 +52,10 @@ fn types(table: &TablePlan, choice: CopyChoice) -> Result<RowForm, String> {
     if choice == CopyChoice::Text {
         return Err("it was asked for".to_owned());
     }
+    // a column of another type would read the bytes as something else, and not always complain
+    if !data.created_by_toc {
+        return Err("the table on the target is not made by this run".to_owned());
+    }
     let types = binary_types(data, &table.digest_spec)?;
     // the text of a bytea is twice as long, and both servers and the network have to do with all of it
     let is_binary = choice == CopyChoice::Binary || types.contains(&BinaryType::Bytea);
@@ -78,6 +82,23 @@ mod tests {
     use super::CopyForms;
     use crate::CopyChoice;
 
+    fn table(types: &[&str]) -> TableData {
+        let column = |name: &&str| DataColumn {
+            name: "c".into(),
+            type_name: (*name).into(),
+            base_type_name: (*name).into(),
+            base_type_kind: 'b',
+        };
+        TableData {
+            table: QualifiedName::new("public", "film"),
+            root: None,
+            columns: types.iter().map(column).collect(),
+            condition: None,
+            has_tids: true,
+            created_by_toc: true,
+        }
+    }
+
     fn check(
         types: &[&str],
         text_form: TextForm,
@@ -86,20 +107,7 @@ mod tests {
         is_text: bool,
         words: &str,
     ) {
-        let column = |name: &&str| DataColumn {
-            name: "c".into(),
-            type_name: (*name).into(),
-            base_type_name: (*name).into(),
-            base_type_kind: 'b',
-        };
-        let data = TableData {
-            table: QualifiedName::new("public", "film"),
-            root: None,
-            columns: types.iter().map(column).collect(),
-            condition: None,
-            has_tids: true,
-            created_by_toc: true,
-        };
+        let data = table(types);
         let (spec, size) = (DigestSpec::new(Vec::new(), text_form), RelationSize::default());
         let (source, target) = (ServerVersion::of_major(13), ServerVersion::of_major(target));
         let table = TablePlan::table(1, data, spec, size, source, 1 << 20);
@@ -131,5 +139,18 @@ mod tests {
             "as text, because column \"c\" is of type public.bytea",
         );
         check(&[], Raw, Binary, 18, true, "as text, because it has no columns");
+    }
+
+    #[test]
+    fn a_table_that_is_there_already_may_have_other_types() {
+        let data = TableData { created_by_toc: false, ..table(&["integer", "bytea"]) };
+        let version = ServerVersion::of_major(18);
+        let planned =
+            TablePlan::table(1, data, DigestSpec::default(), RelationSize::default(), version, 1 << 20);
+        for choice in [CopyChoice::Auto, CopyChoice::Binary] {
+            let mut plan = ExportPlan { tables: vec![planned.clone()] };
+            CopyForms::choose(&mut plan, choice, (version, version));
+            assert_eq!(plan.tables[0].form, RowForm::Text);
+        }
     }
 }
