@@ -125,3 +125,17 @@ impl std::fmt::Display for Identity {
         self.discriminator.as_ref().map_or(Ok(()), |more| write!(f, " {more}"))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Object;
+    use crate::{Draft, TocEntry};
+
+    /// Ten objects and six entries for each of a hundred thousand tables.
+    #[test]
+    fn what_there_are_very_many_of_is_small() {
+        assert!(size_of::<Object>() <= 176, "an object has {} bytes", size_of::<Object>());
+        assert!(size_of::<TocEntry>() <= 216, "an entry has {} bytes", size_of::<TocEntry>());
+        assert!(size_of::<Draft>() <= 176, "a draft has {} bytes", size_of::<Draft>());
+    }
+}

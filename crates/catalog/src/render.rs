@@ -34,7 +34,7 @@ pub struct Draft {
     /// final form, a sequence and its `OWNED BY`. The main one has `Part::Main`.
     pub part: Part,
     /// Another way to do the first statement.
-    pub adoption: Option<Adoption>,
+    pub adoption: Option<Box<Adoption>>,
 }
 
 /// Which part of an object a draft creates.

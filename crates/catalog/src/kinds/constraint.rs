@@ -103,7 +103,7 @@ impl Constraint {
             let tablespace = quote_identifier(tablespace);
             main.create.push(format!("ALTER INDEX {name} SET TABLESPACE {tablespace}"));
         }
-        main.adoption = self.adoption(object, index);
+        main.adoption = self.adoption(object, index).map(Box::new);
         main.create.extend(index.properties.alter_statements(&self.table, &name));
         if index.properties.parent.is_some() {
             // It cannot be dropped by itself: it goes with the parent's.

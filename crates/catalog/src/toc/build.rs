@@ -43,9 +43,9 @@ pub(super) struct Node {
 pub(super) struct Key {
     section: Section,
     pub(super) priority: u8,
-    name: String,
+    name: SharedText,
     schema: SharedText,
-    more: String,
+    more: SharedText,
     /// The main part before what follows it.
     step: u32,
 }
@@ -74,12 +74,14 @@ pub(super) struct Builder<'a> {
 impl<'a> Builder<'a> {
     fn new(plan: Plan<'a>, options: &'a TocOptions, target: Target) -> Self {
         let count = plan.drafts.len();
+        // Room for an annotation and rows of each, most of which is never touched.
+        let room = count + 2 * plan.drafts.iter().map(Vec::len).sum::<usize>();
         Builder {
             plan,
             options,
             target,
-            nodes: Vec::new(),
-            entries: Vec::new(),
+            nodes: Vec::with_capacity(room),
+            entries: Vec::with_capacity(room),
             main: vec![None; count],
             after: HashMap::new(),
             data: HashMap::new(),
@@ -95,9 +97,9 @@ impl<'a> Builder<'a> {
         let key = Key {
             section: draft.section,
             priority: priority(draft.kind),
-            name: object.name.clone(),
+            name: SharedText::from(&object.name),
             schema,
-            more: object.body.discriminator().unwrap_or_default(),
+            more: object.body.discriminator().map(SharedText::from).unwrap_or_default(),
             step,
         };
         // Large objects are wanted where rows are, even empty ones.
@@ -116,9 +118,9 @@ impl<'a> Builder<'a> {
         let key = Key {
             section: Section::PostData,
             priority: priority("ACL"),
-            name: system.address.clone(),
+            name: SharedText::from(&system.address),
             schema: SharedText::default(),
-            more: system.column.clone().unwrap_or_default(),
+            more: system.column.as_ref().map(SharedText::from).unwrap_or_default(),
             step: 0,
         };
         let entry = TocEntry {
@@ -260,7 +262,6 @@ impl<'a> Builder<'a> {
         }
         entries.retain(|entry| entry.id > 0);
         entries.sort_unstable_by_key(|entry| entry.id);
-        entries.shrink_to_fit();
         Ok(Toc { entries })
     }
 
@@ -295,7 +296,7 @@ fn entry(object: &Object, draft: Draft) -> TocEntry {
         object: Some(object.id),
         data: None,
         weight_bytes: 0,
-        adoption: draft.adoption.map(Box::new),
+        adoption: draft.adoption,
     }
 }
 

@@ -33,15 +33,8 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn new(catalog: &'a Catalog, target: &Target) -> Result<Self, TocError> {
         let names = Names::new(&catalog.objects);
-        let drafts: Vec<Vec<Draft>> = catalog
-            .objects
-            .iter()
-            .map(
-                |object| {
-                    if object.extension.is_some() { Vec::new() } else { object.body.render(object, target) }
-                },
-            )
-            .collect();
+        let drafts: Vec<Vec<Draft>> =
+            catalog.objects.iter().map(|object| drafts_of(object, target)).collect();
         let makers = makers(catalog, &drafts, &names);
         let mut plan = Plan {
             catalog,
@@ -113,6 +106,17 @@ impl<'a> Plan<'a> {
             self.needs[place].dedup();
         }
     }
+}
+
+/// The drafts of one object, with no room for more: there may be a million.
+fn drafts_of(object: &Object, target: &Target) -> Vec<Draft> {
+    if object.extension.is_some() {
+        return Vec::new();
+    }
+    let mut drafts = object.body.render(object, target);
+    drafts.iter_mut().flat_map(|draft| &mut draft.create).for_each(String::shrink_to_fit);
+    drafts.shrink_to_fit();
+    drafts
 }
 
 /// Whether it is an index or a constraint that owns one.
