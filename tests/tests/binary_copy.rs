@@ -143,8 +143,6 @@ fn a_row_too_long_for_text_goes_on_in_binary_and_stops_a_dump_with_its_place() {
         "of 515 MB as text is too long to be sent as COPY text",
         "--exclude-table-data",
     ]);
-    let run = migrate(&source, &target, "text", "text");
-    run.assert_code(1).assert_says("is too long to be sent as COPY text");
 }
 
 const SEEN: &str = "SELECT string_agg(id || '=' || coalesce(encode(sha256(data), 'hex'), 'NULL'), ',' ORDER BY id) FROM file";
