@@ -1,16 +1,17 @@
 //! The exporter: a plan, a snapshot, and sessions that read under it.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_postgres::{self as postgres, ConnectSettings, SnapshotHolder};
+use dbhaul_catalog::DataColumn;
+use dbhaul_postgres::{self as postgres, ConnectSettings, CopyOut, SnapshotHolder};
 use dbhaul_rows::CutParameters;
 use tokio_util::sync::CancellationToken;
 
 use crate::form::{RowCutter, TurnedTables};
-use crate::pool::SessionPool;
+use crate::pool::{Lease, SessionPool};
 use crate::stream::SegmentReader;
-use crate::{ExportError, ExportPlan, SegmentRows, TablePlan};
+use crate::{ExportError, ExportPlan, RowSource, SegmentRows, TablePlan};
 
 /// Reads the segments of a plan, any of them in any order and several at a
 /// time, all under one snapshot.
@@ -20,7 +21,14 @@ pub struct Exporter {
     cut: CutParameters,
     pool: Arc<SessionPool>,
     turned: Arc<TurnedTables>,
+    /// The source's own search path.
+    search_path: Option<String>,
+    /// Entries that cannot be read without it.
+    need_path: Mutex<HashSet<u32>>,
 }
+
+/// SQLSTATEs of a name that was not found: function, table, other object, schema.
+const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
 impl std::fmt::Debug for Exporter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -41,7 +49,18 @@ impl Exporter {
     ) -> Self {
         let by_entry = plan.tables.iter().enumerate().map(|(index, table)| (table.entry, index)).collect();
         let pool = SessionPool::new(settings, holder, jobs, cancel);
-        Exporter { plan, by_entry, cut, pool, turned: Arc::default() }
+        let (turned, need_path) = (Arc::default(), Mutex::default());
+        Exporter { plan, by_entry, cut, pool, turned, search_path: None, need_path }
+    }
+
+    /// With the search path that the source's sessions have by default. A part of a table is read
+    /// by a query, and to plan a query the server looks into functions of the table's indexes, whose
+    /// bodies may hold names that only this path finds. What cannot be read with an empty path is
+    /// read with this one.
+    #[must_use]
+    pub fn with_search_path(mut self, search_path: Option<String>) -> Self {
+        self.search_path = search_path;
+        self
     }
 
     /// What is read.
@@ -70,11 +89,11 @@ impl Exporter {
             segment,
             source,
         })?;
-        let lease = self.pool.lease().await.map_err(|source| session_error(&name, source))?;
-        let copy = lease.session().copy_out(&table.copy_sql(planned, format)).await;
-        let copy = copy.map_err(|source| match source {
-            postgres::Error::Cancelled => ExportError::Cancelled,
-            source => ExportError::Copy { table: name.clone(), segment, source },
+        let begun = self.begin(table, &table.copy_sql(planned, format)).await;
+        let (lease, copy) = begun.map_err(|error| match error {
+            Beginning::Lease(source) => session_error(&name, source),
+            Beginning::Copy(postgres::Error::Cancelled) => ExportError::Cancelled,
+            Beginning::Copy(source) => ExportError::Copy { table: name.clone(), segment, source },
         })?;
         let (plan, turned) = (Arc::clone(&self.plan), Arc::clone(&self.turned));
         let reader = SegmentReader { plan, index, segment, format, lease, copy, cutter, turned };
@@ -87,10 +106,51 @@ impl Exporter {
         entries.into_iter().filter_map(|entry| self.table(entry)).map(TablePlan::name).collect()
     }
 
+    /// Begins a `COPY` on a session of the pool, with the source's search path if it cannot do without.
+    async fn begin(&self, table: &TablePlan, sql: &str) -> Result<(Lease, CopyOut), Beginning> {
+        let needs_path =
+            |entry| self.need_path.lock().unwrap_or_else(PoisonError::into_inner).contains(entry);
+        if !needs_path(&table.entry) {
+            let lease = self.pool.lease().await.map_err(Beginning::Lease)?;
+            match lease.session().copy_out(sql).await {
+                Ok(copy) => return Ok((lease, copy)),
+                Err(error) if self.may_need_path(table, &error) => {}
+                Err(error) => return Err(Beginning::Copy(error)),
+            }
+            self.need_path.lock().unwrap_or_else(PoisonError::into_inner).insert(table.entry);
+        }
+        let mut lease = self.pool.lease().await.map_err(Beginning::Lease)?;
+        let path = self.search_path.as_deref().unwrap_or_default();
+        lease.set_search_path(path).await.map_err(Beginning::Lease)?;
+        let copy = lease.session().copy_out(sql).await.map_err(Beginning::Copy)?;
+        Ok((lease, copy))
+    }
+
+    /// Whether a name was not found that the source's search path may find. The text of values such
+    /// as `regclass` depends on the path, so tables with these are read without it or not at all.
+    fn may_need_path(&self, table: &TablePlan, error: &postgres::Error) -> bool {
+        let RowSource::Table(data) = &table.source else { return false };
+        let is_shown_by_path = |column: &DataColumn| {
+            let name = &column.base_type_name;
+            name.strip_prefix("pg_catalog.").unwrap_or(name).starts_with("reg")
+        };
+        self.search_path.is_some()
+            && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state))
+            && !data.columns.iter().any(is_shown_by_path)
+    }
+
     /// Closes the sessions that are not in use.
     pub async fn close(&self) {
         self.pool.close().await;
     }
+}
+
+/// Why a segment could not be begun.
+enum Beginning {
+    /// There was no session to read it with.
+    Lease(postgres::Error),
+    /// The server refused to read it.
+    Copy(postgres::Error),
 }
 
 fn session_error(table: &str, source: postgres::Error) -> ExportError {

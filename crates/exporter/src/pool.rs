@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_catalog::QualifiedName;
+use dbhaul_catalog::{QualifiedName, quote_literal};
 use dbhaul_postgres::{
     self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
 };
@@ -32,6 +32,8 @@ pub(crate) struct SessionPool {
 /// A session in a transaction under the snapshot.
 struct Reader {
     session: Session,
+    /// The transaction's search path, where it is not the pinned, empty one.
+    path: Option<String>,
     /// Reads in this transaction, which keeps a lock on each table that it has read.
     read_count: usize,
 }
@@ -69,7 +71,7 @@ impl SessionPool {
         };
         let mut reader = match self.take_idle() {
             Some(reader) => reader,
-            None => Reader { session: self.connect().await?, read_count: 0 },
+            None => Reader { session: self.connect().await?, path: None, read_count: 0 },
         };
         if reader.read_count >= self.holder.tables_per_transaction(self.jobs) {
             reader.session.commit().await?;
@@ -121,11 +123,34 @@ impl Lease {
     /// Begins anew under the snapshot, after an error that has failed the transaction.
     pub(crate) async fn restart(&self) -> Result<(), postgres::Error> {
         self.reader.session.rollback().await?;
-        self.pool.holder.import_into(&self.reader.session).await
+        self.pool.holder.import_into(&self.reader.session).await?;
+        match &self.reader.path {
+            Some(path) => self.reader.session.batch(&path_sql(path)).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sets the search path, until the session is given back.
+    pub(crate) async fn set_search_path(&mut self, path: &str) -> Result<(), postgres::Error> {
+        self.reader.session.batch(&path_sql(path)).await?;
+        self.reader.path = Some(path.to_owned());
+        Ok(())
     }
 
     /// Returns the session for the next reader. Only for one whose last command ended well.
-    pub(crate) fn give_back(self) {
+    ///
+    /// # Errors
+    /// If it cannot be made what it was; then it is closed.
+    pub(crate) async fn give_back(mut self) -> Result<(), postgres::Error> {
+        if self.reader.path.take().is_some() {
+            self.reader.session.batch(&path_sql("")).await?;
+        }
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
+        Ok(())
     }
+}
+
+/// Sets the search path until the transaction ends.
+fn path_sql(path: &str) -> String {
+    format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path))
 }

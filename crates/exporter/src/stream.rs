@@ -113,9 +113,13 @@ impl SegmentReader {
         let table = self.table().name();
         let SegmentReader { segment, lease, copy, cutter, .. } = self;
         drop(copy);
-        ready.extend(cutter.finish().map_err(|source| ExportError::Rows { table, segment, source })?);
-        lease.give_back();
-        Ok(())
+        let rows_error = |source| ExportError::Rows { table: table.clone(), segment, source };
+        ready.extend(cutter.finish().map_err(rows_error)?);
+        let given_back = lease.give_back().await;
+        given_back.map_err(|source| match source {
+            postgres::Error::Cancelled => ExportError::Cancelled,
+            source => ExportError::Session { table, source },
+        })
     }
 }
 

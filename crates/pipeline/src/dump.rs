@@ -167,14 +167,15 @@ impl Dump {
     async fn store(&mut self) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
         let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
-        let exporter = Arc::new(Exporter::new(
+        let exporter = Exporter::new(
             Arc::clone(&self.export),
             self.request.source.clone(),
             Arc::clone(&self.source.holder),
             self.request.jobs,
             repository.config().cut.clone(),
             self.context.cancel.clone(),
-        ));
+        );
+        let exporter = Arc::new(exporter.with_search_path(self.source.search_path.clone()));
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
         let lists = Arc::new(ListStore::new(&repository, &self.export)?);
         let documents = self.write_documents(&lists).await?;
