@@ -359,3 +359,30 @@ fn a_map_that_cannot_be_used_is_refused() {
     run("app = nobody", &["--roles", "used"]).assert_code(0);
     assert_eq!(owner_of(&target, "shop", "app.item"), "nobody");
 }
+
+/// What is left out is named, but a password in it, or a token in a setting, is not shown.
+#[test]
+fn secrets_of_what_is_left_out_are_not_shown() {
+    let (source, target) = (Server::start(16), Server::start(16));
+    source.psql("postgres", "CREATE ROLE app; ALTER ROLE app SET app.token TO 'TELLTALE'");
+    shop(&source, "shop", "app");
+    source.psql(
+        "shop",
+        "CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far;
+         CREATE USER MAPPING FOR app SERVER away OPTIONS (password 'TELLTALE')",
+    );
+    let from = source.uri("shop");
+    let migrate = |db: &str, roles: &str| {
+        target.create_db(db);
+        let to = target.uri(db);
+        let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to, "--roles", roles]).run();
+        assert!(!run.to_string().contains("TELLTALE"), "{run}");
+        run
+    };
+    migrate("one", "none")
+        .assert_code(3)
+        .assert_says("USER MAPPING")
+        .assert_says("role \"app\" does not exist");
+    target.psql("postgres", "CREATE ROLE app");
+    migrate("two", "used").assert_code(3).assert_says("exists on the target with no setting app.token");
+}
