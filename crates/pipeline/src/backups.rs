@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_archive::{Manifest, TableEntry, Totals};
+use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals};
 use dbhaul_catalog::{Catalog, ListedEntry, Section, Target, Toc, listed_entry, render_entry, title};
 use dbhaul_rows::RowDigest;
 use dbhaul_store::StoreUrl;
@@ -56,6 +56,8 @@ pub struct BackupDetails {
     pub dbhaul_version: String,
     /// Every table with its rows.
     pub tables: Vec<TableDetails>,
+    /// How many of these are tables, not large objects.
+    pub table_count: usize,
 }
 
 /// One table of a backup.
@@ -284,6 +286,7 @@ fn details(manifest: &Manifest) -> BackupDetails {
         lsn: manifest.source.lsn.clone(),
         dbhaul_version: manifest.dbhaul_version.clone(),
         tables: manifest.tables.iter().map(table).collect(),
+        table_count: manifest.tables.iter().filter(|table| table.kind == TableKind::Table).count(),
     }
 }
 
@@ -333,7 +336,7 @@ impl Display for BackupDetails {
             let (plain, packs) = (format_bytes(totals.plain_bytes), format_bytes(totals.pack_bytes));
             writeln!(f, "size      {} rows, {plain}, stored in {packs}", totals.digest.row_count)?;
         }
-        write!(f, "tables    {}", self.tables.len())?;
+        write!(f, "tables    {}", self.table_count)?;
         for table in &self.tables {
             let (plain, stored) = (format_bytes(table.plain_bytes), format_bytes(table.stored_bytes));
             let (rows, name) = (table.digest.row_count, in_line(&table.name));

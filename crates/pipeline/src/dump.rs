@@ -97,8 +97,12 @@ pub struct DumpReport {
     pub store: String,
     /// The key of its manifest.
     pub key: String,
-    /// What it adds up to.
+    /// What it adds up to; large objects count as a table there, and their pieces as rows.
     pub totals: Totals,
+    /// Tables with their rows, without large objects.
+    pub table_count: usize,
+    /// Rows of these.
+    pub row_count: u64,
     /// Roles recorded beside the database.
     pub role_count: usize,
     /// Of these, roles whose password's hash is recorded.
@@ -187,11 +191,14 @@ impl Dump {
         let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
+        let tables = || manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
         Ok(DumpReport {
             backup: manifest.id.to_string(),
             store: repository.describe(),
             key: key.to_string(),
             totals: manifest.totals,
+            table_count: tables().count(),
+            row_count: tables().map(|table| table.digest.row_count).sum(),
             role_count: self.plan.role_count,
             password_count: self.plan.password_count,
             skipped: self.plan.left_out.clone(),
@@ -468,9 +475,10 @@ impl Display for DumpReport {
         writeln!(f, "  in {} as {}", self.store, self.key)?;
         write!(
             f,
-            "  {} tables, {} rows, {} of rows stored in {}, in {:.1} s",
-            totals.tables,
-            totals.digest.row_count,
+            "  {} tables, {} rows{}, {} of rows stored in {}, in {:.1} s",
+            self.table_count,
+            self.row_count,
+            if totals.tables > self.table_count as u64 { " and large objects" } else { "" },
             crate::format_bytes(totals.plain_bytes),
             crate::format_bytes(totals.pack_bytes),
             self.elapsed_seconds

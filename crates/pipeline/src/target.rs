@@ -151,7 +151,7 @@ pub(crate) async fn create_database(
             Ok(_) => {}
             Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
                 left_out.push(NamedReason {
-                    object: format!("DATABASE {}", catalog.database.name),
+                    object: format!("DATABASE {}", quote_identifier(&catalog.database.name)),
                     reason: format!("{}: {error}", without_values(&statement)),
                 });
             }
@@ -181,7 +181,7 @@ pub(crate) async fn limit_connections(
     let refused = match session.execute(&statement).await {
         Ok(_) => None,
         Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
-            let object = format!("DATABASE {}", catalog.database.name);
+            let object = format!("DATABASE {}", quote_identifier(&catalog.database.name));
             Some(NamedReason { object, reason: format!("{statement}: {error}") })
         }
         Err(error) => return Err(setting(error)),

@@ -16,7 +16,9 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::{DigestTask, Found, Report, SideDescription, TableResult, digest_tables};
+use dbhaul_verifier::{
+    DigestTask, Found, LARGE_OBJECTS, Report, SideDescription, TableResult, digest_tables,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,9 +30,6 @@ use crate::target::search_path_of;
 use crate::verify_roots::Roots;
 use crate::verify_scope::Scope;
 use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest, VerifySide};
-
-/// Name of the contents of all large objects in a report.
-const LARGE_OBJECTS: &str = "large objects";
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Serialize)]

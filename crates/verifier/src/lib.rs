@@ -26,5 +26,5 @@ mod verdict;
 
 pub use digest::{DigestTask, digest_tables};
 pub use error::VerifyError;
-pub use report::{Report, SequenceResult, SideDescription, TableResult, Totals};
+pub use report::{LARGE_OBJECTS, Report, SequenceResult, SideDescription, TableResult, Totals};
 pub use verdict::{Found, Verdict, judge};

@@ -20,6 +20,9 @@ pub struct SideDescription {
     pub lsn: Option<String>,
 }
 
+/// The name under which a report has the contents of all large objects. No table's: those are qualified.
+pub const LARGE_OBJECTS: &str = "large objects";
+
 /// The judgement on one table, or on the contents of all large objects.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableResult {
@@ -70,7 +73,7 @@ pub struct Report {
     pub information: Vec<String>,
 }
 
-/// Counts of a report's tables.
+/// Counts of a report's tables, without large objects.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Totals {
     /// Equal tables.
@@ -94,10 +97,10 @@ impl Report {
         self.tables.iter().all(|table| table.verdict.is_equal())
     }
 
-    /// Counts over all tables.
+    /// Counts over all tables, without large objects.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for table in &self.tables {
+        for table in self.tables.iter().filter(|table| table.name != LARGE_OBJECTS) {
             match &table.verdict {
                 Verdict::Equal { digest } => {
                     totals.equal += 1;
@@ -125,6 +128,9 @@ impl Display for TableResult {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = in_one_line(&self.name);
         match &self.verdict {
+            Verdict::Equal { digest } if self.name == LARGE_OBJECTS => {
+                write!(f, "  equal         {:>12} pieces of {name}", digest.row_count)
+            }
             Verdict::Equal { digest } => write!(f, "  equal         {:>12} rows  {name}", digest.row_count),
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
@@ -182,6 +188,14 @@ impl Report {
             "rows: {} tables equal ({} rows), {} different, {} not verified",
             totals.equal, totals.equal_row_count, totals.different, totals.not_verified
         )?;
+        if let Some(large_objects) = self.tables.iter().find(|table| table.name == LARGE_OBJECTS) {
+            let word = match &large_objects.verdict {
+                Verdict::Equal { .. } => "equal",
+                Verdict::NotVerified { .. } => "not verified",
+                _ => "different",
+            };
+            writeln!(f, "large objects: {word}")?;
+        }
         let (equal, other): (Vec<_>, Vec<_>) = self.tables.iter().partition(|table| table.verdict.is_equal());
         other.iter().chain(&equal).try_for_each(|table| writeln!(f, "{table}"))
     }
@@ -241,6 +255,21 @@ mod tests {
             assert!(!report.is_equal());
             assert!(report.to_string().ends_with("NOT EQUAL"));
         }
+    }
+
+    #[test]
+    fn large_objects_are_no_table() {
+        let mut report = report(vec![Verdict::Equal { digest: RowDigest { row_count: 2, sum: 7 } }]);
+        let verdict = Verdict::Different {
+            left: RowDigest { row_count: 5, sum: 1 },
+            right: RowDigest { row_count: 5, sum: 2 },
+        };
+        report.tables.push(TableResult { name: LARGE_OBJECTS.into(), verdict });
+        let text = report.to_string();
+        assert!(text.contains(
+            "rows: 1 tables equal (2 rows), 0 different, 0 not verified\nlarge objects: different\n"
+        ));
+        assert!(text.ends_with("NOT EQUAL"));
     }
 
     #[test]

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::{Found, SequenceResult, TableResult, Verdict, judge};
+use dbhaul_verifier::{Found, LARGE_OBJECTS, SequenceResult, TableResult, Verdict, judge};
 
-use super::{LARGE_OBJECTS, Rows, Side};
+use super::{Rows, Side};
 
 /// How each table that both sides have is to be hashed, so that values compare;
 /// or why they cannot compare. A known digest decides; of two live sides the
