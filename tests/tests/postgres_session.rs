@@ -188,6 +188,29 @@ async fn a_constraint_that_fails_at_commit_fails_the_commit() {
 }
 
 #[tokio::test]
+async fn a_transaction_in_few_messages_is_kept_whole_or_not_at_all() {
+    let server = Server::start(18);
+    server.psql("postgres", "CREATE TABLE t (i int)");
+    let session = open(&server, SessionRole::Loader).await;
+    session.begin_and("INSERT INTO public.t VALUES (1)").await.unwrap();
+    session.commit_after("INSERT INTO public.t VALUES (2)").await.unwrap();
+    assert_eq!(server.psql("postgres", "SELECT sum(i) FROM t"), "3");
+
+    session.begin_and("INSERT INTO public.t VALUES (10)").await.unwrap();
+    let error = session.commit_after("INSERT INTO public.t VALUES ('x')").await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("22P02"));
+    session.rollback().await.unwrap();
+    let error = session.begin_and("INSERT INTO public.t VALUES (20); SELECT 1 / 0").await.unwrap_err();
+    assert_eq!(error.sqlstate(), Some("22012"));
+    session.rollback().await.unwrap();
+    session.begin_and("INSERT INTO public.t VALUES (30); SAVEPOINT s").await.unwrap();
+    session.batch("no such statement").await.unwrap_err();
+    assert_eq!(session.commit().await.unwrap_err().sqlstate(), Some("25P02"));
+    session.rollback().await.unwrap();
+    assert_eq!(server.psql("postgres", "SELECT sum(i) FROM t"), "3");
+}
+
+#[tokio::test]
 async fn an_error_in_the_middle_of_a_copy_is_not_its_end() {
     let server = Server::start(13);
     let session = open(&server, SessionRole::Reader).await;

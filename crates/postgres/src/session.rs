@@ -181,7 +181,12 @@ impl Session {
 
     /// Begins a transaction at READ COMMITTED.
     pub async fn begin(&self) -> Result<()> {
-        self.begin_with("BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE").await
+        self.begin_with(BEGIN).await
+    }
+
+    /// Begins a transaction at READ COMMITTED and runs statements in it, in one message.
+    pub async fn begin_and(&self, sql: &str) -> Result<()> {
+        self.begin_with(&format!("{BEGIN}; {sql}")).await
     }
 
     /// Begins a transaction that sees one snapshot throughout.
@@ -202,9 +207,13 @@ impl Session {
     /// here it is [`Error::Server`] with SQLSTATE 25P02. After
     /// [`Error::ConnectionLost`] the outcome is unknown: ask the ledger.
     pub async fn commit(&self) -> Result<()> {
+        self.commit_after("SELECT 1").await // fails in a failed transaction, and COMMIT is not reached
+    }
+
+    /// Runs statements and [commits](Self::commit), in one message: nothing where one of them fails.
+    pub async fn commit_after(&self, sql: &str) -> Result<()> {
         self.core.settle().await?;
-        // in a failed transaction the SELECT fails, and COMMIT is not reached
-        let result = self.core.link.client().batch_execute("SELECT 1; COMMIT").await;
+        let result = self.core.link.client().batch_execute(&format!("{sql}; COMMIT")).await;
         match result {
             Ok(()) => {
                 self.core.in_transaction.store(false, Ordering::Release);
@@ -392,6 +401,8 @@ fn text_rows(server: &str, sql: &str, messages: &[SimpleQueryMessage]) -> Result
     }
     Ok(rows)
 }
+
+const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
 const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \

@@ -62,12 +62,11 @@ impl Transaction for EntryAttempt {
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
         let mut left_out = self.prepared.left_out_text();
-        session.begin().await?;
         let mut statements: Vec<String> = first.into_iter().collect();
         statements.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
         statements.extend(self.prepared.statements.iter().cloned());
         session.take_warnings();
-        session.batch(&join(&statements)).await?;
+        session.begin_and(&join(&statements)).await?;
         if let Some(ignored) = session.take_warnings().into_iter().find(is_about_privileges) {
             let text = append(left_out, ignored.message);
             session.batch(&context.ledger.left_out_sql(&self.key, &text)).await?;
@@ -160,8 +159,7 @@ impl Transaction for AnalyzeAttempt {
         let mut statements: Vec<String> = first.into_iter().collect();
         statements.push(context.ledger.claim_sql(&self.key, None));
         statements.push(sql.clone());
-        session.begin().await?;
-        session.batch(&join(&statements)).await?;
+        session.begin_and(&join(&statements)).await?;
         session.commit().await?;
         Ok(DoneStep::default())
     }

@@ -105,16 +105,15 @@ impl Transaction for SegmentAttempt {
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
         self.meter.restart();
-        session.begin().await?;
         let mut statements: Vec<String> = first.into_iter().collect();
         statements.push(context.ledger.claim_sql(&self.key, None));
         statements.extend(self.prepare.clone());
-        session.batch(&join(&statements)).await?;
+        session.begin_and(&join(&statements)).await?;
         let digest = self.copy(context, session).await?;
-        let mut statements: Vec<String> = self.finish.clone().into_iter().collect();
-        statements.push(context.ledger.digest_sql(&self.key, digest));
-        session.batch(&join(&statements)).await?;
-        session.commit().await?;
+        if let Some(finish) = &self.finish {
+            session.batch(finish).await?;
+        }
+        session.commit_after(&context.ledger.digest_sql(&self.key, digest)).await?;
         Ok(DoneStep { digest, left_out: None })
     }
 

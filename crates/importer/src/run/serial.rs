@@ -112,9 +112,8 @@ struct BatchAttempt {
 #[async_trait]
 impl Attempt for BatchAttempt {
     async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        session.begin().await?;
         session.take_warnings();
-        session.batch(&join(&self.statements)).await?;
+        session.begin_and(&join(&self.statements)).await?;
         if session.take_warnings().iter().any(is_about_privileges) {
             return Err(StepError::Ignored);
         }
