@@ -58,7 +58,11 @@ impl ChunkReader {
                 what: "reader of a pack".into(),
                 reason: error.to_string(),
             })??;
-            self.start_run();
+            // beside a chunk that is longer than a whole run there is no room for another
+            let stored_bytes: usize = self.read.iter().map(|(_, stored)| stored.len()).sum();
+            if stored_bytes as u64 <= READ_BYTES {
+                self.start_run();
+            }
         }
         Ok(())
     }
