@@ -3,7 +3,6 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_catalog::DataColumn;
 use dbhaul_postgres::{self as postgres, ConnectSettings, CopyOut, SnapshotHolder};
 use dbhaul_rows::CutParameters;
 use tokio_util::sync::CancellationToken;
@@ -130,13 +129,9 @@ impl Exporter {
     /// as `regclass` depends on the path, so tables with these are read without it or not at all.
     fn may_need_path(&self, table: &TablePlan, error: &postgres::Error) -> bool {
         let RowSource::Table(data) = &table.source else { return false };
-        let is_shown_by_path = |column: &DataColumn| {
-            let name = &column.base_type_name;
-            name.strip_prefix("pg_catalog.").unwrap_or(name).starts_with("reg")
-        };
         self.search_path.is_some()
             && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state))
-            && !data.columns.iter().any(is_shown_by_path)
+            && !data.text_depends_on_path()
     }
 
     /// Closes the sessions that are not in use.

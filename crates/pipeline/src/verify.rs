@@ -196,6 +196,8 @@ struct Rows {
     /// What stands behind `FROM` in a scan.
     from: String,
     estimated_bytes: u64,
+    /// Whether their text may be another under another search path.
+    depends_on_path: bool,
     known: Option<RowDigest>,
     /// Why nothing can be known of them.
     missing: Option<&'static str>,
@@ -210,6 +212,7 @@ impl Rows {
             root: None,
             from: String::new(),
             estimated_bytes: 0,
+            depends_on_path: false,
             known: None,
             missing: Some("the backup was made without its rows"),
         }
@@ -277,6 +280,7 @@ impl Side {
                 root: selected.get(&name).cloned().flatten(),
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
+                depends_on_path: false,
                 known: Some(table.digest),
                 missing: None,
             };
@@ -417,6 +421,7 @@ impl Side {
                     table: rows.table.clone(),
                     rows: rows.from.clone(),
                     spec: spec.clone(),
+                    depends_on_path: rows.depends_on_path,
                     estimated_bytes: rows.estimated_bytes,
                 }),
                 _ => {
@@ -459,6 +464,10 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
     let toc = build_toc(&live.catalog, selection, target, &live.sequences)?;
     let rows = |plan: TablePlan| {
         let estimated_bytes = plan.estimated_bytes();
+        let depends_on_path = match &plan.source {
+            dbhaul_exporter::RowSource::Table(table) => table.text_depends_on_path(),
+            dbhaul_exporter::RowSource::LargeObjects => false,
+        };
         let (name, table, root, from) = match &plan.source {
             dbhaul_exporter::RowSource::Table(table) => {
                 let name = table.table.sql();
@@ -471,10 +480,17 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
                 (LARGE_OBJECTS.to_owned(), None, None, format!("({query}) AS large_objects"))
             }
         };
-        (
-            name,
-            Rows { spec: plan.digest_spec, table, root, from, estimated_bytes, known: None, missing: None },
-        )
+        let rows = Rows {
+            spec: plan.digest_spec,
+            table,
+            root,
+            from,
+            estimated_bytes,
+            depends_on_path,
+            known: None,
+            missing: None,
+        };
+        (name, rows)
     };
     Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
 }

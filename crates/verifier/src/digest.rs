@@ -27,6 +27,8 @@ pub struct DigestTask {
     pub rows: String,
     /// How the rows are hashed.
     pub spec: DigestSpec,
+    /// Whether their text may be another under another search path: then they are read without one.
+    pub depends_on_path: bool,
     /// Size on disk in bytes, for order and progress.
     pub estimated_bytes: u64,
 }
@@ -55,7 +57,7 @@ const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 /// holder's snapshot. The result has an entry for every task: a table that
 /// cannot be read is [`Found::Unreadable`], not an error. Planning a scan looks into
 /// the functions of the table's indexes; where these do not find a name, the scan is
-/// tried again with `search_path`, under which they were made.
+/// tried again with `search_path`, under which they were made, unless the rows' text depends on that.
 ///
 /// # Errors
 /// [`VerifyError::Cancelled`], and [`VerifyError::Worker`] if results would be missing.
@@ -173,7 +175,9 @@ impl Scan {
         loop {
             match self.try_digest(task, path, kept).await {
                 Err(error)
-                    if path.is_none() && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) =>
+                    if path.is_none()
+                        && !task.depends_on_path
+                        && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) =>
                 {
                     self.progress.warning(format!(
                         "digest of {} relies on the search path ({}); trying again with the source's",
