@@ -62,10 +62,17 @@ impl Builder<'_> {
         // A foreign table can only be read by a query, and to truncate one is to empty another server's.
         let is_foreign = table.foreign.is_some();
         let all = is_foreign.then(|| "WHERE true".to_owned());
+        let root = self.root_to_load_through(table);
+        let mut columns = table.data_columns();
+        if let Some((_, root)) = root {
+            // all partitions alike: rows are compared as those of the root
+            let place = |name: &str| root.columns.iter().position(|column| *column.name == *name);
+            columns.sort_by_key(|column| place(&column.name));
+        }
         let data = TableData {
             table: QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name),
-            root: self.root_to_load_through(table),
-            columns: table.data_columns(),
+            root: root.map(|(name, _)| name.clone()),
+            columns,
             condition: condition.cloned().flatten().or(all),
             has_tids: table.has_tids(),
             created_by_toc: object.extension.is_none() && self.options.pre_data && !is_foreign,
@@ -80,7 +87,7 @@ impl Builder<'_> {
 
     /// The topmost partitioned table above a partition, if any of those above it would assign rows to other
     /// partitions on the target (PostgreSQL src/bin/pg_dump/pg_dump.c, `forcePartitionRootLoad`).
-    fn root_to_load_through(&self, table: &Table) -> Option<QualifiedName> {
+    fn root_to_load_through<'t>(&'t self, table: &'t Table) -> Option<(&'t QualifiedName, &'t Table)> {
         let unstable = &self.plan.catalog.unstable_hashes;
         let mut is_forced = false;
         let mut root = None;
@@ -89,12 +96,10 @@ impl Builder<'_> {
             let Some(parent) = self.plan.relation(&of.parent).map(|place| self.plan.object(place)) else {
                 break;
             };
+            let Body::Table(parent_table) = &parent.body else { break };
             is_forced |= unstable.contains(&parent.id.oid);
-            root = Some(of.parent.clone());
-            above = match &parent.body {
-                Body::Table(table) => table.partition_of.as_ref(),
-                _ => None,
-            };
+            root = Some((&of.parent, &**parent_table));
+            above = parent_table.partition_of.as_ref();
         }
         root.filter(|_| is_forced)
     }
