@@ -37,3 +37,25 @@ fn an_invalid_index_is_skipped_by_name() {
         assert_eq!(target.sql_digest(db), source.sql_digest("shop"));
     }
 }
+
+#[test]
+fn a_schema_that_a_table_needs_stands_in_the_way_if_it_is_missing() {
+    let (source, target) = (Server::start(17), Server::start(17));
+    source.create_db("shop");
+    source.psql("shop", "CREATE SCHEMA \"Sales\"; CREATE TABLE \"Sales\".t AS SELECT 1 AS i");
+    target.create_db("shop");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let run = |command: &str, selection: [&str; 2]| {
+        Dbhaul::new([command, "--source", &from, "--target", &to]).args(selection).run()
+    };
+    let table = ["-t", "\"Sales\".t"];
+    run("preflight", table).assert_code(5).assert_says("schema \"Sales\" is not there");
+    run("migrate", table)
+        .assert_code(1)
+        .assert_stderr_has(&["schema \"Sales\" is not there", "CREATE SCHEMA"]);
+    assert_eq!(target.psql("shop", "SELECT count(*) FROM pg_namespace WHERE nspname = 'dbhaul'"), "0");
+    target.psql("shop", "CREATE SCHEMA \"Sales\"");
+    let migrate = ["migrate", "--source", &from, "--target", &to, "--allow-non-empty"];
+    Dbhaul::new(migrate).args(table).run().assert_code(0);
+    assert_eq!(target.psql("shop", "SELECT i FROM \"Sales\".t"), "1");
+}

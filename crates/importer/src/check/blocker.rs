@@ -40,6 +40,11 @@ pub enum Blocker {
         /// Its run.
         run: String,
     },
+    /// Schemas are not there, and are not among what is imported.
+    MissingSchemas {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// An extension is not on offer.
     MissingExtension {
         /// Its name.
@@ -109,6 +114,15 @@ impl fmt::Display for Blocker {
                 "the unfinished run {run} was begun with another selection or other options; resume with \
                  the same, or start over with --clean"
             ),
+            Blocker::MissingSchemas { names } => {
+                let quoted: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
+                write!(
+                    f,
+                    "schema {} is not there, and a selection of tables brings none along; CREATE SCHEMA it first \
+                     and give --allow-non-empty, or select it whole with -n",
+                    quoted.join(", ")
+                )
+            }
             Blocker::MissingExtension { name, needed_by, needed_by_count } => {
                 write!(f, "extension {} is not available there; install it", quote_identifier(name))?;
                 let more = if *needed_by_count > needed_by.len() { ", ..." } else { "" };

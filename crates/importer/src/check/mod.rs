@@ -10,7 +10,7 @@ mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{ServerVersion, TocEntry};
+use dbhaul_catalog::{Section, ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
@@ -85,6 +85,8 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         blockers.push(Blocker::NotEmpty { count: contents.count, examples: contents.examples.clone() });
     }
     blockers.extend(closed_schema(plan, &facts));
+    let mut taken = queries::schemas(session).await.map_err(checking)?;
+    blockers.extend(missing_schemas(plan, &taken));
     let available = queries::available_extensions(session).await.map_err(checking)?;
     let extensions = extensions::compare(plan, &available);
     blockers.extend(extensions.blockers);
@@ -108,7 +110,6 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             refusals
         }
     };
-    let mut taken = queries::schemas(session).await.map_err(checking)?;
     taken.extend(
         plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
     );
@@ -200,6 +201,21 @@ fn closed_schema(plan: &ImportPlan, facts: &Facts) -> Option<Blocker> {
     let count = wanted(plan).filter(is_in_public).count();
     (count > 0 && !facts.may_create_in_public)
         .then(|| Blocker::MayNotCreateInPublic { role: facts.role.clone(), table_count: count })
+}
+
+/// Schemas that a selection of tables does not bring along. An extension may make one of its own, so with
+/// those it is left to the run.
+fn missing_schemas(plan: &ImportPlan, existing: &BTreeSet<String>) -> Option<Blocker> {
+    if wanted(plan).any(|entry| entry.kind == "EXTENSION") {
+        return None;
+    }
+    let made: BTreeSet<&str> =
+        wanted(plan).filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.as_str()).collect();
+    let needs = |entry: &&TocEntry| entry.section == Section::PreData && !entry.create.is_empty();
+    let schemas = wanted(plan).filter(needs).filter_map(|entry| entry.schema.as_deref());
+    let is_missing = |schema: &&str| !made.contains(schema) && !existing.contains(*schema);
+    let missing: BTreeSet<String> = schemas.filter(is_missing).map(str::to_owned).collect();
+    (!missing.is_empty()).then(|| Blocker::MissingSchemas { names: missing.into_iter().collect() })
 }
 
 /// A policy or a user mapping is for roles: where one of them is missing there is none.
