@@ -93,7 +93,9 @@ impl RoleLimits {
 }
 
 fn absent(role: &str) -> String {
-    format!("role \"{role}\" does not exist on the target")
+    format!(
+        "role \"{role}\" does not exist on the target (--roles used creates it, --role-map names another)"
+    )
 }
 
 /// Every role that the import of these entries needs.

@@ -244,8 +244,8 @@ impl PipelineError {
             }
             PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
                 "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \
-                 migration can if its snapshot was held (--hold-snapshot) or nothing was written to the source \
-                 since, else start over with --clean --if-exists"
+                 migration can if its snapshot was held (--hold-snapshot) or the source was neither written to nor \
+                 restarted since, else start over with --clean --if-exists"
             }
             PipelineError::Export(ExportError::RowTooLong { .. }) => {
                 "no COPY text, which is what backups and scripts hold, can be made of that row: shorten its \
@@ -254,7 +254,9 @@ impl PipelineError {
             }
             PipelineError::Request { help, .. } => help,
             PipelineError::Cancelled => {
-                "run the same command again; a restore or a migration goes on with --resume"
+                "a dump, a preflight or a comparison can be run again; a restore goes on with --resume, and so does \
+                 a migration if its snapshot was held (--hold-snapshot) or the source was neither written to nor \
+                 restarted since, else start over with --clean --if-exists"
             }
             _ => return None,
         };

@@ -217,7 +217,8 @@ pub(crate) fn refuse(lines: Vec<RoleMapError>) -> Result<(), PipelineError> {
     let lines: Vec<String> = lines.iter().map(ToString::to_string).collect();
     Err(PipelineError::Request {
         problem: format!("the role map cannot be used: {}", lines.join("; ")),
-        help: "correct these lines of --role-map, or create the roles first (--roles used does)".to_owned(),
+        help: "correct these lines of --role-map: the left side must be a role of the source, and the right side one \
+               that the target has, or that the source has under that name and --roles used creates".to_owned(),
     })
 }
 
