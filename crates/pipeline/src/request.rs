@@ -134,11 +134,11 @@ pub struct RestoreRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum CopyChoice {
     /// As COPY text; in binary what is too long for that, and tables with a bytea whose types allow it.
-    #[default]
     Auto,
     /// As COPY text only.
     Text,
     /// In binary wherever the types of a table allow it.
+    #[default]
     Binary,
 }
 

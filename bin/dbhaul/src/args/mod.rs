@@ -278,7 +278,7 @@ pub(crate) struct MigrateArgs {
     ///
     /// Binary serves the tables all of whose columns are of types that look the same in it on every
     /// version, and whose text follows from it, for the digests; --dry-run -v tells which those are.
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CopyFormatName::Auto, help_heading = "How")]
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CopyFormatName::Binary, help_heading = "How")]
     pub(crate) copy_format: CopyFormatName,
     #[command(flatten)]
     pub(crate) throttle: ThrottleArgs,
@@ -336,7 +336,7 @@ pub(crate) struct VerifyArgs {
 /// In which format rows are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CopyFormatName {
-    /// Text; in binary what is too long for text, and tables with a bytea where their types allow it
+    /// Text, which spares the client; in binary what is too long for text, and tables with a bytea
     Auto,
     /// Text
     Text,
