@@ -12,11 +12,6 @@ mod progress;
 mod run;
 mod secrets;
 
-/// A catalog is millions of small texts, which this allocator keeps closer together and the system's
-/// hands back and asks for again as it is read.
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> std::process::ExitCode {
     app::main(std::env::args_os(), &dbhaul_pipeline::process_environment)
 }
