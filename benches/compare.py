@@ -17,14 +17,16 @@ import subprocess
 import sys
 import time
 
-# Ours, theirs, and the ratio of wall times not to be exceeded: the bars that the design sets for TPC-H, and
-# for the other shapes that nothing may be slower than what people use today.
-# dbhaul and pgcopydb analyze what they loaded, pg_restore does not: its time is shown with and without.
-RATIOS = (("dump", "pg_dump"), ("restore", "pg_restore"), ("restore", "pg_restore, ANALYZE"),
-          ("migrate", "pgcopydb clone"), ("migrate", "pg_dump | pg_restore"),
-          ("migrate", "pg_dump | pg_restore, ANALYZE"))
-BARS = {("tpch", "pg_dump"): 0.70, ("tpch", "pg_restore"): 0.80, ("tpch", "pgcopydb clone"): 0.75,
-        ("skew", "pg_dump"): 0.60}
+# Ours and theirs. dbhaul and pgcopydb analyze what they loaded, pg_restore does not: so like is compared with
+# like, ours without against theirs as it is, and ours as it is against theirs with an ANALYZE after it.
+RATIOS = (("dump", "pg_dump"), ("restore", "pg_restore"), ("restore, no ANALYZE", "pg_restore"),
+          ("restore", "pg_restore, ANALYZE"), ("migrate", "pgcopydb clone"), ("migrate", "pg_dump | pg_restore"),
+          ("migrate, no ANALYZE", "pg_dump | pg_restore"), ("migrate", "pg_dump | pg_restore, ANALYZE"))
+# Ratios of wall times not to be exceeded: those that the design sets, and else that nothing is slower than what
+# people use today. Where only ours analyzes, there is none but that of the design.
+BARS = {("tpch", "dump", "pg_dump"): 0.70, ("tpch", "restore", "pg_restore"): 0.80,
+        ("tpch", "migrate", "pgcopydb clone"): 0.75, ("skew", "dump", "pg_dump"): 0.60}
+UNLIKE = (("restore", "pg_restore"), ("migrate", "pg_dump | pg_restore"))
 MEMORY_BAR_MIB = 256
 MEMORY_JOBS = 4
 
@@ -113,6 +115,11 @@ class Bench:
         jobs = str(jobs or self.options.jobs)
         return [self.options.dbhaul, command, *map(str, where), "--jobs", jobs, "--progress", "none"]
 
+    def loading(self, command, *where):
+        """Measures a command that fills a fresh database, and again without its ANALYZE."""
+        for name, options in ((command, ()), (f"{command}, no ANALYZE", ("--no-analyze",))):
+            self.measure(name, self.ours(command, *where, "--target", self.fresh_database(), *options))
+
     def round(self, number):
         """Every contender once; ours first in every other round, so that neither always meets warm caches."""
         o, jobs = self.options, str(self.options.jobs)
@@ -128,14 +135,12 @@ class Bench:
         self.size("dump", self.store)
         in_turn(
             lambda: self.analyzed("pg_restore", ["pg_restore", "-j", jobs, "-d", self.fresh_database(), self.archive]),
-            lambda: self.measure("restore", self.ours("restore", "--store", self.store, "--target",
-                                                      self.fresh_database())))
+            lambda: self.loading("restore", "--store", self.store))
         in_turn(
             lambda: self.analyzed("pg_dump | pg_restore", f"pg_dump -Fc --compress=none -d {self.source} | "
                                                           f"pg_restore -d {self.fresh_database()}"),
             self.pgcopydb,
-            lambda: self.measure("migrate", self.ours("migrate", "--source", self.source, "--target",
-                                                      self.fresh_database())))
+            lambda: self.loading("migrate", "--source", self.source))
 
     def analyzed(self, name, command):
         """Measures a restore, and the same followed by an ANALYZE of everything."""
@@ -167,7 +172,7 @@ class Bench:
 
     def ratios(self):
         for ours, theirs in RATIOS:
-            bar = BARS.get((self.options.shape, theirs), 1.0)
+            bar = BARS.get((self.options.shape, ours, theirs), None if (ours, theirs) in UNLIKE else 1.0)
             yield ours, theirs, self.median(ours) / self.median(theirs), bar
 
     def report(self):
@@ -183,8 +188,7 @@ class Bench:
                   f"{max(run.resident_mib for run in runs):10.0f}{size:>12}")
         print()
         for ours, theirs, ratio, bar in self.ratios():
-            verdict = "within" if ratio <= bar else "OVER"
-            print(f"{self.title(ours)} takes {ratio:.2f} of {theirs}, {verdict} {bar:.2f}")
+            print(f"{self.title(ours)} takes {ratio:.2f} of {theirs}, {against(ratio, bar)}")
         print(f"dbhaul dump stores {self.sizes['dump'] / self.sizes['pg_dump']:.2f} of pg_dump's bytes")
         memory = dict(self.memory_round())
         for name, run in memory.items():
@@ -204,6 +208,13 @@ class Bench:
 
     def title(self, name):
         return f"dbhaul {name}" if name in {ours for ours, _ in RATIOS} else name
+
+
+def against(ratio, bar):
+    """What a ratio says of its bar."""
+    if bar is None:
+        return "with an ANALYZE that the other does not do"
+    return f"{'within' if ratio <= bar else 'OVER'} {bar:.2f}"
 
 
 def main():
