@@ -88,7 +88,7 @@ impl Exporter {
             segment,
             source,
         })?;
-        let begun = self.begin(table, &table.copy_sql(planned, format)).await;
+        let begun = self.begin(table, &table.copy_sql(planned, format), planned.range.is_by_key()).await;
         let (lease, copy) = begun.map_err(|error| match error {
             Beginning::Lease(source) => session_error(&name, source),
             Beginning::Copy(postgres::Error::Cancelled) => ExportError::Cancelled,
@@ -106,11 +106,16 @@ impl Exporter {
     }
 
     /// Begins a `COPY` on a session of the pool, with the source's search path if it cannot do without.
-    async fn begin(&self, table: &TablePlan, sql: &str) -> Result<(Lease, CopyOut), Beginning> {
+    async fn begin(
+        &self,
+        table: &TablePlan,
+        sql: &str,
+        use_no_index: bool,
+    ) -> Result<(Lease, CopyOut), Beginning> {
         let needs_path =
             |entry| self.need_path.lock().unwrap_or_else(PoisonError::into_inner).contains(entry);
         if !needs_path(&table.entry) {
-            let lease = self.pool.lease().await.map_err(Beginning::Lease)?;
+            let lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
             match lease.session().copy_out(sql).await {
                 Ok(copy) => return Ok((lease, copy)),
                 Err(error) if self.may_need_path(table, &error) => {}
@@ -118,11 +123,19 @@ impl Exporter {
             }
             self.need_path.lock().unwrap_or_else(PoisonError::into_inner).insert(table.entry);
         }
-        let mut lease = self.pool.lease().await.map_err(Beginning::Lease)?;
+        let mut lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
         let path = self.search_path.as_deref().unwrap_or_default();
         lease.set_search_path(path).await.map_err(Beginning::Lease)?;
         let copy = lease.session().copy_out(sql).await.map_err(Beginning::Copy)?;
         Ok((lease, copy))
+    }
+
+    async fn lease(&self, use_no_index: bool) -> Result<Lease, postgres::Error> {
+        let mut lease = self.pool.lease().await?;
+        if use_no_index {
+            lease.use_no_index().await?;
+        }
+        Ok(lease)
     }
 
     /// Whether a name was not found that the source's search path may find. The text of values such

@@ -2,7 +2,8 @@
 //!
 //! Whatever the statistics say, the ranges hold every row exactly once: the first has no beginning, the last
 //! no end, each begins where the one before it ends, and NULLs have a segment of their own. Statistics that
-//! are wrong make uneven segments, and nothing worse.
+//! are wrong make uneven segments, and nothing worse. Each range is read by a scan of the whole table, never
+//! through the index, since an index may be broken; so there had better be few.
 
 use dbhaul_catalog::RangeKey;
 
@@ -76,8 +77,7 @@ fn bounds(points: &[(i64, f64)], share: f64) -> (Vec<i64>, Vec<f64>) {
     (bounds, weights)
 }
 
-/// The condition of a segment from one key to before another; a comparison of different integer types
-/// belongs to the family of the index.
+/// The condition of a segment from one key to before another.
 pub(crate) fn keys_condition(column: &str, from: Option<i64>, to: Option<i64>) -> String {
     let column = dbhaul_catalog::quote_identifier(column);
     let bound = |operator: &str, value: i64| {

@@ -49,6 +49,13 @@ pub enum SegmentRange {
     },
 }
 
+impl SegmentRange {
+    /// Whether the rows are told by their key, and not by where they are.
+    pub(crate) fn is_by_key(&self) -> bool {
+        matches!(self, SegmentRange::Keys { .. } | SegmentRange::NullKeys { .. })
+    }
+}
+
 /// The unit of parallel COPY, retry and restore commit.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segment {

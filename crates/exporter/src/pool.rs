@@ -18,6 +18,15 @@ const SERIAL: [(&str, &str); 3] = [
     ("force_parallel_mode", "off"),
 ];
 
+/// An index that is not sound lacks rows, or has some twice, and nothing tells of it; a scan of the table
+/// has each once. It also reads them in the same order again, whatever the planner has learned since.
+const WITHOUT_INDEXES: &str = "SET LOCAL enable_indexscan = off; SET LOCAL enable_indexonlyscan = off; \
+     SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = on";
+
+/// The end of [`WITHOUT_INDEXES`], for the queries on the catalogs that follow a reading.
+const WITH_INDEXES: &str = "SET LOCAL enable_indexscan = on; SET LOCAL enable_indexonlyscan = on; \
+     SET LOCAL enable_bitmapscan = on";
+
 /// At most `jobs` sessions on the source, each in a transaction under the
 /// holder's snapshot, handed out one reader at a time.
 pub(crate) struct SessionPool {
@@ -34,6 +43,8 @@ struct Reader {
     session: Session,
     /// The transaction's search path, where it is not the pinned, empty one.
     path: Option<String>,
+    /// Whether its queries use no index.
+    is_without_indexes: bool,
     /// Reads in this transaction, which keeps a lock on each table that it has read.
     read_count: usize,
 }
@@ -71,7 +82,12 @@ impl SessionPool {
         };
         let mut reader = match self.take_idle() {
             Some(reader) => reader,
-            None => Reader { session: self.connect().await?, path: None, read_count: 0 },
+            None => Reader {
+                session: self.connect().await?,
+                path: None,
+                is_without_indexes: false,
+                read_count: 0,
+            },
         };
         if reader.read_count >= self.holder.tables_per_transaction(self.jobs) {
             reader.session.commit().await?;
@@ -124,10 +140,20 @@ impl Lease {
     pub(crate) async fn restart(&self) -> Result<(), postgres::Error> {
         self.reader.session.rollback().await?;
         self.pool.holder.import_into(&self.reader.session).await?;
+        if self.reader.is_without_indexes {
+            self.reader.session.batch(WITHOUT_INDEXES).await?;
+        }
         match &self.reader.path {
             Some(path) => self.reader.session.batch(&path_sql(path)).await,
             None => Ok(()),
         }
+    }
+
+    /// Has queries read tables themselves, until the session is given back.
+    pub(crate) async fn use_no_index(&mut self) -> Result<(), postgres::Error> {
+        self.reader.session.batch(WITHOUT_INDEXES).await?;
+        self.reader.is_without_indexes = true;
+        Ok(())
     }
 
     /// Sets the search path, until the session is given back.
@@ -144,6 +170,9 @@ impl Lease {
     pub(crate) async fn give_back(mut self) -> Result<(), postgres::Error> {
         if self.reader.path.take().is_some() {
             self.reader.session.batch(&path_sql("")).await?;
+        }
+        if std::mem::take(&mut self.reader.is_without_indexes) {
+            self.reader.session.batch(WITH_INDEXES).await?;
         }
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
         Ok(())

@@ -20,6 +20,9 @@ use crate::{Context, PipelineError};
 /// Snapshots taken before giving up on a database whose tables are rewritten all the time.
 pub(crate) const SNAPSHOT_ATTEMPTS: u32 = 5;
 
+/// Ranges of a key that a table is cut into at most: to read one is to scan the whole table.
+const MAX_KEY_RANGES: u64 = 8;
+
 /// A database as of one instant.
 pub(crate) struct LiveDatabase {
     pub(crate) settings: ConnectSettings,
@@ -180,7 +183,10 @@ impl LiveDatabase {
             DEFAULT_SEGMENT_BYTES,
         );
         match entry.object.and_then(|id| self.range_keys.get(&id.oid)) {
-            Some(key) => plan.cut_by_key(key, DEFAULT_SEGMENT_BYTES),
+            Some(key) => {
+                let segment_bytes = DEFAULT_SEGMENT_BYTES.max(plan.estimated_bytes() / MAX_KEY_RANGES);
+                plan.cut_by_key(key, segment_bytes)
+            }
             None => plan,
         }
     }
