@@ -172,15 +172,6 @@ impl SnapshotHolder {
         import(session, &self.info.id).await
     }
 
-    /// Lets [`hold_tables`](Self::hold_tables) wait no longer than this for one lock; without it, a holder
-    /// that took its snapshot itself waits as long as it takes.
-    ///
-    /// # Errors
-    /// What the server says to `SET LOCAL`.
-    pub async fn limit_lock_waits(&self, patience: Duration) -> Result<()> {
-        self.session.batch(&format!("SET LOCAL lock_timeout = {}", patience.as_millis())).await
-    }
-
     /// Locks tables in ACCESS SHARE mode for as long as the snapshot is held, and
     /// returns those that were truncated, rewritten, renamed or dropped since the snapshot.
     ///

@@ -23,8 +23,11 @@ pub(crate) use process::HolderProcess;
 /// How often the process looks whether its session is still there.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long the process waits for the lock on one table that somebody else holds or queues for.
+/// How long the process waits for the locks on all tables, which somebody else may hold or queue for.
 const LOCK_PATIENCE: Duration = Duration::from_secs(300);
+
+/// How long the process takes to let its snapshot go before it just ends.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 
 /// A program that carries out [`hold_snapshot`], and for how long it shall do so.
 #[derive(Clone)]
@@ -125,8 +128,9 @@ pub async fn hold_snapshot(
     if let Err(error) = &result {
         answer(HoldAnswer::Failed { reason: crate::one_line(error) });
     }
-    // Whoever needed it is gone or does not need it any more.
-    let _ = holder.release().await;
+    // Whoever needed it is gone or does not need it any more. A session that still waits for a lock ends
+    // with its connection.
+    let _ = tokio::time::timeout(RELEASE_PATIENCE, holder.release()).await;
     result
 }
 
@@ -150,7 +154,7 @@ async fn obey(
                     answer(HoldAnswer::Kept);
                 }
                 (Some(HoldOrder::Lock { tables }), _) => {
-                    let changed = lock(holder, &tables).await.map_err(holding)?;
+                    let changed = lock(holder, &tables).await?;
                     answer(HoldAnswer::Locked { changed });
                 }
             },
@@ -168,11 +172,19 @@ async fn obey(
 
 /// Locks tables; returns those that are not what the snapshot saw. One that was dropped between the look
 /// at it and its lock is of these, and has made the transaction useless: the run lets go and tries again.
-async fn lock(holder: &SnapshotHolder, tables: &[QualifiedName]) -> Result<Vec<String>, Error> {
-    holder.limit_lock_waits(LOCK_PATIENCE).await?;
-    match holder.hold_tables(tables).await {
-        Err(error) if is_gone(&error) => Ok(vec![error.to_string()]),
-        result => result,
+async fn lock(holder: &SnapshotHolder, tables: &[QualifiedName]) -> Result<Vec<String>, PipelineError> {
+    match tokio::time::timeout(LOCK_PATIENCE, holder.hold_tables(tables)).await {
+        Ok(Err(error)) if is_gone(&error) => Ok(vec![error.to_string()]),
+        Ok(result) => {
+            result.map_err(|error| PipelineError::server("cannot go on holding the snapshot", error))
+        }
+        Err(_) => Err(PipelineError::Hold {
+            reason: format!(
+                "its locks on the tables of the source were not granted for {} s: somebody holds or waits for \
+                 stronger ones, such as an ALTER TABLE (pg_stat_activity and pg_locks say who)",
+                LOCK_PATIENCE.as_secs()
+            ),
+        }),
     }
 }
 

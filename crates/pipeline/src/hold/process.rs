@@ -12,9 +12,10 @@ use tokio_util::sync::CancellationToken;
 use super::{HoldAnswer, HoldOrder, HoldProgram};
 use crate::PipelineError;
 
-/// How long the process may take to answer. It waits no longer than [`super::LOCK_PATIENCE`] for a lock,
+/// How long the process may take to answer. It waits no longer than [`super::LOCK_PATIENCE`] for its locks,
 /// and connecting has its own limits; this is for a process that is stopped or lost.
 const ANSWER_PATIENCE: Duration = Duration::from_secs(600);
+const _: () = assert!(super::LOCK_PATIENCE.as_secs() < ANSWER_PATIENCE.as_secs());
 
 /// How long the process may take to end once told to.
 const END_PATIENCE: Duration = Duration::from_secs(10);
