@@ -13,6 +13,8 @@ pub enum Blocker {
         count: u64,
         /// Some of them, as `pg_describe_object` names them.
         examples: Vec<String>,
+        /// Whether an unfinished run was looked for in vain.
+        nothing_to_resume: bool,
     },
     /// An unfinished import is there.
     Unfinished {
@@ -89,9 +91,18 @@ pub enum Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Blocker::NotEmpty { count, examples } => {
+            Blocker::NotEmpty { count, examples, nothing_to_resume } => {
                 write!(f, "it is not empty: it holds {count} objects ({}", examples.join(", "))?;
                 let more = if *count > examples.len() as u64 { ", ..." } else { "" };
+                if *nothing_to_resume {
+                    write!(
+                        f,
+                        "{more}), but no unfinished run that --resume could go on with: if they are of a run \
+                         that was stopped after its last step, they are complete, and `dbhaul verify` tells; else "
+                    )?;
+                    return f
+                        .write_str("import into an empty database, or start over with --clean --if-exists");
+                }
                 write!(f, "{more}); import into an empty database, or ask for --clean or --allow-non-empty")
             }
             Blocker::Unfinished { run, schema } => write!(

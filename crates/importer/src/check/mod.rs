@@ -82,7 +82,8 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     let found_ledger = match_ledger(plan, &ledgers, &mut blockers);
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
     if resumes.is_none() && !plan.options.clean && !plan.options.allow_non_empty && contents.count > 0 {
-        blockers.push(Blocker::NotEmpty { count: contents.count, examples: contents.examples.clone() });
+        let (count, examples) = (contents.count, contents.examples.clone());
+        blockers.push(Blocker::NotEmpty { count, examples, nothing_to_resume: plan.options.resume });
     }
     blockers.extend(closed_schema(plan, &facts));
     let mut taken = queries::schemas(session).await.map_err(checking)?;
