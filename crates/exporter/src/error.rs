@@ -76,6 +76,37 @@ pub enum ExportError {
     Cancelled,
 }
 
+impl ExportError {
+    /// Whether the segment comes in another format when it is read again, as it has to.
+    pub fn is_turned(&self) -> bool {
+        matches!(self, ExportError::RowTooLong { is_turned: true, .. })
+    }
+
+    /// What went wrong without the table and the segment, for whoever names them, and its cause.
+    pub fn without_place(self) -> (String, Option<postgres::Error>) {
+        match self {
+            ExportError::Snapshot { source } => {
+                ("cannot hold a snapshot of the source".to_owned(), Some(source))
+            }
+            ExportError::Session { source, .. } => {
+                ("cannot open a session to read it".to_owned(), Some(source))
+            }
+            ExportError::Copy { source, .. } => {
+                ("cannot read its rows from the source".to_owned(), Some(source))
+            }
+            ExportError::RowTooLong { row, format, is_turned, source, .. } => {
+                let message = format!("{row} is too long to be sent {}{}", words(format), turning(is_turned));
+                (message, Some(source))
+            }
+            ExportError::Rows { source, .. } => {
+                (format!("the rows are not what was asked for: {source}"), None)
+            }
+            ExportError::UnknownSegment { .. } => ("it is not in the plan".to_owned(), None),
+            ExportError::Cancelled => ("cancelled".to_owned(), None),
+        }
+    }
+}
+
 fn words(format: CopyFormat) -> &'static str {
     match format {
         CopyFormat::Text => "as COPY text, of which PostgreSQL makes 1 GiB at most",

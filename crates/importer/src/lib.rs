@@ -63,7 +63,7 @@ pub use prepared::Part;
 pub use run::import;
 pub use schedule::{Lock, LockMode, Node, NodeId, Scheduler};
 pub use source::{
-    ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
+    Again, ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
     StatisticsStream, StatisticsWave,
 };
 pub use unfinished::{UnfinishedRun, remove_ledger, unfinished_runs};

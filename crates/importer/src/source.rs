@@ -102,6 +102,19 @@ pub struct EntrySegments {
     pub segment_bytes: Vec<u64>,
 }
 
+/// Whether reading a segment again may succeed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// It will fail the same way.
+    Never,
+    /// It may, after a pause.
+    Later,
+    /// It comes in another format then, as it has to. That happens to a segment once, and is no retry.
+    Otherwise,
+    /// Neither it nor any other that is not open yet: what they were to be read from is gone.
+    Gone,
+}
+
 /// A segment could not be read.
 #[derive(Debug, thiserror::Error)]
 #[error("{table}, segment {}: {message}", segment.segment)]
@@ -111,8 +124,8 @@ pub struct SourceError {
     /// The table's qualified name, or `large objects`.
     pub table: String,
     /// Whether reading it again may succeed.
-    pub transient: bool,
-    /// What went wrong, in one line, without the cause's text.
+    pub again: Again,
+    /// What went wrong, in one line, without the place and without the cause's text.
     pub message: String,
     /// The cause.
     #[source]
@@ -122,6 +135,20 @@ pub struct SourceError {
 impl SourceError {
     /// Whether reading the segment again may succeed.
     pub fn is_transient(&self) -> bool {
-        self.transient
+        matches!(self.again, Again::Later | Again::Otherwise)
+    }
+
+    /// What went wrong with all causes, each once, for whoever has named the table and the segment already.
+    pub(crate) fn without_place(&self) -> String {
+        let mut text = self.message.clone();
+        let mut cause = self.source.as_deref().map(|cause| cause as &(dyn Error + 'static));
+        while let Some(error) = cause {
+            let words = error.to_string();
+            if !text.contains(&words) {
+                text = format!("{text}: {words}");
+            }
+            cause = error.source();
+        }
+        text
     }
 }

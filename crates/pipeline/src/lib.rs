@@ -28,6 +28,7 @@ mod dump;
 mod dump_lists;
 mod dump_rows;
 mod error;
+mod exported_segments;
 mod extensions;
 mod hold;
 mod import_report;

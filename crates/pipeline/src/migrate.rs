@@ -3,22 +3,18 @@
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use async_trait::async_trait;
-use dbhaul_catalog::{Difference, Identity, ServerVersion, quote_identifier};
-use dbhaul_exporter::{ExportError, ExportPlan, Exporter};
-use dbhaul_importer::{
-    EntrySegments, ImportOutcome, ImportPlan, SegmentRef, SegmentRows, SegmentSource, SourceError,
-    StatisticsStream, StatisticsWave, UnfinishedRun,
-};
-use dbhaul_postgres::{ConnectSettings, ErrorClass, SnapshotInfo};
+use dbhaul_catalog::{Difference, Identity, quote_identifier};
+use dbhaul_exporter::{ExportPlan, Exporter};
+use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun};
+use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
 use dbhaul_rows::CutParameters;
 use dbhaul_verifier::Report;
-use futures::StreamExt;
 use serde::Serialize;
 
 use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
 use crate::dump::{PlannedTable, write_tables};
+use crate::exported_segments::{ExportedSegments, entry_segments};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
@@ -26,7 +22,7 @@ use crate::resume::{Opened, open_source};
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc};
 use crate::source_state::{HolderRecord, SourceState};
-use crate::statistics::{LiveStatistics, settle, unavailable};
+use crate::statistics::{settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
     run_import, tell_losses, write_losses,
@@ -374,69 +370,6 @@ async fn end_earlier(request: &MigrateRequest, run: &str, context: &Context) {
 fn fingerprint(snapshot: &SnapshotInfo) -> String {
     let cluster = snapshot.system_identifier.as_deref().unwrap_or("unknown");
     format!("snapshot {} of database {} in cluster {cluster}", snapshot.transactions, snapshot.database)
-}
-
-fn entry_segments(export: &ExportPlan) -> Vec<EntrySegments> {
-    let entry = |table: &dbhaul_exporter::TablePlan| EntrySegments {
-        entry: table.entry,
-        segment_bytes: table.segments.iter().map(|segment| segment.estimated_bytes).collect(),
-    };
-    export.tables.iter().map(entry).collect()
-}
-
-/// Segments of a live database, for the importer.
-struct ExportedSegments {
-    exporter: Exporter,
-    statistics: LiveStatistics,
-    throttle: Throttle,
-}
-
-impl ExportedSegments {
-    fn source_error(segment: SegmentRef, table: &str, error: ExportError) -> SourceError {
-        let class = match &error {
-            ExportError::Copy { source, .. } | ExportError::Session { source, .. } => source.class(),
-            ExportError::Cancelled => ErrorClass::Cancelled,
-            // read again, it comes in another format
-            ExportError::RowTooLong { is_turned: true, .. } => ErrorClass::Transient,
-            _ => ErrorClass::Permanent,
-        };
-        SourceError {
-            segment,
-            table: table.to_owned(),
-            transient: class == ErrorClass::Transient,
-            message: "cannot read its rows from the source".to_owned(),
-            source: Some(Box::new(error)),
-        }
-    }
-}
-
-#[async_trait]
-impl SegmentSource for ExportedSegments {
-    async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
-        let name = self.exporter.table(segment.entry).map(|table| table.name()).unwrap_or_default();
-        let opened = self.exporter.open_segment(segment.entry, segment.segment).await;
-        let rows = opened.map_err(|error| Self::source_error(segment, &name, error))?;
-        let throttle = self.throttle.clone();
-        let checked = rows.chunks.then(move |chunk| {
-            let throttle = throttle.clone();
-            async move {
-                if let Ok(chunk) = &chunk {
-                    throttle.pass(chunk.data.len() as u64).await;
-                }
-                chunk
-            }
-        });
-        let chunks = checked.map(move |chunk| chunk.map_err(|e| Self::source_error(segment, &name, e)));
-        Ok(SegmentRows { format: rows.format, chunks: chunks.boxed() })
-    }
-
-    async fn statistics(&self, wave: StatisticsWave) -> StatisticsStream {
-        self.statistics.stream(wave)
-    }
-
-    fn server_version(&self) -> ServerVersion {
-        self.statistics.server_version()
-    }
 }
 
 impl Display for MigratePlan {

@@ -7,7 +7,7 @@ use dbhaul_postgres::{Error, Session};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
-use crate::{ImportError, SourceError, StatisticsError};
+use crate::{Again, ImportError, SourceError, StatisticsError};
 
 /// How long a rollback may take: a server that has stopped answering must not keep a run from ending.
 const ROLLBACK_PATIENCE: Duration = Duration::from_secs(15);
@@ -18,8 +18,8 @@ pub(crate) enum StepError {
     /// The target refused, or went away.
     #[error(transparent)]
     Target(#[from] Error),
-    /// The rows could not be read.
-    #[error("{}", with_causes(.0))]
+    /// The rows could not be read. Whoever shows it names the step, and so the table and the segment.
+    #[error("{}", .0.without_place())]
     Source(#[from] SourceError),
     /// The planner statistics could not be read.
     #[error("{}", with_causes(.0))]
@@ -69,11 +69,11 @@ impl StepError {
         }
     }
 
-    /// Whether trying other steps is pointless after retries have run out: a server is away.
+    /// Whether trying other steps is pointless after retries have run out: a server is away, or a snapshot gone.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
             StepError::Target(error) => error.is_connection_lost() || matches!(error, Error::Connect(_)),
-            StepError::Source(error) => error.is_transient(),
+            StepError::Source(error) => matches!(error.again, Again::Later | Again::Gone),
             _ => false,
         }
     }
@@ -95,6 +95,11 @@ impl StepError {
         }
     }
 
+    /// Whether the rows come in another format when they are read again.
+    fn comes_otherwise(&self) -> bool {
+        matches!(self, StepError::Source(error) if error.again == Again::Otherwise)
+    }
+
     /// Whether the step may have been committed all the same: the answer was lost, or the ledger has it.
     fn is_doubtful(&self) -> bool {
         match self {
@@ -102,6 +107,10 @@ impl StepError {
             _ => false,
         }
     }
+}
+
+fn first_line(error: &StepError) -> String {
+    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 fn with_causes(error: &dyn std::error::Error) -> String {
@@ -137,6 +146,7 @@ pub(crate) async fn until_committed(
 ) -> Result<DoneStep, StepError> {
     let policy = context.plan.options.retry;
     let mut attempts = 1;
+    let mut has_turned = false;
     loop {
         let error = match once(context, slot, attempt).await {
             Ok(done) => return Ok(done),
@@ -144,6 +154,10 @@ pub(crate) async fn until_committed(
         };
         if error.is_cancelled() || context.cancel.is_cancelled() {
             return Err(StepError::Cancelled);
+        }
+        if error.comes_otherwise() && !std::mem::replace(&mut has_turned, true) {
+            context.progress.warning(format!("{what}: {}", first_line(&error)));
+            continue;
         }
         let settled = if error.is_doubtful() { look(context, slot, key).await } else { Ok(None) };
         if let Ok(Some(done)) = settled {

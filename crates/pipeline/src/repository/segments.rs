@@ -7,7 +7,8 @@ use async_trait::async_trait;
 use dbhaul_archive::{ChunkOpener, Manifest, RowChunk, Segment, SegmentListReader, TableEntry};
 use dbhaul_catalog::ServerVersion;
 use dbhaul_importer::{
-    EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsStream, StatisticsWave,
+    Again, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsStream,
+    StatisticsWave,
 };
 use futures::stream::{StreamExt, try_unfold};
 use tokio::sync::OnceCell;
@@ -92,11 +93,15 @@ impl BackupSegments {
         SourceError {
             segment,
             table,
-            transient: error.is_transient(),
+            again: again(&error),
             message: "cannot read its rows from the backup".to_owned(),
             source: Some(Box::new(error)),
         }
     }
+}
+
+fn again(error: &PipelineError) -> Again {
+    if error.is_transient() { Again::Later } else { Again::Never }
 }
 
 impl Lists {
@@ -206,7 +211,7 @@ impl SegmentSource for BackupSegments {
                     Err(error) => Err(SourceError {
                         segment,
                         table,
-                        transient: error.is_transient(),
+                        again: again(&error),
                         message: "cannot read its rows from the backup".to_owned(),
                         source: Some(Box::new(error)),
                     }),
