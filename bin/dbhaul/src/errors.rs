@@ -33,6 +33,9 @@ impl Shown {
     /// The error with which a command ended that the user had stopped. What the
     /// stopping looked like from inside is a cause, unless it was told as what it is.
     pub(crate) fn of_stopped(error: &PipelineError) -> Self {
+        if let PipelineError::Unverified { .. } = error {
+            return Shown::of_command(error);
+        }
         let stopped = Shown::of_command(&PipelineError::Cancelled);
         if error.status() == Status::Interrupted {
             return stopped;

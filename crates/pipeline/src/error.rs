@@ -97,6 +97,15 @@ pub enum PipelineError {
     /// A comparison could not be carried out.
     #[error("the verification stopped")]
     Verify(#[from] VerifyError),
+    /// A migration has copied everything, and could not compare the copy.
+    #[error("everything was copied into {target}, but the copy was not compared with the source")]
+    Unverified {
+        /// The target.
+        target: String,
+        /// Why not.
+        #[source]
+        source: Box<PipelineError>,
+    },
     /// The store failed.
     #[error("the store failed")]
     Store(#[from] StoreError),
@@ -195,6 +204,7 @@ impl PipelineError {
             PipelineError::Server { source, .. } if source.class() == ErrorClass::Cancelled => {
                 Status::Interrupted
             }
+            PipelineError::Unverified { source, .. } => source.status(),
             _ => Status::Failed,
         }
     }
@@ -204,6 +214,10 @@ impl PipelineError {
         match self {
             PipelineError::Store(error) => error.is_transient(),
             PipelineError::Server { source, .. } => source.class() == ErrorClass::Transient,
+            // with a new snapshot, for whoever can do with one
+            PipelineError::Verify(VerifyError::Side { source, .. }) => {
+                source.is_transient() || matches!(source, postgres::Error::SnapshotGone { .. })
+            }
             PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. } => {
                 source.class() == ErrorClass::Transient
             }
@@ -246,6 +260,14 @@ impl PipelineError {
                 "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \
                  migration can if its snapshot was held (--hold-snapshot) or the source was neither written to nor \
                  restarted since, else start over with --clean --if-exists"
+            }
+            PipelineError::Verify(VerifyError::Side { .. }) => {
+                "neither side was changed, and nothing is known of their being equal: when the server is back, \
+                 compare them again"
+            }
+            PipelineError::Unverified { .. } => {
+                "the copy is complete, and there is nothing to resume: compare it with `dbhaul verify` before you \
+                 rely on it; what the source has been written since will be found different"
             }
             PipelineError::Export(ExportError::RowTooLong { .. }) => {
                 "no COPY text, which is what backups and scripts hold, can be made of that row: shorten its \

@@ -50,6 +50,7 @@ mod status;
 mod target;
 mod throttle;
 mod verify;
+mod verify_copy;
 mod verify_roots;
 mod verify_scope;
 mod words;

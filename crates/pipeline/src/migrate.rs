@@ -28,7 +28,7 @@ use crate::target::{
     run_import, tell_losses, write_losses,
 };
 use crate::throttle::Throttle;
-use crate::verify::verify_copy;
+use crate::verify_copy::verify_patiently;
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
 
 /// Rows travel in pieces of this size: large enough that messages cost nothing,
@@ -328,7 +328,7 @@ async fn compare(
     let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut verification = None;
     if request.verify && outcome.failed.is_empty() {
-        let compared = verify_copy(source, &target, request, &outcome, context);
+        let compared = verify_patiently(source, &target, request, &outcome, context);
         let (report, unread) = Box::pin(compared).await?;
         summary.skipped.extend(unread);
         verification = Some(report);

@@ -2,9 +2,12 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
-use dbhaul_postgres::{self as postgres, ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+};
 use dbhaul_progress::Progress;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use serde::Deserialize;
@@ -13,8 +16,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Found, VerifyError};
 
-/// How often a scan is tried again after a lost connection.
-const ATTEMPTS: u32 = 3;
+/// Attempts at a scan whose connection is lost, and the pause before the second, doubled for each after it.
+const ATTEMPTS: u32 = 5;
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Rows are read from their table: an index that has all columns need not have all rows.
+const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
 
 /// One set of rows to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -60,7 +67,8 @@ const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 /// tried again with `search_path`, under which they were made, unless the rows' text depends on that.
 ///
 /// # Errors
-/// [`VerifyError::Cancelled`], and [`VerifyError::Worker`] if results would be missing.
+/// [`VerifyError::Cancelled`], [`VerifyError::Side`] if the server stays away or the snapshot is lost, and
+/// [`VerifyError::Worker`] if results would be missing.
 pub async fn digest_tables(
     settings: &ConnectSettings,
     holder: &Arc<SnapshotHolder>,
@@ -148,6 +156,15 @@ impl Scan {
                     found.push((task.name, Found::Digest(digest)));
                 }
                 Err(postgres::Error::Cancelled) => return Err(VerifyError::Cancelled),
+                // what could not be asked is no difference, and the other tables cannot be asked either
+                Err(source) if is_outage(&source) => {
+                    shown.fail(source.to_string());
+                    return Err(VerifyError::Side {
+                        side: self.settings.describe(),
+                        table: task.name,
+                        source,
+                    });
+                }
                 Err(error) => {
                     shown.fail(error.to_string());
                     found.push((task.name, Found::Unreadable(error.to_string())));
@@ -188,6 +205,8 @@ impl Scan {
                 }
                 Err(error) if error.class() == postgres::ErrorClass::Transient && attempt < ATTEMPTS => {
                     self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
+                    let pause = tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1));
+                    self.cancel.run_until_cancelled(pause).await.ok_or(postgres::Error::Cancelled)?;
                     attempt += 1;
                 }
                 result => return result,
@@ -235,11 +254,21 @@ impl Scan {
                 session.commit().await?;
                 session
             }
-            None => Session::connect(&self.settings, SessionRole::Reader, &self.cancel).await?,
+            None => {
+                let pins = PINS.map(|(name, value)| (name.to_owned(), value.to_owned()));
+                let options = SessionOptions { role: SessionRole::Reader, extra_pins: pins.to_vec() };
+                Session::connect(&self.settings, options, &self.cancel).await?
+            }
         };
         self.holder.import_into(&session).await?;
         Ok(Reader { session, read_count: 0 })
     }
+}
+
+/// Whether the server is away, or the snapshot gone that all tables are read under.
+fn is_outage(error: &postgres::Error) -> bool {
+    error.is_connection_lost()
+        || matches!(error, postgres::Error::Connect(_) | postgres::Error::SnapshotGone { .. })
 }
 
 /// Sets the search path for the rest of a transaction.

@@ -8,11 +8,13 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum VerifyError {
-    /// A side could not be connected to, or its snapshot not be held.
-    #[error("cannot read {side} under one snapshot")]
+    /// A side cannot be asked any more: its server is away, or its snapshot gone.
+    #[error("cannot go on reading {side}, at {table}")]
     Side {
         /// The side's description.
         side: String,
+        /// What was to be read, as the report calls it.
+        table: String,
         /// What happened.
         #[source]
         source: postgres::Error,
