@@ -164,29 +164,31 @@ fn files(major: u16, value_bytes: usize) -> Server {
     server
 }
 
-/// A value is there once in dbhaul as text, in buffers that grow by doubling, whoever takes it.
-fn check_memory(run: &Finished, text_bytes: usize) {
-    let bound = (256 << 20) + 4 * text_bytes as u64;
-    assert!(run.peak_resident_bytes < bound, "{} bytes resident", run.peak_resident_bytes);
+/// Beside what any run takes, at most so many bytes are there.
+fn check_memory(run: &Finished, beside_bytes: usize) {
+    let bound = (80 << 20) + beside_bytes as u64;
+    assert!(run.peak_resident_bytes < bound, "{} of {bound} bytes resident", run.peak_resident_bytes);
     println!("{}: {} MiB resident", run.arguments[0], run.peak_resident_bytes >> 20);
 }
 
 #[test]
 fn a_long_value_passes_as_text_through_migrate_and_through_a_backup() {
-    let value_bytes = if is_long() { 400_000_000 } else { 24_000_000 };
+    let value_bytes = if is_long() { 400_000_000 } else { 80_000_000 };
     let (source, target) = (files(16, value_bytes), Server::start(18));
     let expected = source.psql("shop", SEEN);
+    // the text is twice as long, and is there once
     let run = migrate(&source, &target, "migrated", "text");
     check_memory(run.assert_code(0), 2 * value_bytes);
     assert_eq!(target.psql("migrated", SEEN), expected);
 
     let dir = TempDir::new().expect("the temporary directory is writable");
     let (from, to, store) = (source.uri("shop"), target.uri("restored"), dir.path().display().to_string());
+    // compressed, these bytes are about as long as they are themselves
     let run = Dbhaul::new(["dump", "--source", &from, "--store", &store]).run();
-    check_memory(run.assert_code(0), 2 * value_bytes);
+    check_memory(run.assert_code(0), 3 * value_bytes);
     target.create_db("restored");
     let run = Dbhaul::new(["restore", "--store", &store, "--target", &to]).run();
-    check_memory(run.assert_code(0), 2 * value_bytes);
+    check_memory(run.assert_code(0), value_bytes);
     assert_eq!(target.psql("restored", SEEN), expected);
 }
 

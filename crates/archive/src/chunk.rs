@@ -85,7 +85,8 @@ impl ChunkOpener {
         })
     }
 
-    fn open_verified(&mut self, place: &ChunkPlace, stored: &[u8]) -> Result<Bytes, String> {
+    /// Bytes of the frame's content, if that and its own length are those of the place.
+    pub(crate) fn check_frame(place: &ChunkPlace, stored: &[u8]) -> Result<u64, String> {
         if stored.len() as u64 != place.stored_bytes {
             return Err(format!("{} bytes were read where {} are stored", stored.len(), place.stored_bytes));
         }
@@ -95,6 +96,11 @@ impl ChunkOpener {
         if content_bytes != place.plain_bytes || content_bytes > MAX_CHUNK_BYTES {
             return Err(format!("holds {content_bytes} bytes where {} are expected", place.plain_bytes));
         }
+        Ok(content_bytes)
+    }
+
+    fn open_verified(&mut self, place: &ChunkPlace, stored: &[u8]) -> Result<Bytes, String> {
+        let content_bytes = Self::check_frame(place, stored)?;
         let capacity = usize::try_from(content_bytes).map_err(|error| error.to_string())?;
         let plain = self.decompressor.decompress(stored, capacity).map_err(|error| error.to_string())?;
         if plain.len() != capacity {

@@ -38,6 +38,7 @@ mod manifest;
 mod manifest_seal;
 mod pack;
 mod pack_index;
+mod pieces;
 mod repo;
 mod segment;
 mod segment_list;
@@ -55,6 +56,7 @@ pub use manifest::{
 };
 pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack};
 pub use pack_index::{IndexTail, PackEntry, parse_index_tail};
+pub use pieces::ChunkPieces;
 pub use repo::{Encryption, REPO_FORMAT_VERSION, RepoConfig};
 pub use segment::{ChunkPlace, RowChunk, Segment, SegmentRange};
 pub use segment_list::{ListTotals, SegmentListReader, SegmentListWriter};

@@ -13,7 +13,8 @@ pub type ChunkStream = BoxStream<'static, Result<Chunk, SourceError>>;
 
 /// The rows of one segment.
 pub struct SegmentRows {
-    /// What the chunks are: whole rows of COPY text, or the pieces of one binary COPY, which end anywhere.
+    /// What the chunks are: COPY text, or the pieces of one binary COPY. Pieces end anywhere, chunks of text
+    /// only where a row is too long for one; a row counts in the chunk that holds its end.
     pub format: CopyFormat,
     /// The chunks.
     pub chunks: ChunkStream,

@@ -159,15 +159,18 @@ impl Shared {
         let mut again = Listed::default();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
-            self.throttle.pass(chunk.data.len() as u64).await;
+            let (row_count, plain_bytes) = (chunk.row_count, chunk.data.len() as u64);
+            self.throttle.pass(plain_bytes).await;
             if again.chunk_count < listed.chunk_count {
                 again.add(chunk.digest);
                 listed.compare(&again, entry, segment)?;
                 continue;
             }
             let sealed = sealer.seal(&chunk.data).map_err(|source| self.repository.error(source))?;
-            self.tasks.advance(entry, chunk.row_count, chunk.data.len() as u64);
             run.push(sealed, chunk.digest);
+            // a long row need not be there any more while its pack is built
+            drop(chunk);
+            self.tasks.advance(entry, row_count, plain_bytes);
             if run.stored_bytes >= RUN_BYTES {
                 run.bring(&self.writer).await?;
             }

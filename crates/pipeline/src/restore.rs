@@ -113,7 +113,7 @@ impl Restore {
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
         settle(&mut options, adapted.target.version, unavailable);
         options.is_downgrade = adapted.is_downgrade;
-        let segments = BackupSegments::new(repository.clone(), tables, statistics);
+        let segments = BackupSegments::new(repository.clone(), tables, statistics).in_pieces();
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;

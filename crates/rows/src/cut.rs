@@ -9,6 +9,10 @@ use crate::{CutParameters, DigestSpec, FIELD_DELIMITER, ROW_TERMINATOR, RowDiges
 /// Least size of a buffer. Several chunks share one, so it bounds what a small chunk keeps alive.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// A buffer that has grown beyond this holds one long row: it grows where it is, which moves pages
+/// rather than bytes, and is left to the chunk that it becomes.
+const LONG_BUFFER_BYTES: usize = 8 << 20;
+
 /// A run of whole rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Chunk {
@@ -22,7 +26,7 @@ pub struct Chunk {
 
 /// Cuts the text of one COPY into chunks, in one pass and with one copy.
 ///
-/// Memory: the open chunk and the row being read, at most twice what they hold.
+/// Memory: the open chunk and the row being read; twice that while the buffer of short rows grows.
 #[derive(Debug)]
 pub struct Cutter {
     boundary: Boundary,
@@ -113,7 +117,9 @@ impl Cutter {
     /// Appends to the buffer. A full buffer is left to the chunks that were split from it.
     fn append(&mut self, bytes: &[u8]) {
         let wanted_bytes = self.buffer.len() + bytes.len();
-        if wanted_bytes > self.buffer.capacity() {
+        if wanted_bytes > self.buffer.capacity() && self.buffer.len() >= LONG_BUFFER_BYTES {
+            self.buffer.reserve(bytes.len().max(self.buffer.len()));
+        } else if wanted_bytes > self.buffer.capacity() {
             let grown_bytes = wanted_bytes.max(self.buffer.len() * 2).max(BUFFER_BYTES);
             let mut fresh = BytesMut::with_capacity(grown_bytes);
             fresh.extend_from_slice(&self.buffer);
@@ -187,10 +193,15 @@ impl Cutter {
     /// Splits the chunks that were found off the buffer.
     fn emit(&mut self, chunks: &mut Vec<Chunk>) {
         let mut base = 0;
+        let is_long = !self.cuts.is_empty() && self.buffer.capacity() > LONG_BUFFER_BYTES;
         for Cut { end, digest } in self.cuts.drain(..) {
             let data = self.buffer.split_to(end - base).freeze();
             chunks.push(Chunk { data, row_count: digest.row_count, digest });
             base = end;
+        }
+        if is_long {
+            // what follows would keep the memory of the long row for as long as there is room behind it
+            self.buffer = BytesMut::from(&self.buffer[..]);
         }
         self.scanned -= base;
         self.frame.chunk_start -= base;

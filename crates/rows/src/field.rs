@@ -56,6 +56,9 @@ pub const ROW_TERMINATOR: u8 = b'\n';
 /// The raw field that stands for NULL.
 pub const NULL_FIELD: &[u8] = b"\\N";
 
+/// What is unescaped of a long value at a time.
+pub(crate) const PIECE_BYTES: usize = 64 << 10;
+
 /// Appends a value, escaped as the server does it, to a row under construction; `None` is NULL.
 pub fn escape_field(value: Option<&[u8]>, row: &mut Vec<u8>) {
     let Some(value) = value else {
@@ -111,6 +114,38 @@ pub(crate) fn unescape_into(raw: &[u8], value: &mut Vec<u8>) -> Result<(), RowsE
     }
     value.extend_from_slice(rest);
     Ok(())
+}
+
+/// Hands the value of a raw field that is not NULL to `take` in pieces, so that a long one is not there
+/// twice. `scratch` holds what is unescaped, up to a piece.
+pub(crate) fn unescape_pieces(
+    raw: &[u8],
+    scratch: &mut Vec<u8>,
+    mut take: impl FnMut(&[u8]),
+) -> Result<(), RowsError> {
+    scratch.clear();
+    let mut rest = raw;
+    while let Some(at) = memchr(b'\\', rest) {
+        hand_over(&rest[..at], scratch, &mut take);
+        rest = &rest[at + 1..];
+        let used_bytes = unescape_one(rest, scratch)?;
+        rest = &rest[used_bytes..];
+    }
+    hand_over(rest, scratch, &mut take);
+    take(scratch);
+    scratch.clear();
+    Ok(())
+}
+
+/// Adds bytes to the piece in `scratch`; long ones go as they are, behind what was gathered.
+fn hand_over(bytes: &[u8], scratch: &mut Vec<u8>, take: &mut impl FnMut(&[u8])) {
+    if scratch.len() + bytes.len() < PIECE_BYTES {
+        scratch.extend_from_slice(bytes);
+        return;
+    }
+    take(scratch);
+    scratch.clear();
+    take(bytes);
 }
 
 /// Decodes what follows one backslash; returns how many bytes it took.

@@ -1,10 +1,8 @@
 //! Hashing of the rows that pass through.
 
-use crate::field::unescape_into;
+use crate::field::{PIECE_BYTES, unescape_into, unescape_pieces};
+use crate::hash::StreamingHash;
 use crate::{DigestKind, DigestSpec, NULL_FIELD, NULL_MARK, RowsError, TextForm, hash_bytes_extended};
-
-/// A scratch buffer larger than this is given back after the field that needed it.
-const KEPT_SCRATCH_BYTES: usize = 1 << 20;
 
 /// Hashes the fields of one row after the other.
 #[derive(Debug)]
@@ -79,19 +77,46 @@ impl RowHasher {
         if raw == NULL_FIELD {
             return Ok(hash_bytes_extended(NULL_MARK.as_bytes(), self.hash));
         }
+        if raw.len() > PIECE_BYTES && kind != DigestKind::Char {
+            return self.hash_long(raw);
+        }
         self.scratch.clear();
-        unescape_into(raw, &mut self.scratch)
-            .map_err(|_| RowsError::BadEscape { row: self.row(), column: self.fields })?;
+        unescape_into(raw, &mut self.scratch).map_err(|_| self.bad_escape())?;
         match (self.text_form, kind) {
             (TextForm::Utf8Hex, _) => self.scratch = lower_hex(&self.scratch),
             (TextForm::Raw, DigestKind::Char) => self.print_high_char_as_octal(),
             (TextForm::Raw, _) => {}
         }
-        let hash = hash_bytes_extended(&self.scratch, self.hash);
-        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
-            self.scratch = Vec::new();
-        }
-        Ok(hash)
+        Ok(hash_bytes_extended(&self.scratch, self.hash))
+    }
+
+    /// The hash of a field that is too long to be there a second time. It begins with the length, which
+    /// is found by going over the field once more.
+    fn hash_long(&mut self, raw: &[u8]) -> Result<u64, RowsError> {
+        let mut scratch = std::mem::take(&mut self.scratch);
+        let mut value_bytes = 0;
+        unescape_pieces(raw, &mut scratch, |piece| value_bytes += piece.len())
+            .map_err(|_| self.bad_escape())?;
+        let mut hash;
+        let unescaped = match self.text_form {
+            TextForm::Raw => {
+                hash = StreamingHash::new(value_bytes, self.hash);
+                unescape_pieces(raw, &mut scratch, |piece| hash.update(piece))
+            }
+            TextForm::Utf8Hex => {
+                hash = StreamingHash::new(2 * value_bytes, self.hash);
+                unescape_pieces(raw, &mut scratch, |piece| {
+                    piece.chunks(PIECE_BYTES).for_each(|part| hash.update(&lower_hex(part)));
+                })
+            }
+        };
+        self.scratch = scratch;
+        unescaped.map_err(|_| self.bad_escape())?;
+        Ok(hash.finish())
+    }
+
+    fn bad_escape(&self) -> RowsError {
+        RowsError::BadEscape { row: self.row(), column: self.fields }
     }
 
     /// Brings a `"char"` value of a server before 15 into the form that 15 prints.

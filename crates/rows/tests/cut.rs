@@ -1,8 +1,8 @@
 //! Framing, cuts and digests over any split of the input.
 
 use dbhaul_rows::{
-    Chunk, CutParameters, Cutter, DigestColumn, DigestSpec, FieldIter, RowDigest, RowsError, SipKey,
-    TextForm, escape_field, split_rows, unescape_field,
+    Chunk, CutParameters, Cutter, DigestColumn, DigestSpec, FieldIter, NULL_MARK, RowDigest, RowsError,
+    SipKey, TextForm, escape_field, hash_bytes_extended, split_rows, unescape_field,
 };
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -199,4 +199,45 @@ fn parameters_survive_json_and_are_checked() {
         Cutter::new(CutParameters::fixed(0), &spec(1)),
         Err(RowsError::BadCutParameters { .. })
     ));
+}
+
+/// Values beyond what is unescaped at a time are hashed in pieces, and chunks behind them begin anew.
+#[test]
+fn long_values_have_the_hashes_of_their_bytes() {
+    let long = |count: usize, bytes: &[u8]| Some(bytes.repeat(count));
+    let rows = [
+        vec![long(70_000, b"\\"), Some(b"short".to_vec())],
+        vec![long(33_000, b"a\tb"), None],
+        vec![long(9 << 20, b"x"), long(100_000, b"12345\n")],
+        vec![Some(b"last".to_vec()), None],
+    ];
+    let hash = |value: &Option<Vec<u8>>, seed, form| match (value, form) {
+        (None, _) => hash_bytes_extended(NULL_MARK.as_bytes(), seed),
+        (Some(value), TextForm::Raw) => hash_bytes_extended(value, seed),
+        (Some(value), TextForm::Utf8Hex) => {
+            let hex: String = value.iter().map(|byte| format!("{byte:02x}")).collect();
+            hash_bytes_extended(hex.as_bytes(), seed)
+        }
+    };
+    let text = copy_text(&rows);
+    for form in [TextForm::Raw, TextForm::Utf8Hex] {
+        let columns = vec![DigestColumn::new("a", "text"), DigestColumn::new("b", "text")];
+        let mut cutter = Cutter::new(SMALL, &DigestSpec::new(columns, form)).unwrap();
+        let mut chunks = Vec::new();
+        text.chunks(100_000).for_each(|piece| cutter.push(piece, &mut chunks).unwrap());
+        let expected: RowDigest = rows
+            .iter()
+            .map(|row| {
+                let mut digest = RowDigest::default();
+                digest.add_row(row.iter().fold(0, |seed, value| hash(value, seed, form)));
+                digest
+            })
+            .collect();
+        assert_eq!(cutter.digest(), expected);
+        chunks.extend(cutter.finish().unwrap());
+        assert_eq!(chunks.iter().flat_map(|chunk| chunk.data.iter().copied()).collect::<Vec<u8>>(), text);
+    }
+    // an odd number of backslashes before the delimiter
+    let bad = [&b"\\".repeat(139_999)[..], b"\tb\n"].concat();
+    assert!(matches!(cut(&bad, &[], SMALL, 2), Err(RowsError::BadEscape { row: 1, column: 1 })));
 }

@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use bytes::Bytes;
+
 use dbhaul_archive::*;
 
 use crate::fixture::{data, film_rows};
@@ -99,4 +101,50 @@ fn a_place_that_lies_is_found_before_memory_is_taken() {
     ] {
         assert!(matches!(reader.stored(&outside), Err(ArchiveError::DamagedChunk { .. })), "{outside:?}");
     }
+}
+
+/// What [`ChunkOpener::open_in_pieces`] hands out.
+fn pieces(place: &ChunkPlace, stored: Bytes) -> Result<Vec<Bytes>, ArchiveError> {
+    let mut open = ChunkOpener::open_in_pieces(place, stored)?;
+    let mut pieces = Vec::new();
+    while let Some(piece) = open.next_piece()? {
+        pieces.push(piece);
+    }
+    assert!(open.is_over());
+    Ok(pieces)
+}
+
+#[test]
+fn a_long_chunk_is_verified_and_then_opened_in_pieces() {
+    let plain: Vec<u8> = (0..5_000_000_u32)
+        .flat_map(|number| (number.wrapping_mul(number) >> 7).to_le_bytes()[..1].to_vec())
+        .collect();
+    let mut builder = PackBuilder::new(PackKind::Data);
+    let entry = builder.add(&ChunkSealer::new(1).unwrap().seal(&plain).unwrap());
+    let place = entry.place(builder.finish().id);
+    let stored = ChunkSealer::new(1).unwrap().seal(&plain).unwrap().stored;
+    let opened = pieces(&place, stored.clone()).unwrap();
+    assert!(opened.iter().all(|piece| piece.len() <= 1 << 20));
+    assert_eq!(opened.concat(), plain);
+    for at in (0..stored.len()).step_by(stored.len() / 50) {
+        let mut flipped = stored.to_vec();
+        flipped[at] ^= 1 << (at % 8);
+        match pieces(&place, flipped.into()) {
+            Ok(opened) => assert!(opened.concat() == plain, "{at}"),
+            Err(error) => assert!(matches!(error, ArchiveError::DamagedChunk { .. }), "{at}: {error}"),
+        }
+    }
+    for wrong in [
+        ChunkPlace { plain_bytes: place.plain_bytes + 1, ..place },
+        ChunkPlace { stored_bytes: place.stored_bytes - 1, ..place },
+        ChunkPlace { id: ChunkId([0; 32]), ..place },
+    ] {
+        assert!(
+            matches!(pieces(&wrong, stored.clone()), Err(ArchiveError::DamagedChunk { .. })),
+            "{wrong:?}"
+        );
+    }
+    let longer = [&stored[..], b"more"].concat();
+    let place = ChunkPlace { stored_bytes: longer.len() as u64, ..place };
+    assert!(matches!(pieces(&place, longer.into()), Err(ArchiveError::DamagedChunk { .. })));
 }

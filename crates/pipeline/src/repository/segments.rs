@@ -26,6 +26,8 @@ pub(crate) struct BackupSegments {
     tables: HashMap<u32, TableEntry>,
     statistics: Option<Box<BackupStatistics>>,
     lists: Mutex<Lists>,
+    /// Whether rows that are longer than many chunks are handed out in pieces.
+    in_pieces: bool,
 }
 
 /// Segment lists in memory: at most [`KEPT_LISTS`], the oldest goes first.
@@ -55,7 +57,13 @@ impl BackupSegments {
         tables: HashMap<u32, TableEntry>,
         statistics: Option<BackupStatistics>,
     ) -> Self {
-        BackupSegments { repository, tables, statistics: statistics.map(Box::new), lists: Mutex::default() }
+        let (statistics, lists) = (statistics.map(Box::new), Mutex::default());
+        BackupSegments { repository, tables, statistics, lists, in_pieces: false }
+    }
+
+    /// Lets long rows go in pieces that end anywhere, for a COPY that takes them so.
+    pub(crate) fn in_pieces(self) -> Self {
+        BackupSegments { in_pieces: true, ..self }
     }
 
     /// Estimated bytes of each segment of each entry: equal shares, which is near enough for order.
@@ -201,7 +209,7 @@ impl SegmentSource for BackupSegments {
     async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let chunks = self.chunks(segment).await.map_err(|error| self.source_error(segment, error))?;
         let table = self.tables.get(&segment.entry).map(TableEntry::qualified_name).unwrap_or_default();
-        let reader = ChunkReader::new(self.repository.clone(), chunks)
+        let reader = ChunkReader::new(self.repository.clone(), chunks, self.in_pieces)
             .map_err(|error| self.source_error(segment, error))?;
         let stream = try_unfold(reader, move |mut reader| {
             let table = table.clone();
