@@ -11,7 +11,7 @@ use crate::check::{Foretold, TargetReport};
 use crate::footprint::{Footprint, describe, entry_by_id};
 use crate::landing::Landing;
 use crate::outcome::tell;
-use crate::schedule::Node;
+use crate::schedule::{Node, Scheduler};
 use crate::split::{Split, splits};
 use crate::stages::{StageName, Staging};
 use crate::steps::Builder;
@@ -43,6 +43,15 @@ pub struct ImportPlan {
 pub(crate) struct Stage {
     pub(crate) name: StageName,
     pub(crate) steps: Vec<Step>,
+    /// Gates of its schedule, which are no work; their nodes are numbered behind those of the steps.
+    pub(crate) gates: Vec<Node>,
+}
+
+impl Stage {
+    /// The schedule of its steps, none of which has been done.
+    pub(crate) fn scheduler(&self) -> Scheduler {
+        Scheduler::with_gates(self.steps.iter().map(|step| step.node.clone()).collect(), self.gates.clone())
+    }
 }
 
 /// One piece of work that commits as a whole.
@@ -140,9 +149,9 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let mut stages = Vec::new();
     let mut tangled: BTreeSet<u32> = texts.tangled(&toc).map(|entry| entry.id).collect();
     for name in StageName::ALL {
-        let (steps, loosened) = builder.steps(name, entries_by_stage.get(&name));
+        let (stage, loosened) = builder.stage(name, entries_by_stage.get(&name));
         tangled.extend(loosened);
-        stages.push(Stage { name, steps });
+        stages.push(stage);
     }
     let drops = drops(&toc, &options);
     tangled.retain(|id| entry_by_id(&toc, *id).is_some_and(|entry| is_wanted(&toc, entry, &options)));
@@ -289,7 +298,6 @@ fn drops(toc: &Toc, options: &ImportOptions) -> Vec<u32> {
 #[cfg(test)]
 mod tests {
     use super::{ImportPlan, Work, plan};
-    use crate::schedule::Scheduler;
     use crate::stages::StageName;
     use crate::testing::Entries;
     use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
@@ -321,7 +329,7 @@ mod tests {
     /// The work of the bulk stage as names, in the order in which one worker would do it.
     fn one_by_one(plan: &ImportPlan) -> Vec<String> {
         let stage = plan.stages.iter().find(|stage| stage.name == StageName::Bulk).unwrap();
-        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let mut scheduler = stage.scheduler();
         let mut names = Vec::new();
         while let Some(id) = scheduler.start_next() {
             names.push(match &stage.steps[id].work {
@@ -465,6 +473,37 @@ mod tests {
                 "FK CONSTRAINT public.log log_fkey",
             ]
         );
+    }
+
+    /// Thousands of indexes that may read any of thousands of tables are not as many edges as pairs of them.
+    #[test]
+    fn what_waits_for_all_rows_waits_at_one_gate() {
+        const TABLES: usize = 300;
+        let mut toc = Entries::default();
+        let hides = toc.function("hides", "plpgsql", "BEGIN EXECUTE $1; END");
+        let mut bytes = Vec::new();
+        let tables: Vec<u32> = (0..TABLES).map(|number| toc.table(&format!("t{number}"))).collect();
+        let computed = toc.table("computed");
+        toc.depend(computed, &[hides]);
+        for (number, table) in tables.iter().enumerate() {
+            bytes.push(segments(toc.rows(&format!("t{number}"), *table), &[5, 5]));
+            toc.post_data("INDEX", &format!("t{number}_idx"), &[*table, hides]);
+        }
+        bytes.push(segments(toc.rows("computed", computed), &[1 << 30]));
+        let plan = plan(toc.into_toc(), &bytes, options()).unwrap();
+        let stage = plan.stages.iter().find(|stage| stage.name == StageName::Bulk).unwrap();
+        let nodes = stage.steps.iter().map(|step| &step.node).chain(&stage.gates);
+        let edges: usize = nodes.map(|node| node.needs.len() + node.after.len()).sum();
+        assert!(edges < 20 * TABLES, "{edges} edges");
+        let names = one_by_one(&plan);
+        let places = |prefix: &str| {
+            let found = names.iter().enumerate().filter(|(_, name)| name.starts_with(prefix));
+            found.map(|(place, _)| place).collect::<Vec<_>>()
+        };
+        let (rows, computed) = (places("TABLE DATA public.t"), places("TABLE DATA public.computed"));
+        let indexes = places("INDEX");
+        assert_eq!((rows.len(), computed.len(), indexes.len()), (2 * TABLES, 1, TABLES));
+        assert!(rows[rows.len() - 1] < computed[0] && computed[0] < indexes[0]);
     }
 
     #[test]

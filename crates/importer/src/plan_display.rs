@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::plan::{Stage, Work};
-use crate::{ImportPlan, Scheduler, StatisticsMode};
+use crate::{ImportPlan, StatisticsMode};
 
 impl fmt::Display for ImportPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,7 +64,7 @@ impl ImportPlan {
     /// The longest chain of work, and with it everything in the order in which one session would do it.
     fn write_schedule(&self, stage: &Stage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 1000;
-        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let mut scheduler = stage.scheduler();
         writeln!(f, "    critical path:")?;
         for id in scheduler.critical_path() {
             let (step, chain) = (&stage.steps[id], Bytes(scheduler.rank_bytes(id)));
@@ -103,7 +103,7 @@ impl ImportPlan {
     /// The heads of the longest chains: what will be worked on first.
     fn write_longest(&self, stage: &Stage, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const SHOWN: usize = 10;
-        let mut scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let mut scheduler = stage.scheduler();
         let mut shown: Vec<u32> = Vec::new();
         while let Some(id) = scheduler.start_next() {
             let entry = stage.steps[id].work.entry();

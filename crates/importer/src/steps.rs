@@ -7,7 +7,7 @@ use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
 use crate::SegmentRef;
 use crate::footprint::{Footprint, entry_by_id};
 use crate::landing::Landing;
-use crate::plan::{Analyze, Step, Work};
+use crate::plan::{Analyze, Stage, Step, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId, loosen};
 use crate::split::Split;
 use crate::stages::StageName;
@@ -29,6 +29,12 @@ pub(crate) struct Builder<'a> {
 struct Places {
     /// Segments that fill a table.
     rows: HashMap<ObjectId, Vec<NodeId>>,
+    /// Those of them that may have to wait for other rows or for definitions.
+    late_rows: HashMap<ObjectId, Vec<NodeId>>,
+    /// The others, which wait for nothing.
+    free_rows: Vec<NodeId>,
+    /// The gate that opens when those have ended.
+    gate: NodeId,
     /// Bytes of those segments.
     row_bytes: HashMap<ObjectId, u64>,
     /// The steps of an entry: all segments, or the one that runs its statements.
@@ -40,17 +46,16 @@ struct Places {
 }
 
 impl Builder<'_> {
-    /// The steps of a stage, in TOC order, those that analyze behind the others; with the entries that do
+    /// A stage with its steps in TOC order, those that analyze behind the others; with the entries that do
     /// not wait for all that they should, since that waits for them.
-    pub(crate) fn steps(
-        &self,
-        name: StageName,
-        entries: Option<&Vec<&TocEntry>>,
-    ) -> (Vec<Step>, BTreeSet<u32>) {
-        let Some(entries) = entries else { return Default::default() };
+    pub(crate) fn stage(&self, name: StageName, entries: Option<&Vec<&TocEntry>>) -> (Stage, BTreeSet<u32>) {
+        let gates = Vec::new();
+        let Some(entries) = entries else {
+            return (Stage { name, steps: Vec::new(), gates }, BTreeSet::new());
+        };
         if name.is_serial() {
             let step = |entry: &&TocEntry| Step { work: Work::Entry(entry.id), node: Node::default() };
-            return (entries.iter().map(step).collect(), BTreeSet::new());
+            return (Stage { name, steps: entries.iter().map(step).collect(), gates }, BTreeSet::new());
         }
         let mut steps = Vec::new();
         let mut places = Places::default();
@@ -58,13 +63,16 @@ impl Builder<'_> {
         if self.analyze {
             self.add_analyzes(entries, &mut steps, &mut places);
         }
+        places.gate = steps.len();
         let mut nodes: Vec<Node> = steps.iter().map(|step| self.node(&step.work, &places)).collect();
         let loosened = loosen(&mut nodes).into_iter().map(|id| steps[id].work.entry()).collect();
         for (step, node) in steps.iter_mut().zip(nodes) {
             step.node = node;
         }
         self.weigh_turns(&mut steps);
-        (steps, loosened)
+        let is_waited_for = steps.iter().any(|step| step.node.after.contains(&places.gate));
+        let gate = Node { after: places.free_rows, ..Node::default() };
+        (Stage { name, steps, gates: is_waited_for.then_some(gate).into_iter().collect() }, loosened)
     }
 
     /// The foreign keys of one table are validated one after the other, so each begins a chain as long as
@@ -107,9 +115,14 @@ impl Builder<'_> {
             }
             let added: Vec<NodeId> = (first..steps.len()).collect();
             if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
+                let is_free = self.waits_for_nothing(entry, places);
                 for table in self.landing.tables(entry) {
                     places.rows.entry(table).or_default().extend(&added);
+                    if !is_free {
+                        places.late_rows.entry(table).or_default().extend(&added);
+                    }
                 }
+                places.free_rows.extend(added.iter().filter(|_| is_free));
                 *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
             }
             if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS") {
@@ -119,6 +132,14 @@ impl Builder<'_> {
             }
             places.entries.insert(entry.id, added);
         }
+    }
+
+    /// Whether an entry fills a table as soon as there is a session for it. Such rows are on no loop, so
+    /// that whatever waits for all of them can wait together.
+    fn waits_for_nothing(&self, entry: &TocEntry, places: &Places) -> bool {
+        entry.data.is_some()
+            && self.texts.of_rows(entry).is_none()
+            && self.dependencies(entry, places).is_empty()
     }
 
     /// Every table that is filled, and every partitioned table above one.
@@ -292,14 +313,15 @@ impl Builder<'_> {
 }
 
 /// The steps after which everything is there that functions read: rows of the tables that `is_before` lets
-/// through, and the queries of views.
+/// through, and the queries of views. Rows that wait for nothing are before all others.
 fn rows_read(reads: &Reads, places: &Places, is_before: impl Fn(&ObjectId) -> bool) -> Vec<NodeId> {
     let named = reads.tables.iter().filter(|_| !reads.anything);
-    let all = places.rows.keys().filter(|_| reads.anything);
-    let tables = named.chain(all).filter(|table| is_before(table));
-    let rows = tables.filter_map(|table| places.rows.get(table));
+    let named = named.filter(|table| is_before(table)).filter_map(|table| places.rows.get(table));
+    let late = places.late_rows.iter().filter(|(table, _)| reads.anything && is_before(table));
+    let late = late.map(|(_, rows)| rows);
     let views = reads.views.iter().filter_map(|view| places.entries.get(view));
-    rows.chain(views).flatten().copied().collect()
+    let gate = reads.anything.then_some(places.gate);
+    named.chain(late).chain(views).flatten().copied().chain(gate).collect()
 }
 
 /// What building an entry is worth beside loading rows: a rough fraction of its tables.

@@ -24,7 +24,7 @@ pub(super) async fn run(
     record: &mut Record,
 ) -> Result<bool, ImportError> {
     compare_ledger(control, context, record).await?;
-    let none = Stage { name: StageName::Last, steps: Vec::new() };
+    let none = Stage { name: StageName::Last, steps: Vec::new(), gates: Vec::new() };
     let last = context.plan.stages.iter().find(|stage| stage.name == StageName::Last).unwrap_or(&none);
     if !record.has_failures() {
         let works = last.steps.iter().map(|step| &step.work);

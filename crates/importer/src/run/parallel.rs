@@ -88,7 +88,7 @@ impl<'a> Director<'a> {
                 context.progress.phase_started(name, Some(count), bytes);
             }
         }
-        let scheduler = Scheduler::new(stage.steps.iter().map(|step| step.node.clone()).collect());
+        let scheduler = stage.scheduler();
         Director {
             context,
             stage,

@@ -60,11 +60,21 @@ pub struct Scheduler {
     ready: BTreeSet<(Reverse<u64>, NodeId)>,
     running: BTreeSet<NodeId>,
     open_count: usize,
+    /// Nodes from here on are gates.
+    first_gate: NodeId,
 }
 
 impl Scheduler {
     /// Takes the graph. Predecessors outside the list are ignored.
     pub fn new(nodes: Vec<Node>) -> Self {
+        Self::with_gates(nodes, Vec::new())
+    }
+
+    /// Takes the graph with gates, numbered behind the nodes. A gate is no work: it ends with the last of
+    /// its predecessors, so that many nodes can come after many others without an edge for each pair.
+    pub fn with_gates(mut nodes: Vec<Node>, gates: Vec<Node>) -> Self {
+        let first_gate = nodes.len();
+        nodes.extend(gates);
         let count = nodes.len();
         let mut needed_by = vec![Vec::new(); count];
         let mut followed_by = vec![Vec::new(); count];
@@ -77,8 +87,9 @@ impl Scheduler {
             needs.iter().for_each(|&before| needed_by[before].push(id));
         }
         let ranks = ranks(&nodes, &pending, &needed_by, &followed_by);
-        let ready = (0..count).filter(|&id| pending[id] == 0).map(|id| (Reverse(ranks[id]), id)).collect();
-        Scheduler {
+        let free = (0..first_gate).filter(|&id| pending[id] == 0);
+        let ready = free.map(|id| (Reverse(ranks[id]), id)).collect();
+        let mut scheduler = Scheduler {
             states: vec![State::Waiting; count],
             running: BTreeSet::new(),
             open_count: count,
@@ -88,7 +99,11 @@ impl Scheduler {
             followed_by,
             ranks,
             ready,
-        }
+            first_gate,
+        };
+        let open_gates: Vec<NodeId> = (first_gate..count).filter(|&id| scheduler.pending[id] == 0).collect();
+        open_gates.into_iter().for_each(|gate| scheduler.finish(gate));
+        scheduler
     }
 
     /// Starts the most urgent node that may run now, if there is one.
@@ -141,7 +156,7 @@ impl Scheduler {
     /// Nodes that have not ended and are not running: when nothing runs and
     /// nothing can start, the members of a loop and what waits for them.
     pub fn waiting(&self) -> Vec<NodeId> {
-        (0..self.nodes.len()).filter(|&id| self.states[id] == State::Waiting).collect()
+        (0..self.first_gate).filter(|&id| self.states[id] == State::Waiting).collect()
     }
 
     /// Weight of the longest chain of nodes that begins with this one, in bytes, with what is queued
@@ -161,6 +176,7 @@ impl Scheduler {
             let followers = self.needed_by[id].iter().chain(&self.followed_by[id]).copied();
             next = followers.max_by_key(|&id| (self.ranks[id], Reverse(id)));
         }
+        path.retain(|&id| id < self.first_gate);
         path
     }
 
@@ -185,7 +201,12 @@ impl Scheduler {
 
     fn release(&mut self, id: NodeId) {
         self.pending[id] -= 1;
-        if self.pending[id] == 0 && self.states[id] == State::Waiting {
+        if self.pending[id] > 0 || self.states[id] != State::Waiting {
+            return;
+        }
+        if id >= self.first_gate {
+            self.finish(id);
+        } else {
             self.ready.insert((Reverse(self.ranks[id]), id));
         }
     }
@@ -334,6 +355,25 @@ mod tests {
         assert_eq!(scheduler.start_next(), None);
         scheduler.finish(1);
         assert_eq!(start_all(&mut scheduler), [2]);
+    }
+
+    #[test]
+    fn a_gate_opens_when_all_before_it_have_ended_well_or_badly() {
+        let behind = |gate| Node { after: vec![gate], ..node(&[], 5) };
+        let nodes = vec![node(&[], 10), node(&[], 20), behind(4), behind(5)];
+        let gate = Node { after: vec![0, 1], ..Node::default() };
+        let mut scheduler = Scheduler::with_gates(nodes, vec![gate, Node::default()]);
+        assert_eq!(scheduler.critical_path(), [1, 2]);
+        assert_eq!(start_all(&mut scheduler), [1, 0, 3], "a gate behind nothing is open");
+        assert_eq!(scheduler.waiting(), [2], "a gate is not to be named");
+        scheduler.finish(1);
+        assert_eq!(scheduler.start_next(), None);
+        assert_eq!(scheduler.fail(0), [] as [NodeId; 0]);
+        assert_eq!(start_all(&mut scheduler), [2]);
+        scheduler.finish(2);
+        assert!(!scheduler.is_done());
+        scheduler.finish(3);
+        assert!(scheduler.is_done());
     }
 
     #[test]
