@@ -26,8 +26,11 @@ pub struct BackupSummary {
     pub snapshot_time: Timestamp,
     /// Seconds since then.
     pub age_seconds: i64,
-    /// What it adds up to; `None` if its manifest cannot be read.
+    /// What it adds up to; `None` if its manifest cannot be read. Large objects count as a table there,
+    /// and their pieces as rows.
     pub totals: Option<Totals>,
+    /// Rows of tables, without large objects; `None` if its manifest cannot be read.
+    pub row_count: Option<u64>,
     /// Why the manifest cannot be read.
     pub damage: Option<String>,
 }
@@ -60,12 +63,14 @@ pub struct BackupDetails {
     pub table_count: usize,
 }
 
-/// One table of a backup.
+/// One table of a backup, or all large objects.
 #[derive(Debug, Clone, Serialize)]
 pub struct TableDetails {
+    /// Which of the two.
+    pub kind: TableKind,
     /// `schema.name`.
     pub name: String,
-    /// Count and digest of its rows.
+    /// Count and digest of its rows; of large objects of their pieces.
     pub digest: RowDigest,
     /// Segments.
     pub segment_count: u64,
@@ -84,10 +89,10 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
     let now = Timestamp::now();
     let mut backups = Vec::new();
     for key in repository.backup_keys().await? {
-        let (totals, damage) = match repository.manifest(&key).await {
-            Ok(manifest) => (Some(manifest.totals), None),
+        let (totals, row_count, damage) = match repository.manifest(&key).await {
+            Ok(manifest) => (Some(manifest.totals), Some(row_count(&manifest)), None),
             Err(error @ (PipelineError::Archive { .. } | PipelineError::Damaged { .. })) => {
-                (None, Some(crate::one_line(&error)))
+                (None, None, Some(crate::one_line(&error)))
             }
             Err(error) => return Err(error),
         };
@@ -97,6 +102,7 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
             snapshot_time: key.time,
             age_seconds: now.duration_since(key.time).as_secs(),
             totals,
+            row_count,
             damage,
         });
     }
@@ -241,6 +247,12 @@ pub async fn show_definitions(
     Ok(Definitions { sql })
 }
 
+/// Rows of a backup's tables. Large objects are none, though their pieces are stored as rows.
+pub(crate) fn row_count(manifest: &Manifest) -> u64 {
+    let tables = manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
+    tables.map(|table| table.digest.row_count).sum()
+}
+
 /// A name in a line of its own: with spaces for line breaks, as `pg_dump` prints it.
 fn in_line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
@@ -266,6 +278,7 @@ impl Display for Definitions {
 
 fn details(manifest: &Manifest) -> BackupDetails {
     let table = |table: &dbhaul_archive::TableEntry| TableDetails {
+        kind: table.kind,
         name: table.qualified_name(),
         digest: table.digest,
         segment_count: table.segments,
@@ -279,6 +292,7 @@ fn details(manifest: &Manifest) -> BackupDetails {
             snapshot_time: manifest.snapshot_time,
             age_seconds: manifest.age(Timestamp::now()).as_secs(),
             totals: Some(manifest.totals),
+            row_count: Some(row_count(manifest)),
             damage: None,
         },
         server_version: manifest.source.server_version.clone(),
@@ -308,7 +322,8 @@ impl Display for BackupList {
                 (Some(totals), _) => {
                     let stored = format_bytes(totals.pack_bytes);
                     let database = in_line(&backup.database);
-                    write!(f, "{:>12}  {stored:>10}  {database}", totals.digest.row_count)?;
+                    let rows = backup.row_count.unwrap_or_default();
+                    write!(f, "{rows:>12}  {stored:>10}  {database}")?;
                 }
                 (None, damage) => {
                     let damage = damage.as_deref().unwrap_or_default();
@@ -334,13 +349,19 @@ impl Display for BackupDetails {
         writeln!(f, "writer    dbhaul {}", self.dbhaul_version)?;
         if let Some(totals) = &summary.totals {
             let (plain, packs) = (format_bytes(totals.plain_bytes), format_bytes(totals.pack_bytes));
-            writeln!(f, "size      {} rows, {plain}, stored in {packs}", totals.digest.row_count)?;
+            let rows = summary.row_count.unwrap_or_default();
+            let beside = if self.tables.len() > self.table_count { " and large objects" } else { "" };
+            writeln!(f, "size      {rows} rows{beside}, {plain}, stored in {packs}")?;
         }
         write!(f, "tables    {}", self.table_count)?;
         for table in &self.tables {
             let (plain, stored) = (format_bytes(table.plain_bytes), format_bytes(table.stored_bytes));
             let (rows, name) = (table.digest.row_count, in_line(&table.name));
-            write!(f, "\n  {rows:>12} rows  {plain:>10}  {stored:>10}  {name}")?;
+            let (unit, name) = match table.kind {
+                TableKind::Table => ("rows", name.as_str()),
+                TableKind::LargeObjects => ("pieces", "large objects"),
+            };
+            write!(f, "\n  {rows:>12} {unit:<6}  {plain:>10}  {stored:>10}  {name}")?;
         }
         Ok(())
     }

@@ -191,14 +191,14 @@ impl Dump {
         let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
-        let tables = || manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
+        let tables = manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
         Ok(DumpReport {
             backup: manifest.id.to_string(),
             store: repository.describe(),
             key: key.to_string(),
             totals: manifest.totals,
-            table_count: tables().count(),
-            row_count: tables().map(|table| table.digest.row_count).sum(),
+            table_count: tables.count(),
+            row_count: crate::backups::row_count(&manifest),
             role_count: self.plan.role_count,
             password_count: self.plan.password_count,
             skipped: self.plan.left_out.clone(),
