@@ -185,7 +185,7 @@ fn what_differs_in_the_database_itself_is_judged_only_where_it_was_asked_for() {
     for left in [sides, backup] {
         let run = Dbhaul::new(["verify", "--create"]).args(left).run();
         run.assert_code(4).assert_says(&told("")).assert_says("owner is \"The Owner\"");
-        run.assert_says("settings.app.token is \"***\" on the left and null on the right");
+        run.assert_says("setting app.token is \"***\" on the left and nothing on the right");
         assert!(!run.to_string().contains("TELLTALE"), "{run}");
     }
     target.drop_db("shop");
@@ -212,13 +212,15 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let (from, to) = (source.uri("shop"), target.uri("shop"));
     let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     run.assert_code(0).assert_says("EQUAL");
-    run.assert_says("for information: FUNCTION pg_catalog.pg_reload_conf (): acl is [] on the left and");
+    run.assert_says(
+        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges are nothing on the left and",
+    );
     target.psql("shop", "REVOKE SELECT ON pg_catalog.pg_authid FROM reader");
     target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");
     let verify = ["verify", "--source", &from, "--target", &to];
     let run = Dbhaul::new(verify).run();
-    run.assert_code(4).assert_says("TABLE pg_catalog.pg_authid: acl is [\"GRANT SELECT ON TABLE");
-    run.assert_says("FUNCTION pg_catalog.now (): acl is [\"REVOKE ALL ON FUNCTION");
+    run.assert_code(4).assert_says("TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE");
+    run.assert_says("FUNCTION pg_catalog.now (): privileges are \"REVOKE ALL ON FUNCTION");
     let run = Dbhaul::new(verify).arg("--no-privileges").run();
     run.assert_code(0).assert_says("not compared: privileges, as asked");
 }

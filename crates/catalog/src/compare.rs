@@ -2,6 +2,7 @@
 
 mod around;
 mod majors;
+mod words;
 
 use std::collections::BTreeMap;
 
@@ -71,7 +72,10 @@ impl std::fmt::Display for Difference {
             Difference::Missing { identity } => write!(f, "{identity}: missing"),
             Difference::Extra { identity } => write!(f, "{identity}: extra"),
             Difference::Different { identity, path, left, right } => {
-                write!(f, "{identity}: {path} is {left} on the left and {right} on the right")
+                let (left, right) = (words::value(left), words::value(right));
+                let property = words::property(path);
+                let are = if property.starts_with("privileges") { "are" } else { "is" };
+                write!(f, "{identity}: {property} {are} {left} on the left and {right} on the right")
             }
         }
     }
@@ -322,9 +326,9 @@ mod tests {
             vec![schema("a")],
             vec![other],
             &[
-                "SCHEMA a: acl.0.grantee is \"own\" on the left and \"bob\" on the right",
-                "SCHEMA a: acl.0.grantor is \"own\" on the left and \"bob\" on the right",
-                "SCHEMA a: comment is null on the left and \"x\" on the right",
+                "SCHEMA a: grantee of privilege 1 is \"own\" on the left and \"bob\" on the right",
+                "SCHEMA a: grantor of privilege 1 is \"own\" on the left and \"bob\" on the right",
+                "SCHEMA a: comment is nothing on the left and \"x\" on the right",
                 "SCHEMA a: owner is \"own\" on the left and \"bob\" on the right",
             ],
         );

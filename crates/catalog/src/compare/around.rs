@@ -193,10 +193,10 @@ mod tests {
         assert_eq!(
             found,
             [
-                "DATABASE shop: comment is null on the left and \"x\" on the right",
+                "DATABASE shop: comment is nothing on the left and \"x\" on the right",
                 "DATABASE shop: encoding is \"UTF8\" on the left and \"LATIN1\" on the right",
-                "DATABASE shop: settings.a of role bob is \"***\" on the left and null on the right",
-                "DATABASE shop: settings.app.token is \"***\" on the left and \"***\" on the right",
+                "DATABASE shop: setting a of role bob is \"***\" on the left and nothing on the right",
+                "DATABASE shop: setting app.token is \"***\" on the left and \"***\" on the right",
             ]
         );
     }
@@ -226,10 +226,9 @@ mod tests {
             acl(&["postgres=arwdDxtm/postgres"]),
         );
         assert_eq!(compare_system_privileges(&old, &new), Default::default());
-        let grant =
-            "TABLE pg_catalog.pg_authid: acl is [\"GRANT SELECT ON TABLE pg_catalog.pg_authid TO bob\"]";
+        let grant = "TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE pg_catalog.pg_authid TO bob\"";
         let lacking = compare_system_privileges(&old, &none());
-        assert_eq!(texts(&lacking.lacking), [format!("{grant} on the left and [] on the right")]);
+        assert_eq!(texts(&lacking.lacking), [format!("{grant} on the left and nothing on the right")]);
         assert!(lacking.extra.is_empty());
         let extra = compare_system_privileges(&none(), &new);
         assert!(extra.lacking.is_empty());

@@ -1,0 +1,88 @@
+//! A difference in words: which property it is, and what it is on either side.
+
+use serde_json::Value;
+
+/// The property at a path such as `body.columns.2.default`: `default of column 3`.
+pub(super) fn property(path: &str) -> String {
+    if let Some(name) = path.strip_prefix("settings.") {
+        return format!("setting {name}");
+    }
+    if let Some((part, below)) = path.rsplit_once("\").") {
+        return match part.split_once("(\"") {
+            Some(("TableConstraint", name)) => format!("{} of constraint {name}", property(below)),
+            Some(("Rule", name)) => format!("{} of rule {name}", property(below)),
+            _ => format!("{} of {}", property(below), part.trim_start_matches("Address(\"")),
+        };
+    }
+    let mut words: Vec<String> = Vec::new();
+    for part in path.strip_prefix("body.").unwrap_or(path).split('.') {
+        match (part.parse::<usize>(), words.last_mut()) {
+            (Ok(place), Some(list)) => *list = format!("{} {}", singular(list), place + 1),
+            _ if part == "acl" => words.push("privileges".to_owned()),
+            _ => words.push(part.replace('_', " ")),
+        }
+    }
+    words.reverse();
+    words.join(" of ")
+}
+
+/// One of a list.
+fn singular(list: &str) -> &str {
+    match list {
+        "indexes" => "index",
+        "properties" => "property",
+        _ => list.strip_suffix('s').unwrap_or(list),
+    }
+}
+
+/// What a side has.
+pub(super) fn value(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".to_owned(),
+        Value::Array(items) if items.is_empty() => "nothing".to_owned(),
+        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
+            items.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
+        }
+        Value::Bool(true) => "yes".to_owned(),
+        Value::Bool(false) => "no".to_owned(),
+        other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::{property, value};
+
+    #[test]
+    fn properties() {
+        for (path, words) in [
+            ("owner", "owner"),
+            ("acl.0.grantee", "grantee of privilege 1"),
+            ("body.columns.2.default", "default of column 3"),
+            ("body.columns.2.options.0", "option 1 of column 3"),
+            ("body.replica_identity", "replica identity"),
+            ("settings.app.token", "setting app.token"),
+            ("settings.work_mem of role bob", "setting work_mem of role bob"),
+            ("Address(\"TRIGGER t ON public.p\").comment", "comment of TRIGGER t ON public.p"),
+            ("TableConstraint(\"a.b\").comment", "comment of constraint a.b"),
+        ] {
+            assert_eq!(property(path), words);
+        }
+    }
+
+    #[test]
+    fn values() {
+        for (of, words) in [
+            (json!(null), "nothing"),
+            (json!([]), "nothing"),
+            (json!("a b"), "\"a b\""),
+            (json!(["GRANT a", "GRANT b"]), "\"GRANT a\", \"GRANT b\""),
+            (json!(true), "yes"),
+            (json!(7), "7"),
+        ] {
+            assert_eq!(value(&of), words);
+        }
+    }
+}
