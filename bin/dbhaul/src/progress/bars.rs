@@ -69,7 +69,7 @@ impl Painter for Bars {
 
     fn tick(&mut self, at: Duration) {
         self.now = at;
-        let fraction = self.tally.fraction().unwrap_or_default();
+        let fraction = self.tally.fraction(at).unwrap_or_default();
         self.overall.set_position((fraction * STEPS as f64) as u64);
         self.overall.set_message(format!("{}  {}", words::duration(at), words::line(&self.tally, at)));
         self.overall.tick();

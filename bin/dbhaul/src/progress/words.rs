@@ -16,7 +16,7 @@ pub(super) fn line(tally: &Tally, at: Duration) -> String {
         parts.push(format!("{} FAILED", tally.failed_tasks));
     }
     if tally.is_working() {
-        parts.extend(tally.fraction().map(|fraction| format!("{:.0}%", fraction * 100.0)));
+        parts.extend(tally.fraction(at).map(|fraction| format!("{:.0}%", fraction * 100.0)));
         if tally.copies_rows() {
             parts.push(format!("{}/s", format_bytes(tally.rate(at) as u64)));
         }
