@@ -40,13 +40,21 @@ pub(super) fn value(value: &Value) -> String {
     match value {
         Value::Null => "nothing".to_owned(),
         Value::Array(items) if items.is_empty() => "nothing".to_owned(),
-        Value::Array(items) if items.iter().all(|item| !item.is_object() && !item.is_array()) => {
-            items.iter().map(Value::to_string).collect::<Vec<_>>().join(", ")
+        Value::Array(items) => items.iter().map(item).collect::<Vec<_>>().join(", "),
+        Value::Object(fields) => {
+            let field = |(name, of): (&String, &Value)| format!("{} {}", name.replace('_', " "), item(of));
+            let told = fields.iter().filter(|(_, of)| !of.is_null()).map(field);
+            told.collect::<Vec<_>>().join(", ")
         }
         Value::Bool(true) => "yes".to_owned(),
         Value::Bool(false) => "no".to_owned(),
         other => other.to_string(),
     }
+}
+
+/// A value within another.
+fn item(of: &Value) -> String {
+    if of.is_object() || of.is_array() { format!("({})", value(of)) } else { value(of) }
 }
 
 #[cfg(test)]
@@ -79,6 +87,8 @@ mod tests {
             (json!([]), "nothing"),
             (json!("a b"), "\"a b\""),
             (json!(["GRANT a", "GRANT b"]), "\"GRANT a\", \"GRANT b\""),
+            (json!([{"grantee": "bob", "privileges": "r"}, {}]), "(grantee \"bob\", privileges \"r\"), ()"),
+            (json!({"expression": "7", "place": null, "is_x": [1, 2]}), "expression \"7\", is x (1, 2)"),
             (json!(true), "yes"),
             (json!(7), "7"),
         ] {
