@@ -37,6 +37,9 @@ fn nothing_at_all_is_answered_with_help() {
 
 #[test]
 fn manual_and_completions_cover_every_command() {
+    let page = Dbhaul::new(["man", "backup", "show"]).run();
+    page.assert_code(0).assert_says(".TH dbhaul-backup-show").assert_says("pg_restore");
+    assert!(!page.stdout.contains(".TH dbhaul-restore"), "{page}");
     let manual = Dbhaul::new(["man"]).run();
     manual.assert_code(0);
     for command in COMMANDS {

@@ -37,7 +37,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     };
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
-        Intent::Man(dir) => manual(dir.as_deref()),
+        Intent::Man(dir, command) => manual(dir.as_deref(), &command),
         Intent::Run(job) => return start(*job),
     };
     done_or_failed(result)
@@ -129,10 +129,14 @@ fn completions(shell: clap_complete::Shell) -> std::io::Result<()> {
     to_stdout(&String::from_utf8_lossy(&script))
 }
 
-/// The page of dbhaul and those of all its commands: into a directory, or one after another.
-fn manual(dir: Option<&Path>) -> std::io::Result<()> {
+/// The page of one command, or those of dbhaul and all its commands: into a directory, or one after another.
+fn manual(dir: Option<&Path>, names: &[String]) -> std::io::Result<()> {
     let mut command = Cli::command();
     command.build();
+    for name in names {
+        let found = command.find_subcommand(name).cloned();
+        command = found.ok_or_else(|| std::io::Error::other(format!("there is no command {name:?}")))?;
+    }
     if let Some(dir) = dir {
         std::fs::create_dir_all(dir)?;
         return clap_mangen::generate_to(command, dir);

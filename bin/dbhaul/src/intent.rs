@@ -49,7 +49,7 @@ pub(crate) enum Intent {
     /// Print completions.
     Completions(Shell),
     /// Print the manual, or write its pages into a directory.
-    Man(Option<PathBuf>),
+    Man(Option<PathBuf>, Vec<String>),
     /// Run a command.
     Run(Box<Job>),
 }
@@ -133,7 +133,7 @@ impl Intent {
             Command::HoldSnapshot { run } => hold_snapshot(run, environment),
             Command::Backup { command } => backup(command, environment),
             Command::Completions { shell } => return Ok(Intent::Completions(shell)),
-            Command::Man { dir } => return Ok(Intent::Man(dir)),
+            Command::Man { command, dir } => return Ok(Intent::Man(dir, command)),
         };
         Ok(Intent::Run(Box::new(job?)))
     }
@@ -363,7 +363,7 @@ fn backup_ref(text: Option<&str>) -> Result<BackupRef, UsageError> {
     match text {
         None | Some("latest") => Ok(BackupRef::Latest),
         Some(id) if !id.is_empty() && id.len() <= 26 && id.bytes().all(|b| b.is_ascii_alphanumeric()) => {
-            Ok(BackupRef::Id(id.to_ascii_uppercase()))
+            Ok(BackupRef::Id(id.to_owned()))
         }
         Some(other) => Err(UsageError::new(format!(
             "--backup {other:?} is neither `latest` nor the beginning of a backup's identity"

@@ -124,15 +124,20 @@ enum LineKind {
 
 impl Line<'_> {
     fn text(&self) -> (String, String) {
-        let names = |strip: &str| {
-            let names = self.objects.iter().map(|object| object.strip_prefix(strip).unwrap_or(object));
+        let names = || self.objects.join(", ");
+        let granted_on = || {
+            let of_kind = |object: &&str| {
+                ["ACL ", "DEFAULT ACL "].iter().find_map(|kind| object.strip_prefix(kind).map(str::to_owned))
+            };
+            let names =
+                self.objects.iter().map(|object| of_kind(object).unwrap_or_else(|| (*object).to_owned()));
             names.collect::<Vec<_>>().join(", ")
         };
         let object = match (self.kind, self.statement_count) {
-            (LineKind::Whole, _) => names(""),
-            (LineKind::Owners, _) => format!("owner of {}", names("")),
-            (LineKind::Grants, 1) => format!("1 grant on {}", names("ACL ")),
-            (LineKind::Grants, count) => format!("{count} grants on {}", names("ACL ")),
+            (LineKind::Whole, _) => names(),
+            (LineKind::Owners, _) => format!("owner of {}", names()),
+            (LineKind::Grants, 1) => format!("1 grant on {}", granted_on()),
+            (LineKind::Grants, count) => format!("{count} grants on {}", granted_on()),
         };
         (object, self.reason.to_owned())
     }

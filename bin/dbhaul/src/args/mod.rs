@@ -74,6 +74,9 @@ pub(crate) enum Command {
     },
     /// Print the manual, or write its pages into a directory
     Man {
+        /// Print the page of this command alone, such as `restore` or `backup show`
+        #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+        command: Vec<String>,
         /// Write one page for each command into this directory instead
         #[arg(long, value_name = "DIR")]
         dir: Option<PathBuf>,

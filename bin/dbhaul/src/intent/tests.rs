@@ -169,15 +169,15 @@ fn verify_takes_two_sides() {
     assert_eq!(sides("verify --backup latest", &all), format!("here Latest ? {two}"));
     assert_eq!(sides(&format!("verify --store s {OLD}"), &all), format!("s Latest ? {old}"));
     assert_eq!(sides(&format!("verify --store s {NEW}"), &[]), format!("s Latest ? {new}"));
-    assert_eq!(sides(&format!("verify --backup 01kg {NEW}"), &all), format!("here Id(\"01KG\") ? {new}"));
+    assert_eq!(sides(&format!("verify --backup 01kg {NEW}"), &all), format!("here Id(\"01kg\") ? {new}"));
 }
 
 #[test]
 fn backup_show_takes_an_identity_either_way() {
-    for words in ["backup show 01kg --store s", "backup show --backup 01KG --store s"] {
+    for words in ["backup show 01Kg --store s", "backup show --backup 01Kg --store s"] {
         let job = resolve(words, &[]).unwrap();
         let Request::ShowBackup { backup, .. } = job.request else { panic!("{:?}", job.request) };
-        assert_eq!(backup, BackupRef::Id("01KG".to_owned()));
+        assert_eq!(backup, BackupRef::Id("01Kg".to_owned()), "as it was typed, so that an error names it so");
     }
 }
 
