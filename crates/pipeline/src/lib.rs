@@ -28,6 +28,7 @@ mod dump;
 mod dump_lists;
 mod dump_rows;
 mod error;
+mod explained;
 mod exported_segments;
 mod extensions;
 mod hold;

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use dbhaul_catalog::{Difference, Identity, quote_identifier};
+use dbhaul_catalog::Difference;
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -14,6 +14,7 @@ use serde::Serialize;
 use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
 use crate::dump::{PlannedTable, write_tables};
+use crate::explained::{identity_sequences, is_of_skipped_type, names};
 use crate::exported_segments::{ExportedSegments, entry_segments};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
@@ -120,35 +121,14 @@ impl MigrateReport {
             | Difference::Different { identity, .. }) = difference;
             let is_missing = matches!(difference, Difference::Missing { .. });
             self.summary.skipped_objects.iter().any(|skipped| {
-                names(skipped, identity) || is_missing && is_of_skipped_type(skipped, identity)
+                names(skipped, identity.schema.as_deref(), &identity.name)
+                    || is_missing && is_of_skipped_type(skipped, identity)
             })
         };
         report.rows_are_equal()
             && report.sequences.is_empty()
             && report.schema.differences.iter().all(is_skipped)
     }
-}
-
-/// Whether a function or operator takes arguments of a type that was skipped, so that it cannot be there:
-/// the other half of an operator pair is made along with it and has no entry of its own.
-fn is_of_skipped_type(description: &str, identity: &Identity) -> bool {
-    let skipped_type = description.strip_prefix("TYPE ");
-    skipped_type.is_some_and(|name| identity.discriminator.as_deref().is_some_and(|all| all.contains(name)))
-}
-
-/// Whether the description of something skipped, `ACL TABLE public.film` or
-/// `INDEX public.film_title`, names this object: its schema and its name, each whole.
-fn names(description: &str, identity: &Identity) -> bool {
-    let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    let has_whole = |word: &str| {
-        !word.is_empty()
-            && description.match_indices(word).any(|(at, _)| {
-                is_edge(description[..at].chars().next_back())
-                    && is_edge(description[at + word.len()..].chars().next())
-            })
-    };
-    let has = |name: &str| has_whole(name) || has_whole(&quote_identifier(name));
-    has(&identity.name) && identity.schema.as_deref().is_none_or(has)
 }
 
 impl Migrate {
@@ -215,10 +195,9 @@ impl Migrate {
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entry_segments(&export), options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
-        if !roles.is_asked_for() {
-            // with roles still to be created the run itself tells at its beginning what will be refused
-            Box::pin(foretell(&mut import, &request.target, &request.options, context)).await?;
-        }
+        let planned_roles = roles.foretell(&request.target, context).await?;
+        let (options, coming) = (&request.options, planned_roles.as_ref());
+        Box::pin(foretell(&mut import, &request.target, options, coming, context)).await?;
         let plan = MigratePlan {
             source: request.source.describe(),
             target: request.target.describe(),
@@ -226,7 +205,7 @@ impl Migrate {
             resumes: earlier.map(|(run, _)| run.run.clone()),
             tables: forms.plan(&export),
             verify: request.verify,
-            roles: roles.foretell(&request.target, context).await?,
+            roles: planned_roles,
             losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -326,6 +305,8 @@ async fn compare(
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
     let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
+    let sequences = identity_sequences(&source.catalog, &summary.skipped_objects);
+    summary.skipped_objects.extend(sequences);
     let mut verification = None;
     if request.verify && outcome.failed.is_empty() {
         let compared = verify_patiently(source, &target, request, &outcome, context);
@@ -415,33 +396,5 @@ impl Display for MigrateReport {
             Some(report) => write!(f, "\n\n{report}"),
             None => write!(f, "\n  not verified"),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use dbhaul_catalog::Identity;
-
-    use super::names;
-
-    #[test]
-    fn an_object_is_named_whole_or_not_at_all() {
-        let check = |description: &str, schema: Option<&str>, name: &str, expected: bool| {
-            let identity = Identity {
-                kind: "TABLE".into(),
-                schema: schema.map(str::to_owned),
-                name: name.into(),
-                discriminator: None,
-            };
-            assert_eq!(names(description, &identity), expected, "{name} in {description}");
-        };
-        check("ACL public film", Some("public"), "film", true);
-        check("INDEX public.film_title", Some("public"), "film_title", true);
-        check("INDEX public.film_title", Some("public"), "film", false);
-        check("ACL public film", Some("public"), "a", false);
-        check("ACL other film", Some("public"), "film", false);
-        check("FUNCTION public f(integer)", Some("public"), "f", true);
-        check("SCHEMA - audit", None, "audit", true);
-        check("TABLE \"a \"\"b\"\"\".c", Some("a \"b\""), "c", true);
     }
 }

@@ -118,18 +118,17 @@ impl Restore {
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
-        if !roles.is_asked_for() {
-            // with roles still to be created the run itself tells at its beginning what will be refused
-            Box::pin(foretell(&mut import, &request.target, &request.options, &context)).await?;
-        }
+        let planned_roles = roles.foretell(&request.target, &context).await?;
+        let (options, coming) = (&request.options, planned_roles.as_ref());
+        Box::pin(foretell(&mut import, &request.target, options, coming, &context)).await?;
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
-            roles: roles.foretell(&request.target, &context).await?,
+            roles: planned_roles,
             store: repository.describe(),
             backup: manifest.id.to_string(),
             snapshot_time: manifest.snapshot_time.to_string(),
             target: request.target.describe(),
-            row_count: manifest.totals.digest.row_count,
+            row_count: crate::backups::row_count(&manifest),
             losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),

@@ -38,16 +38,20 @@ pub(crate) fn new_run() -> String {
     Ulid::generate().to_string()
 }
 
-/// Lets the target say what it will refuse, so that the plan tells it before anything starts. A database
-/// that is still to be created cannot be asked; then the run begins with it.
+/// Lets the target say what it will refuse, so that the plan tells it before anything starts. Where the
+/// database or roles are still to be created, only what is known of roles is told; then the run begins with
+/// trying the rest.
 pub(crate) async fn foretell(
     plan: &mut ImportPlan,
     target: &ConnectSettings,
     options: &WriteOptions,
+    roles: Option<&RoleReport>,
     context: &Context,
 ) -> Result<(), PipelineError> {
-    if options.create {
-        return Ok(());
+    if options.create || roles.is_some() {
+        let coming = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
+        let told = plan.foretell_before(target, coming, &context.cancel).await;
+        return told.map_err(|source| import_error(target, source));
     }
     let checked = dbhaul_importer::check_target(plan, target, &context.cancel).await;
     plan.foretell(&checked.map_err(|source| import_error(target, source))?);

@@ -1,5 +1,6 @@
 //! Whether a target can take an import; nothing is changed.
 
+mod before;
 mod blocker;
 mod extensions;
 mod foretell;
