@@ -11,7 +11,11 @@ mod kills;
 mod matrix;
 #[path = "crash/migrations.rs"]
 mod migrations;
+#[path = "crash/phases.rs"]
+mod phases;
 #[path = "crash/scene.rs"]
 mod scene;
 #[path = "crash/servers.rs"]
 mod servers;
+#[path = "crash/upsets.rs"]
+mod upsets;

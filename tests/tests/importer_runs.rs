@@ -1,5 +1,7 @@
 //! The importer against real servers: exactly once, resumable, refusing, and honest about what failed.
 
+#[path = "importer/again.rs"]
+mod again;
 #[path = "importer/shop.rs"]
 mod shop;
 

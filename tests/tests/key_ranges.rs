@@ -12,7 +12,7 @@ use dbhaul_exporter::{ExportPlan, Exporter, SegmentRange, TablePlan};
 use dbhaul_introspect::range_keys;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{CutParameters, DigestColumn, DigestSpec, RowDigest, TextForm};
-use dbhaul_tests::{Dbhaul, Original, Server};
+use dbhaul_tests::{Dbhaul, Original, Server, wait_until};
 use futures::TryStreamExt;
 use tokio_util::sync::CancellationToken;
 
@@ -196,6 +196,62 @@ fn a_large_table_of_13_is_read_in_ranges_of_its_key() {
     let original = Original::new(&source, "shop", &target);
     run().args(["--jobs", "2"]).run().assert_code(0);
     original.assert_rows_equal("copy");
+}
+
+/// As many rows, with negative, sparse, duplicate and NULL keys, and an index that does not know of some:
+/// they were written while it took nothing in, as an index does that a crash or a new collation has broken.
+const BROKEN: &str = "
+    CREATE TABLE large (id bigint, filling text) WITH (fillfactor = 10);
+    ALTER TABLE large ALTER filling SET STORAGE PLAIN;
+    INSERT INTO large SELECT CASE WHEN i % 100 = 0 THEN NULL WHEN i % 7 = 0 THEN 42 ELSE (i - 9000)::bigint * 1000003 END,
+        repeat('x', 4000) FROM generate_series(1, 18000) i;
+    CREATE INDEX large_id ON large (id);
+    ANALYZE;
+    UPDATE pg_index SET indisready = false WHERE indexrelid = 'large_id'::regclass;
+    INSERT INTO large SELECT i::bigint * 100000000, 'unknown to the index' FROM generate_series(-90, 90) i;
+    INSERT INTO large SELECT NULL, 'unknown to the index' FROM generate_series(1, 10);
+    UPDATE pg_index SET indisready = true WHERE indexrelid = 'large_id'::regclass";
+
+/// A run that is killed when some ranges are in and others are not.
+fn kill_between_ranges(run: Dbhaul, target: &Server) {
+    let run = run.args(["--jobs", "1", "--progress", "json"]).spawn();
+    let segments = "SELECT count(*) FROM dbhaul.step WHERE step LIKE 'segment %'";
+    wait_until("a range is in", || {
+        let found = target.try_psql("copy", segments).unwrap_or_default();
+        assert!(!matches!(found.as_str(), "3" | "4"), "it was too quick to be killed");
+        matches!(found.as_str(), "1" | "2").then_some(())
+    });
+    run.kill();
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'copy'";
+    wait_until("no session is left", || (target.psql("postgres", sessions) == "0").then_some(()));
+}
+
+#[test]
+fn ranges_go_on_after_a_kill_and_do_not_believe_the_index() {
+    let source = Server::builder(13).config("autovacuum", "off").start();
+    let target = Server::start(18);
+    source.create_db("shop");
+    source.psql("shop", BROKEN);
+    let by = |setting: &str| {
+        source.psql("shop", &format!("{setting}; SELECT count(*) FROM large WHERE id >= -100000000000"))
+    };
+    let by_index = by("SET enable_seqscan = off; SET enable_bitmapscan = off");
+    assert_ne!(
+        by_index,
+        by("SET enable_indexscan = off; SET enable_indexonlyscan = off; SET enable_bitmapscan = off")
+    );
+    let original = Original::new(&source, "shop", &target);
+    let store = tempfile::TempDir::new().unwrap();
+    let (from, to, store) = (source.uri("shop"), target.uri("copy"), store.path().display().to_string());
+    Dbhaul::new(["dump", "--source", &from, "--store", &store, "--jobs", "2"]).run().assert_code(0);
+    for command in [["migrate", "--source", &from], ["restore", "--store", &store]] {
+        let run = || Dbhaul::new(command).args(["--target", &to]);
+        target.create_db("copy");
+        kill_between_ranges(run(), &target);
+        run().args(["--resume", "--jobs", "2"]).run().assert_code(0).assert_says("steps were found done");
+        original.assert_rows_equal("copy");
+        target.drop_db("copy");
+    }
 }
 
 /// Bounds are SQL of their own: names are quoted, and the type of the column does not matter.

@@ -1,6 +1,7 @@
 //! A source, a target and a store, for something to go wrong between.
 
 use std::path::{Path, PathBuf};
+use std::process::Child;
 
 use dbhaul_tests::{Dbhaul, Finished, Fixture, Original, Running, Server, wait_until};
 use tempfile::TempDir;
@@ -31,6 +32,13 @@ impl Scene {
     pub(crate) fn between(fixture: Fixture, source: Server, target: Server) -> Self {
         fixture.load(&source, SOURCE);
         fixture.prepare_target(&target);
+        Self { source, target, store: TempDir::new().unwrap() }
+    }
+
+    /// As [`Self::between`], with what some statements make.
+    pub(crate) fn made_by(sql: &str, source: Server, target: Server) -> Self {
+        source.create_db(SOURCE);
+        source.psql(SOURCE, sql);
         Self { source, target, store: TempDir::new().unwrap() }
     }
 
@@ -75,9 +83,12 @@ impl Scene {
             .arg(self.store())
     }
 
-    /// The commit points in the store.
+    /// The commit points in the store. What a killed run was writing under a temporary name is none.
     pub(crate) fn backups(&self) -> Vec<PathBuf> {
-        files(&self.store().join("backups"))
+        let mut found = files(&self.store().join("backups"));
+        let is_named = |path: &PathBuf| path.file_name().is_some_and(|name| !is_temporary(name));
+        found.retain(is_named);
+        found
     }
 
     /// `cleanup` of a database of the target.
@@ -105,6 +116,15 @@ impl Scene {
         wait_until("no session is left", || (self.target.psql("postgres", &sessions) == "0").then_some(()));
     }
 
+    /// Waits until no run has a session on either server, but for those that hold a snapshot for later.
+    pub(crate) fn wait_until_no_session_of_a_run_is_left(&self) {
+        let left = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul%' \
+                    AND application_name NOT LIKE 'dbhaul hold %'";
+        for server in [&self.source, &self.target] {
+            wait_until("no session is left", || (server.psql("postgres", left) == "0").then_some(()));
+        }
+    }
+
     /// Whether a run has begun to write into a database and has not ended.
     pub(crate) fn has_ledger(&self, db: &str) -> bool {
         self.target.psql(db, LEDGER) != "0"
@@ -127,6 +147,63 @@ pub(crate) fn files(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// As the store names files that it has not finished.
+const TEMPORARY_PREFIX: &str = ".dbhaul-tmp-";
+
+fn is_temporary(name: &std::ffi::OsStr) -> bool {
+    name.to_string_lossy().starts_with(TEMPORARY_PREFIX)
+}
+
+/// Somebody on a server who waits for a session of a database to be at something.
+pub(crate) struct Lurker {
+    psql: Child,
+    pattern: String,
+}
+
+/// How the session that was waited for is found.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum OnSight {
+    Terminate,
+    LeaveAlone,
+}
+
+impl Lurker {
+    /// Waits, inside the server and so without missing much, for a statement LIKE a pattern.
+    pub(crate) fn before(server: &Server, db: &str, pattern: &str, on_sight: OnSight) -> Self {
+        let act =
+            if on_sight == OnSight::Terminate { "count(pg_terminate_backend(pid))" } else { "count(*)" };
+        let sql = format!(
+            "DO $lurk$ BEGIN FOR i IN 1..60000 LOOP PERFORM pg_stat_clear_snapshot(); \
+             IF (SELECT {act} FROM pg_stat_activity WHERE datname = '{db}' AND state = 'active' \
+                 AND application_name LIKE 'dbhaul%' AND query LIKE '{pattern}') > 0 THEN RETURN; END IF; \
+             PERFORM pg_sleep(0.001); END LOOP; RAISE 'never seen'; END $lurk$"
+        );
+        let mut psql = server.client("psql");
+        psql.args(["-Xq", "-v", "ON_ERROR_STOP=1", "-d", "postgres", "-c", &sql]);
+        Lurker { psql: psql.spawn().unwrap(), pattern: pattern.to_owned() }
+    }
+
+    /// Waits until it was seen, which must be before the run ends.
+    pub(crate) fn wait(mut self, run: &mut Running) {
+        let pattern = std::mem::take(&mut self.pattern);
+        wait_until(&format!("{pattern} is seen"), || {
+            if let Some(status) = self.psql.try_wait().unwrap() {
+                assert!(status.success(), "{pattern} was never seen");
+                return Some(());
+            }
+            assert!(!run.has_ended(), "it ended, and {pattern} was not seen\n{}", run.stderr_so_far());
+            None
+        });
+    }
+}
+
+impl Drop for Lurker {
+    fn drop(&mut self) {
+        let _ = self.psql.kill();
+        let _ = self.psql.wait();
+    }
 }
 
 /// Terminates sessions that are in the middle of copying a table; returns how many.
