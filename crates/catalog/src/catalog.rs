@@ -39,11 +39,28 @@ pub struct Catalog {
     /// compared.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub unstable_hashes: BTreeSet<u32>,
+    /// Tables partitioned so of which a selection has left parts behind. Never compared.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub torn_families: Vec<TornFamily>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
     pub role_names: Vec<String>,
     /// Objects of the user's that the model does not cover. A dump of a catalog in
     /// which this is not empty fails.
     pub uncovered: Vec<Uncovered>,
+}
+
+/// A table that assigns rows to partitions by a hash which another database does not share, and of which not
+/// every partition is selected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TornFamily {
+    /// The topmost partitioned table.
+    pub root: crate::QualifiedName,
+    /// Whether that is selected.
+    pub has_root: bool,
+    /// Tables below it, at any level, that are.
+    pub kept: Vec<crate::QualifiedName>,
+    /// Those that are not.
+    pub left_out: Vec<crate::QualifiedName>,
 }
 
 /// An object that the model does not cover.
@@ -192,6 +209,7 @@ impl Catalog {
             configuration: Vec::new(),
             relation_sizes: BTreeMap::new(),
             unstable_hashes: BTreeSet::new(),
+            torn_families: Vec::new(),
             role_names: Vec::new(),
             uncovered: Vec::new(),
         }

@@ -43,7 +43,7 @@ pub use acl::{Acl, AclError, AclItem, parse_acl};
 pub use adapt::{Loss, TargetFacts, adapt};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
-    SystemPrivileges, Uncovered, UncoveredPlace,
+    SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
     CatalogDiff, Difference, SystemDifferences, compare, compare_databases, compare_system_privileges,

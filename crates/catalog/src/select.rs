@@ -4,6 +4,7 @@ mod chosen;
 mod pattern;
 mod patterns;
 mod tablespaces;
+mod torn;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -232,10 +233,13 @@ impl Selection {
         let trimmed = chosen.trimmed(&selected.objects);
         let kept = selected.objects.iter().zip(&keeps).filter(|(_, keeps)| **keeps);
         let kept: HashSet<ObjectId> = kept.map(|(object, _)| object.id).collect();
+        // one that was torn before stays so
+        let torn = torn::torn(&selected, |id| kept.contains(id));
         let uncovered = selected.uncovered.iter().filter(|object| chosen.keeps_uncovered(object, &kept));
         let uncovered = uncovered.cloned().collect();
         let (configuration, system) = (chosen.configuration, chosen.system);
         selected.uncovered = uncovered;
+        selected.torn_families.extend(torn);
         for (place, object) in trimmed {
             selected.objects[place] = object;
         }

@@ -22,7 +22,7 @@ use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
 use crate::repository::{PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
-use crate::source::{LiveDatabase, build_toc};
+use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::unavailable;
 use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
@@ -133,6 +133,7 @@ impl Dump {
         extensions::check(&source.catalog)?;
         source.check_readable(&request.selection)?;
         let target = Target { version: source.catalog.server_version };
+        check_families(&source.catalog, &request.selection)?;
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));
         let roles = recorded(&source, &request, &context).await?;

@@ -21,7 +21,7 @@ use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
 use crate::resume::{Opened, open_source};
 use crate::roles::RoleWork;
-use crate::source::{LiveDatabase, build_toc};
+use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
 use crate::target::{
@@ -169,6 +169,7 @@ impl Migrate {
         let roles = RoleWork::of_live(source, &request.options, &request.target, context).await?;
         let allow = request.options.allow_downgrade;
         let adapted = Box::pin(Adapted::new(&source.catalog, &request.target, allow, context)).await?;
+        check_families(&source.catalog, &request.selection)?;
         let toc = build_toc(&adapted.catalog, &request.selection, adapted.target, &source.sequences)?;
         let mut export = source.export_plan(&toc);
         if let Some((_, state)) = earlier {

@@ -17,7 +17,7 @@ use crate::adapted::Adapted;
 use crate::extensions;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
-use crate::source::{LiveDatabase, build_toc};
+use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
 use crate::target::{import_error, import_options};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
@@ -343,6 +343,9 @@ async fn check_import(
     let Some(target) = &request.target else { return Ok(()) };
     if !source.unreadable(&request.selection)?.is_empty() {
         return Ok(()); // without the positions of all sequences there is no plan to ask about
+    }
+    if let Err(error) = check_families(&source.catalog, &request.selection) {
+        report.add(Level::Blocker, "source", one_line(&error));
     }
     // what a downgrade would lose is told though it is not allowed yet
     let adapted = Adapted::new(&source.catalog, target, true, context).await?;

@@ -17,7 +17,7 @@ use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
-use crate::source::build_toc_of;
+use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, run_import,
@@ -102,6 +102,7 @@ impl Restore {
         let adapted = Box::pin(adapted).await?;
         let mut toc_options = request.selection.toc_options(&adapted.catalog)?;
         toc_options.with_foreign_data.extend(foreign_tables(&manifest, &adapted.catalog));
+        check_families(&catalog, &request.selection)?;
         let toc = build_toc_of(&adapted.catalog, &toc_options, adapted.target, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);

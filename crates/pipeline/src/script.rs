@@ -22,7 +22,7 @@ use serde::Serialize;
 use crate::backups::StoredBackup;
 use crate::import_report::write_named;
 use crate::left_out::left_out;
-use crate::source::{LiveDatabase, build_toc_of};
+use crate::source::{LiveDatabase, build_toc_of, check_families};
 use crate::{BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, format_bytes};
 use output::Sink;
 pub use output::{ByteStream, ScriptOutput};
@@ -152,6 +152,7 @@ impl Script {
         request: ScriptRequest,
         context: Context,
     ) -> Result<Self, PipelineError> {
+        check_families(&live.catalog, &request.selection)?;
         let mut options = request.selection.toc_options(&live.catalog)?;
         options.for_any_target = true;
         let target = Target { version: live.catalog.server_version };

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
     Catalog, DataEntry, QualifiedName, RangeKey, Selection, TableData, Target, Toc, TocEntry, TocOptions,
+    TornFamily,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values};
@@ -243,6 +244,28 @@ pub(crate) fn build_toc(
     sequences: &[SequenceValue],
 ) -> Result<Toc, PipelineError> {
     build_toc_of(catalog, &selection.toc_options(catalog)?, target, sequences)
+}
+
+/// Fails where rows would go through a partitioned table to partitions that are left behind: a hash that
+/// this database has for itself says where they belong, so that any of them may.
+pub(crate) fn check_families(catalog: &Catalog, selection: &Selection) -> Result<(), PipelineError> {
+    let loses = |family: &&TornFamily| family.has_root && !family.left_out.is_empty();
+    let Some(family) = catalog.torn_families.iter().find(loses) else { return Ok(()) };
+    if !(selection.pre_data && selection.data) {
+        return Ok(());
+    }
+    let left_out: Vec<String> = family.left_out.iter().map(QualifiedName::sql).collect();
+    let (root, left_out) = (family.root.sql(), left_out.join(", "));
+    Err(PipelineError::Request {
+        problem: format!(
+            "{left_out} is left out, but rows of other partitions of {root} may belong there on the target: it \
+             is partitioned by a hash that differs from database to database"
+        ),
+        help: format!(
+            "leave out its rows alone with --exclude-table-data, or all of {root} with \
+             --exclude-table-and-children"
+        ),
+    })
 }
 
 /// As [`build_toc`], with options of the caller's.

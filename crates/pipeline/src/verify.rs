@@ -27,7 +27,7 @@ use crate::repository::Repository;
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of};
 use crate::target::search_path_of;
-use crate::verify_roots::Roots;
+use crate::verify_roots::{Roots, doubt_torn};
 use crate::verify_scope::Scope;
 use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest, VerifySide};
 
@@ -114,8 +114,15 @@ async fn compare_sides(
     let roots = roots(left, right);
     let left_found = roots.sum_up(left.digests(&specs, (jobs, &path), context).await?, &specs);
     let right_found = roots.sum_up(right.digests(&specs, (jobs, &path), context).await?, &specs);
-    let mut report = report(left, right, judge_all(&left_found, &right_found), scope);
+    let mut tables = judge_all(&left_found, &right_found);
+    doubt_torn(&mut tables, &left.catalog, &right.catalog);
+    let mut report = report(left, right, tables, scope);
     report.not_compared.extend(roots.not_compared());
+    report.not_compared.extend(right.completed_roots.iter().map(|root| {
+        format!(
+            "rows of {root} that are left out: on the right all of its rows count, since they cannot be told apart"
+        )
+    }));
     context.progress.phase_finished(Phase::Verify);
     Ok(report)
 }
@@ -184,6 +191,8 @@ struct Side {
     live: Option<LiveDatabase>,
     /// Roles that a backup names.
     recorded_roles: BTreeSet<String>,
+    /// Roots whose partitions count although their rows were left out: rows of others may be in them.
+    completed_roots: BTreeSet<String>,
 }
 
 /// What a side knows of the rows of one table.
@@ -251,8 +260,10 @@ impl Side {
     }
 
     fn live(live: LiveDatabase, selection: &Selection) -> Result<Self, PipelineError> {
-        let rows = rows_of(&live, selection)?;
+        let mut rows = rows_of(&live, selection)?;
+        let completed_roots = complete_roots(&live, selection, &mut rows)?;
         Ok(Side {
+            completed_roots,
             description: describe_live(&live),
             catalog: live.catalog.clone(),
             sequences: live.sequences.clone(),
@@ -306,6 +317,7 @@ impl Side {
             catalog,
             live: None,
             recorded_roles: BTreeSet::new(),
+            completed_roots: BTreeSet::new(),
         })
     }
 
@@ -330,6 +342,7 @@ impl Side {
             rows,
             live: None,
             recorded_roles: BTreeSet::new(),
+            completed_roots: BTreeSet::new(),
         })
     }
 
@@ -493,6 +506,31 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
         (name, rows)
     };
     Ok(live.export_plan(&toc).tables.into_iter().map(rows).collect())
+}
+
+/// Adds to the rows of a copy those of partitions whose own were left out, where rows of other partitions may
+/// have gone there; returns the roots of these.
+fn complete_roots(
+    live: &LiveDatabase,
+    selection: &Selection,
+    rows: &mut BTreeMap<String, Rows>,
+) -> Result<BTreeSet<String>, PipelineError> {
+    let is_whole =
+        selection.exclude_table_data.is_empty() && selection.exclude_table_data_and_children.is_empty();
+    let roots: BTreeSet<String> = rows.values().filter_map(|rows| rows.root.clone()).collect();
+    if !selection.is_for_copy || is_whole || roots.is_empty() {
+        return Ok(BTreeSet::new());
+    }
+    let (exclude_table_data, exclude_table_data_and_children) = (Vec::new(), Vec::new());
+    let all = Selection { exclude_table_data, exclude_table_data_and_children, ..selection.clone() };
+    let mut completed = BTreeSet::new();
+    for (name, more) in rows_of(live, &all)? {
+        let Some(root) = more.root.clone().filter(|root| roots.contains(root)) else { continue };
+        if rows.insert(name, more).is_none() {
+            completed.insert(root);
+        }
+    }
+    Ok(completed)
 }
 
 /// The names of what holds rows in a selection of a catalog, each with its root, if rows go through that.

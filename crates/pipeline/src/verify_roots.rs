@@ -6,8 +6,9 @@
 
 use std::collections::BTreeMap;
 
+use dbhaul_catalog::{Catalog, QualifiedName, TornFamily};
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::Found;
+use dbhaul_verifier::{Found, TableResult, Verdict};
 
 /// Roots by the names of the partitions that are compared at them.
 #[derive(Debug, Default)]
@@ -69,6 +70,28 @@ impl Roots {
             format!("which partition of {root} holds which row: that differs from database to database")
         };
         roots.into_iter().map(text).collect()
+    }
+}
+
+/// Takes back that parts of such a table differ, where on both sides only these were looked at: their rows may
+/// be in the others.
+pub(crate) fn doubt_torn(tables: &mut [TableResult], left: &Catalog, right: &Catalog) {
+    let torn = |catalog: &Catalog| -> BTreeMap<String, String> {
+        let named = |family: &TornFamily| {
+            let root = family.root.sql();
+            let kept = family.kept.iter().map(QualifiedName::sql).chain([root.clone()]);
+            kept.map(|name| (name, root.clone())).collect::<Vec<_>>()
+        };
+        catalog.torn_families.iter().flat_map(named).collect()
+    };
+    let (left, right) = (torn(left), torn(right));
+    for table in tables.iter_mut().filter(|table| matches!(table.verdict, Verdict::Different { .. })) {
+        if let (Some(root), true) = (left.get(&table.name), right.contains_key(&table.name)) {
+            let reason = format!(
+                "which rows are in it differs from database to database: compare {root} with all its partitions"
+            );
+            table.verdict = Verdict::NotVerified { reason };
+        }
     }
 }
 
