@@ -6,7 +6,7 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{Found, LARGE_OBJECTS, SequenceResult, TableResult, Verdict, judge};
 
-use super::{Rows, Side};
+use super::side::{Rows, Side};
 
 /// How each table that both sides have is to be hashed, so that values compare;
 /// or why they cannot compare. A known digest decides; of two live sides the
