@@ -80,6 +80,7 @@ pub async fn digest_tables(
     tasks.sort_by_key(|task| std::cmp::Reverse(task.estimated_bytes));
     let expected_count = tasks.len();
     let worker_count = jobs.clamp(1, expected_count.max(1));
+    let cancel = cancel.child_token();
     let scan = Arc::new(Scan {
         settings: settings.clone(),
         holder: Arc::clone(holder),
@@ -97,7 +98,9 @@ pub async fn digest_tables(
     let found = match gather(&mut workers, settings).await {
         Ok(found) => found,
         Err(error) => {
-            workers.shutdown().await;
+            // a session that is only dropped leaves its server scanning
+            cancel.cancel();
+            while workers.join_next().await.is_some() {}
             return Err(error);
         }
     };
