@@ -235,11 +235,7 @@ impl Migrate {
             Err(error) => !is_refused(error),
         };
         let replaced = replaced.filter(|_| !copied.as_ref().is_err_and(is_refused));
-        let report = match copied {
-            Ok(copied) => Box::pin(compare(copied, &plan, &request, &source, &context)).await,
-            Err(error) => Err(error),
-        };
-        source.release().await;
+        // What is not to be resumed needs nobody to hold its snapshot, whatever becomes of the comparison.
         match process {
             // dropped, it stays: it was told to before anything was written
             Some(process) if is_resumable => drop(process),
@@ -248,6 +244,11 @@ impl Migrate {
         for run in resumed.filter(|_| !is_resumable).iter().chain(&replaced) {
             end_earlier(&request, run, &context).await;
         }
+        let report = match copied {
+            Ok(copied) => Box::pin(compare(copied, &plan, &request, &source, &context)).await,
+            Err(error) => Err(error),
+        };
+        source.release().await;
         report
     }
 }
