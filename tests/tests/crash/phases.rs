@@ -71,6 +71,53 @@ fn a_restore_that_is_killed_in_any_phase_goes_on() {
     }
 }
 
+/// Two segments, so that its rows are not loaded frozen and it is vacuumed before its statistics are gathered.
+const LARGE: &str = "
+    CREATE TABLE large (i int, filling text) WITH (fillfactor = 10);
+    ALTER TABLE large ALTER filling SET STORAGE PLAIN;
+    INSERT INTO large SELECT i, repeat('x', 4000) FROM generate_series(1, 9000) i;
+    CREATE INDEX ON large (i);
+    ANALYZE";
+
+#[test]
+fn a_vacuum_that_is_terminated_is_made_up_for() {
+    if std::env::var_os("DBHAUL_LONG").is_some() {
+        terminate_at(LARGE, "%VACUUM public.large%", &[]);
+    } else {
+        // ANALYZE goes the same way, and needs no table of 64 MiB
+        terminate_at(
+            "CREATE TABLE t AS SELECT i FROM generate_series(1, 50000) i",
+            "%ANALYZE public.t%",
+            &[],
+        );
+    }
+}
+
+/// So many columns that their statistics take a moment to set.
+const WIDE: &str = "
+    DO $$ BEGIN
+        EXECUTE 'CREATE TABLE wide AS SELECT '
+            || (SELECT string_agg(format('i %% %s AS c%s', 100 + n, n), ', ') FROM generate_series(1, 300) n)
+            || ' FROM generate_series(1, 2000) i';
+    END $$;
+    ANALYZE";
+
+#[test]
+fn a_session_that_is_terminated_while_it_sets_statistics_is_made_up_for() {
+    terminate_at(WIDE, "%pg_restore_%_stats%", &["--statistics", "copy"]);
+}
+
+/// Migrates what some statements make, and terminates the session of the target that is at a statement.
+fn terminate_at(sql: &str, pattern: &str, arguments: &[&str]) {
+    let scene = Scene::made_by(sql, Server::start(18), Server::start(18));
+    scene.target.create_db("copy");
+    let lurker = Lurker::before(&scene.target, "copy", pattern, OnSight::Terminate);
+    let mut run = scene.migrate("copy").args(arguments).spawn();
+    lurker.wait(&mut run);
+    run.wait().assert_code(0).assert_stderr_has(&["trying again"]);
+    scene.original().assert_equals("copy");
+}
+
 /// A session that keeps the end of a run from dropping the ledger.
 fn hold_back_the_end(scene: &Scene, run: &mut Running) -> std::process::Child {
     wait_until("the ledger is there", || {
@@ -166,6 +213,26 @@ fn a_comparison_that_loses_a_side_is_no_difference() {
     let ended = run.wait();
     ended.assert_code(1).assert_stderr_has(&["cannot go on reading", "snapshot", "compare them again"]);
     assert_eq!(ended.stdout, "", "{ended}");
+    scene.wait_until_no_session_of_a_run_is_left();
+}
+
+/// Runs that fail for reasons of their own, with other sessions at work.
+#[test]
+fn no_session_outlives_a_run_that_fails() {
+    let scene = scene();
+    scene.target.create_db("copy");
+    // the store is full
+    scene.dump().file_limit_kib(600).run().assert_code(1);
+    scene.wait_until_no_session_of_a_run_is_left();
+    assert!(scene.backups().is_empty());
+    // the target is not empty
+    scene.target.psql("copy", "CREATE TABLE mine (i int)");
+    let refused = scene.migrate("copy").run();
+    assert!(matches!(refused.code, Some(1 | 5)), "{refused}");
+    scene.wait_until_no_session_of_a_run_is_left();
+    // the target is not there
+    let verify = ["verify", "--source", &scene.source.uri(SOURCE), "--target", &scene.target.uri("none")];
+    Dbhaul::new(verify).run().assert_code(1).assert_stderr_has(&["none"]);
     scene.wait_until_no_session_of_a_run_is_left();
 }
 
