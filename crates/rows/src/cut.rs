@@ -4,10 +4,11 @@ use bytes::{Bytes, BytesMut};
 
 use crate::hasher::RowHasher;
 use crate::parameters::Boundary;
-use crate::{CutParameters, DigestSpec, FIELD_DELIMITER, ROW_TERMINATOR, RowDigest, RowsError};
+use crate::{CutParameters, DigestSpec, FIELD_DELIMITER, ROW_TERMINATOR, RowDigest, RowsError, SpareBuffers};
 
-/// Least size of a buffer. Several chunks share one, so it bounds what a small chunk keeps alive.
-const BUFFER_BYTES: usize = 256 << 10;
+/// Least size of a buffer after the first, for tables whose rows come in one block are many. Several chunks
+/// share one, so it bounds what a small chunk keeps alive; what is cut by its end is copied to the next.
+const BUFFER_BYTES: usize = 512 << 10;
 
 /// A buffer that has grown beyond this holds one long row: it grows where it is, which moves pages
 /// rather than bytes, and is left to the chunk that it becomes.
@@ -26,13 +27,17 @@ pub struct Chunk {
 
 /// Cuts the text of one COPY into chunks, in one pass and with one copy.
 ///
-/// Memory: the open chunk and the row being read; twice that while the buffer of short rows grows.
+/// Memory: the open chunk and the row being read; twice that while the buffer of short rows grows; and
+/// [`SpareBuffers`].
 #[derive(Debug)]
 pub struct Cutter {
     boundary: Boundary,
     hasher: RowHasher,
     /// The open chunk and the row being read.
     buffer: BytesMut,
+    /// Size of the buffer, with what was split off it.
+    buffer_bytes: usize,
+    spares: SpareBuffers,
     /// Offset up to which `buffer` has been scanned.
     scanned: usize,
     frame: Frame,
@@ -69,6 +74,8 @@ impl Cutter {
             boundary: parameters.boundary()?,
             hasher: RowHasher::new(spec),
             buffer: BytesMut::new(),
+            buffer_bytes: 0,
+            spares: SpareBuffers::default(),
             scanned: 0,
             frame: Frame::default(),
             cuts: Vec::new(),
@@ -119,11 +126,15 @@ impl Cutter {
         let wanted_bytes = self.buffer.len() + bytes.len();
         if wanted_bytes > self.buffer.capacity() && self.buffer.len() >= LONG_BUFFER_BYTES {
             self.buffer.reserve(bytes.len().max(self.buffer.len()));
+            self.buffer_bytes = self.buffer.capacity();
         } else if wanted_bytes > self.buffer.capacity() {
-            let grown_bytes = wanted_bytes.max(self.buffer.len() * 2).max(BUFFER_BYTES);
-            let mut fresh = BytesMut::with_capacity(grown_bytes);
+            let least_bytes = if self.buffer_bytes == 0 { 0 } else { BUFFER_BYTES };
+            let grown_bytes = wanted_bytes.max(self.buffer.len() * 2).max(least_bytes);
+            let mut fresh = self.spares.take(grown_bytes);
             fresh.extend_from_slice(&self.buffer);
-            self.buffer = fresh;
+            let fresh_bytes = fresh.capacity();
+            let full = std::mem::replace(&mut self.buffer, fresh);
+            self.spares.keep(full, std::mem::replace(&mut self.buffer_bytes, fresh_bytes));
         }
         self.buffer.extend_from_slice(bytes);
     }
@@ -202,6 +213,7 @@ impl Cutter {
         if is_long {
             // what follows would keep the memory of the long row for as long as there is room behind it
             self.buffer = BytesMut::from(&self.buffer[..]);
+            self.buffer_bytes = self.buffer.capacity();
         }
         self.scanned -= base;
         self.frame.chunk_start -= base;

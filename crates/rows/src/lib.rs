@@ -46,6 +46,7 @@ mod field;
 mod hash;
 mod hasher;
 mod parameters;
+mod spare;
 mod spec;
 
 pub use binary::BinaryCutter;
@@ -59,4 +60,5 @@ pub use field::{
 };
 pub use hash::hash_bytes_extended;
 pub use parameters::{CutParameters, SipKey};
+pub use spare::SpareBuffers;
 pub use spec::{DIGEST_VERSION, DigestColumn, DigestKind, DigestSpec, NULL_MARK, TextForm};
