@@ -116,7 +116,7 @@ impl Exporter {
             |entry| self.need_path.lock().unwrap_or_else(PoisonError::into_inner).contains(entry);
         if !needs_path(&table.entry) {
             let lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
-            match lease.session().copy_out(sql).await {
+            match lease.copy_out(table, sql).await {
                 Ok(copy) => return Ok((lease, copy)),
                 Err(error) if self.may_need_path(table, &error) => {}
                 Err(error) => return Err(Beginning::Copy(error)),
@@ -126,7 +126,7 @@ impl Exporter {
         let mut lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
         let path = self.search_path.as_deref().unwrap_or_default();
         lease.set_search_path(path).await.map_err(Beginning::Lease)?;
-        let copy = lease.session().copy_out(sql).await.map_err(Beginning::Copy)?;
+        let copy = lease.copy_out(table, sql).await.map_err(Beginning::Copy)?;
         Ok((lease, copy))
     }
 

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_catalog::{QualifiedName, quote_literal};
+use dbhaul_catalog::quote_literal;
 use dbhaul_postgres::{
-    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+    self as postgres, ConnectSettings, CopyOut, Session, SessionOptions, SessionRole, SnapshotHolder,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
+
+use crate::{RowSource, TablePlan};
 
 /// Parallel workers hand their rows over in an order of chance. What is read twice, because the first
 /// attempt was cut off, must come in the same order.
@@ -131,9 +133,12 @@ impl Lease {
         &self.reader.session
     }
 
-    /// Makes sure that a table that was read over this session is what the snapshot saw.
-    pub(crate) async fn check_table(&self, table: &QualifiedName) -> Result<(), postgres::Error> {
-        self.pool.holder.check_table(&self.reader.session, table).await
+    /// Starts to copy rows out; those of a table end with an error unless it is what the snapshot saw.
+    pub(crate) async fn copy_out(&self, plan: &TablePlan, sql: &str) -> Result<CopyOut, postgres::Error> {
+        match &plan.source {
+            RowSource::Table(data) => self.reader.session.copy_out_checked(sql, &data.table).await,
+            RowSource::LargeObjects => self.reader.session.copy_out(sql).await,
+        }
     }
 
     /// Begins anew under the snapshot, after an error that has failed the transaction.

@@ -103,13 +103,7 @@ impl SegmentReader {
         Ok(true)
     }
 
-    async fn end(mut self, ready: &mut VecDeque<Chunk>) -> Result<(), ExportError> {
-        let plan = Arc::clone(&self.plan);
-        if let RowSource::Table(data) = &plan.tables[self.index].source
-            && let Err(error) = self.lease.check_table(&data.table).await
-        {
-            return Err(self.copy_error(error).await);
-        }
+    async fn end(self, ready: &mut VecDeque<Chunk>) -> Result<(), ExportError> {
         let table = self.table().name();
         let SegmentReader { segment, lease, copy, cutter, .. } = self;
         drop(copy);

@@ -75,11 +75,29 @@ impl HeldTables {
 /// Fails if a table is not what the snapshot of the session's transaction saw. To be asked when
 /// the table has been read in the same transaction, whose lock on it then lasts.
 pub(crate) async fn check(session: &Session, table: &QualifiedName) -> Result<()> {
-    let changed = session.query_strings(&changed_sql(std::slice::from_ref(table), true)).await?;
+    session.prepare_check().await?;
+    let changed = session.query_strings(&check_sql(table)).await?;
     match changed.is_empty() {
         true => Ok(()),
         false => Err(Error::TableChanged { server: session.server().to_owned(), table: table.sql() }),
     }
+}
+
+/// Prepares what [`check_sql`] executes: planned for every table anew, it would cost the server more
+/// than a small table's rows.
+pub(crate) fn prepare_sql() -> String {
+    let from = "FROM pg_catalog.pg_namespace n \
+         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2 AND n.nspname = $1";
+    format!(
+        "PREPARE dbhaul_check(pg_catalog.name, pg_catalog.name) AS \
+         SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {from} WHERE {}",
+        changed_condition(true)
+    )
+}
+
+/// Gives a row if a table is not what the snapshot saw, and has the columns that it saw.
+pub(crate) fn check_sql(table: &QualifiedName) -> String {
+    format!("EXECUTE dbhaul_check({}, {})", quote_literal(&table.schema), quote_literal(&table.name))
 }
 
 /// Locks tables until the lock table is full, and gives half of them back then, since others
@@ -130,11 +148,20 @@ fn readable_sql(tables: &[QualifiedName]) -> String {
     )
 }
 
-/// Those that are not what the snapshot saw. `pg_class` and `pg_attribute` are read as of the
-/// snapshot; `pg_relation_filenode`, `to_regclass` and `pg_identify_object` look at what is there
+/// Those that are not what the snapshot saw.
+fn changed_sql(tables: &[QualifiedName], with_columns: bool) -> String {
+    format!(
+        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {} WHERE {} ORDER BY c.oid",
+        from_tables(tables),
+        changed_condition(with_columns)
+    )
+}
+
+/// Whether `c`, in the schema `n`, is not what the snapshot saw. `pg_class` and `pg_attribute` are read as
+/// of the snapshot; `pg_relation_filenode`, `to_regclass` and `pg_identify_object` look at what is there
 /// now, and give NULL for what is gone. Another file has other rows, another relation of the name
 /// too, and columns that swapped their names other values.
-fn changed_sql(tables: &[QualifiedName], with_columns: bool) -> String {
+fn changed_condition(with_columns: bool) -> String {
     let columns = match with_columns {
         true => {
             "OR EXISTS (SELECT FROM pg_catalog.pg_attribute a \
@@ -145,12 +172,10 @@ fn changed_sql(tables: &[QualifiedName], with_columns: bool) -> String {
         false => "",
     };
     format!(
-        "SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {} WHERE c.relfilenode <> 0 \
+        "c.relfilenode <> 0 \
          AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) \
          OR CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN c.oid IS DISTINCT FROM \
-         pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)) ELSE false END {columns}) \
-         ORDER BY c.oid",
-        from_tables(tables)
+         pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)) ELSE false END {columns})"
     )
 }
 

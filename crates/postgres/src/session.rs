@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dbhaul_catalog::ServerVersion;
+use dbhaul_catalog::{QualifiedName, ServerVersion};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_util::sync::CancellationToken;
 
@@ -12,6 +12,7 @@ use crate::connect;
 use crate::copy_in::CopyIn;
 use crate::copy_out::CopyOut;
 use crate::error::{Error, Result, excerpt};
+use crate::held;
 use crate::link::Link;
 use crate::pins::{self, SessionRole};
 use crate::settings::ConnectSettings;
@@ -59,6 +60,8 @@ pub(crate) struct Core {
     in_transaction: AtomicBool,
     /// A stream was dropped half-way: the server must be told before anything else.
     is_dangling: AtomicBool,
+    /// Whether the session has the statement that [`held`] looks at tables with.
+    has_check: AtomicBool,
 }
 
 impl std::fmt::Debug for Session {
@@ -98,6 +101,7 @@ impl Session {
             facts,
             in_transaction: AtomicBool::new(false),
             is_dangling: AtomicBool::new(false),
+            has_check: AtomicBool::new(false),
         };
         Ok(Session { core: Arc::new(core) })
     }
@@ -192,7 +196,14 @@ impl Session {
     /// Begins a transaction that sees one snapshot throughout.
     pub async fn begin_repeatable_read(&self, is_read_only: bool) -> Result<()> {
         let access = if is_read_only { "READ ONLY" } else { "READ WRITE" };
-        self.begin_with(&format!("BEGIN ISOLATION LEVEL REPEATABLE READ {access}")).await
+        self.begin_with(&format!("{BEGIN_REPEATABLE_READ} {access}")).await
+    }
+
+    /// Begins a read-only transaction that sees one snapshot throughout, and runs statements in it, in one
+    /// message. Where one of them fails the transaction is open and has failed.
+    pub(crate) async fn begin_reading_and(&self, sql: &str) -> Result<()> {
+        self.core.in_transaction.store(true, Ordering::Release);
+        self.batch(&format!("{BEGIN_REPEATABLE_READ} READ ONLY; {sql}")).await
     }
 
     async fn begin_with(&self, sql: &str) -> Result<()> {
@@ -281,7 +292,7 @@ impl Session {
     /// The query is wrapped in `row_to_json`, so its columns need distinct names.
     pub async fn query_json<T: serde::de::DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {
         let mut values = Vec::new();
-        crate::json::query(&self.core, sql, |value| values.push(value)).await?;
+        crate::json::query(Arc::clone(&self.core), sql, |value| values.push(value)).await?;
         Ok(values)
     }
 
@@ -291,12 +302,30 @@ impl Session {
         sql: &str,
         take: impl FnMut(T),
     ) -> Result<()> {
-        crate::json::query(&self.core, sql, take).await
+        crate::json::query(Arc::clone(&self.core), sql, take).await
     }
 
     /// Starts `COPY ... TO STDOUT`.
     pub async fn copy_out(&self, sql: &str) -> Result<CopyOut> {
         CopyOut::start(Arc::clone(&self.core), sql).await
+    }
+
+    /// Starts `COPY ... TO STDOUT` of a table, and looks after it, in the same message, whether the table is
+    /// what the snapshot saw: the stream ends with [`Error::TableChanged`] if it is not. The session must
+    /// have imported the snapshot, in a transaction that is still open.
+    pub async fn copy_out_checked(&self, sql: &str, table: &QualifiedName) -> Result<CopyOut> {
+        self.prepare_check().await?;
+        let sql = format!("{sql}; {}", held::check_sql(table));
+        CopyOut::start_checked(Arc::clone(&self.core), &sql, table).await
+    }
+
+    /// Prepares the statement of [`held::check_sql`], once; it outlives transactions.
+    pub(crate) async fn prepare_check(&self) -> Result<()> {
+        if !self.core.has_check.load(Ordering::Acquire) {
+            self.batch(&held::prepare_sql()).await?;
+            self.core.has_check.store(true, Ordering::Release);
+        }
+        Ok(())
     }
 
     /// Starts `COPY ... FROM STDIN`.
@@ -403,6 +432,8 @@ fn text_rows(server: &str, sql: &str, messages: &[SimpleQueryMessage]) -> Result
 }
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
+
+const BEGIN_REPEATABLE_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 
 const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \

@@ -235,13 +235,11 @@ impl std::fmt::Debug for SnapshotHolder {
 
 /// Begins a REPEATABLE READ, READ ONLY transaction on a snapshot by its identifier.
 pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
-    session.begin_repeatable_read(true).await?;
     let sql = format!(
         "SET TRANSACTION SNAPSHOT {}; SET LOCAL lock_timeout = '{READER_LOCK_TIMEOUT}'",
         quote_literal(id)
     );
-    let result = session.batch(&sql).await;
-    let Err(error) = result else { return Ok(()) };
+    let Err(error) = session.begin_reading_and(&sql).await else { return Ok(()) };
     session.rollback().await?;
     Err(match error {
         // 22023 up to 16 and 42704 from 17 on: no such snapshot; 55000: the exporter has just ended

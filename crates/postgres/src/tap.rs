@@ -3,9 +3,11 @@
 //! A server sends each row in a message of its own, and the driver would hand out
 //! each message by itself, from another task, in reads of 8 KiB. The tap stands
 //! between the socket and the driver: it reads much at once, takes the rows out of
-//! their messages in place, and passes them on in blocks of many rows. Whatever is
-//! no row of a copy reaches the driver unchanged, so that it still speaks the
-//! protocol, and in particular learns of the end of the copy or of an error.
+//! their messages in place, and passes them on in blocks of many rows. The messages
+//! around them that say that a copy begins and that its rows are over it takes out
+//! as well, so that to the driver a copy is any statement of a simple query, which
+//! costs one round trip and may have others after it. Whatever else there is reaches
+//! the driver unchanged, and in particular that the copy is complete, or an error.
 //!
 //! Source: PostgreSQL documentation, "Message Formats": a message is a type byte,
 //! a big-endian 32-bit length that counts itself, and that many bytes less four.
@@ -16,6 +18,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
 use bytes::{Buf, Bytes, BytesMut};
+use dbhaul_rows::SpareBuffers;
 use futures::channel::mpsc;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
@@ -45,8 +48,8 @@ pub(crate) struct TapHandle {
 }
 
 impl TapHandle {
-    /// The blocks of the copy that is started next. They end when the server has sent the last row,
-    /// or failed; which of the two, the driver knows.
+    /// The blocks of the copy that is started next, the first of them empty, which says that it has
+    /// begun. They end when the server has sent the last row, or failed; which of the two, the driver knows.
     pub(crate) fn expect_copy(&self) -> mpsc::Receiver<Bytes> {
         let (sender, receiver) = mpsc::channel(BLOCKS);
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
@@ -78,10 +81,15 @@ impl<S> Tap<S> {
 struct Sorter {
     /// Bytes from the server that went nowhere yet.
     unsorted: BytesMut,
+    /// Size of the buffer of `unsorted`, once rows came, with what was split off it.
+    buffer_bytes: usize,
+    spares: SpareBuffers,
     /// Whether anything has been sorted.
     has_begun: bool,
     /// How many of the next bytes are for the driver.
     driver_bytes: usize,
+    /// How many of the next bytes are for nobody.
+    dropped_bytes: usize,
     /// How many of the next bytes belong to the row message that has begun.
     row_bytes: usize,
     /// Where rows go while a copy runs.
@@ -104,13 +112,27 @@ impl Sorter {
             return true;
         }
         let Some((kind, message_bytes)) = header(&self.unsorted) else { return false };
-        match kind {
-            COPY_OUT_RESPONSE => self.rows = handle.take(),
-            COPY_DONE | ERROR_RESPONSE | READY_FOR_QUERY => self.rows = None,
-            _ => {}
+        let is_of_copy = match kind {
+            COPY_OUT_RESPONSE => self.begin_copy(handle),
+            COPY_DONE => self.rows.take().is_some(),
+            ERROR_RESPONSE | READY_FOR_QUERY => {
+                self.rows = None;
+                false
+            }
+            _ => false,
+        };
+        match is_of_copy {
+            true => self.dropped_bytes = message_bytes,
+            false => self.driver_bytes = message_bytes,
         }
-        self.driver_bytes = message_bytes;
         true
+    }
+
+    /// Takes the rows that come now, and says so with an empty block; whether anybody waits for them.
+    fn begin_copy(&mut self, handle: &TapHandle) -> bool {
+        self.rows = handle.take();
+        self.block = self.rows.is_some().then(Bytes::new);
+        self.rows.is_some()
     }
 
     /// Takes all rows at the front out of their messages, in place, into one block;
@@ -155,6 +177,28 @@ impl Sorter {
         Poll::Ready(())
     }
 
+    /// Makes room for one read.
+    fn make_room(&mut self) {
+        let room_bytes = self.unsorted.capacity() - self.unsorted.len();
+        if self.rows.is_none() && room_bytes < READ_BYTES / 4 {
+            self.unsorted.reserve(READ_BYTES);
+        }
+        if self.rows.is_some() && room_bytes < COPY_READ_BYTES / 4 {
+            let mut fresh = self.spares.take(self.unsorted.len() + COPY_READ_BYTES);
+            fresh.extend_from_slice(&self.unsorted);
+            let fresh_bytes = fresh.capacity();
+            let full = std::mem::replace(&mut self.unsorted, fresh);
+            self.spares.keep(full, std::mem::replace(&mut self.buffer_bytes, fresh_bytes));
+        }
+    }
+
+    /// Forgets what is for nobody, as far as it is there.
+    fn drop_front(&mut self) {
+        let dropped = self.dropped_bytes.min(self.unsorted.len());
+        self.unsorted.advance(dropped);
+        self.dropped_bytes -= dropped;
+    }
+
     /// Gives the driver what is its own.
     fn give(&mut self, buffer: &mut ReadBuf<'_>) {
         let given = self.driver_bytes.min(self.unsorted.len()).min(buffer.remaining());
@@ -186,13 +230,14 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 sorter.give(buffer);
                 return Poll::Ready(Ok(()));
             }
-            if sorter.driver_bytes == 0 && sorter.sort(&this.handle) {
+            if sorter.dropped_bytes > 0 && !sorter.unsorted.is_empty() {
+                sorter.drop_front();
                 continue;
             }
-            let wanted = if sorter.rows.is_some() { COPY_READ_BYTES } else { READ_BYTES };
-            if sorter.unsorted.capacity() - sorter.unsorted.len() < wanted / 4 {
-                sorter.unsorted.reserve(wanted);
+            if sorter.driver_bytes == 0 && sorter.dropped_bytes == 0 && sorter.sort(&this.handle) {
+                continue;
             }
+            sorter.make_room();
             if ready!(poll_read_buf(Pin::new(&mut this.inner), cx, &mut sorter.unsorted))? == 0 {
                 return Poll::Ready(Ok(()));
             }
@@ -274,22 +319,48 @@ mod tests {
 
     #[tokio::test]
     async fn rows_leave_the_stream_and_all_else_stays() {
-        let before =
-            [message(b'R', &[0; 4]), message(b'S', b"a\0b\0"), message(b'2', b""), message(b'H', &[0, 0, 0])]
-                .concat();
+        let before = [message(b'R', &[0; 4]), message(b'S', b"a\0b\0"), message(b'2', b"")].concat();
+        let begin = message(b'H', &[0, 0, 2, 0, 0, 0, 0]);
         let long = vec![b'x'; 700_000];
         let copied =
             [message(b'd', b"1\n"), message(b'd', b""), message(b'N', b"careful"), message(b'd', &long)];
-        let after = [message(b'c', b""), message(b'C', b"COPY 2\0"), message(b'Z', b"I")].concat();
+        let done = message(b'c', b"");
+        let after = [message(b'C', b"COPY 4\0"), message(b'Z', b"I")].concat();
         // Without a copy of its own a row message is the driver's.
         let stray = message(b'd', b"stray");
-        let bytes = [&before[..], &copied.concat(), &after, &stray].concat();
+        let bytes = [&before[..], &begin, &copied.concat(), &done, &after, &stray].concat();
         let expected = [&before[..], &copied[2], &after, &stray].concat();
         for piece_bytes in [1, 3, 7, 4096, 1 << 20] {
             let (driver, rows) = sorted(bytes.clone(), piece_bytes).await;
             assert_eq!(driver, expected, "in pieces of {piece_bytes}");
             assert_eq!(rows, [b"1\n", &long[..]].concat(), "in pieces of {piece_bytes}");
         }
+    }
+
+    #[tokio::test]
+    async fn an_empty_block_says_that_a_copy_has_begun() {
+        let (mut server, client) = tokio::io::duplex(64);
+        let handle = TapHandle::default();
+        let mut rows = handle.expect_copy();
+        let mut tap = Tap::new(client, handle);
+        let bytes = [message(b'H', &[0, 0, 0]), message(b'c', b""), message(b'C', b"COPY 0\0")].concat();
+        server.write_all(&bytes).await.unwrap();
+        drop(server);
+        let mut driver = Vec::new();
+        tap.read_to_end(&mut driver).await.unwrap();
+        assert_eq!(driver, message(b'C', b"COPY 0\0"));
+        assert_eq!((rows.next().await, rows.next().await), (Some(Bytes::new()), None));
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_nobody_expects_is_the_drivers() {
+        let bytes = [message(b'H', &[0, 0, 0]), message(b'd', b"1\n"), message(b'c', b"")].concat();
+        let (mut server, client) = tokio::io::duplex(64);
+        server.write_all(&bytes).await.unwrap();
+        drop(server);
+        let mut driver = Vec::new();
+        Tap::new(client, TapHandle::default()).read_to_end(&mut driver).await.unwrap();
+        assert_eq!(driver, bytes);
     }
 
     #[tokio::test]
@@ -316,6 +387,6 @@ mod tests {
         let mut driver = Vec::new();
         tap.read_to_end(&mut driver).await.unwrap();
         sending.await.unwrap().unwrap();
-        assert_eq!(driver, [message(b'H', &[0, 0, 0]), message(b'E', b"\0")].concat());
+        assert_eq!(driver, message(b'E', b"\0"));
     }
 }
