@@ -170,7 +170,7 @@ pub struct DataColumn {
 impl DataColumn {
     /// Whether the text of its values is known to be the same under every `search_path`. What the members
     /// of composites, and of arrays and ranges of others' types, are is not known here.
-    fn has_text_of_its_own(&self) -> bool {
+    pub fn has_text_of_its_own(&self) -> bool {
         let name = self.base_type_name.strip_prefix("pg_catalog.").unwrap_or(&self.base_type_name);
         let is_built_in = !name.contains('.') && !name.starts_with("reg") && !name.starts_with("_reg");
         match self.base_type_kind {

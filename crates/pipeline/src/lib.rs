@@ -54,6 +54,7 @@ mod verify;
 mod verify_copy;
 mod verify_roots;
 mod verify_scope;
+mod whole_reads;
 mod words;
 
 pub use backups::{

@@ -1,6 +1,6 @@
 //! A live database opened under one snapshot, with its catalog read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
@@ -16,6 +16,7 @@ use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 use crate::hold::is_gone;
 use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
+use crate::whole_reads::whole_reads;
 use crate::{Context, PipelineError};
 
 /// Snapshots taken before giving up on a database whose tables are rewritten all the time.
@@ -38,6 +39,8 @@ pub(crate) struct LiveDatabase {
     pub(crate) search_path: Option<String>,
     /// By what large tables are cut that cannot be cut by pages, by `pg_class` OID.
     pub(crate) range_keys: BTreeMap<u32, RangeKey>,
+    /// Large tables that are read as one segment all the same, by `pg_class` OID.
+    whole_reads: BTreeSet<u32>,
     /// `version()`.
     pub(crate) version_text: String,
 }
@@ -105,6 +108,7 @@ impl LiveDatabase {
         names.retain(|name| !unreadable.has(name));
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
         let range_keys = range_keys(&session, &large_streams(&catalog)).await.map_err(introspect)?;
+        let whole_reads = whole_reads(&session, &catalog).await.map_err(reading)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
@@ -116,6 +120,7 @@ impl LiveDatabase {
             unreadable,
             search_path,
             range_keys,
+            whole_reads,
             version_text: version_text.unwrap_or_default(),
         })
     }
@@ -175,20 +180,21 @@ impl LiveDatabase {
 
     fn table_plan(&self, entry: &TocEntry, table: &TableData) -> TablePlan {
         let size = entry.object.and_then(|id| self.catalog.relation_sizes.get(&id.oid)).copied();
+        let is_whole = entry.object.is_some_and(|id| self.whole_reads.contains(&id.oid));
         let plan = TablePlan::table(
             entry.id,
             table.clone(),
             digest_spec(table, &self.catalog.database.encoding),
             size.unwrap_or_default(),
             self.catalog.server_version,
-            DEFAULT_SEGMENT_BYTES,
+            if is_whole { u64::MAX } else { DEFAULT_SEGMENT_BYTES },
         );
         match entry.object.and_then(|id| self.range_keys.get(&id.oid)) {
-            Some(key) => {
+            Some(key) if !is_whole => {
                 let segment_bytes = DEFAULT_SEGMENT_BYTES.max(plan.estimated_bytes() / MAX_KEY_RANGES);
                 plan.cut_by_key(key, segment_bytes)
             }
-            None => plan,
+            _ => plan,
         }
     }
 
