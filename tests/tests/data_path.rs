@@ -23,6 +23,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         selection,
         jobs: 2,
         compression_level: 1,
+        compression_helpers: 1,
         roles: RoleOptions::RECORDED,
         statistics: true,
         throttle: ThrottleOptions::default(),

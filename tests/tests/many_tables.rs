@@ -81,6 +81,7 @@ async fn a_table_changed_before_it_is_read_fails_the_dump_by_name() {
             selection: Selection { tables: vec!["s1.*".to_owned()], ..Selection::default() },
             jobs: 2,
             compression_level: 1,
+            compression_helpers: 0,
             roles: RoleOptions::RECORDED,
             statistics: false,
             throttle: ThrottleOptions::default(),

@@ -17,7 +17,7 @@ use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
     PreflightRequest, RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions,
-    VerifyRequest, WriteOptions, default_jobs,
+    VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -163,12 +163,14 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
     }
     script::refuse_without_format(&args.script)?;
     let places = Places::new(environment).source(args.source.source).store(args.store.store);
+    let jobs = args.jobs.unwrap_or_else(default_jobs);
     let request = DumpRequest {
         source: places.require_source()?,
         store: places.require_store()?,
         selection: selection(&args.selection)?,
-        jobs: args.jobs.unwrap_or_else(default_jobs),
+        jobs,
         compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
+        compression_helpers: args.compression_helpers.unwrap_or_else(|| default_compression_helpers(jobs)),
         roles: roles::recorded(&args.roles),
         statistics: args.statistics,
         throttle: throttle_options(&args.throttle),

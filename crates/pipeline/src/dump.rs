@@ -55,6 +55,8 @@ pub struct DumpPlan {
     pub jobs: usize,
     /// zstd level.
     pub compression_level: i32,
+    /// Threads that compress beside the reading sessions.
+    pub compression_helpers: usize,
     /// Roles that are recorded beside the database.
     pub role_count: usize,
     /// Of these, roles whose password's hash is recorded.
@@ -149,6 +151,7 @@ impl Dump {
             tables: PlannedTable::of(&export),
             jobs: request.jobs,
             compression_level: request.compression_level,
+            compression_helpers: request.compression_helpers,
             left_out,
         };
         Ok(Dump { request, context, source, toc, export, roles, plan })
@@ -443,11 +446,15 @@ impl Display for DumpPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "dump {}", self.source)?;
         writeln!(f, "  into {}", self.store)?;
-        writeln!(
+        write!(
             f,
             "  as of {}, {} sessions, zstd level {}",
             self.snapshot_time, self.jobs, self.compression_level
         )?;
+        match self.compression_helpers {
+            0 => writeln!(f)?,
+            count => writeln!(f, ", {count} more threads that compress")?,
+        }
         writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
         write_tables(f, &self.tables)?;
         writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_archive::{ChunkSealer, PackKind, PackSummary, SealedChunk};
+use dbhaul_archive::{PackKind, PackSummary, SealedChunk};
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_progress::Phase;
 use dbhaul_rows::RowDigest;
@@ -13,6 +13,7 @@ use tokio::task::JoinSet;
 use crate::dump_lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
 use crate::progress_tables::TableTasks;
 use crate::repository::{PackWriter, PlacedChunk, Repository};
+use crate::sealing::{Helpers, Sealing};
 use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, PipelineError};
 
@@ -40,12 +41,15 @@ pub(crate) async fn store_rows(
         exporter: Arc::clone(exporter),
         writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Data),
         lists: Arc::clone(lists),
-        repository: repository.clone(),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
         throttle,
         context: context.clone(),
-        compression_level: request.compression_level,
+        helpers: Arc::new(Helpers::new(
+            repository.describe(),
+            request.compression_level,
+            request.compression_helpers,
+        )),
     });
     let mut workers = JoinSet::new();
     for _ in 0..request.jobs.max(1) {
@@ -98,20 +102,18 @@ struct Shared {
     exporter: Arc<Exporter>,
     writer: PackWriter,
     lists: Arc<ListStore>,
-    repository: Repository,
     queue: Mutex<VecDeque<(u32, u32)>>,
     tasks: TableTasks,
     throttle: Throttle,
     context: Context,
-    compression_level: i32,
+    helpers: Arc<Helpers>,
 }
 
 impl Shared {
     async fn work(&self) -> Result<(), PipelineError> {
-        let mut sealer =
-            ChunkSealer::new(self.compression_level).map_err(|source| self.repository.error(source))?;
+        let mut sealing = self.helpers.reader()?;
         while let Some((entry, segment)) = self.next() {
-            self.store_segment(&mut sealer, entry, segment).await?;
+            self.store_segment(&mut sealing, entry, segment).await?;
             self.tasks.segment_finished(entry);
         }
         Ok(())
@@ -124,18 +126,19 @@ impl Shared {
     /// Stores one segment; reads it again from its start after a lost connection.
     async fn store_segment(
         &self,
-        sealer: &mut ChunkSealer,
+        sealing: &mut Sealing,
         entry: u32,
         segment: u32,
     ) -> Result<(), PipelineError> {
         let mut attempt = 1;
         let mut listed = Listed::default();
         loop {
-            match self.try_store_segment(sealer, entry, segment, &mut listed).await {
+            match self.try_store_segment(sealing, entry, segment, &mut listed).await {
                 Err(error) if attempt < ATTEMPTS && self.is_worth_retrying(&error) => {
                     let message = crate::one_line(&error);
                     self.context.progress.warning(format!("{message}; reading the segment again"));
                     attempt += 1;
+                    sealing.clear().await;
                 }
                 result => return result,
             }
@@ -149,7 +152,7 @@ impl Shared {
 
     async fn try_store_segment(
         &self,
-        sealer: &mut ChunkSealer,
+        sealing: &mut Sealing,
         entry: u32,
         segment: u32,
         listed: &mut Listed,
@@ -159,21 +162,14 @@ impl Shared {
         let mut again = Listed::default();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
-            let (row_count, plain_bytes) = (chunk.row_count, chunk.data.len() as u64);
-            self.throttle.pass(plain_bytes).await;
+            self.throttle.pass(chunk.data.len() as u64).await;
             if again.chunk_count < listed.chunk_count {
                 again.add(chunk.digest);
                 listed.compare(&again, entry, segment)?;
                 continue;
             }
-            let sealed = sealer.seal(&chunk.data).map_err(|source| self.repository.error(source))?;
-            run.push(sealed, chunk.digest);
-            // a long row need not be there any more while its pack is built
-            drop(chunk);
-            self.tasks.advance(entry, row_count, plain_bytes);
-            if run.stored_bytes >= RUN_BYTES {
-                run.bring(&self.writer).await?;
-            }
+            sealing.push(chunk)?;
+            self.gather_sealed(sealing, &mut run, entry, false).await?;
             if run.placed.len() >= MAX_PART_CHUNKS {
                 let chunks = std::mem::take(&mut run.placed);
                 again = self.list(StoredPart { entry, segment, chunks, is_last: false }, listed).await?;
@@ -182,8 +178,27 @@ impl Shared {
         if again.chunk_count < listed.chunk_count {
             return Err(Listed::unequal(entry, segment));
         }
+        self.gather_sealed(sealing, &mut run, entry, true).await?;
         run.bring(&self.writer).await?;
         self.list(StoredPart { entry, segment, chunks: run.placed, is_last: true }, listed).await?;
+        Ok(())
+    }
+
+    /// Takes the chunks that are sealed, at the end of a segment all of them, and brings full runs to a pack.
+    async fn gather_sealed(
+        &self,
+        sealing: &mut Sealing,
+        run: &mut Run,
+        entry: u32,
+        is_last: bool,
+    ) -> Result<(), PipelineError> {
+        while let Some((sealed, digest)) = sealing.next_sealed(is_last).await? {
+            self.tasks.advance(entry, digest.row_count, sealed.plain_bytes);
+            run.push(sealed, digest);
+            if run.stored_bytes >= RUN_BYTES {
+                run.bring(&self.writer).await?;
+            }
+        }
         Ok(())
     }
 

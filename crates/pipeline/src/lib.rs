@@ -44,6 +44,7 @@ mod restore;
 mod resume;
 mod roles;
 mod script;
+mod sealing;
 mod source;
 mod source_state;
 mod statistics;
@@ -71,7 +72,7 @@ pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
     BackupRef, CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions,
-    VerifyRequest, VerifySide, WriteOptions, default_jobs,
+    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;

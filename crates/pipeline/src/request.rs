@@ -92,6 +92,13 @@ pub fn default_jobs() -> usize {
     std::thread::available_parallelism().map_or(2, |count| count.get().clamp(1, 4))
 }
 
+/// How many threads compress beside `jobs` readers: one for each processor that these leave, and as many
+/// as readers at most.
+pub fn default_compression_helpers(jobs: usize) -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    processors.saturating_sub(jobs).min(jobs)
+}
+
 /// Asks for a backup.
 #[derive(Debug, Clone)]
 pub struct DumpRequest {
@@ -105,6 +112,8 @@ pub struct DumpRequest {
     pub jobs: usize,
     /// zstd level of chunks, 1 to 19.
     pub compression_level: i32,
+    /// Threads that compress beside the readers; these compress what no such thread is free for.
+    pub compression_helpers: usize,
     /// Roles to record.
     pub roles: RoleOptions,
     /// Record planner statistics, so that a restore can copy them.

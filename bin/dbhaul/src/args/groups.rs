@@ -12,6 +12,11 @@ pub(super) fn jobs() -> RangedU64ValueParser<usize> {
     RangedU64ValueParser::new().range(1..=256)
 }
 
+/// Takes a number of threads that only lend a hand, so that there may be none.
+pub(super) fn helpers() -> RangedU64ValueParser<usize> {
+    RangedU64ValueParser::new().range(0..=256)
+}
+
 /// Takes a size in bytes: `1048576`, `512kB`, `64MB`, `1GiB`. Units are powers of 1024, as PostgreSQL's.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());

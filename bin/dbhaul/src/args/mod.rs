@@ -207,6 +207,10 @@ pub(crate) struct DumpArgs {
     #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
           value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
     pub(crate) compression_level: Option<i32>,
+    /// Threads that compress beside the reading sessions [default: one for each processor that these leave]
+    #[arg(long = "compress-threads", value_name = "N",
+          value_parser = groups::helpers(), help_heading = "How")]
+    pub(crate) compression_helpers: Option<usize>,
     /// Do not record planner statistics, which hold some of the columns' values
     #[arg(long = "no-statistics", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) statistics: bool,

@@ -17,6 +17,9 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.compression_level.is_some() {
         return Err(UsageError::new("--compress is for --format store; pipe a script through zstd or gzip"));
     }
+    if args.compression_helpers.is_some() {
+        return Err(UsageError::new("--compress-threads is for --format store; a script is not compressed"));
+    }
     if args.jobs.is_some_and(|jobs| jobs > 1) {
         return Err(UsageError::new("--jobs is for --format store: the rows of a script have one order"));
     }
