@@ -212,16 +212,39 @@ const BROKEN: &str = "
     INSERT INTO large SELECT NULL, 'unknown to the index' FROM generate_series(1, 10);
     UPDATE pg_index SET indisready = true WHERE indexrelid = 'large_id'::regclass";
 
+/// Waits inside the target for a range to be in, and then keeps others from beginning.
+const HOLD_BACK: &str = "
+    SET application_name = 'holds back';
+    DO $$ DECLARE range_count int := 0; BEGIN
+        WHILE range_count = 0 LOOP
+            PERFORM pg_sleep(0.001);
+            IF EXISTS (SELECT FROM pg_tables WHERE schemaname = 'dbhaul' AND tablename = 'step') THEN
+                EXECUTE $q$ SELECT count(*) FROM dbhaul.step WHERE step LIKE 'segment %' $q$ INTO range_count;
+            END IF;
+        END LOOP;
+        LOCK TABLE dbhaul.step IN SHARE MODE;
+        PERFORM pg_sleep(600);
+    END $$";
+
 /// A run that is killed when some ranges are in and others are not.
 fn kill_between_ranges(run: Dbhaul, target: &Server) {
-    let run = run.args(["--jobs", "1", "--progress", "json"]).spawn();
-    let segments = "SELECT count(*) FROM dbhaul.step WHERE step LIKE 'segment %'";
-    wait_until("a range is in", || {
-        let found = target.try_psql("copy", segments).unwrap_or_default();
-        assert!(!matches!(found.as_str(), "3" | "4"), "it was too quick to be killed");
-        matches!(found.as_str(), "1" | "2").then_some(())
+    let mut psql = target.client("psql");
+    psql.args(["-Xq", "-d", "copy", "-c", HOLD_BACK]).stderr(std::process::Stdio::null());
+    let mut psql = psql.spawn().unwrap();
+    let mut run = run.args(["--jobs", "1", "--progress", "json"]).spawn();
+    let held = "SELECT count(*) FROM pg_locks WHERE mode = 'ShareLock' AND granted \
+                AND relation = to_regclass('dbhaul.step')";
+    wait_until("others are held back", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        (target.psql("copy", held) == "1").then_some(())
     });
+    let some = "SELECT count(*) BETWEEN 1 AND 3 FROM dbhaul.step WHERE step LIKE 'segment %'";
+    assert_eq!(target.psql("copy", some), "t");
     run.kill();
+    let let_go =
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'holds back'";
+    target.psql("postgres", let_go);
+    psql.wait().unwrap();
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'copy'";
     wait_until("no session is left", || (target.psql("postgres", sessions) == "0").then_some(()));
 }
@@ -243,7 +266,14 @@ fn ranges_go_on_after_a_kill_and_do_not_believe_the_index() {
     let original = Original::new(&source, "shop", &target);
     let store = tempfile::TempDir::new().unwrap();
     let (from, to, store) = (source.uri("shop"), target.uri("copy"), store.path().display().to_string());
-    Dbhaul::new(["dump", "--source", &from, "--store", &store, "--jobs", "2"]).run().assert_code(0);
+    // a range is read again, and is what it was as far as it had got
+    let dump = ["dump", "--source", &from, "--store", &store, "--jobs", "2", "--progress", "json"];
+    let mut dump = Dbhaul::new(dump).args(["--max-rate", "40MB"]).spawn();
+    wait_until("a range is being read", || {
+        assert!(!dump.has_ended(), "{}", dump.stderr_so_far());
+        (source.terminate_backends("shop", "COPY (SELECT%") > 0).then_some(())
+    });
+    dump.wait().assert_code(0).assert_stderr_has(&["reading the segment again"]);
     for command in [["migrate", "--source", &from], ["restore", "--store", &store]] {
         let run = || Dbhaul::new(command).args(["--target", &to]);
         target.create_db("copy");
