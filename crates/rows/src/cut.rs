@@ -167,7 +167,8 @@ impl Cutter {
             specials &= specials - 1;
             match buffer[at] {
                 FIELD_DELIMITER => {
-                    self.hasher.field(&buffer[self.frame.field_start..at])?;
+                    let start = self.frame.field_start;
+                    self.hasher.field(&buffer[start..], at - start)?;
                     self.frame.field_start = at + 1;
                 }
                 ROW_TERMINATOR => self.end_row(buffer, at)?,
@@ -179,7 +180,8 @@ impl Cutter {
 
     #[inline]
     fn end_row(&mut self, buffer: &[u8], at: usize) -> Result<(), RowsError> {
-        let hash = self.hasher.end_row(&buffer[self.frame.field_start..at])?;
+        let start = self.frame.field_start;
+        let hash = self.hasher.end_row(&buffer[start..], at - start)?;
         let row_start = self.frame.row_start;
         let end = at + 1;
         let row_bytes = (end - row_start) as u64;

@@ -1,7 +1,7 @@
 //! Hashing of the rows that pass through.
 
 use crate::field::{PIECE_BYTES, unescape_into, unescape_pieces};
-use crate::hash::StreamingHash;
+use crate::hash::{StreamingHash, hash_front};
 use crate::{DigestKind, DigestSpec, NULL_FIELD, NULL_MARK, RowsError, TextForm, hash_bytes_extended};
 
 /// Hashes the fields of one row after the other.
@@ -43,24 +43,27 @@ impl RowHasher {
         self.escaped = true;
     }
 
-    /// Takes the current field, raw.
+    /// Takes the current field, raw: the first `count` of the bytes.
     #[inline]
-    pub(crate) fn field(&mut self, raw: &[u8]) -> Result<(), RowsError> {
+    pub(crate) fn field(&mut self, bytes: &[u8], count: usize) -> Result<(), RowsError> {
         // Fields beyond the last column are counted, for the error at the end of the row.
         let kind = self.kinds.get(self.fields).copied().unwrap_or(DigestKind::Cast);
         self.fields += 1;
         let plain = !self.escaped && self.text_form == TextForm::Raw && kind != DigestKind::Char;
-        self.hash = if plain { hash_bytes_extended(raw, self.hash) } else { self.hash_special(raw, kind)? };
+        self.hash = match plain {
+            true => hash_front(bytes, count, self.hash),
+            false => self.hash_special(&bytes[..count], kind)?,
+        };
         self.escaped = false;
         Ok(())
     }
 
-    /// Takes the last field of the row; returns the row's hash.
+    /// Takes the last field of the row, the first `count` of the bytes; returns the row's hash.
     #[inline]
-    pub(crate) fn end_row(&mut self, raw: &[u8]) -> Result<u64, RowsError> {
-        let without_columns = self.kinds.is_empty() && self.fields == 0 && raw.is_empty();
+    pub(crate) fn end_row(&mut self, bytes: &[u8], count: usize) -> Result<u64, RowsError> {
+        let without_columns = self.kinds.is_empty() && self.fields == 0 && count == 0;
         if !without_columns {
-            self.field(raw)?;
+            self.field(bytes, count)?;
         }
         if self.fields != self.kinds.len() {
             let found = self.fields;

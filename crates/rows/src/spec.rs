@@ -167,13 +167,13 @@ impl DigestSpec {
             match *byte {
                 b'\\' => hasher.mark_escaped(),
                 FIELD_DELIMITER => {
-                    hasher.field(&row[start..at])?;
+                    hasher.field(&row[start..], at - start)?;
                     start = at + 1;
                 }
                 _ => {}
             }
         }
-        hasher.end_row(&row[start..])
+        hasher.end_row(&row[start..], row.len() - start)
     }
 
     /// The SQL expression (bigint) of one row's hash; `0` for a table without columns.
