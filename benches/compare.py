@@ -8,6 +8,7 @@ backends that ended during the run.
 
 import argparse
 import copy
+import itertools
 import json
 import os
 import pathlib
@@ -95,12 +96,18 @@ class Bench:
         self.archive, self.store = self.work / "pg_dump", self.work / "store"
         self.figures = {}
         self.sizes = {}
+        self.numbers, self.database = itertools.count(1), "bench"
 
     def fresh_database(self):
-        for statement in ("DROP DATABASE IF EXISTS bench", "CREATE DATABASE bench", "CHECKPOINT"):
+        """A new database. The one before goes, unless it has thousands of files: for minutes after such a DROP
+        ext4 looks at every inode that became free before it takes another (recently_deleted of
+        fs/ext4/ialloc.c), and whoever came next would pay several seconds for it."""
+        drop = [] if self.options.shape == "tables" else [f"DROP DATABASE IF EXISTS {self.database}"]
+        self.database = f"bench_{self.options.shape}_{next(self.numbers)}"
+        for statement in (*drop, f"CREATE DATABASE {self.database}", "CHECKPOINT"):
             subprocess.run([self.psql, "-Xqd", f"{self.options.target}/postgres", "-c", statement], check=True,
                            capture_output=True)
-        return f"{self.options.target}/bench"
+        return f"{self.options.target}/{self.database}"
 
     def run(self, command):
         return Run(command, self.log, self.environment, self.postmasters)
@@ -146,7 +153,7 @@ class Bench:
         """Measures a restore, and the same followed by an ANALYZE of everything."""
         run = self.run(command)
         analyze = self.run(["vacuumdb", "--analyze-only", "-j", str(self.options.jobs), "-d",
-                            f"{self.options.target}/bench"])
+                            f"{self.options.target}/{self.database}"])
         self.figures.setdefault(name, []).append(run)
         self.figures.setdefault(f"{name}, ANALYZE", []).append(run.then(analyze))
 
