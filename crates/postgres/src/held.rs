@@ -73,14 +73,17 @@ impl HeldTables {
 }
 
 /// Fails if a table is not what the snapshot of the session's transaction saw. To be asked when
-/// the table has been read in the same transaction, whose lock on it then lasts.
-pub(crate) async fn check(session: &Session, table: &QualifiedName) -> Result<()> {
-    session.prepare_check().await?;
-    let changed = session.query_strings(&check_sql(table)).await?;
-    match changed.is_empty() {
-        true => Ok(()),
-        false => Err(Error::TableChanged { server: session.server().to_owned(), table: table.sql() }),
-    }
+/// the tables have been read in the same transaction, whose locks on them then last.
+pub(crate) async fn check(session: &Session, tables: &[QualifiedName]) -> Result<()> {
+    let changed = if let [table] = tables {
+        session.prepare_check().await?;
+        session.query_strings(&check_sql(table)).await?
+    } else {
+        session.query_strings(&changed_sql(tables, true)).await?
+    };
+    let Some(first) = changed.into_iter().next() else { return Ok(()) };
+    let table = if let [table] = tables { table.sql() } else { first };
+    Err(Error::TableChanged { server: session.server().to_owned(), table })
 }
 
 /// Prepares what [`check_sql`] executes: planned for every table anew, it would cost the server more

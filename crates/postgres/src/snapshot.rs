@@ -193,7 +193,15 @@ impl SnapshotHolder {
     /// # Errors
     /// [`Error::TableChanged`] if it was truncated, rewritten, renamed or dropped since.
     pub async fn check_table(&self, session: &Session, table: &QualifiedName) -> Result<()> {
-        held::check(session, table).await
+        held::check(session, std::slice::from_ref(table)).await
+    }
+
+    /// As [`check_table`](Self::check_table), for several tables with one query.
+    ///
+    /// # Errors
+    /// [`Error::TableChanged`] for the first of them that changed.
+    pub async fn check_tables(&self, session: &Session, tables: &[QualifiedName]) -> Result<()> {
+        held::check(session, tables).await
     }
 
     /// How many tables each of `sessions` readers may read in one transaction, which

@@ -1,14 +1,16 @@
 //! Row digests of a live database: one plain-SQL scan of each table.
 
+mod together;
+
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{
     self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
 };
-use dbhaul_progress::Progress;
+use dbhaul_progress::{Progress, Task};
 use dbhaul_rows::{DigestSpec, RowDigest};
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -49,12 +51,24 @@ impl DigestTask {
             self.rows
         )
     }
+
+    fn answer_error(&self, session: &Session, problem: String) -> postgres::Error {
+        let server = session.server().to_owned();
+        postgres::Error::Answer { server, problem, query: format!("digest of {}", self.name) }
+    }
 }
 
 #[derive(Deserialize)]
 struct Answer {
     count: u64,
     sum: String,
+}
+
+impl Answer {
+    fn digest(&self, task: &DigestTask, session: &Session) -> Result<RowDigest, postgres::Error> {
+        let no_sum = |_| task.answer_error(session, format!("{:?} is no sum", self.sum));
+        Ok(RowDigest { row_count: self.count, sum: self.sum.parse().map_err(no_sum)? })
+    }
 }
 
 /// SQLSTATEs of a name that was not found: function, table, other object, schema.
@@ -149,29 +163,19 @@ impl Scan {
     async fn work(&self) -> Result<Vec<(String, Found)>, VerifyError> {
         let mut found = Vec::new();
         let mut kept = None;
-        while let Some(task) = self.next() {
-            let shown = self.progress.task("DIGEST", &task.name, Some(task.estimated_bytes));
-            let answer = self.digest(&task, &mut kept).await;
-            match answer {
-                Ok(digest) => {
-                    shown.advance(digest.row_count, task.estimated_bytes);
-                    shown.finish();
-                    found.push((task.name, Found::Digest(digest)));
-                }
-                Err(postgres::Error::Cancelled) => return Err(VerifyError::Cancelled),
-                // what could not be asked is no difference, and the other tables cannot be asked either
-                Err(source) if is_outage(&source) => {
-                    shown.fail(source.to_string());
-                    return Err(VerifyError::Side {
-                        side: self.settings.describe(),
-                        table: task.name,
-                        source,
-                    });
-                }
-                Err(error) => {
-                    shown.fail(error.to_string());
-                    found.push((task.name, Found::Unreadable(error.to_string())));
-                }
+        loop {
+            let tasks = self.next();
+            if tasks.is_empty() {
+                break;
+            }
+            let mut together = self.digest_together(&tasks, &mut kept).await.into_iter();
+            for task in tasks {
+                let shown = self.progress.task("DIGEST", &task.name, Some(task.estimated_bytes));
+                let answer = match together.next() {
+                    Some(digest) => Ok(digest),
+                    None => self.digest(&task, &mut kept).await,
+                };
+                found.push(self.tell(task, answer, shown)?);
             }
         }
         if let Some(reader) = kept {
@@ -181,8 +185,30 @@ impl Scan {
         Ok(found)
     }
 
-    fn next(&self) -> Option<DigestTask> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    /// What became of a task, told to whoever watches.
+    fn tell(
+        &self,
+        task: DigestTask,
+        answer: Result<RowDigest, postgres::Error>,
+        shown: Task,
+    ) -> Result<(String, Found), VerifyError> {
+        match answer {
+            Ok(digest) => {
+                shown.advance(digest.row_count, task.estimated_bytes);
+                shown.finish();
+                Ok((task.name, Found::Digest(digest)))
+            }
+            Err(postgres::Error::Cancelled) => Err(VerifyError::Cancelled),
+            // what could not be asked is no difference, and the other tables cannot be asked either
+            Err(source) if is_outage(&source) => {
+                shown.fail(source.to_string());
+                Err(VerifyError::Side { side: self.settings.describe(), table: task.name, source })
+            }
+            Err(error) => {
+                shown.fail(error.to_string());
+                Ok((task.name, Found::Unreadable(error.to_string())))
+            }
+        }
     }
 
     async fn digest(
@@ -224,19 +250,15 @@ impl Scan {
         path: Option<&str>,
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
-        let Reader { session, read_count } = self.reader(kept.take()).await?;
+        let Reader { session, read_count } = self.reader(kept.take(), 1).await?;
         if let Some(path) = path {
             set_path(&session, path).await?;
         }
         let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
-        let wrong = |problem: String| postgres::Error::Answer {
-            server: session.server().to_owned(),
-            problem,
-            query: format!("digest of {}", task.name),
+        let [answer] = answers.as_slice() else {
+            return Err(task.answer_error(&session, "not one row".to_owned()));
         };
-        let [answer] = answers.as_slice() else { return Err(wrong("not one row".to_owned())) };
-        let sum = answer.sum.parse().map_err(|_| wrong(format!("{:?} is no sum", answer.sum)))?;
-        let digest = RowDigest { row_count: answer.count, sum };
+        let digest = answer.digest(task, &session)?;
         if let Some(table) = &task.table {
             self.holder.check_table(&session, table).await?;
         }
@@ -247,10 +269,10 @@ impl Scan {
     }
 
     /// A session in a transaction under the snapshot: the one kept, or a new one. A transaction
-    /// keeps its locks until it ends, so none reads more than its share of tables.
-    async fn reader(&self, kept: Option<Reader>) -> Result<Reader, postgres::Error> {
+    /// keeps its locks until it ends, so none reads more than its share of tables; `more` are going to be read.
+    async fn reader(&self, kept: Option<Reader>, more: usize) -> Result<Reader, postgres::Error> {
         let session = match kept {
-            Some(reader) if reader.read_count < self.holder.tables_per_transaction(self.jobs) => {
+            Some(reader) if reader.read_count + more <= self.holder.tables_per_transaction(self.jobs) => {
                 return Ok(reader);
             }
             Some(Reader { session, .. }) => {
