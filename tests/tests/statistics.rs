@@ -35,7 +35,7 @@ fn statistics(server: &Server, db: &str) -> Vec<String> {
 }
 
 /// What a copy by hand has: `pg_dump --statistics | psql`, and as contents of extended statistics
-/// cannot be carried, the one table that has some analyzed in between. dbhaul loads rows frozen.
+/// cannot be carried, the one table that has some analyzed in between.
 fn statistics_by_pg_dump(from: &Server, to: &Server) -> Vec<String> {
     to.create_db("by_pg_dump");
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -46,7 +46,7 @@ fn statistics_by_pg_dump(from: &Server, to: &Server) -> Vec<String> {
         to.psql_file("by_pg_dump", file.path(), &[]);
     };
     run(&["--no-statistics"]);
-    to.psql("by_pg_dump", "VACUUM (FREEZE, ANALYZE) \"Odd \"\"schema\".\"It's\"");
+    to.psql("by_pg_dump", "ANALYZE \"Odd \"\"schema\".\"It's\"");
     run(&["--statistics-only"]);
     statistics(to, "by_pg_dump")
 }

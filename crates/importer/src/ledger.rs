@@ -297,6 +297,23 @@ impl Ledger {
         )
     }
 
+    /// The statement that records several steps with all that is known of them. As with
+    /// [`claim_sql`](Self::claim_sql), one that is there already makes it fail.
+    pub(crate) fn claim_done_sql(&self, steps: &[(String, DoneStep)]) -> String {
+        let text = |text: Option<&str>| text.map_or("NULL".to_owned(), quote_literal);
+        let row = |(step, done): &(String, DoneStep)| {
+            let digest = (done.digest != RowDigest::default()).then(|| done.digest.to_string());
+            format!(
+                "({}, {}, {})",
+                quote_literal(step),
+                text(digest.as_deref()),
+                text(done.left_out.as_deref())
+            )
+        };
+        let rows: Vec<String> = steps.iter().map(row).collect();
+        format!("INSERT INTO {} (step, digest, left_out) VALUES {}", self.step_table(), rows.join(", "))
+    }
+
     /// The statement that adds what a claimed step has loaded.
     pub(crate) fn digest_sql(&self, step: &str, digest: RowDigest) -> String {
         self.update_sql(step, "digest", &digest.to_string())

@@ -43,6 +43,9 @@ pub(crate) enum StepError {
     /// One of several entries made together was not granted in full; alone, each says what it lacks.
     #[error("a privilege was not granted")]
     Ignored,
+    /// It cannot go into one transaction with others.
+    #[error("it goes with no others")]
+    Alone,
     /// It is on a loop of steps that wait for each other.
     #[error("it waits for steps that wait for it")]
     Loop,
@@ -128,6 +131,22 @@ fn with_causes(error: &dyn std::error::Error) -> String {
 pub(crate) trait Attempt: Send {
     /// Begins, works, commits. After an error the transaction is rolled back by the caller.
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError>;
+
+    /// What it does, without the ledger, in a transaction that others begin, claim in the ledger and commit;
+    /// see [`Shared`].
+    async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
+        Ok(Shared::Alone)
+    }
+}
+
+/// How an attempt takes part in a transaction of several.
+pub(crate) enum Shared {
+    /// It cannot.
+    Alone,
+    /// By these statements, which are still to be sent.
+    Statements(Vec<String>, DoneStep),
+    /// It has done its work.
+    Done(DoneStep),
 }
 
 /// Runs one attempt after another until the step is committed or fails for good.

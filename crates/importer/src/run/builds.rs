@@ -10,7 +10,7 @@ use dbhaul_progress::Task;
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, StepError};
+use super::attempt::{Attempt, Shared, StepError};
 use super::context::Context;
 use crate::ledger::DoneStep;
 
@@ -63,21 +63,26 @@ struct Row {
 }
 
 /// An attempt whose server process is known while it works.
-pub(super) struct Watched<'a> {
-    pub(super) attempt: &'a mut dyn Attempt,
+pub(super) struct Watched {
+    pub(super) attempt: Box<dyn Attempt>,
     /// Nothing where there is nothing to watch.
     pub(super) task: Option<Arc<Task>>,
     pub(super) builds: Arc<Builds>,
 }
 
 #[async_trait]
-impl Attempt for Watched<'_> {
+impl Attempt for Watched {
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
         let Some(task) = &self.task else { return self.attempt.run(context, session).await };
         self.builds.insert(session.backend_pid(), task);
         let result = self.attempt.run(context, session).await;
         self.builds.remove(session.backend_pid());
         result
+    }
+
+    /// What goes together with others takes no time worth watching.
+    async fn share(&mut self, context: &Context, session: &Session) -> Result<Shared, StepError> {
+        self.attempt.share(context, session).await
     }
 }
 

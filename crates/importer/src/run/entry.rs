@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::{Error, Session};
 
-use super::attempt::StepError;
+use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
 use crate::check::is_about_privileges;
@@ -81,6 +81,12 @@ impl Transaction for EntryAttempt {
         }
         session.commit().await?;
         Ok(DoneStep { left_out, ..DoneStep::default() })
+    }
+
+    async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
+        let left_out = self.prepared.left_out_text();
+        let statements = self.prepared.statements.iter().chain(&self.prepared.set_owner).cloned();
+        Ok(Shared::Statements(statements.collect(), DoneStep { left_out, ..DoneStep::default() }))
     }
 
     fn runs_functions(&self) -> bool {
@@ -162,6 +168,13 @@ impl Transaction for AnalyzeAttempt {
         session.begin_and(&join(&statements)).await?;
         session.commit().await?;
         Ok(DoneStep::default())
+    }
+
+    async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
+        match &self.vacuum {
+            Some(_) => Ok(Shared::Alone),
+            None => Ok(Shared::Statements(self.sql.iter().cloned().collect(), DoneStep::default())),
+        }
     }
 
     fn runs_functions(&self) -> bool {

@@ -14,6 +14,7 @@ mod search_path;
 mod segment;
 mod serial;
 mod statistics;
+mod together;
 mod unlogged;
 
 use std::sync::Arc;

@@ -8,23 +8,22 @@ use dbhaul_progress::{Phase, Task};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::attempt::{Attempt, StepError, until_committed};
+use super::attempt::{Attempt, StepError};
 use super::builds::{self, Builds, Watched};
 use super::context::Context;
 use super::entry::{AnalyzeAttempt, EntryAttempt, is_left_out};
 use super::record::Record;
 use super::segment::SegmentAttempt;
+use super::together::{self, Ended, Member};
 use crate::ImportError;
-use crate::ledger::DoneStep;
 use crate::plan::{Stage, Step, Work};
 use crate::schedule::{NodeId, Scheduler};
 use crate::stages::StageName;
 
-/// How a step ended, and the session it leaves for the next one.
-struct StepEnd {
-    id: NodeId,
+/// How steps that went together ended, and the session they leave for the next one.
+struct StepsEnd {
     slot: Option<Session>,
-    result: Result<DoneStep, StepError>,
+    ended: Vec<Ended>,
 }
 
 /// Runs a stage: whatever may run runs, over at most as many sessions as the plan has jobs.
@@ -128,21 +127,25 @@ impl<'a> Director<'a> {
     }
 
     async fn direct(&mut self) -> Result<(), ImportError> {
-        let mut running: JoinSet<StepEnd> = JoinSet::new();
+        let mut running: JoinSet<StepsEnd> = JoinSet::new();
         let mut fatal: Option<ImportError> = None;
         loop {
             while fatal.is_none()
                 && !self.context.cancel.is_cancelled()
                 && running.len() < self.context.plan.options.jobs
-                && let Some(id) = self.scheduler.start_next()
+                && let Some(first) = self.scheduler.start_next()
             {
-                self.spawn(&mut running, id)?;
+                let others = together::companions(self.context, self.stage, &mut self.scheduler, first);
+                self.spawn(&mut running, first, &others)?;
             }
             match running.join_next().await {
                 None => break,
-                Some(Ok(end)) => {
-                    if let Err(error) = self.ended(end) {
-                        fatal.get_or_insert(error);
+                Some(Ok(StepsEnd { slot, ended })) => {
+                    self.sessions.extend(slot);
+                    for end in ended {
+                        if let Err(error) = self.ended(end) {
+                            fatal.get_or_insert(error);
+                        }
                     }
                 }
                 Some(Err(error)) => {
@@ -158,21 +161,26 @@ impl<'a> Director<'a> {
         Ok(())
     }
 
-    fn spawn(&mut self, running: &mut JoinSet<StepEnd>, id: NodeId) -> Result<(), ImportError> {
-        let work = self.stage.steps[id].work.clone();
-        let task = self.task(id, &work);
-        let mut attempt = self.attempt(&work, Arc::clone(&task))?;
-        let task = Some(task).filter(|_| !matches!(work, Work::Segment(_)));
+    fn spawn(
+        &mut self,
+        running: &mut JoinSet<StepsEnd>,
+        first: NodeId,
+        others: &[NodeId],
+    ) -> Result<(), ImportError> {
+        let mut members = Vec::with_capacity(1 + others.len());
+        for id in std::iter::once(first).chain(others.iter().copied()) {
+            let work = self.stage.steps[id].work.clone();
+            let task = self.task(id, &work);
+            let attempt = self.attempt(&work, Arc::clone(&task))?;
+            let task = Some(task).filter(|_| !matches!(work, Work::Segment(_)));
+            let attempt = Box::new(Watched { attempt, task, builds: Arc::clone(&self.builds) });
+            members.push(Member { id, work, attempt });
+        }
         let mut slot = self.sessions.pop();
         let context = Arc::clone(self.context);
-        let builds = Arc::clone(&self.builds);
         running.spawn(async move {
-            let what = context.plan.what(&work);
-            let key = work.ledger_key();
-            let mut attempt = Watched { attempt: attempt.as_mut(), task, builds };
-            let result = until_committed(&context, &mut slot, &key, &what, &mut attempt).await;
-            drop(attempt);
-            StepEnd { id, slot, result }
+            let ended = together::run(&context, &mut slot, members).await;
+            StepsEnd { slot, ended }
         });
         Ok(())
     }
@@ -192,9 +200,7 @@ impl<'a> Director<'a> {
     }
 
     /// Takes note of how a step ended; an error ends the run.
-    fn ended(&mut self, end: StepEnd) -> Result<(), ImportError> {
-        let StepEnd { id, slot, result } = end;
-        self.sessions.extend(slot);
+    fn ended(&mut self, (id, result): Ended) -> Result<(), ImportError> {
         let work = &self.stage.steps[id].work;
         match result {
             Ok(done) => {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use dbhaul_catalog::quote_literal;
 use dbhaul_postgres::Session;
 
-use super::attempt::{Attempt, StepError};
+use super::attempt::{Attempt, Shared, StepError};
 use super::context::Context;
 use crate::ledger::DoneStep;
 
@@ -20,6 +20,9 @@ pub(crate) trait Transaction: Send {
         session: &Session,
         first: Option<String>,
     ) -> Result<DoneStep, StepError>;
+
+    /// As [`Attempt::share`].
+    async fn share(&mut self, context: &Context, session: &Session) -> Result<Shared, StepError>;
 
     /// Whether it runs functions of the user's.
     fn runs_functions(&self) -> bool;
@@ -74,5 +77,10 @@ impl<T: Transaction> Attempt for PathAttempt<T> {
             text.lines().next().unwrap_or_default()
         ));
         Ok(done)
+    }
+
+    /// With an empty search path only.
+    async fn share(&mut self, context: &Context, session: &Session) -> Result<Shared, StepError> {
+        self.transaction.share(context, session).await
     }
 }

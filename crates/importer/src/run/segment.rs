@@ -9,12 +9,17 @@ use dbhaul_progress::Task;
 use dbhaul_rows::{Chunk, CopyFormat, RowDigest};
 use futures::StreamExt;
 
-use super::attempt::StepError;
+use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::large_objects;
 use super::search_path::{PathAttempt, Transaction};
 use crate::ledger::DoneStep;
 use crate::{SegmentRef, SegmentRows};
+
+/// Tables of fewer bytes are not loaded frozen. `TRUNCATE` gives a table, its TOAST table and that one's index
+/// new files and removes the old, freezing adds a visibility map: for a small table that is most of the work,
+/// and a vacuum of so few pages is none.
+pub(super) const LEAST_FROZEN_BYTES: u64 = 1 << 20;
 
 /// Loads one segment of a table or of large objects.
 pub(crate) struct SegmentAttempt {
@@ -48,13 +53,13 @@ impl SegmentAttempt {
         key: String,
         task: Option<Arc<Task>>,
     ) -> PathAttempt<Self> {
-        let segment_count = context.plan.segments.get(&entry.id).map_or(0, Vec::len);
+        let segments = context.plan.segments.get(&entry.id).map(Vec::as_slice).unwrap_or_default();
         let (prepare, copy, finish) = match &entry.data {
             Some(DataEntry::Table(table)) => {
                 let is_ours = table.created_by_toc && context.plan.options.sections.pre_data;
                 // what is loaded through a root goes into partitions that other segments fill too
-                let is_whole = is_ours && segment_count == 1 && table.root.is_none();
-                let (prepare, copy) = table_statements(table, is_whole);
+                let is_whole = matches!(segments, [bytes] if *bytes >= LEAST_FROZEN_BYTES);
+                let (prepare, copy) = table_statements(table, is_ours && is_whole && table.root.is_none());
                 (prepare, copy, None)
             }
             Some(DataEntry::LargeObjects) | None => (
@@ -115,6 +120,15 @@ impl Transaction for SegmentAttempt {
         }
         session.commit_after(&context.ledger.digest_sql(&self.key, digest)).await?;
         Ok(DoneStep { digest, left_out: None })
+    }
+
+    async fn share(&mut self, context: &Context, session: &Session) -> Result<Shared, StepError> {
+        if self.prepare.is_some() || self.finish.is_some() {
+            return Ok(Shared::Alone);
+        }
+        self.meter.restart();
+        let digest = self.copy(context, session).await?;
+        Ok(Shared::Done(DoneStep { digest, left_out: None }))
     }
 
     /// Check constraints, generated columns and domains may.

@@ -115,6 +115,17 @@ impl Scheduler {
         Some(found.1)
     }
 
+    /// Starts the most urgent node that may run now, if it is one that is wanted.
+    pub fn start_next_if(&mut self, is_wanted: impl Fn(NodeId) -> bool) -> Option<NodeId> {
+        let (_, id) = *self.ready.iter().find(|(_, id)| !self.is_locked_out(*id))?;
+        if is_wanted(id) { self.start_next() } else { None }
+    }
+
+    /// How many nodes wait for nothing but locks and a session.
+    pub fn ready_count(&self) -> usize {
+        self.ready.len()
+    }
+
     /// Records that a node succeeded, whether it was started here or found done.
     pub fn finish(&mut self, id: NodeId) {
         if !self.end(id) {

@@ -1,0 +1,66 @@
+//! Small tables are loaded, indexed, analyzed and digested many at a time: one that is refused is still named
+//! alone, and keeps no other away.
+
+use dbhaul_tests::{Dbhaul, Server};
+
+const TABLE_COUNT: u32 = 300;
+
+/// Many small tables, of which three need a function that refuses its service in another database.
+fn source() -> Server {
+    let server = Server::start(17);
+    server.create_db("shop");
+    server.psql(
+        "shop",
+        &format!(
+            "CREATE FUNCTION public.picky(text) RETURNS text LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN \
+               IF current_database() = 'moved' THEN RAISE 'not here'; END IF; RETURN $1; END $$;
+             DO $$ BEGIN FOR i IN 1..{TABLE_COUNT} LOOP
+               EXECUTE format('CREATE TABLE t%s (id int PRIMARY KEY, v text NOT NULL)', i);
+               EXECUTE format('INSERT INTO t%s SELECT n, %L || n FROM generate_series(1, %s) n', i, 'v' || i, i % 7);
+               EXECUTE format('CREATE INDEX ON t%s (v)', i);
+             END LOOP; END $$;
+             ALTER TABLE t100 ADD g text GENERATED ALWAYS AS (public.picky(v)) STORED;
+             CREATE INDEX t120_picky ON t120 (public.picky(v));
+             ALTER TABLE t150 ADD CONSTRAINT t150_picky CHECK (public.picky(v) <> '')"
+        ),
+    );
+    server
+}
+
+/// How many tables have all of their rows, a primary key, a second index and statistics.
+const WHOLE: &str = "SELECT count(*) FROM pg_class c WHERE relkind = 'r' AND relname ~ '^t[0-9]+$' \
+     AND (SELECT count(*) FROM pg_index i WHERE i.indrelid = c.oid) >= 2 AND c.reltuples >= 0 \
+     AND (xpath('/row/c/text()', query_to_xml(format('SELECT count(*) AS c FROM %s', c.oid::regclass), \
+          false, true, '')))[1]::text::int = substr(relname, 2)::int % 7";
+
+#[test]
+fn what_one_table_is_refused_costs_no_other() {
+    let (source, target) = (source(), Server::start(17));
+    target.create_db("moved");
+    let (from, to) = (source.uri("shop"), target.uri("moved"));
+    let migrate = || Dbhaul::new(["migrate", "--jobs", "2", "--source", &from, "--target", &to]);
+
+    let refused = migrate().run();
+    refused.assert_code(1);
+    let told = format!("{}{}", refused.stdout, refused.stderr);
+    for name in ["t100", "t120_picky", "t150_picky"] {
+        assert!(told.contains(name), "{name} is not named:\n{told}");
+    }
+    assert!(!told.contains("t101") && !told.contains("t119"), "others are named:\n{told}");
+    assert_eq!(target.psql("moved", WHOLE), (TABLE_COUNT - 1).to_string());
+
+    let tolerant =
+        "CREATE OR REPLACE FUNCTION public.picky(text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $1'";
+    target.psql("moved", tolerant);
+    let resumed = migrate().arg("--resume").run();
+    assert_eq!(target.psql("moved", WHOLE), TABLE_COUNT.to_string());
+    // the function is another one now, and nothing else is
+    resumed.assert_code(4);
+    assert!(resumed.stdout.contains("picky"), "{}", resumed.stdout);
+
+    target.psql("moved", "DELETE FROM t78 WHERE id = 1");
+    let verify = Dbhaul::new(["verify", "--source", &from, "--target", &to]).run();
+    verify.assert_code(4);
+    let differ: Vec<&str> = verify.stdout.lines().filter(|line| line.contains("DIFFERENT ")).collect();
+    assert_eq!(differ, ["  DIFFERENT     public.t78: 1 rows on the left, 0 on the right"]);
+}
