@@ -76,7 +76,7 @@ fn bring_to_an_end(
     let words = resumed.stderr.split_whitespace().collect::<Vec<_>>().join(" ");
     let reason = words.split("that state is gone: ").nth(1).unwrap_or_default();
     let reason =
-        reason.split([';', '(']).next().unwrap_or_default().split(" help:").next().unwrap_or_default();
+        reason.split([';', '(', '"']).next().unwrap_or_default().split(" help:").next().unwrap_or_default();
     (format!("were refused and started over: {}", reason.trim()), true)
 }
 
