@@ -9,7 +9,7 @@ use dbhaul_catalog::{
     DataColumn, QualifiedName, RangeKey, RelationSize, ServerVersion, TableData, quote_identifier,
 };
 use dbhaul_exporter::{ExportPlan, Exporter, SegmentRange, TablePlan};
-use dbhaul_introspect::range_keys;
+use dbhaul_introspect::{range_keys, read_catalog};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{CutParameters, DigestColumn, DigestSpec, RowDigest, TextForm};
 use dbhaul_tests::{Dbhaul, Original, Server, wait_until};
@@ -138,7 +138,8 @@ async fn no_shape_of_keys_loses_or_doubles_a_row() {
         server.psql("shop", SHAPES);
         let asking = session(&server).await;
         let names = tables(&asking).await;
-        let keys = range_keys(&asking, &names.values().copied().collect::<Vec<_>>()).await.unwrap();
+        let catalog = read_catalog(&asking).await.unwrap();
+        let keys = range_keys(&asking, &catalog, &names.values().copied().collect::<Vec<_>>()).await.unwrap();
         server.psql("shop", LATER);
         let mut plans = Vec::new();
         let mut cut = Vec::new();
@@ -295,4 +296,29 @@ fn a_plan_by_keys_says_so() {
         let sql = table.copy_sql(segment, dbhaul_rows::CopyFormat::Text);
         assert!(sql.contains(&format!("FROM ONLY public.\"T\" WHERE {}", quote_identifier("I d"))), "{sql}");
     }
+}
+
+/// A column that was made NOT NULL since may have been NULL in rows that the snapshot sees.
+#[tokio::test]
+async fn whether_a_key_may_be_null_is_as_the_snapshot_has_it() {
+    let server = Server::start(13);
+    server.create_db("shop");
+    server.psql(
+        "shop",
+        "CREATE TABLE filled (k int, l int NOT NULL);
+         CREATE INDEX ON filled (k);
+         CREATE TABLE kept (k int NOT NULL);
+         CREATE INDEX ON kept (k);
+         INSERT INTO filled SELECT NULLIF(i, 7), i FROM generate_series(1, 4000) i;
+         INSERT INTO kept SELECT i FROM generate_series(1, 4000) i;
+         ANALYZE",
+    );
+    let asking = session(&server).await;
+    let catalog = read_catalog(&asking).await.unwrap();
+    server.psql("shop", "UPDATE filled SET k = -1 WHERE k IS NULL; ALTER TABLE filled ALTER k SET NOT NULL");
+    let names = tables(&asking).await;
+    let oids: Vec<u32> = names.values().copied().collect();
+    let keys = range_keys(&asking, &catalog, &oids).await.unwrap();
+    assert!(keys[&names["filled"]].is_nullable);
+    assert!(!keys[&names["kept"]].is_nullable);
 }

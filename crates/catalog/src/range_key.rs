@@ -10,6 +10,7 @@ pub struct RangeKey {
     /// The column's name, not quoted.
     pub column: String,
     /// Whether it may be NULL.
+    #[serde(default)]
     pub is_nullable: bool,
     /// Share of rows in which it is NULL, 0 to 1.
     pub null_fraction: f64,

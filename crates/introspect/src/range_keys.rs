@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use dbhaul_catalog::RangeKey;
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, RangeKey};
 use dbhaul_postgres::Session;
 use serde::Deserialize;
 
@@ -23,31 +24,48 @@ struct Row {
 /// valid B-tree index of all rows, in whose order the rows lie. A primary key goes before any other. Tables
 /// without such a column, and those that were never analyzed, are not in the answer.
 ///
+/// What is asked is how things are now: it decides where to cut. Whether the column may be NULL decides which
+/// rows are read, so that is taken from `catalog`, which says how it was under the snapshot that they are read
+/// under.
+///
 /// # Errors
 /// [`Error::Query`].
-pub async fn range_keys(session: &Session, tables: &[u32]) -> Result<BTreeMap<u32, RangeKey>, Error> {
+pub async fn range_keys(
+    session: &Session,
+    catalog: &Catalog,
+    tables: &[u32],
+) -> Result<BTreeMap<u32, RangeKey>, Error> {
     if tables.is_empty() {
         return Ok(BTreeMap::new());
     }
     let rows: Vec<Row> = session
-        .query_json(&sql(tables, session.version().major()))
+        .query_json(&sql(tables))
         .await
         .map_err(|source| Error::Query { what: "keys to read tables by", source })?;
     let mut keys = BTreeMap::new();
     for Row { oid, key } in rows {
-        keys.entry(oid).or_insert(key);
+        let is_nullable = is_nullable(catalog, oid, &key.column);
+        keys.entry(oid).or_insert(RangeKey { is_nullable, ..key });
     }
     Ok(keys)
 }
 
+/// Whether a column of a table may be NULL; where the catalog does not say that it may not, it may.
+fn is_nullable(catalog: &Catalog, table: u32, column: &str) -> bool {
+    let columns = catalog.objects.iter().find_map(|object| match &object.body {
+        Body::Table(body) if object.id.oid == table => Some(&body.columns),
+        _ => None,
+    });
+    let found = columns.and_then(|columns| columns.iter().find(|other| other.name == *column));
+    found.and_then(|column| column.not_null.as_ref()).is_none_or(|not_null| not_null.not_valid)
+}
+
 /// 1976 is the operator family `integer_ops` of B-trees (PostgreSQL src/include/catalog/pg_opfamily.dat),
-/// 20, 21 and 23 are bigint, smallint and integer (pg_type.dat). From 18 on a column can be marked NOT NULL
-/// before that was validated.
-fn sql(tables: &[u32], major: u32) -> String {
+/// 20, 21 and 23 are bigint, smallint and integer (pg_type.dat).
+fn sql(tables: &[u32]) -> String {
     let oids = tables.iter().map(u32::to_string).collect::<Vec<_>>().join(", ");
-    let is_nullable = if major >= 18 { "true" } else { "NOT a.attnotnull" };
     format!(
-        "SELECT c.oid::int8 AS oid, a.attname AS \"column\", {is_nullable} AS is_nullable,
+        "SELECT c.oid::int8 AS oid, a.attname AS \"column\",
            COALESCE(s.null_frac, 0)::float8 AS null_fraction,
            COALESCE(s.histogram_bounds::text::int8[], '{{}}') AS histogram,
            COALESCE(s.most_common_vals::text::int8[], '{{}}') AS common_values,

@@ -107,7 +107,8 @@ impl LiveDatabase {
         let mut names = sequences_of(&catalog);
         names.retain(|name| !unreadable.has(name));
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
-        let range_keys = range_keys(&session, &large_streams(&catalog)).await.map_err(introspect)?;
+        let range_keys =
+            range_keys(&session, &catalog, &large_streams(&catalog)).await.map_err(introspect)?;
         let whole_reads = whole_reads(&session, &catalog).await.map_err(reading)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
