@@ -96,7 +96,11 @@ impl Display for ImportSummary {
             write!(f, "\n  {} steps were found done", self.resumed_step_count)?;
         }
         if self.retried_attempt_count > 0 {
-            write!(f, "\n  {} attempts were repeated after lost connections", self.retried_attempt_count)?;
+            write!(
+                f,
+                "\n  {} attempts were repeated after errors that pass, such as lost connections",
+                self.retried_attempt_count
+            )?;
         }
         self.roles.iter().try_for_each(|roles| roles.write_report(f))?;
         write_named(f, "skipped", &self.skipped)?;

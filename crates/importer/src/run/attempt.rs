@@ -72,6 +72,11 @@ impl StepError {
         }
     }
 
+    /// Whether to do the same again counts as a retry.
+    pub(crate) fn is_retry(&self) -> bool {
+        self.is_transient() && !self.comes_otherwise()
+    }
+
     /// Whether trying other steps is pointless after retries have run out: a server is away, or a snapshot gone.
     pub(crate) fn is_outage(&self) -> bool {
         match self {

@@ -2,7 +2,7 @@
 //! server and us more than the work itself.
 
 use async_trait::async_trait;
-use dbhaul_catalog::DataEntry;
+use dbhaul_catalog::{DataEntry, TableData};
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, Shared, StepError, once, until_committed};
@@ -74,9 +74,12 @@ fn kind(context: &Context, stage: &Stage, id: NodeId) -> Option<Kind> {
     match &step.work {
         _ if stage.name != StageName::Bulk => None,
         Work::Segment(segment) => {
-            let entry = plan.entry(segment.entry).ok()?;
-            let is_table = matches!(entry.data, Some(DataEntry::Table(_)));
-            (is_table && is_small_table(&segment.entry)).then_some(Kind::Rows)
+            // rows of a foreign table are not committed with ours: when another server has them and the rest is
+            // rolled back, they would come twice
+            let is_ours = |table: &TableData| table.created_by_toc && table.has_tids && table.root.is_none();
+            let data = &plan.entry(segment.entry).ok()?.data;
+            let is_ours = matches!(data, Some(DataEntry::Table(table)) if is_ours(table));
+            (is_ours && is_small_table(&segment.entry)).then_some(Kind::Rows)
         }
         Work::Entry(entry) => {
             let is_whole = !plan.splits.contains_key(entry);
@@ -106,11 +109,12 @@ pub(super) async fn run(
                 let done = together.done;
                 return members.iter().zip(done).map(|(member, (_, done))| (member.id, Ok(done))).collect();
             }
-            Err(error) if error.is_transient() && !context.cancel.is_cancelled() => {
+            Err(error) if error.is_retry() && !context.cancel.is_cancelled() => {
                 let first = members.first().map(|member| context.plan.what(&member.work)).unwrap_or_default();
                 context.count_retry(&format!("{first} and what goes with it"), &error);
             }
-            Err(_) => {} // whatever it was, it is met again
+            // whatever it was, it is met again
+            Err(error) => tracing::debug!(%error, steps = members.len(), "not together, but one by one"),
         }
     }
     let mut ended = Vec::new();
