@@ -66,11 +66,14 @@ impl ChunkSealer {
         self.scratch.reserve(zstd::zstd_safe::compress_bound(plain.len()));
         let sealing = self.compressor.compress_to_buffer(plain, &mut self.scratch);
         sealing.map_err(|error| fail(error.to_string()))?;
-        // of a long row there is no room for a copy; what it leaves unused was never touched
-        let stored = match self.scratch.capacity() > KEPT_SCRATCH_BYTES {
+        // of a long row that stays long there is no room for a copy
+        let stored = match self.scratch.len() > KEPT_SCRATCH_BYTES {
             true => Bytes::from(std::mem::take(&mut self.scratch)),
             false => Bytes::copy_from_slice(&self.scratch),
         };
+        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
+            self.scratch = Vec::new();
+        }
         Ok(SealedChunk { id: ChunkId::of(plain), plain_bytes, stored })
     }
 }

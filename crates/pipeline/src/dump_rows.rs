@@ -21,6 +21,10 @@ use crate::{Context, DumpRequest, PipelineError};
 /// be read back together.
 const RUN_BYTES: usize = 2 << 20;
 
+/// So many plain bytes are brought to a pack even where they were compressed to next to nothing: thousands of
+/// tiny pieces between long values keep the allocator from giving the memory of those back.
+const RUN_PLAIN_BYTES: u64 = 16 << 20;
+
 /// Attempts to read one segment.
 const ATTEMPTS: u32 = 4;
 
@@ -195,7 +199,7 @@ impl Shared {
         while let Some((sealed, digest)) = sealing.next_sealed(is_last).await? {
             self.tasks.advance(entry, digest.row_count, sealed.plain_bytes);
             run.push(sealed, digest);
-            if run.stored_bytes >= RUN_BYTES {
+            if run.stored_bytes >= RUN_BYTES || run.plain_bytes >= RUN_PLAIN_BYTES {
                 run.bring(&self.writer).await?;
             }
         }
@@ -251,12 +255,14 @@ struct Run {
     sealed: Vec<SealedChunk>,
     digests: Vec<RowDigest>,
     stored_bytes: usize,
+    plain_bytes: u64,
     placed: Vec<(PlacedChunk, RowDigest)>,
 }
 
 impl Run {
     fn push(&mut self, sealed: SealedChunk, digest: RowDigest) {
         self.stored_bytes += sealed.stored.len();
+        self.plain_bytes += sealed.plain_bytes;
         self.sealed.push(sealed);
         self.digests.push(digest);
     }
@@ -265,7 +271,7 @@ impl Run {
         let placed = writer.add(&self.sealed).await?;
         self.placed.extend(placed.into_iter().zip(self.digests.drain(..)));
         self.sealed.clear();
-        self.stored_bytes = 0;
+        (self.stored_bytes, self.plain_bytes) = (0, 0);
         Ok(())
     }
 }
