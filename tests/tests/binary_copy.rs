@@ -192,6 +192,17 @@ fn a_long_value_passes_as_text_through_migrate_and_through_a_backup() {
     assert_eq!(target.psql("restored", SEEN), expected);
 }
 
+/// Of each hardly anything is left by compression: that must not keep the room of all of them.
+#[test]
+fn many_long_values_take_the_memory_of_a_few() {
+    let values = "CREATE TABLE long AS SELECT i, repeat(md5(i::text), 150000 + i % 100 * 1000) AS v \
+                  FROM generate_series(1, 200) i";
+    let (source, dir) = (server(17, values), TempDir::new().expect("the temporary directory is writable"));
+    let (from, store) = (source.uri("shop"), dir.path().display().to_string());
+    let run = Dbhaul::new(["dump", "--jobs", "1", "--source", &from, "--store", &store]).run();
+    check_memory(run.assert_code(0), 0);
+}
+
 /// In binary it passes in pieces. One of more than half a gigabyte has no text, so its digest is of its SHA-256.
 #[test]
 fn a_long_value_passes_in_binary_in_little_memory() {
