@@ -312,9 +312,7 @@ async fn compare(
     let mut verification = None;
     if request.verify && outcome.failed.is_empty() {
         let compared = verify_patiently(source, &target, request, &outcome, context);
-        let (report, unread) = Box::pin(compared).await?;
-        summary.skipped.extend(unread);
-        verification = Some(report);
+        verification = Some(Box::pin(compared).await?);
     }
     if outcome.failed.is_empty() {
         let refused = limit_connections(&request.target, &request.options, &source.catalog, context).await?;

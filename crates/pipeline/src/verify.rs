@@ -10,7 +10,7 @@ use dbhaul_catalog::compare;
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
-use dbhaul_verifier::{Report, TableResult};
+use dbhaul_verifier::{Report, TableResult, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -125,7 +125,7 @@ pub(crate) async fn verify_copy(
     request: &MigrateRequest,
     outcome: &ImportOutcome,
     context: &Context,
-) -> Result<(Report, Vec<NamedReason>), PipelineError> {
+) -> Result<Report, PipelineError> {
     let copy = request.selection.for_copy();
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
     let hidden = target.unreadable(&copy)?;
@@ -152,11 +152,13 @@ pub(crate) async fn verify_copy(
     right.release().await;
     let mut report = report?;
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
-    let unread = |NamedReason { object, reason }| NamedReason {
-        object: format!("comparison of the rows of {object}"),
-        reason,
+    let unread = |NamedReason { object, reason }| TableResult {
+        name: object,
+        verdict: Verdict::NotVerified { reason: format!("right: {reason}") },
     };
-    Ok((report, hidden.into_iter().map(unread).collect()))
+    report.tables.extend(hidden.into_iter().map(unread));
+    report.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(report)
 }
 
 /// What cannot be compared takes the partitions that are compared together with it along.

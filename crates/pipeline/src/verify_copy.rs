@@ -8,7 +8,7 @@ use dbhaul_verifier::Report;
 
 use crate::source::LiveDatabase;
 use crate::verify::verify_copy;
-use crate::{Context, MigrateRequest, NamedReason, PipelineError};
+use crate::{Context, MigrateRequest, PipelineError};
 
 /// Comparisons begun before the copy is left without one, and the pause before the second, doubled for each
 /// after it: together half a minute, in which a server starts anew.
@@ -26,11 +26,11 @@ pub(crate) async fn verify_patiently(
     request: &MigrateRequest,
     outcome: &ImportOutcome,
     context: &Context,
-) -> Result<(Report, Vec<NamedReason>), PipelineError> {
+) -> Result<Report, PipelineError> {
     let mut attempt = 1;
     loop {
         let error = match Box::pin(verify_copy(source, target, request, outcome, context)).await {
-            Ok(found) => return Ok(found),
+            Ok(report) => return Ok(report),
             Err(error) => error,
         };
         let unverified =
