@@ -116,7 +116,9 @@ fn reading_pauses_while_the_source_has_other_things_to_do() {
     let dump = ["dump", "--progress", "json", "--source", &source.uri("shop"), "--store"];
     let dump = Dbhaul::new(dump).arg(store.path());
     target.create_db("shop");
-    for command in [dump, migrate(&source, &target)] {
+    let script = ["dump", "--progress", "json", "--source", &source.uri("shop"), "--format", "sql", "--file"];
+    let script = Dbhaul::new(script).arg(store.path().join("shop.sql"));
+    for command in [dump, migrate(&source, &target), script] {
         std::thread::scope(|scope| {
             scope.spawn(|| source.try_psql("postgres", "SELECT pg_sleep(600)").unwrap_err());
             let sleeping = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";

@@ -23,6 +23,7 @@ use crate::backups::StoredBackup;
 use crate::import_report::write_named;
 use crate::left_out::left_out;
 use crate::source::{LiveDatabase, build_toc_of, check_families};
+use crate::throttle::{Throttle, ThrottleOptions};
 use crate::{BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, format_bytes};
 use output::Sink;
 pub use output::{ByteStream, ScriptOutput};
@@ -64,6 +65,8 @@ pub struct ScriptOptions {
     pub if_exists: bool,
     /// Create the database, named as the source's, and go on in it.
     pub create: bool,
+    /// How much of a live source it may take.
+    pub throttle: ThrottleOptions,
 }
 
 /// A script that is ready to be written: snapshot taken or backup checked, nothing written.
@@ -132,7 +135,8 @@ impl Script {
                 let live = LiveDatabase::open(settings, &request.selection, "source", &context).await?;
                 live.check_covered()?;
                 live.check_readable(&request.selection)?;
-                Self::of_live(live, settings.clone(), request, context)?
+                let throttle = Throttle::start(request.options.throttle, settings, &context).await?;
+                Self::of_live(live, settings.clone(), throttle, request, context)?
             }
             ScriptSource::Backup { store, backup, database } => {
                 let stored =
@@ -149,6 +153,7 @@ impl Script {
     fn of_live(
         live: LiveDatabase,
         settings: ConnectSettings,
+        throttle: Throttle,
         request: ScriptRequest,
         context: Context,
     ) -> Result<Self, PipelineError> {
@@ -157,7 +162,7 @@ impl Script {
         options.for_any_target = true;
         let target = Target { version: live.catalog.server_version };
         let toc = build_toc_of(&live.catalog, &options, target, &live.sequences)?;
-        let rows = Rows::of_live(&live, settings, &toc, &context);
+        let rows = Rows::of_live(&live, settings, &toc, throttle, &context);
         let (source, time) = (live.settings.describe(), live.holder.info().taken_at.clone());
         let plan = plan(source, live.version_text.clone(), time, &live.catalog, &toc);
         let catalog = live.catalog.clone();
@@ -219,7 +224,7 @@ impl Script {
     /// Writes everything, the last line included; returns how many rows.
     async fn write(&self, sink: &mut Sink) -> Result<u64, PipelineError> {
         sink.text(&self.header()).await?;
-        let ScriptOptions { clean, if_exists, create } = self.request.options;
+        let ScriptOptions { clean, if_exists, create, .. } = self.request.options;
         if create {
             self.write_create(sink).await?;
         } else if clean {

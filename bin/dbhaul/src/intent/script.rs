@@ -6,7 +6,7 @@ use dbhaul_pipeline::{ScriptOptions, ScriptRequest, ScriptSource};
 
 use super::selection::selection;
 use super::sides::Places;
-use super::{Environment, Job, Request, UsageError, backup_ref, job};
+use super::{Environment, Job, Request, UsageError, backup_ref, job, throttle_options};
 use crate::args::{DumpArgs, ExportArgs, OutputArgs, ReportArgs, ScriptArgs};
 
 /// `dump --format sql`.
@@ -30,7 +30,7 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     let request = ScriptRequest {
         source: ScriptSource::Live(places.require_source()?),
         selection: selection(&args.selection)?,
-        options: options(&args.script),
+        options: ScriptOptions { throttle: throttle_options(&args.throttle), ..options(&args.script) },
     };
     finish(request, args.script, args.dry_run, args.report, args.output, places)
 }
@@ -66,7 +66,7 @@ pub(super) fn refuse_without_format(args: &ScriptArgs) -> Result<(), UsageError>
 }
 
 fn options(args: &ScriptArgs) -> ScriptOptions {
-    ScriptOptions { clean: args.clean, if_exists: args.if_exists, create: args.create }
+    ScriptOptions { clean: args.clean, if_exists: args.if_exists, create: args.create, ..Default::default() }
 }
 
 fn finish(

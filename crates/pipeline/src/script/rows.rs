@@ -17,6 +17,7 @@ use crate::backups::StoredBackup;
 use crate::progress_tables::TableTasks;
 use crate::repository::BackupSegments;
 use crate::source::LiveDatabase;
+use crate::throttle::Throttle;
 use crate::{Context, PipelineError};
 
 /// Rows travel in pieces of about this size.
@@ -30,7 +31,7 @@ const LARGE_OBJECT_PAGE_BYTES: u64 = 2048;
 
 /// Where the rows come from.
 pub(super) enum Rows {
-    Live { exporter: Exporter, tasks: TableTasks },
+    Live { exporter: Exporter, tasks: TableTasks, throttle: Throttle },
     Backup { segments: BackupSegments, counts: HashMap<u32, u32> },
 }
 
@@ -40,6 +41,7 @@ impl Rows {
         live: &LiveDatabase,
         settings: ConnectSettings,
         toc: &Toc,
+        throttle: Throttle,
         context: &Context,
     ) -> Self {
         let mut plan = live.export_plan(toc);
@@ -53,7 +55,7 @@ impl Rows {
         let (holder, cut) = (Arc::clone(&live.holder), CutParameters::fixed(CHUNK_BYTES));
         let exporter = Exporter::new(Arc::new(plan), settings, holder, 1, cut, context.cancel.clone());
         let exporter = exporter.with_search_path(live.search_path.clone());
-        Rows::Live { exporter, tasks }
+        Rows::Live { exporter, tasks, throttle }
     }
 
     pub(super) fn of_backup(stored: &StoredBackup, toc: &Toc) -> Result<Self, PipelineError> {
@@ -70,6 +72,7 @@ impl Rows {
             let mut chunks = self.open(entry.id, segment).await?;
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk?;
+                self.pass(&chunk).await;
                 check_end_marks(&chunk.data, entry)?;
                 sink.bytes(&chunk.data).await?;
                 self.advance(entry.id, &chunk);
@@ -91,6 +94,7 @@ impl Rows {
             let mut chunks = self.open(entry.id, segment).await?;
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk?;
+                self.pass(&chunk).await;
                 for row in split_rows(&chunk.data) {
                     statement.push(row)?;
                     if statement.values.len() >= STATEMENT_BYTES {
@@ -133,6 +137,13 @@ impl Rows {
                 let chunks = segments.open(SegmentRef { entry, segment }).await?.chunks;
                 Ok(chunks.map(|chunk| chunk.map_err(PipelineError::from)).boxed())
             }
+        }
+    }
+
+    /// Waits as long as a live source is to be spared.
+    async fn pass(&self, chunk: &Chunk) {
+        if let Rows::Live { throttle, .. } = self {
+            throttle.pass(chunk.data.len() as u64).await;
         }
     }
 
