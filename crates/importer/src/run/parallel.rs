@@ -43,7 +43,9 @@ pub(super) async fn run(
     let result = director.direct().await;
     watching.cancel();
     while watchers.join_next().await.is_some() {}
-    director.finish_phases();
+    if result.is_ok() {
+        director.finish_phases();
+    }
     result
 }
 
