@@ -6,7 +6,7 @@ use dbhaul_importer::{UnfinishedRun, remove_ledger, unfinished_runs};
 use dbhaul_postgres::ConnectSettings;
 use serde::Serialize;
 
-use crate::hold::{end_holding, holding_sessions};
+use crate::hold::{HeldRun, end_holding, held_runs, holding_sessions};
 use crate::source_state::SourceState;
 use crate::target::import_error;
 use crate::{Context, PipelineError, Status};
@@ -29,6 +29,8 @@ pub struct CleanupReport {
     pub target: String,
     /// Every unfinished run.
     pub runs: Vec<LeftRun>,
+    /// Snapshots of the source that are held for runs of which there is nothing on this target.
+    pub held_for_others: Vec<HeldRun>,
     /// Whether it was removed; otherwise it was only listed.
     pub removed: bool,
 }
@@ -73,7 +75,26 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
         };
         runs.push(LeftRun { holding_session_count, ..left(run) });
     }
+    let held_for_others = match &request.source {
+        Some(source) => {
+            let mut held = held_runs(source, &context).await?;
+            held.retain(|held| runs.iter().all(|left| left.run != held.run));
+            held
+        }
+        None => Vec::new(),
+    };
     if request.remove {
+        if request.source.is_none()
+            && let Some(LeftRun { run, holder: Some(holder), .. }) =
+                runs.iter().find(|run| run.holder.is_some())
+        {
+            return Err(PipelineError::Request {
+                problem: format!("nothing was removed: a snapshot is held for run {run} by {holder}"),
+                help: "name the source with --source, so that it is let go; if the source is gone for good, \
+                       DROP SCHEMA of the ledger on the target is all that is left to do"
+                    .to_owned(),
+            });
+        }
         for left in &runs {
             // first the ledger: it is refused while the run is at work, and then nothing is touched
             remove_ledger(&request.target, &left.run, &context.cancel).await.map_err(importing)?;
@@ -82,7 +103,7 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
             }
         }
     }
-    Ok(CleanupReport { target: request.target.describe(), runs, removed: request.remove })
+    Ok(CleanupReport { target: request.target.describe(), runs, held_for_others, removed: request.remove })
 }
 
 fn left(run: UnfinishedRun) -> LeftRun {
@@ -104,7 +125,8 @@ fn left(run: UnfinishedRun) -> LeftRun {
 impl Display for CleanupReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.runs.is_empty() {
-            return write!(f, "{}: no unfinished run, nothing to remove", self.target);
+            write!(f, "{}: no unfinished run, nothing to remove", self.target)?;
+            return self.write_held(f);
         }
         let word = if self.removed { "removed from" } else { "would be removed from" };
         write!(f, "{word} {}:", self.target)?;
@@ -123,6 +145,22 @@ impl Display for CleanupReport {
             }
         }
         write!(f, "\nwhat the runs have loaded stays; without its ledger a run cannot be resumed")?;
-        if self.removed { Ok(()) } else { write!(f, "\nnothing was removed: --yes does it") }
+        if !self.removed {
+            write!(f, "\nnothing was removed: --yes does it")?;
+        }
+        self.write_held(f)
+    }
+}
+
+impl CleanupReport {
+    /// Another target may wait for such a run to be resumed, so that nobody but a person can tell.
+    fn write_held(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.held_for_others.iter().try_for_each(|HeldRun { run, pid, since }| {
+            write!(
+                f,
+                "\nthe source holds a snapshot for run {run}, of which there is nothing here, since {since}: if \
+                 that run is not to be resumed, SELECT pg_terminate_backend({pid}) on the source lets it go"
+            )
+        })
     }
 }

@@ -66,7 +66,7 @@ pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use context::Context;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
-pub use hold::{HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
+pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
 pub use import_report::{ImportSummary, NamedReason};
 pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};

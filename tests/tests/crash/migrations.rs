@@ -96,6 +96,13 @@ fn cleanup_lists_first_and_removes_what_was_left() {
     listed.assert_says("1 session(s) that hold its snapshot");
     assert!(scene.has_ledger("copy"));
     assert_eq!(scene.holding_session_count(), 1);
+    // Without the source its snapshot would be held on, and nothing would tell of it.
+    scene.cleanup("copy").arg("--yes").run().assert_code(1).assert_stderr_has(&["--source"]);
+    assert!(scene.has_ledger("copy"));
+    scene.target.create_db("elsewhere");
+    let elsewhere = scene.cleanup("elsewhere").args(["--yes", "--source", &source]).run();
+    elsewhere.assert_code(0).assert_says("the source holds a snapshot for run");
+    assert_eq!(scene.holding_session_count(), 1);
     // What a run keeps for itself is no difference of the copy; what only looks like it is one.
     let verify = ["verify", "--source", &source, "--target", &scene.target.uri("copy")];
     let compared = Dbhaul::new(verify).run();

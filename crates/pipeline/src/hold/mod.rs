@@ -202,6 +202,38 @@ pub(crate) async fn holding_sessions(
     ask(source, &format!("SELECT pg_catalog.count(*) {}", of_run(run)), context).await
 }
 
+/// Runs whose snapshots sessions on a server hold, whoever began them, each with the process of its session
+/// there and since when it holds.
+pub(crate) async fn held_runs(
+    source: &ConnectSettings,
+    context: &Context,
+) -> Result<Vec<HeldRun>, PipelineError> {
+    let asking = |error| PipelineError::server("cannot ask the source who holds snapshots", error);
+    let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
+    let prefix = application_name("");
+    let sql = format!(
+        "SELECT pg_catalog.substr(application_name, {}) AS run, pid, backend_start::text AS since \
+         FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, {}) \
+         AND datname = pg_catalog.current_database() ORDER BY backend_start",
+        prefix.len() + 1,
+        dbhaul_catalog::quote_literal(&prefix)
+    );
+    let held = session.query_json(&sql).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    Ok(held)
+}
+
+/// A session that holds a snapshot for a run.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct HeldRun {
+    /// The run.
+    pub run: String,
+    /// The session's process on the source's server.
+    pub pid: i32,
+    /// When the session began.
+    pub since: String,
+}
+
 /// Ends the sessions on a server that hold a run's snapshot; returns how many there were. Their processes
 /// notice and end.
 pub(crate) async fn end_holding(
