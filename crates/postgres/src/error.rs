@@ -119,6 +119,15 @@ pub enum Error {
         /// What the server said.
         cause: Box<ServerError>,
     },
+    /// The server was started again after a crash in the middle of what is done there.
+    #[error(
+        "{server} crashed and was started again: what it had committed last may be gone, and nothing more is \
+         written until that is known"
+    )]
+    Crashed {
+        /// `host:port/database as user`.
+        server: String,
+    },
     /// A table that was read under a snapshot is not what the snapshot saw.
     #[error(
         "{table} on {server} was truncated, rewritten, renamed or dropped after the snapshot was taken: \
@@ -199,6 +208,7 @@ impl Error {
             | Error::NotUtf8 { .. }
             | Error::NotInTransaction { .. }
             | Error::SnapshotGone { .. }
+            | Error::Crashed { .. }
             | Error::TableChanged { .. }
             | Error::Protocol { .. } => ErrorClass::Permanent,
         }

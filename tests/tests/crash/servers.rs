@@ -4,6 +4,9 @@ use dbhaul_tests::{Fixture, wait_until};
 
 use crate::scene::{SOURCE, Scene, line_count};
 
+/// How many steps of a run the ledger has as done.
+const STEPS_DONE: &str = "SELECT count(*) FROM dbhaul.step";
+
 /// Kills the target's processes when a restore is at some part of its way, and brings the server back.
 fn restore_across(upset: fn(&mut dbhaul_tests::Server)) {
     let mut scene = Scene::with_backup(Fixture::SampleShop { scale: 0.05 }, 14, 17);
@@ -46,6 +49,26 @@ fn target_that_stays_away_ends_the_restore_and_resume_goes_on() {
     scene.target.launch();
     scene.restore("copy").arg("--resume").run().assert_code(0);
     scene.original().assert_equals("copy");
+}
+
+/// Loading commits do not wait for the disk, so a crash takes the last of them back. A run that went on would
+/// make triggers of a table whose rows are gone, and they would fire when the rows are loaded again.
+#[test]
+fn nothing_more_is_written_to_a_target_that_crashed() {
+    let mut scene = Scene::with_backup(Fixture::SampleShop { scale: 0.05 }, 15, 17);
+    scene.target.create_db("copy");
+    let mut run = scene.restore("copy").spawn();
+    assert!(run.reaches_lines(60), "it ended before the server did");
+    run.signal("STOP");
+    assert!(scene.has_ledger("copy"), "the restore was too quick to be caught");
+    scene.target.crash();
+    let left = scene.target.psql("copy", STEPS_DONE);
+    run.signal("CONT");
+    run.wait().assert_code(1).assert_says("crashed and was started again").assert_says("--resume");
+    assert_eq!(scene.target.psql("copy", STEPS_DONE), left);
+    scene.restore("copy").arg("--resume").run().assert_code(0);
+    scene.original().assert_equals("copy");
+    scene.verify_backup("copy").run().assert_code(0);
 }
 
 /// A crash empties unlogged tables and sequences, and nothing else tells of it: that their rows had

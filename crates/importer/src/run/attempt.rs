@@ -77,10 +77,13 @@ impl StepError {
         self.is_transient() && !self.comes_otherwise()
     }
 
-    /// Whether trying other steps is pointless after retries have run out: a server is away, or a snapshot gone.
+    /// Whether trying other steps is pointless after retries have run out: a server is away, or has lost what
+    /// was done, or a snapshot is gone.
     pub(crate) fn is_outage(&self) -> bool {
         match self {
-            StepError::Target(error) => error.is_connection_lost() || matches!(error, Error::Connect(_)),
+            StepError::Target(error) => {
+                error.is_connection_lost() || matches!(error, Error::Connect(_) | Error::Crashed { .. })
+            }
             StepError::Source(error) => matches!(error.again, Again::Later | Again::Gone),
             _ => false,
         }

@@ -15,6 +15,9 @@ use crate::prepared::Prepared;
 use crate::roles::RoleLimits;
 use crate::{ImportPlan, SegmentSource};
 
+/// SQLSTATE of a table that is not there, or whose schema is not.
+const UNDEFINED_TABLE: &str = "42P01";
+
 /// What every step of a run needs; never changes while it lasts.
 pub(crate) struct Context {
     pub(crate) plan: ImportPlan,
@@ -39,9 +42,27 @@ pub(crate) struct Context {
 
 impl Context {
     /// Opens a session that loads.
+    ///
+    /// Commits do not wait for the disk. When a crash has taken the last of them back, whatever was done next
+    /// would come before what it comes after: a table's triggers, say, before its rows, which then fire them
+    /// when they are loaded again. So a session is opened only on a server that has not crashed.
+    ///
+    /// # Errors
+    /// [`Error::Crashed`] if it has; and as [`Session::connect`].
     pub(crate) async fn connect(&self) -> Result<Session, Error> {
         let options = SessionOptions { role: SessionRole::Loader, extra_pins: self.tuning.pins() };
-        Session::connect(&self.target, options, &self.cancel).await
+        let session = Session::connect(&self.target, options, &self.cancel).await?;
+        match self.ledger.is_alive(&session).await {
+            Ok(true) => Ok(session),
+            Ok(false) => {
+                let server = session.server().to_owned();
+                session.close().await?;
+                Err(Error::Crashed { server })
+            }
+            // with the run's last commit the ledger goes
+            Err(error) if error.sqlstate() == Some(UNDEFINED_TABLE) => Ok(session),
+            Err(error) => Err(error),
+        }
     }
 
     /// What will be sent for an entry.
