@@ -104,11 +104,24 @@ fn assert_sales_arrived(server: &Server, rows: &Rows, outcome: &ImportOutcome) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn rows_of_several_transactions_end_visible_to_all() {
+async fn rows_of_several_transactions_end_visible_to_all_where_a_foreign_key_reads_them() {
     let server = target(16);
-    let (toc, entry) = sales();
+    let (mut toc, entry) = sales();
     let rows = Arc::new(Rows::new(2_000));
-    let plan = plan(toc.into_toc(), &[rows.segments(entry, SEGMENTS)], options()).unwrap();
+    let segments = [rows.segments(entry, SEGMENTS)];
+    let unlinked = plan(sales().0.into_toc(), &segments, options()).unwrap();
+    assert!(!format!("{unlinked}").contains("VACUUM"), "{unlinked}");
+    let (sale, sale_key) = (entry - 1, entry + 1);
+    let refund = toc.table("refund", "CREATE TABLE public.refund (sale bigint)");
+    toc.add(
+        Section::PostData,
+        "FK CONSTRAINT",
+        "refund refund_sale_fkey",
+        &[refund, sale, sale_key],
+        &["ALTER TABLE ONLY public.refund ADD CONSTRAINT refund_sale_fkey \
+           FOREIGN KEY (sale) REFERENCES public.sale (id)"],
+    );
+    let plan = plan(toc.into_toc(), &segments, options()).unwrap();
     assert!(format!("{plan}").contains("1 VACUUM ANALYZE"), "{plan}");
     let outcome = run(&server, plan, &rows).await.unwrap();
     assert_sales_arrived(&server, &rows, &outcome);

@@ -86,8 +86,9 @@ pub(crate) struct Analyze {
     pub(crate) is_parent: bool,
     /// Whether it is a partition: before 18 analyzing the parent analyzes it too.
     pub(crate) is_part: bool,
-    /// Whether its rows come in several transactions, so that they are not frozen: then it is vacuumed
-    /// first, which marks its pages as visible to all. Foreign keys are validated by index-only scans then.
+    /// Whether it is vacuumed first, which marks its pages as visible to all, so that foreign keys are
+    /// validated by index-only scans: where there are such, and its rows come in several transactions, which
+    /// do not freeze them. For others it would cost more than the `ANALYZE`.
     pub(crate) is_vacuumed: bool,
 }
 

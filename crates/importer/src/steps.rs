@@ -153,6 +153,7 @@ impl Builder<'_> {
         let parents: BTreeMap<ObjectId, u32> =
             self.footprint.parents().filter(|(parent, _)| !filled.contains(parent)).collect();
         let parts: BTreeSet<ObjectId> = parents.keys().flat_map(|parent| self.parts_of(*parent)).collect();
+        let linked = self.linked_by_foreign_keys(entries);
         let mut add = |table: ObjectId, analyze: Analyze| {
             places.analyzes.insert(table, steps.len());
             steps.push(Step { work: Work::Analyze(analyze), node: Node::default() });
@@ -161,7 +162,8 @@ impl Builder<'_> {
             let key = Footprint::key(entry);
             if let Some(table) = filled_table(entry) {
                 let is_part = parts.contains(&key);
-                let is_vacuumed = self.segments.get(&entry.id).is_some_and(|segments| segments.len() > 1);
+                let is_frozen = self.segments.get(&entry.id).is_none_or(|segments| segments.len() <= 1);
+                let is_vacuumed = !is_frozen && linked.contains(&key);
                 add(key, Analyze { entry: entry.id, table, is_parent: false, is_part, is_vacuumed });
             }
         }
@@ -175,6 +177,12 @@ impl Builder<'_> {
                 add(parent, Analyze { entry: creator, table, is_parent: true, is_part, is_vacuumed });
             }
         }
+    }
+
+    /// Both sides of every foreign key that is validated.
+    fn linked_by_foreign_keys(&self, entries: &[&TocEntry]) -> BTreeSet<ObjectId> {
+        let foreign_keys = entries.iter().filter(|entry| entry.kind == "FK CONSTRAINT");
+        self.footprint.with_descendants(foreign_keys.flat_map(|entry| self.footprint.tables(entry.id)))
     }
 
     /// All descendants of a table.

@@ -71,9 +71,11 @@ fn a_restore_that_is_killed_in_any_phase_goes_on() {
     }
 }
 
-/// Two segments, so that its rows are not loaded frozen and it is vacuumed before its statistics are gathered.
+/// Two segments, so that its rows are not loaded frozen, and a foreign key, so that it is vacuumed before its
+/// statistics are gathered.
 const LARGE: &str = "
-    CREATE TABLE large (i int, filling text) WITH (fillfactor = 10);
+    CREATE TABLE large (i int PRIMARY KEY, filling text) WITH (fillfactor = 10);
+    CREATE TABLE linked (i int REFERENCES large);
     ALTER TABLE large ALTER filling SET STORAGE PLAIN;
     INSERT INTO large SELECT i, repeat('x', 4000) FROM generate_series(1, 9000) i;
     CREATE INDEX ON large (i);
