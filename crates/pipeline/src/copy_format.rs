@@ -9,6 +9,13 @@ use dbhaul_rows::BinaryType;
 use crate::CopyChoice;
 use crate::dump::PlannedTable;
 
+/// The most columns of a table that is copied in binary.
+///
+/// For each value a server begins a buffer of 1 KiB (PostgreSQL src/backend/libpq/pqformat.c,
+/// pq_begintypsend), and frees those of a row together. From 128 KiB on the C library may give such memory
+/// back to the kernel with every row, and fetch it anew: six times the server's CPU for a table of 500 columns.
+const MAX_BINARY_COLUMNS: usize = 100;
+
 /// The format of each table, in words.
 pub(crate) struct CopyForms {
     by_entry: BTreeMap<u32, String>,
@@ -58,7 +65,8 @@ fn types(table: &TablePlan, choice: CopyChoice) -> Result<RowForm, String> {
     }
     let types = binary_types(data, &table.digest_spec)?;
     // the text of a bytea is twice as long, and both servers and the network have to do with all of it
-    let is_binary = choice == CopyChoice::Binary || types.contains(&BinaryType::Bytea);
+    let is_wide = types.len() > MAX_BINARY_COLUMNS;
+    let is_binary = (choice == CopyChoice::Binary && !is_wide) || types.contains(&BinaryType::Bytea);
     Ok(if is_binary { RowForm::Binary(types) } else { RowForm::TextWhileItFits(types) })
 }
 
@@ -139,6 +147,8 @@ mod tests {
             "as text, because column \"c\" is of type public.bytea",
         );
         check(&[], Raw, Binary, 18, true, "as text, because it has no columns");
+        check(&["integer"; 100], Raw, Binary, 18, false, "in binary");
+        check(&["integer"; 101], Raw, Binary, 18, false, "as text, in binary if a row is too long for text");
     }
 
     #[test]

@@ -146,7 +146,8 @@ pub enum CopyChoice {
     Auto,
     /// As COPY text only.
     Text,
-    /// In binary wherever the types of a table allow it.
+    /// In binary wherever the types of a table allow it and its columns are not more than 100; others as with
+    /// [`Self::Auto`].
     #[default]
     Binary,
 }

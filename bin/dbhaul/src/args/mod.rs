@@ -347,7 +347,7 @@ pub(crate) enum CopyFormatName {
     Auto,
     /// Text
     Text,
-    /// Binary, where the types of a table allow it
+    /// Binary, where the types of a table allow it; as with auto for tables of more than 100 columns
     Binary,
 }
 
