@@ -223,10 +223,41 @@ fn a_missing_pack() {
 #[test]
 fn a_target_that_is_not_empty() {
     let (source, target) = (shop(16), shop(17));
-    let run =
-        Dbhaul::new(["migrate", "--source", &source.uri("shop"), "--target", &target.uri("shop")]).run();
-    check_error(&run, 1, &["not empty", "customer"]);
+    let sides = ["--source", &source.uri("shop"), "--target", &target.uri("shop")];
+    check_error(&Dbhaul::new(["migrate"]).args(sides).run(), 1, &["not empty", "customer"]);
     assert_eq!(target.psql("shop", "SELECT count(*) FROM customer"), "1000");
+    for roles in ["none", "used"] {
+        let plan = Dbhaul::new(["migrate", "--dry-run", "--roles", roles]).args(sides).run();
+        plan.assert_code(1).assert_says("BLOCKER: it is not empty").assert_says("pre-data (in order)");
+        assert!(plan.stdout.ends_with("not ready: see the blockers above\n"), "{plan}");
+    }
+    let plan = Dbhaul::new(["migrate", "--dry-run", "--json"]).args(sides).run();
+    assert!(plan.assert_code(1).json()["blockers"][0].as_str().unwrap().contains("not empty"), "{plan}");
+    let store = TempDir::new().unwrap();
+    dump(&source.uri("shop"), store.path()).assert_code(0);
+    let restore = Dbhaul::new(["restore", "--dry-run", "--target", &target.uri("shop"), "--store"]);
+    restore.arg(store.path()).run().assert_code(1).assert_says("BLOCKER: it is not empty");
+}
+
+/// With `--create` it is not the database that is connected to that matters.
+#[test]
+fn a_database_to_be_created_that_is_there() {
+    let (source, target) = (shop(16), Server::start(17));
+    target.psql("postgres", "CREATE TABLE in_the_way (i int); CREATE ROLE app LOGIN");
+    let (from, to, as_app) = (source.uri("shop"), target.uri("postgres"), target.uri_as("app", "postgres"));
+    let run = |words: &[&str], to: &str| {
+        Dbhaul::new(words).args(["--create", "--source", &from, "--target", to]).run()
+    };
+    let check = |to: &str, blocker: &str, refusal: &str| {
+        run(&["preflight"], to).assert_code(5).assert_says("BLOCKER target").assert_says(blocker);
+        run(&["migrate", "--dry-run"], to).assert_code(1).assert_says("BLOCKER: ").assert_says(blocker);
+        check_error(&run(&["migrate"], to), 1, &[refusal]);
+    };
+    check(&as_app, "may not create databases", "permission denied to create database");
+    run(&["preflight"], &to).assert_code(0);
+    run(&["migrate", "--dry-run"], &to).assert_code(0);
+    target.create_db("shop");
+    check(&to, "database shop exists already", "database shop exists already");
 }
 
 #[test]

@@ -86,7 +86,6 @@ fn missing_owners_and_grantees_are_skipped_and_foretold() {
     source.create_db("shop");
     source.psql("shop", r#"CREATE ROLE alice; CREATE ROLE "Bob B""#);
     source.psql("shop", OWNED);
-    target.create_db("shop");
     let (from, to, other) = (source.uri("shop"), target.uri("shop"), target.uri("postgres"));
     let migrate = |to: &str, more: &[&str]| {
         Dbhaul::new(["migrate", "--source", &from, "--target", to]).args(more).run()
@@ -95,6 +94,7 @@ fn missing_owners_and_grantees_are_skipped_and_foretold() {
     let plan = migrate(&other, &["--create", "--dry-run"]);
     plan.assert_code(0).assert_says("will skip owner of SCHEMA a, ").assert_says(missing);
     plan.assert_says("what else the target may refuse is tried, and told, when the run begins");
+    target.create_db("shop");
     let plan = migrate(&to, &["--roles", "used", "--dry-run"]);
     assert!(!plan.assert_code(0).to_string().contains("will skip"), "{plan}");
     let done = migrate(&to, &[]);

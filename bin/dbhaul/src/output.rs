@@ -35,9 +35,9 @@ impl Outcome {
     }
 
     /// A plan, with everything there is to say of it if that is wanted.
-    pub(crate) fn plan(plan: &(impl Display + Serialize), verbose: bool) -> Self {
+    pub(crate) fn plan(plan: &(impl Display + Serialize), status: Status, verbose: bool) -> Self {
         let text = if verbose { format!("{plan:#}") } else { plan.to_string() };
-        Outcome::new(text, plan, Status::Done)
+        Outcome::new(text, plan, status)
     }
 
     /// Nothing to print, done.

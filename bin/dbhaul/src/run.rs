@@ -37,7 +37,7 @@ pub(crate) async fn run(
         Request::Restore(request) => {
             let restore = Box::pin(Restore::prepare(request, context)).await?;
             if dry_run {
-                return Ok(Outcome::plan(restore.plan(), verbose));
+                return Ok(Outcome::plan(restore.plan(), restore.plan().status(), verbose));
             }
             let report = Box::pin(restore.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
@@ -45,7 +45,7 @@ pub(crate) async fn run(
         Request::Migrate(request) => {
             let migrate = Box::pin(Migrate::prepare(request, context)).await?;
             if dry_run {
-                return Ok(Outcome::plan(migrate.plan(), verbose));
+                return Ok(Outcome::plan(migrate.plan(), migrate.plan().status(), verbose));
             }
             let report = Box::pin(migrate.execute()).await?;
             Ok(Outcome::report(&report, report.status()))

@@ -34,7 +34,9 @@ pub struct ImportPlan {
     pub(crate) warnings: Vec<String>,
     /// What the target will refuse, where that was found out when the plan was made.
     pub(crate) foretold: Option<Foretold>,
-    /// What is said of it to people.
+    /// Why the run would be refused, each with a way out, where that was found out when the plan was made.
+    pub(crate) blockers: Vec<String>,
+    /// What is said to people of what the target will refuse.
     pub(crate) told: Vec<String>,
 }
 
@@ -157,8 +159,18 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let drops = drops(&toc, &options);
     tangled.retain(|id| entry_by_id(&toc, *id).is_some_and(|entry| is_wanted(&toc, entry, &options)));
     let warnings = warnings(&toc, &options).into_iter().chain(tangle_warning(&toc, &tangled)).collect();
-    let (foretold, told) = (None, Vec::new());
-    Ok(ImportPlan { toc: Arc::new(toc), options, segments, splits, drops, stages, warnings, foretold, told })
+    Ok(ImportPlan {
+        toc: Arc::new(toc),
+        options,
+        segments,
+        splits,
+        drops,
+        stages,
+        warnings,
+        foretold: None,
+        blockers: Vec::new(),
+        told: Vec::new(),
+    })
 }
 
 impl ImportPlan {
@@ -182,12 +194,23 @@ impl ImportPlan {
         &self.warnings
     }
 
+    /// Why the run would be refused, each with a way out, as far as that was asked for; see
+    /// [`Self::foretell`].
+    pub fn blockers(&self) -> &[String] {
+        &self.blockers
+    }
+
+    /// Adds a reason for which the run would be refused before it comes to the import.
+    pub fn block(&mut self, reason: String) {
+        self.blockers.push(reason);
+    }
+
     /// Takes over what a check of the target found out, so that the plan tells it and the run need not find
     /// it out again.
     pub fn foretell(&mut self, report: &TargetReport) {
-        self.told = report.blockers.iter().map(|blocker| format!("BLOCKER: {blocker}")).collect();
+        self.blockers = report.blockers.iter().map(ToString::to_string).collect();
         let skipped = tell(&report.foretold).into_iter();
-        self.told.extend(skipped.map(|(object, reason)| format!("will skip {object}: {reason}")));
+        self.told = skipped.map(|(object, reason)| format!("will skip {object}: {reason}")).collect();
         self.foretold = Some(report.refusals.clone());
     }
 

@@ -37,6 +37,7 @@ impl fmt::Display for ImportPlan {
                 "  planner statistics copied from the source; tables with extended statistics analyzed for those"
             )?;
         }
+        self.blockers.iter().try_for_each(|blocker| writeln!(f, "  BLOCKER: {blocker}"))?;
         self.told.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
         self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
     }

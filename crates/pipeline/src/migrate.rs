@@ -26,7 +26,7 @@ use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
-    run_import, tell_losses, write_losses,
+    planned_status, run_import, tell_losses, write_blocked, write_losses,
 };
 use crate::throttle::Throttle;
 use crate::verify_copy::verify_patiently;
@@ -75,6 +75,8 @@ pub struct MigratePlan {
     pub verify: bool,
     /// What will be done about roles, where that is asked for.
     pub roles: Option<RoleReport>,
+    /// Why the run would be refused, each with a way out; empty if nothing is known to stand in the way.
+    pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
@@ -99,6 +101,13 @@ pub struct MigrateReport {
     pub turned_to_binary: Vec<String>,
     /// Seconds it took, with the verification.
     pub elapsed_seconds: f64,
+}
+
+impl MigratePlan {
+    /// Done; failed, as the run would, if something is known to stand in its way.
+    pub fn status(&self) -> Status {
+        planned_status(&self.blockers)
+    }
 }
 
 impl MigrateReport {
@@ -197,7 +206,7 @@ impl Migrate {
         let mut import = dbhaul_importer::plan(toc, &entry_segments(&export), options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         let planned_roles = roles.foretell(&request.target, context).await?;
-        let (options, coming) = (&request.options, planned_roles.as_ref());
+        let (options, coming) = ((&request.options, &source.catalog), planned_roles.as_ref());
         Box::pin(foretell(&mut import, &request.target, options, coming, context)).await?;
         let plan = MigratePlan {
             source: request.source.describe(),
@@ -207,6 +216,7 @@ impl Migrate {
             tables: forms.plan(&export),
             verify: request.verify,
             roles: planned_roles,
+            blockers: import.blockers().to_vec(),
             losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -369,7 +379,10 @@ impl Display for MigratePlan {
         }
         write_losses(f, &self.losses)?;
         write!(f, "{}", if f.alternate() { &self.schedule } else { &self.import })?;
-        if self.verify { write!(f, "\nafterwards: digests of every table compared") } else { Ok(()) }
+        if self.verify {
+            write!(f, "\nafterwards: digests of every table compared")?;
+        }
+        write_blocked(f, &self.blockers)
     }
 }
 

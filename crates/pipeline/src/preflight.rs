@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::ServerVersion;
 use dbhaul_catalog::kinds::Body;
-use dbhaul_importer::{EntrySegments, check_target};
+use dbhaul_importer::{EntrySegments, ImportPlan, check_target};
 use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Phase;
 use dbhaul_store::Access;
@@ -19,7 +19,7 @@ use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
-use crate::target::{import_error, import_options};
+use crate::target::{creation_blockers, import_error, import_options};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
 
 /// How bad a finding is.
@@ -300,7 +300,8 @@ async fn look_at_target(
         report.add(if allowed { Level::Warning } else { Level::Blocker }, "target", message);
     }
     let (from, to) = (&source.catalog.database.encoding, session.server_encoding());
-    if from != to {
+    // a database that is created gets the source's
+    if from != to && !request.options.create {
         // Into UTF8 everything converts but bytes of no known encoding.
         let level = if to == "UTF8" && from != "SQL_ASCII" { Level::Warning } else { Level::Blocker };
         report.add(level, "target", format!("its encoding is {to}, the source's is {from}"));
@@ -364,7 +365,11 @@ async fn check_import(
     options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
     settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
     options.is_downgrade = adapted.is_downgrade;
-    let plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
+    let coming = options.coming_roles.clone();
+    let mut plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
+    if request.options.create {
+        return foretell_created(request, (&mut plan, source), (target, coming), report, context).await;
+    }
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {
         report.add(Level::Blocker, "target", blocker.to_string());
@@ -379,6 +384,30 @@ async fn check_import(
         let message = format!("their rows will be missing: {}", found.lost_rows.join(", "));
         report.add(Level::Warning, "target", message);
     }
+    Ok(())
+}
+
+/// Of a database that is still to be created only this can be told.
+async fn foretell_created(
+    request: &PreflightRequest,
+    (plan, source): (&mut ImportPlan, &LiveDatabase),
+    (target, coming): (&ConnectSettings, BTreeSet<String>),
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let skipped = plan.foretell_before(target, (coming, false), &context.cancel).await;
+    let skipped = skipped.map_err(|source| import_error(target, source))?;
+    let created = creation_blockers(target, &request.options, &source.catalog, context).await?;
+    for blocker in plan.blockers().iter().chain(&created) {
+        report.add(Level::Blocker, "target", blocker.clone());
+    }
+    for warning in plan.warnings() {
+        report.add(Level::Warning, "target", warning.clone());
+    }
+    for (object, reason) in dbhaul_importer::tell(&skipped) {
+        report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
+    }
+    report.add(Level::Info, "target", dbhaul_importer::LATER);
     Ok(())
 }
 

@@ -20,8 +20,8 @@ use crate::roles::RoleWork;
 use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
-    create_database, create_roles, foretell, import_error, import_options, limit_connections, run_import,
-    search_path_of, tell_losses, write_losses,
+    create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
+    run_import, search_path_of, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
@@ -51,6 +51,8 @@ pub struct RestorePlan {
     pub row_count: u64,
     /// What will be done about roles, where that is asked for.
     pub roles: Option<RoleReport>,
+    /// Why the run would be refused, each with a way out; empty if nothing is known to stand in the way.
+    pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
@@ -77,6 +79,13 @@ impl RestoreReport {
     /// Done, skipped or failed.
     pub fn status(&self) -> Status {
         self.summary.status()
+    }
+}
+
+impl RestorePlan {
+    /// Done; failed, as the run would, if something is known to stand in its way.
+    pub fn status(&self) -> Status {
+        planned_status(&self.blockers)
     }
 }
 
@@ -120,7 +129,7 @@ impl Restore {
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         let planned_roles = roles.foretell(&request.target, &context).await?;
-        let (options, coming) = (&request.options, planned_roles.as_ref());
+        let (options, coming) = ((&request.options, &catalog), planned_roles.as_ref());
         Box::pin(foretell(&mut import, &request.target, options, coming, &context)).await?;
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
@@ -130,6 +139,7 @@ impl Restore {
             snapshot_time: manifest.snapshot_time.to_string(),
             target: request.target.describe(),
             row_count: crate::backups::row_count(&manifest),
+            blockers: import.blockers().to_vec(),
             losses: adapted.losses,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -249,7 +259,8 @@ impl Display for RestorePlan {
         write_losses(f, &self.losses)?;
         write!(f, "  {} rows", self.row_count)?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
-        write!(f, "\n{import}")
+        write!(f, "\n{import}")?;
+        write_blocked(f, &self.blockers)
     }
 }
 

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier, without_values};
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use ulid::Ulid;
 
 use crate::roles::RoleWork;
-use crate::{Context, NamedReason, PipelineError, RoleReport, WriteOptions};
+use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
 /// imported, so that a run resumes nothing else.
@@ -44,14 +44,17 @@ pub(crate) fn new_run() -> String {
 pub(crate) async fn foretell(
     plan: &mut ImportPlan,
     target: &ConnectSettings,
-    options: &WriteOptions,
+    (options, catalog): (&WriteOptions, &Catalog),
     roles: Option<&RoleReport>,
     context: &Context,
 ) -> Result<(), PipelineError> {
     if options.create || roles.is_some() {
         let coming = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
-        let told = plan.foretell_before(target, coming, &context.cancel).await;
-        return told.map_err(|source| import_error(target, source));
+        let told = plan.foretell_before(target, (coming, !options.create), &context.cancel).await;
+        told.map_err(|source| import_error(target, source))?;
+        let blockers = creation_blockers(target, options, catalog, context).await?;
+        blockers.into_iter().for_each(|blocker| plan.block(blocker));
+        return Ok(());
     }
     let checked = dbhaul_importer::check_target(plan, target, &context.cancel).await;
     plan.foretell(&checked.map_err(|source| import_error(target, source))?);
@@ -70,6 +73,16 @@ pub(crate) fn write_losses(f: &mut Formatter<'_>, losses: &[NamedReason]) -> fmt
     losses
         .iter()
         .try_for_each(|NamedReason { object, reason }| writeln!(f, "  will change {object}: {reason}"))
+}
+
+/// The last line of a plan whose run would be refused.
+pub(crate) fn write_blocked(f: &mut Formatter<'_>, blockers: &[String]) -> fmt::Result {
+    if blockers.is_empty() { Ok(()) } else { write!(f, "\nnot ready: see the blockers above") }
+}
+
+/// How showing a plan ends: as its run would, where that would be refused.
+pub(crate) fn planned_status(blockers: &[String]) -> Status {
+    if blockers.is_empty() { Status::Done } else { Status::Failed }
 }
 
 /// Carries out an import plan.
@@ -192,6 +205,47 @@ pub(crate) async fn limit_connections(
     };
     session.close().await.map_err(setting)?;
     Ok(refused)
+}
+
+/// Why `--create` would fail before anything is created, each with a way out.
+pub(crate) async fn creation_blockers(
+    target: &ConnectSettings,
+    options: &WriteOptions,
+    catalog: &Catalog,
+    context: &Context,
+) -> Result<Vec<String>, PipelineError> {
+    if !options.create {
+        return Ok(Vec::new());
+    }
+    let asking = |source| PipelineError::server("cannot ask the target", source);
+    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(asking)?;
+    let mut blockers = Vec::new();
+    let exists = database_exists(&session, catalog).await.map_err(asking)?;
+    if exists && !options.resume {
+        blockers.push(exists_already(target, catalog));
+    }
+    let role = Probe::new(&session).capabilities().await.map_err(asking)?;
+    if !exists && !role.can_create_database {
+        blockers.push(may_not_create(target));
+    }
+    match check_tablespaces(&session, catalog).await {
+        Err(missing @ PipelineError::Request { .. }) => blockers.push(missing),
+        checked => checked?,
+    }
+    session.close().await.map_err(asking)?;
+    let words = |blocker: PipelineError| match blocker.help() {
+        Some(help) => format!("{blocker}; {help}"),
+        None => blocker.to_string(),
+    };
+    Ok(blockers.into_iter().map(words).collect())
+}
+
+fn may_not_create(target: &ConnectSettings) -> PipelineError {
+    PipelineError::Request {
+        problem: format!("the role may not create databases on {}", target.describe()),
+        help: "ALTER ROLE it CREATEDB, or have the database created, connect to it and leave out --create"
+            .to_owned(),
+    }
 }
 
 async fn database_exists(session: &Session, catalog: &Catalog) -> Result<bool, dbhaul_postgres::Error> {

@@ -7,42 +7,51 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
 use super::foretell::Foretold;
-use super::{extensions, queries, refuse_without_roles, role_limits};
+use super::{extensions, look, queries, refuse_without_roles, role_limits};
 use crate::outcome::tell;
-use crate::{ImportError, ImportPlan};
+use crate::{ImportError, ImportPlan, Skipped};
+
+/// What is said where nothing could be tried.
+pub const LATER: &str = "what else the target may refuse is tried, and told, when the run begins";
 
 impl ImportPlan {
     /// Says in the plan what will be skipped for the roles that are missing, and which extensions are;
     /// `coming` are roles that are created before the import. What else the target refuses, the run finds
-    /// out at its beginning.
+    /// out at its beginning. Where the database is there already (`is_there`), why it could not take the
+    /// import is told as well. Returns what will be skipped.
     ///
     /// # Errors
     /// If the server cannot be asked.
     pub async fn foretell_before(
         &mut self,
         target: &ConnectSettings,
-        coming: BTreeSet<String>,
+        (coming, is_there): (BTreeSet<String>, bool),
         cancel: &CancellationToken,
-    ) -> Result<(), ImportError> {
+    ) -> Result<Vec<Skipped>, ImportError> {
         let asking = |error| ImportError::server("asking the target for its roles", error);
         let session = Session::connect(target, SessionRole::Loader, cancel).await.map_err(asking)?;
         let facts = queries::facts(&session).await.map_err(asking)?;
-        let available = queries::available_extensions(&session).await.map_err(asking)?;
         self.options.coming_roles = coming;
         let roles = role_limits(self, &session, &facts).await;
         // of this look only: when the run begins they are there, or their creation was refused
         self.options.coming_roles = BTreeSet::new();
         let roles = roles.map_err(asking)?;
+        let blockers = match is_there {
+            true => look(self, &session, &facts).await?.blockers,
+            false => {
+                let available = queries::available_extensions(&session).await.map_err(asking)?;
+                extensions::compare(self, &available).blockers
+            }
+        };
         session.close().await.map_err(asking)?;
         let mut refusals = Foretold::default();
         refuse_without_roles(self, &roles, &mut refusals);
         refusals.spread(self);
-        let blockers = extensions::compare(self, &available).blockers;
-        let mut told: Vec<String> = blockers.iter().map(|blocker| format!("BLOCKER: {blocker}")).collect();
-        let skipped = tell(&refusals.skipped(self, &roles)).into_iter();
-        told.extend(skipped.map(|(object, reason)| format!("will skip {object}: {reason}")));
-        told.push("what else the target may refuse is tried, and told, when the run begins".to_owned());
-        self.told = told;
-        Ok(())
+        self.blockers = blockers.iter().map(ToString::to_string).collect();
+        let skipped = refusals.skipped(self, &roles);
+        let told = tell(&skipped).into_iter();
+        self.told = told.map(|(object, reason)| format!("will skip {object}: {reason}")).collect();
+        self.told.push(LATER.to_owned());
+        Ok(skipped)
     }
 }

@@ -15,6 +15,7 @@ use dbhaul_catalog::{Section, ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
+pub use before::LATER;
 pub use blocker::Blocker;
 pub(crate) use foretell::{Foretold, wanted};
 pub(crate) use rehearse::is_about_privileges;
@@ -76,26 +77,9 @@ pub async fn check_target(
 pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<TargetReport, ImportError> {
     let checking = |error| ImportError::server("checking the target", error);
     let facts = queries::facts(session).await.map_err(checking)?;
-    let contents = queries::contents(session).await.map_err(checking)?;
-    let ledgers = Ledger::find(session).await.map_err(checking)?;
-    let mut blockers = Vec::new();
-    blockers.extend(writable(&facts));
-    let found_ledger = match_ledger(plan, &ledgers, &mut blockers);
+    let Looked { blockers, contents, found_ledger, taken, extension_warnings } =
+        look(plan, session, &facts).await?;
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
-    if resumes.is_none() && !plan.options.clean && !plan.options.allow_non_empty && contents.count > 0 {
-        let (count, examples) = (contents.count, contents.examples.clone());
-        blockers.push(Blocker::NotEmpty { count, examples, nothing_to_resume: plan.options.resume });
-    }
-    blockers.extend(closed_schema(plan, &facts));
-    let mut taken = queries::schemas(session).await.map_err(checking)?;
-    blockers.extend(missing_schemas(plan, &taken));
-    let available = queries::available_extensions(session).await.map_err(checking)?;
-    let extensions = extensions::compare(plan, &available);
-    blockers.extend(extensions.blockers);
-    if !plan.options.tablespaces.is_empty() {
-        let usable = queries::tablespaces(session).await.map_err(checking)?;
-        blockers.extend(tablespaces(plan, &usable));
-    }
     let roles = role_limits(plan, session, &facts).await.map_err(checking)?;
     let refusals = match &plan.foretold {
         Some(known) => known.clone(),
@@ -112,13 +96,10 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             refusals
         }
     };
-    taken.extend(
-        plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
-    );
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
-        warnings: warnings(plan, &contents).into_iter().chain(extensions.warnings).collect(),
+        warnings: warnings(plan, &contents).into_iter().chain(extension_warnings).collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),
         foretold: refusals.skipped(plan, &roles),
@@ -130,6 +111,45 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         free_ledger_schema: Ledger::free_schema(&taken),
         object_count: contents.count,
     })
+}
+
+/// What is found in a target by looking alone, without trying anything.
+struct Looked {
+    blockers: Vec<Blocker>,
+    contents: Contents,
+    found_ledger: Option<FoundLedger>,
+    /// Schemas that are there or will be.
+    taken: BTreeSet<String>,
+    extension_warnings: Vec<String>,
+}
+
+async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Looked, ImportError> {
+    let checking = |error| ImportError::server("checking the target", error);
+    let contents = queries::contents(session).await.map_err(checking)?;
+    let ledgers = Ledger::find(session).await.map_err(checking)?;
+    let mut blockers = Vec::new();
+    blockers.extend(writable(facts));
+    let found_ledger = match_ledger(plan, &ledgers, &mut blockers);
+    let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
+    if resumes.is_none() && !plan.options.clean && !plan.options.allow_non_empty && contents.count > 0 {
+        let (count, examples) = (contents.count, contents.examples.clone());
+        blockers.push(Blocker::NotEmpty { count, examples, nothing_to_resume: plan.options.resume });
+    }
+    blockers.extend(closed_schema(plan, facts));
+    let mut taken = queries::schemas(session).await.map_err(checking)?;
+    blockers.extend(missing_schemas(plan, &taken));
+    let available = queries::available_extensions(session).await.map_err(checking)?;
+    let extensions = extensions::compare(plan, &available);
+    blockers.extend(extensions.blockers);
+    if !plan.options.tablespaces.is_empty() {
+        let usable = queries::tablespaces(session).await.map_err(checking)?;
+        blockers.extend(tablespaces(plan, &usable));
+    }
+    taken.extend(
+        plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
+    );
+    let extension_warnings = extensions.warnings;
+    Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
 }
 
 fn writable(facts: &Facts) -> Option<Blocker> {
