@@ -62,6 +62,7 @@ pub(crate) async fn store_rows(
     }
     if let Err(error) = gather(&mut workers).await {
         // The first error ends the dump; nobody goes on reading or uploading behind its back.
+        error.stop(&context.progress);
         workers.shutdown().await;
         shared.writer.abort().await;
         lists.abort().await;

@@ -6,6 +6,7 @@ use dbhaul_exporter::ExportError;
 use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
+use dbhaul_progress::Progress;
 use dbhaul_store::StoreError;
 use dbhaul_verifier::VerifyError;
 use thiserror::Error;
@@ -206,6 +207,14 @@ impl PipelineError {
             }
             PipelineError::Unverified { source, .. } => source.status(),
             _ => Status::Failed,
+        }
+    }
+
+    /// Tells whoever watches that this is why tasks end that have not failed themselves, unless the user
+    /// ended them.
+    pub(crate) fn stop(&self, progress: &Progress) {
+        if self.status() != Status::Interrupted {
+            progress.stopping(crate::one_line(self));
         }
     }
 

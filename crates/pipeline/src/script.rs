@@ -200,6 +200,7 @@ impl Script {
         let row_count = match written.unwrap_or(Err(PipelineError::Cancelled)) {
             Ok(row_count) => row_count,
             Err(error) => {
+                error.stop(&self.context.progress);
                 sink.abandon().await;
                 return Err(error);
             }

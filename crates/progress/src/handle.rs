@@ -1,7 +1,7 @@
 //! The handle that work holds, and the trait that shows what it reports.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::{Event, Phase, TaskId};
 
@@ -19,6 +19,8 @@ pub trait Sink: Send + Sync {
 pub struct Progress {
     sink: Option<Arc<dyn Sink>>,
     next_task: Arc<AtomicU64>,
+    /// Why work is being stopped that has not failed itself.
+    stopping: Arc<Mutex<Option<String>>>,
 }
 
 impl std::fmt::Debug for Progress {
@@ -30,12 +32,12 @@ impl std::fmt::Debug for Progress {
 impl Progress {
     /// A handle whose events go to `sink`.
     pub fn new(sink: impl Sink + 'static) -> Self {
-        Progress { sink: Some(Arc::new(sink)), next_task: Arc::default() }
+        Progress { sink: Some(Arc::new(sink)), next_task: Arc::default(), stopping: Arc::default() }
     }
 
     /// A handle that drops every event.
     pub fn silent() -> Self {
-        Progress { sink: None, next_task: Arc::default() }
+        Progress { sink: None, next_task: Arc::default(), stopping: Arc::default() }
     }
 
     /// Sends one event.
@@ -47,6 +49,7 @@ impl Progress {
 
     /// Reports that a phase began; totals are estimates in tasks and bytes.
     pub fn phase_started(&self, phase: Phase, total_tasks: Option<u64>, total_bytes: Option<u64>) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = None;
         self.emit(Event::PhaseStarted { phase, total_tasks, total_bytes });
     }
 
@@ -63,6 +66,13 @@ impl Progress {
     /// Reports something that may need action.
     pub fn warning(&self, message: impl Into<String>) {
         self.emit(Event::Warning { message: message.into() });
+    }
+
+    /// Says why work is being stopped, in one line, before the rest of it is dropped: tasks that have
+    /// not ended are reported with this reason, until another phase begins. Without one they were
+    /// interrupted.
+    pub fn stopping(&self, reason: impl Into<String>) {
+        *self.stopping.lock().unwrap_or_else(PoisonError::into_inner) = Some(reason.into());
     }
 
     /// Starts a task. Dropping the returned [`Task`] without [`Task::finish`]
@@ -109,7 +119,12 @@ impl Task {
 impl Drop for Task {
     fn drop(&mut self) {
         if !self.ended {
-            self.progress.emit(Event::TaskFailed { task: self.id, message: "interrupted".into() });
+            let reason = self.progress.stopping.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let message = match reason {
+                Some(reason) => format!("stopped: {reason}"),
+                None => "interrupted".to_owned(),
+            };
+            self.progress.emit(Event::TaskFailed { task: self.id, message });
         }
     }
 }

@@ -33,7 +33,7 @@ impl Sink for Recorder {
 
 #[cfg(test)]
 mod tests {
-    use crate::{Event, Progress, Recorder};
+    use crate::{Event, Phase, Progress, Recorder};
 
     #[test]
     fn a_dropped_task_is_a_failed_task() {
@@ -42,6 +42,23 @@ mod tests {
         let failed =
             |event: &Event| matches!(event, Event::TaskFailed { message, .. } if message == "interrupted");
         assert_eq!(recorder.events().iter().filter(|e| failed(e)).count(), 1);
+    }
+
+    #[test]
+    fn what_is_stopped_for_something_else_is_not_called_interrupted() {
+        let recorder = Recorder::default();
+        let progress = Progress::new(recorder.clone());
+        let task = progress.task("INDEX", "public.i", None);
+        progress.stopping("the server went away");
+        drop(task);
+        progress.phase_started(Phase::Verify, None, None);
+        drop(progress.task("DIGEST", "public.t", None));
+        let message = |event| match event {
+            Event::TaskFailed { message, .. } => Some(message),
+            _ => None,
+        };
+        let messages: Vec<_> = recorder.events().into_iter().filter_map(message).collect();
+        assert_eq!(messages, ["stopped: the server went away", "interrupted"]);
     }
 
     #[test]

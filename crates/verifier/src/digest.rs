@@ -112,6 +112,9 @@ pub async fn digest_tables(
     let found = match gather(&mut workers, settings).await {
         Ok(found) => found,
         Err(error) => {
+            if !matches!(error, VerifyError::Cancelled) {
+                progress.stopping(words(&error));
+            }
             // a session that is only dropped leaves its server scanning
             cancel.cancel();
             while workers.join_next().await.is_some() {}
@@ -123,6 +126,12 @@ pub async fn digest_tables(
         return Err(worker_error(settings, reason));
     }
     Ok(found)
+}
+
+/// An error and its cause in one line.
+fn words(error: &VerifyError) -> String {
+    let cause = std::error::Error::source(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    format!("{error}{cause}").lines().next().unwrap_or_default().to_owned()
 }
 
 /// What all workers found, or the first error.

@@ -45,7 +45,9 @@ fn target_that_stays_away_ends_the_restore_and_resume_goes_on() {
     let mut run = scene.restore("copy").spawn();
     assert!(run.reaches_lines(60), "it ended before the server did");
     scene.target.stop();
-    run.wait().assert_code(1).assert_says("--resume");
+    let ended = run.wait();
+    ended.assert_code(1).assert_says("--resume");
+    assert!(!ended.stderr.contains("interrupted"), "nobody has interrupted it\n{ended}");
     scene.target.launch();
     scene.restore("copy").arg("--resume").run().assert_code(0);
     scene.original().assert_equals("copy");

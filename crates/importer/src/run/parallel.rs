@@ -146,12 +146,12 @@ impl<'a> Director<'a> {
                     self.sessions.extend(slot);
                     for end in ended {
                         if let Err(error) = self.ended(end) {
-                            fatal.get_or_insert(error);
+                            self.stop(&mut fatal, error);
                         }
                     }
                 }
                 Some(Err(error)) => {
-                    fatal.get_or_insert(ImportError::Internal(format!("a worker ended: {error}")));
+                    self.stop(&mut fatal, ImportError::Internal(format!("a worker ended: {error}")));
                 }
             }
         }
@@ -161,6 +161,15 @@ impl<'a> Director<'a> {
         fatal.map_or(Ok(()), Err)?;
         self.fail_loops();
         Ok(())
+    }
+
+    /// Takes note of the error that ends the run, the first of several. What is dropped for it was not
+    /// interrupted by anybody.
+    fn stop(&self, fatal: &mut Option<ImportError>, error: ImportError) {
+        if fatal.is_none() && !error.is_cancelled() {
+            self.context.progress.stopping(error.to_string().lines().next().unwrap_or_default());
+        }
+        fatal.get_or_insert(error);
     }
 
     fn spawn(
@@ -213,6 +222,7 @@ impl<'a> Director<'a> {
             }
             Err(error) if error.is_cancelled() => return Err(ImportError::Cancelled),
             Err(error) if error.is_outage() => {
+                self.end_task(id, Some(error.to_string()));
                 return Err(error.into_import_error(self.context.plan.what(work)));
             }
             Err(error) => {
