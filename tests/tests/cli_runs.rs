@@ -175,5 +175,6 @@ fn interrupted_gracefully_leaves_no_backup() {
     locker.kill().unwrap();
     locker.wait().unwrap();
     run.assert_code(130).assert_stderr_has(&["stopping gracefully", "error: stopped before it was finished"]);
+    run.assert_stderr_has(&["no backup was made"]);
     assert!(!store.path().join("backups").exists());
 }

@@ -14,7 +14,7 @@ use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::Display;
-use crate::{interrupt, log, run, secrets};
+use crate::{interrupt, log, run, secrets, stopped};
 
 /// The exit code of a wrong usage.
 const USAGE: u8 = 2;
@@ -92,13 +92,14 @@ async fn carry_out(job: Job, display: Display) -> Status {
     };
     let (json, report_file) = (job.output.json, job.report_file);
     let verbose = job.output.verbose > 0;
+    let way_on = stopped::way_on(&job.request, job.dry_run);
     let result = run::run(job.request, job.dry_run, verbose, context).await;
     watcher.abort();
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
             return match cancel.is_cancelled() {
-                true => finish(display, &Shown::of_stopped(&error), Status::Interrupted),
+                true => finish(display, &Shown::of_stopped(&error, way_on), Status::Interrupted),
                 false => finish(display, &Shown::of_command(&error), error.status()),
             };
         }

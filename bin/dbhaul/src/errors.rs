@@ -30,13 +30,13 @@ impl Shown {
         Shown { help: error.help(), ..Shown::new(error) }
     }
 
-    /// The error with which a command ended that the user had stopped. What the
+    /// The error with which a command ended that the user had stopped, with the way on. What the
     /// stopping looked like from inside is a cause, unless it was told as what it is.
-    pub(crate) fn of_stopped(error: &PipelineError) -> Self {
+    pub(crate) fn of_stopped(error: &PipelineError, way_on: &str) -> Self {
         if let PipelineError::Unverified { .. } = error {
             return Shown::of_command(error);
         }
-        let stopped = Shown::of_command(&PipelineError::Cancelled);
+        let stopped = Shown { help: Some(way_on.to_owned()), ..Shown::new(&PipelineError::Cancelled) };
         if error.status() == Status::Interrupted {
             return stopped;
         }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn a_stopped_command_says_so_and_hides_nothing() {
         let check = |error: PipelineError, causes: &[&str]| {
-            let shown = Shown::of_stopped(&error);
+            let shown = Shown::of_stopped(&error, "go on with --resume");
             assert_eq!(shown.message, "stopped before it was finished");
             assert_eq!(shown.causes, causes);
             assert!(shown.help.unwrap().contains("--resume"));

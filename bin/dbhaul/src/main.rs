@@ -11,6 +11,7 @@ mod output;
 mod progress;
 mod run;
 mod secrets;
+mod stopped;
 
 fn main() -> std::process::ExitCode {
     app::main(std::env::args_os(), &dbhaul_pipeline::process_environment)

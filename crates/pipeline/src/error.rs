@@ -284,11 +284,6 @@ impl PipelineError {
                  bytea of up to 1 GB in binary"
             }
             PipelineError::Request { help, .. } => help,
-            PipelineError::Cancelled => {
-                "a dump, a preflight or a comparison can be run again; a restore goes on with --resume, and so does \
-                 a migration if its snapshot was held (--hold-snapshot) or the source was neither written to nor \
-                 restarted since, else start over with --clean --if-exists"
-            }
             _ => return None,
         };
         Some(help.to_owned())
