@@ -248,7 +248,7 @@ impl Migrate {
         // What is not to be resumed needs nobody to hold its snapshot, whatever becomes of the comparison.
         match process {
             // dropped, it stays: it was told to before anything was written
-            Some(process) if is_resumable => drop(process),
+            Some(process) if is_resumable => tell_held(&request, process, &context),
             process => end(process).await,
         }
         for run in resumed.filter(|_| !is_resumable).iter().chain(&replaced) {
@@ -341,6 +341,17 @@ async fn compare(
 /// Whether the import did not even begin.
 fn is_refused(error: &PipelineError) -> bool {
     matches!(error, PipelineError::Import { source, .. } if source.has_changed_nothing())
+}
+
+/// Leaves the process alone that holds the snapshot, and says so: whoever gives the run up has to end it.
+fn tell_held(request: &MigrateRequest, process: HolderProcess, context: &Context) {
+    let id = process.process_id().map(|id| format!(" by process {id}")).unwrap_or_default();
+    context.progress.warning(format!(
+        "the snapshot of {} stays held{id} for {} hours, so that --resume can go on: if the run is given up, \
+         `dbhaul cleanup --source ... --target ... --yes` lets it go",
+        request.source.describe(),
+        process.limit().as_secs() / 3600
+    ));
 }
 
 async fn end(process: Option<HolderProcess>) {

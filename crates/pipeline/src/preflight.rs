@@ -15,6 +15,7 @@ use serde::Serialize;
 
 use crate::adapted::Adapted;
 use crate::extensions;
+use crate::hold::{HeldRun, held_runs};
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, check_families};
@@ -182,6 +183,14 @@ async fn look_at_source(
     let table_count = source.catalog.objects.iter().filter(|o| matches!(o.body, Body::Table(_))).count();
     look_at_locks(&probe, table_count, report).await.map_err(asking)?;
     session.close().await.map_err(asking)?;
+    for HeldRun { run, pid, since } in held_runs(&request.source, context).await? {
+        let message = format!(
+            "a snapshot is held for run {run} since {since}, by server process {pid}: meanwhile VACUUM removes \
+             nothing that it sees, and nobody alters its tables; if that run is not to be resumed, `dbhaul \
+             cleanup --source ... --target ... --yes` lets it go"
+        );
+        report.add(Level::Warning, "source", message);
+    }
     look_for_pooler(&request.source, "source", report, context).await
 }
 

@@ -4,6 +4,7 @@
 use dbhaul_importer::UnfinishedRun;
 use dbhaul_postgres::{Error, SnapshotHolder};
 use dbhaul_progress::Phase;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::hold::HolderProcess;
 use crate::source::{LiveDatabase, SNAPSHOT_ATTEMPTS};
@@ -43,7 +44,11 @@ async fn open(request: &MigrateRequest, run: &str, context: &Context) -> Result<
         let text = earlier.source_state.as_deref().ok_or_else(|| not_a_migration(earlier))?;
         let state = SourceState::parse(text)?;
         if request.hold.is_some() && state.holder.is_none() {
-            context.progress.warning("--hold-snapshot does nothing for a run that was begun without it");
+            context.progress.warning(
+                "--hold-snapshot is ignored: the run was begun without it, so that its snapshot went with the \
+                 process that began it, and there is none left to hold; should this one be stopped too, --resume \
+                 goes on only if nothing is written to the source's cluster meanwhile",
+            );
         }
         let live = Box::pin(reopen(request, &state, context)).await?;
         return Ok(Opened { live, earlier: Some((earlier.clone(), state)), replaced: None, process: None });
@@ -147,10 +152,28 @@ async fn reopen(
         live.release().await;
         return Err(lost(request, state, &change));
     }
-    let how = if is_held { "its snapshot is still held" } else { "nothing was written to its cluster since" };
+    let how = match is_held {
+        true => format!("its snapshot is still held{}", until(state)),
+        false => "nothing was written to its cluster since".to_owned(),
+    };
     context.progress.notice(format!("the source is what it was when the run began: {how}"));
     live.sequences.clone_from(&state.sequences);
     Ok(live)
+}
+
+/// How long the process that holds the snapshot does so: from the end of the run that began, which was not
+/// before the snapshot, and whoever resumes it cannot make it more.
+fn until(state: &SourceState) -> String {
+    let Some(holder) = &state.holder else { return String::new() };
+    let hours = holder.limit_seconds / 3600;
+    let least = state.snapshot.taken_at.parse::<Timestamp>().ok().and_then(|taken_at| {
+        let limit = SignedDuration::from_secs(i64::try_from(holder.limit_seconds).ok()?);
+        taken_at.checked_add(limit).ok()
+    });
+    let least = least.map(|least| format!(", at least until {least:.0}")).unwrap_or_default();
+    format!(
+        ", for {hours} hours after the run that took it was stopped{least}; --resume does not make that longer"
+    )
 }
 
 fn lost(request: &MigrateRequest, state: &SourceState, change: &str) -> PipelineError {

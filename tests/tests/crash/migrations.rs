@@ -73,7 +73,8 @@ fn without_one_they_go_on_only_if_nothing_was_written() {
     scene.source.psql(SOURCE, "ALTER TABLE shop.session_cache SET LOGGED");
     let original = scene.original();
     kill_halfway(&scene, "still", false, 0.5);
-    scene.migrate("still").arg("--resume").run().assert_code(0);
+    let resumed = scene.migrate("still").args(["--resume", "--hold-snapshot"]).run();
+    resumed.assert_code(0).assert_says("--hold-snapshot is ignored: the run was begun without it");
     original.assert_equals("still");
 
     kill_halfway(&scene, "written", false, 0.5);
@@ -197,14 +198,20 @@ fn ctrl_c_ends_all_sessions_and_leaves_what_can_be_resumed() {
         (scene.source.psql("postgres", copying) != "0").then_some(())
     });
     run.interrupt();
-    run.wait().assert_code(130).assert_stderr_has(&["--resume"]);
+    run.wait().assert_code(130).assert_stderr_has(&["--resume", "stays held by process", "for 24 hours"]);
     scene.wait_for_silence("copy");
+    let preflight = Dbhaul::new(["preflight", "--source", &scene.source.uri(SOURCE)]).run();
+    preflight.assert_code(0).assert_says("a snapshot is held for run");
     let others = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul%' \
                   AND application_name NOT LIKE 'dbhaul hold %'";
     wait_until("no session is left", || (scene.source.psql("postgres", others) == "0").then_some(()));
-    scene.migrate("copy").arg("--resume").run().assert_code(0);
+    let resumed = scene.migrate("copy").arg("--resume").run();
+    resumed.assert_code(0).assert_says("its snapshot is still held, for 24 hours after");
+    resumed.assert_says(", at least until 2").assert_says("--resume does not make that longer");
     original.assert_equals("copy");
     scene.wait_until_let_go();
+    let preflight = Dbhaul::new(["preflight", "--source", &scene.source.uri(SOURCE)]).run();
+    assert!(!preflight.stdout.contains("a snapshot is held"), "{preflight}");
 }
 
 /// A server that does not answer keeps a run from stopping gracefully.

@@ -212,7 +212,8 @@ pub(crate) async fn held_runs(
     let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
     let prefix = application_name("");
     let sql = format!(
-        "SELECT pg_catalog.substr(application_name, {}) AS run, pid, backend_start::text AS since \
+        "SELECT pg_catalog.substr(application_name, {}) AS run, pid, \
+         COALESCE(backend_start::text, 'a time that is hidden from this role') AS since \
          FROM pg_catalog.pg_stat_activity WHERE pg_catalog.starts_with(application_name, {}) \
          AND datname = pg_catalog.current_database() ORDER BY backend_start",
         prefix.len() + 1,
