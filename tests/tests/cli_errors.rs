@@ -114,6 +114,13 @@ fn a_table_that_may_not_be_read() {
         .arg(store.path())
         .run();
     excluded.assert_code(0);
+
+    server.psql(
+        "shop",
+        "CREATE SEQUENCE own; ALTER SEQUENCE own OWNER TO reader; REVOKE ALL ON own FROM reader",
+    );
+    let own = Dbhaul::new(["preflight", "--source", &uri]).run();
+    own.assert_code(5).assert_says("though it is the role's own: GRANT SELECT ON public.own TO reader");
 }
 
 /// One rule for both sides and the store: what cannot be reached stands in the way.

@@ -86,7 +86,12 @@ fn reason(table: &UnreadableTable) -> NamedReason {
             true => ("USAGE", format!("SCHEMA {}", quote_identifier(&table.schema))),
             false => ("SELECT", name.to_string()),
         };
-        format!("it may not be read: GRANT {missing} ON {on}, or connect as its owner, {owner}")
+        match table.is_own {
+            true => {
+                format!("it may not be read, though it is the role's own: GRANT {missing} ON {on} TO {owner}")
+            }
+            false => format!("it may not be read: GRANT {missing} ON {on}, or connect as its owner, {owner}"),
+        }
     };
     NamedReason { object: name.sql(), reason }
 }

@@ -66,6 +66,8 @@ pub struct UnreadableTable {
     pub name: String,
     /// Its owner.
     pub owner: String,
+    /// Whether that is the current role, whose own privilege was revoked.
+    pub is_own: bool,
     /// Whether what is missing is USAGE on the schema.
     pub lacks_schema_usage: bool,
     /// Whether it may be read, but row security hides rows from the current role.
@@ -190,6 +192,7 @@ impl<'a> Probe<'a> {
     pub async fn unreadable_tables(&self) -> Result<Vec<UnreadableTable>> {
         let sql = "SELECT n.nspname AS schema, c.relname AS name, \
              pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
+             pg_catalog.pg_get_userbyid(c.relowner) = current_user AS is_own, \
              NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_schema_usage, \
              pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND c.relkind IN ('r', 'p') \
                AND pg_catalog.has_table_privilege(c.oid, 'SELECT') AS is_filtered \
