@@ -64,6 +64,9 @@ fn manual_pages_are_written_into_a_directory() {
     for page in ["dbhaul.1", "dbhaul-restore.1", "dbhaul-backup-list.1"] {
         assert!(pages.join(page).metadata().unwrap().len() > 100, "{page}");
     }
+    let names = std::fs::read_dir(&pages).unwrap().map(|page| page.unwrap().file_name());
+    let other: Vec<_> = names.filter(|name| name.to_string_lossy().contains("-h")).collect();
+    assert!(other.is_empty(), "pages of what is not called by people: {other:?}");
 }
 
 #[test]

@@ -140,18 +140,20 @@ fn manual(dir: Option<&Path>, names: &[String]) -> std::io::Result<()> {
     }
     if let Some(dir) = dir {
         std::fs::create_dir_all(dir)?;
-        return clap_mangen::generate_to(command, dir);
+        return each_page(&command, &mut |page| page.generate_to(dir).map(drop));
     }
     let mut pages = Vec::new();
-    render_pages(&command, &mut pages)?;
+    each_page(&command, &mut |page| page.render(&mut pages))?;
     to_stdout(&String::from_utf8_lossy(&pages))
 }
 
-fn render_pages(command: &clap::Command, pages: &mut Vec<u8>) -> std::io::Result<()> {
+/// The pages of a command and of those below it, without what people do not call and clap's own `help`.
+fn each_page(
+    command: &clap::Command,
+    act: &mut impl FnMut(clap_mangen::Man) -> std::io::Result<()>,
+) -> std::io::Result<()> {
     let source = format!("dbhaul {}", command.get_version().unwrap_or_default());
-    clap_mangen::Man::new(command.clone()).source(source).render(pages)?;
-    for subcommand in command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help") {
-        render_pages(subcommand, pages)?;
-    }
-    Ok(())
+    act(clap_mangen::Man::new(command.clone()).source(source))?;
+    let mut subcommands = command.get_subcommands().filter(|c| !c.is_hide_set() && c.get_name() != "help");
+    subcommands.try_for_each(|subcommand| each_page(subcommand, act))
 }
