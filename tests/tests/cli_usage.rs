@@ -70,6 +70,14 @@ fn manual_pages_are_written_into_a_directory() {
 }
 
 #[test]
+fn quickstart_takes_one_option_at_a_time() {
+    let script = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../scripts/quickstart");
+    let run = std::process::Command::new("bash").arg(script).args(["--keep", "--stop"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(1), "{run:?}");
+    assert!(String::from_utf8_lossy(&run.stderr).contains("one option at a time"), "{run:?}");
+}
+
+#[test]
 fn wrong_usage_is_told_and_ends_with_2() {
     let uri = format!("postgres://app:{SECRET}@127.0.0.1:1/shop");
     let other = format!("host=127.0.0.1 port=2 user=app dbname=shop password={SECRET}");
