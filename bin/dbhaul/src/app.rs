@@ -107,7 +107,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
     let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));
     let printed = written.and_then(|()| {
         display.finish();
-        outcome.print(json)
+        outcome.print(json, verbose)
     });
     match printed {
         Ok(()) => outcome.status(),

@@ -11,6 +11,8 @@ use serde::Serialize;
 /// What a command produced, for people and for programs.
 pub(crate) struct Outcome {
     text: String,
+    /// The same with nothing left out, where that is more.
+    whole: Option<String>,
     json: serde_json::Result<String>,
     status: Status,
     /// Standard output holds data, so words go to standard error.
@@ -26,7 +28,9 @@ impl Outcome {
             #[serde(flatten)]
             report: &'a T,
         }
-        Outcome::new(report.to_string(), &WithStatus { status, report }, status)
+        let (text, whole) = (report.to_string(), format!("{report:#}"));
+        let whole = Some(whole).filter(|whole| *whole != text);
+        Outcome { whole, ..Outcome::new(text, &WithStatus { status, report }, status) }
     }
 
     /// A plan or a listing, which is done once it is printed.
@@ -42,11 +46,12 @@ impl Outcome {
 
     /// Nothing to print, done.
     pub(crate) fn nothing() -> Self {
-        Outcome { text: String::new(), json: Ok(String::new()), status: Status::Done, beside_data: false }
+        let (text, json) = (String::new(), Ok(String::new()));
+        Outcome { text, whole: None, json, status: Status::Done, beside_data: false }
     }
 
     fn new(text: String, value: &impl Serialize, status: Status) -> Self {
-        Outcome { text, json: serde_json::to_string_pretty(value), status, beside_data: false }
+        Outcome { text, whole: None, json: serde_json::to_string_pretty(value), status, beside_data: false }
     }
 
     /// The same where standard output holds what the command made.
@@ -59,11 +64,11 @@ impl Outcome {
         self.status
     }
 
-    /// Prints it to standard output.
+    /// Prints it to standard output, with nothing left out if `verbose`.
     ///
     /// # Errors
     /// If it cannot be written whole, but for a reader that has gone away.
-    pub(crate) fn print(&self, json: bool) -> io::Result<()> {
+    pub(crate) fn print(&self, json: bool, verbose: bool) -> io::Result<()> {
         if self.text.is_empty() {
             return Ok(());
         }
@@ -71,22 +76,22 @@ impl Outcome {
             to_stderr(&self.text);
             return Ok(());
         }
-        to_stdout(self.rendered(json)?)
+        to_stdout(self.rendered(json, verbose)?)
     }
 
-    /// Writes it into a file: as JSON if the name ends so, as text otherwise.
+    /// Writes it into a file, with nothing left out: as JSON if the name ends so, as text otherwise.
     ///
     /// # Errors
     /// If it cannot be written whole.
     pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
         let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let text = self.rendered(json)?;
+        let text = self.rendered(json, true)?;
         std::fs::write(file, format!("{}\n", text.trim_end()))
     }
 
-    fn rendered(&self, json: bool) -> io::Result<&str> {
+    fn rendered(&self, json: bool, verbose: bool) -> io::Result<&str> {
         match &self.json {
-            _ if !json => Ok(&self.text),
+            _ if !json => Ok(self.whole.as_ref().filter(|_| verbose).unwrap_or(&self.text)),
             Ok(json) => Ok(json),
             Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
         }

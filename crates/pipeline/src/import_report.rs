@@ -103,17 +103,55 @@ impl Display for ImportSummary {
             )?;
         }
         self.roles.iter().try_for_each(|roles| roles.write_report(f))?;
-        write_named(f, "skipped", &self.skipped)?;
-        write_named(f, "FAILED", &self.failed)?;
-        Ok(())
+        // What a run skipped is told whole. Of one that failed the same is told again when it is resumed.
+        let most = if self.failed.is_empty() || f.alternate() { usize::MAX } else { MOST_OF_FAILED };
+        write_some(f, "skipped", &self.skipped, most)?;
+        write_some(f, "FAILED", &self.failed, most)
     }
 }
 
+/// Lines of a list in the report of a run that failed, unless everything is asked for: where one reason made
+/// thousands of objects fail, nobody finds what is below them.
+const MOST_OF_FAILED: usize = 20;
+
 /// A heading and a list, each line after a line break; nothing for an empty list.
 pub(crate) fn write_named(f: &mut Formatter<'_>, heading: &str, list: &[NamedReason]) -> fmt::Result {
+    write_some(f, heading, list, usize::MAX)
+}
+
+/// As [`write_named`], with the first of the list, and how many more there are.
+fn write_some(f: &mut Formatter<'_>, heading: &str, list: &[NamedReason], most: usize) -> fmt::Result {
     if list.is_empty() {
         return Ok(());
     }
     write!(f, "\n  {} {heading}:", list.len())?;
-    list.iter().try_for_each(|NamedReason { object, reason }| write!(f, "\n    {object}: {reason}"))
+    for NamedReason { object, reason } in list.iter().take(most) {
+        write!(f, "\n    {object}: {reason}")?;
+    }
+    match list.len().saturating_sub(most) {
+        0 => Ok(()),
+        more => write!(f, "\n    and {more} more: --report, --json and -v name all of them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ImportSummary, NamedReason};
+
+    #[test]
+    fn only_of_what_failed_some_are_named() {
+        let named = |count: usize| {
+            let one = |id| NamedReason { object: format!("INDEX i{id}"), reason: "because".to_owned() };
+            (0..count).map(one).collect::<Vec<_>>()
+        };
+        let lines = |summary: &ImportSummary| {
+            (summary.to_string().lines().count(), format!("{summary:#}").lines().count())
+        };
+        let skipped = ImportSummary { skipped: named(50), ..ImportSummary::default() };
+        assert_eq!(lines(&skipped), (52, 52));
+        let failed = ImportSummary { failed: named(50), ..skipped };
+        assert_eq!(lines(&failed), (1 + 2 * 22, 103));
+        assert!(failed.to_string().ends_with("and 30 more: --report, --json and -v name all of them"));
+        assert!(failed.to_string().contains("\n    INDEX i7: because\n"));
+    }
 }

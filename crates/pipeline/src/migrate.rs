@@ -404,7 +404,7 @@ impl Display for MigrateReport {
             _ => "migrated",
         };
         writeln!(f, "{word}: {} into {}, in {:.1} s", self.source, self.target, self.elapsed_seconds)?;
-        write!(f, "{}", self.summary)?;
+        Display::fmt(&self.summary, f)?;
         if !self.turned_to_binary.is_empty() {
             let tables = self.turned_to_binary.join(", ");
             write!(f, "\n  copied in binary, because a row was too long for COPY text: {tables}")?;

@@ -271,7 +271,7 @@ impl Display for RestoreReport {
             _ => "restored",
         };
         writeln!(f, "{word}: backup {} into {}, in {:.1} s", self.backup, self.target, self.elapsed_seconds)?;
-        write!(f, "{}", self.summary)?;
+        Display::fmt(&self.summary, f)?;
         match &self.summary.ledger_schema {
             Some(schema) => write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here"),
             None => Ok(()),
