@@ -113,19 +113,24 @@ fn missing_owners_and_grantees_are_skipped_and_foretold() {
 fn rows_are_counted_alike_in_every_report() {
     let source = Server::start(17);
     source.create_db("shop");
-    source.psql("shop", "CREATE TABLE film AS SELECT generate_series(1, 5) AS id");
+    source.psql("shop", "CREATE TABLE \"new\nline\" AS SELECT generate_series(1, 5) AS id");
     source.psql("shop", "SELECT lo_from_bytea(0, decode(repeat('ab', 9000), 'hex'))");
     let store = TempDir::new().unwrap();
     let store = store.path().to_str().unwrap();
     let dump = Dbhaul::new(["dump", "--source", &source.uri("shop"), "--store", store]).run();
     dump.assert_code(0).assert_says("1 tables, 5 rows and large objects");
     let list = Dbhaul::new(["backup", "list", "--store", store, "--json"]).run();
+    let counts =
+        |report: &serde_json::Value| (report["table_count"].clone(), report["totals"]["tables"].clone());
     assert_eq!(list.assert_code(0).json()[0]["row_count"], 5);
+    assert_eq!(counts(&list.json()[0]), (1.into(), 1.into()));
     let show = Dbhaul::new(["backup", "show", "--store", store, "latest"]).run();
     show.assert_code(0)
         .assert_says("5 rows and large objects")
         .assert_says("1 pieces")
-        .assert_says("large objects");
+        .assert_says("large objects")
+        .assert_says("public.\"new\\nline\"");
     let show = Dbhaul::new(["backup", "show", "--store", store, "latest", "--json"]).run();
     assert_eq!(show.json()["row_count"], 5);
+    assert_eq!(counts(&show.json()), (1.into(), 1.into()));
 }

@@ -49,7 +49,7 @@ pub use compare::{
     CatalogDiff, Difference, SystemDifferences, compare, compare_databases, compare_system_privileges,
 };
 pub use filter::FilterError;
-pub use names::{QualifiedName, quote_identifier, quote_literal};
+pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;

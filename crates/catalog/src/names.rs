@@ -56,9 +56,23 @@ pub fn quote_literal(text: &str) -> String {
     }
 }
 
+/// A text in one line: control characters, which names may hold, as backslash escapes.
+pub fn in_one_line(text: &str) -> String {
+    let escaped = |character: char| match character.is_control() {
+        true => character.escape_default().to_string(),
+        false => character.to_string(),
+    };
+    text.chars().map(escaped).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{quote_identifier, quote_literal};
+    use super::{in_one_line, quote_identifier, quote_literal};
+
+    #[test]
+    fn names_in_lines() {
+        assert_eq!(in_one_line("\"größe\n\u{1b}[1m\""), "\"größe\\n\\u{1b}[1m\"");
+    }
 
     #[test]
     fn identifiers() {

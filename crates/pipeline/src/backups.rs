@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals};
-use dbhaul_catalog::{Catalog, ListedEntry, Section, Target, Toc, listed_entry, render_entry, title};
+use dbhaul_catalog::{
+    Catalog, ListedEntry, QualifiedName, Section, Target, Toc, in_one_line, listed_entry, render_entry, title,
+};
 use dbhaul_rows::RowDigest;
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
@@ -26,10 +28,12 @@ pub struct BackupSummary {
     pub snapshot_time: Timestamp,
     /// Seconds since then.
     pub age_seconds: i64,
-    /// What it adds up to; `None` if its manifest cannot be read. Large objects count as a table there,
-    /// and their pieces as rows.
+    /// What it adds up to; `None` if its manifest cannot be read. Large objects are no table there, but
+    /// their pieces are in the digest and the sizes.
     pub totals: Option<Totals>,
-    /// Rows of tables, without large objects; `None` if its manifest cannot be read.
+    /// Tables with their rows, without large objects; `None` if its manifest cannot be read.
+    pub table_count: Option<u64>,
+    /// Rows of these; `None` if its manifest cannot be read.
     pub row_count: Option<u64>,
     /// Why the manifest cannot be read.
     pub damage: Option<String>,
@@ -59,8 +63,6 @@ pub struct BackupDetails {
     pub dbhaul_version: String,
     /// Every table with its rows.
     pub tables: Vec<TableDetails>,
-    /// How many of these are tables, not large objects.
-    pub table_count: usize,
 }
 
 /// One table of a backup, or all large objects.
@@ -68,7 +70,7 @@ pub struct BackupDetails {
 pub struct TableDetails {
     /// Which of the two.
     pub kind: TableKind,
-    /// `schema.name`.
+    /// `schema.name`, each part quoted where SQL needs it.
     pub name: String,
     /// Count and digest of its rows; of large objects of their pieces.
     pub digest: RowDigest,
@@ -90,7 +92,7 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
     let mut backups = Vec::new();
     for key in repository.backup_keys().await? {
         let (totals, row_count, damage) = match repository.manifest(&key).await {
-            Ok(manifest) => (Some(manifest.totals), Some(row_count(&manifest)), None),
+            Ok(manifest) => (Some(reported_totals(&manifest)), Some(row_count(&manifest)), None),
             Err(error @ (PipelineError::Archive { .. } | PipelineError::Damaged { .. })) => {
                 (None, None, Some(crate::one_line(&error)))
             }
@@ -101,6 +103,7 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
             database: key.database,
             snapshot_time: key.time,
             age_seconds: now.duration_since(key.time).as_secs(),
+            table_count: totals.map(|totals| totals.tables),
             totals,
             row_count,
             damage,
@@ -247,13 +250,19 @@ pub async fn show_definitions(
     Ok(Definitions { sql })
 }
 
+/// What a backup adds up to, as people count: large objects are no table. A manifest counts its entries.
+pub(crate) fn reported_totals(manifest: &Manifest) -> Totals {
+    let tables = manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
+    Totals { tables: tables.count() as u64, ..manifest.totals }
+}
+
 /// Rows of a backup's tables. Large objects are none, though their pieces are stored as rows.
 pub(crate) fn row_count(manifest: &Manifest) -> u64 {
     let tables = manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
     tables.map(|table| table.digest.row_count).sum()
 }
 
-/// A name in a line of its own: with spaces for line breaks, as `pg_dump` prints it.
+/// A name in a listing for `pg_restore`: with spaces for line breaks, as `pg_dump` prints it.
 fn in_line(name: &str) -> String {
     name.replace(['\n', '\r'], " ")
 }
@@ -279,7 +288,7 @@ impl Display for Definitions {
 fn details(manifest: &Manifest) -> BackupDetails {
     let table = |table: &dbhaul_archive::TableEntry| TableDetails {
         kind: table.kind,
-        name: table.qualified_name(),
+        name: QualifiedName::new(&table.schema, &table.name).sql(),
         digest: table.digest,
         segment_count: table.segments,
         plain_bytes: table.plain_bytes,
@@ -291,7 +300,8 @@ fn details(manifest: &Manifest) -> BackupDetails {
             database: manifest.source.database.clone(),
             snapshot_time: manifest.snapshot_time,
             age_seconds: manifest.age(Timestamp::now()).as_secs(),
-            totals: Some(manifest.totals),
+            totals: Some(reported_totals(manifest)),
+            table_count: Some(reported_totals(manifest).tables),
             row_count: Some(row_count(manifest)),
             damage: None,
         },
@@ -300,7 +310,6 @@ fn details(manifest: &Manifest) -> BackupDetails {
         lsn: manifest.source.lsn.clone(),
         dbhaul_version: manifest.dbhaul_version.clone(),
         tables: manifest.tables.iter().map(table).collect(),
-        table_count: manifest.tables.iter().filter(|table| table.kind == TableKind::Table).count(),
     }
 }
 
@@ -321,13 +330,13 @@ impl Display for BackupList {
             match (&backup.totals, &backup.damage) {
                 (Some(totals), _) => {
                     let stored = format_bytes(totals.pack_bytes);
-                    let database = in_line(&backup.database);
+                    let database = in_one_line(&backup.database);
                     let rows = backup.row_count.unwrap_or_default();
                     write!(f, "{rows:>12}  {stored:>10}  {database}")?;
                 }
                 (None, damage) => {
                     let damage = damage.as_deref().unwrap_or_default();
-                    write!(f, "DAMAGED: {damage}  {}", in_line(&backup.database))?;
+                    write!(f, "DAMAGED: {damage}  {}", in_one_line(&backup.database))?;
                 }
             }
         }
@@ -339,7 +348,7 @@ impl Display for BackupDetails {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = &self.summary;
         writeln!(f, "backup    {}", summary.id)?;
-        writeln!(f, "database  {} ({})", in_line(&summary.database), self.encoding)?;
+        writeln!(f, "database  {} ({})", in_one_line(&summary.database), self.encoding)?;
         let age = format_age(summary.age_seconds);
         writeln!(f, "taken     {}, {age} ago", summary.snapshot_time)?;
         writeln!(f, "server    {}", self.server_version)?;
@@ -350,13 +359,14 @@ impl Display for BackupDetails {
         if let Some(totals) = &summary.totals {
             let (plain, packs) = (format_bytes(totals.plain_bytes), format_bytes(totals.pack_bytes));
             let rows = summary.row_count.unwrap_or_default();
-            let beside = if self.tables.len() > self.table_count { " and large objects" } else { "" };
+            let is_beside = |table: &TableDetails| table.kind == TableKind::LargeObjects;
+            let beside = if self.tables.iter().any(is_beside) { " and large objects" } else { "" };
             writeln!(f, "size      {rows} rows{beside}, {plain}, stored in {packs}")?;
         }
-        write!(f, "tables    {}", self.table_count)?;
+        write!(f, "tables    {}", summary.table_count.unwrap_or_default())?;
         for table in &self.tables {
             let (plain, stored) = (format_bytes(table.plain_bytes), format_bytes(table.stored_bytes));
-            let (rows, name) = (table.digest.row_count, in_line(&table.name));
+            let (rows, name) = (table.digest.row_count, in_one_line(&table.name));
             let (unit, name) = match table.kind {
                 TableKind::Table => ("rows", name.as_str()),
                 TableKind::LargeObjects => ("pieces", "large objects"),

@@ -99,10 +99,12 @@ pub struct DumpReport {
     pub store: String,
     /// The key of its manifest.
     pub key: String,
-    /// What it adds up to; large objects count as a table there, and their pieces as rows.
+    /// What it adds up to; large objects are no table there, but their pieces are in the digest and the sizes.
     pub totals: Totals,
     /// Tables with their rows, without large objects.
-    pub table_count: usize,
+    pub table_count: u64,
+    /// Whether it holds large objects.
+    pub has_large_objects: bool,
     /// Rows of these.
     pub row_count: u64,
     /// Roles recorded beside the database.
@@ -195,13 +197,14 @@ impl Dump {
         let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
-        let tables = manifest.tables.iter().filter(|table| table.kind == TableKind::Table);
+        let totals = crate::backups::reported_totals(&manifest);
         Ok(DumpReport {
             backup: manifest.id.to_string(),
             store: repository.describe(),
             key: key.to_string(),
-            totals: manifest.totals,
-            table_count: tables.count(),
+            totals,
+            table_count: totals.tables,
+            has_large_objects: manifest.tables.len() as u64 > totals.tables,
             row_count: crate::backups::row_count(&manifest),
             role_count: self.plan.role_count,
             password_count: self.plan.password_count,
@@ -468,7 +471,8 @@ pub(crate) fn write_tables(f: &mut Formatter<'_>, tables: &[PlannedTable]) -> fm
     tables.sort_by_key(|table| (std::cmp::Reverse(table.estimated_bytes), &table.name));
     for table in tables {
         let size = crate::format_bytes(table.estimated_bytes);
-        writeln!(f, "    {size:>10}  {:>4} segments  {}", table.segment_count, table.name)?;
+        let name = dbhaul_catalog::in_one_line(&table.name);
+        writeln!(f, "    {size:>10}  {:>4} segments  {name}", table.segment_count)?;
         if let Some(travels) = table.travels.as_ref().filter(|_| f.alternate()) {
             writeln!(f, "                              {travels}")?;
         }
@@ -486,7 +490,7 @@ impl Display for DumpReport {
             "  {} tables, {} rows{}, {} of rows stored in {}, in {:.1} s",
             self.table_count,
             self.row_count,
-            if totals.tables > self.table_count as u64 { " and large objects" } else { "" },
+            if self.has_large_objects { " and large objects" } else { "" },
             crate::format_bytes(totals.plain_bytes),
             crate::format_bytes(totals.pack_bytes),
             self.elapsed_seconds

@@ -2,6 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use dbhaul_catalog::in_one_line;
 use dbhaul_importer::{Failed, ImportOutcome, tell};
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
@@ -126,7 +127,7 @@ fn write_some(f: &mut Formatter<'_>, heading: &str, list: &[NamedReason], most: 
     }
     write!(f, "\n  {} {heading}:", list.len())?;
     for NamedReason { object, reason } in list.iter().take(most) {
-        write!(f, "\n    {object}: {reason}")?;
+        write!(f, "\n    {}: {reason}", in_one_line(object))?;
     }
     match list.len().saturating_sub(most) {
         0 => Ok(()),
@@ -141,7 +142,7 @@ mod tests {
     #[test]
     fn only_of_what_failed_some_are_named() {
         let named = |count: usize| {
-            let one = |id| NamedReason { object: format!("INDEX i{id}"), reason: "because".to_owned() };
+            let one = |id| NamedReason { object: format!("INDEX i{id}\n"), reason: "because".to_owned() };
             (0..count).map(one).collect::<Vec<_>>()
         };
         let lines = |summary: &ImportSummary| {
@@ -152,6 +153,6 @@ mod tests {
         let failed = ImportSummary { failed: named(50), ..skipped };
         assert_eq!(lines(&failed), (1 + 2 * 22, 103));
         assert!(failed.to_string().ends_with("and 30 more: --report, --json and -v name all of them"));
-        assert!(failed.to_string().contains("\n    INDEX i7: because\n"));
+        assert!(failed.to_string().contains("\n    INDEX i7\\n: because\n"));
     }
 }

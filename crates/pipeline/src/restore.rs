@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableKind};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc};
+use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
 use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::Phase;
@@ -230,7 +230,13 @@ pub(crate) fn tables_of(
     match missing {
         None => Ok(tables),
         Some(entry) => Err(PipelineError::Request {
-            problem: format!("the backup holds no rows for {} {}", entry.kind, entry.name),
+            problem: match &entry.schema {
+                Some(schema) => {
+                    let name = QualifiedName::new(schema, &entry.name).sql();
+                    format!("the backup holds no rows for {} {}", entry.kind, in_one_line(&name))
+                }
+                None => format!("the backup holds no {}", entry.name),
+            },
             help: "the backup was made without them; restore with --schema-only, or exclude that table's \
                    rows with --exclude-table-data"
                 .to_owned(),

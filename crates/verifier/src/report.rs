@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::CatalogDiff;
+use dbhaul_catalog::{CatalogDiff, in_one_line};
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
@@ -144,15 +144,6 @@ impl Display for TableResult {
             Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {reason}"),
         }
     }
-}
-
-/// A name may hold line breaks; a line of the report may not.
-fn in_one_line(name: &str) -> String {
-    let escaped = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
-    };
-    name.chars().map(escaped).collect()
 }
 
 impl Display for Report {

@@ -121,7 +121,7 @@ impl Tally {
             Event::TaskStarted { task, kind, name, total_bytes } => {
                 let running = RunningTask {
                     kind: kind.clone(),
-                    name: name.clone(),
+                    name: dbhaul_pipeline::in_one_line(name),
                     row_count: 0,
                     copied_bytes: 0,
                     total_bytes: *total_bytes,

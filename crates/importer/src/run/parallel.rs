@@ -16,6 +16,7 @@ use super::record::Record;
 use super::segment::SegmentAttempt;
 use super::together::{self, Ended, Member};
 use crate::ImportError;
+use crate::footprint::describe;
 use crate::plan::{Stage, Step, Work};
 use crate::schedule::{NodeId, Scheduler};
 use crate::stages::StageName;
@@ -347,13 +348,14 @@ fn names(context: &Context, work: &Work) -> (String, String) {
     }
     match context.plan.entry(work.entry()) {
         Ok(entry) => {
-            let schema = entry.schema.as_ref().map(|schema| format!("{schema}.")).unwrap_or_default();
             let kind = match work {
                 Work::Build(_) => "INDEX",
                 Work::Validate(_) => "VALIDATE",
                 _ => entry.kind.as_str(),
             };
-            (kind.to_owned(), format!("{schema}{}", entry.name))
+            let whole = describe(entry);
+            let name = whole.strip_prefix(entry.kind.as_str()).unwrap_or(&whole);
+            (kind.to_owned(), name.trim_start().to_owned())
         }
         Err(_) => ("TOC entry".to_owned(), work.entry().to_string()),
     }
