@@ -67,9 +67,15 @@ impl Server {
     /// Copies a database with `pg_dump | psql` into a new database of `target`: what a move by hand would
     /// yield. Across majors, what `target` says of this copy is what it must say of dbhaul's.
     pub fn copy_by_pg_dump(&self, db: &str, target: &Server, copy: &str) {
+        self.copy_by_pg_dump_with(db, target, copy, &[]);
+    }
+
+    /// The same with options for `pg_dump`.
+    pub fn copy_by_pg_dump_with(&self, db: &str, target: &Server, copy: &str, options: &[&str]) {
         target.create_db(copy);
+        let options = [&["--exclude-schema=dbhaul"], options].concat();
         let script: String = self
-            .pg_dump(db, &["--exclude-schema=dbhaul"])
+            .pg_dump(db, &options)
             .split_inclusive('\n')
             // pg_dump 18 sends a setting that servers before 17 do not know.
             .filter(|line| *line != "SET transaction_timeout = 0;\n")

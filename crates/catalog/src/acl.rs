@@ -1,6 +1,7 @@
 //! Access privileges: the model of `aclitem[]`.
 
 pub(crate) mod grant;
+pub(crate) mod merge;
 pub(crate) mod privilege;
 pub(crate) mod system;
 

@@ -1,6 +1,8 @@
 //! Two catalogs compared, object by object and field by field.
 
 mod around;
+mod handed_over;
+mod maintain;
 mod majors;
 mod words;
 
@@ -10,11 +12,29 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges};
+use self::handed_over::Handover;
+use self::maintain::Maintain;
+pub use self::maintain::kept_maintain;
 use self::majors::Majors;
-use crate::acl::privilege::{Grantable, default_acl};
+use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
 use crate::kinds::Body;
 use crate::render::Target;
 use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, ServerVersion};
+
+/// What of objects is compared beside their definitions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aspects {
+    /// Owners. Without them, privileges on the left are taken for those that the right's owner would have
+    /// given by the same statements, or would have been left with after a change of owner.
+    pub owners: bool,
+    /// Privileges, default privileges among them.
+    pub privileges: bool,
+}
+
+impl Aspects {
+    /// Owners and privileges.
+    pub const ALL: Aspects = Aspects { owners: true, privileges: true };
+}
 
 /// What differs between two catalogs, in order of identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -31,6 +51,16 @@ impl CatalogDiff {
         let forgotten =
             |difference: &Difference| matches!(difference, Difference::Different { path, .. } if is_of(path));
         self.differences.retain(|difference| !forgotten(difference));
+    }
+
+    /// Forgets what differs of owners and privileges where these were left behind.
+    pub fn forget_unless(&mut self, aspects: Aspects) {
+        if !aspects.owners {
+            self.forget("owner");
+        }
+        if !aspects.privileges {
+            self.forget("acl");
+        }
     }
 
     /// Whether nothing differs.
@@ -89,24 +119,67 @@ impl std::fmt::Display for Difference {
 /// compared by their privileges only: their extension makes the rest. Between
 /// different majors, what they print differently of the same thing is the same.
 pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
-    let majors = Majors::new(left.server_version, right.server_version);
-    let left = Side::new(left);
-    let right = Side::new(right);
+    compare_aspects(left, right, Aspects::ALL)
+}
+
+/// As [`compare`], of owners and privileges only what is asked for.
+pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> CatalogDiff {
+    let versions = (left.server_version, right.server_version);
+    let (majors, maintain) = (Majors::new(versions.0, versions.1), Maintain::between(versions.0, versions.1));
+    let left = Side::new(left, aspects, maintain);
+    let right = Side::new(right, aspects, maintain);
     let mut differences = Vec::new();
-    for (identity, object) in &left.objects {
-        match right.objects.get(identity) {
-            None => differences.push(Difference::Missing { identity: identity.clone() }),
-            // Most are the same, and seeing that is cheap.
-            Some(other) if left.notes(object) == right.notes(other) && same(object, other) => {}
-            Some(other) => {
-                let (one, two) = (left.value(object), right.value(other));
-                walk(&Place { identity, majors }, String::new(), &one, &two, &mut differences);
-            }
+    for (identity, &object) in &left.objects {
+        let Some(&other) = right.objects.get(identity) else {
+            differences.push(Difference::Missing { identity: identity.clone() });
+            continue;
+        };
+        let handed_over = match aspects {
+            Aspects { owners: false, privileges: true } => handed_over((&left, object), (&right, other)),
+            _ => None,
+        };
+        let notes = (left.notes(object), right.notes(other));
+        let object = handed_over.as_ref().unwrap_or(object);
+        // Most are the same, and seeing that is cheap.
+        if notes.0 != notes.1 || !same(object, other) {
+            let (one, two) = (left.value(object, notes.0), right.value(other, notes.1));
+            walk(&Place { identity, majors }, String::new(), &one, &two, &mut differences);
         }
     }
     let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
     differences.extend(extra.map(|identity| Difference::Extra { identity: identity.clone() }));
-    CatalogDiff { differences }
+    let mut diff = CatalogDiff { differences };
+    diff.forget_unless(aspects);
+    diff
+}
+
+/// An object of the left as it may be under the owner of the right, the closest to the right's; `None`
+/// where it has the same owner or none.
+fn handed_over((left, object): (&Side<'_>, &Object), (right, other): (&Side<'_>, &Object)) -> Option<Object> {
+    let (from, to) = (object.owner.as_deref()?, other.owner.as_deref()?);
+    if from == to || matches!(object.body, Body::DefaultAcl(_)) {
+        return None;
+    }
+    let handover = Handover { from, to };
+    let closest = |acl: &Acl, base: &Acl, there: &Acl| {
+        let [first, second] = handover.readings(acl, base);
+        let compared = |acl: &Acl| left.compared(object, to, acl.clone());
+        if compared(&second) == compared(there) { second } else { first }
+    };
+    let mut moved = Object { owner: other.owner.clone(), ..object.clone() };
+    if let (Some(acl), Some(there)) = (left.acl(object), right.acl(other)) {
+        let base = left.base(object, right.version).unwrap_or_default();
+        moved.acl = Some(closest(&acl, &base, &there));
+    }
+    let nothing = Acl::new();
+    let columns = other.body.column_annotations();
+    for (name, acl) in moved.body.column_acls_mut() {
+        let Some(acl) = acl else { continue };
+        let there = columns.iter().find(|column| column.column == name).and_then(|column| column.acl);
+        let base = left.initial_of(object, Some(name)).unwrap_or(&nothing);
+        *acl = closest(acl, base, there.unwrap_or(&nothing));
+    }
+    Some(moved)
 }
 
 /// Whether two objects are the same in every field but their addresses.
@@ -125,21 +198,31 @@ type Note<'a> = (&'a PartName, &'a Option<String>, &'a Vec<(String, String)>);
 /// One catalog's objects that are compared.
 struct Side<'a> {
     version: ServerVersion,
+    maintain: Maintain,
     objects: BTreeMap<Identity, &'a Object>,
     notes: BTreeMap<ObjectId, Vec<Note<'a>>>,
+    initial: BTreeMap<ObjectId, Vec<&'a InitialAcl>>,
 }
 
 impl<'a> Side<'a> {
-    fn new(catalog: &'a Catalog) -> Self {
-        let mut initial: BTreeMap<ObjectId, Vec<&InitialAcl>> = BTreeMap::new();
+    fn new(catalog: &'a Catalog, aspects: Aspects, maintain: Maintain) -> Self {
+        let mut side = Side {
+            version: catalog.server_version,
+            maintain,
+            objects: BTreeMap::new(),
+            notes: BTreeMap::new(),
+            initial: BTreeMap::new(),
+        };
         for item in &catalog.initial_acls {
-            initial.entry(item.object).or_default().push(item);
+            side.initial.entry(item.object).or_default().push(item);
         }
-        let version = catalog.server_version;
-        let mut side = Side { version, objects: BTreeMap::new(), notes: BTreeMap::new() };
         for object in &catalog.objects {
-            let initial = initial.get(&object.id).map(Vec::as_slice).unwrap_or_default();
-            if object.extension.is_none() || has_own_acl(object, initial, version) {
+            let is_compared = match (&object.body, &object.extension) {
+                (Body::DefaultAcl(_), _) => aspects.privileges,
+                (_, Some(_)) => aspects.privileges && side.has_own_acl(object),
+                (_, None) => true,
+            };
+            if is_compared {
                 side.objects.insert(object.identity(), object);
             }
         }
@@ -155,11 +238,62 @@ impl<'a> Side<'a> {
         self.notes.get(&object.id).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// What an extension's script gave on a member, or on one of its columns.
+    fn initial_of(&self, object: &Object, column: Option<&str>) -> Option<&'a Acl> {
+        let items = self.initial.get(&object.id)?;
+        items.iter().find(|item| item.column.as_deref() == column).map(|item| &item.acl)
+    }
+
+    /// The privileges in force; `None` for a kind that has none.
+    fn acl(&self, object: &Object) -> Option<Acl> {
+        object.acl.clone().or_else(|| default_of(object, self.version))
+    }
+
+    /// The privileges that an object has when it is made, or the server of `made_on` has made it.
+    fn base(&self, object: &Object, made_on: ServerVersion) -> Option<Acl> {
+        match (&object.body, &object.owner) {
+            (Body::Schema(_), Some(owner)) if object.name == "public" => {
+                Some(public_schema_acl(owner, made_on))
+            }
+            _ => self.initial_of(object, None).cloned().or_else(|| default_of(object, self.version)),
+        }
+    }
+
+    /// Whether a member of an extension carries privileges that its extension did not give.
+    fn has_own_acl(&self, object: &Object) -> bool {
+        let base = self.initial_of(object, None).cloned().or_else(|| default_of(object, self.version));
+        normalised(self.acl(object)) != normalised(base)
+    }
+
+    /// Privileges on an object, if `owner` owns it, as they are compared.
+    fn compared(&self, object: &Object, owner: &str, acl: Acl) -> Option<Acl> {
+        match object.extension {
+            Some(_) => self.maintain.compared_of_member(Some(acl), Some(owner)),
+            None => self.maintain.compared(Some(acl), Some(owner)),
+        }
+    }
+
     /// The object as the JSON value that is compared field by field.
-    fn value(&self, object: &Object) -> Value {
-        let mut value = object_value(object, self.version);
+    fn value(&self, object: &Object, notes: &[Note<'a>]) -> Value {
+        let owner = object.owner.as_deref().unwrap_or_default();
+        let acl = self.acl(object).and_then(|acl| self.compared(object, owner, acl));
+        if object.extension.is_some() {
+            return json!({ "extension": object.extension, "acl": acl });
+        }
+        let mut labels = object.security_labels.clone();
+        labels.sort();
+        let mut value = json!({
+            "owner": object.owner,
+            "acl": acl,
+            "comment": object.comment,
+            "security_labels": labels,
+            "body": match &object.body {
+                Body::DefaultAcl(default) => body_value(&self.maintain.compared_defaults(default).into()),
+                body => body_value(body),
+            },
+        });
         if let Value::Object(fields) = &mut value {
-            for (part, comment, labels) in self.notes(object) {
+            for (part, comment, labels) in notes {
                 fields.insert(format!("{part:?}"), json!({ "comment": comment, "security_labels": labels }));
             }
         }
@@ -167,37 +301,13 @@ impl<'a> Side<'a> {
     }
 }
 
-/// Whether a member of an extension carries privileges that its extension did not give.
-fn has_own_acl(object: &Object, initial: &[&InitialAcl], version: ServerVersion) -> bool {
-    let whole = initial.iter().find(|item| item.column.is_none());
-    let base = whole.map_or_else(|| default_of(object, version), |item| Some(item.acl.clone()));
-    let now = object.acl.clone().or_else(|| default_of(object, version));
-    normalised(now) != normalised(base)
-}
-
-fn object_value(object: &Object, version: ServerVersion) -> Value {
-    let acl = normalised(object.acl.clone().or_else(|| default_of(object, version)));
-    if object.extension.is_some() {
-        return json!({ "extension": object.extension, "acl": acl });
-    }
-    let mut labels = object.security_labels.clone();
-    labels.sort();
-    json!({
-        "owner": object.owner,
-        "acl": acl,
-        "comment": object.comment,
-        "security_labels": labels,
-        "body": body_value(object),
-    })
-}
-
 /// The body, without what the target's installation decides: which version of
 /// an extension it has, and what that version declares; and without the order of
 /// columns that a child has from its parents, which no statement can restore.
-fn body_value(object: &Object) -> Value {
-    let mut body =
-        serde_json::to_value(&object.body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
-    match (&object.body, &mut body) {
+fn body_value(body: &Body) -> Value {
+    let mut value =
+        serde_json::to_value(body).unwrap_or_else(|error| json!({ "unreadable": error.to_string() }));
+    match (body, &mut value) {
         (Body::Extension(_), Value::Object(fields)) => {
             fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
         }
@@ -208,7 +318,7 @@ fn body_value(object: &Object) -> Value {
         }
         _ => {}
     }
-    body
+    value
 }
 
 /// Where values may be passwords: that they differ is said, what they are is not.

@@ -46,7 +46,8 @@ pub use catalog::{
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
-    CatalogDiff, Difference, SystemDifferences, compare, compare_databases, compare_system_privileges,
+    Aspects, CatalogDiff, Difference, SystemDifferences, compare, compare_aspects, compare_databases,
+    compare_system_privileges, kept_maintain,
 };
 pub use filter::FilterError;
 pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};

@@ -5,6 +5,7 @@ mod pattern;
 mod patterns;
 mod tablespaces;
 mod torn;
+mod unfilled;
 
 use std::collections::{BTreeSet, HashSet};
 
@@ -40,7 +41,8 @@ pub struct Selection {
     pub exclude_tables: Vec<String>,
     /// `--exclude-table-and-children`: as `exclude_tables`, with all partitions and heirs.
     pub exclude_tables_and_children: Vec<String>,
-    /// `--exclude-table-data`: patterns of tables whose rows are left out.
+    /// `--exclude-table-data`: patterns of tables whose rows are left out, of sequences whose positions and
+    /// of materialized views whose filling is.
     pub exclude_table_data: Vec<String>,
     /// `--exclude-table-data-and-children`: as `exclude_table_data`, with all partitions and heirs.
     pub exclude_table_data_and_children: Vec<String>,
@@ -281,7 +283,8 @@ impl Selection {
         })
     }
 
-    /// Relations whose rows are left out.
+    /// Relations whose rows are left out: those that the patterns name (as with `pg_dump` sequences and
+    /// materialized views among them), and materialized views that cannot be filled without one of them.
     fn without_data(
         &self,
         catalog: &Catalog,
@@ -295,7 +298,10 @@ impl Selection {
         let parents = find("--exclude-table-data-and-children", &self.exclude_table_data_and_children)?;
         found.extend(families.with_descendants(parents));
         let relations = catalog.objects.iter().filter(|object| patterns::is_relation(object));
-        Ok(relations.filter(|object| found.contains(&name_of(object))).map(|object| object.id).collect())
+        let relations = relations.filter(|object| found.contains(&name_of(object)));
+        let mut without: BTreeSet<ObjectId> = relations.map(|object| object.id).collect();
+        without.extend(unfilled::unfillable(catalog, &without));
+        Ok(without)
     }
 
     /// Foreign tables whose rows are taken.

@@ -43,6 +43,7 @@ mod request;
 mod restore;
 mod resume;
 mod roles;
+mod rows_left_out;
 mod script;
 mod sealing;
 mod source;

@@ -6,7 +6,7 @@ mod side;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::compare;
+use dbhaul_catalog::{Aspects, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -16,6 +16,7 @@ use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
 use self::side::Side;
+use crate::rows_left_out::RowsLeftOut;
 use crate::source::LiveDatabase;
 use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
@@ -71,8 +72,7 @@ async fn compare_requested(
     context.progress.phase_finished(Phase::Introspect);
     let scope = Scope {
         selection: &request.selection,
-        owners: request.owners,
-        privileges: request.privileges,
+        aspects: Aspects { owners: request.owners, privileges: request.privileges },
         database: request.database,
     };
     let ledgers = right.forget_ledgers(&left);
@@ -107,7 +107,7 @@ async fn compare_sides(
     let right_found = roots.sum_up(right.digests(&specs, (jobs, &path), context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
-    let mut report = report(left, right, tables, scope);
+    let mut report = report(left, right, tables, scope)?;
     report.not_compared.extend(roots.not_compared());
     report.not_compared.extend(right.completed_roots.iter().map(|root| {
         format!(
@@ -144,8 +144,7 @@ pub(crate) async fn verify_copy(
     left.catalog.database.connection_limit = right.catalog.database.connection_limit;
     let scope = Scope {
         selection: &request.selection,
-        owners: request.options.set_owners,
-        privileges: request.options.privileges,
+        aspects: Aspects { owners: request.options.set_owners, privileges: request.options.privileges },
         database: request.options.create,
     };
     let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;
@@ -175,14 +174,21 @@ fn roots(left: &Side, right: &Side) -> Roots {
 }
 
 /// The report of two sides whose rows are judged.
-fn report(left: &Side, right: &Side, tables: Vec<TableResult>, scope: &Scope<'_>) -> Report {
-    let (sequences, compared_sequence_count) = compare_sequences(&left.sequences, &right.sequences);
+fn report(
+    left: &Side,
+    right: &Side,
+    tables: Vec<TableResult>,
+    scope: &Scope<'_>,
+) -> Result<Report, PipelineError> {
+    let rows_left_out = RowsLeftOut::of(&left.catalog, scope.selection)?;
+    let compared = |side: &Side| rows_left_out.compared(&side.sequences);
+    let (sequences, compared_sequence_count) = compare_sequences(&compared(left), &compared(right));
     let mut report = Report {
         left: left.description.clone(),
         right: right.description.clone(),
         compared_at: Timestamp::now().to_string(),
         dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema: compare(&left.catalog, &right.catalog),
+        schema: compare_aspects(&left.catalog, &right.catalog, scope.aspects),
         compared_object_count: left.catalog.objects.len() as u64,
         tables,
         compared_sequence_count,
@@ -190,6 +196,6 @@ fn report(left: &Side, right: &Side, tables: Vec<TableResult>, scope: &Scope<'_>
         not_compared: Vec::new(),
         information: Vec::new(),
     };
-    scope.apply(&mut report, &left.catalog, &right.catalog);
-    report
+    scope.apply(&mut report, (&left.catalog, &right.catalog), &rows_left_out);
+    Ok(report)
 }

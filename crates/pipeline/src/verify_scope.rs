@@ -2,18 +2,20 @@
 //! report says so, so that nobody takes for compared what was not.
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Selection, SystemDifferences, compare_databases, compare_system_privileges};
+use dbhaul_catalog::{
+    Aspects, Catalog, Selection, SystemDifferences, compare_databases, compare_system_privileges,
+    kept_maintain,
+};
 use dbhaul_verifier::Report;
 
-/// Names shown of many.
-const SHOWN: usize = 8;
+use crate::rows_left_out::RowsLeftOut;
+use crate::words::listed;
 
 /// What was asked for.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Scope<'a> {
     pub(crate) selection: &'a Selection,
-    pub(crate) owners: bool,
-    pub(crate) privileges: bool,
+    pub(crate) aspects: Aspects,
     /// The database's own properties, which only `--create` carries.
     pub(crate) database: bool,
 }
@@ -25,7 +27,12 @@ const DATABASE: &str = "properties of the database itself (owner, privileges, se
 impl Scope<'_> {
     /// Takes out of a report what was not asked for, and notes it there, with what
     /// no digest covers.
-    pub(crate) fn apply(&self, report: &mut Report, left: &Catalog, right: &Catalog) {
+    pub(crate) fn apply(
+        &self,
+        report: &mut Report,
+        (left, right): (&Catalog, &Catalog),
+        rows_left_out: &RowsLeftOut,
+    ) {
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
         let Selection { pre_data, data, post_data, .. } = *self.selection;
         if !data {
@@ -35,7 +42,8 @@ impl Scope<'_> {
             // Without rows nothing has filled the materialized views.
             report.schema.forget("populated");
         } else {
-            report.not_compared.extend(self.rows_left_out());
+            report.not_compared.extend(rows_left_out.not_compared());
+            report.schema.differences.retain(|difference| !rows_left_out.explains(difference));
             report.not_compared.extend(computed(left));
             if self.selection.foreign_data.is_empty() {
                 report.not_compared.extend(foreign(left));
@@ -53,20 +61,22 @@ impl Scope<'_> {
             report.not_compared.push("tablespaces, as asked".to_owned());
         }
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
-        if !self.owners {
+        if !self.aspects.owners {
             note("owners, as asked");
-            report.schema.forget("owner");
         }
-        if !self.privileges {
-            note("privileges, as asked");
-            report.schema.forget("acl");
+        match self.aspects.privileges {
+            true => report.information.extend(kept(left, right)),
+            false => {
+                note("privileges, as asked, with default privileges, and owners of the server's own objects")
+            }
         }
+        report.schema.forget_unless(self.aspects);
     }
 
     /// Adds what differs in the database itself and in privileges on the server's own objects: as
     /// differences where it was to be carried, else for information.
     fn compare_around(&self, report: &mut Report, left: &Catalog, right: &Catalog) {
-        let database = compare_databases(left, right);
+        let database = compare_databases(left, right, self.aspects);
         if self.database {
             report.schema.differences.extend(database);
         } else {
@@ -74,18 +84,23 @@ impl Scope<'_> {
             report.information.extend(database.iter().map(ToString::to_string));
         }
         report.information.extend(collation_versions(left, right));
+        if !self.aspects.privileges {
+            return;
+        }
         let SystemDifferences { lacking, extra } = compare_system_privileges(left, right);
         report.schema.differences.extend(lacking);
         let extra = extra.iter().map(|difference| format!("{difference}, which is the right side's own"));
         report.information.extend(extra);
     }
+}
 
-    fn rows_left_out(&self) -> Option<String> {
-        let Selection { exclude_table_data, exclude_table_data_and_children, .. } = self.selection;
-        let patterns = [exclude_table_data.as_slice(), exclude_table_data_and_children.as_slice()].concat();
-        let shown = patterns.join(", ");
-        (!patterns.is_empty()).then(|| format!("rows of tables excluded by {shown}, as asked"))
-    }
+/// What owners may do on the right whatever they have revoked from themselves.
+fn kept(left: &Catalog, right: &Catalog) -> Option<String> {
+    let names = kept_maintain(left.server_version, right).iter().map(ToString::to_string).collect();
+    listed(
+        "privilege MAINTAIN, which 17 brought, stays with the owners, who did before what it allows, of",
+        names,
+    )
 }
 
 /// The libraries that sort text differ: indexes are built anew, but not everything is an index.
@@ -138,14 +153,4 @@ fn foreign(catalog: &Catalog) -> Option<String> {
         "rows of foreign tables, which lie on other servers",
         tables.map(|object| object.sql_name()).collect(),
     )
-}
-
-fn listed(what: &str, names: Vec<String>) -> Option<String> {
-    let more = names.len().saturating_sub(SHOWN);
-    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
-    match (names.is_empty(), more) {
-        (true, _) => None,
-        (false, 0) => Some(format!("{what}: {shown}")),
-        (false, more) => Some(format!("{what}: {shown} and {more} more")),
-    }
 }

@@ -42,9 +42,31 @@ pub fn one_line(error: &(dyn Error + 'static)) -> String {
     line
 }
 
+/// Names shown of many.
+const SHOWN: usize = 8;
+
+/// A line about some names, the first few of which it shows; `None` where there are none.
+pub(crate) fn listed(what: &str, names: Vec<String>) -> Option<String> {
+    let more = names.len().saturating_sub(SHOWN);
+    let shown = names.iter().take(SHOWN).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match (names.is_empty(), more) {
+        (true, _) => None,
+        (false, 0) => Some(format!("{what}: {shown}")),
+        (false, more) => Some(format!("{what}: {shown} and {more} more")),
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{format_age, format_bytes};
+    use super::{format_age, format_bytes, listed};
+
+    #[test]
+    fn lists_end_somewhere() {
+        let names = |count: u32| (0..count).map(|number| number.to_string()).collect();
+        assert_eq!(listed("a", names(0)), None);
+        assert_eq!(listed("a", names(2)).as_deref(), Some("a: 0, 1"));
+        assert_eq!(listed("a", names(10)).as_deref(), Some("a: 0, 1, 2, 3, 4, 5, 6, 7 and 2 more"));
+    }
 
     #[test]
     fn units() {

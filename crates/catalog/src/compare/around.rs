@@ -5,16 +5,17 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
-use super::{Difference, Majors, Place, normalised, walk};
+use super::handed_over::Handover;
+use super::{Aspects, Difference, Majors, Place, walk};
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::acl::system::system_grants;
-use crate::{Catalog, Database, Identity, ServerVersion, SystemPrivileges, quote_identifier};
+use crate::{Acl, Catalog, Database, Identity, ServerVersion, SystemPrivileges, quote_identifier};
 
 /// Compares the databases themselves: owner, privileges, comment, encoding, locale, tablespace,
 /// limits, and which settings they have. Names are not compared, nor versions of collations, which
 /// are the installations'. Of settings it is said that they differ, not what they are: those of
-/// applications may be secrets.
-pub fn compare_databases(left: &Catalog, right: &Catalog) -> Vec<Difference> {
+/// applications may be secrets. Without owners, privileges are those under the right's.
+pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> Vec<Difference> {
     let identity = Identity {
         kind: "DATABASE".to_owned(),
         schema: None,
@@ -22,20 +23,41 @@ pub fn compare_databases(left: &Catalog, right: &Catalog) -> Vec<Difference> {
         discriminator: None,
     };
     let place = Place { identity: &identity, majors: Majors::new(left.server_version, right.server_version) };
-    let (one, two) = (value(left), value(right));
+    let acls = (acl(left), acl(right));
+    let is_handed_over = !aspects.owners && left.database.owner != right.database.owner;
+    let acl = if is_handed_over { under(right, left, &acls) } else { acls.0 };
+    let (one, two) = (value(left, acl), value(right, acls.1));
     let mut differences = Vec::new();
     walk(&place, String::new(), &one, &two, &mut differences);
     differences
 }
 
-fn value(catalog: &Catalog) -> Value {
+/// The privileges in force, in an order of their own.
+fn acl(catalog: &Catalog) -> Acl {
+    let default = || default_acl(Grantable::Database, &catalog.database.owner, catalog.server_version);
+    sorted(catalog.database.acl.clone().unwrap_or_else(default))
+}
+
+fn sorted(mut acl: Acl) -> Acl {
+    acl.sort();
+    acl
+}
+
+/// The privileges of the left as they may be under the owner of the right, the closest to the right's.
+fn under(right: &Catalog, left: &Catalog, (acl, there): &(Acl, Acl)) -> Acl {
+    let (from, to) = (&left.database.owner, &right.database.owner);
+    let base = default_acl(Grantable::Database, from, left.server_version);
+    let [first, second] = Handover { from, to }.readings(acl, &base).map(sorted);
+    if second == *there { second } else { first }
+}
+
+fn value(catalog: &Catalog, acl: Acl) -> Value {
     let database = &catalog.database;
-    let default = || default_acl(Grantable::Database, &database.owner, catalog.server_version);
     let mut labels = database.security_labels.clone();
     labels.sort();
     json!({
         "owner": database.owner,
-        "acl": normalised(Some(database.acl.clone().unwrap_or_else(default))),
+        "acl": acl,
         "comment": database.comment,
         "security_labels": labels,
         "encoding": database.encoding,
@@ -152,7 +174,7 @@ fn identity(address: &str) -> Identity {
 
 #[cfg(test)]
 mod tests {
-    use super::{compare_databases, compare_system_privileges, identity};
+    use super::{Aspects, compare_databases, compare_system_privileges, identity};
     use crate::{Acl, Catalog, Database, Difference, ServerVersion, SystemPrivileges, parse_acl};
 
     fn acl(items: &[&str]) -> Option<Acl> {
@@ -182,14 +204,17 @@ mod tests {
             settings: one.settings.iter().rev().cloned().collect(),
             ..one.clone()
         };
-        assert_eq!(texts(&compare_databases(&catalog(one.clone()), &catalog(two.clone()))), [""; 0]);
+        assert_eq!(
+            texts(&compare_databases(&catalog(one.clone()), &catalog(two.clone()), Aspects::ALL)),
+            [""; 0]
+        );
         let three = Database {
             encoding: "LATIN1".to_owned(),
             comment: Some("x".to_owned()),
             settings: vec![(None, "app.token=two".to_owned())],
             ..two
         };
-        let found = texts(&compare_databases(&catalog(one), &catalog(three)));
+        let found = texts(&compare_databases(&catalog(one), &catalog(three), Aspects::ALL));
         assert_eq!(
             found,
             [

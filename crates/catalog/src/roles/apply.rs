@@ -3,14 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::{Membership, Password, Role, RoleLoss, RoleMap, Roles};
+use crate::acl::merge::merged;
 use crate::kinds::Body;
 use crate::{
     Acl, AclItem, Catalog, Database, Object, ObjectId, SharedText, SystemPrivileges, quote_identifier,
 };
-
-/// The order in which `aclitemout` prints privileges
-/// (PostgreSQL src/include/utils/acl.h, ACL_ALL_RIGHTS_STR).
-const LETTERS: &str = "arwdDxtXUCTcsAm";
 
 impl RoleMap {
     /// Gives every role that a catalog names its name on the target. What a
@@ -196,7 +193,7 @@ impl Renaming<'_> {
         let owner = object.owner.take();
         let acl = object.acl.as_mut();
         let mut ungivable = acl.map(|acl| self.acl(acl, owner.as_deref())).unwrap_or_default();
-        for slot in object.body.column_acls_mut() {
+        for (_, slot) in object.body.column_acls_mut() {
             if let Some(acl) = slot {
                 ungivable.extend(self.acl(acl, owner.as_deref()));
             }
@@ -267,40 +264,8 @@ impl Renaming<'_> {
     }
 }
 
-/// One item for each grantee and grantor.
-fn merged(acl: &Acl) -> Acl {
-    let mut items: Acl = Vec::with_capacity(acl.len());
-    for item in acl {
-        let is_same = |other: &&mut AclItem| other.grantee == item.grantee && other.grantor == item.grantor;
-        match items.iter_mut().find(is_same) {
-            Some(other) => other.privileges = united(&other.privileges, &item.privileges),
-            None => items.push(item.clone()),
-        }
-    }
-    items
-}
-
-/// What either of two lists of privilege letters has.
-fn united(one: &str, two: &str) -> String {
-    let mut letters = String::new();
-    for letter in LETTERS.chars() {
-        let place = |text: &str| text.find(letter).map(|at| text[at + letter.len_utf8()..].starts_with('*'));
-        match (place(one), place(two)) {
-            (None, None) => {}
-            (first, second) => {
-                letters.push(letter);
-                if first == Some(true) || second == Some(true) {
-                    letters.push('*');
-                }
-            }
-        }
-    }
-    letters
-}
-
 #[cfg(test)]
 mod tests {
-    use super::united;
     use crate::kinds::{Body, Policy, PolicyCommand, Schema, UserMapping};
     use crate::roles::sample::{membership, role, roles};
     use crate::roles::{Password, Role, RoleMap};
@@ -446,12 +411,6 @@ mod tests {
                 "USER MAPPING \"USER MAPPING c SERVER f\": the role map makes it the same as another, which is carried",
             ],
         );
-    }
-
-    #[test]
-    fn letters_of_both() {
-        assert_eq!(united("rw*", "ar*"), "ar*w*");
-        assert_eq!(united("m", "D"), "Dm");
     }
 
     #[test]

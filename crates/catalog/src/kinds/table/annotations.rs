@@ -34,6 +34,15 @@ fn of_view(column: &ViewColumn) -> ColumnAnnotations<'_> {
     }
 }
 
+fn acl_of_table(column: &mut Column) -> Option<(&str, &mut Option<Acl>)> {
+    let Column { name, extras, .. } = column;
+    Some((name, &mut extras.as_mut()?.acl))
+}
+
+fn acl_of_view(column: &mut ViewColumn) -> (&str, &mut Option<Acl>) {
+    (&column.name, &mut column.acl)
+}
+
 /// The parts of a column that are set after it was read.
 struct Slots<'a> {
     comment: &'a mut Option<String>,
@@ -52,15 +61,12 @@ impl Body {
         }
     }
 
-    /// Privileges on columns that may have some, to be changed.
-    pub(crate) fn column_acls_mut(&mut self) -> Vec<&mut Option<Acl>> {
+    /// Names of columns that may have privileges of their own, with these, to be changed.
+    pub(crate) fn column_acls_mut(&mut self) -> Vec<(&str, &mut Option<Acl>)> {
         match self {
-            Body::Table(table) => {
-                let extras = table.columns.iter_mut().filter_map(|column| column.extras.as_mut());
-                extras.map(|extras| &mut extras.acl).collect()
-            }
-            Body::View(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
-            Body::MaterializedView(view) => view.columns.iter_mut().map(|column| &mut column.acl).collect(),
+            Body::Table(table) => table.columns.iter_mut().filter_map(acl_of_table).collect(),
+            Body::View(view) => view.columns.iter_mut().map(acl_of_view).collect(),
+            Body::MaterializedView(view) => view.columns.iter_mut().map(acl_of_view).collect(),
             _ => Vec::new(),
         }
     }

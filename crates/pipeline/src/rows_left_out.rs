@@ -1,0 +1,83 @@
+//! What a comparison leaves alone because rows were to be left out (`--exclude-table-data`): positions of
+//! sequences and filling of materialized views that the patterns name, as with `pg_dump`.
+
+use std::collections::BTreeSet;
+
+use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, Difference, Identity, Object, Selection};
+use dbhaul_introspect::SequenceValue;
+
+use crate::PipelineError;
+use crate::words::listed;
+
+/// What of the left was left without rows, or without a position.
+#[derive(Debug, Default)]
+pub(crate) struct RowsLeftOut {
+    patterns: String,
+    sequences: BTreeSet<String>,
+    /// Materialized views that stay empty.
+    views: BTreeSet<Identity>,
+    /// Materialized views that are filled, from less than on the left.
+    thinner_views: Vec<String>,
+}
+
+impl RowsLeftOut {
+    /// What a selection leaves out of a catalog that it was applied to.
+    pub(crate) fn of(catalog: &Catalog, selection: &Selection) -> Result<Self, PipelineError> {
+        let Selection { exclude_table_data, exclude_table_data_and_children, .. } = selection;
+        let patterns = [exclude_table_data.as_slice(), exclude_table_data_and_children.as_slice()].concat();
+        if patterns.is_empty() || !selection.data {
+            return Ok(RowsLeftOut::default());
+        }
+        let without = selection.toc_options(catalog)?.without_data;
+        let objects = || catalog.objects.iter().filter(|object| without.contains(&object.id));
+        let sequences = objects().filter(|object| matches!(object.body, Body::Sequence(_)));
+        let views = objects().filter(|object| matches!(object.body, Body::MaterializedView(_)));
+        let views: BTreeSet<Identity> = views.map(Object::identity).collect();
+        let filled = catalog.views_filled_from(&without);
+        let filled = filled.into_iter().filter(|view| !views.contains(&view.identity()));
+        Ok(RowsLeftOut {
+            patterns: patterns.join(", "),
+            sequences: sequences.map(Object::sql_name).collect(),
+            thinner_views: filled.map(Object::sql_name).collect(),
+            views,
+        })
+    }
+
+    /// The positions that are compared.
+    pub(crate) fn compared(&self, sequences: &[SequenceValue]) -> Vec<SequenceValue> {
+        let is_compared = |value: &&SequenceValue| !self.sequences.contains(&value.sequence.sql());
+        sequences.iter().filter(is_compared).cloned().collect()
+    }
+
+    /// Whether a difference is that a materialized view was not filled, as it was not to be.
+    pub(crate) fn explains(&self, difference: &Difference) -> bool {
+        match difference {
+            Difference::Different { identity, path, .. } => {
+                path == "body.populated" && self.views.contains(identity)
+            }
+            _ => false,
+        }
+    }
+
+    /// What is not compared for it.
+    pub(crate) fn not_compared(&self) -> Vec<String> {
+        if self.patterns.is_empty() {
+            return Vec::new();
+        }
+        let excluded = format!("excluded by {}, as asked", self.patterns);
+        let views = self.views.iter().map(|view| view.to_string().replacen("MATERIALIZED VIEW ", "", 1));
+        let lists = [
+            listed(&format!("positions of sequences {excluded}"), self.sequences.iter().cloned().collect()),
+            listed(
+                &format!("whether materialized views are filled that are {excluded}, or read such"),
+                views.collect(),
+            ),
+            listed(
+                "rows of materialized views that read tables without their rows, and so have others than on the left",
+                self.thinner_views.clone(),
+            ),
+        ];
+        std::iter::once(format!("rows of tables {excluded}")).chain(lists.into_iter().flatten()).collect()
+    }
+}

@@ -1,0 +1,259 @@
+//! What a user asks to leave behind (`-x`, `-O`, `--exclude-table-data`) is no difference, and is named as not
+//! compared; all else still is one. The judge of what a copy then has is `pg_dump` with the same options.
+
+use dbhaul_tests::{Dbhaul, Finished, Server};
+use tempfile::TempDir;
+
+/// A source and a target with the same roles.
+fn servers(from: u16, to: u16) -> (Server, Server) {
+    let servers = (Server::start(from), Server::start(to));
+    for server in [&servers.0, &servers.1] {
+        server.psql("postgres", "CREATE ROLE alice; CREATE ROLE bob; CREATE ROLE eve");
+        server.create_db("shop");
+    }
+    servers
+}
+
+fn verify(source: &Server, target: &Server, options: &[&str]) -> Finished {
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    Dbhaul::new(["verify", "--source", &from, "--target", &to]).args(options).run()
+}
+
+/// Privileges of every kind, default ones among them.
+const GRANTED: &str = r#"
+    CREATE EXTENSION hstore; REVOKE EXECUTE ON FUNCTION akeys(hstore) FROM PUBLIC;
+    GRANT SELECT ON pg_catalog.pg_authid TO bob; REVOKE EXECUTE ON FUNCTION pg_catalog.now() FROM PUBLIC;
+    CREATE TABLE film (id int, title text); GRANT SELECT ON film TO bob; GRANT UPDATE (title) ON film TO eve;
+    INSERT INTO film VALUES (1, 'a'); GRANT CREATE ON SCHEMA public TO bob;
+    ALTER DEFAULT PRIVILEGES FOR ROLE alice GRANT SELECT ON TABLES TO bob;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
+    ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT EXECUTE ON FUNCTIONS TO bob"#;
+
+#[test]
+fn privileges_left_behind_are_no_difference() {
+    let (source, target) = servers(16, 18);
+    source.psql("shop", GRANTED);
+    let (from, to, store) = (source.uri("shop"), target.uri("shop"), TempDir::new().unwrap());
+    let store = store.path().to_str().unwrap();
+    let done = Dbhaul::new(["migrate", "-x", "--source", &from, "--target", &to]).run();
+    done.assert_code(0).assert_says("not compared: privileges, as asked, with default privileges");
+    verify(&source, &target, &["-x"]).assert_code(0);
+    let all = verify(&source, &target, &[]);
+    all.assert_code(4)
+        .assert_says("DEFAULT ACL public.\"DEFAULT PRIVILEGES FOR FUNCTIONS\" FOR ROLE postgres: missing");
+
+    Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+    target.drop_db("shop");
+    target.create_db("shop");
+    Dbhaul::new(["restore", "-x", "--store", store, "--target", &to]).run().assert_code(0);
+    Dbhaul::new(["verify", "-x", "--store", store, "--target", &to]).run().assert_code(0);
+
+    target.psql("shop", "ALTER TABLE film OWNER TO eve; ALTER TABLE film ALTER id SET NOT NULL");
+    let verified = verify(&source, &target, &["-x"]);
+    verified.assert_code(4).assert_says("schema: ").assert_says("2 differences");
+    verified.assert_says("TABLE public.film: owner is \"postgres\" on the left and \"eve\" on the right");
+}
+
+/// Objects of alice's, with grants by her and by others to whom she gave the option, and with what she has
+/// revoked from herself.
+const OWNED: &str = r#"
+    CREATE SCHEMA a AUTHORIZATION alice; GRANT USAGE ON SCHEMA a TO bob, eve; SET ROLE alice;
+    CREATE TABLE a.film (id int, title text); INSERT INTO a.film VALUES (1, 'a'); CREATE SEQUENCE a.s;
+    GRANT SELECT ON a.film TO bob WITH GRANT OPTION; GRANT UPDATE (title) ON a.film TO bob; GRANT ALL ON a.s TO eve;
+    CREATE TABLE a.own (id int); REVOKE ALL ON a.own FROM alice; GRANT SELECT ON a.own TO alice, bob;
+    CREATE TABLE a.shut (id int); REVOKE ALL ON a.shut FROM alice; CREATE VIEW a.v AS SELECT * FROM a.film;
+    GRANT SELECT (id) ON a.v TO alice, PUBLIC; CREATE TABLE a.back (id int); GRANT ALL ON a.back TO postgres;
+    CREATE FUNCTION a.f() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION a.f() FROM PUBLIC;
+    CREATE TYPE a.mood AS ENUM ('x'); GRANT USAGE ON TYPE a.mood TO bob; SELECT lo_create(4242);
+    GRANT SELECT ON LARGE OBJECT 4242 TO eve; SET ROLE bob; GRANT SELECT ON a.film TO eve, alice; RESET ROLE;
+    ALTER DEFAULT PRIVILEGES FOR ROLE alice REVOKE ALL ON TABLES FROM alice;
+    ALTER DEFAULT PRIVILEGES FOR ROLE alice GRANT SELECT ON TABLES TO bob; GRANT CREATE ON SCHEMA public TO bob;
+    ALTER SCHEMA public OWNER TO alice; GRANT CONNECT ON DATABASE shop TO bob; ALTER DATABASE shop OWNER TO alice"#;
+
+#[test]
+fn owners_left_behind_are_no_difference_in_privileges() {
+    for major in [16, 18] {
+        let (source, target) = servers(major, 18);
+        source.psql("shop", OWNED);
+        let (from, to, store) = (source.uri("shop"), target.uri("shop"), TempDir::new().unwrap());
+        let store = store.path().to_str().unwrap();
+        let done = Dbhaul::new(["migrate", "-O", "--source", &from, "--target", &to]).run();
+        done.assert_code(0).assert_says("not compared: owners, as asked");
+        assert_eq!(target.pg_dump_schema("shop"), copied_without_owners(&source, &target));
+        verify(&source, &target, &["-O"]).assert_code(0);
+        verify(&source, &target, &[]).assert_code(4);
+        Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+        Dbhaul::new(["verify", "-O", "--store", store, "--target", &to]).run().assert_code(0);
+
+        target.psql("shop", CHANGED);
+        let verified = verify(&source, &target, &["-O"]);
+        verified.assert_code(4).assert_says(&format!("{} differences", DIFFERENCES.len()));
+        for difference in DIFFERENCES {
+            verified.assert_says(difference);
+        }
+
+        target.drop_db("shop");
+        let create = ["migrate", "-O", "--create", "--source", &from, "--target", &target.uri("postgres")];
+        Dbhaul::new(create).run().assert_code(0);
+        verify(&source, &target, &["-O", "--create"]).assert_code(0);
+        target.psql("shop", "REVOKE CONNECT ON DATABASE shop FROM bob");
+        let verified = verify(&source, &target, &["-O", "--create"]);
+        verified.assert_code(4).assert_says("DATABASE shop: privileges are");
+    }
+}
+
+/// Grants more and less than `OWNED` led to, on a target where alice's objects belong to postgres.
+const CHANGED: &str = "
+    GRANT INSERT ON a.film TO eve; REVOKE SELECT ON a.own FROM bob; GRANT MAINTAIN ON a.v TO bob;
+    REVOKE INSERT ON a.shut FROM postgres; GRANT EXECUTE ON FUNCTION a.f() TO PUBLIC;
+    REVOKE UPDATE (title) ON a.film FROM bob; REVOKE USAGE ON TYPE a.mood FROM bob;
+    ALTER DEFAULT PRIVILEGES FOR ROLE alice GRANT UPDATE ON TABLES TO bob;
+    GRANT UPDATE ON LARGE OBJECT 4242 TO eve; REVOKE CREATE ON SCHEMA public FROM bob";
+
+const DIFFERENCES: [&str; 10] = [
+    "TABLE a.film: privileges are",
+    "TABLE a.film: privileges of column 2 are",
+    "TABLE a.own: privileges are",
+    "VIEW a.v: privileges are",
+    "TABLE a.shut: privileges",
+    "FUNCTION a.f (): privileges are",
+    "TYPE a.mood: privileges are",
+    "DEFAULT ACL",
+    "BLOB \"4242\": privileges of privilege 1 are",
+    "SCHEMA public: privileges are",
+];
+
+/// What `pg_dump --no-owner | psql` makes of the source, as `pg_dump` of the target sees it.
+fn copied_without_owners(source: &Server, target: &Server) -> String {
+    source.copy_by_pg_dump_with("shop", target, "by hand", &["--no-owner"]);
+    target.pg_dump_schema("by hand")
+}
+
+#[test]
+fn privileges_are_those_under_the_owner_who_takes_over() {
+    let (source, target) = servers(18, 18);
+    source.psql("shop", OWNED);
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+    target.psql("shop", "CREATE ROLE heir; REASSIGN OWNED BY alice TO heir");
+    let verified = verify(&source, &target, &["-O"]);
+    verified.assert_code(0);
+    target.psql("shop", "GRANT INSERT ON a.shut TO heir");
+    verify(&source, &target, &["-O"]).assert_code(4).assert_says("TABLE a.shut: privileges");
+}
+
+/// Owners before 17 could do what MAINTAIN allows whatever they had revoked from themselves.
+#[test]
+fn maintain_stays_with_the_owners_of_older_servers_and_is_said() {
+    let (source, target) = servers(16, 18);
+    source.psql("shop", OWNED);
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let done = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
+    done.assert_code(0)
+        .assert_says("for information: privilege MAINTAIN, which 17 brought, stays with the owners");
+    done.assert_says(
+        "of: DEFAULT ACL \"DEFAULT PRIVILEGES FOR TABLES\" FOR ROLE alice, TABLE a.own, TABLE a.shut",
+    );
+    source.copy_by_pg_dump_with("shop", &target, "by hand", &[]);
+    assert_eq!(target.pg_dump_schema("shop"), target.pg_dump_schema("by hand"));
+    target.psql("shop", "GRANT MAINTAIN ON a.film TO bob");
+    let verified = verify(&source, &target, &[]);
+    verified.assert_code(4).assert_says("TABLE a.film: privileges of privilege").assert_says("1 differences");
+}
+
+/// Tables with sequences, and materialized views over them, over views and over each other.
+const FILLED: &str = r#"
+    CREATE SEQUENCE film_number; CREATE TABLE film (id serial PRIMARY KEY, number int DEFAULT nextval('film_number'));
+    CREATE TABLE "Log" (id serial, at date) PARTITION BY RANGE (at);
+    CREATE TABLE "Log_1" PARTITION OF "Log" FOR VALUES FROM ('2020-01-01') TO ('2021-01-01');
+    CREATE TABLE shop (id serial PRIMARY KEY, name text);
+    INSERT INTO film (number) SELECT nextval('film_number') FROM generate_series(1, 7);
+    INSERT INTO "Log" (at) VALUES ('2020-03-03'); INSERT INTO shop (name) VALUES ('a'), ('b');
+    CREATE VIEW films AS SELECT count(*) FROM film; CREATE MATERIALIZED VIEW film_count AS SELECT * FROM films;
+    CREATE MATERIALIZED VIEW counted AS SELECT * FROM film_count;
+    CREATE MATERIALIZED VIEW days AS SELECT DISTINCT at FROM "Log";
+    CREATE MATERIALIZED VIEW shops AS SELECT count(*) FROM shop"#;
+
+#[track_caller]
+fn assert_tells(run: &Finished, texts: &[&str]) {
+    run.assert_code(0);
+    for text in texts {
+        run.assert_says(text);
+    }
+}
+
+/// As with `pg_dump`, a pattern names sequences and materialized views too: not a table's alone.
+#[test]
+fn rows_left_behind_are_no_difference_nor_what_depends_on_them() {
+    let (source, target) = servers(16, 18);
+    source.psql("shop", FILLED);
+    let (from, to, store) = (source.uri("shop"), target.uri("shop"), TempDir::new().unwrap());
+    let store = store.path().to_str().unwrap();
+    let less = ["--exclude-table-data", "film*", "--exclude-table-data", "\"Log_1\""];
+    let done = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).args(less).run();
+    let told = [
+        "not compared: rows of tables excluded by film*, \"Log_1\", as asked",
+        "not compared: positions of sequences excluded by film*, \"Log_1\", as asked: public.film_id_seq, public.film_number\n",
+        "excluded by film*, \"Log_1\", as asked, or read such: public.counted, public.film_count\n",
+        "not compared: rows of materialized views that read tables without their rows, and so have others than on \
+         the left: public.days\n",
+        "sequences: 2 compared, 0 different",
+    ];
+    assert_tells(&done, &told);
+    source.copy_by_pg_dump_with(
+        "shop",
+        &target,
+        "by hand",
+        &[&less[..], &["--exclude-table-data", "counted"]].concat(),
+    );
+    assert_eq!(target.pg_dump_inserts_sorted("shop"), target.pg_dump_inserts_sorted("by hand"));
+    assert_eq!(target.sql_digest("shop"), target.sql_digest("by hand"));
+    let verified = verify(&source, &target, &less);
+    assert_tells(&verified, &told);
+
+    Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+    target.drop_db("shop");
+    target.create_db("shop");
+    Dbhaul::new(["restore", "--store", store, "--target", &to]).args(less).run().assert_code(0);
+    assert_eq!(target.sql_digest("shop"), target.sql_digest("by hand"));
+    Dbhaul::new(["verify", "--store", store, "--target", &to]).args(less).run().assert_code(0);
+
+    for (change, back, difference) in [
+        (
+            "SELECT setval('shop_id_seq', 9)",
+            "SELECT setval('shop_id_seq', 2)",
+            "DIFFERENT     public.shop_id_seq",
+        ),
+        (
+            "REFRESH MATERIALIZED VIEW shops WITH NO DATA",
+            "REFRESH MATERIALIZED VIEW shops",
+            "MATERIALIZED VIEW public.shops: populated is yes on the left and no on the right",
+        ),
+        (
+            "ALTER SEQUENCE film_number CACHE 7",
+            "ALTER SEQUENCE film_number CACHE 1",
+            "SEQUENCE public.film_number: cache",
+        ),
+    ] {
+        target.psql("shop", change);
+        verify(&source, &target, &less).assert_code(4).assert_says(difference);
+        target.psql("shop", back);
+    }
+    verify(&source, &target, &less).assert_code(0);
+    verify(&source, &target, &[]).assert_code(4).assert_says("DIFFERENT     public.film_id_seq");
+}
+
+/// A table's name is not its sequence's: without wildcards the position is carried, and compared.
+#[test]
+fn a_sequence_that_no_pattern_names_is_carried_with_its_position() {
+    let (source, target) = servers(18, 18);
+    source.psql("shop", FILLED);
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let less = ["--exclude-table-data", "film"];
+    let done = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).args(less).run();
+    done.assert_code(0).assert_says("sequences: 4 compared, 0 different");
+    done.assert_says("have others than on the left: public.film_count, public.counted");
+    assert_eq!(target.psql("shop", "SELECT nextval('film_id_seq')"), "8");
+    assert_eq!(target.psql("shop", "SELECT * FROM counted"), "0");
+    verify(&source, &target, &less).assert_code(4).assert_says("DIFFERENT     public.film_id_seq");
+}
