@@ -178,6 +178,26 @@ async fn definitions_alone_are_compared_as_such() {
     assert_eq!(compare(left, right, selection).await.status(), Status::Different);
 }
 
+/// Since 17 an identity column of a partitioned table is one of its partitions too.
+#[tokio::test(flavor = "multi_thread")]
+async fn identity_columns_of_partitions_are_no_difference_across_majors() {
+    let (source, target) = (shop(16), Server::start(18));
+    source.psql(
+        "shop",
+        "CREATE TABLE part (id int GENERATED ALWAYS AS IDENTITY, at int NOT NULL) PARTITION BY RANGE (at);
+         CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (1) TO (9); INSERT INTO part (at) VALUES (3)",
+    );
+    target.create_db("copy");
+    let report = migrate((&source, "shop"), (&target, "copy"), Selection::default()).await;
+    assert_eq!(report.status(), Status::Done, "{report}");
+    target.psql("copy", "ALTER TABLE part ALTER id DROP IDENTITY");
+    let sides =
+        [(&source, "shop"), (&target, "copy")].map(|(server, db)| VerifySide::Live(settings(server, db)));
+    let [left, right] = sides;
+    let report = compare(left, right, Selection::default()).await;
+    assert_eq!(report.status(), Status::Different, "{report}");
+}
+
 /// A report never stays silent about what it does not cover.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_report_names_what_no_digest_covers() {

@@ -143,7 +143,8 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
         // Most are the same, and seeing that is cheap.
         if notes.0 != notes.1 || !same(object, other) {
             let (one, two) = (left.value(object, notes.0), right.value(other, notes.1));
-            walk(&Place { identity, majors }, String::new(), &one, &two, &mut differences);
+            let is_partition = is_partition(object) && is_partition(other);
+            walk(&Place { identity, majors, is_partition }, String::new(), &one, &two, &mut differences);
         }
     }
     let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
@@ -355,11 +356,24 @@ fn normalised(acl: Option<Acl>) -> Option<Acl> {
 struct Place<'a> {
     identity: &'a Identity,
     majors: Majors,
+    is_partition: bool,
+}
+
+impl Place<'_> {
+    /// Whether values that differ are what the majors say of the same thing.
+    fn agree(&self, path: &str, left: &Value, right: &Value) -> bool {
+        self.majors.agree(self.identity, path, left, right)
+            || self.is_partition && self.majors.share_identity(path, left, right)
+    }
+}
+
+fn is_partition(object: &Object) -> bool {
+    matches!(&object.body, Body::Table(table) if table.partition_of.is_some())
 }
 
 /// Adds what differs between two values at `path` and below.
 fn walk(place: &Place<'_>, path: String, left: &Value, right: &Value, into: &mut Vec<Difference>) {
-    if left == right || place.majors.agree(place.identity, &path, left, right) {
+    if left == right || place.agree(&path, left, right) {
         return;
     }
     let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };

@@ -22,7 +22,8 @@ pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> V
         name: left.database.name.clone(),
         discriminator: None,
     };
-    let place = Place { identity: &identity, majors: Majors::new(left.server_version, right.server_version) };
+    let majors = Majors::new(left.server_version, right.server_version);
+    let place = Place { identity: &identity, majors, is_partition: false };
     let acls = (acl(left), acl(right));
     let is_handed_over = !aspects.owners && left.database.owner != right.database.owner;
     let acl = if is_handed_over { under(right, left, &acls) } else { acls.0 };

@@ -15,6 +15,7 @@ use crate::{Identity, ServerVersion};
 pub(super) struct Majors {
     older: u32,
     newer: u32,
+    left_is_older: bool,
 }
 
 /// Fields that hold SQL as a server prints it.
@@ -37,7 +38,8 @@ const PRINTED: [&str; 14] = [
 
 impl Majors {
     pub(super) fn new(left: ServerVersion, right: ServerVersion) -> Self {
-        Majors { older: left.major().min(right.major()), newer: left.major().max(right.major()) }
+        let (left, right) = (left.major(), right.major());
+        Majors { older: left.min(right), newer: left.max(right), left_is_older: left < right }
     }
 
     /// Whether values that differ are what the two majors say of the same thing.
@@ -63,6 +65,14 @@ impl Majors {
             },
             _ => false,
         }
+    }
+
+    /// Whether a column of a partition is an identity column on the newer side for no other reason than that
+    /// it is one of the partitioned table: since 17 partitions share it.
+    pub(super) fn share_identity(self, path: &str, left: &Value, right: &Value) -> bool {
+        let is_of_column = path.starts_with("body.columns.") && path.ends_with(".identity");
+        let older = if self.left_is_older { left } else { right };
+        is_of_column && self.differ_over(17) && older.is_null()
     }
 
     /// Whether a change that came with `major` lies between the two.
@@ -161,5 +171,19 @@ mod tests {
             let agree = majors.agree(&identity, "body.multirange_name", &left, &right);
             assert_eq!(agree, expected, "{older} {newer}");
         }
+    }
+
+    #[test]
+    fn partitions_share_identity_since_17() {
+        let check = |majors: (u32, u32), left, right, expected| {
+            let (one, two) = (ServerVersion::of_major(majors.0), ServerVersion::of_major(majors.1));
+            let shared = Majors::new(one, two).share_identity("body.columns.0.identity", &left, &right);
+            assert_eq!(shared, expected, "{majors:?}");
+        };
+        check((16, 18), json!(null), json!("always"), true);
+        check((18, 16), json!("always"), json!(null), true);
+        check((16, 18), json!("always"), json!(null), false);
+        check((16, 18), json!("always"), json!("by-default"), false);
+        check((17, 18), json!(null), json!("always"), false);
     }
 }
