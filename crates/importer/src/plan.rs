@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{QualifiedName, Toc, TocEntry, in_one_line};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::check::{Foretold, TargetReport};
@@ -210,7 +210,8 @@ impl ImportPlan {
     pub fn foretell(&mut self, report: &TargetReport) {
         self.blockers = report.blockers.iter().map(ToString::to_string).collect();
         let skipped = tell(&report.foretold).into_iter();
-        self.told = skipped.map(|(object, reason)| format!("will skip {object}: {reason}")).collect();
+        self.told =
+            skipped.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
         self.foretold = Some(report.refusals.clone());
     }
 

@@ -243,7 +243,7 @@ pub(crate) struct RestoreArgs {
     /// Go on with an unfinished restore of the same backup: nothing is loaded twice
     #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
-    /// Print the plan and change nothing
+    /// Print the plan and change nothing; ends with 1 if the run would be refused
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -289,7 +289,7 @@ pub(crate) struct MigrateArgs {
     pub(crate) copy_format: CopyFormatName,
     #[command(flatten)]
     pub(crate) throttle: ThrottleArgs,
-    /// Print the plan and change nothing
+    /// Print the plan and change nothing; ends with 1 if the run would be refused
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
     #[command(flatten)]

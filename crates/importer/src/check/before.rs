@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use dbhaul_catalog::in_one_line;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
@@ -50,7 +51,8 @@ impl ImportPlan {
         self.blockers = blockers.iter().map(ToString::to_string).collect();
         let skipped = refusals.skipped(self, &roles);
         let told = tell(&skipped).into_iter();
-        self.told = told.map(|(object, reason)| format!("will skip {object}: {reason}")).collect();
+        self.told =
+            told.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
         self.told.push(LATER.to_owned());
         Ok(skipped)
     }

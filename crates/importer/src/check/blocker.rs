@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dbhaul_catalog::quote_identifier;
+use dbhaul_catalog::{in_one_line, quote_identifier};
 
 /// Why a target cannot take an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +92,8 @@ impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Blocker::NotEmpty { count, examples, nothing_to_resume } => {
-                write!(f, "it is not empty: it holds {count} objects ({}", examples.join(", "))?;
+                let examples_text = in_one_line(&examples.join(", "));
+                write!(f, "it is not empty: it holds {count} objects ({examples_text}")?;
                 let more = if *count > examples.len() as u64 { ", ..." } else { "" };
                 if *nothing_to_resume {
                     write!(
@@ -139,7 +140,7 @@ impl fmt::Display for Blocker {
                 let more = if *needed_by_count > needed_by.len() { ", ..." } else { "" };
                 match needed_by.as_slice() {
                     [] => Ok(()),
-                    some => write!(f, " (needed by {}{more})", some.join(", ")),
+                    some => write!(f, " (needed by {}{more})", in_one_line(&some.join(", "))),
                 }
             }
             Blocker::Tablespace { name, exists } => {
@@ -174,5 +175,17 @@ impl fmt::Display for Blocker {
                 quote_identifier(role)
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Blocker;
+
+    #[test]
+    fn a_name_with_a_line_break_stays_in_one_line() {
+        let examples = vec!["table \"new\nline\"".to_owned()];
+        let blocker = Blocker::NotEmpty { count: 2, examples, nothing_to_resume: false }.to_string();
+        assert!(blocker.contains("2 objects (table \"new\\nline\", ...)"), "{blocker}");
     }
 }

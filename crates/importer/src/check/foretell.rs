@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{TocEntry, in_one_line};
 
 use crate::footprint::describe;
 use crate::plan::Work;
@@ -64,7 +64,7 @@ impl Foretold {
         }
         let on = entry.depends_on.iter().copied().find(|on| self.whole.contains_key(on))?;
         let because = self.refused(on).unwrap_or_default();
-        let on = plan.describe(on);
+        let on = in_one_line(&plan.describe(on));
         Some(match because.strip_prefix("needs ") {
             Some(deeper) => format!("needs {on}, which needs {deeper}"),
             None => format!("needs {on}: {because}"),

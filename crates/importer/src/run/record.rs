@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use dbhaul_catalog::{DataEntry, TocEntry};
+use dbhaul_catalog::{DataEntry, TocEntry, in_one_line};
 use dbhaul_rows::RowDigest;
 
 use super::attempt::StepError;
@@ -121,7 +121,7 @@ impl Record {
         if matches!(work, Work::Analyze(_)) || !self.broken.insert(work.entry()) {
             return;
         }
-        let reason = format!("needs {}, which was not made", context.plan.describe(on));
+        let reason = format!("needs {}, which was not made", in_one_line(&context.plan.describe(on)));
         let holds_rows = context.plan.entry(work.entry()).is_ok_and(|entry| entry.data.is_some());
         let is_told = self.foretold.contains(&on) || self.failed.iter().any(|failed| failed.entry == on);
         if holds_rows && !is_told {
