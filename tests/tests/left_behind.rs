@@ -257,3 +257,20 @@ fn a_sequence_that_no_pattern_names_is_carried_with_its_position() {
     assert_eq!(target.psql("shop", "SELECT * FROM counted"), "0");
     verify(&source, &target, &less).assert_code(4).assert_says("DIFFERENT     public.film_id_seq");
 }
+
+/// Patterns without schema mean on the copy what they mean on the source, whose search path it does not have.
+#[test]
+fn patterns_mean_the_same_on_both_sides() {
+    let (source, target) = servers(18, 18);
+    source.psql("shop", "CREATE SCHEMA sales; ALTER DATABASE shop SET search_path = sales, public");
+    source.psql("shop", FILLED);
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let sides = ["--source", &from, "--target", &to];
+    let less = ["--exclude-table-data", "film*"];
+    Dbhaul::new(["migrate"]).args(sides).args(less).run().assert_code(0);
+    verify(&source, &target, &less).assert_code(0);
+    let part = verify(&source, &target, &["-t", "shop"]);
+    part.assert_code(0).assert_says("rows: 1 tables equal (2 rows)");
+    target.psql("shop", "DELETE FROM sales.shop WHERE id = 1");
+    verify(&source, &target, &["-t", "shop"]).assert_code(4).assert_says("DIFFERENT     sales.shop");
+}

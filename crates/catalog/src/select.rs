@@ -80,6 +80,9 @@ pub struct Selection {
     pub tablespaces: Tablespaces,
     /// Whether it is applied to a copy that was made with it: there nothing need match.
     pub is_for_copy: bool,
+    /// For a copy: the schemas in which the original looks up names without schema, whatever the copy's own
+    /// path is.
+    pub visible_schemas: Option<Vec<String>>,
 }
 
 impl Default for Selection {
@@ -111,6 +114,7 @@ impl Default for Selection {
             large_objects: None,
             tablespaces: Tablespaces::default(),
             is_for_copy: false,
+            visible_schemas: None,
         }
     }
 }
@@ -198,12 +202,14 @@ impl Selection {
         options
     }
 
-    /// The same for a copy that was made with it: names there are the mapped ones,
-    /// and what was left out is not there to be matched.
+    /// The same for a copy of `original` that was made with it: names there are the mapped ones, what was
+    /// left out is not there to be matched, and patterns without schema mean what they mean in the original,
+    /// whose own search path only `--create` carries.
     #[must_use]
-    pub fn for_copy(&self) -> Self {
+    pub fn for_copy_of(&self, original: &Catalog) -> Self {
         let tablespaces = Tablespaces { none: self.tablespaces.none, ..Tablespaces::default() };
-        Selection { is_for_copy: true, tablespaces, ..self.clone() }
+        let visible_schemas = Some(patterns::visible_schemas(original));
+        Selection { is_for_copy: true, visible_schemas, tablespaces, ..self.clone() }
     }
 
     /// How strict patterns of what to take are, and those of what to leave out.
@@ -292,7 +298,8 @@ impl Selection {
     ) -> Result<BTreeSet<ObjectId>, SelectionError> {
         let families = Families::new(catalog);
         let find = |option, texts| -> Result<Relations<'_>, SelectionError> {
-            Patterns::parse(option, texts, 3, catalog, strictness)?.relations(&families.relations)
+            let patterns = Patterns::parse(option, texts, 3, catalog, strictness)?;
+            patterns.along(self.visible_schemas.as_deref()).relations(&families.relations)
         };
         let mut found = find("--exclude-table-data", &self.exclude_table_data)?;
         let parents = find("--exclude-table-data-and-children", &self.exclude_table_data_and_children)?;

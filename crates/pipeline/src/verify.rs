@@ -61,7 +61,7 @@ async fn compare_requested(
 ) -> Result<VerifyReport, PipelineError> {
     context.progress.phase_started(Phase::Introspect, None, None);
     let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
-    let copy = request.selection.for_copy();
+    let copy = request.selection.for_copy_of(&left.catalog);
     let mut right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
         Ok(right) => right,
         Err(error) => {
@@ -126,7 +126,7 @@ pub(crate) async fn verify_copy(
     outcome: &ImportOutcome,
     context: &Context,
 ) -> Result<Report, PipelineError> {
-    let copy = request.selection.for_copy();
+    let copy = request.selection.for_copy_of(&source.catalog);
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
     let hidden = target.unreadable(&copy)?;
     let mut right = Side::live(target, &copy)?;

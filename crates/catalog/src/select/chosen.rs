@@ -88,7 +88,8 @@ impl<'a> Chosen<'a> {
         let families = Families::new(catalog);
         let (every, plain) = selection.strictness();
         let find = |option, texts, strictness| {
-            Patterns::parse(option, texts, 3, catalog, strictness)?.relations(&families.relations)
+            let patterns = Patterns::parse(option, texts, 3, catalog, strictness)?;
+            patterns.along(selection.visible_schemas.as_deref()).relations(&families.relations)
         };
         self.included = find("--table", &selection.tables, every)?;
         let parents = find("--table-and-children", &selection.tables_and_children, every)?;

@@ -57,6 +57,12 @@ impl<'a> Patterns<'a> {
         Ok(Patterns { option, patterns, database, visible: visible_schemas(catalog), strictness })
     }
 
+    /// With names without schema looked up in these schemas, if any are given.
+    pub(super) fn along(self, schemas: Option<&[String]>) -> Self {
+        let visible = schemas.map_or(self.visible, <[String]>::to_vec);
+        Patterns { visible, ..self }
+    }
+
     /// The names that match.
     pub(super) fn names<'n>(
         &self,
@@ -117,7 +123,7 @@ impl<'a> Patterns<'a> {
 }
 
 /// The schemas of the database's own search path, `public` by default.
-fn visible_schemas(catalog: &Catalog) -> Vec<String> {
+pub(super) fn visible_schemas(catalog: &Catalog) -> Vec<String> {
     let own = catalog.database.settings.iter().find_map(|(role, setting)| match role {
         None => setting.strip_prefix("search_path="),
         Some(_) => None,
