@@ -274,3 +274,28 @@ fn patterns_mean_the_same_on_both_sides() {
     target.psql("shop", "DELETE FROM sales.shop WHERE id = 1");
     verify(&source, &target, &["-t", "shop"]).assert_code(4).assert_says("DIFFERENT     sales.shop");
 }
+
+const NOTED: &str = "
+    CREATE TABLE film (id int CONSTRAINT c CHECK (id > 0)); COMMENT ON TABLE film IS 'a'; COMMENT ON COLUMN film.id IS 'b';
+    COMMENT ON CONSTRAINT c ON film IS 'c'; ALTER TABLE film ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON film;
+    COMMENT ON POLICY p ON film IS 'd'; CREATE PUBLICATION pub FOR TABLE film; COMMENT ON PUBLICATION pub IS 'e';
+    CREATE SUBSCRIPTION sub CONNECTION 'host=x' PUBLICATION z WITH (connect = false); COMMENT ON SUBSCRIPTION sub IS 'f'";
+
+#[test]
+fn whole_kinds_left_behind_are_no_difference() {
+    let (source, target) = servers(17, 18);
+    source.psql("shop", NOTED);
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let options = ["--no-comments", "--no-policies", "--no-publications", "--no-subscriptions"];
+    let told = ["comments", "policies, and whether row security is on", "publications", "subscriptions"];
+    let migrate = || Dbhaul::new(["migrate", "--source", &from, "--target", &to]);
+    let done = migrate().args(options).run();
+    told.iter().for_each(|told| assert_tells(&done, &[&format!("not compared: {told}, as asked")]));
+    source.copy_by_pg_dump_with("shop", &target, "by hand", &options);
+    assert_eq!(target.pg_dump_schema("shop"), target.pg_dump_schema("by hand"));
+    target.psql("shop", "ALTER TABLE film FORCE ROW LEVEL SECURITY");
+    verify(&source, &target, &options)
+        .assert_code(4)
+        .assert_says("1 differences")
+        .assert_says("force row security");
+}

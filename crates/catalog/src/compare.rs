@@ -1,6 +1,7 @@
 //! Two catalogs compared, object by object and field by field.
 
 mod around;
+mod aspects;
 mod handed_over;
 mod maintain;
 mod majors;
@@ -12,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges};
+pub use self::aspects::Aspects;
 use self::handed_over::Handover;
 use self::maintain::Maintain;
 pub use self::maintain::kept_maintain;
@@ -20,21 +22,6 @@ use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
 use crate::kinds::Body;
 use crate::render::Target;
 use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, ServerVersion};
-
-/// What of objects is compared beside their definitions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Aspects {
-    /// Owners. Without them, privileges on the left are taken for those that the right's owner would have
-    /// given by the same statements, or would have been left with after a change of owner.
-    pub owners: bool,
-    /// Privileges, default privileges among them.
-    pub privileges: bool,
-}
-
-impl Aspects {
-    /// Owners and privileges.
-    pub const ALL: Aspects = Aspects { owners: true, privileges: true };
-}
 
 /// What differs between two catalogs, in order of identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -53,13 +40,18 @@ impl CatalogDiff {
         self.differences.retain(|difference| !forgotten(difference));
     }
 
-    /// Forgets what differs of owners and privileges where these were left behind.
+    /// Forgets what differs of properties that were left behind.
     pub fn forget_unless(&mut self, aspects: Aspects) {
-        if !aspects.owners {
-            self.forget("owner");
-        }
-        if !aspects.privileges {
-            self.forget("acl");
+        for (property, is_compared) in [
+            ("owner", aspects.owners),
+            ("acl", aspects.privileges),
+            ("comment", aspects.comments),
+            ("security_labels", aspects.security_labels),
+            ("row_security", aspects.policies),
+        ] {
+            if !is_compared {
+                self.forget(property);
+            }
         }
     }
 
@@ -122,7 +114,7 @@ pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
     compare_aspects(left, right, Aspects::ALL)
 }
 
-/// As [`compare`], of owners and privileges only what is asked for.
+/// As [`compare`], only of what is asked for.
 pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> CatalogDiff {
     let versions = (left.server_version, right.server_version);
     let (majors, maintain) = (Majors::new(versions.0, versions.1), Maintain::between(versions.0, versions.1));
@@ -135,7 +127,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
             continue;
         };
         let handed_over = match aspects {
-            Aspects { owners: false, privileges: true } => handed_over((&left, object), (&right, other)),
+            Aspects { owners: false, privileges: true, .. } => handed_over((&left, object), (&right, other)),
             _ => None,
         };
         let notes = (left.notes(object), right.notes(other));
@@ -218,18 +210,18 @@ impl<'a> Side<'a> {
             side.initial.entry(item.object).or_default().push(item);
         }
         for object in &catalog.objects {
-            let is_compared = match (&object.body, &object.extension) {
-                (Body::DefaultAcl(_), _) => aspects.privileges,
-                (_, Some(_)) => aspects.privileges && side.has_own_acl(object),
-                (_, None) => true,
+            let is_compared = match &object.extension {
+                Some(_) => aspects.privileges && side.has_own_acl(object),
+                None => aspects.compare_body(&object.body),
             };
             if is_compared {
                 side.objects.insert(object.identity(), object);
             }
         }
         for note in &catalog.notes {
+            let compared = aspects.of_note((&note.part, &note.comment, &note.security_labels));
             let notes = side.notes.entry(note.object).or_default();
-            notes.push((&note.part, &note.comment, &note.security_labels));
+            notes.extend(compared);
             notes.sort();
         }
         side

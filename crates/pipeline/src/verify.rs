@@ -6,7 +6,7 @@ mod side;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{Aspects, compare_aspects};
+use dbhaul_catalog::compare_aspects;
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -20,7 +20,7 @@ use crate::rows_left_out::RowsLeftOut;
 use crate::source::LiveDatabase;
 use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
-use crate::verify_scope::Scope;
+use crate::verify_scope::{Scope, aspects};
 use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest};
 
 /// The outcome of a verification.
@@ -72,7 +72,7 @@ async fn compare_requested(
     context.progress.phase_finished(Phase::Introspect);
     let scope = Scope {
         selection: &request.selection,
-        aspects: Aspects { owners: request.owners, privileges: request.privileges },
+        aspects: aspects(&request.selection, request.owners, request.privileges),
         database: request.database,
     };
     let ledgers = right.forget_ledgers(&left);
@@ -144,7 +144,7 @@ pub(crate) async fn verify_copy(
     left.catalog.database.connection_limit = right.catalog.database.connection_limit;
     let scope = Scope {
         selection: &request.selection,
-        aspects: Aspects { owners: request.options.set_owners, privileges: request.options.privileges },
+        aspects: aspects(&request.selection, request.options.set_owners, request.options.privileges),
         database: request.options.create,
     };
     let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;

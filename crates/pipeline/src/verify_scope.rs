@@ -20,6 +20,19 @@ pub(crate) struct Scope<'a> {
     pub(crate) database: bool,
 }
 
+/// What of two catalogs is compared of what a selection takes.
+pub(crate) fn aspects(selection: &Selection, owners: bool, privileges: bool) -> Aspects {
+    Aspects {
+        owners,
+        privileges,
+        comments: selection.comments,
+        security_labels: selection.security_labels,
+        policies: selection.policies,
+        publications: selection.publications,
+        subscriptions: selection.subscriptions,
+    }
+}
+
 /// Properties of a database that are no objects of it.
 const DATABASE: &str = "properties of the database itself (owner, privileges, settings, comment, encoding, \
                         locale, tablespace, limits), which only --create carries";
@@ -68,6 +81,18 @@ impl Scope<'_> {
             true => report.information.extend(kept(left, right)),
             false => {
                 note("privileges, as asked, with default privileges, and owners of the server's own objects")
+            }
+        }
+        let Aspects { comments, security_labels, policies, publications, subscriptions, .. } = self.aspects;
+        for (what, is_compared) in [
+            ("comments", comments),
+            ("security labels", security_labels),
+            ("policies, and whether row security is on", policies),
+            ("publications", publications),
+            ("subscriptions", subscriptions),
+        ] {
+            if !is_compared {
+                report.not_compared.push(format!("{what}, as asked"));
             }
         }
         report.schema.forget_unless(self.aspects);

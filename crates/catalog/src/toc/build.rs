@@ -244,7 +244,8 @@ impl<'a> Builder<'a> {
         let keys: Vec<&Key> = self.nodes.iter().map(|node| &node.key).collect();
         let order = order::sort(&keys, &needs).map_err(|stuck| self.loop_error(&stuck, &needs))?;
         let wanted = |node: usize| {
-            self.options.wants(self.nodes[node].home) && self.options.wants_kind(&self.entries[node].kind)
+            let TocEntry { kind, name, .. } = &self.entries[node];
+            self.options.wants(self.nodes[node].home) && self.options.wants_entry(kind, name)
         };
         let mut ids: Vec<Option<u32>> = vec![None; self.nodes.len()];
         for (id, &node) in (1..).zip(order.iter().filter(|&&node| wanted(node))) {

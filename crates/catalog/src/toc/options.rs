@@ -77,8 +77,16 @@ impl TocOptions {
         }
     }
 
+    /// Whether an entry of this TOC kind and name is wanted, whatever its section: a comment only with what
+    /// it is on.
+    pub(crate) fn wants_entry(&self, kind: &str, name: &str) -> bool {
+        let is_note = matches!(kind, "COMMENT" | "SECURITY LABEL");
+        let about = name.split(' ').next().filter(|_| is_note);
+        self.wants_kind(kind) && about.is_none_or(|about| self.wants_kind(about))
+    }
+
     /// Whether entries of this TOC kind are wanted, whatever their section.
-    pub(crate) fn wants_kind(&self, kind: &str) -> bool {
+    fn wants_kind(&self, kind: &str) -> bool {
         match kind {
             "DEFAULT ACL" | "ACL" => self.privileges,
             "COMMENT" => self.comments,
