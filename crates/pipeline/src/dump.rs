@@ -472,7 +472,8 @@ pub(crate) fn write_tables(f: &mut Formatter<'_>, tables: &[PlannedTable]) -> fm
     for table in tables {
         let size = crate::format_bytes(table.estimated_bytes);
         let name = dbhaul_catalog::in_one_line(&table.name);
-        writeln!(f, "    {size:>10}  {:>4} segments  {name}", table.segment_count)?;
+        let segments = if table.segment_count == 1 { "segment " } else { "segments" };
+        writeln!(f, "    {size:>10}  {:>4} {segments}  {name}", table.segment_count)?;
         if let Some(travels) = table.travels.as_ref().filter(|_| f.alternate()) {
             writeln!(f, "                              {travels}")?;
         }
