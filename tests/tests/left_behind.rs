@@ -299,3 +299,48 @@ fn whole_kinds_left_behind_are_no_difference() {
         .assert_says("1 differences")
         .assert_says("force row security");
 }
+
+/// Columns and settings that are called as properties are: of tables with parents, columns are compared by name.
+#[test]
+fn names_are_no_properties_that_were_left_behind() {
+    let server = Server::start(18);
+    for db in ["shop", "copy"] {
+        server.create_db(db);
+        server.psql(db, "CREATE TABLE p ()");
+    }
+    server.psql("postgres", "CREATE ROLE alice; ALTER DATABASE copy OWNER TO alice");
+    server.psql(
+        "shop",
+        "CREATE TABLE c (owner varchar(10) NOT NULL, acl int, comment int, security_labels int, row_security int,
+             populated int, \"a.owner\" int) INHERITS (p);
+         ALTER DATABASE shop SET app.owner = 'one'; ALTER DATABASE shop SET app.comment = 'one';
+         ALTER DATABASE shop SET app.acl = 'one'",
+    );
+    server.psql("copy", "CREATE TABLE c (owner text, comment text, \"a.owner\" text) INHERITS (p)");
+    let (from, to) = (server.uri("shop"), server.uri("copy"));
+    let left_behind = ["-O", "-x", "--no-comments", "--no-security-labels", "--no-policies", "--schema-only"];
+    let verify = || Dbhaul::new(["verify", "--source", &from, "--target", &to]).args(left_behind);
+    let found = verify().arg("--create").run();
+    found.assert_code(4);
+    for difference in [
+        "TABLE public.c: type name of column owner is \"character varying(10)\" on the left and \"text\"",
+        "TABLE public.c: not null of column owner is",
+        "TABLE public.c: type name of column \"a.owner\" is",
+        "TABLE public.c: type name of column comment is",
+        "TABLE public.c: column acl is",
+        "TABLE public.c: column security_labels is",
+        "TABLE public.c: column row_security is",
+        "TABLE public.c: column populated is",
+        "DATABASE shop: setting app.owner is",
+        "DATABASE shop: setting app.comment is",
+        "DATABASE shop: setting app.acl is",
+    ] {
+        found.assert_says(difference);
+    }
+    let found = verify().run();
+    found.assert_code(4).assert_says("for information: DATABASE shop: setting app.owner is");
+    // What was left behind is not told either.
+    for property in ["owner", "privileges"] {
+        assert!(!found.to_string().contains(&format!("DATABASE shop: {property}")), "{found}");
+    }
+}

@@ -31,28 +31,9 @@ pub struct CatalogDiff {
 }
 
 impl CatalogDiff {
-    /// Forgets the differences of one property of objects, such as `owner` or
-    /// `acl`, where it was left behind on purpose.
-    pub fn forget(&mut self, property: &str) {
-        let is_of = |path: &str| path.split('.').any(|part| part == property);
-        let forgotten =
-            |difference: &Difference| matches!(difference, Difference::Different { path, .. } if is_of(path));
-        self.differences.retain(|difference| !forgotten(difference));
-    }
-
-    /// Forgets what differs of properties that were left behind.
-    pub fn forget_unless(&mut self, aspects: Aspects) {
-        for (property, is_compared) in [
-            ("owner", aspects.owners),
-            ("acl", aspects.privileges),
-            ("comment", aspects.comments),
-            ("security_labels", aspects.security_labels),
-            ("row_security", aspects.policies),
-        ] {
-            if !is_compared {
-                self.forget(property);
-            }
-        }
+    /// Forgets whether materialized views are filled, where no rows were to be there.
+    pub fn forget_filling(&mut self) {
+        self.differences.retain(|difference| difference.unfilled_view().is_none());
     }
 
     /// Whether nothing differs.
@@ -86,6 +67,20 @@ pub enum Difference {
         /// What the right has; null for nothing.
         right: Value,
     },
+}
+
+impl Difference {
+    /// The materialized view that is filled on one side alone, if that is the difference.
+    pub fn unfilled_view(&self) -> Option<&Identity> {
+        match self {
+            Difference::Different { identity, path, .. }
+                if identity.kind == "MATERIALIZED VIEW" && path == "body.populated" =>
+            {
+                Some(identity)
+            }
+            _ => None,
+        }
+    }
 }
 
 impl std::fmt::Display for Difference {
@@ -134,16 +129,16 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
         let object = handed_over.as_ref().unwrap_or(object);
         // Most are the same, and seeing that is cheap.
         if notes.0 != notes.1 || !same(object, other) {
-            let (one, two) = (left.value(object, notes.0), right.value(other, notes.1));
+            let (mut one, mut two) = (left.value(object, notes.0), right.value(other, notes.1));
+            aspects.narrow(&mut one);
+            aspects.narrow(&mut two);
             let is_partition = is_partition(object) && is_partition(other);
-            walk(&Place { identity, majors, is_partition }, String::new(), &one, &two, &mut differences);
+            walk(&Place { identity, majors, is_partition }, &[], &one, &two, &mut differences);
         }
     }
     let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
     differences.extend(extra.map(|identity| Difference::Extra { identity: identity.clone() }));
-    let mut diff = CatalogDiff { differences };
-    diff.forget_unless(aspects);
-    diff
+    CatalogDiff { differences }
 }
 
 /// An object of the left as it may be under the owner of the right, the closest to the right's; `None`
@@ -306,7 +301,7 @@ fn body_value(body: &Body) -> Value {
         }
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
             let columns =
-                table.columns.iter().map(|column| (column.name.to_string(), json!(column))).collect();
+                table.columns.iter().map(|column| (words::quoted(&column.name), json!(column))).collect();
             fields.insert("columns".to_owned(), Value::Object(columns));
         }
         _ => {}
@@ -353,7 +348,7 @@ struct Place<'a> {
 
 impl Place<'_> {
     /// Whether values that differ are what the majors say of the same thing.
-    fn agree(&self, path: &str, left: &Value, right: &Value) -> bool {
+    fn agree(&self, path: &[&str], left: &Value, right: &Value) -> bool {
         self.majors.agree(self.identity, path, left, right)
             || self.is_partition && self.majors.share_identity(path, left, right)
     }
@@ -363,110 +358,38 @@ fn is_partition(object: &Object) -> bool {
     matches!(&object.body, Body::Table(table) if table.partition_of.is_some())
 }
 
-/// Adds what differs between two values at `path` and below.
-fn walk(place: &Place<'_>, path: String, left: &Value, right: &Value, into: &mut Vec<Difference>) {
-    if left == right || place.agree(&path, left, right) {
+/// Adds what differs between two values at `path` and below. Parts of a path are kept apart while it is
+/// judged: some are names of users', which may be those of properties or have dots in them.
+fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mut Vec<Difference>) {
+    if left == right || place.agree(path, left, right) {
         return;
     }
-    let below = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let mut below = |key: &str, left: &Value, right: &Value| {
+        walk(place, &[path, &[key]].concat(), left, right, into);
+    };
     match (left, right) {
         (Value::Object(a), Value::Object(b)) => {
             for (key, value) in a {
-                walk(place, below(key), value, b.get(key).unwrap_or(&Value::Null), into);
+                below(key, value, b.get(key).unwrap_or(&Value::Null));
             }
             for (key, value) in b.iter().filter(|(key, _)| !a.contains_key(*key)) {
-                walk(place, below(key), &Value::Null, value, into);
+                below(key, &Value::Null, value);
             }
         }
         (Value::Array(a), Value::Array(b)) if a.len() == b.len() => {
             for (at, (x, y)) in a.iter().zip(b).enumerate() {
-                walk(place, below(&at.to_string()), x, y, into);
+                below(&at.to_string(), x, y);
             }
         }
-        _ if is_secret(place.identity, &path) => into.push(Difference::Different {
-            identity: place.identity.clone(),
-            path,
-            left: masked(left),
-            right: masked(right),
-        }),
-        _ => into.push(Difference::Different {
-            identity: place.identity.clone(),
-            path,
-            left: left.clone(),
-            right: right.clone(),
-        }),
+        _ => {
+            let (identity, path) = (place.identity.clone(), path.join("."));
+            let shown =
+                |value: &Value| if is_secret(&identity, &path) { masked(value) } else { value.clone() };
+            let (left, right) = (shown(left), shown(right));
+            into.push(Difference::Different { identity, path, left, right });
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::compare;
-    use crate::kinds::{Body, Extension, Schema};
-    use crate::{Catalog, Class, Object, ObjectId, ServerVersion, parse_acl};
-
-    fn schema(name: &str) -> Object {
-        Object {
-            id: ObjectId::new(Class::PG_NAMESPACE, 1),
-            schema: None,
-            name: name.to_owned(),
-            owner: Some("own".into()),
-            acl: None,
-            comment: None,
-            security_labels: Vec::new(),
-            extension: None,
-            body: Body::from(Schema {}),
-        }
-    }
-
-    fn check(left: Vec<Object>, right: Vec<Object>, expected: &[&str]) {
-        let catalog = |objects| Catalog { objects, ..Catalog::empty(ServerVersion::of_major(18)) };
-        let found: Vec<String> =
-            compare(&catalog(left), &catalog(right)).differences.iter().map(ToString::to_string).collect();
-        assert_eq!(found, expected);
-    }
-
-    #[test]
-    fn both_directions() {
-        check(vec![schema("a")], vec![schema("b")], &["SCHEMA a: missing", "SCHEMA b: extra"]);
-        check(
-            vec![schema("a")],
-            vec![Object { id: ObjectId::new(Class::PG_NAMESPACE, 2), ..schema("a") }],
-            &[],
-        );
-    }
-
-    #[test]
-    fn every_field() {
-        let other = Object { owner: Some("bob".into()), comment: Some("x".to_owned()), ..schema("a") };
-        check(
-            vec![schema("a")],
-            vec![other],
-            &[
-                "SCHEMA a: grantee of privilege 1 is \"own\" on the left and \"bob\" on the right",
-                "SCHEMA a: grantor of privilege 1 is \"own\" on the left and \"bob\" on the right",
-                "SCHEMA a: comment is nothing on the left and \"x\" on the right",
-                "SCHEMA a: owner is \"own\" on the left and \"bob\" on the right",
-            ],
-        );
-    }
-
-    #[test]
-    fn privileges_by_what_they_allow() {
-        let acl = |items: &[&str]| {
-            let items: Vec<String> = items.iter().map(|&item| item.to_owned()).collect();
-            Object { acl: parse_acl(&items).ok(), ..schema("a") }
-        };
-        check(vec![schema("a")], vec![acl(&["own=UC/own"])], &[]);
-        check(vec![acl(&["own=UC/own", "=U/own"])], vec![acl(&["=U/own", "own=UC/own"])], &[]);
-        let extension = |version: &str| Object {
-            body: Body::from(Extension {
-                schema: "public".to_owned(),
-                version: version.to_owned(),
-                relocatable: true,
-                configuration: Vec::new(),
-            }),
-            ..schema("hstore")
-        };
-        check(vec![extension("1.4")], vec![extension("1.8")], &[]);
-    }
-}
+mod tests;

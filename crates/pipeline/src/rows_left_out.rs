@@ -52,12 +52,7 @@ impl RowsLeftOut {
 
     /// Whether a difference is that a materialized view was not filled, as it was not to be.
     pub(crate) fn explains(&self, difference: &Difference) -> bool {
-        match difference {
-            Difference::Different { identity, path, .. } => {
-                path == "body.populated" && self.views.contains(identity)
-            }
-            _ => false,
-        }
+        difference.unfilled_view().is_some_and(|view| self.views.contains(view))
     }
 
     /// What is not compared for it.

@@ -53,7 +53,7 @@ impl Scope<'_> {
             report.sequences.clear();
             report.compared_sequence_count = 0;
             // Without rows nothing has filled the materialized views.
-            report.schema.forget("populated");
+            report.schema.forget_filling();
         } else {
             report.not_compared.extend(rows_left_out.not_compared());
             report.schema.differences.retain(|difference| !rows_left_out.explains(difference));
@@ -95,7 +95,6 @@ impl Scope<'_> {
                 report.not_compared.push(format!("{what}, as asked"));
             }
         }
-        report.schema.forget_unless(self.aspects);
     }
 
     /// Adds what differs in the database itself and in privileges on the server's own objects: as
@@ -112,7 +111,7 @@ impl Scope<'_> {
         if !self.aspects.privileges {
             return;
         }
-        let SystemDifferences { lacking, extra } = compare_system_privileges(left, right);
+        let SystemDifferences { lacking, extra } = compare_system_privileges(left, right, self.aspects);
         report.schema.differences.extend(lacking);
         let extra = extra.iter().map(|difference| format!("{difference}, which is the right side's own"));
         report.information.extend(extra);

@@ -15,6 +15,7 @@ use crate::{Acl, Catalog, Database, Identity, ServerVersion, SystemPrivileges, q
 /// limits, and which settings they have. Names are not compared, nor versions of collations, which
 /// are the installations'. Of settings it is said that they differ, not what they are: those of
 /// applications may be secrets. Without owners, privileges are those under the right's.
+/// Nothing is compared of what `aspects` has not.
 pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> Vec<Difference> {
     let identity = Identity {
         kind: "DATABASE".to_owned(),
@@ -27,9 +28,11 @@ pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> V
     let acls = (acl(left), acl(right));
     let is_handed_over = !aspects.owners && left.database.owner != right.database.owner;
     let acl = if is_handed_over { under(right, left, &acls) } else { acls.0 };
-    let (one, two) = (value(left, acl), value(right, acls.1));
+    let (mut one, mut two) = (value(left, acl), value(right, acls.1));
+    aspects.narrow_annotated(&mut one);
+    aspects.narrow_annotated(&mut two);
     let mut differences = Vec::new();
-    walk(&place, String::new(), &one, &two, &mut differences);
+    walk(&place, &[], &one, &two, &mut differences);
     differences
 }
 
@@ -96,8 +99,9 @@ pub struct SystemDifferences {
     pub extra: Vec<Difference>,
 }
 
-/// Compares what was changed, since `initdb`, in privileges and owners of the server's own objects.
-pub fn compare_system_privileges(left: &Catalog, right: &Catalog) -> SystemDifferences {
+/// Compares what was changed, since `initdb`, in privileges and owners of the server's own objects; in owners
+/// only where `aspects` has them.
+pub fn compare_system_privileges(left: &Catalog, right: &Catalog, aspects: Aspects) -> SystemDifferences {
     let common = left.server_version.min(right.server_version);
     let (one, two) = (Changes::new(left, common), Changes::new(right, common));
     let mut found = SystemDifferences::default();
@@ -111,7 +115,7 @@ pub fn compare_system_privileges(left: &Catalog, right: &Catalog) -> SystemDiffe
             Some(column) => format!("columns.{column}.{property}"),
             None => property.to_owned(),
         };
-        if left.owner != right.owner {
+        if aspects.owners && left.owner != right.owner {
             let into = if left.owner.is_some() { &mut found.lacking } else { &mut found.extra };
             into.push(different(&identity, path("owner"), json!(left.owner), json!(right.owner)));
         }
@@ -241,6 +245,7 @@ mod tests {
             ..Catalog::empty(ServerVersion::of_major(major))
         };
         let none = || Catalog::empty(ServerVersion::of_major(18));
+        let compare = |left: &Catalog, right: &Catalog| compare_system_privileges(left, right, Aspects::ALL);
         let old = catalog(
             16,
             acl(&["postgres=arwdDxt/postgres", "bob=r/postgres"]),
@@ -251,12 +256,12 @@ mod tests {
             acl(&["postgres=arwdDxtm/postgres", "bob=r/postgres"]),
             acl(&["postgres=arwdDxtm/postgres"]),
         );
-        assert_eq!(compare_system_privileges(&old, &new), Default::default());
+        assert_eq!(compare(&old, &new), Default::default());
         let grant = "TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE pg_catalog.pg_authid TO bob\"";
-        let lacking = compare_system_privileges(&old, &none());
+        let lacking = compare(&old, &none());
         assert_eq!(texts(&lacking.lacking), [format!("{grant} on the left and nothing on the right")]);
         assert!(lacking.extra.is_empty());
-        let extra = compare_system_privileges(&none(), &new);
+        let extra = compare(&none(), &new);
         assert!(extra.lacking.is_empty());
         assert_eq!(extra.extra.len(), 1);
     }

@@ -1,5 +1,7 @@
 //! What is compared, and what was left behind.
 
+use serde_json::Value;
+
 use super::Note;
 use crate::kinds::Body;
 
@@ -52,5 +54,37 @@ impl Aspects {
         let comment = if self.comments { comment } else { &NONE.0 };
         let labels = if self.security_labels { labels } else { &NONE.1 };
         (comment.is_some() || !labels.is_empty()).then_some((part, comment, labels))
+    }
+
+    /// Takes out of an object's value what is not compared: from the object itself, its columns, attributes and
+    /// constraints. Each is looked for in its place alone, for names of users' are keys as well.
+    pub(super) fn narrow(self, object: &mut Value) {
+        self.narrow_annotated(object);
+        let Some(body) = object.get_mut("body") else { return };
+        if let (false, Value::Object(fields)) = (self.policies, &mut *body) {
+            fields.remove("row_security");
+        }
+        for parts in ["columns", "attributes", "constraints"] {
+            match body.get_mut(parts) {
+                Some(Value::Array(parts)) => parts.iter_mut().for_each(|part| self.narrow_annotated(part)),
+                Some(Value::Object(parts)) => parts.values_mut().for_each(|part| self.narrow_annotated(part)),
+                _ => {}
+            }
+        }
+    }
+
+    /// The same of something that has no parts, such as a column or the database.
+    pub(super) fn narrow_annotated(self, value: &mut Value) {
+        let Value::Object(fields) = value else { return };
+        for (property, is_compared) in [
+            ("owner", self.owners),
+            ("acl", self.privileges),
+            ("comment", self.comments),
+            ("security_labels", self.security_labels),
+        ] {
+            if !is_compared {
+                fields.remove(property);
+            }
+        }
     }
 }

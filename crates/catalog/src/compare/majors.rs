@@ -42,16 +42,23 @@ impl Majors {
         Majors { older: left.min(right), newer: left.max(right), left_is_older: left < right }
     }
 
-    /// Whether values that differ are what the two majors say of the same thing.
-    pub(super) fn agree(self, identity: &Identity, path: &str, left: &Value, right: &Value) -> bool {
+    /// Whether values that differ are what the two majors say of the same thing; `path` leads to them.
+    pub(super) fn agree(self, identity: &Identity, path: &[&str], left: &Value, right: &Value) -> bool {
         if self.older == self.newer {
             return false;
         }
-        let field = path.rsplit('.').next().unwrap_or_default();
+        // What a path ends in is no property where it is a name of a user's.
+        let field = match path {
+            ["settings", ..] | ["body", "columns", _] => return false,
+            [.., field] => *field,
+            [] => return false,
+        };
         match field {
             // Multiranges exist since 14, names of NOT NULL constraints since 18. And
             // 18 knows whose a NOT NULL is, before it was guessed from the parents.
-            "name" | "is_local" if path.contains("not_null.") => self.differ_over(18),
+            "name" | "is_local" if matches!(path, ["body", "columns", _, "not_null", _]) => {
+                self.differ_over(18)
+            }
             // Before 14 what is subscripted, and how, was known from the element type.
             "subscript" => self.differ_over(14),
             _ if field.starts_with("multirange") => self.differ_over(14),
@@ -69,8 +76,8 @@ impl Majors {
 
     /// Whether a column of a partition is an identity column on the newer side for no other reason than that
     /// it is one of the partitioned table: since 17 partitions share it.
-    pub(super) fn share_identity(self, path: &str, left: &Value, right: &Value) -> bool {
-        let is_of_column = path.starts_with("body.columns.") && path.ends_with(".identity");
+    pub(super) fn share_identity(self, path: &[&str], left: &Value, right: &Value) -> bool {
+        let is_of_column = matches!(path, ["body", "columns", _, "identity"]);
         let older = if self.left_is_older { left } else { right };
         is_of_column && self.differ_over(17) && older.is_null()
     }
@@ -168,7 +175,7 @@ mod tests {
         let (left, right) = (json!(null), json!("t_multirange"));
         for (older, newer, expected) in [(13, 14, true), (13, 18, true), (14, 18, false), (13, 13, false)] {
             let majors = Majors::new(ServerVersion::of_major(newer), ServerVersion::of_major(older));
-            let agree = majors.agree(&identity, "body.multirange_name", &left, &right);
+            let agree = majors.agree(&identity, &["body", "multirange_name"], &left, &right);
             assert_eq!(agree, expected, "{older} {newer}");
         }
     }
@@ -177,7 +184,8 @@ mod tests {
     fn partitions_share_identity_since_17() {
         let check = |majors: (u32, u32), left, right, expected| {
             let (one, two) = (ServerVersion::of_major(majors.0), ServerVersion::of_major(majors.1));
-            let shared = Majors::new(one, two).share_identity("body.columns.0.identity", &left, &right);
+            let shared =
+                Majors::new(one, two).share_identity(&["body", "columns", "0", "identity"], &left, &right);
             assert_eq!(shared, expected, "{majors:?}");
         };
         check((16, 18), json!(null), json!("always"), true);
@@ -185,5 +193,24 @@ mod tests {
         check((16, 18), json!("always"), json!(null), false);
         check((16, 18), json!("always"), json!("by-default"), false);
         check((17, 18), json!(null), json!("always"), false);
+    }
+
+    #[test]
+    fn names_of_users_are_no_properties() {
+        let majors = Majors::new(ServerVersion::of_major(13), ServerVersion::of_major(18));
+        let check = |kind: &str, path: &[&str], expected: bool| {
+            let identity =
+                Identity { kind: kind.to_owned(), schema: None, name: "x".to_owned(), discriminator: None };
+            let agree = majors.agree(&identity, path, &json!("(a)"), &json!("a"));
+            assert_eq!(agree, expected, "{path:?}");
+        };
+        check("BASE TYPE", &["body", "subscript"], true);
+        check("TABLE", &["body", "columns", "\"subscript\""], false);
+        check("TABLE", &["body", "columns", "subscript"], false);
+        check("TABLE", &["body", "columns", "\"not_null.name\""], false);
+        check("TABLE", &["body", "columns", "\"not_null\"", "is_local"], false);
+        check("TABLE", &["body", "columns", "0", "not_null", "is_local"], true);
+        check("VIEW", &["body", "definition"], true);
+        check("DATABASE", &["settings", "definition"], false);
     }
 }

@@ -2,10 +2,36 @@
 
 use serde_json::Value;
 
+use crate::quote_identifier;
+
+/// A column's name as a part of a path: always in quotes, so that it is no property and no place in a list.
+pub(super) fn quoted(name: &str) -> String {
+    format!("\"{}\"", name.replace('"', "\"\""))
+}
+
+/// The name at the start of a path, and what is below it.
+fn unquoted(path: &str) -> Option<(String, Option<&str>)> {
+    let mut rest = path.strip_prefix('"')?;
+    let mut name = String::new();
+    loop {
+        let (until, behind) = rest.split_once('"')?;
+        name.push_str(until);
+        let Some(more) = behind.strip_prefix('"') else {
+            return Some((name, behind.strip_prefix('.')));
+        };
+        name.push('"');
+        rest = more;
+    }
+}
+
 /// The property at a path such as `body.columns.2.default`: `default of column 3`.
 pub(super) fn property(path: &str) -> String {
     if let Some(name) = path.strip_prefix("settings.") {
         return format!("setting {name}");
+    }
+    if let Some((name, below)) = path.strip_prefix("body.columns.").and_then(unquoted) {
+        let column = format!("column {}", quote_identifier(&name));
+        return below.map_or(column.clone(), |below| format!("{} of {column}", property(below)));
     }
     if let Some((part, below)) = path.rsplit_once("\").") {
         return match part.split_once("(\"") {
@@ -70,6 +96,11 @@ mod tests {
             ("acl.0.grantee", "grantee of privilege 1"),
             ("body.columns.2.default", "default of column 3"),
             ("body.columns.2.options.0", "option 1 of column 3"),
+            ("body.columns.\"acl\"", "column acl"),
+            (
+                "body.columns.\"a.\"\"5\"\"\".acl.0.grantee",
+                "grantee of privilege 1 of column \"a.\"\"5\"\"\"",
+            ),
             ("body.replica_identity", "replica identity"),
             ("settings.app.token", "setting app.token"),
             ("settings.work_mem of role bob", "setting work_mem of role bob"),
