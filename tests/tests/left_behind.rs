@@ -161,6 +161,53 @@ fn maintain_stays_with_the_owners_of_older_servers_and_is_said() {
     verified.assert_code(4).assert_says("TABLE a.film: privileges of privilege").assert_says("1 differences");
 }
 
+/// To a version without it nothing can carry MAINTAIN, so that it is no difference: it is told.
+#[test]
+fn maintain_that_an_older_version_does_not_have_is_said() {
+    let (source, target) = servers(18, 16);
+    source.psql(
+        "shop",
+        "CREATE TABLE film (id int); GRANT MAINTAIN ON film TO bob; CREATE TABLE own (id int);
+         GRANT SELECT ON own TO bob; CREATE EXTENSION pg_stat_statements; GRANT MAINTAIN ON pg_stat_statements TO eve;
+         ALTER DEFAULT PRIVILEGES FOR ROLE alice GRANT MAINTAIN ON TABLES TO bob",
+    );
+    target.psql(
+        "shop",
+        "CREATE TABLE film (id int); CREATE TABLE own (id int); GRANT SELECT ON own TO bob;
+         CREATE EXTENSION pg_stat_statements",
+    );
+    let told = "for information: privilege MAINTAIN, which the right side's version does not have, is given on the \
+                left to others than the owners of: ";
+    let verified = verify(&source, &target, &[]);
+    verified
+        .assert_code(0)
+        .assert_says(told)
+        .assert_says("TABLE public.film")
+        .assert_says("VIEW public.pg_stat_statements");
+    assert!(!verified.to_string().contains("TABLE public.own"), "{verified}");
+    assert!(!verify(&source, &target, &["-x"]).to_string().contains("MAINTAIN"));
+}
+
+/// What an extension's script gave is its version's; what somebody has given beside is a difference.
+#[test]
+fn maintain_on_a_member_of_an_extension_is_compared() {
+    let (source, target) = servers(16, 18);
+    for server in [&source, &target] {
+        server.psql("shop", "CREATE EXTENSION pg_stat_statements");
+    }
+    verify(&source, &target, &[]).assert_code(0);
+    target.psql("shop", "GRANT MAINTAIN ON pg_stat_statements TO eve");
+    let verified = verify(&source, &target, &[]);
+    verified.assert_code(4).assert_says("VIEW public.pg_stat_statements: privileges are");
+    for server in [&source, &target] {
+        server.psql("shop", "GRANT SELECT ON pg_stat_statements TO eve");
+    }
+    let verified = verify(&source, &target, &[]);
+    verified.assert_code(4).assert_says("VIEW public.pg_stat_statements: privileges of privilege");
+    target.psql("shop", "REVOKE MAINTAIN ON pg_stat_statements FROM eve");
+    verify(&source, &target, &[]).assert_code(0);
+}
+
 /// Tables with sequences, and materialized views over them, over views and over each other.
 const FILLED: &str = r#"
     CREATE SEQUENCE film_number; CREATE TABLE film (id serial PRIMARY KEY, number int DEFAULT nextval('film_number'));

@@ -16,7 +16,7 @@ pub use self::around::{SystemDifferences, compare_databases, compare_system_priv
 pub use self::aspects::Aspects;
 use self::handed_over::Handover;
 use self::maintain::Maintain;
-pub use self::maintain::kept_maintain;
+pub use self::maintain::{kept_maintain, lost_maintain};
 use self::majors::Majors;
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
 use crate::kinds::Body;
@@ -116,8 +116,9 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
     let left = Side::new(left, aspects, maintain);
     let right = Side::new(right, aspects, maintain);
     let mut differences = Vec::new();
-    for (identity, &object) in &left.objects {
-        let Some(&other) = right.objects.get(identity) else {
+    let members = right.objects.keys().filter_map(|identity| left.members.get_key_value(identity));
+    for (identity, &object) in left.objects.iter().chain(members) {
+        let Some(&other) = right.objects.get(identity).or_else(|| right.members.get(identity)) else {
             differences.push(Difference::Missing { identity: identity.clone() });
             continue;
         };
@@ -136,7 +137,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
             walk(&Place { identity, majors, is_partition }, &[], &one, &two, &mut differences);
         }
     }
-    let extra = right.objects.keys().filter(|identity| !left.objects.contains_key(identity));
+    let extra = right.objects.keys().filter(|identity| !left.has(identity));
     differences.extend(extra.map(|identity| Difference::Extra { identity: identity.clone() }));
     CatalogDiff { differences }
 }
@@ -188,6 +189,9 @@ struct Side<'a> {
     version: ServerVersion,
     maintain: Maintain,
     objects: BTreeMap<Identity, &'a Object>,
+    /// Members of extensions whose privileges are those that their extension gave: compared with one of which
+    /// the other side says more.
+    members: BTreeMap<Identity, &'a Object>,
     notes: BTreeMap<ObjectId, Vec<Note<'a>>>,
     initial: BTreeMap<ObjectId, Vec<&'a InitialAcl>>,
 }
@@ -198,6 +202,7 @@ impl<'a> Side<'a> {
             version: catalog.server_version,
             maintain,
             objects: BTreeMap::new(),
+            members: BTreeMap::new(),
             notes: BTreeMap::new(),
             initial: BTreeMap::new(),
         };
@@ -205,12 +210,15 @@ impl<'a> Side<'a> {
             side.initial.entry(item.object).or_default().push(item);
         }
         for object in &catalog.objects {
-            let is_compared = match &object.extension {
-                Some(_) => aspects.privileges && side.has_own_acl(object),
-                None => aspects.compare_body(&object.body),
+            let is_compared = match (&object.extension, &object.body) {
+                (Some(_), _) => aspects.privileges && side.has_own_acl(object),
+                (None, Body::DefaultAcl(default)) if aspects.privileges => maintain.leaves_some(default),
+                (None, body) => aspects.compare_body(body),
             };
             if is_compared {
                 side.objects.insert(object.identity(), object);
+            } else if object.extension.is_some() {
+                side.members.insert(object.identity(), object);
             }
         }
         for note in &catalog.notes {
@@ -220,6 +228,10 @@ impl<'a> Side<'a> {
             notes.sort();
         }
         side
+    }
+
+    fn has(&self, identity: &Identity) -> bool {
+        self.objects.contains_key(identity) || self.members.contains_key(identity)
     }
 
     fn notes(&self, object: &Object) -> &[Note<'a>] {
@@ -250,13 +262,18 @@ impl<'a> Side<'a> {
     /// Whether a member of an extension carries privileges that its extension did not give.
     fn has_own_acl(&self, object: &Object) -> bool {
         let base = self.initial_of(object, None).cloned().or_else(|| default_of(object, self.version));
-        normalised(self.acl(object)) != normalised(base)
+        let owner = object.owner.as_deref().unwrap_or_default();
+        let compared = |acl: Option<Acl>| acl.and_then(|acl| self.compared(object, owner, acl));
+        compared(self.acl(object)) != compared(base)
     }
 
     /// Privileges on an object, if `owner` owns it, as they are compared.
     fn compared(&self, object: &Object, owner: &str, acl: Acl) -> Option<Acl> {
         match object.extension {
-            Some(_) => self.maintain.compared_of_member(Some(acl), Some(owner)),
+            Some(_) => {
+                let initial = self.initial_of(object, None).cloned().unwrap_or_default();
+                self.maintain.compared_beside(Some(acl), Some(owner), &initial)
+            }
             None => self.maintain.compared(Some(acl), Some(owner)),
         }
     }

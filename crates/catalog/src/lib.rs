@@ -47,7 +47,7 @@ pub use catalog::{
 };
 pub use compare::{
     Aspects, CatalogDiff, Difference, SystemDifferences, compare, compare_aspects, compare_databases,
-    compare_system_privileges, kept_maintain,
+    compare_system_privileges, kept_maintain, lost_maintain,
 };
 pub use filter::FilterError;
 pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};

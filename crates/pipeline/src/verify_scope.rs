@@ -4,7 +4,7 @@
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
     Aspects, Catalog, Selection, SystemDifferences, compare_databases, compare_system_privileges,
-    kept_maintain,
+    kept_maintain, lost_maintain,
 };
 use dbhaul_verifier::Report;
 
@@ -78,7 +78,7 @@ impl Scope<'_> {
             note("owners, as asked");
         }
         match self.aspects.privileges {
-            true => report.information.extend(kept(left, right)),
+            true => report.information.extend(kept(left, right).into_iter().chain(lost(left, right))),
             false => {
                 note("privileges, as asked, with default privileges, and owners of the server's own objects")
             }
@@ -123,6 +123,16 @@ fn kept(left: &Catalog, right: &Catalog) -> Option<String> {
     let names = kept_maintain(left.server_version, right).iter().map(ToString::to_string).collect();
     listed(
         "privilege MAINTAIN, which 17 brought, stays with the owners, who did before what it allows, of",
+        names,
+    )
+}
+
+/// What others than the owners may do on the left, and nobody can be given on the right.
+fn lost(left: &Catalog, right: &Catalog) -> Option<String> {
+    let names = lost_maintain(left, right.server_version).iter().map(ToString::to_string).collect();
+    listed(
+        "privilege MAINTAIN, which the right side's version does not have, is given on the left to others than \
+         the owners of",
         names,
     )
 }

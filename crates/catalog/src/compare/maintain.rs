@@ -14,7 +14,7 @@ pub(super) enum Maintain {
     Compared,
     /// That of owners does not: before 17 they had it by their nature.
     OfOthers,
-    /// None: the right side does not know it, and its loss was told.
+    /// None: the right side does not know it, and what is lost is told ([`lost_maintain`]).
     Unknown,
 }
 
@@ -29,10 +29,16 @@ impl Maintain {
 
     /// Privileges on something of `owner`'s as they are compared, in an order of their own.
     pub(super) fn compared(self, acl: Option<Acl>, owner: Option<&str>) -> Option<Acl> {
+        self.compared_beside(acl, owner, &Acl::new())
+    }
+
+    /// The same for privileges of a member of an extension: of what the extension's script gave, in `initial`,
+    /// MAINTAIN is of the installation's version.
+    pub(super) fn compared_beside(self, acl: Option<Acl>, owner: Option<&str>, initial: &Acl) -> Option<Acl> {
         let acl = normalised(acl)?;
         let counts = |item: &AclItem| match self {
             Maintain::Compared => true,
-            Maintain::OfOthers => !is_own(item, owner),
+            Maintain::OfOthers => !is_own(item, owner) && !was_given(item, initial),
             Maintain::Unknown => false,
         };
         let without = |item: AclItem| match counts(&item) {
@@ -42,13 +48,10 @@ impl Maintain {
         Some(acl.into_iter().map(without).filter(|item| !item.privileges.is_empty()).collect())
     }
 
-    /// The same for privileges of a member of an extension: what the extension's script gave is of the
-    /// installation's version.
-    pub(super) fn compared_of_member(self, acl: Option<Acl>, owner: Option<&str>) -> Option<Acl> {
-        match self {
-            Maintain::OfOthers => Maintain::Unknown.compared(acl, owner),
-            _ => self.compared(acl, owner),
-        }
+    /// Whether of default privileges anything is left to compare.
+    pub(super) fn leaves_some(self, default: &DefaultAcl) -> bool {
+        let DefaultAcl { revoked, granted, .. } = self.compared_defaults(default);
+        !(revoked.is_empty() && granted.is_empty())
     }
 
     /// Default privileges as they are compared.
@@ -77,6 +80,38 @@ pub fn kept_maintain(source: ServerVersion, copy: &Catalog) -> Vec<Identity> {
         _ => object.acl.as_ref().is_some_and(|acl| keeps(acl, object.owner.as_deref())),
     });
     objects.map(crate::Object::identity).collect()
+}
+
+/// Objects of the left that others than their owners may MAINTAIN, where the right is of a version that has no
+/// such privilege: there they may not. Owners before 17 may do what it allows without it.
+pub fn lost_maintain(left: &Catalog, right: ServerVersion) -> Vec<Identity> {
+    if Maintain::between(left.server_version, right) != Maintain::Unknown {
+        return Vec::new();
+    }
+    let nothing = Acl::new();
+    let is_lost = |acl: &Acl, owner: Option<&str>, initial: &Acl| {
+        acl.iter().any(|item| has_maintain(item) && !is_own(item, owner) && !was_given(item, initial))
+    };
+    let objects = left.objects.iter().filter(|object| match &object.body {
+        Body::DefaultAcl(default) => is_lost(&default.granted, Some(&default.role), &nothing),
+        _ => object.acl.as_ref().is_some_and(|acl| {
+            let mut initial = left.initial_acls.iter();
+            let initial = initial.find(|of| of.object == object.id && of.column.is_none());
+            is_lost(acl, object.owner.as_deref(), initial.map_or(&nothing, |of| &of.acl))
+        }),
+    });
+    objects.map(crate::Object::identity).collect()
+}
+
+fn has_maintain(item: &AclItem) -> bool {
+    item.privileges.contains('m')
+}
+
+/// Whether MAINTAIN of an item is what an extension's script gave.
+fn was_given(item: &AclItem, initial: &Acl) -> bool {
+    initial
+        .iter()
+        .any(|given| has_maintain(given) && given.grantee == item.grantee && given.grantor == item.grantor)
 }
 
 /// Whether an item is what an owner has of itself.
@@ -115,5 +150,23 @@ mod tests {
         check((18, 16), &["bob=rm*/own", "=m/own"], &["bob=r/own"], true);
         check((17, 18), &["own=r/own"], &["own=rm/own"], false);
         check((13, 16), &["own=r/own"], &["own=r/own"], true);
+    }
+
+    #[test]
+    fn of_members_what_the_script_gave_does_not_count() {
+        let acl = |items: &[&str]| {
+            let items: Vec<String> = items.iter().map(|&item| item.to_owned()).collect();
+            parse_acl(&items).unwrap_or_default()
+        };
+        let check = |right: &[&str], same: bool| {
+            let maintain = Maintain::between(ServerVersion::of_major(16), ServerVersion::of_major(18));
+            let compared =
+                |items, initial| maintain.compared_beside(Some(acl(items)), Some("own"), &acl(initial));
+            let left = compared(&["own=r/own", "bob=r/own"], &["own=r/own", "bob=r/own"]);
+            assert_eq!(left == compared(right, &["own=rm/own", "bob=rm/own"]), same, "{right:?}");
+        };
+        check(&["own=rm/own", "bob=rm/own"], true);
+        check(&["own=rm/own", "bob=rm/own", "eve=m/own"], false);
+        check(&["own=rm/own", "bob=rm/own", "bob=m/eve"], false);
     }
 }
