@@ -2,11 +2,12 @@
 
 use std::fmt::{self, Display, Formatter};
 
+use dbhaul_catalog::quote_identifier;
 use dbhaul_importer::{UnfinishedRun, remove_ledger, unfinished_runs};
 use dbhaul_postgres::ConnectSettings;
 use serde::Serialize;
 
-use crate::hold::{HeldRun, end_holding, held_runs, holding_sessions};
+use crate::hold::{HeldRun, Origin, end_holding, held_runs, holding_sessions};
 use crate::source_state::SourceState;
 use crate::target::import_error;
 use crate::{Context, PipelineError, Status};
@@ -46,7 +47,8 @@ pub struct LeftRun {
     pub imports: String,
     /// Steps that it had committed: their objects and rows stay.
     pub done_step_count: u64,
-    /// Who was to hold a snapshot of the source for it: process and source.
+    /// Who was to hold a snapshot of the source for it: process and source. The ledger does not tell whether
+    /// it still does.
     pub holder: Option<String>,
     /// Sessions on the source that do; not known unless the source was given.
     pub holding_session_count: Option<u64>,
@@ -63,14 +65,15 @@ impl CleanupReport {
 /// snapshots; removes it if that was asked for. What the runs have loaded stays.
 ///
 /// # Errors
-/// If a server cannot be asked, or a run is at work.
+/// If a server cannot be asked, if a run is at work, or if the source is not the one on which a run's snapshot
+/// may be held: without the run's ledger nothing would tell of it.
 pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<CleanupReport, PipelineError> {
     let importing = |source| import_error(&request.target, source);
     let found = unfinished_runs(&request.target, &context.cancel).await.map_err(importing)?;
     let mut runs = Vec::new();
     for run in found {
         let holding_session_count = match &request.source {
-            Some(source) => Some(holding_sessions(source, &run.run, &context).await?),
+            Some(source) => Some(count_holding(source, &run, &context).await?),
             None => None,
         };
         runs.push(LeftRun { holding_session_count, ..left(run) });
@@ -84,16 +87,8 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
         None => Vec::new(),
     };
     if request.remove {
-        if request.source.is_none()
-            && let Some(LeftRun { run, holder: Some(holder), .. }) =
-                runs.iter().find(|run| run.holder.is_some())
-        {
-            return Err(PipelineError::Request {
-                problem: format!("nothing was removed: a snapshot is held for run {run} by {holder}"),
-                help: "name the source with --source, so that it is let go; if the source is gone for good, \
-                       DROP SCHEMA of the ledger on the target is all that is left to do"
-                    .to_owned(),
-            });
+        if request.source.is_none() {
+            refuse_without_source(&runs)?;
         }
         for left in &runs {
             // first the ledger: it is refused while the run is at work, and then nothing is touched
@@ -106,9 +101,56 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
     Ok(CleanupReport { target: request.target.describe(), runs, held_for_others, removed: request.remove })
 }
 
+/// The sessions on the source that hold a run's snapshot. Where there are none, it is made sure that the run
+/// has none elsewhere: its ledger is all that tells of them.
+async fn count_holding(
+    source: &ConnectSettings,
+    run: &UnfinishedRun,
+    context: &Context,
+) -> Result<u64, PipelineError> {
+    let count = holding_sessions(source, &run.run, context).await?;
+    let Some(SourceState { snapshot, holder: Some(holder), .. }) = state(run).filter(|_| count == 0) else {
+        return Ok(count);
+    };
+    let Some(why) = Origin::ask(source, context).await?.strangeness(&snapshot, &holder.source) else {
+        return Ok(count);
+    };
+    Err(PipelineError::Request {
+        problem: format!(
+            "nothing was removed: {} is not where a snapshot may be held for run {}: {why}",
+            source.describe(),
+            run.run
+        ),
+        help: format!("give as --source what was read by the run: {}", holder.source),
+    })
+}
+
+/// Only the source knows whether a snapshot is still held.
+fn refuse_without_source(runs: &[LeftRun]) -> Result<(), PipelineError> {
+    let Some((LeftRun { run, schema, .. }, holder)) =
+        runs.iter().find_map(|run| Some((run, run.holder.as_ref()?)))
+    else {
+        return Ok(());
+    };
+    Err(PipelineError::Request {
+        problem: format!(
+            "nothing was removed: run {run} had its snapshot held by {holder}, and only the source can tell \
+             whether it still is"
+        ),
+        help: format!(
+            "name the source with --source: what is still held is let go, and where nothing is, only the ledger \
+             is removed; if the source is gone for good, DROP SCHEMA {} CASCADE on the target removes the ledger",
+            quote_identifier(schema)
+        ),
+    })
+}
+
+fn state(run: &UnfinishedRun) -> Option<SourceState> {
+    run.source_state.as_deref().and_then(|text| SourceState::parse(text).ok())
+}
+
 fn left(run: UnfinishedRun) -> LeftRun {
-    let state = run.source_state.as_deref().and_then(|text| SourceState::parse(text).ok());
-    let holder = state.and_then(|state| state.holder).map(|holder| {
+    let holder = state(&run).and_then(|state| state.holder).map(|holder| {
         let process = holder.process_id.map_or("unknown".to_owned(), |id| id.to_string());
         format!("process {process} of the machine that began the run, on {}", holder.source)
     });
@@ -140,7 +182,10 @@ impl Display for CleanupReport {
                 (Some(0), _) | (None, None) => {}
                 (Some(count), _) => write!(f, "\n  {count} session(s) that hold its snapshot")?,
                 (None, Some(holder)) => {
-                    write!(f, "\n  NOT the holder of its snapshot, {holder}: name the source with --source")?;
+                    write!(
+                        f,
+                        "\n  NOT what may still hold its snapshot, {holder}: name the source with --source"
+                    )?;
                 }
             }
         }
@@ -158,8 +203,9 @@ impl CleanupReport {
         self.held_for_others.iter().try_for_each(|HeldRun { run, pid, since }| {
             write!(
                 f,
-                "\nthe source holds a snapshot for run {run}, of which there is nothing here, since {since}: if \
-                 that run is not to be resumed, SELECT pg_terminate_backend({pid}) on the source lets it go"
+                "\nthe source holds a snapshot for run {run}, of which there is nothing here, since {since}: if it \
+                 was begun with --create, its --target here is the database that it created; if it is not to be \
+                 resumed, SELECT pg_terminate_backend({pid}) on the source lets it go"
             )
         })
     }

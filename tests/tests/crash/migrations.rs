@@ -98,8 +98,24 @@ fn cleanup_lists_first_and_removes_what_was_left() {
     assert!(scene.has_ledger("copy"));
     assert_eq!(scene.holding_session_count(), 1);
     // Without the source its snapshot would be held on, and nothing would tell of it.
-    scene.cleanup("copy").arg("--yes").run().assert_code(1).assert_stderr_has(&["--source"]);
+    let blind = scene.cleanup("copy").arg("--yes").run();
+    blind.assert_code(1).assert_stderr_has(&[
+        "only the source can tell",
+        "--source",
+        "DROP SCHEMA dbhaul CASCADE",
+    ]);
+    // Nor with another database for it, or one of that name elsewhere.
+    scene.target.create_db(SOURCE);
+    for (wrong, why) in [
+        (scene.source.uri("postgres"), "it is database postgres, not shop"),
+        (scene.target.uri(SOURCE), "it is of cluster"),
+    ] {
+        let refused = scene.cleanup("copy").args(["--yes", "--source", &wrong]).run();
+        let right = format!("127.0.0.1:{}/shop", scene.source.port());
+        refused.assert_code(1).assert_stderr_has(&["nothing was removed", why, &right]);
+    }
     assert!(scene.has_ledger("copy"));
+    assert_eq!(scene.holding_session_count(), 1);
     scene.target.create_db("elsewhere");
     let elsewhere = scene.cleanup("elsewhere").args(["--yes", "--source", &source]).run();
     elsewhere.assert_code(0).assert_says("the source holds a snapshot for run");

@@ -4,6 +4,7 @@
 //! on its standard output, one JSON document a line. From [`HoldOrder::Keep`] on, the end of its input no
 //! longer ends it: whoever resumes the run finds the snapshot in the ledger.
 
+mod origin;
 mod process;
 
 use std::ffi::OsString;
@@ -18,6 +19,7 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::{Context, PipelineError};
+pub(crate) use origin::Origin;
 pub(crate) use process::HolderProcess;
 
 /// How often the process looks whether its session is still there.
