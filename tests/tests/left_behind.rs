@@ -290,6 +290,60 @@ fn rows_left_behind_are_no_difference_nor_what_depends_on_them() {
     verify(&source, &target, &[]).assert_code(4).assert_says("DIFFERENT     public.film_id_seq");
 }
 
+/// A pattern for old tables may name what belongs to one that is carried: every run says so.
+#[test]
+fn positions_and_views_that_a_pattern_names_are_told() {
+    let (source, target) = servers(18, 18);
+    source.psql(
+        "shop",
+        "CREATE TABLE log (id serial, t text); CREATE TABLE log_2020 (id serial, t text); CREATE SEQUENCE log_run;
+         INSERT INTO log (t) VALUES ('a'), ('b'); INSERT INTO log_2020 (t) VALUES ('c'); SELECT nextval('log_run');
+         CREATE MATERIALIZED VIEW log_days AS SELECT 1 AS x; CREATE MATERIALIZED VIEW other AS SELECT * FROM log_days;
+         CREATE MATERIALIZED VIEW log_none AS SELECT 1 AS x WITH NO DATA",
+    );
+    let (from, to, store) = (source.uri("shop"), target.uri("shop"), TempDir::new().unwrap());
+    let store = store.path().to_str().unwrap();
+    let runs = [
+        vec!["dump", "--source", &from, "--store", store],
+        vec!["restore", "--store", store, "--target", &to],
+        vec!["migrate", "--source", &from, "--target", &to, "--clean", "--if-exists"],
+    ];
+    for arguments in runs {
+        let less = ["--exclude-table-data", "log_*"];
+        let run = |more: &[&str]| Dbhaul::new(&arguments).args(less).args(more).run();
+        let position = "position of SEQUENCE public.log_id_seq: named by log_*, though rows of public.log, which owns \
+                        it, are not";
+        let told = [
+            position,
+            "position of SEQUENCE public.log_run: named",
+            "rows of MATERIALIZED VIEW public.log_days: named",
+            "rows of MATERIALIZED VIEW public.other: named",
+        ];
+        for plan in [run(&["--dry-run"]), run(&["--dry-run", "-v"])] {
+            told.iter().for_each(|told| assert_tells(&plan, &[&format!("  leaves out, as asked, {told}")]));
+        }
+        let done = run(&["--json"]);
+        let left_out = done.assert_code(0).json()["left_out_as_asked"].clone();
+        let names: Vec<&str> =
+            left_out.as_array().into_iter().flatten().filter_map(|one| one["object"].as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "position of SEQUENCE public.log_id_seq",
+                "position of SEQUENCE public.log_run",
+                "rows of MATERIALIZED VIEW public.log_days",
+                "rows of MATERIALIZED VIEW public.other",
+            ],
+            "{done}"
+        );
+    }
+    let done = Dbhaul::new(["dump", "--source", &from, "--store", store])
+        .args(["--exclude-table-data", "log_*"])
+        .run();
+    assert_tells(&done, &["4 left out, as asked:\n    position of SEQUENCE public.log_id_seq: "]);
+    assert_eq!(target.psql("shop", "SELECT nextval('log_id_seq')"), "1");
+}
+
 /// A table's name is not its sequence's: without wildcards the position is carried, and compared.
 #[test]
 fn a_sequence_that_no_pattern_names_is_carried_with_its_position() {

@@ -22,6 +22,7 @@ use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
 use crate::repository::{PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
+use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::unavailable;
 use crate::throttle::Throttle;
@@ -63,6 +64,9 @@ pub struct DumpPlan {
     pub password_count: usize,
     /// Objects that cannot be carried.
     pub left_out: Vec<NamedReason>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
 }
 
 /// One table of a plan.
@@ -113,6 +117,9 @@ pub struct DumpReport {
     pub password_count: usize,
     /// Objects that are not in the backup, each with the reason.
     pub skipped: Vec<NamedReason>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
     /// Seconds from the snapshot to the commit.
     pub elapsed_seconds: f64,
 }
@@ -155,6 +162,7 @@ impl Dump {
             compression_level: request.compression_level,
             compression_helpers: request.compression_helpers,
             left_out,
+            left_out_as_asked: left_out_as_asked(&source.catalog, &request.selection)?,
         };
         Ok(Dump { request, context, source, toc, export, roles, plan })
     }
@@ -209,6 +217,7 @@ impl Dump {
             role_count: self.plan.role_count,
             password_count: self.plan.password_count,
             skipped: self.plan.left_out.clone(),
+            left_out_as_asked: self.plan.left_out_as_asked.clone(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -460,6 +469,7 @@ impl Display for DumpPlan {
         }
         writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
         write_tables(f, &self.tables)?;
+        write_left_out(f, &self.left_out_as_asked)?;
         writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;
         write_named(f, "cannot be carried", &self.left_out)
     }
@@ -503,6 +513,7 @@ impl Display for DumpReport {
                 "\n  {roles} roles, with the hashes of {passwords} passwords: guard the store like the server"
             )?;
         }
+        write_named(f, "left out, as asked", &self.left_out_as_asked)?;
         write_named(f, "skipped", &self.skipped)
     }
 }

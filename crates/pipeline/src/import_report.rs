@@ -21,6 +21,9 @@ pub struct ImportSummary {
     /// Every object that was left out or is not whole, alone: what a comparison may find to differ.
     #[serde(skip)]
     pub(crate) skipped_objects: Vec<String>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
     /// What failed.
     pub failed: Vec<NamedReason>,
     /// Steps found done when a run was resumed.
@@ -62,6 +65,7 @@ impl ImportSummary {
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
             skipped: left_out.into_iter().chain(skipped).collect(),
+            left_out_as_asked: Vec::new(),
             failed: outcome.failed.iter().map(failed).collect(),
             resumed_step_count: outcome.resumed_steps,
             retried_attempt_count: outcome.retried_attempts,
@@ -76,6 +80,11 @@ impl ImportSummary {
         self.skipped.splice(0..0, skipped.cloned());
         self.roles = roles;
         self
+    }
+
+    /// With what was left out beside rows because patterns for these name it.
+    pub(crate) fn with_left_out(self, left_out_as_asked: Vec<NamedReason>) -> Self {
+        ImportSummary { left_out_as_asked, ..self }
     }
 
     /// Failed if anything failed, skipped if anything was skipped.
@@ -106,6 +115,7 @@ impl Display for ImportSummary {
         self.roles.iter().try_for_each(|roles| roles.write_report(f))?;
         // What a run skipped is told whole. Of one that failed the same is told again when it is resumed.
         let most = if self.failed.is_empty() || f.alternate() { usize::MAX } else { MOST_OF_FAILED };
+        write_some(f, "left out, as asked", &self.left_out_as_asked, most)?;
         write_some(f, "skipped", &self.skipped, most)?;
         write_some(f, "FAILED", &self.failed, most)
     }

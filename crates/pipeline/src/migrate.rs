@@ -21,6 +21,7 @@ use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
 use crate::resume::{Opened, open_source};
 use crate::roles::RoleWork;
+use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
@@ -79,6 +80,9 @@ pub struct MigratePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
     /// The same with the critical path and the order of all steps; what `{:#}` prints.
@@ -218,6 +222,7 @@ impl Migrate {
             roles: planned_roles,
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
+            left_out_as_asked: left_out_as_asked(&source.catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
@@ -316,7 +321,8 @@ async fn compare(
     let Copied { started, target, outcome, mut unset, roles, turned_to_binary } = copied;
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
-    let mut summary = ImportSummary::new(&outcome, unset).with_roles(roles);
+    let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
+    let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());
     let sequences = identity_sequences(&source.catalog, &summary.skipped_objects);
     summary.skipped_objects.extend(sequences);
     let mut verification = None;
@@ -389,6 +395,7 @@ impl Display for MigratePlan {
             writeln!(f)?;
         }
         write_losses(f, &self.losses)?;
+        write_left_out(f, &self.left_out_as_asked)?;
         write!(f, "{}", if f.alternate() { &self.schedule } else { &self.import })?;
         if self.verify {
             write!(f, "\nafterwards: digests of every table compared")?;

@@ -17,6 +17,7 @@ use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, Repository, tables_by_entry};
 use crate::roles::RoleWork;
+use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
@@ -55,6 +56,9 @@ pub struct RestorePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
     /// Stages, steps and choices of the import, as text.
     pub import: String,
     /// The same with the critical path and the order of all steps; what `{:#}` prints.
@@ -141,6 +145,7 @@ impl Restore {
             row_count: crate::backups::row_count(&manifest),
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
+            left_out_as_asked: left_out_as_asked(&catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
@@ -176,7 +181,9 @@ impl Restore {
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
-            summary: ImportSummary::new(&outcome, unset).with_roles(roles),
+            summary: ImportSummary::new(&outcome, unset)
+                .with_roles(roles)
+                .with_left_out(self.plan.left_out_as_asked),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -263,6 +270,7 @@ impl Display for RestorePlan {
         writeln!(f, "  into {}", self.target)?;
         let import = if f.alternate() { &self.schedule } else { &self.import };
         write_losses(f, &self.losses)?;
+        write_left_out(f, &self.left_out_as_asked)?;
         write!(f, "  {} rows", self.row_count)?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
         write!(f, "\n{import}")?;

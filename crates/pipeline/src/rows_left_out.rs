@@ -1,14 +1,15 @@
-//! What a comparison leaves alone because rows were to be left out (`--exclude-table-data`): positions of
-//! sequences and filling of materialized views that the patterns name, as with `pg_dump`.
+//! What a run leaves out, and a comparison alone, because rows were to be left out (`--exclude-table-data`):
+//! positions of sequences and filling of materialized views that the patterns name, as with `pg_dump`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::fmt::{self, Formatter};
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Difference, Identity, Object, Selection};
+use dbhaul_catalog::{Catalog, Difference, Identity, Object, QualifiedName, Selection, in_one_line};
 use dbhaul_introspect::SequenceValue;
 
-use crate::PipelineError;
 use crate::words::listed;
+use crate::{NamedReason, PipelineError};
 
 /// What of the left was left without rows, or without a position.
 #[derive(Debug, Default)]
@@ -75,4 +76,57 @@ impl RowsLeftOut {
         ];
         std::iter::once(format!("rows of tables {excluded}")).chain(lists.into_iter().flatten()).collect()
     }
+}
+
+/// What a run leaves out beside rows since patterns name it: positions of sequences, but for those whose owning
+/// table is left without its rows as well, and filling of materialized views.
+///
+/// # Errors
+/// If the selection cannot be used.
+pub(crate) fn left_out_as_asked(
+    catalog: &Catalog,
+    selection: &Selection,
+) -> Result<Vec<NamedReason>, PipelineError> {
+    let RowsLeftOut { patterns, .. } = RowsLeftOut::of(catalog, selection)?;
+    if patterns.is_empty() {
+        return Ok(Vec::new());
+    }
+    let without = selection.toc_options(catalog)?.without_data;
+    let tables = catalog.objects.iter().filter(|object| matches!(object.body, Body::Table(_)));
+    let tables: HashMap<(&str, &str), &Object> = tables
+        .map(|table| ((table.schema.as_deref().unwrap_or_default(), table.name.as_str()), table))
+        .collect();
+    let is_empty = |name: &QualifiedName| {
+        let table = tables.get(&(name.schema.as_ref(), name.name.as_ref()));
+        table.is_some_and(|table| without.contains(&table.id))
+    };
+    let told = |object: &Object| match &object.body {
+        Body::Sequence(sequence) => match &sequence.owned_by {
+            Some(owner) if is_empty(&owner.table) => None,
+            Some(owner) => Some(NamedReason {
+                object: format!("position of {}", object.identity()),
+                reason: format!(
+                    "named by {patterns}, though rows of {}, which owns it, are not",
+                    owner.table
+                ),
+            }),
+            None => Some(NamedReason {
+                object: format!("position of {}", object.identity()),
+                reason: format!("named by {patterns}"),
+            }),
+        },
+        Body::MaterializedView(view) if view.populated => Some(NamedReason {
+            object: format!("rows of {}", object.identity()),
+            reason: format!("named by {patterns}, or not to be filled without one that is"),
+        }),
+        _ => None,
+    };
+    Ok(catalog.objects.iter().filter(|object| without.contains(&object.id)).filter_map(told).collect())
+}
+
+/// The lines of a plan that say so.
+pub(crate) fn write_left_out(f: &mut Formatter<'_>, left_out: &[NamedReason]) -> fmt::Result {
+    left_out.iter().try_for_each(|NamedReason { object, reason }| {
+        writeln!(f, "  leaves out, as asked, {}: {}", in_one_line(object), in_one_line(reason))
+    })
 }
