@@ -1,9 +1,9 @@
 //! Columns by whose ranges tables can be read in parts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, RangeKey};
+use dbhaul_catalog::kinds::{Body, Column};
+use dbhaul_catalog::{Catalog, Object, RangeKey};
 use dbhaul_postgres::Session;
 use serde::Deserialize;
 
@@ -42,21 +42,26 @@ pub async fn range_keys(
         .query_json(&sql(tables))
         .await
         .map_err(|source| Error::Query { what: "keys to read tables by", source })?;
+    let columns: HashMap<u32, &[Column]> = catalog.objects.iter().filter_map(columns_of).collect();
     let mut keys = BTreeMap::new();
     for Row { oid, key } in rows {
-        let is_nullable = is_nullable(catalog, oid, &key.column);
+        let is_nullable = is_nullable(columns.get(&oid).copied().unwrap_or_default(), &key.column);
         keys.entry(oid).or_insert(RangeKey { is_nullable, ..key });
     }
     Ok(keys)
 }
 
-/// Whether a column of a table may be NULL; where the catalog does not say that it may not, it may.
-fn is_nullable(catalog: &Catalog, table: u32, column: &str) -> bool {
-    let columns = catalog.objects.iter().find_map(|object| match &object.body {
-        Body::Table(body) if object.id.oid == table => Some(&body.columns),
+/// A table's OID and columns, if the object is one.
+fn columns_of(object: &Object) -> Option<(u32, &[Column])> {
+    match &object.body {
+        Body::Table(body) => Some((object.id.oid, body.columns.as_slice())),
         _ => None,
-    });
-    let found = columns.and_then(|columns| columns.iter().find(|other| other.name == *column));
+    }
+}
+
+/// Whether a column of a table may be NULL; where the catalog does not say that it may not, it may.
+fn is_nullable(columns: &[Column], column: &str) -> bool {
+    let found = columns.iter().find(|other| other.name == *column);
     found.and_then(|column| column.not_null.as_ref()).is_none_or(|not_null| not_null.not_valid)
 }
 
