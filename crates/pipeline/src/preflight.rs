@@ -5,8 +5,8 @@ mod soundness;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::ServerVersion;
 use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{ServerVersion, in_one_line};
 use dbhaul_importer::{EntrySegments, ImportPlan, check_target};
 use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Phase;
@@ -428,7 +428,7 @@ impl Display for PreflightReport {
                 Level::Warning => "warning",
                 Level::Info => "info",
             };
-            writeln!(f, "{word:8} {about:7} {message}")?;
+            writeln!(f, "{word:8} {about:7} {}", in_one_line(message))?;
         }
         match self.status() {
             Status::Blocked => f.write_str("not ready: see the blockers above"),

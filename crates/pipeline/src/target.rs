@@ -3,7 +3,9 @@
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-use dbhaul_catalog::{Catalog, Database, Target, database_create, quote_identifier, without_values};
+use dbhaul_catalog::{
+    Catalog, Database, Target, database_create, in_one_line, quote_identifier, without_values,
+};
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use ulid::Ulid;
@@ -64,15 +66,16 @@ pub(crate) async fn foretell(
 /// Says before a run what it will not carry as it is.
 pub(crate) fn tell_losses(losses: &[NamedReason], context: &Context) {
     for NamedReason { object, reason } in losses {
-        context.progress.warning(format!("will be changed: {object}: {reason}"));
+        let object = in_one_line(object);
+        context.progress.warning(format!("will be changed: {object}: {}", in_one_line(reason)));
     }
 }
 
 /// Says in a plan what a run will not carry as it is.
 pub(crate) fn write_losses(f: &mut Formatter<'_>, losses: &[NamedReason]) -> fmt::Result {
-    losses
-        .iter()
-        .try_for_each(|NamedReason { object, reason }| writeln!(f, "  will change {object}: {reason}"))
+    losses.iter().try_for_each(|NamedReason { object, reason }| {
+        writeln!(f, "  will change {}: {}", in_one_line(object), in_one_line(reason))
+    })
 }
 
 /// The last line of a plan whose run would be refused.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
+use dbhaul_catalog::in_one_line;
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
@@ -46,7 +47,8 @@ impl Control {
         }
         report.warnings.iter().for_each(|warning| progress.warning(warning.clone()));
         for (object, reason) in tell(&report.foretold) {
-            progress.warning(format!("will be skipped: {object}: {reason}"));
+            let object = in_one_line(&object);
+            progress.warning(format!("will be skipped: {object}: {}", in_one_line(&reason)));
         }
         progress.notice(format!(
             "{} sessions with maintenance_work_mem {} MiB and {} workers for an index on {}",
