@@ -78,6 +78,7 @@ pub struct ServerBuilder {
     tls: Option<CertificateFiles>,
     client_authority: Option<PathBuf>,
     extension_files: Vec<(String, String)>,
+    environment: Vec<String>,
     is_standby: bool,
 }
 
@@ -85,6 +86,12 @@ impl ServerBuilder {
     /// Adds a line `name = 'value'` to `postgresql.conf`.
     pub fn config(mut self, name: &str, value: &str) -> Self {
         writeln!(self.settings, "{name} = '{}'", value.replace('\'', "''")).expect("strings take all");
+        self
+    }
+
+    /// Sets a variable in the environment of the server.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push(format!("{name}={value}"));
         self
     }
 
@@ -149,7 +156,9 @@ impl ServerBuilder {
             [] => installed,
             files => overlay::install(&installed, &dir.join("install"), files),
         };
-        let mut command = places::server_command(&installed.join("bin/postgres"));
+        let mut command = vec!["env".to_owned()];
+        command.extend(self.environment.iter().cloned());
+        command.extend(places::server_command(&installed.join("bin/postgres")));
         command.extend(["-D".to_owned(), dir.join("data").display().to_string()]);
         // First of all, so that the directory goes even when the test is killed before the server starts.
         let mut keeper = Keeper::new(&dir, &log, "QUIT", &command);
@@ -231,6 +240,7 @@ impl Server {
             tls: None,
             client_authority: None,
             extension_files: Vec::new(),
+            environment: Vec::new(),
             is_standby: false,
         }
     }

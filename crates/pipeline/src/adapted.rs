@@ -1,8 +1,10 @@
 //! A catalog as a target takes it, with what is lost by that.
 
 use dbhaul_catalog::{Catalog, Loss, ServerVersion, Target, TargetFacts, adapt};
+use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
 
+use crate::target::import_error;
 use crate::{Context, NamedReason, PipelineError};
 
 /// A catalog that was changed for a target.
@@ -21,8 +23,8 @@ impl Adapted {
     /// Asks the target what it is and has, and changes a copy of the catalog for it.
     ///
     /// # Errors
-    /// If the target cannot be asked, or is of an older major and `allow_downgrade` is not given: what the
-    /// source has may have no place there.
+    /// If the target cannot be asked, is a standby, or is of an older major and `allow_downgrade` is not given:
+    /// what the source has may have no place there.
     pub(crate) async fn new(
         catalog: &Catalog,
         target: &ConnectSettings,
@@ -33,6 +35,12 @@ impl Adapted {
         let session =
             Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(connecting)?;
         let asking = |source| PipelineError::server("cannot ask the target", source);
+        if session.is_in_recovery() {
+            // what it offers could not even be tried
+            let (server, blockers) = (session.server().to_owned(), vec![Blocker::Standby]);
+            session.close().await.map_err(asking)?;
+            return Err(import_error(target, ImportError::Blocked { target: server, blockers }));
+        }
         let version = session.version();
         let is_downgrade = version.major() < catalog.server_version.major();
         if is_downgrade && !allow_downgrade {

@@ -34,6 +34,7 @@ mod extensions;
 mod hold;
 mod import_report;
 mod left_out;
+mod locales;
 mod migrate;
 mod preflight;
 mod progress_tables;

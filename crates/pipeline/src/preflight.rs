@@ -7,7 +7,7 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{ServerVersion, in_one_line};
-use dbhaul_importer::{EntrySegments, ImportPlan, check_target};
+use dbhaul_importer::{Blocker, EntrySegments, ImportPlan, check_target};
 use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::Phase;
 use dbhaul_store::Access;
@@ -301,6 +301,11 @@ async fn look_at_target(
     let version = session.version();
     report.add(Level::Info, "target", format!("PostgreSQL {version}"));
     untested(version, "target", report);
+    if session.is_in_recovery() {
+        // nothing else can be tried there
+        report.add(Level::Blocker, "target", Blocker::Standby.to_string());
+        return session.close().await.map_err(|error| PipelineError::server("cannot ask the target", error));
+    }
     let source_version = source.catalog.server_version;
     if version.major() < source_version.major() {
         let allowed = request.options.allow_downgrade;

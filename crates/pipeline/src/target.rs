@@ -10,6 +10,7 @@ use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, Seg
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use ulid::Ulid;
 
+use crate::locales::locale_blocker;
 use crate::roles::RoleWork;
 use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
@@ -50,17 +51,42 @@ pub(crate) async fn foretell(
     roles: Option<&RoleReport>,
     context: &Context,
 ) -> Result<(), PipelineError> {
-    if options.create || roles.is_some() {
-        let coming = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
-        let told = plan.foretell_before(target, (coming, !options.create), &context.cancel).await;
-        told.map_err(|source| import_error(target, source))?;
-        let blockers = creation_blockers(target, options, catalog, context).await?;
-        blockers.into_iter().for_each(|blocker| plan.block(blocker));
+    let there = existing(target, options, catalog, context).await?;
+    if let (Some(there), None) = (&there, roles) {
+        let checked = dbhaul_importer::check_target(plan, there, &context.cancel).await;
+        plan.foretell(&checked.map_err(|source| import_error(there, source))?);
         return Ok(());
     }
-    let checked = dbhaul_importer::check_target(plan, target, &context.cancel).await;
-    plan.foretell(&checked.map_err(|source| import_error(target, source))?);
+    let coming = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
+    let look_at = there.as_ref().unwrap_or(target);
+    let told = plan.foretell_before(look_at, (coming, there.is_some()), &context.cancel).await;
+    told.map_err(|source| import_error(look_at, source))?;
+    if there.is_none() {
+        let blockers = creation_blockers(target, options, catalog, context).await?;
+        blockers.into_iter().for_each(|blocker| plan.block(blocker));
+    }
     Ok(())
+}
+
+/// The database that is written, if it is there already: with `--create` only where a run is resumed that
+/// has created it.
+async fn existing(
+    target: &ConnectSettings,
+    options: &WriteOptions,
+    catalog: &Catalog,
+    context: &Context,
+) -> Result<Option<ConnectSettings>, PipelineError> {
+    if !options.create {
+        return Ok(Some(target.clone()));
+    }
+    if !options.resume {
+        return Ok(None);
+    }
+    let asking = |source| PipelineError::server("cannot ask the target", source);
+    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(asking)?;
+    let exists = database_exists(&session, catalog).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    Ok(exists.then(|| target.with_database(&catalog.database.name)))
 }
 
 /// Says before a run what it will not carry as it is.
@@ -123,12 +149,14 @@ pub(crate) async fn create_roles(
         if exists {
             return Err(exists_already(target, catalog));
         }
-    } else if roles.is_asked_for() && !options.create {
-        let report = check_target(plan, target, &context.cancel).await;
-        let report = report.map_err(|source| import_error(target, source))?;
+    } else if roles.is_asked_for()
+        && let Some(there) = existing(target, options, catalog, context).await?
+    {
+        let report = check_target(plan, &there, &context.cancel).await;
+        let report = report.map_err(|source| import_error(&there, source))?;
         if !report.blockers.is_empty() {
             let source = ImportError::Blocked { target: report.target, blockers: report.blockers };
-            return Err(import_error(target, source));
+            return Err(import_error(&there, source));
         }
     }
     roles.create(target, context).await
@@ -234,6 +262,9 @@ pub(crate) async fn creation_blockers(
     match check_tablespaces(&session, catalog).await {
         Err(missing @ PipelineError::Request { .. }) => blockers.push(missing),
         checked => checked?,
+    }
+    if !exists {
+        blockers.extend(locale_blocker(&session, &catalog.database).await.map_err(asking)?);
     }
     session.close().await.map_err(asking)?;
     let words = |blocker: PipelineError| match blocker.help() {
