@@ -99,7 +99,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Ok(outcome) => outcome,
         Err(error) => {
             return match cancel.is_cancelled() {
-                true => finish(display, &Shown::of_stopped(&error, way_on), Status::Interrupted),
+                true => finish(display, &Shown::of_stopped(&error, &way_on), Status::Interrupted),
                 false => finish(display, &Shown::of_command(&error), error.status()),
             };
         }

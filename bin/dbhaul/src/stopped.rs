@@ -1,10 +1,14 @@
 //! What there is to do about a command that the user has stopped.
 
+use std::borrow::Cow;
+
+use dbhaul_pipeline::{in_one_line, quote_identifier};
+
 use crate::intent::Request;
 
 /// What became of what the command had done, and how to go on.
-pub(crate) fn way_on(request: &Request, dry_run: bool) -> &'static str {
-    match request {
+pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
+    let text = match request {
         _ if dry_run => NOTHING_CHANGED,
         Request::Preflight(_)
         | Request::ListBackups(_)
@@ -21,6 +25,13 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> &'static str {
             "the script is not complete: a --file has not got its name, and what went to standard output ends in \
              a statement that fails; run it again"
         }
+        Request::Restore(request) if request.options.create => {
+            return created("named as that of the backup", "").into();
+        }
+        Request::Migrate(request) if request.options.create => {
+            let name = in_one_line(&quote_identifier(request.source.database()));
+            return created(&name, IF_UNCHANGED).into();
+        }
         Request::Restore(_) => {
             "what was loaded stays on the target: go on with --resume, or start over with --clean --if-exists; \
              `dbhaul cleanup` removes what only --resume needs"
@@ -31,8 +42,21 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> &'static str {
              `dbhaul cleanup` removes what only --resume needs"
         }
         Request::Cleanup(_) => "what was removed stays removed: run it again to see what is left",
-    }
+    };
+    text.into()
 }
+
+/// The way on with a database that is created: a second `--create` is refused, and the run's ledger is in it.
+fn created(database: &str, condition: &str) -> String {
+    format!(
+        "what was loaded stays in the database of the target that was created, {database}: go on with --resume\
+         {condition}, or start over with --clean --if-exists in place of --create and with --target at that \
+         database; `dbhaul cleanup`, with --target at it too, removes what only --resume needs"
+    )
+}
+
+const IF_UNCHANGED: &str = ", if the snapshot is held (--hold-snapshot) or the source is neither written to nor \
+                            restarted meanwhile";
 
 const NOTHING_CHANGED: &str = "nothing was changed: run it again";
 
@@ -60,5 +84,12 @@ mod tests {
         check(&format!("restore {store} {target}"), "--resume");
         check(&format!("restore {store} {target} --dry-run"), "nothing was changed");
         check(&format!("migrate {source} {target}"), "--resume");
+        check(&format!("restore {store} {target} --create"), "--resume");
+        let words = "migrate --source dbname=My --target dbname=b --create";
+        let cli = Cli::try_parse_from(std::iter::once("dbhaul").chain(words.split_whitespace())).unwrap();
+        let Ok(Intent::Run(job)) = Intent::resolve(cli, &|_| None) else { panic!("{words}") };
+        let told = way_on(&job.request, job.dry_run);
+        assert!(told.contains("that was created, \"My\":"), "{told}");
+        assert!(told.contains("in place of --create"), "{told}");
     }
 }

@@ -2,14 +2,16 @@
 
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbhaul_catalog::Difference;
 use dbhaul_exporter::{ExportPlan, Exporter};
-use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun};
+use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
 use dbhaul_rows::CutParameters;
 use dbhaul_verifier::Report;
 use serde::Serialize;
+use tokio_util::sync::CancellationToken;
 
 use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
@@ -19,7 +21,7 @@ use crate::exported_segments::{ExportedSegments, entry_segments};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
-use crate::resume::{Opened, open_source};
+use crate::resume::{Opened, open_source, start_over};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{LiveDatabase, build_toc, check_families};
@@ -36,6 +38,9 @@ use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, 
 /// Rows travel in pieces of this size: large enough that messages cost nothing,
 /// small enough that a handful for each session are no memory.
 const CHUNK_BYTES: u64 = 128 << 10;
+
+/// How long a target that a run has left may take to say whether the run's ledger is there.
+const LEDGER_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A migration that is ready to run: snapshot taken, catalog read, nothing written.
 pub struct Migrate {
@@ -96,6 +101,8 @@ pub struct MigrateReport {
     pub source: String,
     /// The target, without secrets.
     pub target: String,
+    /// Whether its database was created first.
+    pub created: bool,
     /// What was written.
     #[serde(flatten)]
     pub summary: ImportSummary,
@@ -245,18 +252,17 @@ impl Migrate {
         tell_losses(&plan.losses, &context);
         let copied =
             Box::pin(copy(&request, &source, process.as_mut(), (export, import, roles), &context)).await;
-        let is_resumable = match &copied {
-            Ok(copied) => copied.outcome.ledger_schema.is_some(),
-            Err(error) => !is_refused(error),
-        };
         let replaced = replaced.filter(|_| !copied.as_ref().is_err_and(is_refused));
         // What is not to be resumed needs nobody to hold its snapshot, whatever becomes of the comparison.
         match process {
             // dropped, it stays: it was told to before anything was written
-            Some(process) if is_resumable => tell_held(&request, process, &context),
+            Some(process) if is_resumable(&copied, &process, &request).await => {
+                tell_held(&request, process, &context);
+            }
             process => end(process).await,
         }
-        for run in resumed.filter(|_| !is_resumable).iter().chain(&replaced) {
+        let is_finished = copied.as_ref().is_ok_and(|copied| copied.outcome.ledger_schema.is_none());
+        for run in resumed.filter(|_| is_finished).iter().chain(&replaced) {
             end_earlier(&request, run, &context).await;
         }
         let report = match copied {
@@ -337,6 +343,7 @@ async fn compare(
     Ok(MigrateReport {
         source: plan.source.clone(),
         target: target.describe(),
+        created: request.options.create,
         summary,
         verification,
         turned_to_binary,
@@ -349,14 +356,40 @@ fn is_refused(error: &PipelineError) -> bool {
     matches!(error, PipelineError::Import { source, .. } if source.has_changed_nothing())
 }
 
+/// Whether this run can be gone on with under the snapshot that a process of its own holds.
+async fn is_resumable(
+    copied: &Result<Copied, PipelineError>,
+    process: &HolderProcess,
+    request: &MigrateRequest,
+) -> bool {
+    match copied {
+        Ok(copied) => copied.outcome.ledger_schema.is_some(),
+        Err(error) if is_refused(error) || !process.is_kept() => false,
+        Err(_) => may_have_ledger(&request.written(), process.run()).await,
+    }
+}
+
+/// Whether a run has left its ledger on the target; where that cannot be asked it may have.
+async fn may_have_ledger(target: &ConnectSettings, run: &str) -> bool {
+    // with a token of its own: that the run's was cancelled may be why this is asked
+    let cancel = CancellationToken::new();
+    match tokio::time::timeout(LEDGER_PATIENCE, unfinished_runs(target, &cancel)).await {
+        Ok(Ok(runs)) => runs.iter().any(|found| found.run == run),
+        // 3D000: there is no such database
+        Ok(Err(error)) => error.sqlstate() != Some("3D000"),
+        Err(_) => true,
+    }
+}
+
 /// Leaves the process alone that holds the snapshot, and says so: whoever gives the run up has to end it.
 fn tell_held(request: &MigrateRequest, process: HolderProcess, context: &Context) {
     let id = process.process_id().map(|id| format!(" by process {id}")).unwrap_or_default();
     context.progress.warning(format!(
         "the snapshot of {} stays held{id} for {} hours, so that --resume can go on: if the run is given up, \
-         `dbhaul cleanup --source ... --target ... --yes` lets it go",
+         `dbhaul cleanup --source ... --target ... --yes` lets it go, with --target at {}",
         request.source.describe(),
-        process.limit().as_secs() / 3600
+        process.limit().as_secs() / 3600,
+        request.written().describe()
     ));
 }
 
@@ -420,7 +453,8 @@ impl Display for MigrateReport {
             write!(
                 f,
                 "\n  the ledger stays in schema {schema}: --resume goes on from here if the source has not \
-                       changed or its snapshot is held (--hold-snapshot), --clean --if-exists starts over"
+                       changed or its snapshot is held (--hold-snapshot), {} starts over",
+                start_over(self.created)
             )?;
         }
         match &self.verification {

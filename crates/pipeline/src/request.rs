@@ -173,6 +173,16 @@ pub struct MigrateRequest {
     pub throttle: ThrottleOptions,
 }
 
+impl MigrateRequest {
+    /// The database that is written: the one given, or with `--create` one beside it, named as the source's.
+    pub fn written(&self) -> ConnectSettings {
+        match self.options.create {
+            true => self.target.with_database(self.source.database()),
+            false => self.target.clone(),
+        }
+    }
+}
+
 /// One side of a verification.
 #[derive(Debug, Clone)]
 pub enum VerifySide {

@@ -76,10 +76,7 @@ async fn find_earlier(
     if !request.options.resume && !request.options.clean {
         return Ok(None);
     }
-    let target = match request.options.create {
-        true => request.target.with_database(request.source.database()),
-        false => request.target.clone(),
-    };
+    let target = request.written();
     match dbhaul_importer::unfinished_runs(&target, &context.cancel).await {
         Ok(runs) => Ok(runs.into_iter().next()),
         // 3D000: the run was stopped before it had created the database
@@ -193,9 +190,21 @@ fn lost(request: &MigrateRequest, state: &SourceState, change: &str) -> Pipeline
             request.source.describe(),
             snapshot.taken_at
         ),
-        help: "start over with --clean --if-exists, or with an empty target; with --hold-snapshot a process \
-               of its own keeps the snapshot, and a run can be resumed whatever is written meanwhile"
-            .to_owned(),
+        help: format!(
+            "start over with {}, or with an empty target; with --hold-snapshot a process of its own keeps the \
+             snapshot, and a run can be resumed whatever is written meanwhile",
+            start_over(request.options.create)
+        ),
+    }
+}
+
+/// The options that start a migration over: `--create` creates nothing that is there already.
+pub(crate) fn start_over(is_created: bool) -> &'static str {
+    match is_created {
+        true => {
+            "--clean --if-exists in place of --create, and with --target at the database that was created"
+        }
+        false => "--clean --if-exists",
     }
 }
 

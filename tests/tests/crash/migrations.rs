@@ -42,6 +42,10 @@ fn under_a_snapshot_that_was_held_they_go_on_whatever_was_written() {
     scene.source.psql(SOURCE, "SELECT nextval('counter')");
     scene.source.psql(SOURCE, WRITES);
     scene.migrate("copy").run().assert_code(1).assert_says("--resume");
+    // A refusal leaves everything as it was, the snapshot too.
+    let refused = scene.migrate("copy").args(["--resume", "-T", "lineitem"]).run();
+    refused.assert_code(1).assert_stderr_has(&["another selection or other options"]);
+    assert_eq!(scene.holding_session_count(), 1);
     let resumed = scene.migrate("copy").arg("--resume").run();
     resumed.assert_code(0).assert_says("steps were found done");
     assert!(!scene.has_ledger("copy"));
@@ -228,6 +232,45 @@ fn ctrl_c_ends_all_sessions_and_leaves_what_can_be_resumed() {
     scene.wait_until_let_go();
     let preflight = Dbhaul::new(["preflight", "--source", &scene.source.uri(SOURCE)]).run();
     assert!(!preflight.stdout.contains("a snapshot is held"), "{preflight}");
+}
+
+/// The ledger is in the database that was created, and a second `--create` is refused.
+#[test]
+fn a_run_that_has_created_its_database_says_how_to_give_it_up() {
+    let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 16, 18);
+    let (source, copy) = (scene.source.uri(SOURCE), scene.target.uri(SOURCE));
+    let create = ["--create", "--hold-snapshot"];
+    let mut run = scene.migrate("postgres").args(create).spawn();
+    wait_until("rows are copied", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        (scene.source.psql("postgres", copying) != "0").then_some(())
+    });
+    run.interrupt();
+    let place = format!("with --target at 127.0.0.1:{}/shop", scene.target.port());
+    let stopped = run.wait();
+    stopped.assert_code(130);
+    stopped.assert_stderr_has(&[
+        "stays held by process",
+        &place,
+        "that was created, shop:",
+        "in place of --create",
+    ]);
+    scene.wait_for_silence(SOURCE);
+
+    let elsewhere = scene.cleanup("postgres").args(["--yes", "--source", &source]).run();
+    elsewhere.assert_code(0).assert_says("the database that it created");
+    assert_eq!(scene.holding_session_count(), 1);
+    // Of the snapshot of a run that began nothing there is nothing to say.
+    let again = scene.migrate("postgres").args(create).run();
+    again.assert_code(1).assert_stderr_has(&["exists already"]);
+    assert!(!again.stderr.contains("stays held"), "{again}");
+    wait_until("it is let go", || (scene.holding_session_count() == 1).then_some(()));
+
+    Dbhaul::new(["cleanup", "--yes", "--source", &source, "--target", &copy]).run().assert_code(0);
+    scene.wait_until_let_go();
+    scene.migrate(SOURCE).args(["--clean", "--if-exists"]).run().assert_code(0);
+    scene.original().assert_equals(SOURCE);
 }
 
 /// A server that does not answer keeps a run from stopping gracefully.

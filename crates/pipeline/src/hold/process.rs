@@ -25,8 +25,10 @@ pub(crate) struct HolderProcess {
     child: Child,
     orders: ChildStdin,
     answers: Lines<BufReader<ChildStdout>>,
+    run: String,
     snapshot: SnapshotInfo,
     limit: Duration,
+    is_kept: bool,
     cancel: CancellationToken,
 }
 
@@ -59,7 +61,8 @@ impl HolderProcess {
         match next(&mut answers, cancel).await? {
             HoldAnswer::Holding { snapshot } => {
                 let (limit, cancel) = (program.limit, cancel.clone());
-                Ok(HolderProcess { child, orders, answers, snapshot, limit, cancel })
+                let run = run.to_owned();
+                Ok(HolderProcess { child, orders, answers, run, snapshot, limit, is_kept: false, cancel })
             }
             other => Err(unexpected(&other)),
         }
@@ -68,6 +71,16 @@ impl HolderProcess {
     /// The snapshot that it holds.
     pub(crate) fn snapshot(&self) -> &SnapshotInfo {
         &self.snapshot
+    }
+
+    /// The run it holds the snapshot for.
+    pub(crate) fn run(&self) -> &str {
+        &self.run
+    }
+
+    /// Whether it stays when this process has gone.
+    pub(crate) fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// Its id, while it runs.
@@ -91,7 +104,10 @@ impl HolderProcess {
     /// Has it stay when this process has gone.
     pub(crate) async fn keep(&mut self) -> Result<(), PipelineError> {
         match self.ask(&HoldOrder::Keep { limit_seconds: self.limit.as_secs() }).await? {
-            HoldAnswer::Kept => Ok(()),
+            HoldAnswer::Kept => {
+                self.is_kept = true;
+                Ok(())
+            }
             other => Err(unexpected(&other)),
         }
     }
