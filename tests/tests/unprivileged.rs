@@ -245,3 +245,35 @@ fn a_grantor_that_the_role_may_become_grants_and_an_uninherited_owner_is_not_set
     assert_eq!(skipped.len(), 1, "{skipped:#?}");
     assert_eq!(target.psql("shop", "SELECT count(*) FROM kept"), "1");
 }
+
+/// What the copy's own privileges hide is not verified, and all else is.
+#[test]
+fn a_position_that_may_not_be_read_is_not_verified_and_all_else_is() {
+    let (source, target) = (Server::start(17), Server::start(17));
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE ROLE app LOGIN");
+        server.psql("postgres", "CREATE DATABASE shop OWNER app");
+    }
+    source.psql(
+        "shop",
+        "SET ROLE app; CREATE TABLE film (id serial PRIMARY KEY, t text); INSERT INTO film (t) VALUES ('a'), ('b');
+         CREATE SEQUENCE sq; SELECT setval('sq', 7); REVOKE ALL ON SEQUENCE sq FROM app",
+    );
+    let (from, to) = (source.uri("shop"), target.uri_as("app", "shop"));
+    let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
+    run.assert_code(4)
+        .assert_says("rows: 1 tables equal (2 rows), 0 different, 0 not verified")
+        .assert_says("sequences: 1 compared, 0 different, 1 not verified")
+        .assert_says(
+            "NOT VERIFIED  public.sq: right: it may not be read, though it is the role's own: GRANT SELECT",
+        );
+    assert_eq!(target.psql("shop", "SELECT nextval('sq')"), "8");
+    let again =
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to, "--clean", "--if-exists", "--json"]);
+    let again = again.run();
+    let sequences = again.assert_code(4).json()["verification"]["sequences"].clone();
+    assert_eq!(sequences[0]["name"], "public.sq");
+    assert!(
+        sequences[0]["not_verified"].is_string() && sequences.as_array().is_some_and(|all| all.len() == 1)
+    );
+}

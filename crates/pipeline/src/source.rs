@@ -282,8 +282,7 @@ pub(crate) fn build_toc_of(
     target: Target,
     sequences: &[SequenceValue],
 ) -> Result<Toc, PipelineError> {
-    let mut toc = Toc::build(catalog, &target, options)
-        .map_err(|source| PipelineError::Toc { database: catalog.database.name.clone(), source })?;
+    let mut toc = toc_of(catalog, options, target)?;
     let values: HashMap<&QualifiedName, &SequenceValue> =
         sequences.iter().map(|value| (&value.sequence, value)).collect();
     for entry in toc.entries.iter_mut().filter(|entry| entry.kind == "SEQUENCE SET") {
@@ -297,6 +296,12 @@ pub(crate) fn build_toc_of(
         }
     }
     Ok(toc)
+}
+
+/// A TOC whose entries for positions of sequences are still to be filled.
+pub(crate) fn toc_of(catalog: &Catalog, options: &TocOptions, target: Target) -> Result<Toc, PipelineError> {
+    Toc::build(catalog, &target, options)
+        .map_err(|source| PipelineError::Toc { database: catalog.database.name.clone(), source })
 }
 
 fn set_sequence_sql(value: &SequenceValue) -> String {

@@ -6,18 +6,18 @@ mod side;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::compare_aspects;
+use dbhaul_catalog::{QualifiedName, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
-use dbhaul_verifier::{Report, TableResult, Verdict};
+use dbhaul_verifier::{Report, SequenceResult, TableResult, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
 use self::side::Side;
 use crate::rows_left_out::RowsLeftOut;
-use crate::source::LiveDatabase;
+use crate::source::{LiveDatabase, sequences_of};
 use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
 use crate::verify_scope::{Scope, aspects};
@@ -128,7 +128,10 @@ pub(crate) async fn verify_copy(
 ) -> Result<Report, PipelineError> {
     let copy = request.selection.for_copy_of(&source.catalog);
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
-    let hidden = target.unreadable(&copy)?;
+    let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
+    let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
+    let (hidden_sequences, hidden): (Vec<_>, Vec<_>) =
+        target.unreadable(&copy)?.into_iter().partition(is_sequence);
     let mut right = Side::live(target, &copy)?;
     let mut left = Side::copied(source, &request.selection, outcome)?;
     let skipped = left.forget_skipped(outcome);
@@ -139,6 +142,9 @@ pub(crate) async fn verify_copy(
     for NamedReason { object, .. } in &hidden {
         left.rows.remove(object);
         right.rows.remove(object);
+    }
+    for NamedReason { object, .. } in &hidden_sequences {
+        left.sequences.retain(|value| value.sequence.sql() != *object);
     }
     // The limit is set when everything else is done, and would stop the sessions that compare.
     left.catalog.database.connection_limit = right.catalog.database.connection_limit;
@@ -157,6 +163,14 @@ pub(crate) async fn verify_copy(
     };
     report.tables.extend(hidden.into_iter().map(unread));
     report.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    let unread = |NamedReason { object, reason }| SequenceResult {
+        name: object,
+        left: None,
+        right: None,
+        not_verified: Some(format!("right: {reason}")),
+    };
+    report.sequences.extend(hidden_sequences.into_iter().map(unread));
+    report.sequences.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(report)
 }
 

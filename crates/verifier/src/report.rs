@@ -33,7 +33,7 @@ pub struct TableResult {
     pub verdict: Verdict,
 }
 
-/// A sequence whose position differs.
+/// A sequence whose position differs, or could not be compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SequenceResult {
     /// Quoted, qualified name.
@@ -42,6 +42,9 @@ pub struct SequenceResult {
     pub left: Option<String>,
     /// Right's.
     pub right: Option<String>,
+    /// Why it could not be compared, if so; nothing is known of either side then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_verified: Option<String>,
 }
 
 /// The outcome of a verification.
@@ -63,7 +66,7 @@ pub struct Report {
     pub tables: Vec<TableResult>,
     /// How many sequences were compared.
     pub compared_sequence_count: u64,
-    /// Sequences that differ.
+    /// Sequences that differ, or could not be compared.
     pub sequences: Vec<SequenceResult>,
     /// What was left out on request, or cannot be compared, and why.
     pub not_compared: Vec<String>,
@@ -192,12 +195,22 @@ impl Report {
     }
 
     fn fmt_sequences(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let count = self.sequences.len();
-        writeln!(f, "sequences: {} compared, {count} different", self.compared_sequence_count)?;
+        let not_verified = self.sequences.iter().filter(|sequence| sequence.not_verified.is_some()).count();
+        let different = self.sequences.len() - not_verified;
+        write!(f, "sequences: {} compared, {different} different", self.compared_sequence_count)?;
+        if not_verified > 0 {
+            write!(f, ", {not_verified} not verified")?;
+        }
+        writeln!(f)?;
         for sequence in &self.sequences {
+            let name = in_one_line(&sequence.name);
+            if let Some(reason) = &sequence.not_verified {
+                writeln!(f, "  NOT VERIFIED  {name}: {reason}")?;
+                continue;
+            }
             let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
             let (left, right) = (side(&sequence.left), side(&sequence.right));
-            writeln!(f, "  DIFFERENT     {}: {left} on the left, {right} on the right", sequence.name)?;
+            writeln!(f, "  DIFFERENT     {name}: {left} on the left, {right} on the right")?;
         }
         Ok(())
     }
@@ -281,7 +294,16 @@ mod tests {
     #[test]
     fn a_sequence_that_differs_is_a_difference() {
         let mut report = report(Vec::new());
-        report.sequences.push(SequenceResult { name: "s".into(), left: Some("1,t".into()), right: None });
+        let differs =
+            SequenceResult { name: "s".into(), left: Some("1,t".into()), right: None, not_verified: None };
+        let unread =
+            SequenceResult { left: None, not_verified: Some("right: shut".into()), ..differs.clone() };
+        report.sequences.push(differs);
         assert!(!report.is_equal());
+        assert!(report.to_string().contains("sequences: 0 compared, 1 different\n"));
+        report.sequences = vec![unread];
+        assert!(!report.is_equal());
+        let text = report.to_string();
+        assert!(text.contains("0 different, 1 not verified\n  NOT VERIFIED  s: right: shut\n"), "{text}");
     }
 }

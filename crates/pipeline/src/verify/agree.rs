@@ -86,6 +86,7 @@ pub(super) fn compare_sequences(
         name: name.clone(),
         left: left.get(name).cloned(),
         right: right.get(name).cloned(),
+        not_verified: None,
     };
     (names.into_iter().filter(differs).map(result).collect(), count)
 }

@@ -13,7 +13,7 @@ use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, SideDescription, digest_
 
 use crate::repository::Repository;
 use crate::roles::{known, live_roles, recorded_roles, refuse};
-use crate::source::{LiveDatabase, build_toc, sequences_of};
+use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
 use crate::{Context, PipelineError, VerifySide};
 
 /// One side, opened.
@@ -309,7 +309,8 @@ fn describe_live(live: &LiveDatabase) -> SideDescription {
 /// Everything with rows in a live database, ready to be scanned.
 fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String, Rows>, PipelineError> {
     let target = Target { version: live.catalog.server_version };
-    let toc = build_toc(&live.catalog, selection, target, &live.sequences)?;
+    // Where sequences stand does not matter here, and may be hidden of some.
+    let toc = toc_of(&live.catalog, &selection.toc_options(&live.catalog)?, target)?;
     let rows = |plan: TablePlan| {
         let estimated_bytes = plan.estimated_bytes();
         let depends_on_path = match &plan.source {
