@@ -56,7 +56,7 @@ fn names_that_it_changes_are_not_read_under_it() {
     source.psql("shop", NAMES);
     let (store, from) = (TempDir::new().unwrap(), source.uri("shop"));
     let plan = Dbhaul::new(["dump", "--dry-run", "--source", &from, "--store"]).arg(store.path()).run();
-    plan.assert_code(0).assert_says("1 segments public.large");
+    plan.assert_code(0).assert_says("1 segment public.large");
     Dbhaul::new(["dump", "--source", &from, "--store"]).arg(store.path()).run().assert_code(0);
     target.create_db("restored");
     let to = target.uri("restored");
