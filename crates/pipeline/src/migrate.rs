@@ -382,7 +382,15 @@ async fn may_have_ledger(target: &ConnectSettings, run: &str) -> bool {
 }
 
 /// Leaves the process alone that holds the snapshot, and says so: whoever gives the run up has to end it.
-fn tell_held(request: &MigrateRequest, process: HolderProcess, context: &Context) {
+fn tell_held(request: &MigrateRequest, mut process: HolderProcess, context: &Context) {
+    if process.has_ended() {
+        context.progress.warning(format!(
+            "the snapshot of {} is not held any more: the process that did has ended; --resume goes on only if the \
+             source is neither written to nor restarted meanwhile",
+            request.source.describe()
+        ));
+        return;
+    }
     let id = process.process_id().map(|id| format!(" by process {id}")).unwrap_or_default();
     context.progress.warning(format!(
         "the snapshot of {} stays held{id} for {} hours, so that --resume can go on: if the run is given up, \

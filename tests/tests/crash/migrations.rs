@@ -234,6 +234,24 @@ fn ctrl_c_ends_all_sessions_and_leaves_what_can_be_resumed() {
     assert!(!preflight.stdout.contains("a snapshot is held"), "{preflight}");
 }
 
+#[test]
+fn a_snapshot_that_nobody_holds_any_more_is_not_said_to_be_held() {
+    let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 18, 18);
+    scene.target.create_db("copy");
+    let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
+    wait_until("rows are copied", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        (scene.source.psql("postgres", copying) != "0").then_some(())
+    });
+    let (process_id, _) = holder(&run).expect("it holds the snapshot");
+    signal(&process_id, "KILL");
+    run.interrupt();
+    let stopped = run.wait();
+    stopped.assert_code(130).assert_stderr_has(&["is not held any more"]);
+    assert!(!stopped.stderr.contains("stays held"), "{stopped}");
+}
+
 /// The ledger is in the database that was created, and a second `--create` is refused.
 #[test]
 fn a_run_that_has_created_its_database_says_how_to_give_it_up() {

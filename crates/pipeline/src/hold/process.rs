@@ -88,6 +88,11 @@ impl HolderProcess {
         self.child.id()
     }
 
+    /// Whether it has ended, whatever it was told.
+    pub(crate) fn has_ended(&mut self) -> bool {
+        !matches!(self.child.try_wait(), Ok(None))
+    }
+
     /// How long it stays when left alone.
     pub(crate) fn limit(&self) -> Duration {
         self.limit
