@@ -445,3 +445,24 @@ fn names_are_no_properties_that_were_left_behind() {
         assert!(!found.to_string().contains(&format!("DATABASE shop: {property}")), "{found}");
     }
 }
+
+/// Privileges on columns of an extension's table, which somebody has given beside those of its script.
+#[test]
+fn privileges_on_columns_of_members_are_compared() {
+    let (source, target) = servers(18, 18);
+    for server in [&source, &target] {
+        server.psql("shop", "CREATE EXTENSION pg_stat_statements");
+    }
+    target.psql("shop", "GRANT UPDATE (userid) ON pg_stat_statements TO bob");
+    let column = "VIEW public.pg_stat_statements: column userid is nothing on the left and acl";
+    verify(&source, &target, &[]).assert_code(4).assert_says(column);
+    verify(&source, &target, &["-x"]).assert_code(0);
+    source.psql("shop", "GRANT UPDATE (userid) ON pg_stat_statements TO bob");
+    verify(&source, &target, &[]).assert_code(0);
+    target.drop_db("shop");
+    target.create_db("shop");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+    target.psql("shop", "REVOKE UPDATE (userid) ON pg_stat_statements FROM bob");
+    verify(&source, &target, &[]).assert_code(4);
+}

@@ -264,7 +264,24 @@ impl<'a> Side<'a> {
         let base = self.initial_of(object, None).cloned().or_else(|| default_of(object, self.version));
         let owner = object.owner.as_deref().unwrap_or_default();
         let compared = |acl: Option<Acl>| acl.and_then(|acl| self.compared(object, owner, acl));
-        compared(self.acl(object)) != compared(base)
+        compared(self.acl(object)) != compared(base) || !self.own_column_acls(object).is_empty()
+    }
+
+    /// Privileges on columns of a member that its extension did not give, by column.
+    fn own_column_acls(&self, object: &Object) -> BTreeMap<String, Value> {
+        let given = self.initial.get(&object.id).into_iter().flatten();
+        let given = given.filter_map(|item| Some((item.column.as_deref()?, Acl::new())));
+        // What was revoked again is none of the column's any more.
+        let mut acls: BTreeMap<&str, Acl> = given.collect();
+        for column in object.body.column_annotations() {
+            acls.insert(column.column, column.acl.cloned().unwrap_or_default());
+        }
+        let own = acls.into_iter().filter_map(|(column, acl)| {
+            let (acl, initial) = (normalised(Some(acl)), self.initial_of(object, Some(column)).cloned());
+            let is_own = acl != normalised(Some(initial.unwrap_or_default()));
+            is_own.then(|| (words::quoted(column), json!({ "acl": acl })))
+        });
+        own.collect()
     }
 
     /// Privileges on an object, if `owner` owns it, as they are compared.
@@ -283,7 +300,8 @@ impl<'a> Side<'a> {
         let owner = object.owner.as_deref().unwrap_or_default();
         let acl = self.acl(object).and_then(|acl| self.compared(object, owner, acl));
         if object.extension.is_some() {
-            return json!({ "extension": object.extension, "acl": acl });
+            let columns = self.own_column_acls(object);
+            return json!({ "extension": object.extension, "acl": acl, "body": { "columns": columns } });
         }
         let mut labels = object.security_labels.clone();
         labels.sort();
