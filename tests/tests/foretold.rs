@@ -66,6 +66,29 @@ fn a_locale_that_the_target_lacks_is_foretold() {
 }
 
 #[test]
+fn a_tablespace_that_the_role_may_not_use_is_foretold() {
+    let start = |major| Server::builder(major).config("allow_in_place_tablespaces", "on").start();
+    let (source, target) = (start(17), start(18));
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE TABLESPACE \"My space\" LOCATION ''");
+    }
+    source.create_db("shop");
+    source.psql("shop", "CREATE TABLE film (id int) TABLESPACE \"My space\"");
+    target.psql("postgres", "CREATE ROLE maker LOGIN CREATEDB");
+    let to = target.uri_as("maker", "postgres");
+    let sides =
+        ["--create", "--no-owner", "--source", &source.uri("shop"), "--target", &to].map(str::to_owned);
+    let told = "the role may not use tablespaces of the target: \"My space\"";
+    Dbhaul::new(["preflight"]).args(&sides).run().assert_code(5).assert_says(told);
+    Dbhaul::new(["migrate", "--dry-run"]).args(&sides).run().assert_code(1).assert_says(told);
+    Dbhaul::new(["migrate"]).args(&sides).run().assert_code(1).assert_stderr_has(&[told]);
+    assert!(target.try_psql("shop", "SELECT 1").is_err(), "what is refused creates nothing");
+    target.psql("postgres", "GRANT CREATE ON TABLESPACE \"My space\" TO maker");
+    Dbhaul::new(["preflight"]).args(&sides).run().assert_code(0);
+    Dbhaul::new(["migrate"]).args(&sides).run().assert_code(0);
+}
+
+#[test]
 fn a_standby_is_no_target() {
     let (source, mut primary) = servers();
     let standby = primary.standby();

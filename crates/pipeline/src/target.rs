@@ -1,5 +1,6 @@
 //! What a restore and a migration do to a target alike.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
@@ -188,7 +189,7 @@ pub(crate) async fn create_database(
         session.close().await.map_err(creating)?;
         return Err(exists_already(target, catalog));
     }
-    check_tablespaces(&session, catalog).await?;
+    check_tablespaces(&session, catalog, exists).await?;
     let (create, properties) = creation(options, catalog, &session);
     if let (Some(create), false) = (create, exists) {
         session.execute(&create).await.map_err(creating)?;
@@ -259,7 +260,7 @@ pub(crate) async fn creation_blockers(
     if !exists && !role.can_create_database {
         blockers.push(may_not_create(target));
     }
-    match check_tablespaces(&session, catalog).await {
+    match check_tablespaces(&session, catalog, exists).await {
         Err(missing @ PipelineError::Request { .. }) => blockers.push(missing),
         checked => checked?,
     }
@@ -296,20 +297,29 @@ fn exists_already(target: &ConnectSettings, catalog: &Catalog) -> PipelineError 
     }
 }
 
-/// Fails, before anything is created, if the target lacks a tablespace of the catalog's.
-async fn check_tablespaces(session: &Session, catalog: &Catalog) -> Result<(), PipelineError> {
+/// Fails, before anything is created, if the target lacks a tablespace of the catalog's, or where the database
+/// is not there yet (`exists`), if the role may not use one.
+async fn check_tablespaces(session: &Session, catalog: &Catalog, exists: bool) -> Result<(), PipelineError> {
     let asking = |source| PipelineError::server("cannot ask the target", source);
-    let sql = "SELECT spcname FROM pg_catalog.pg_tablespace";
-    let found = session.query_strings(sql).await.map_err(asking)?;
-    let is_there = |name: &&str| found.iter().any(|tablespace| tablespace == name);
+    let found = dbhaul_importer::tablespaces(session).await.map_err(asking)?;
     let named = catalog.database.tablespace.as_deref().into_iter().chain(catalog.tablespaces());
-    let missing: Vec<String> = named.filter(|name| !is_there(name)).map(quote_identifier).collect();
-    if missing.is_empty() {
+    let named: BTreeSet<&str> = named.collect();
+    let quoted = |names: Vec<&str>| names.into_iter().map(quote_identifier).collect::<Vec<_>>().join(", ");
+    let missing: Vec<&str> = named.iter().copied().filter(|name| !found.contains_key(*name)).collect();
+    if !missing.is_empty() {
+        return Err(PipelineError::Request {
+            problem: format!("the target lacks tablespaces that the source uses: {}", quoted(missing)),
+            help: "create them there, give others with --tablespace-map OLD=NEW, or use --no-tablespaces"
+                .to_owned(),
+        });
+    }
+    let closed: Vec<&str> = named.into_iter().filter(|name| found.get(*name) == Some(&false)).collect();
+    if exists || closed.is_empty() {
         return Ok(());
     }
     Err(PipelineError::Request {
-        problem: format!("the target lacks tablespaces that the source uses: {}", missing.join(", ")),
-        help: "create them there, give others with --tablespace-map OLD=NEW, or use --no-tablespaces"
+        problem: format!("the role may not use tablespaces of the target: {}", quoted(closed)),
+        help: "GRANT CREATE ON TABLESPACE it, give others with --tablespace-map OLD=NEW, or use --no-tablespaces"
             .to_owned(),
     })
 }

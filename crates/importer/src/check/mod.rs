@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 pub use before::LATER;
 pub use blocker::Blocker;
 pub(crate) use foretell::{Foretold, wanted};
+pub use queries::tablespaces;
 pub(crate) use rehearse::is_about_privileges;
 
 use crate::ledger::{Clean, FoundLedger, Ledger};
@@ -143,7 +144,7 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     blockers.extend(extensions.blockers);
     if !plan.options.tablespaces.is_empty() {
         let usable = queries::tablespaces(session).await.map_err(checking)?;
-        blockers.extend(tablespaces(plan, &usable));
+        blockers.extend(unusable_tablespaces(plan, &usable));
     }
     taken.extend(
         plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
@@ -160,7 +161,7 @@ fn writable(facts: &Facts) -> Option<Blocker> {
 }
 
 /// Tablespaces that cannot be used, of those that are there by whether the role may create in them.
-fn tablespaces(plan: &ImportPlan, usable: &BTreeMap<String, bool>) -> Vec<Blocker> {
+fn unusable_tablespaces(plan: &ImportPlan, usable: &BTreeMap<String, bool>) -> Vec<Blocker> {
     let blocker = |name: &String| match usable.get(name) {
         Some(true) => None,
         found => Some(Blocker::Tablespace { name: name.clone(), exists: found.is_some() }),

@@ -72,8 +72,11 @@ fn no_row(session: &Session, sql: &str) -> Error {
     Error::Answer { server: session.server().to_owned(), problem: "no row".to_owned(), query: sql.to_owned() }
 }
 
-/// Every tablespace, and whether the role may create in it.
-pub(super) async fn tablespaces(session: &Session) -> Result<BTreeMap<String, bool>, Error> {
+/// Every tablespace by name, and whether the role may create in it.
+///
+/// # Errors
+/// Whatever the server says.
+pub async fn tablespaces(session: &Session) -> Result<BTreeMap<String, bool>, Error> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
