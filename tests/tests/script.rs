@@ -305,7 +305,7 @@ fn a_backup_shows_its_contents() {
     let show = |flags: &[&str]| Dbhaul::new(["backup", "show", "--store", store]).args(flags).run();
     let summary = show(&[]);
     summary.assert_code(0);
-    assert!(summary.stdout.contains("public.two lines"), "{summary}");
+    assert!(summary.stdout.contains(r#"public."two\nlines""#), "{summary}");
 
     let toc = show(&["--toc"]);
     toc.assert_code(0);
