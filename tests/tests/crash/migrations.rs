@@ -206,17 +206,22 @@ fn holder(run: &Running) -> Option<(String, String)> {
     children.find(|(_, command_line)| command_line.contains("hold-snapshot"))
 }
 
+/// Waits until a run reads rows of the source.
+fn wait_for_copying(scene: &Scene, run: &mut Running) {
+    wait_until("rows are copied", || {
+        assert!(!run.has_ended(), "{}", run.stderr_so_far());
+        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
+        (scene.source.psql("postgres", copying) != "0").then_some(())
+    });
+}
+
 #[test]
 fn ctrl_c_ends_all_sessions_and_leaves_what_can_be_resumed() {
     let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 17, 18);
     let original = scene.original();
     scene.target.create_db("copy");
     let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
-    wait_until("rows are copied", || {
-        assert!(!run.has_ended(), "{}", run.stderr_so_far());
-        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
-        (scene.source.psql("postgres", copying) != "0").then_some(())
-    });
+    wait_for_copying(&scene, &mut run);
     run.interrupt();
     run.wait().assert_code(130).assert_stderr_has(&["--resume", "stays held by process", "for 24 hours"]);
     scene.wait_for_silence("copy");
@@ -239,11 +244,7 @@ fn a_snapshot_that_nobody_holds_any_more_is_not_said_to_be_held() {
     let scene = Scene::new(Fixture::TpcH { scale: 0.05 }, 18, 18);
     scene.target.create_db("copy");
     let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
-    wait_until("rows are copied", || {
-        assert!(!run.has_ended(), "{}", run.stderr_so_far());
-        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
-        (scene.source.psql("postgres", copying) != "0").then_some(())
-    });
+    wait_for_copying(&scene, &mut run);
     let (process_id, _) = holder(&run).expect("it holds the snapshot");
     signal(&process_id, "KILL");
     run.interrupt();
@@ -259,11 +260,7 @@ fn a_run_that_has_created_its_database_says_how_to_give_it_up() {
     let (source, copy) = (scene.source.uri(SOURCE), scene.target.uri(SOURCE));
     let create = ["--create", "--hold-snapshot"];
     let mut run = scene.migrate("postgres").args(create).spawn();
-    wait_until("rows are copied", || {
-        assert!(!run.has_ended(), "{}", run.stderr_so_far());
-        let copying = "SELECT count(*) FROM pg_stat_activity WHERE query LIKE 'COPY%' AND state = 'active'";
-        (scene.source.psql("postgres", copying) != "0").then_some(())
-    });
+    wait_for_copying(&scene, &mut run);
     run.interrupt();
     let place = format!("with --target at 127.0.0.1:{}/shop", scene.target.port());
     let stopped = run.wait();
