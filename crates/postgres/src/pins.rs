@@ -76,29 +76,39 @@ pub(crate) fn settings(role: SessionRole, extra: &[(String, String)]) -> Vec<(St
     EVERY.iter().chain(loading).map(owned).chain(extra.iter().cloned()).collect()
 }
 
-/// One message that sets everything that the server knows. The client encoding
-/// is UTF8, but SQL_ASCII where the server's is: there any other would have the
-/// server check bytes that nobody ever checked.
+/// What the first message of every session begins with. A session starts with the search path that the
+/// database's owner chose, which may put operators and functions of the owner's before the server's own;
+/// whatever finds one of these runs it as the role that we are. `SET` looks nothing up, the rest of its
+/// message is analyzed after it has run, and where it fails, nothing of the rest is run at all.
+pub(crate) const EMPTY_PATH: &str = "SET search_path = ''";
+
+/// Whether two names of settings are the same. Qualified: what goes with a session's first message is run
+/// also where that one has failed.
+const SAME_SETTING: &str = "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(p.name)";
+
+/// One message that sets everything that the server knows, beginning with an empty search path. The
+/// client encoding is UTF8, but SQL_ASCII where the server's is: there any other would have the server
+/// check bytes that nobody ever checked.
 pub(crate) fn pin_sql(pins: &[(String, String)]) -> String {
     format!(
-        "SELECT s.name, pg_catalog.set_config(s.name, p.value, false) \
+        "{EMPTY_PATH}; SELECT s.name, pg_catalog.set_config(s.name, p.value, false) \
          FROM (VALUES {values}) AS p(name, value) \
-         JOIN pg_catalog.pg_settings AS s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name); \
+         JOIN pg_catalog.pg_settings AS s ON {SAME_SETTING}; \
          SELECT 'client_encoding', pg_catalog.set_config('client_encoding', {encoding}, false)",
         values = values(pins),
         encoding = CLIENT_ENCODING,
     )
 }
 
-const CLIENT_ENCODING: &str = "CASE pg_catalog.current_setting('server_encoding') \
-     WHEN 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END";
+const CLIENT_ENCODING: &str = "CASE WHEN pg_catalog.current_setting('server_encoding') \
+     OPERATOR(pg_catalog.=) 'SQL_ASCII' THEN 'SQL_ASCII' ELSE 'UTF8' END";
 
 /// One query, for another transaction than [`pin_sql`]'s, that reads every pin
-/// back: rows of (name, wanted, raw, shown).
+/// back: rows of (name, wanted, raw, shown). It sets no search path, whose pin it looks at too.
 pub(crate) fn verify_sql(pins: &[(String, String)]) -> String {
     format!(
         "SELECT s.name, p.value, s.setting, pg_catalog.current_setting(s.name) FROM (VALUES {values}) AS p(name, value) \
-         JOIN pg_catalog.pg_settings AS s ON pg_catalog.lower(s.name) = pg_catalog.lower(p.name) \
+         JOIN pg_catalog.pg_settings AS s ON {SAME_SETTING} \
          UNION ALL SELECT 'client_encoding', {encoding}, e, e \
          FROM pg_catalog.current_setting('client_encoding') AS e",
         values = values(pins),

@@ -7,12 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use failure::{ConnectError, ConnectFailure, HostFailure};
-use tokio_postgres::Config;
 use tokio_postgres::config as driver;
+use tokio_postgres::{Config, SimpleQueryMessage};
 
 use crate::dial::Dial;
-use crate::error::{self, Result};
+use crate::error::{self, Error, Result};
 use crate::link::Link;
+use crate::pins::EMPTY_PATH;
 use crate::server_error::ServerError;
 use crate::settings::{
     ChannelBinding, ConnectSettings, Endpoint, LoadBalanceHosts, SslMode, SslNegotiation, TargetSessionAttrs,
@@ -203,14 +204,20 @@ async fn check_kind(link: &Link, wanted: TargetSessionAttrs) -> std::result::Res
     if wanted == TargetSessionAttrs::Any {
         return Ok(());
     }
-    let sql =
-        "SELECT pg_catalog.pg_is_in_recovery(), pg_catalog.current_setting('transaction_read_only') = 'on'";
-    let row = match link.client().query_typed_one(sql, &[]).await {
-        Ok(row) => row,
-        Err(error) => return Err(ConnectFailure::Protocol(error::describe_chain(&error))),
+    let sql = format!(
+        "{EMPTY_PATH}; SELECT pg_catalog.pg_is_in_recovery(), \
+         pg_catalog.current_setting('transaction_read_only')"
+    );
+    let answer = match link.client().simple_query(&sql).await {
+        Ok(answer) => answer,
+        Err(error) => return Err(kind_failure(link.error(error).await)),
     };
-    let get = |column| row.try_get::<_, bool>(column);
-    let (Ok(is_standby), Ok(is_read_only)) = (get(0), get(1)) else {
+    let row = answer.iter().find_map(|message| match message {
+        SimpleQueryMessage::Row(row) => Some((row.get(0)?, row.get(1)?)),
+        _ => None,
+    });
+    let Some((is_standby, is_read_only)) = row.map(|(recovery, access)| (recovery == "t", access == "on"))
+    else {
         return Err(ConnectFailure::Protocol("the server's kind cannot be read".to_owned()));
     };
     let (fits, name) = match wanted {
@@ -221,6 +228,14 @@ async fn check_kind(link: &Link, wanted: TargetSessionAttrs) -> std::result::Res
         TargetSessionAttrs::Standby => (is_standby, "standby"),
     };
     if fits { Ok(()) } else { Err(ConnectFailure::WrongKind { wanted: name }) }
+}
+
+/// Why a server does not say what kind it is of.
+fn kind_failure(error: Error) -> ConnectFailure {
+    match error.server_error() {
+        Some(refusal) => ConnectFailure::Rejected(Box::new(refusal.clone())),
+        None => ConnectFailure::Protocol(error.to_string()),
+    }
 }
 
 fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::SslMode) -> Config {
