@@ -12,6 +12,7 @@ pub use annotations::ColumnAnnotations;
 pub use column::{
     Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull, ViewColumn,
 };
+pub use options::column_options;
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DataColumn, Section};

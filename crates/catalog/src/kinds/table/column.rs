@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::options::stored_column_options;
 use super::stored::StoredColumn;
 use crate::toc::DataColumn;
 use crate::{Acl, QualifiedName, SharedText, quote_identifier};
@@ -47,7 +48,7 @@ pub struct ColumnExtras {
     pub compression: Option<String>,
     /// `attstattarget`, where set.
     pub statistics_target: Option<i32>,
-    /// `name=value` of `attoptions`.
+    /// `name=value` of `attoptions`, those that a user has set.
     pub options: Vec<String>,
     /// Options for the foreign-data wrapper, by name.
     pub fdw_options: Vec<(String, String)>,
@@ -227,6 +228,7 @@ pub struct ViewColumn {
     /// `attstattarget`, where set. Only a materialized view's columns can have it.
     pub statistics_target: Option<i32>,
     /// `name=value` of `attoptions`. Only a materialized view's columns can have them.
+    #[serde(deserialize_with = "stored_column_options")]
     pub options: Vec<String>,
     /// Privileges on the column.
     pub acl: Option<Acl>,

@@ -1,6 +1,24 @@
 //! Options as `WITH (...)`, `SET (...)` and `OPTIONS (...)` write them.
 
+use serde::{Deserialize, Deserializer};
+
 use crate::{quote_identifier, quote_literal};
+
+/// How the names of attribute options begin that a server keeps for itself. Releases of November 2026 have
+/// one on every column, with a value that no other table has; `pg_dump` of these releases passes it over.
+const SERVERS_OWN: &str = "pg_attver";
+
+/// The `name=value` texts of `pg_attribute.attoptions` that a user has set.
+pub fn column_options(mut options: Vec<String>) -> Vec<String> {
+    options.retain(|option| !option.starts_with(SERVERS_OWN));
+    options
+}
+
+/// Reads those that a user has set from a stored catalog, which may hold others too: it was written by a
+/// version that did not tell them apart.
+pub(super) fn stored_column_options<'de, D: Deserializer<'de>>(stored: D) -> Result<Vec<String>, D::Error> {
+    Vec::deserialize(stored).map(column_options)
+}
 
 /// Storage parameters from the `name=value` texts of `pg_class.reloptions` or
 /// `pg_attribute.attoptions`: `fillfactor=70, "Odd"='a b'`. `prefix` is `toast.`
@@ -41,7 +59,13 @@ fn is_number(value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{generic_options, storage_parameters};
+    use super::{column_options, generic_options, storage_parameters};
+
+    #[test]
+    fn what_a_server_keeps_for_itself_is_no_option_of_a_user() {
+        let kept = ["pg_attver=22159328", "n_distinct=3", "pg_attver_next=x", "pg_attver"].map(String::from);
+        assert_eq!(column_options(kept.to_vec()), ["n_distinct=3"]);
+    }
 
     #[test]
     fn storage_parameters_quote_only_what_needs_it() {

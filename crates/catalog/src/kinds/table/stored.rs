@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::options::stored_column_options;
 use super::{Column, ColumnExpression, ColumnExtras, IdentityKind, NotNull};
 use crate::{Acl, QualifiedName, SharedText};
 
@@ -20,6 +21,7 @@ pub(super) struct StoredColumn {
     storage: Option<String>,
     compression: Option<String>,
     statistics_target: Option<i32>,
+    #[serde(deserialize_with = "stored_column_options")]
     options: Vec<String>,
     fdw_options: Vec<(String, String)>,
     is_local: bool,
@@ -104,6 +106,15 @@ mod tests {
         let column: Column = serde_json::from_str(STORED).unwrap();
         assert_eq!(column.extras().statistics_target, Some(5));
         assert_eq!(serde_json::to_string(&column).unwrap(), STORED);
+    }
+
+    #[test]
+    fn what_the_server_keeps_for_itself_is_passed_over() {
+        let stored = STORED.replace("n_distinct=1", r#"pg_attver=22159328","n_distinct=1"#);
+        let column: Column = serde_json::from_str(&stored).unwrap();
+        assert_eq!(column.extras().options, ["n_distinct=1"]);
+        let alone: Column = serde_json::from_str(&STORED.replace("n_distinct=1", "pg_attver=7")).unwrap();
+        assert!(alone.extras().options.is_empty());
     }
 
     #[test]

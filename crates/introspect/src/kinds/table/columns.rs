@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::{
     Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull,
+    column_options,
 };
 use dbhaul_catalog::{QualifiedName, SharedText, parse_acl};
 use serde::Deserialize;
@@ -74,7 +75,7 @@ impl Row {
             storage: self.storage,
             compression: self.compression,
             statistics_target: self.statistics_target,
-            options: self.options,
+            options: column_options(self.options),
             fdw_options: self.fdw_options,
             comment: None,
             security_labels: Vec::new(),
