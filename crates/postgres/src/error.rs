@@ -6,6 +6,7 @@ use std::io;
 use crate::connect::ConnectError;
 use crate::server_error::ServerError;
 use crate::settings::SettingsError;
+use crate::wire::WireError;
 
 /// The result of everything in this crate that speaks to a server.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -139,6 +140,14 @@ pub enum Error {
         /// The table, quoted.
         table: String,
     },
+    /// The server broke the protocol.
+    #[error("connection to {server} was ended: {problem}")]
+    Wire {
+        /// `host:port/database as user`.
+        server: String,
+        /// How.
+        problem: WireError,
+    },
     /// The driver met something that it does not understand.
     #[error("protocol error while speaking to {server}: {problem}")]
     Protocol {
@@ -162,6 +171,9 @@ impl Error {
         }
         if error.is_closed() {
             return Error::lost(server, "the connection is closed".to_owned(), None);
+        }
+        if let Some(problem) = io_source(error).and_then(WireError::find) {
+            return Error::Wire { server: server.to_owned(), problem: problem.clone() };
         }
         match io_source(error) {
             Some(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
@@ -210,6 +222,7 @@ impl Error {
             | Error::SnapshotGone { .. }
             | Error::Crashed { .. }
             | Error::TableChanged { .. }
+            | Error::Wire { .. }
             | Error::Protocol { .. } => ErrorClass::Permanent,
         }
     }

@@ -53,6 +53,7 @@ mod settings;
 mod snapshot;
 mod tap;
 mod tls;
+mod wire;
 
 pub use collations::CollationVersion;
 pub use connect::{ConnectError, ConnectFailure, HostFailure};
@@ -69,3 +70,4 @@ pub use settings::{
     SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, process_environment,
 };
 pub use snapshot::{SnapshotHolder, SnapshotInfo};
+pub use wire::WireError;

@@ -66,6 +66,22 @@ impl ServerError {
         }
     }
 
+    /// The same if its texts are not longer than this together, or the beginning of its message alone.
+    pub(crate) fn within(mut self, limit_bytes: usize) -> Self {
+        let texts = [&self.detail, &self.hint, &self.internal_query, &self.where_];
+        let bytes = self.message.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        if bytes <= limit_bytes {
+            return self;
+        }
+        if self.message.len() > limit_bytes {
+            let end = (0..=limit_bytes).rev().find(|end| self.message.is_char_boundary(*end));
+            self.message.truncate(end.unwrap_or(0));
+            self.message.push_str(" ...");
+            self.message.shrink_to_fit();
+        }
+        ServerError { detail: None, hint: None, internal_query: None, where_: None, ..self }
+    }
+
     /// Whether the SQLSTATE begins with this class, for example `08`.
     pub fn is_in_class(&self, class: &str) -> bool {
         self.sqlstate.starts_with(class)

@@ -20,6 +20,7 @@ use crate::settings::{
 };
 use crate::tap::TapHandle;
 use crate::tls::{self, Connector};
+use crate::wire::WireError;
 
 /// Tries every host until one lets us in.
 pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
@@ -158,7 +159,8 @@ async fn open_address(
     let mut first_failure = None;
     for mode in modes {
         let config = driver_config(settings, endpoint, *mode);
-        let dial = Dial::new(settings, endpoint, address, connector);
+        let asks_for_tls = *mode != Driver::Disable && settings.tls().negotiation == SslNegotiation::Postgres;
+        let dial = Dial::new(settings, endpoint, address, connector, asks_for_tls);
         let attempt = open_once(settings, endpoint, &config, dial, wanted);
         let failure = match within(settings.connect_timeout, attempt).await {
             Ok(Ok(link)) => return Ok(link),
@@ -263,6 +265,9 @@ fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::
 fn failure_of(error: &tokio_postgres::Error, endpoint: &Endpoint) -> ConnectFailure {
     if let Some(db_error) = error.as_db_error() {
         return refusal(ServerError::from_driver(db_error));
+    }
+    if let Some(refused) = error::io_source(error).and_then(WireError::find) {
+        return ConnectFailure::Wire(refused.clone());
     }
     // the driver keeps the kind of an error to itself, but not its words
     let words = error.to_string();

@@ -5,6 +5,7 @@ mod keyword_string;
 mod keywords;
 mod layers;
 mod passfile;
+mod require_auth;
 mod resolve;
 mod service;
 #[cfg(test)]
@@ -17,6 +18,7 @@ use std::time::Duration;
 
 pub use error::SettingsError;
 use passfile::PassFile;
+pub(crate) use require_auth::{AuthMethod, RequireAuth};
 
 /// How a host is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -188,6 +190,7 @@ pub struct ConnectSettings {
     pub(crate) application_name: String,
     pub(crate) tls: TlsSettings,
     pub(crate) channel_binding: ChannelBinding,
+    pub(crate) require_auth: RequireAuth,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) tcp_user_timeout: Option<Duration>,
     pub(crate) keepalives: Keepalives,
@@ -280,7 +283,6 @@ impl fmt::Debug for ConnectSettings {
             .field("database", &self.database)
             .field("password", &self.password.as_ref().map(|_| "(redacted)"))
             .field("passfile", &self.passfile)
-            .field("application_name", &self.application_name)
             .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .field("target_session_attrs", &self.target_session_attrs)
