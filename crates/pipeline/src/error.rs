@@ -127,6 +127,16 @@ pub enum PipelineError {
         /// What is wrong.
         reason: String,
     },
+    /// A store that took a backup and does not return it.
+    #[error("{store} answered that it had written {key}, but {found} when that is read back")]
+    NotKept {
+        /// The store.
+        store: String,
+        /// The object.
+        key: String,
+        /// What it returns.
+        found: &'static str,
+    },
     /// The store holds nothing of dbhaul's.
     #[error("{store} is not a store of backups: it has no repo.json")]
     NoRepository {
@@ -254,6 +264,10 @@ impl PipelineError {
             PipelineError::Server { source, .. } if source.sqlstate() == Some("55P03") => {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
+            }
+            PipelineError::NotKept { .. } => {
+                "there is no backup of this run that can be relied on: the store, or a proxy or cache before it, \
+                 does not keep what it accepts; use another one"
             }
             PipelineError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"

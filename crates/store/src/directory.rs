@@ -17,6 +17,9 @@ mod listing;
 
 /// Keeps each object as a file whose path below the root is its key.
 ///
+/// Only the owner may read what is written: files have the mode 0600 and directories 0700, whatever the umask
+/// allows; an existing directory keeps its own.
+///
 /// An object is written under a temporary name beside its place, synced, given its name by an
 /// atomic rename (or, for [`PutMode::Create`], one that refuses to replace), and its directory is
 /// synced. What a crash leaves under temporary names is not listed. Blocking calls run on tokio's
@@ -201,9 +204,9 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(TEMPORARY_PREFIX);
     #[cfg(unix)]
     {
-        // As for any new file, the process's umask decides who else may read.
+        // Rows and definitions are for the owner alone, and not for whoever the umask lets read.
         use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(0o600));
     }
     builder.tempfile_in(directory)
 }
@@ -211,13 +214,13 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// Creates a directory and its missing ancestors; each is synced into its parent, or a crash could
 /// lose the way to an object that was reported as written.
 fn create_directories(directory: &Path) -> io::Result<()> {
-    match fs::create_dir(directory) {
+    match create_private(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let Some(parent) = directory.parent() else { return Err(error) };
             create_directories(parent)?;
-            match fs::create_dir(directory) {
+            match create_private(directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -225,6 +228,14 @@ fn create_directories(directory: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     directory.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Creates a directory for its owner alone.
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {

@@ -50,14 +50,14 @@ impl Repository {
         refuse_headless(&store).await?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
-        match store.create(keys::REPO_CONFIG, bytes).await {
+        match create_surely(&store, keys::REPO_CONFIG, bytes).await {
             Ok(()) => Ok(Repository { store, config }),
             // Another writer was first; its configuration is the store's.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(PipelineError::Store(error)) if error.kind() == ErrorKind::AlreadyExists => {
                 let bytes = store.get(keys::REPO_CONFIG).await?;
                 Self::with_config(store, &bytes)
             }
-            Err(error) => Err(error.into()),
+            Err(error) => Err(error),
         }
     }
 
@@ -160,12 +160,13 @@ impl Repository {
         }
     }
 
-    /// Writes the manifest, which commits the backup.
+    /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
+    /// store returns its manifest, not when it says that it has it.
     pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<BackupKey, PipelineError> {
         self.check_packs(manifest).await?;
         let key = manifest.key();
         let bytes = manifest.to_bytes().map_err(|source| self.error(source))?;
-        self.store.create(&key.to_string(), bytes).await?;
+        create_surely(&self.store, &key.to_string(), bytes).await?;
         Ok(key)
     }
 
@@ -191,6 +192,17 @@ impl Repository {
         }
         read_document(name, document, stored).map_err(|source| self.error(source))
     }
+}
+
+/// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
+async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), PipelineError> {
+    store.create(key, bytes.clone()).await?;
+    let found = match store.get_optional(key).await? {
+        Some(stored) if stored == bytes => return Ok(()),
+        Some(_) => "returns other bytes",
+        None => "has no such object",
+    };
+    Err(PipelineError::NotKept { store: store.describe(), key: key.to_owned(), found })
 }
 
 /// A place with backups and no `repo.json` has lost it: a new one, with another
