@@ -35,6 +35,7 @@ mod secret;
 mod select;
 mod setting;
 mod shared_text;
+mod statement;
 mod statistics_data;
 mod toc;
 mod version;
@@ -66,6 +67,10 @@ pub use script::{
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
 pub use shared_text::SharedText;
+pub use statement::{
+    StatementProblem, Token, TokenKind, check_entry, check_single, drop_statements, forbidden_statement,
+    tokens,
+};
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
     Adoption, DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,

@@ -37,6 +37,7 @@ mod ledger;
 mod leftover;
 mod options;
 mod outcome;
+mod piece;
 mod plan;
 mod plan_display;
 mod prepared;

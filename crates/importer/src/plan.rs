@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{QualifiedName, Toc, TocEntry, in_one_line};
+use dbhaul_catalog::{QualifiedName, Toc, TocEntry, forbidden_statement, in_one_line};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::check::{Foretold, TargetReport};
@@ -126,6 +126,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         return Err(PlanProblem::NoJobs.into());
     }
     check_order(&toc)?;
+    check_statements(&toc)?;
     let segments = match_segments(&toc, segments, &options)?;
     let footprint = Footprint::new(&toc);
     let splits = splits(&toc, &footprint, &segments);
@@ -284,6 +285,17 @@ fn check_order(toc: &Toc) -> Result<(), PlanProblem> {
         }
     }
     Ok(())
+}
+
+/// A catalog may have been written by anybody who can write to the store that it comes from.
+fn check_statements(toc: &Toc) -> Result<(), PlanProblem> {
+    match forbidden_statement(toc) {
+        None => Ok(()),
+        Some((entry, problem)) => {
+            let description = in_one_line(&describe(entry));
+            Err(PlanProblem::ForbiddenStatement { description, problem })
+        }
+    }
 }
 
 fn match_segments(

@@ -12,8 +12,9 @@ mod rows;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{
-    Catalog, Section, Target, Toc, TocEntry, connect_command, copy_header, database_create, quote_identifier,
-    render_drops, render_entry, render_preamble, render_statement, title,
+    Catalog, Section, StatementProblem, Target, Toc, TocEntry, check_single, connect_command, copy_header,
+    database_create, forbidden_statement, in_one_line, quote_identifier, render_drops, render_entry,
+    render_preamble, render_statement, title,
 };
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -147,6 +148,7 @@ impl Script {
             }
         };
         script.connect_command()?;
+        script.check_statements()?;
         Ok(script)
     }
 
@@ -181,6 +183,26 @@ impl Script {
         let plan = plan(source, version, time, &stored.catalog, &toc);
         let rows = Rows::of_backup(&stored, &toc)?;
         Ok(Script { request, context, live: None, catalog: stored.catalog, toc, rows, plan })
+    }
+
+    /// A script is text, in which a definition could end its statement and begin another, or a command of
+    /// psql's. So what comes from a store or a server is read first as psql reads it.
+    fn check_statements(&self) -> Result<(), PipelineError> {
+        let refused = |object: &str, problem: &StatementProblem| PipelineError::Request {
+            problem: format!("{} cannot be written as SQL: {problem}", in_one_line(object)),
+            help: "find out who wrote this definition; --exclude-table, --exclude-schema and the like leave \
+                   it out"
+                .to_owned(),
+        };
+        if let Some((entry, problem)) = forbidden_statement(&self.toc) {
+            return Err(refused(&format!("{} {}", entry.kind, entry.name), &problem));
+        }
+        let database = &self.catalog.database;
+        let statements = database_create(database, &Target { version: self.catalog.server_version });
+        statements.iter().try_for_each(|statement| {
+            check_single(statement)
+                .map_err(|problem| refused(&format!("DATABASE {}", database.name), &problem))
+        })
     }
 
     /// What will be written.

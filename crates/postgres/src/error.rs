@@ -110,6 +110,12 @@ pub enum Error {
         /// `host:port/database as user`.
         server: String,
     },
+    /// Statements that must be undone together were to run outside a transaction.
+    #[error("statements that must take effect together need an open transaction on {server}")]
+    NoTransaction {
+        /// `host:port/database as user`.
+        server: String,
+    },
     /// A snapshot could not be imported.
     #[error("snapshot {snapshot} of {server} is gone: the session that exported it has ended ({cause})")]
     SnapshotGone {
@@ -219,6 +225,7 @@ impl Error {
             | Error::Answer { .. }
             | Error::NotUtf8 { .. }
             | Error::NotInTransaction { .. }
+            | Error::NoTransaction { .. }
             | Error::SnapshotGone { .. }
             | Error::Crashed { .. }
             | Error::TableChanged { .. }

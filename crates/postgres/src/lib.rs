@@ -51,6 +51,7 @@ mod server_error;
 mod session;
 mod settings;
 mod snapshot;
+mod statements;
 mod tap;
 mod tls;
 mod wire;
@@ -70,4 +71,5 @@ pub use settings::{
     SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, process_environment,
 };
 pub use snapshot::{SnapshotHolder, SnapshotInfo};
+pub use statements::FailedStatement;
 pub use wire::WireError;

@@ -57,7 +57,7 @@ pub(crate) struct Core {
     link: Link,
     token: CancellationToken,
     facts: Facts,
-    in_transaction: AtomicBool,
+    pub(crate) in_transaction: AtomicBool,
     /// A stream was dropped half-way: the server must be told before anything else.
     is_dangling: AtomicBool,
     /// Whether the session has the statement that [`held`] looks at tables with.
@@ -155,6 +155,10 @@ impl Session {
     /// most. `GRANT` by a role that may not grant, but holds some privilege, is a warning and no error.
     pub fn take_warnings(&self) -> Vec<crate::ServerError> {
         self.core.link.take_warnings()
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Pins one more setting and verifies that it took.

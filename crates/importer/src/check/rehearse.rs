@@ -14,9 +14,10 @@ use dbhaul_postgres::{Error, Session};
 use super::foretell::{Foretold, wanted};
 use super::untold::{Manner, Untold};
 use crate::ImportPlan;
+use crate::piece::messages;
 use crate::prepared::Prepared;
-use crate::roles::RoleLimits;
-use crate::run::{NOT_FOUND, RUNS_FUNCTIONS, join, may_rely_on_path};
+use crate::roles::{RoleLimits, is_privilege};
+use crate::run::{NOT_FOUND, RUNS_FUNCTIONS, may_rely_on_path};
 
 /// Entries that are tried in one message as long as none is refused.
 const GROUP_ENTRIES: usize = 32;
@@ -147,7 +148,11 @@ impl Rehearsal<'_> {
     async fn act(&mut self, ids: &[u32]) -> Result<(), Error> {
         let sql = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SAVEPOINT attempt");
         self.session.batch(&sql).await?;
-        for group in ids.chunks(GROUP_ENTRIES) {
+        // what a grant that was ignored in part has granted is not taken back, which harms no other grant
+        let grants = |id: &u32| self.plan.entry(*id).is_ok_and(|entry| is_privilege(&entry.kind));
+        let alike = ids.chunk_by(|one, other| grants(one) == grants(other));
+        let groups: Vec<&[u32]> = alike.flat_map(|alike| alike.chunks(GROUP_ENTRIES)).collect();
+        for group in groups {
             if !self.group(group).await? {
                 for &id in group {
                     self.one(id).await?;
@@ -170,12 +175,10 @@ impl Rehearsal<'_> {
                 return Ok(false);
             }
             if self.foretold.refused(id).is_none() && manner == Manner::Kept {
-                let prepared = self.prepare(entry);
-                statements.extend(prepared.statements);
-                statements.extend(prepared.set_owner);
+                statements.extend(self.prepare(entry).messages());
             }
         }
-        Ok(self.attempt(&join(&statements)).await?.is_none())
+        Ok(self.attempt(statements).await?.is_none())
     }
 
     async fn one(&mut self, id: u32) -> Result<(), Error> {
@@ -208,12 +211,12 @@ impl Rehearsal<'_> {
     /// The server says whether it really needs what is refused: catalogs note some dependencies that are
     /// none, such as that of a function on a transform of its arguments' type.
     async fn dependant(&mut self, entry: &TocEntry, reason: String) -> Result<(), Error> {
-        let statements = self.prepare(entry).statements;
+        let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
         if statements.is_empty() || entry.kind == "EVENT TRIGGER" {
             self.foretold.refuse(entry.id, reason);
             return Ok(());
         }
-        if let Some(problem) = self.attempt(&join(&statements)).await? {
+        if let Some(problem) = self.attempt(statements).await? {
             let own = Some(&problem).filter(|problem| problem.is_about_privilege());
             let own = own.and_then(|problem| self.refusal(entry, problem));
             self.foretold.refuse(entry.id, own.unwrap_or(reason));
@@ -221,16 +224,17 @@ impl Rehearsal<'_> {
         }
         self.foretold.set_possible(entry.id);
         match self.prepare(entry).set_owner {
-            Some(owner) => self.owner(entry, &owner).await,
+            Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
         }
     }
 
     async fn object(&mut self, entry: &TocEntry) -> Result<(), Error> {
         let prepared = self.prepare(entry);
-        let mut problem = self.attempt(&join(&prepared.statements)).await?;
+        let statements: Vec<String> = messages(prepared.statements).collect();
+        let mut problem = self.attempt(statements.clone()).await?;
         if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
-            problem = self.attempt(&with_path(&path, &prepared.statements)).await?;
+            problem = self.attempt(with_path(&path, statements)).await?;
         }
         if let Some(problem) = problem {
             match self.refusal(entry, &problem) {
@@ -240,7 +244,7 @@ impl Rehearsal<'_> {
             }
             return Ok(());
         }
-        match &prepared.set_owner {
+        match prepared.set_owner {
             Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
         }
@@ -252,8 +256,8 @@ impl Rehearsal<'_> {
         self.plan.options.source_search_path.clone().filter(|_| may_differ)
     }
 
-    async fn owner(&mut self, entry: &TocEntry, statement: &str) -> Result<(), Error> {
-        if let Some(problem) = self.attempt(statement).await?
+    async fn owner(&mut self, entry: &TocEntry, statement: String) -> Result<(), Error> {
+        if let Some(problem) = self.attempt(vec![statement]).await?
             && let Some(reason) = self.refusal(entry, &problem)
         {
             self.foretold.refuse_owner(entry.id, reason);
@@ -263,11 +267,12 @@ impl Rehearsal<'_> {
 
     /// Each statement on its own: one grant that is refused must not take the others with it.
     async fn grants(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        for statement in self.prepare(entry).statements {
-            if let Some(problem) = self.attempt(&statement).await?
+        for piece in self.prepare(entry).statements {
+            let text = piece.text();
+            if let Some(problem) = self.attempt(piece.into_messages().collect()).await?
                 && let Some(reason) = self.refusal(entry, &problem)
             {
-                self.foretold.refuse_statement(entry.id, statement, reason);
+                self.foretold.refuse_statement(entry.id, text, reason);
             }
         }
         Ok(())
@@ -285,23 +290,22 @@ impl Rehearsal<'_> {
     }
 
     /// Runs statements behind the savepoint `attempt`; what went wrong, if it did, after which nothing of
-    /// them is left. The savepoint is set by a message of its own: where a statement cannot be parsed,
-    /// nothing of its message is run.
-    async fn attempt(&self, sql: &str) -> Result<Option<Problem>, Error> {
+    /// them is left but what a grant that was ignored in part has granted. The next savepoint travels with them.
+    async fn attempt(&self, mut statements: Vec<String>) -> Result<Option<Problem>, Error> {
+        statements.extend(["RELEASE SAVEPOINT attempt", "SAVEPOINT attempt"].map(str::to_owned));
         self.session.take_warnings();
-        let result = self.session.batch(sql).await;
+        let result = self.session.run_each(&statements).await;
         let warning = self.session.take_warnings().into_iter().find(is_about_privileges);
-        let problem = match (result, warning) {
-            (Ok(()), None) => {
-                self.session.batch("RELEASE SAVEPOINT attempt; SAVEPOINT attempt").await?;
-                return Ok(None);
-            }
-            (Ok(()), Some(_)) => Problem::Ignored,
-            (Err(error), _) if error.is_cancelled() || error.is_connection_lost() => return Err(error),
-            (Err(error), _) => Problem::Refused(Box::new(error)),
+        let error = match (result, warning) {
+            (Ok(()), None) => return Ok(None),
+            (Ok(()), Some(_)) => return Ok(Some(Problem::Ignored)),
+            (Err(failed), _) => failed.error,
         };
+        if error.is_cancelled() || error.is_connection_lost() {
+            return Err(error);
+        }
         self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
-        Ok(Some(problem))
+        Ok(Some(Problem::Refused(Box::new(error))))
     }
 
     /// What a person is told of a refusal; `None` where the failure says nothing about the run: the object
@@ -367,11 +371,10 @@ impl Problem {
 }
 
 /// Statements under a search path, and none again behind them.
-fn with_path(path: &str, statements: &[String]) -> String {
+fn with_path(path: &str, statements: Vec<String>) -> Vec<String> {
     let set =
         |path: &str| format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path));
-    let before = std::iter::once(set(path));
-    join(&before.chain(statements.iter().cloned()).chain([set("")]).collect::<Vec<_>>())
+    std::iter::once(set(path)).chain(statements).chain([set("")]).collect()
 }
 
 /// Why a grant is skipped, the same words for all, so that they are told together.

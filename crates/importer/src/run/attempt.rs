@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, FailedStatement, Session};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
@@ -52,6 +52,12 @@ pub(crate) enum StepError {
     /// The caller's token was cancelled.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<FailedStatement> for StepError {
+    fn from(failed: FailedStatement) -> Self {
+        StepError::Target(failed.error)
+    }
 }
 
 impl StepError {
