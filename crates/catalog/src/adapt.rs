@@ -4,7 +4,10 @@
 //! with a later major. Whatever else an older server does not understand it refuses, and whoever sends the
 //! statements finds that out.
 
+pub(crate) mod newer;
+mod not_null;
 mod older;
+mod order;
 
 use std::collections::BTreeSet;
 
@@ -33,10 +36,19 @@ pub struct Loss {
     pub what: String,
 }
 
-/// Changes a catalog into one that the target takes; returns what is lost by it, in the order of objects.
+/// What became of a catalog for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adaptation {
+    /// What is lost, in the order of objects.
+    pub losses: Vec<Loss>,
+    /// What is not as one would expect, though nothing is lost.
+    pub notes: Vec<String>,
+}
+
+/// Changes a catalog into one that the target takes; returns what is lost by it and what is to be told.
 ///
 /// A catalog for a target that has everything comes back as it was.
-pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
+pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     let mut losses = Losses::default();
     let mut dropped: Vec<ObjectId> = Vec::new();
     let source = catalog.server_version;
@@ -48,7 +60,9 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
         if !is_older {
             continue;
         }
-        if let Some(reason) = older::unknown(object, target.version) {
+        if older::comes_of_itself(object, target.version) {
+            dropped.push(object.id);
+        } else if let Some(reason) = older::unknown(object, target.version) {
             losses.add(&name, format!("left out: {reason}"));
             dropped.push(object.id);
         } else {
@@ -56,8 +70,15 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
         }
     }
     older::maintain(catalog, target.version, &mut losses);
+    catalog.quote_for(target.version.major());
     catalog.objects.retain(|object| !dropped.contains(&object.id));
-    losses.list
+    order::keep(catalog, &mut losses);
+    newer::unlogged(catalog, target.version, &mut losses);
+    not_null::nullable_children(catalog, target.version, &mut losses);
+    let mut adaptation = Adaptation { losses: losses.list, notes: Vec::new() };
+    not_null::name_in_domains(catalog, target.version, &mut adaptation);
+    not_null::name_in_tables(catalog, target.version, &mut adaptation);
+    adaptation
 }
 
 #[derive(Default)]

@@ -112,6 +112,9 @@ pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
 /// As [`compare`], only of what is asked for.
 pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> CatalogDiff {
     let versions = (left.server_version, right.server_version);
+    let newer = versions.0.major().max(versions.1.major());
+    let (left, right) = (left.quoted_for(newer), right.quoted_for(newer));
+    let (left, right) = (&*left, &*right);
     let (majors, maintain) = (Majors::new(versions.0, versions.1), Maintain::between(versions.0, versions.1));
     let left = Side::new(left, aspects, maintain);
     let right = Side::new(right, aspects, maintain);

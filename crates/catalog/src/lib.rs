@@ -29,6 +29,7 @@ mod order;
 mod range_key;
 mod redact;
 mod render;
+mod requote;
 mod roles;
 mod script;
 mod secret;
@@ -41,7 +42,7 @@ mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use adapt::{Loss, TargetFacts, adapt};
+pub use adapt::{Adaptation, Loss, TargetFacts, adapt};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,

@@ -210,6 +210,7 @@ impl Migrate {
         options.run = run.to_owned();
         options.source_state = Some(state.to_text()?);
         options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(adapted.notes);
         options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
         options.is_downgrade = adapted.is_downgrade;
         settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));

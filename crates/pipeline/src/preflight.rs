@@ -368,6 +368,9 @@ async fn check_import(
     for NamedReason { object, reason } in &adapted.losses {
         report.add(Level::Warning, "target", format!("will be changed: {object}: {reason}"));
     }
+    for note in &adapted.notes {
+        report.add(Level::Info, "target", note.clone());
+    }
     let segments: Vec<EntrySegments> = toc
         .entries
         .iter()

@@ -122,6 +122,7 @@ impl Restore {
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(adapted.notes);
         options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);

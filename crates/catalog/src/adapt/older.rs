@@ -4,13 +4,21 @@ use std::collections::BTreeMap;
 
 use super::Losses;
 use crate::kinds::{
-    Body, ConstraintType, ExpressionRole, Function, FunctionSource, SubscriptionDefinition, Table,
+    Body, Constraint, ConstraintType, ExpressionRole, Function, FunctionSource, SubscriptionDefinition, Table,
 };
 use crate::{Catalog, Object, ServerVersion, quote_identifier};
 
 /// Storage parameters of tables by the major that brought them, none older than 13.
 const STORAGE_PARAMETERS: [(&str, u32); 2] =
     [("vacuum_max_eager_freeze_failure_rate", 18), ("autovacuum_vacuum_max_threshold", 18)];
+
+/// Whether an older server needs no statement for an object: there the `NOT NULL` is the column's.
+pub(super) fn comes_of_itself(object: &Object, version: ServerVersion) -> bool {
+    let is_one = |constraint: &Constraint| {
+        constraint.validated_later && constraint.constraint_type == ConstraintType::NotNull
+    };
+    matches!(&object.body, Body::Constraint(constraint) if is_one(constraint)) && version.major() < 18
+}
 
 /// Why an object cannot be on a server of this version at all.
 pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String> {
@@ -85,6 +93,9 @@ pub(super) fn weaken(
             losses.add(name, on("made without its SUBSCRIPT function"));
         }
         Body::Domain(domain) if major < 17 => {
+            if domain.not_null_comment.take().is_some() {
+                losses.add(name, on("NOT NULL without its comment, since it has no name"));
+            }
             if let Some(constraint) = domain.not_null_name.take() {
                 let constraint = quote_identifier(&constraint);
                 losses.add(name, on(&format!("NOT NULL without its name {constraint}, which is not kept")));
@@ -138,13 +149,10 @@ fn weaken_table(table: &mut Table, name: &str, major: u32, losses: &mut Losses) 
         }
         if not_null.not_valid {
             column.not_null = None;
-        } else if column.inherit_count > 0
-            && !column.is_local
-            && table.partition_of.is_none()
-            && not_null.is_local
-        {
-            column.not_null = None;
-            losses.add(name, on(format!("column {} has no NOT NULL but what it inherits", column.name)));
+        } else if not_null.validated_later {
+            // Here its parent has none that it could come with.
+            not_null.validated_later = false;
+            not_null.is_local = true;
         }
     }
     table.checks.retain(|check| {
