@@ -98,54 +98,62 @@ impl Moved<'_> {
 
 /// What names there are, without anything that majors print differently.
 const NAMES: &str = "
-    SELECT proname, prokind, proargnames, proargmodes, proargtypes::regtype[], prorettype::regtype FROM pg_proc
-      WHERE pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
-    UNION ALL SELECT relname, relkind, array_agg(attname::text ORDER BY attnum), NULL, array_agg(atttypid::regtype ORDER BY attnum), NULL
+    SELECT translate(x::text, '\"\\', '') FROM (
+    SELECT proname::text, prokind::text, proargnames::text, proargmodes::text, proargtypes::oid[]::regtype[]::text, prorettype::regtype::text
+      FROM pg_proc p WHERE pronamespace::regnamespace::text !~ '^(pg_|information_schema)'
+      AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND deptype = 'i')
+    UNION ALL SELECT relname, relkind::text, array_agg(attname::text ORDER BY attnum)::text, NULL, array_agg(atttypid::regtype ORDER BY attnum)::text, NULL
       FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND attnum > 0
       WHERE relnamespace::regnamespace::text !~ '^(pg_|information_schema)' GROUP BY c.oid, relname, relkind
-    UNION ALL SELECT conname, contype, NULL, NULL, NULL, NULL FROM pg_constraint WHERE contype <> 'n'
+    UNION ALL SELECT conname, contype::text, NULL, NULL, NULL, NULL FROM pg_constraint WHERE contype <> 'n'
       AND connamespace::regnamespace::text !~ '^(pg_|information_schema)'
-    UNION ALL SELECT tgname, 't', ARRAY[tgrelid::regclass::text], NULL, NULL, NULL FROM pg_trigger WHERE NOT tgisinternal
-    UNION ALL SELECT polname, 'y', ARRAY[polrelid::regclass::text], NULL, NULL, NULL FROM pg_policy
-    UNION ALL SELECT rulename, 'u', ARRAY[ev_class::regclass::text], NULL, NULL, NULL FROM pg_rewrite WHERE oid >= 16384
-    UNION ALL SELECT stxname, 's', NULL, NULL, NULL, NULL FROM pg_statistic_ext
-    ORDER BY 1, 2, 3, 4, 5, 6";
+    UNION ALL SELECT tgname, 't', tgrelid::regclass::text, NULL, NULL, NULL FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT polname, 'y', polrelid::regclass::text, NULL, NULL, NULL FROM pg_policy
+    UNION ALL SELECT rulename, 'u', ev_class::regclass::text, NULL, NULL, NULL FROM pg_rewrite WHERE oid >= 16384
+    UNION ALL SELECT stxname, 's', NULL, NULL, NULL, NULL FROM pg_statistic_ext) x
+    ORDER BY 1";
 
 /// Comments, by what they are on.
 const COMMENTS: &str = "
-    SELECT pg_describe_object(classoid, objoid, objsubid), description FROM pg_description
-    WHERE objoid >= 16384 AND classoid <> 'pg_largeobject'::regclass ORDER BY 1";
+    SELECT replace(pg_describe_object(classoid, objoid, objsubid), '\"', ''), description FROM pg_description
+    WHERE objoid >= 16384 AND classoid <> 'pg_largeobject'::regclass ORDER BY 1, 2";
 
 #[test]
-fn names_that_became_keywords() {
-    let until_15 = [
+fn names_that_became_keywords_in_16_and_17() {
+    let cases = [
         "f05-keyword-parameter-names",
         "f06-system-user-keyword-refused",
         "r02-argument-named-json",
+        "r04-system-user-in-keys",
         "words",
     ];
-    for majors in [(13, 16), (13, 18), (14, 17), (15, 18)] {
+    for majors in [(13, 16), (14, 17), (15, 18)] {
         let pair = Pair::new(majors);
-        for name in until_15.into_iter().chain(["r04-system-user-in-keys", "words-unreserved"]) {
-            pair.moves(name, 0).agrees_on(NAMES);
-        }
-    }
-    for majors in [(16, 17), (16, 18)] {
-        let pair = Pair::new(majors);
-        for name in ["f05b-keyword-names-from-16", "r02-argument-named-json", "words-16", "words-unreserved"]
-        {
+        for name in cases {
             pair.moves(name, 0).agrees_on(NAMES);
         }
     }
 }
 
+#[test]
+fn names_that_became_keywords_in_17() {
+    for majors in [(16, 17), (16, 18)] {
+        let pair = Pair::new(majors);
+        for name in ["f05b-keyword-names-from-16", "r02-argument-named-json", "words-16"] {
+            pair.moves(name, 0).agrees_on(NAMES);
+        }
+    }
+    Pair::new((13, 18)).moves("words-unreserved", 0).agrees_on(NAMES);
+}
+
 /// A script does not know who will read it, and a backup may be read years later.
 #[test]
-fn names_that_became_keywords_in_scripts_and_backups() {
+fn scripts_and_backups_for_a_newer_server() {
     let pair = Pair::new((15, 18));
     let files = TempDir::new().unwrap();
     let (script, store) = (files.path().join("script.sql"), files.path().join("store"));
-    for name in ["f06-system-user-keyword-refused", "words"] {
+    for name in ["f06-system-user-keyword-refused", "words", "f10-unlogged-partitioned-fk", "not-null-names"]
+    {
         pair.load(name);
         let from = pair.source.uri(name);
         Dbhaul::new(["dump", "--source", &from, "--format", "sql", "--file"])
@@ -157,7 +165,9 @@ fn names_that_became_keywords_in_scripts_and_backups() {
         let restored = format!("{name} restored");
         pair.target.create_db(&restored);
         let to = pair.target.uri(&restored);
-        Dbhaul::new(["restore", "--target", &to, "--store"]).arg(&store).run().assert_code(0);
+        let is_adapted = name.starts_with("f10");
+        let restore = Dbhaul::new(["restore", "--target", &to, "--store"]).arg(&store).run();
+        restore.assert_code(if is_adapted { 3 } else { 0 });
         for copy in [name, restored.as_str()] {
             assert_eq!(pair.rows(&pair.target, copy), pair.rows(&pair.source, name), "{copy}");
             let found = |server: &Server, db: &str| without_quotes(&server.psql(db, NAMES));
@@ -190,18 +200,20 @@ fn comments_on_whatever_can_have_one() {
 
 /// Which columns may not be NULL, and what else a column has.
 const COLUMNS: &str = "
-    SELECT attrelid::regclass, attname, attnotnull, attislocal, attinhcount, pg_get_expr(adbin, adrelid)
-    FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
-    WHERE attnum > 0 AND attrelid >= 16384 AND NOT attisdropped AND attrelid::regclass::text !~ '^pg_' ORDER BY 1::text, 2";
+    SELECT attrelid::regclass::text, attname, attnotnull, attislocal, attinhcount, pg_get_expr(adbin, adrelid)
+    FROM pg_attribute JOIN pg_class ON pg_class.oid = attrelid AND relkind IN ('r', 'p', 'f')
+      AND relnamespace = 'public'::regnamespace
+    LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
+    WHERE attnum > 0 AND NOT attisdropped ORDER BY 1, 2";
 
 /// Which constraints there are, and of what sort.
 const CONSTRAINTS: &str = "
-    SELECT conrelid::regclass, conname, contype, convalidated, conislocal, coninhcount, connoinherit
-    FROM pg_constraint WHERE conrelid >= 16384 AND contype <> 'n' ORDER BY 1::text, 2";
+    SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount, connoinherit
+    FROM pg_constraint WHERE conrelid >= 16384 AND contype <> 'n' ORDER BY 1, 2";
 
 #[test]
 fn whose_an_inherited_not_null_is() {
-    for majors in [(13, 13), (13, 18), (17, 17), (17, 18), (18, 18)] {
+    for majors in [(13, 13), (13, 18), (17, 18), (18, 18)] {
         let pair = Pair::new(majors);
         for name in ["r11-not-null-of-a-child", "r12-key-on-an-inherited-column", "inherited-not-null"] {
             pair.moves(name, 0).agrees_on(COLUMNS);
@@ -249,7 +261,7 @@ fn a_not_null_gives_way_to_a_constraint_of_its_name() {
 
 #[test]
 fn an_unlogged_partitioned_table_becomes_logged_in_18() {
-    const LOGGED: &str = "SELECT string_agg(relname || relpersistence, ' ' ORDER BY relname) FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384 AND relnamespace = 'public'::regnamespace";
+    const LOGGED: &str = "SELECT string_agg(relname || relpersistence::text, ' ' ORDER BY relname) FROM pg_class WHERE relkind IN ('r', 'p') AND oid >= 16384 AND relnamespace = 'public'::regnamespace";
     for majors in [(13, 18), (17, 18)] {
         let pair = Pair::new(majors);
         let moved = pair.moves("f09-unlogged-partitioned", 3);
@@ -301,7 +313,9 @@ fn a_script_cleans_an_empty_database_and_a_full_one() {
             let db = format!("clean_{number}");
             pair.source.create_db(&db);
             pair.source.psql_file(&db, &file, &[]);
-            let options = ["--format", "sql", "--clean", "--if-exists", "--file"];
+            forget_subscriptions(&pair.source, &db);
+            // To drop a subscription takes its publisher.
+            let options = ["--format", "sql", "--clean", "--if-exists", "--no-subscriptions", "--file"];
             let dump = Dbhaul::new(["dump", "--source", &pair.source.uri(&db)]).args(options);
             dump.arg(&script).run().assert_code(0);
             pair.target.create_db(&db);
@@ -313,17 +327,28 @@ fn a_script_cleans_an_empty_database_and_a_full_one() {
     }
 }
 
+/// Takes subscriptions out of a database whose publishers there never were.
+fn forget_subscriptions(server: &Server, db: &str) {
+    let sql = "SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    for name in server.psql(db, sql).lines() {
+        let name = format!("\"{}\"", name.replace('"', "\"\""));
+        server.psql(db, &format!("ALTER SUBSCRIPTION {name} DISABLE"));
+        server.psql(db, &format!("ALTER SUBSCRIPTION {name} SET (slot_name = NONE)"));
+        server.psql(db, &format!("DROP SUBSCRIPTION {name}"));
+    }
+}
+
 const FIELDS: &str = "
-    SELECT attrelid::regclass, array_agg(attname ORDER BY attnum) FROM pg_attribute
+    SELECT relname, array_agg(attname ORDER BY attnum) FROM pg_attribute
     JOIN pg_class ON pg_class.oid = attrelid AND relkind = 'r' AND relnamespace = 'public'::regnamespace
-    WHERE attnum > 0 AND NOT attisdropped AND attrelid::regclass::text <> 'unused' GROUP BY 1 ORDER BY 1::text";
+    WHERE attnum > 0 AND NOT attisdropped AND relname <> 'unused' GROUP BY 1 ORDER BY 1";
 
 #[test]
 fn fields_keep_their_order() {
     for majors in [(13, 13), (16, 18), (18, 18)] {
         let pair = Pair::new(majors);
         for name in ["f25-inherit-other-column-order", "field-order-exact"] {
-            pair.moves(name, 0).agrees_on(FIELDS).agrees_on(COLUMNS).agrees_on(CONSTRAINTS);
+            pair.moves(name, 0).agrees_on(FIELDS).agrees_on(COLUMNS);
         }
         for name in ["f03-composite-of-inherited-table", "field-order"] {
             let moved = pair.moves(name, 3);

@@ -4,14 +4,16 @@
 //! with a later major. Whatever else an older server does not understand it refuses, and whoever sends the
 //! statements finds that out.
 
-pub(crate) mod newer;
+mod newer;
 mod not_null;
 mod older;
 mod order;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::kinds::Body;
+use crate::requote::NEWEST_MAJOR;
 use crate::{Catalog, Object, ObjectId, ServerVersion};
 
 /// What a target is and has.
@@ -79,6 +81,21 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     not_null::name_in_domains(catalog, target.version, &mut adaptation);
     not_null::name_in_tables(catalog, target.version, &mut adaptation);
     adaptation
+}
+
+/// The catalog as every server from its own major on takes it, as far as there is a way to write that.
+pub(crate) fn for_any_target(catalog: &Catalog) -> Cow<'_, Catalog> {
+    let newest = ServerVersion::of_major(NEWEST_MAJOR);
+    let mut adapted = catalog.quoted_for(NEWEST_MAJOR);
+    if newer::has_unlogged_parents(&adapted) {
+        newer::unlogged(adapted.to_mut(), newest, &mut Losses::default());
+    }
+    if not_null::may_clash(&adapted) {
+        let mut adaptation = Adaptation::default();
+        not_null::name_in_domains(adapted.to_mut(), newest, &mut adaptation);
+        not_null::name_in_tables(adapted.to_mut(), newest, &mut adaptation);
+    }
+    adapted
 }
 
 #[derive(Default)]

@@ -62,20 +62,9 @@ pub(super) fn unlogged(catalog: &mut Catalog, version: ServerVersion, losses: &m
 }
 
 /// Whether there is a partitioned table that is `UNLOGGED`.
-pub(crate) fn has_unlogged_parents(catalog: &Catalog) -> bool {
+pub(super) fn has_unlogged_parents(catalog: &Catalog) -> bool {
     let is_one = |table: &Table| table.unlogged && table.table_kind == TableKind::Partitioned;
     catalog.objects.iter().any(|object| matches!(&object.body, Body::Table(table) if is_one(table)))
-}
-
-/// Takes `UNLOGGED` from partitioned tables, for a target of any major.
-pub(crate) fn without_unlogged_parents(catalog: &mut Catalog) {
-    for object in &mut catalog.objects {
-        if let Body::Table(table) = &mut object.body
-            && table.table_kind == TableKind::Partitioned
-        {
-            table.unlogged = false;
-        }
-    }
 }
 
 /// What foreign keys of some tables refer to, with the table of the key.

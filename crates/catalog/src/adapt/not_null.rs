@@ -10,6 +10,17 @@ use crate::{Catalog, QualifiedName, ServerVersion, quote_identifier};
 /// Bytes of a name.
 const NAME_BYTES: usize = 63;
 
+/// Whether a constraint may have a name that a newer server would choose.
+pub(super) fn may_clash(catalog: &Catalog) -> bool {
+    let is_like = |name: &str| name.contains("not_null");
+    catalog.server_version.major() < 18
+        && catalog.objects.iter().any(|object| match &object.body {
+            Body::Domain(domain) => domain.constraints.iter().any(|check| is_like(&check.name)),
+            Body::Constraint(_) => is_like(&object.name),
+            _ => false,
+        })
+}
+
 /// Lets a domain's `NOT NULL` have another name than the server's choice where a check has that.
 pub(super) fn name_in_domains(catalog: &mut Catalog, version: ServerVersion, adaptation: &mut Adaptation) {
     if version.major() < 17 || catalog.server_version.major() >= 17 {

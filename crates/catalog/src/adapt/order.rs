@@ -4,17 +4,22 @@ use std::collections::BTreeSet;
 
 use super::Losses;
 use crate::kinds::{Body, Constraint, ConstraintType};
-use crate::{Catalog, QualifiedName};
+use crate::{Catalog, QualifiedName, SharedText};
 
 /// Tells what such tables will define themselves, which in the source only their parents do.
 pub(super) fn keep(catalog: &Catalog, losses: &mut Losses) {
     let mut tables: BTreeSet<QualifiedName> = BTreeSet::new();
+    // Columns that become the table's own, and their defaults with them.
+    let mut columns: BTreeSet<(QualifiedName, SharedText)> = BTreeSet::new();
     for object in catalog.objects.iter().filter(|object| object.extension.is_none()) {
         let Body::Table(table) = &object.body else { continue };
         if !table.inherits_later {
             continue;
         }
-        tables.insert(QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name));
+        let name = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
+        let inherited = table.columns.iter().filter(|column| !column.is_local);
+        columns.extend(inherited.map(|column| (name.clone(), column.name.clone())));
+        tables.insert(name);
         if table.columns.iter().any(|column| !column.is_local) {
             let what = "made with all columns as its own and then made to inherit: only so do they keep their \
                         order, which values of its row type depend on";
@@ -28,6 +33,11 @@ pub(super) fn keep(catalog: &Catalog, losses: &mut Losses) {
             && tables.contains(&constraint.table)
     };
     for object in &catalog.objects {
+        if let Body::ColumnDefault(default) = &object.body
+            && columns.contains(&(default.table.clone(), default.column.clone()))
+        {
+            losses.add(&object.identity().to_string(), "set with its column, which becomes the table's own");
+        }
         if let Body::Constraint(constraint) = &object.body
             && becomes_own(constraint)
         {

@@ -1,12 +1,10 @@
 //! From a catalog to entries in restorable order.
 
-use std::borrow::Cow;
 use std::collections::HashMap;
 
-use crate::adapt::newer::{has_unlogged_parents, without_unlogged_parents};
+use crate::adapt::for_any_target;
 use crate::kinds::Body;
 use crate::render::{Draft, Part, Target};
-use crate::requote::NEWEST_MAJOR;
 use crate::toc::plan::Plan;
 use crate::toc::priority::priority;
 use crate::toc::repair::shell_draft;
@@ -302,15 +300,6 @@ impl<'a> Builder<'a> {
         members.dedup();
         TocError::Loop { members }
     }
-}
-
-/// The catalog as every server from its own major on takes it.
-fn for_any_target(catalog: &Catalog) -> Cow<'_, Catalog> {
-    let mut catalog = catalog.quoted_for(NEWEST_MAJOR);
-    if has_unlogged_parents(&catalog) {
-        without_unlogged_parents(catalog.to_mut());
-    }
-    catalog
 }
 
 fn entry(object: &Object, draft: Draft) -> TocEntry {

@@ -99,8 +99,8 @@ pub(in crate::kinds) fn relations(relkinds: &str) -> String {
                    JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
                  WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
            fs.srvname AS server, {fdw_options} AS fdw_options,
-           c.relkind <> 'm' AND (c.reltype IN {used_types}
-             OR (SELECT rt.typarray FROM pg_catalog.pg_type rt WHERE rt.oid = c.reltype) IN {used_types})
+           COALESCE(c.relkind <> 'm' AND (c.reltype IN {used_types}
+             OR (SELECT rt.typarray FROM pg_catalog.pg_type rt WHERE rt.oid = c.reltype) IN {used_types}), false)
              AS row_type_is_used
          FROM pg_catalog.pg_class c
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
