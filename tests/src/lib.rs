@@ -44,7 +44,7 @@ mod template;
 mod tls;
 
 pub use binary::{Dbhaul, Finished, Running};
-pub use fixtures::{Fixture, object_kinds};
+pub use fixtures::{Fixture, others_data};
 pub use judge::Original;
 pub use poll::wait_until;
 pub use proxy::{Cut, Proxy};

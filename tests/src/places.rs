@@ -25,11 +25,6 @@ pub(crate) fn python_tool(name: &str) -> PathBuf {
     required(cache().join("python/bin").join(name))
 }
 
-/// The directory of real databases beside the checkout, or `DBHAUL_TEST_DATA`.
-pub(crate) fn test_data() -> PathBuf {
-    std::env::var_os("DBHAUL_TEST_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from)
-}
-
 fn required(path: PathBuf) -> PathBuf {
     assert!(path.exists(), "{} is not installed: run scripts/install-test-servers", path.display());
     path
