@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dbhaul_progress::counted;
+
 use crate::plan::{Stage, Work};
 use crate::{ImportPlan, StatisticsMode};
 
@@ -11,11 +13,11 @@ impl fmt::Display for ImportPlan {
         let options = self.options();
         writeln!(
             f,
-            "import of {}: {} steps, about {}, {} sessions",
+            "import of {}: {}, about {}, {}",
             options.source_fingerprint,
-            self.step_count(),
+            counted(self.step_count(), "step"),
             Bytes(self.total_bytes()),
-            options.jobs
+            counted(options.jobs, "session")
         )?;
         match options.maintenance_work_mem_bytes {
             Some(bytes) => writeln!(f, "  maintenance_work_mem {} per session", Bytes(bytes))?,
@@ -26,7 +28,7 @@ impl fmt::Display for ImportPlan {
             None => writeln!(f, "  max_parallel_maintenance_workers chosen from the target's settings")?,
         }
         if options.clean && !self.drops.is_empty() {
-            writeln!(f, "  drop {} objects first", self.drops.len())?;
+            writeln!(f, "  drop {} first", counted(self.drops.len(), "object"))?;
         }
         for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
             self.write_stage(stage, f)?;

@@ -10,7 +10,7 @@ use dbhaul_archive::{
 };
 use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
@@ -460,14 +460,17 @@ impl Display for DumpPlan {
         writeln!(f, "  into {}", self.store)?;
         write!(
             f,
-            "  as of {}, {} sessions, zstd level {}",
-            self.snapshot_time, self.jobs, self.compression_level
+            "  as of {}, {}, zstd level {}",
+            self.snapshot_time,
+            counted(self.jobs, "session"),
+            self.compression_level
         )?;
         match self.compression_helpers {
             0 => writeln!(f)?,
-            count => writeln!(f, ", {count} more threads that compress")?,
+            count => writeln!(f, ", {} more that compress", counted(count, "thread"))?,
         }
-        writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
+        let definitions = counted(self.definition_count, "definition");
+        writeln!(f, "  {definitions}, rows of {}:", counted(self.tables.len(), "table"))?;
         write_tables(f, &self.tables)?;
         write_left_out(f, &self.left_out_as_asked)?;
         writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;
@@ -498,9 +501,9 @@ impl Display for DumpReport {
         writeln!(f, "  in {} as {}", self.store, self.key)?;
         write!(
             f,
-            "  {} tables, {} rows{}, {} of rows stored in {}, in {:.1} s",
-            self.table_count,
-            self.row_count,
+            "  {}, {}{}, {} of rows stored in {}, in {:.1} s",
+            counted(self.table_count, "table"),
+            counted(self.row_count, "row"),
             if self.has_large_objects { " and large objects" } else { "" },
             crate::format_bytes(totals.plain_bytes),
             crate::format_bytes(totals.pack_bytes),

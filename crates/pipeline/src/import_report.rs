@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::in_one_line;
 use dbhaul_importer::{Failed, ImportOutcome, tell};
+use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
 
@@ -101,9 +102,10 @@ impl ImportSummary {
 
 impl Display for ImportSummary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "  {} tables, {} rows loaded", self.table_count, self.digest.row_count)?;
+        let (tables, rows) = (counted(self.table_count, "table"), counted(self.digest.row_count, "row"));
+        write!(f, "  {tables}, {rows} loaded")?;
         if self.resumed_step_count > 0 {
-            write!(f, "\n  {} steps were found done", self.resumed_step_count)?;
+            write!(f, "\n  found done: {}", counted(self.resumed_step_count, "step"))?;
         }
         if self.retried_attempt_count > 0 {
             write!(

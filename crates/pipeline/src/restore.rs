@@ -9,7 +9,7 @@ use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
 use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
 use dbhaul_introspect::SequenceValue;
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
 use crate::adapted::Adapted;
@@ -272,7 +272,7 @@ impl Display for RestorePlan {
         let import = if f.alternate() { &self.schedule } else { &self.import };
         write_losses(f, &self.losses)?;
         write_left_out(f, &self.left_out_as_asked)?;
-        write!(f, "  {} rows", self.row_count)?;
+        write!(f, "  {}", counted(self.row_count, "row"))?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
         write!(f, "\n{import}")?;
         write_blocked(f, &self.blockers)

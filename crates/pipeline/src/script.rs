@@ -17,7 +17,7 @@ use dbhaul_catalog::{
     render_preamble, render_statement, title,
 };
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
 use crate::backups::StoredBackup;
@@ -376,7 +376,8 @@ impl Display for ScriptPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "write {} as SQL", self.source)?;
         writeln!(f, "  as of {}", self.snapshot_time)?;
-        write!(f, "  {} definitions, rows of {} tables", self.definition_count, self.table_count)?;
+        let definitions = counted(self.definition_count, "definition");
+        write!(f, "  {definitions}, rows of {}", counted(self.table_count, "table"))?;
         write_named(f, "cannot be carried", &self.left_out)
     }
 }
@@ -387,8 +388,10 @@ impl Display for ScriptReport {
         writeln!(f, "script complete: {} in {}", self.source, self.place)?;
         write!(
             f,
-            "  {} tables, {} rows, {size}, in {:.1} s",
-            self.table_count, self.row_count, self.elapsed_seconds
+            "  {}, {}, {size}, in {:.1} s",
+            counted(self.table_count, "table"),
+            counted(self.row_count, "row"),
+            self.elapsed_seconds
         )?;
         write_named(f, "skipped", &self.skipped)
     }

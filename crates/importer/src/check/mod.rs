@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{Section, ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_progress::counted;
 use tokio_util::sync::CancellationToken;
 
 pub use before::LATER;
@@ -157,7 +158,8 @@ fn writable(facts: &Facts) -> Option<Blocker> {
     if facts.in_recovery {
         return Some(Blocker::Standby);
     }
-    (!facts.may_create).then(|| Blocker::MayNotCreate { role: facts.role.clone() })
+    (!facts.may_create)
+        .then(|| Blocker::MayNotCreate { role: facts.role.clone(), database: facts.database.clone() })
 }
 
 /// Tablespaces that cannot be used, of those that are there by whether the role may create in them.
@@ -270,7 +272,7 @@ async fn role_limits(
 fn warnings(plan: &ImportPlan, contents: &Contents) -> Vec<String> {
     let mut warnings = plan.warnings.clone();
     if contents.count > 0 && plan.options.allow_non_empty {
-        warnings.push(format!("the target holds {} objects already", contents.count));
+        warnings.push(format!("the target holds {} already", counted(contents.count, "object")));
     }
     warnings
 }

@@ -12,6 +12,7 @@ use crate::ledger::is_ledger_sql;
 #[derive(Debug, Deserialize)]
 pub(super) struct Facts {
     pub(super) role: String,
+    pub(super) database: String,
     pub(super) version: u32,
     pub(super) is_superuser: bool,
     pub(super) in_recovery: bool,
@@ -50,7 +51,7 @@ pub(super) struct OfferedExtension {
 }
 
 pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
-    let sql = "SELECT current_user::text AS role, \
+    let sql = "SELECT current_user::text AS role, pg_catalog.current_database() AS database, \
          pg_catalog.current_setting('server_version_num')::int AS version, \
          (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS is_superuser, \
          pg_catalog.pg_is_in_recovery() AS in_recovery, \

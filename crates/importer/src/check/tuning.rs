@@ -76,6 +76,7 @@ mod tests {
         let mut options = ImportOptions::new("run", "backup");
         let mut facts = Facts {
             role: "r".to_owned(),
+            database: "d".to_owned(),
             version: 180_000,
             is_superuser: false,
             in_recovery: false,
