@@ -6,7 +6,7 @@ use dbhaul_exporter::ExportError;
 use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
-use dbhaul_progress::Progress;
+use dbhaul_progress::{Progress, counted};
 use dbhaul_store::StoreError;
 use dbhaul_verifier::VerifyError;
 use thiserror::Error;
@@ -36,7 +36,11 @@ pub enum PipelineError {
         source: IntrospectError,
     },
     /// The source holds objects that dbhaul does not know, so a copy would not be whole.
-    #[error("{database} holds {} object(s) that dbhaul does not know how to carry: {}", objects.len(), objects.join("; "))]
+    #[error(
+        "{database} holds {} that dbhaul does not know how to carry: {}",
+        counted(objects.len(), "object"),
+        objects.join("; ")
+    )]
     Uncovered {
         /// The database.
         database: String,
@@ -52,7 +56,7 @@ pub enum PipelineError {
         objects: Vec<String>,
     },
     /// Tables were truncated, rewritten or dropped each time a snapshot was taken.
-    #[error("{server} does not hold still: {} changed while the snapshot was taken", tables.join(", "))]
+    #[error("{server}: tables changed while the snapshot was taken: {}", tables.join(", "))]
     Unsteady {
         /// The server.
         server: String,
@@ -261,7 +265,10 @@ impl PipelineError {
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
             }
-            PipelineError::Server { source, .. } if source.sqlstate() == Some("55P03") => {
+            PipelineError::Server { source, .. }
+            | PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. }
+                if source.sqlstate() == Some("55P03") =>
+            {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
             }
@@ -285,8 +292,8 @@ impl PipelineError {
                  restarted since, else start over with --clean --if-exists"
             }
             PipelineError::Verify(VerifyError::Side { .. }) => {
-                "neither side was changed, and nothing is known of their being equal: when the server is back, \
-                 compare them again"
+                "the comparison did not finish, and neither side was changed: when the server is back, compare them \
+                 again"
             }
             PipelineError::Unverified { .. } => {
                 "the copy is complete, and there is nothing to resume: compare it with `dbhaul verify` before you \

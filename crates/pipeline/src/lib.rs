@@ -35,6 +35,7 @@ mod hold;
 mod import_report;
 mod left_out;
 mod locales;
+mod lock_wait;
 mod migrate;
 mod preflight;
 mod progress_tables;

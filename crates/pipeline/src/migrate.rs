@@ -251,6 +251,9 @@ impl Migrate {
         let Migrate { request, context, source, mut process, resumed, replaced, work } = self;
         let Work { export, import, roles, plan } = work;
         tell_losses(&plan.losses, &context);
+        if process.is_none() && source_is_unguarded(&request) {
+            context.progress.notice(UNGUARDED);
+        }
         let copied =
             Box::pin(copy(&request, &source, process.as_mut(), (export, import, roles), &context)).await;
         let replaced = replaced.filter(|_| !copied.as_ref().is_err_and(is_refused));
@@ -380,6 +383,18 @@ async fn may_have_ledger(target: &ConnectSettings, run: &str) -> bool {
         Ok(Err(error)) => error.sqlstate() != Some("3D000"),
         Err(_) => true,
     }
+}
+
+/// What `--resume` needs of a run whose snapshot ends with it.
+const UNGUARDED: &str = "--hold-snapshot was not given: if this run is killed, --resume goes on only if nothing at all was written to the \
+     source's cluster since. With --hold-snapshot it goes on whatever was written, at this price: until the run is \
+     done or given up, VACUUM on the source removes no row that the snapshot sees, and nobody can alter or truncate \
+     its tables";
+
+/// Whether the snapshot of a run is held by nobody but the run: neither now nor, where it goes on with an earlier
+/// one, by what that one began.
+fn source_is_unguarded(request: &MigrateRequest) -> bool {
+    request.hold.is_none() && !request.options.resume
 }
 
 /// Leaves the process alone that holds the snapshot, and says so: whoever gives the run up has to end it.
