@@ -4,12 +4,12 @@ use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
 
+use clap::CommandFactory;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
 use dbhaul_pipeline::{Context, Status};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Cli;
+use crate::args::{Cli, Refused};
 use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
@@ -21,19 +21,15 @@ const USAGE: u8 = 2;
 
 /// Runs dbhaul.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> ExitCode {
-    let mut command = Cli::command();
-    let parsed = command.try_get_matches_from_mut(arguments);
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
+    let cli = match Cli::read(arguments) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(Refused { command, problem })) => return wrong_usage(&problem, &command),
         Err(error) => return tell(&error),
     };
     let name = cli.command.name();
     let intent = match Intent::resolve(cli, environment) {
         Ok(intent) => intent,
-        Err(error) => {
-            to_stderr(&format!("error: {error}\n\nFor more information, try 'dbhaul {name} --help'."));
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return wrong_usage(&error.to_string(), name),
     };
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
@@ -41,6 +37,11 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
         Intent::Run(job) => return start(*job),
     };
     done_or_failed(result)
+}
+
+fn wrong_usage(problem: &str, command: &str) -> ExitCode {
+    to_stderr(&format!("error: {problem}\n\nFor more information, try 'dbhaul {command} --help'."));
+    ExitCode::from(USAGE)
 }
 
 /// Prints what clap has to say: help and the version, or what is wrong. It quotes
@@ -81,7 +82,8 @@ fn start(job: Job) -> ExitCode {
 }
 
 async fn carry_out(job: Job, display: Display) -> Status {
-    let context = Context { progress: display.progress(), cancel: CancellationToken::new() };
+    let (progress, cancel) = (display.progress(), CancellationToken::new());
+    let context = Context { progress, cancel, lock_wait: job.lock_wait };
     for warning in &job.warnings {
         context.progress.warning(warning.as_str());
     }
@@ -90,7 +92,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Ok(watcher) => watcher,
         Err(error) => return finish(display, &Shown::new(&error), Status::Failed),
     };
-    let (json, report_file) = (job.output.json, job.report_file);
+    let (json, quiet, report_file) = (job.output.json, job.output.quiet, job.report_file);
     let verbose = job.output.verbose > 0;
     let way_on = stopped::way_on(&job.request, job.dry_run);
     let result = run::run(job.request, job.dry_run, verbose, context).await;
@@ -104,17 +106,18 @@ async fn carry_out(job: Job, display: Display) -> Status {
             };
         }
     };
+    let status = outcome.status();
     let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));
     let printed = written.and_then(|()| {
         display.finish();
-        outcome.print(json, verbose)
+        outcome.quietened(quiet, json).print(json, verbose)
     });
     match printed {
-        Ok(()) => outcome.status(),
+        Ok(()) => status,
         Err(error) => {
             Shown::new(&error).print();
             // What failed before stays worse than a report that could not be written.
-            if outcome.status() == Status::Done { Status::Failed } else { outcome.status() }
+            if status == Status::Done { Status::Failed } else { status }
         }
     }
 }

@@ -22,9 +22,9 @@ use dbhaul_pipeline::{
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DumpArgs, DumpFormat, MigrateArgs, OutputArgs,
-    PreflightArgs, ProgressMode, ReportArgs, RestoreArgs, RoleArgs, SelectionArgs, StatisticsName,
-    ThrottleArgs, VerifyArgs, WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DEFAULT_COMPRESSION_LEVEL, DumpArgs,
+    DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs, RestoreArgs,
+    RoleArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -65,6 +65,8 @@ pub(crate) struct Job {
     pub(crate) report_file: Option<PathBuf>,
     /// How to speak.
     pub(crate) output: OutputArgs,
+    /// How long a lock on a table of the source is waited for.
+    pub(crate) lock_wait: Option<Duration>,
     /// What a person should know about the arguments, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -162,7 +164,11 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         return script::of_dump(args, environment);
     }
     script::refuse_without_format(&args.script)?;
-    let places = Places::new(environment).source(args.source.source).store(args.store.store);
+    let letters = LetterArgs { dbname: args.letters.dbname.or(args.named_database), ..args.letters };
+    let places = Places::new(environment)
+        .source(args.source.source)
+        .store(args.store.store)
+        .source_letters(&letters)?;
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let request = DumpRequest {
         source: places.require_source()?,
@@ -175,11 +181,15 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         statistics: args.statistics,
         throttle: throttle_options(&args.throttle),
     };
-    job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
+    let job = job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)?;
+    Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
 fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).target(args.target.target).store(args.store.store);
+    let places = Places::new(environment)
+        .target(args.target.target)
+        .store(args.store.store)
+        .target_letters(&args.letters)?;
     let request = RestoreRequest {
         store: places.require_store()?,
         backup: backup_ref(args.backup.backup.as_deref())?,
@@ -218,7 +228,8 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));
     }
     sides::check_distinct(&request.source, &request.target, request.options.create)?;
-    job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)
+    let job = job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)?;
+    Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
 /// This program, to be run once more. Where the source is goes into its environment: others may read a
@@ -244,11 +255,12 @@ fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, Usage
 
 fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment).source(args.source.source).target(args.target.target);
-    let request = CleanupRequest {
-        target: places.require_target()?,
-        source: places.optional_source()?,
-        remove: args.yes,
+    let source = places.optional_source()?;
+    let target = match source {
+        Some(_) => places.optional_target()?,
+        None => Some(places.require_target()?),
     };
+    let request = CleanupRequest { target, source, remove: args.yes };
     job(Request::Cleanup(request), false, None, args.output, places)
 }
 
@@ -257,6 +269,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         .source(args.source.source)
         .target(args.target.target)
         .store(args.store.store);
+    let places = places.verify_letters(&args.letters, &args.backup)?;
     let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
     let request = VerifyRequest {
         left,
@@ -299,9 +312,6 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
     }
 }
 
-/// zstd level of rows where none is asked for.
-const DEFAULT_COMPRESSION_LEVEL: i32 = 1;
-
 fn job(
     request: Request,
     dry_run: bool,
@@ -318,10 +328,12 @@ fn job(
         let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         if file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
             let file = file.display();
-            return Err(UsageError::new(format!("--report {file}: it is a directory, or lies in none")));
+            return Err(UsageError::new(format!(
+                "--report {file}: is a directory, or its parent does not exist"
+            )));
         }
     }
-    Ok(Job { request, dry_run, report_file, output, warnings: places.into_warnings() })
+    Ok(Job { request, dry_run, report_file, output, lock_wait: None, warnings: places.into_warnings() })
 }
 
 fn write_options(

@@ -17,6 +17,8 @@ pub(crate) struct Outcome {
     status: Status,
     /// Standard output holds data, so words go to standard error.
     beside_data: bool,
+    /// It only says that all went well or what did not, so that `-q` leaves it out where all did.
+    is_report: bool,
 }
 
 impl Outcome {
@@ -30,7 +32,7 @@ impl Outcome {
         }
         let (text, whole) = (report.to_string(), format!("{report:#}"));
         let whole = Some(whole).filter(|whole| *whole != text);
-        Outcome { whole, ..Outcome::new(text, &WithStatus { status, report }, status) }
+        Outcome { whole, is_report: true, ..Outcome::new(text, &WithStatus { status, report }, status) }
     }
 
     /// A plan or a listing, which is done once it is printed.
@@ -47,11 +49,12 @@ impl Outcome {
     /// Nothing to print, done.
     pub(crate) fn nothing() -> Self {
         let (text, json) = (String::new(), Ok(String::new()));
-        Outcome { text, whole: None, json, status: Status::Done, beside_data: false }
+        Outcome { text, whole: None, json, status: Status::Done, beside_data: false, is_report: false }
     }
 
     fn new(text: String, value: &impl Serialize, status: Status) -> Self {
-        Outcome { text, whole: None, json: serde_json::to_string_pretty(value), status, beside_data: false }
+        let json = serde_json::to_string_pretty(value);
+        Outcome { text, whole: None, json, status, beside_data: false, is_report: false }
     }
 
     /// The same where standard output holds what the command made.
@@ -62,6 +65,13 @@ impl Outcome {
     /// How the command ended.
     pub(crate) fn status(&self) -> Status {
         self.status
+    }
+
+    /// The same if it is asked for nothing but what went wrong: of a report where nothing did, nothing is left.
+    pub(crate) fn quietened(self, quiet: bool, json: bool) -> Self {
+        let says_nothing =
+            quiet && self.is_report && self.status == Status::Done && (!json || self.beside_data);
+        if says_nothing { Outcome { text: String::new(), ..self } } else { self }
     }
 
     /// Prints it to standard output, with nothing left out if `verbose`.
@@ -128,4 +138,25 @@ pub(crate) fn to_stderr(line: &str) {
 /// Whether colours are welcome on a terminal: `NO_COLOR` (<https://no-color.org>) is not set.
 pub(crate) fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use dbhaul_pipeline::Status;
+
+    use super::Outcome;
+
+    #[test]
+    fn quiet_leaves_out_what_went_well_and_nothing_else() {
+        let text = |outcome: Outcome, quiet, json| outcome.quietened(quiet, json).text;
+        let report = |status| Outcome::report(&"report", status);
+        assert_eq!(text(report(Status::Done), false, false), "report");
+        assert_eq!(text(report(Status::Done), true, false), "");
+        assert_eq!(text(report(Status::Done), true, true), "report", "JSON was asked for");
+        assert_eq!(text(report(Status::Done).beside_data(), true, true), "");
+        for status in [Status::Failed, Status::Skipped, Status::Different, Status::Blocked] {
+            assert_eq!(text(report(status), true, false), "report", "{status:?}");
+        }
+        assert_eq!(text(Outcome::listing(&"list"), true, false), "list");
+    }
 }

@@ -50,11 +50,13 @@ fn redact_keywords(text: &str) -> String {
     redacted + rest
 }
 
-/// Where the text behind `password` begins, if an equals sign follows.
+/// Where the text behind `password` begins, in whatever case, if an equals sign follows.
 fn find_password_keyword(text: &str) -> Option<usize> {
     const KEYWORD: &str = "password";
+    // The same places in both: only letters of ASCII change.
+    let lower = text.to_ascii_lowercase();
     let mut from = 0;
-    while let Some(found) = text[from..].find(KEYWORD) {
+    while let Some(found) = lower[from..].find(KEYWORD) {
         let end = from + found + KEYWORD.len();
         if text[end..].trim_start().starts_with('=') {
             return Some(end);
@@ -91,6 +93,10 @@ mod tests {
             ("host=db password = 's3 \\' cret' user=app", "host=db password=*** user=app"),
             ("postgres://db/shop?password=s3cret&user=a", "postgres://db/shop?password=***&user=a"),
             ("sslpassword=x", "sslpassword=***"),
+            ("host=db PASSWORD=s3cret", "host=db PASSWORD=***"),
+            ("PGPASSWORD=s3cret dbhaul", "PGPASSWORD=*** dbhaul"),
+            ("Größe PassWord = 'x y' z", "Größe PassWord=*** z"),
+            ("POSTGRES://app:s3cret@db/shop?SslPassword=x", "POSTGRES://app:***@db/shop?SslPassword=***"),
             ("a://u:x@h b://v:y@i", "a://u:***@h b://v:***@i"),
         ] {
             assert_eq!(redact(text), expected);

@@ -14,9 +14,7 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         | Request::ListBackups(_)
         | Request::ShowBackup { .. }
         | Request::HoldSnapshot(_) => NOTHING_CHANGED,
-        Request::Verify(_) => {
-            "neither side was changed, and nothing is known of their being equal: compare them again"
-        }
+        Request::Verify(_) => "the comparison did not finish, and neither side was changed: run it again",
         Request::Dump(_) => {
             "no backup was made, and a dump is not resumed: run it again; packs that it had stored belong to no \
              backup and stay in the store"

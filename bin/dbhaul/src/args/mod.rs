@@ -5,24 +5,31 @@
 //! [`intent`](crate::intent).
 
 mod groups;
+mod habits;
 mod help;
+mod letters;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use groups::{
-    BackupArgs, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, ScriptArgs,
-    SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
+    BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
+    RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs,
+    TargetArgs, ThrottleArgs, WriteArgs,
 };
+pub(crate) use habits::Refused;
+pub(crate) use letters::LetterArgs;
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
 #[derive(Debug, Parser)]
 #[command(
     name = "dbhaul",
-    version,
+    version = VERSION,
     arg_required_else_help = true,
+    disable_help_flag = true,
     propagate_version = true,
     after_help = help::SHORT,
     after_long_help = help::LONG,
@@ -32,6 +39,30 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Print help; --help explains more than -?
+    // -h is the host, as with pg_dump and psql.
+    #[arg(short = '?', long, global = true, action = ArgAction::Help, help_heading = "Output")]
+    help: Option<bool>,
+}
+
+/// The version, with the commit that it was built from and its date where they are known.
+const VERSION: &str = env!("DBHAUL_VERSION");
+
+impl Cli {
+    /// The arguments as they were typed; or what was typed from habit, and what to do instead.
+    ///
+    /// # Errors
+    /// What is no command line, and asked-for help.
+    pub(crate) fn read<A: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Result<Self, Refused>, clap::Error> {
+        let mut command = habits::add(Cli::command());
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        match habits::refused(&matches) {
+            Some(refused) => Ok(Err(refused)),
+            None => Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)).map(Ok),
+        }
+    }
 }
 
 /// A command.
@@ -44,7 +75,8 @@ pub(crate) enum Command {
     #[command(after_long_help = help::DUMP)]
     Dump(Box<DumpArgs>),
     /// Write a backup into a database
-    #[command(after_long_help = help::RESTORE)]
+    // -e is pg_restore's --exit-on-error here, which `habits` answers.
+    #[command(after_long_help = help::RESTORE, mut_arg("extensions", |arg| arg.short(None)))]
     Restore(Box<RestoreArgs>),
     /// Copy a database straight into another
     #[command(after_long_help = help::MIGRATE)]
@@ -186,12 +218,17 @@ pub(crate) struct PreflightArgs {
 /// `dump`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DumpArgs {
+    /// The same as --dbname
+    #[arg(value_name = "DBNAME", conflicts_with = "dbname")]
+    pub(crate) named_database: Option<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
     #[command(flatten)]
+    pub(crate) letters: LetterArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// What to make: a backup in a store, or one SQL script for psql
-    #[arg(short = 'F', long, value_name = "FORMAT", value_enum, default_value_t = DumpFormat::Store,
+    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = groups::FormatParser, default_value = "store",
           help_heading = "Where")]
     pub(crate) format: DumpFormat,
     #[command(flatten)]
@@ -205,7 +242,7 @@ pub(crate) struct DumpArgs {
     pub(crate) jobs: Option<usize>,
     /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]
     #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
-          value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
+          value_parser = groups::compression_level, help_heading = "How")]
     pub(crate) compression_level: Option<i32>,
     /// Threads that compress beside the reading sessions [default: one for each processor that these leave]
     #[arg(long = "compress-threads", value_name = "N",
@@ -234,6 +271,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -325,6 +364,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) map: RoleMapArgs,
     /// Compare the databases' own properties too, which --create carries: owner, privileges, settings,
