@@ -3,6 +3,7 @@
 mod around;
 mod aspects;
 mod handed_over;
+mod locale;
 mod maintain;
 mod majors;
 mod words;

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::locale;
 use crate::{Identity, ServerVersion};
 
 /// Two majors, to judge differences that come from them alone.
@@ -46,6 +47,13 @@ impl Majors {
     pub(super) fn agree(self, identity: &Identity, path: &[&str], left: &Value, right: &Value) -> bool {
         // Where nothing uses the row type, or that is not known, its order decides nothing.
         if matches!(path, ["body", "field_order"]) && (left.is_null() || right.is_null()) {
+            return true;
+        }
+        if let (["locale"] | ["body", "locale"], Some(left), Some(right)) =
+            (path, left.as_str(), right.as_str())
+            && ["COLLATION", "DATABASE"].contains(&identity.kind.as_str())
+            && locale::is_same(left, right)
+        {
             return true;
         }
         if self.older == self.newer {
