@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 #[test]
 fn to_itself_and_to_the_newest() {
-    let newest = Server::start(18);
+    let newest = Server::start(19);
     Fixture::EveryKind.prepare_target(&newest);
     for major in MAJORS {
         let server = Server::start(major);

@@ -1,4 +1,4 @@
-//! Whole databases through `migrate` and through `dump` and `restore`, between majors: `pg_dump` 18, the
+//! Whole databases through `migrate` and through `dump` and `restore`, between majors: the newest `pg_dump`, the
 //! servers' own hashes and `dbhaul verify` must all find the copies equal.
 
 #[path = "round_trip/trip.rs"]
@@ -37,5 +37,6 @@ round_trips! {
     from_13_to_18: 13 to 18;
     from_15_to_16: 15 to 16;
     from_17_to_18: 17 to 18;
-    from_18_to_18: 18 to 18;
+    from_18_to_19: 18 to 19;
+    from_19_to_19: 19 to 19;
 }
