@@ -50,7 +50,7 @@ fn the_script_of_pagila() {
 #[test]
 fn the_catalog_of_every_kind_of_object() {
     let script = others_data("object-kinds.sql");
-    let newest = Server::start(18);
+    let newest = Server::start(19);
     let mut found = Vec::new();
     for major in [13, 14, 15, 16, 17, 18] {
         let server = Server::start(major);
