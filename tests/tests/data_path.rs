@@ -58,6 +58,7 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
         privileges: true,
         database: false,
         role_map: RoleMap::default(),
+        scratch: dbhaul_pipeline::Scratch::default(),
     };
     verify(request, Context::silent()).await.unwrap()
 }

@@ -215,7 +215,7 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     run.assert_code(0).assert_says("EQUAL");
     run.assert_says(
-        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges are nothing on the left and",
+        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges: only on the target: ",
     );
     target.psql("shop", "REVOKE SELECT ON pg_catalog.pg_authid FROM reader");
     target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");

@@ -16,15 +16,15 @@ use std::time::Duration;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
-    PreflightRequest, RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions,
-    VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
+    PreflightRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreUrl,
+    ThrottleOptions, VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
     BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DEFAULT_COMPRESSION_LEVEL, DumpArgs,
     DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs, RestoreArgs,
-    RoleArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
+    RoleArgs, ScratchArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -280,6 +280,11 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         privileges: args.selection.privileges,
         database: args.create,
         role_map: roles::map(&args.map)?,
+        scratch: match args.scratch {
+            ScratchArgs { no_scratch: true, .. } => Scratch::Never,
+            ScratchArgs { scratch: true, .. } => Scratch::Always,
+            ScratchArgs { .. } => Scratch::WhereWritable,
+        },
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)
 }

@@ -48,8 +48,9 @@ pub use catalog::{
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
-    Aspects, CatalogDiff, Difference, SystemDifferences, compare, compare_aspects, compare_databases,
-    compare_system_privileges, kept_maintain, lost_maintain,
+    Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, Printed, Signature,
+    SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_system_privileges,
+    kept_maintain, lost_maintain,
 };
 pub use filter::FilterError;
 pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};

@@ -175,6 +175,11 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
 }
 
 impl ImportPlan {
+    /// What is imported, as a table of contents.
+    pub fn toc(&self) -> &Arc<Toc> {
+        &self.toc
+    }
+
     /// The options it was made with.
     pub fn options(&self) -> &ImportOptions {
         &self.options

@@ -19,9 +19,6 @@ pub struct ImportSummary {
     pub digest: RowDigest,
     /// What was left out, each with its reason.
     pub skipped: Vec<NamedReason>,
-    /// Every object that was left out or is not whole, alone: what a comparison may find to differ.
-    #[serde(skip)]
-    pub(crate) skipped_objects: Vec<String>,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -59,10 +56,7 @@ impl ImportSummary {
             },
             reason: failed.error.clone(),
         };
-        let alone = left_out.iter().map(|left_out| left_out.object.clone());
-        let skipped_objects = alone.chain(outcome.skipped.iter().map(|skipped| skipped.description.clone()));
         ImportSummary {
-            skipped_objects: skipped_objects.collect(),
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
             skipped: left_out.into_iter().chain(skipped).collect(),

@@ -75,7 +75,7 @@ pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
     BackupRef, CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions,
-    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    Scratch, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;

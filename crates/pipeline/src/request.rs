@@ -224,6 +224,21 @@ pub struct VerifyRequest {
     pub database: bool,
     /// The names that roles of the left side have on the right.
     pub role_map: RoleMap,
+    /// Whether the right side may be asked what definitions mean.
+    pub scratch: Scratch,
+}
+
+/// Whether the right side of a comparison may be asked what definitions mean whose texts differ: they are
+/// created there in a transaction that is rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scratch {
+    /// Where transactions are not read-only by default.
+    #[default]
+    WhereWritable,
+    /// Wherever the server can.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// Asks what would stand in the way.

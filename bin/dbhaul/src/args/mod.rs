@@ -376,9 +376,24 @@ pub(crate) struct VerifyArgs {
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,
     #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Whether definitions may be created on the target to be compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScratchArgs {
+    /// Compare definitions whose texts differ by creating them on the target, in a transaction that is
+    /// rolled back, even if transactions are read-only there by default. Elsewhere this is the default
+    #[arg(long, help_heading = "How")]
+    pub(crate) scratch: bool,
+    /// Create nothing on the target, not even in a transaction that is rolled back, as on a server in
+    /// production. Definitions are then compared by their parse trees, and not verified where these differ
+    #[arg(long, conflicts_with = "scratch", help_heading = "How")]
+    pub(crate) no_scratch: bool,
 }
 
 /// In which format rows are copied.
