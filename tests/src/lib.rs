@@ -40,6 +40,7 @@ mod ports;
 mod proxy;
 mod s3;
 mod server;
+mod statements;
 mod template;
 mod tls;
 
@@ -50,4 +51,5 @@ pub use poll::wait_until;
 pub use proxy::{Cut, Proxy};
 pub use s3::{Moto, S3Directory, S3Endpoint};
 pub use server::{Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};
+pub use statements::Statement;
 pub use tls::{Authority, CertificateFiles, Validity};

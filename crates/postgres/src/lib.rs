@@ -47,6 +47,7 @@ mod json;
 mod link;
 mod pins;
 mod probe;
+mod search_path;
 mod server_error;
 mod session;
 mod settings;
@@ -64,6 +65,7 @@ pub use dbhaul_catalog::{ServerVersion, quote_identifier, quote_literal};
 pub use error::{Error, ErrorClass, Result};
 pub use pins::{SessionRole, text_settings};
 pub use probe::{AvailableExtension, Capabilities, LockCapacity, Offer, Probe, UnreadableTable};
+pub use search_path::search_path_sql;
 pub use server_error::ServerError;
 pub use session::{Session, SessionOptions};
 pub use settings::{
