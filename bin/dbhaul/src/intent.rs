@@ -143,8 +143,8 @@ impl Intent {
 
 fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment)
-        .source(args.source.source)
-        .target(args.target.target)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role)
         .store(args.store.store);
     let request = PreflightRequest {
         source: places.require_source()?,
@@ -166,7 +166,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
     script::refuse_without_format(&args.script)?;
     let letters = LetterArgs { dbname: args.letters.dbname.or(args.named_database), ..args.letters };
     let places = Places::new(environment)
-        .source(args.source.source)
+        .source(args.source.source, args.role)
         .store(args.store.store)
         .source_letters(&letters)?;
     let jobs = args.jobs.unwrap_or_else(default_jobs);
@@ -187,7 +187,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
 
 fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment)
-        .target(args.target.target)
+        .target(args.target.target, args.role)
         .store(args.store.store)
         .target_letters(&args.letters)?;
     let request = RestoreRequest {
@@ -205,7 +205,9 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
 }
 
 fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).source(args.source.source).target(args.target.target);
+    let places = Places::new(environment)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role);
     places.check_both_named()?;
     let request = MigrateRequest {
         source: places.require_source()?,
@@ -219,7 +221,7 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
             CopyFormatName::Binary => CopyChoice::Binary,
         },
         hold: match args.hold_snapshot && !args.dry_run {
-            true => Some(hold_program(args.hold_hours, places.source_variable())?),
+            true => Some(hold_program(args.hold_hours, places.source_variables())?),
             false => None,
         },
         throttle: throttle_options(&args.throttle),
@@ -234,14 +236,14 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
 
 /// This program, to be run once more. Where the source is goes into its environment: others may read a
 /// command line.
-fn hold_program(hours: u64, source: Option<(&str, String)>) -> Result<HoldProgram, UsageError> {
+fn hold_program(hours: u64, source: Vec<(&str, String)>) -> Result<HoldProgram, UsageError> {
     let program = std::env::current_exe()
         .map_err(|error| UsageError::new(format!("--hold-snapshot: cannot find this program: {error}")))?;
     let variable = |(name, value): (&str, String)| (name.into(), value.into());
     Ok(HoldProgram {
         program,
         arguments: vec!["hold-snapshot".into()],
-        environment: source.map(variable).into_iter().collect(),
+        environment: source.into_iter().map(variable).collect(),
         limit: Duration::from_secs(hours * 3600),
     })
 }
@@ -254,7 +256,9 @@ fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, Usage
 }
 
 fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).source(args.source.source).target(args.target.target);
+    let places = Places::new(environment)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role);
     let source = places.optional_source()?;
     let target = match source {
         Some(_) => places.optional_target()?,
@@ -266,8 +270,8 @@ fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, Usage
 
 fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment)
-        .source(args.source.source)
-        .target(args.target.target)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role)
         .store(args.store.store);
     let places = places.verify_letters(&args.letters, &args.backup)?;
     let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
@@ -356,8 +360,6 @@ fn write_options(
         create: args.create,
         resume,
         allow_non_empty: args.allow_non_empty,
-        allow_read_only: args.allow_read_only,
-        disable_triggers: args.disable_triggers,
         statistics: match args.statistics {
             _ if args.no_analyze => StatisticsMode::None,
             StatisticsName::Analyze => StatisticsMode::Analyze,

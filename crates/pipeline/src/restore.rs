@@ -7,7 +7,7 @@ use std::sync::Arc;
 use dbhaul_archive::{Manifest, TableKind};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
-use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
+use dbhaul_importer::{EntrySegments, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
@@ -22,7 +22,7 @@ use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
-    run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
+    run_import, search_path_of, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
@@ -33,6 +33,7 @@ pub struct Restore {
     source: Arc<dyn SegmentSource>,
     catalog: Catalog,
     import: ImportPlan,
+    importer: ImportingRole,
     roles: RoleWork,
     plan: RestorePlan,
 }
@@ -121,9 +122,8 @@ impl Restore {
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
+        options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
         options.notes.extend(adapted.notes);
-        take_from_catalog(&mut options, &catalog, &request.options);
-        options.sql_of = Some(repository.describe());
         options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
@@ -133,7 +133,7 @@ impl Restore {
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
-        import.tune(&request.target, &context.cancel).await.map_err(importing)?;
+        let importer = import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         let planned_roles = roles.foretell(&request.target, &context).await?;
         let (options, coming) = ((&request.options, &catalog), planned_roles.as_ref());
         Box::pin(foretell(&mut import, &request.target, options, coming, &context)).await?;
@@ -151,7 +151,7 @@ impl Restore {
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
-        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, roles, plan })
+        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, importer, roles, plan })
     }
 
     /// What will be done.
@@ -166,6 +166,11 @@ impl Restore {
     /// away. Objects that failed alone are in the report.
     pub async fn execute(self) -> Result<RestoreReport, PipelineError> {
         let started = std::time::Instant::now();
+        // whoever can write to the store decides what that is
+        self.context.progress.notice(format!(
+            "restore runs the SQL of backup {} in {} on {} with the rights of {}",
+            self.plan.backup, self.plan.store, self.plan.target, self.importer
+        ));
         let (options, wanted) = (&self.request.options, &self.request.target);
         let roles =
             create_roles(&self.roles, &self.import, wanted, (options, &self.catalog), &self.context).await?;

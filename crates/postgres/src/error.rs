@@ -66,6 +66,16 @@ pub enum Error {
         /// What may help, empty or beginning with `; `.
         advice: &'static str,
     },
+    /// The role that was asked for cannot be taken on.
+    #[error("cannot act as role {role:?} on {server}: {cause}")]
+    Role {
+        /// `host:port/database as user`.
+        server: String,
+        /// The role.
+        role: String,
+        /// What the server said.
+        cause: Box<ServerError>,
+    },
     /// A transaction pooler stands between us and the server.
     #[error(
         "{server} is behind a connection pooler in transaction or statement mode ({evidence}); \
@@ -199,6 +209,7 @@ impl Error {
     pub fn server_error(&self) -> Option<&ServerError> {
         match self {
             Error::Server(error) | Error::SnapshotGone { cause: error, .. } => Some(error),
+            Error::Role { cause, .. } => Some(cause),
             Error::ConnectionLost { last_words, .. } => last_words.as_deref(),
             Error::Connect(error) => error.server_error(),
             _ => None,
@@ -221,6 +232,7 @@ impl Error {
             Error::ConnectionLost { .. } => ErrorClass::Transient,
             Error::Cancelled => ErrorClass::Cancelled,
             Error::Pin { .. }
+            | Error::Role { .. }
             | Error::Pooler { .. }
             | Error::Answer { .. }
             | Error::NotUtf8 { .. }

@@ -8,7 +8,7 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 ///
 /// Fields are as in "Error and Notice Message Fields" of PostgreSQL's protocol
 /// documentation. The statement is not kept: callers know what they sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// Five characters, for example `42P01`.
     pub sqlstate: String,

@@ -143,6 +143,17 @@ pub(crate) struct TargetArgs {
     pub(crate) target: Option<String>,
 }
 
+/// The roles of both sides.
+#[derive(Debug, Args)]
+pub(crate) struct SideRoleArgs {
+    /// The role to read as: SET ROLE after connecting to the source [env: DBHAUL_SOURCE_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) source_role: Option<String>,
+    /// The role to act as on the target: SET ROLE after connecting to it [env: DBHAUL_TARGET_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) target_role: Option<String>,
+}
+
 /// The store.
 #[derive(Debug, Args)]
 pub(crate) struct StoreArgs {
@@ -205,10 +216,6 @@ pub(crate) struct SelectionArgs {
     /// The definitions of these tables and their children without their rows
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude_table_data_and_children: Vec<String>,
-    /// What the selected objects need too: tables that foreign keys refer to, types, functions, sequences,
-    /// schemas, extensions
-    #[arg(long)]
-    pub(crate) with_dependencies: bool,
     /// Definitions only, no rows
     #[arg(short = 's', long, conflicts_with_all = ["data_only", "sections"])]
     pub(crate) schema_only: bool,
@@ -384,12 +391,6 @@ pub(crate) struct WriteArgs {
     /// Load into a database that is not empty
     #[arg(long)]
     pub(crate) allow_non_empty: bool,
-    /// Write although default_transaction_read_only is on for the target's database or role
-    #[arg(long)]
-    pub(crate) allow_read_only: bool,
-    /// With --data-only, triggers and foreign keys of the target's tables take no part (needs a superuser)
-    #[arg(long, requires = "data_only")]
-    pub(crate) disable_triggers: bool,
     /// Write to a server of an older major version; what it does not know is left out and listed
     #[arg(long)]
     pub(crate) allow_downgrade: bool,

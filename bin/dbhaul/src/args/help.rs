@@ -37,6 +37,7 @@ Exit codes:
 
 Environment:
   DBHAUL_SOURCE, DBHAUL_TARGET, DBHAUL_STORE   used where the flag is not given
+  DBHAUL_SOURCE_ROLE, DBHAUL_TARGET_ROLE       the same
   RUST_LOG                                     what to log, instead of -v
   NO_COLOR                                     no colours
 

@@ -17,8 +17,8 @@ use clap_complete::Shell;
 
 pub(crate) use groups::{
     BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
-    RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs,
-    TargetArgs, ThrottleArgs, WriteArgs,
+    RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
+    StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
 };
 pub(crate) use habits::Refused;
 pub(crate) use letters::LetterArgs;
@@ -202,6 +202,8 @@ pub(crate) struct PreflightArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
@@ -223,6 +225,9 @@ pub(crate) struct DumpArgs {
     pub(crate) named_database: Option<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// The role to read as: SET ROLE after connecting [env: DBHAUL_SOURCE_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) role: Option<String>,
     #[command(flatten)]
     pub(crate) letters: LetterArgs,
     #[command(flatten)]
@@ -271,6 +276,12 @@ pub(crate) struct RestoreArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    /// The role to restore as: SET ROLE after connecting [env: DBHAUL_TARGET_ROLE]
+    ///
+    /// Constraints, generated columns and triggers of the backup run functions with its rights: a role
+    /// that may do no more than own the database keeps them from doing more.
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) role: Option<String>,
     #[command(flatten)]
     pub(crate) letters: LetterArgs,
     #[command(flatten)]
@@ -298,6 +309,8 @@ pub(crate) struct MigrateArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -344,6 +357,8 @@ pub(crate) struct CleanupArgs {
     pub(crate) target: TargetArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
     /// Remove what is listed
     #[arg(short, long, help_heading = "How")]
     pub(crate) yes: bool,
@@ -358,6 +373,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]

@@ -27,7 +27,7 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
         return Err(UsageError::new("--roles is for --format store: a script makes no roles"));
     }
     let letters = LetterArgs { dbname: args.letters.dbname.or(args.named_database), ..args.letters };
-    let places = Places::new(environment).source(args.source.source).source_letters(&letters)?;
+    let places = Places::new(environment).source(args.source.source, args.role).source_letters(&letters)?;
     let request = ScriptRequest {
         source: ScriptSource::Live(places.require_source()?),
         selection: selection(&args.selection)?,

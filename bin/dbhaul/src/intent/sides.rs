@@ -15,7 +15,9 @@ const LIBPQ_PLACES: [&str; 5] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE",
 pub(super) struct Places<'a> {
     environment: Environment<'a>,
     source: Option<String>,
+    source_role: Option<String>,
     target: Option<String>,
+    target_role: Option<String>,
     store: Option<String>,
     /// Variables that letters beside a URI stand for: as with libpq, the URI comes first and the environment last.
     letters: Vec<(&'static str, String)>,
@@ -29,7 +31,9 @@ impl<'a> Places<'a> {
         Places {
             environment,
             source: None,
+            source_role: None,
             target: None,
+            target_role: None,
             store: None,
             letters: Vec::new(),
             named_by_letters: false,
@@ -73,12 +77,12 @@ impl<'a> Places<'a> {
         self.target_letters(letters)
     }
 
-    pub(super) fn source(self, source: Option<String>) -> Self {
-        Places { source, ..self }
+    pub(super) fn source(self, source: Option<String>, source_role: Option<String>) -> Self {
+        Places { source, source_role, ..self }
     }
 
-    pub(super) fn target(self, target: Option<String>) -> Self {
-        Places { target, ..self }
+    pub(super) fn target(self, target: Option<String>, target_role: Option<String>) -> Self {
+        Places { target, target_role, ..self }
     }
 
     pub(super) fn store(self, store: Option<String>) -> Self {
@@ -98,20 +102,29 @@ impl<'a> Places<'a> {
     }
 
     pub(super) fn require_source(&self) -> Result<ConnectSettings, UsageError> {
-        self.connection("--source", "DBHAUL_SOURCE", self.source.as_deref())
+        let settings = self.connection("--source", "DBHAUL_SOURCE", self.source.as_deref())?;
+        Ok(settings.with_role(self.source_role_text().as_deref()))
     }
 
     pub(super) fn require_target(&self) -> Result<ConnectSettings, UsageError> {
-        self.connection("--target", "DBHAUL_TARGET", self.target.as_deref())
+        let settings = self.connection("--target", "DBHAUL_TARGET", self.target.as_deref())?;
+        let role = self.target_role.clone().or_else(|| self.variable("DBHAUL_TARGET_ROLE"));
+        Ok(settings.with_role(role.as_deref()))
     }
 
     pub(super) fn optional_source(&self) -> Result<Option<ConnectSettings>, UsageError> {
         self.source_text().map(|_| self.require_source()).transpose()
     }
 
-    /// The variable that says to another process where the source is; none if libpq's do.
-    pub(super) fn source_variable(&self) -> Option<(&'static str, String)> {
-        self.source_text().map(|source| ("DBHAUL_SOURCE", source))
+    /// The variables that say to another process where the source is, as far as libpq's do not.
+    pub(super) fn source_variables(&self) -> Vec<(&'static str, String)> {
+        let source = self.source_text().map(|source| ("DBHAUL_SOURCE", source));
+        let role = self.source_role_text().map(|role| ("DBHAUL_SOURCE_ROLE", role));
+        source.into_iter().chain(role).collect()
+    }
+
+    fn source_role_text(&self) -> Option<String> {
+        self.source_role.clone().or_else(|| self.variable("DBHAUL_SOURCE_ROLE"))
     }
 
     pub(super) fn optional_target(&self) -> Result<Option<ConnectSettings>, UsageError> {

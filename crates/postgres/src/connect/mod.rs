@@ -1,12 +1,14 @@
 //! From settings to an open connection: hosts, addresses, attempts, reasons.
 
 mod failure;
+mod startup;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use failure::{ConnectError, ConnectFailure, HostFailure};
+pub(crate) use startup::Startup;
 use tokio_postgres::config as driver;
 use tokio_postgres::{Config, SimpleQueryMessage};
 
@@ -23,7 +25,7 @@ use crate::tls::{self, Connector};
 use crate::wire::WireError;
 
 /// Tries every host until one lets us in.
-pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
+pub(crate) async fn open(settings: &ConnectSettings, startup: &Startup) -> Result<Link> {
     let connector = tls::connector(settings.tls())?;
     let wanted = match settings.target_session_attrs {
         TargetSessionAttrs::PreferStandby => vec![TargetSessionAttrs::Standby, TargetSessionAttrs::Any],
@@ -32,7 +34,7 @@ pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
     let mut failures = Vec::new();
     for wanted in wanted {
         for endpoint in ordered(settings) {
-            match open_endpoint(settings, endpoint, &connector, wanted).await {
+            match open_endpoint((settings, startup), endpoint, &connector, wanted).await {
                 Ok(link) => return Ok(link),
                 Err(mut more) => failures.append(&mut more),
             }
@@ -62,7 +64,7 @@ fn shuffle<T>(items: &mut [T]) {
 }
 
 async fn open_endpoint(
-    settings: &ConnectSettings,
+    (settings, startup): (&ConnectSettings, &Startup),
     endpoint: &Endpoint,
     connector: &Connector,
     wanted: TargetSessionAttrs,
@@ -78,7 +80,7 @@ async fn open_endpoint(
             Some(address) if addresses.len() > 1 => format!("{endpoint} ({address})"),
             _ => endpoint.to_string(),
         };
-        match open_address(settings, endpoint, *address, connector, wanted).await {
+        match open_address((settings, startup), endpoint, *address, connector, wanted).await {
             Ok(link) => return Ok(link),
             Err(failure) => {
                 let failure = if is_ipv6_only { name_ipv6(failure) } else { failure };
@@ -142,7 +144,7 @@ async fn within<T>(
 
 /// Tries one address with and without TLS, as the mode says.
 async fn open_address(
-    settings: &ConnectSettings,
+    (settings, startup): (&ConnectSettings, &Startup),
     endpoint: &Endpoint,
     address: Option<IpAddr>,
     connector: &Connector,
@@ -158,7 +160,7 @@ async fn open_address(
     };
     let mut first_failure = None;
     for mode in modes {
-        let config = driver_config(settings, endpoint, *mode);
+        let config = driver_config((settings, startup), endpoint, *mode);
         let asks_for_tls = *mode != Driver::Disable && settings.tls().negotiation == SslNegotiation::Postgres;
         let dial = Dial::new(settings, endpoint, address, connector, asks_for_tls);
         let attempt = open_once(settings, endpoint, &config, dial, wanted);
@@ -240,13 +242,17 @@ fn kind_failure(error: Error) -> ConnectFailure {
     }
 }
 
-fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::SslMode) -> Config {
+fn driver_config(
+    (settings, startup): (&ConnectSettings, &Startup),
+    endpoint: &Endpoint,
+    mode: driver::SslMode,
+) -> Config {
     let mut config = Config::new();
     config.user(&settings.user).dbname(&settings.database);
     if let Some(password) = settings.password_for(endpoint) {
         config.password(password);
     }
-    if let Some(options) = &settings.options {
+    if let Some(options) = startup.options(settings.options.as_deref()) {
         config.options(options);
     }
     config.application_name(&settings.application_name).ssl_mode(mode);

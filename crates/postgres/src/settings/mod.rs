@@ -183,6 +183,7 @@ pub struct Keepalives {
 pub struct ConnectSettings {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) user: String,
+    pub(crate) role: Option<String>,
     pub(crate) database: String,
     password: Option<String>,
     passfile: PassFile,
@@ -222,12 +223,20 @@ impl ConnectSettings {
     /// `host:port/database as user`, with all hosts, without secrets.
     pub fn describe(&self) -> String {
         let hosts = self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",");
-        format!("{hosts}/{} as {}", self.database, self.user)
+        format!("{hosts}/{} as {}", self.database, self.acting())
     }
 
     /// Like [`describe`](Self::describe), for one of the hosts.
     pub(crate) fn describe_endpoint(&self, endpoint: &Endpoint) -> String {
-        format!("{endpoint}/{} as {}", self.database, self.user)
+        format!("{endpoint}/{} as {}", self.database, self.acting())
+    }
+
+    /// Who does things there, for messages.
+    fn acting(&self) -> String {
+        match &self.role {
+            Some(role) => format!("{} in role {role}", self.user),
+            None => self.user.clone(),
+        }
     }
 
     /// The same server and user, another database. The password is looked up anew.
@@ -240,6 +249,11 @@ impl ConnectSettings {
         ConnectSettings { application_name: name.to_owned(), ..self.clone() }
     }
 
+    /// The same settings, with every session acting as this role (`SET ROLE`), whoever connects.
+    pub fn with_role(&self, role: Option<&str>) -> Self {
+        ConnectSettings { role: role.map(str::to_owned), ..self.clone() }
+    }
+
     /// The hosts, in the order written.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -248,6 +262,11 @@ impl ConnectSettings {
     /// The user to connect as.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// The role that sessions act as, if that is not the user's own.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
 
     /// The database to connect to.
@@ -280,6 +299,7 @@ impl fmt::Debug for ConnectSettings {
         f.debug_struct("ConnectSettings")
             .field("endpoints", &self.endpoints)
             .field("user", &self.user)
+            .field("role", &self.role)
             .field("database", &self.database)
             .field("password", &self.password.as_ref().map(|_| "(redacted)"))
             .field("passfile", &self.passfile)

@@ -35,6 +35,7 @@ pub(super) fn resolve(
         endpoints: endpoints(&layers)?,
         database: layers.get("dbname").unwrap_or(&user).to_owned(),
         user,
+        role: None,
         password: layers.get("password").map(str::to_owned),
         passfile,
         options: layers.get("options").map(str::to_owned),
