@@ -127,7 +127,7 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (vec!["migrate", "--source", &uri, "--target", &other, "-s", "-a"], "cannot be used with"),
         (vec!["migrate", "--source", &uri, "--target", &other, "--if-exists"], "--clean"),
         (vec!["migrate", "--source", &uri, "--target", &other, "-j", "0"], "1..=256"),
-        (vec!["dump", "--source", "hots=db", "--store", "s"], "unknown connection keyword \"hots\""),
+        (vec!["dump", "--source", "hots=db", "--store", "s"], "unknown; was host meant?"),
         (vec!["dump", "--source", &uri, "--store", "gopher://x"], "stores of kind \"gopher\" are not known"),
         (vec!["restore", "--store", "s", "--target", &uri, "--backup", "../x"], "neither `latest` nor"),
         (vec!["restore", "--store", "s", "--target", &uri, "--progress", "loud"], "[possible values: auto,"),

@@ -235,7 +235,7 @@ fn another_version_on_the_target() {
     let said = "extension own 1.0 will be 2.0 there, a newer version; to keep it, \
                 CREATE EXTENSION own VERSION '1.0' there first";
     assert!(preflight.stdout.contains(said), "{}", preflight.stdout);
-    assert!(preflight.stdout.contains("objects depend on it: "), "{}", preflight.stdout);
+    assert!(preflight.stdout.contains("1 object depends on it: "), "{}", preflight.stdout);
     assert!(preflight.stdout.contains("DEFAULT public.n uses"), "{}", preflight.stdout);
     let migrated = Dbhaul::new(["migrate", "--no-verify", "--source", &from, "--target", &to]).run();
     migrated.assert_code(0);
