@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::CommandFactory;
 use clap::error::ErrorKind;
@@ -78,8 +79,14 @@ fn start(job: Job) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return done_or_failed(Err(error)),
     };
-    exit_code(runtime.block_on(Box::pin(carry_out(job, display))))
+    let status = runtime.block_on(Box::pin(carry_out(job, display)));
+    // a file system that does not answer would hold up the end for ever
+    runtime.shutdown_timeout(LAST_CALLS);
+    exit_code(status)
 }
+
+/// How long the process waits for calls to the system that nobody waits for any more.
+const LAST_CALLS: Duration = Duration::from_secs(5);
 
 async fn carry_out(job: Job, display: Display) -> Status {
     let (progress, cancel) = (display.progress(), CancellationToken::new());

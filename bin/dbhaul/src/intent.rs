@@ -16,8 +16,8 @@ use std::time::Duration;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
-    PreflightRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreUrl,
-    ThrottleOptions, VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
+    PreflightRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest,
+    StoreUrl, ThrottleOptions, VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -86,6 +86,8 @@ pub(crate) enum Request {
     Verify(VerifyRequest),
     /// `cleanup`.
     Cleanup(CleanupRequest),
+    /// `cleanup --store`.
+    CleanupStore(StoreCleanupRequest),
     /// `hold-snapshot`.
     HoldSnapshot(HoldRequest),
     /// `backup list`.
@@ -256,6 +258,15 @@ fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, Usage
 }
 
 fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    if let Some(store) = args.store {
+        let places = Places::new(environment).store(Some(store));
+        let request = StoreCleanupRequest {
+            store: places.require_store()?,
+            grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
+            remove: args.yes,
+        };
+        return job(Request::CleanupStore(request), false, None, args.output, places);
+    }
     let places = Places::new(environment)
         .source(args.source.source, args.acting.source_role)
         .target(args.target.target, args.acting.target_role);

@@ -183,8 +183,16 @@ impl Dump {
     }
 
     async fn store(&mut self) -> Result<DumpReport, PipelineError> {
-        let started = std::time::Instant::now();
         let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
+        // while it lies there nobody removes packs, whether they are ours or only like ours
+        let lease = repository.lease(&self.context).await?;
+        let report = Box::pin(self.store_in(&repository)).await;
+        lease.take_away().await;
+        report
+    }
+
+    async fn store_in(&mut self, repository: &Repository) -> Result<DumpReport, PipelineError> {
+        let started = std::time::Instant::now();
         let exporter = Exporter::new(
             Arc::clone(&self.export),
             self.request.source.clone(),
@@ -195,14 +203,14 @@ impl Dump {
         );
         let exporter = Arc::new(exporter.with_search_path(self.source.search_path.clone()));
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
-        let lists = Arc::new(ListStore::new(&repository, &self.export)?);
+        let lists = Arc::new(ListStore::new(repository, &self.export)?);
         let documents = self.write_documents(&lists).await?;
-        let packs = store_rows(&exporter, &repository, &self.request, &lists, throttle, &self.context).await;
+        let packs = store_rows(&exporter, repository, &self.request, &lists, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
         let packs = packs?;
         self.context.progress.phase_started(Phase::Commit, None, None);
-        let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
+        let manifest = self.write_metadata(repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::backups::reported_totals(&manifest);

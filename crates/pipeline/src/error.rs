@@ -7,7 +7,7 @@ use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
 use dbhaul_progress::{Progress, counted};
-use dbhaul_store::StoreError;
+use dbhaul_store::{ErrorKind, StoreError};
 use dbhaul_verifier::VerifyError;
 use thiserror::Error;
 
@@ -147,6 +147,14 @@ pub enum PipelineError {
         /// The store.
         store: String,
     },
+    /// A place to begin a store in holds something else.
+    #[error("{place} is not a store of backups, and not empty: {found:?} lies there")]
+    OccupiedPlace {
+        /// The place.
+        place: String,
+        /// The first thing found there.
+        found: String,
+    },
     /// The store holds no backup (of that database).
     #[error("{store} holds no backup{}", database.as_ref().map(|name| format!(" of database {name:?}")).unwrap_or_default())]
     NoBackup {
@@ -216,6 +224,7 @@ impl PipelineError {
             | PipelineError::Export(ExportError::Cancelled)
             | PipelineError::Verify(VerifyError::Cancelled) => Status::Interrupted,
             PipelineError::Import { source, .. } if source.is_cancelled() => Status::Interrupted,
+            PipelineError::Store(error) if error.kind() == ErrorKind::Interrupted => Status::Interrupted,
             PipelineError::Server { source, .. } if source.class() == ErrorClass::Cancelled => {
                 Status::Interrupted
             }
@@ -278,6 +287,10 @@ impl PipelineError {
             }
             PipelineError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
+            }
+            PipelineError::OccupiedPlace { .. } => {
+                "name an existing store, or an empty or new directory or prefix: packs are to lie among nothing \
+                 that somebody else may move or delete"
             }
             PipelineError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
             PipelineError::SeveralDatabases { .. } => "name one with --database",

@@ -82,6 +82,12 @@ impl ImportSummary {
         ImportSummary { left_out_as_asked, ..self }
     }
 
+    /// With what turned out wrong at the end.
+    pub(crate) fn with_failed(mut self, failed: Vec<NamedReason>) -> Self {
+        self.failed.extend(failed);
+        self
+    }
+
     /// Failed if anything failed, skipped if anything was skipped.
     pub fn status(&self) -> Status {
         if !self.failed.is_empty() {

@@ -22,6 +22,7 @@
 mod adapted;
 mod backups;
 mod cleanup;
+mod cleanup_store;
 mod context;
 mod copy_format;
 mod dump;
@@ -66,6 +67,7 @@ pub use backups::{
     show_backup, show_definitions, show_toc,
 };
 pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
+pub use cleanup_store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use context::Context;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;

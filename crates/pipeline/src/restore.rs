@@ -4,18 +4,20 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use dbhaul_archive::{Manifest, TableKind};
+use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
-use dbhaul_importer::{EntrySegments, ImportPlan, ImportingRole, SegmentSource};
+use dbhaul_importer::{EntrySegments, ImportOutcome, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::{Phase, counted};
+use dbhaul_rows::RowDigest;
+use dbhaul_verifier::LARGE_OBJECTS;
 use serde::Serialize;
 
 use crate::adapted::Adapted;
 use crate::extensions;
 use crate::left_out::left_out;
-use crate::repository::{BackupSegments, Repository, tables_by_entry};
+use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{build_toc_of, check_families};
@@ -34,8 +36,17 @@ pub struct Restore {
     catalog: Catalog,
     import: ImportPlan,
     importer: ImportingRole,
+    /// The digests of the rows of each entry, as the manifest has them.
+    expected: Vec<Expected>,
     roles: RoleWork,
     plan: RestorePlan,
+}
+
+/// What the rows of an entry are to come to.
+struct Expected {
+    entry: u32,
+    name: String,
+    digest: RowDigest,
 }
 
 /// What a restore will do.
@@ -95,8 +106,8 @@ impl RestorePlan {
 }
 
 impl Restore {
-    /// Finds the backup, checks that all its packs are there, reads its catalog
-    /// and plans for the target's version.
+    /// Finds the backup, checks that all its parts but the rows are there and fit together, and plans for the
+    /// target's version.
     ///
     /// # Errors
     /// If the backup is not whole, or the target cannot be asked.
@@ -104,10 +115,8 @@ impl Restore {
         context.progress.phase_started(Phase::Introspect, None, None);
         let repository = Repository::open(&request.store, &context).await?;
         let key = repository.find(&request.backup, request.database.as_deref()).await?;
-        let manifest = repository.manifest(&key).await?;
-        repository.check_packs(&manifest).await?;
-        repository.check_metadata(&manifest, &context).await?;
-        let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+        let CheckedBackup { manifest, catalog: whole } =
+            Box::pin(repository.checked_backup(&key, &context)).await?;
         let mut catalog = request.selection.apply(&whole)?;
         let (options, target) = (&request.options, &request.target);
         let roles =
@@ -119,6 +128,13 @@ impl Restore {
         check_families(&catalog, &request.selection)?;
         let toc = build_toc_of(&adapted.catalog, &toc_options, adapted.target, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
+        let expected = tables.iter().map(|(entry, table)| Expected {
+            entry: *entry,
+            name: name_of(table),
+            digest: table.digest,
+        });
+        let mut expected: Vec<Expected> = expected.collect();
+        expected.sort_by_key(|expected| expected.entry);
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
@@ -151,7 +167,8 @@ impl Restore {
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
-        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, importer, roles, plan })
+        let source = Arc::new(segments);
+        Ok(Restore { request, context, source, catalog, import, importer, expected, roles, plan })
     }
 
     /// What will be done.
@@ -185,14 +202,50 @@ impl Restore {
         }
         unset.extend(left_out(&self.catalog));
         unset.extend(self.plan.losses);
+        let wrong = wrong_rows(self.expected, &outcome);
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
             summary: ImportSummary::new(&outcome, unset)
                 .with_roles(roles)
-                .with_left_out(self.plan.left_out_as_asked),
+                .with_left_out(self.plan.left_out_as_asked)
+                .with_failed(wrong),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
+    }
+}
+
+/// The rows that were loaded, table by table, are those of the manifest: what is neither is a failure.
+fn wrong_rows(expected: Vec<Expected>, outcome: &ImportOutcome) -> Vec<NamedReason> {
+    let loaded: HashMap<u32, RowDigest> =
+        outcome.tables.iter().map(|table| (table.entry, table.digest)).collect();
+    let told: HashSet<u32> = outcome
+        .failed
+        .iter()
+        .map(|failed| failed.entry)
+        .chain(outcome.skipped.iter().map(|skipped| skipped.entry))
+        .collect();
+    let wrong = |Expected { entry, name, digest }| {
+        let found = match name == LARGE_OBJECTS {
+            true => outcome.large_objects,
+            false => loaded.get(&entry).copied(),
+        };
+        let reason = match found {
+            Some(found) if found == digest => return None,
+            None if told.contains(&entry) => return None,
+            Some(found) => format!("rows with the digest {found} were loaded, where the backup has {digest}"),
+            None => "not all of its rows were loaded".to_owned(),
+        };
+        Some(NamedReason { object: format!("TABLE DATA {name}"), reason })
+    };
+    expected.into_iter().filter_map(wrong).collect()
+}
+
+/// What errors call the rows of an entry of the manifest.
+fn name_of(table: &TableEntry) -> String {
+    match table.kind {
+        TableKind::Table => QualifiedName::new(&table.schema, &table.name).sql(),
+        TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
     }
 }
 

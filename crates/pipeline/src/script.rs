@@ -143,7 +143,6 @@ impl Script {
                 let stored =
                     StoredBackup::open(store, backup, database.as_deref(), &request.selection, &context)
                         .await?;
-                stored.check_metadata(&context).await?;
                 Self::of_backup(stored, request, context)?
             }
         };

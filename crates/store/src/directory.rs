@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::key::{TEMPORARY_PREFIX, valid_key, valid_prefix, valid_range};
-use crate::memory::past_the_end;
+use crate::memory::{past_the_end, too_long};
 use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
 
 mod listing;
@@ -93,10 +93,12 @@ impl Store for DirectoryStore {
             .await
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
         valid_key(key, Operation::Get, &self.description)?;
         let relative = PathBuf::from(key);
-        self.blocking(Operation::Get, Some(key), move |root| read_object(&root.join(relative))).await
+        let reading = move |root: &Path| read_object(&root.join(relative), limit_bytes);
+        let read = self.blocking(Operation::Get, Some(key), reading).await?;
+        read.ok_or_else(|| too_long(&self.description, key, limit_bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -139,26 +141,65 @@ fn object_meta(key: String, meta: &fs::Metadata) -> ObjectMeta {
     ObjectMeta { key, size_bytes: meta.len(), modified: meta.modified().ok(), md5: None }
 }
 
-/// Metadata of a file; a directory is no object.
+/// What lies where an object should, and is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoObject(&'static str);
+
+fn no_object(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, NoObject(what))
+}
+
+/// Metadata of a regular file. A directory is no object. Whatever else there is, a link that leads nowhere
+/// included, is an error: to take it for an absent object would be to write over it.
 fn object_metadata(path: &Path) -> io::Result<fs::Metadata> {
-    let meta = fs::metadata(path)?;
-    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok(meta) }
+    let meta = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_ok() => {
+            return Err(no_object("it is a symbolic link that leads nowhere"));
+        }
+        meta => meta?,
+    };
+    check_regular(&meta).map(|()| meta)
 }
 
+fn check_regular(meta: &fs::Metadata) -> io::Result<()> {
+    match () {
+        () if meta.is_file() => Ok(()),
+        () if meta.is_dir() => Err(io::ErrorKind::NotFound.into()),
+        () => Err(no_object("it is a pipe, a socket or a device, and no regular file")),
+    }
+}
+
+/// Opens a regular file. Looking first, and not waiting when opening, keeps a pipe that nobody writes to from
+/// holding us up for ever.
 fn open_object(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::open(path)?;
+    object_metadata(path)?;
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
     let meta = file.metadata()?;
-    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok((file, meta.len())) }
+    check_regular(&meta)?;
+    Ok((file, meta.len()))
 }
 
-fn read_object(path: &Path) -> io::Result<Bytes> {
-    let (mut file, size_bytes) = open_object(path)?;
+/// The bytes of the object; `None` if it has more than it may.
+fn read_object(path: &Path, limit_bytes: u64) -> io::Result<Option<Bytes>> {
+    let (file, size_bytes) = open_object(path)?;
+    if size_bytes > limit_bytes {
+        return Ok(None);
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).map_err(io::Error::other)?);
-    file.read_to_end(&mut bytes)?;
+    // one more than there should be tells of a file that grows
+    file.take(size_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != size_bytes {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(bytes.into())
+    Ok(Some(bytes.into()))
 }
 
 /// The bytes of the range, or the object's size when it ends before the range does.
@@ -288,7 +329,13 @@ fn classify(operation: Operation, error: &io::Error) -> (ErrorKind, Option<Strin
             Some("the file system is mounted read-only; remount it or use another".into()),
         ),
         Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => (ErrorKind::OutOfSpace, None),
-        Io::UnexpectedEof => (ErrorKind::Damaged, Some("the file became shorter while it was read".into())),
+        Io::UnexpectedEof => {
+            (ErrorKind::Damaged, Some("the length of the file changed while it was read".into()))
+        }
+        Io::InvalidData => {
+            let no_object = error.get_ref().and_then(|cause| cause.downcast_ref::<NoObject>());
+            (ErrorKind::Damaged, no_object.map(ToString::to_string))
+        }
         Io::TimedOut | Io::StaleNetworkFileHandle => (ErrorKind::Unreachable, None),
         _ => (ErrorKind::Other, None),
     }

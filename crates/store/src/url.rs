@@ -69,6 +69,15 @@ pub enum StoreUrlError {
     /// The text is empty.
     #[error("the store is named by an empty text; give a directory or s3://bucket/prefix")]
     Empty,
+    /// A path that begins with `~`: only a shell knows whose home directory that is.
+    #[error(
+        "the path {path:?} begins with ~, which the shell has not expanded; write the home directory in full, or \
+         ./{path} for a directory of that name"
+    )]
+    Tilde {
+        /// The path.
+        path: String,
+    },
     /// A scheme that is not known.
     #[error(
         "the store is a URL of a kind that is not known; give a directory, file:// or s3://bucket/prefix"
@@ -124,10 +133,10 @@ impl StoreUrl {
     /// What is wrong with it; secrets are never repeated.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let Some((scheme, rest)) = text.split_once("://") else {
-            return if text.is_empty() {
-                Err(StoreUrlError::Empty)
-            } else {
-                Ok(Self::Directory(text.into()))
+            return match text.as_bytes() {
+                [] => Err(StoreUrlError::Empty),
+                [b'~', ..] => Err(StoreUrlError::Tilde { path: text.to_owned() }),
+                _ => Ok(Self::Directory(text.into())),
             };
         };
         match scheme {
@@ -313,6 +322,8 @@ mod tests {
         for (text, path) in [
             ("backups", "backups"),
             ("./a b", "./a b"),
+            ("./~", "./~"),
+            ("a~", "a~"),
             ("/srv/x", "/srv/x"),
             ("file:///srv/x", "/srv/x"),
             ("file:///srv/a%20b", "/srv/a b"),
@@ -398,6 +409,9 @@ mod tests {
     fn what_is_not_understood_is_an_error() {
         for text in [
             "",
+            "~",
+            "~/backups",
+            "~me/backups",
             "gs://b",
             "s3://",
             "s3:///p",

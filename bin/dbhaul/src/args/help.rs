@@ -112,10 +112,15 @@ Examples:
   dbhaul cleanup --target postgres://app@new/shop
   dbhaul cleanup --source postgres://app@old/shop
   dbhaul cleanup --target postgres://app@new/shop --source postgres://app@old/shop --yes
+  dbhaul cleanup --store s3://backups/shop
+  dbhaul cleanup --store s3://backups/shop --yes
 
 With --target, removes the ledgers of unfinished runs, and with --source too the sessions that hold
 their snapshots. With --source alone, ends every session that holds a snapshot of that database for a
-run that is not at work. What the runs have loaded stays, but cannot be resumed any more.";
+run that is not at work. What the runs have loaded stays, but cannot be resumed any more.
+
+With --store, removes packs that no backup names and that are older than 72 hours (--grace-hours):
+failed dumps leave them behind.";
 
 /// Below `dbhaul verify --help`.
 pub(super) const VERIFY: &str = "\

@@ -359,6 +359,21 @@ pub(crate) struct CleanupArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) acting: SideRoleArgs,
+    /// Clean a store up, not a database: list the packs that no backup names
+    ///
+    /// They are left behind by dumps that failed or were killed. Nothing is removed while a dump
+    /// into the store is at work, or if the manifest of any backup cannot be read.
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["target", "source"], help_heading = "Where")]
+    pub(crate) store: Option<String>,
+    /// Keep packs that no backup names and that are younger than HOURS
+    ///
+    /// A dump leaves a sign in the store while it is at work, which the versions of dbhaul before this one did
+    /// not: choose more than the longest dump takes where such versions write to the store.
+    #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store", help_heading = "How")]
+    pub(crate) grace_hours: u64,
+    /// Only list, as without --yes
+    #[arg(long, conflicts_with = "yes", help_heading = "How")]
+    pub(crate) dry_run: bool,
     /// Remove what is listed
     #[arg(short, long, help_heading = "How")]
     pub(crate) yes: bool,
