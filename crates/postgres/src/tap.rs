@@ -464,4 +464,65 @@ mod tests {
         sending.await.unwrap().unwrap();
         assert_eq!(driver, message(b'E', b"\0"));
     }
+
+    /// Messages of servers, some of them broken, and bytes that are none.
+    fn stream() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+        use proptest::prelude::*;
+        let kind = proptest::sample::select(b"HddddcCZESAND1?\0".to_vec());
+        let whole = (kind, proptest::collection::vec(any::<u8>(), 0..300));
+        let part = prop_oneof![
+            9 => whole.prop_map(|(kind, body)| message(kind, &body)),
+            1 => proptest::collection::vec(any::<u8>(), 0..12),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    /// What the driver and the reader of rows get, and the most that the tap has kept.
+    async fn outcome(bytes: Vec<u8>, piece_bytes: usize) -> (Option<Vec<u8>>, Vec<u8>, usize) {
+        let (mut server, client) = tokio::io::duplex(piece_bytes);
+        let handle = TapHandle::default();
+        let rows = handle.expect_copy();
+        let login = login();
+        let stream = AsyncReadExt::chain(std::io::Cursor::new(login.clone()), client);
+        let mut tap = Tap::new(stream, handle, Guard::new(false, RequireAuth::default()));
+        let sending = async move { drop(server.write_all(&bytes).await) };
+        let reading = async move {
+            let (mut driver, mut kept_bytes, mut buffer) = (Vec::new(), 0, [0; 97]);
+            loop {
+                let read = tap.read(&mut buffer).await;
+                kept_bytes = kept_bytes.max(tap.sorter.unsorted.capacity());
+                match read {
+                    Ok(0) => return (Some(driver), kept_bytes),
+                    Ok(count) => driver.extend_from_slice(&buffer[..count]),
+                    Err(_) => return (None, kept_bytes),
+                }
+            }
+        };
+        let ((), (driver, kept_bytes), blocks) = tokio::join!(sending, reading, rows.collect::<Vec<_>>());
+        (driver.map(|driver| driver[login.len()..].to_vec()), blocks.concat(), kept_bytes)
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: if std::env::var_os("DBHAUL_LONG").is_some() { 25_600 } else { 256 },
+            rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_129),
+            failure_persistence: None,
+            ..proptest::test_runner::Config::default()
+        })]
+
+        /// However a stream comes, whole or byte by byte, the same goes to the same, or it is refused; and little of
+        /// it is kept.
+        #[test]
+        fn any_stream_is_sorted_the_same_in_any_pieces(bytes in stream(), piece_bytes in 1_usize..400) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (whole, pieces) = runtime.block_on(async {
+                (outcome(bytes.clone(), 1 << 20).await, outcome(bytes, piece_bytes).await)
+            });
+            proptest::prop_assert_eq!(whole.0.is_some(), pieces.0.is_some());
+            if whole.0.is_some() {
+                proptest::prop_assert_eq!((whole.0, whole.1), (pieces.0, pieces.1));
+            }
+            proptest::prop_assert!(whole.2.max(pieces.2) <= 4 * COPY_READ_BYTES);
+        }
+    }
 }
