@@ -17,12 +17,14 @@ use crate::{
     ErrorKind, ListPage, MAX_PAGE_OBJECT_COUNT, ObjectMeta, Operation, PutMode, S3Url, Store, StoreError,
 };
 
+mod answer;
 mod connect;
 mod failure;
 mod read;
 mod remove;
 mod write;
 
+use answer::BoundedAnswer;
 pub use connect::AccessKeys;
 use failure::Request;
 
@@ -164,6 +166,8 @@ impl Store for S3Store {
             .bucket(&self.url.bucket)
             .prefix(self.name(prefix))
             .set_continuation_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(BoundedAnswer::Any)
             .send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let listed =

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
 
+use super::answer::BoundedAnswer;
 use super::failure::{Request, network_cause};
 use super::{ANSWER_TIMEOUT, S3Store};
 use crate::memory::past_the_end;
@@ -39,6 +40,8 @@ impl S3Store {
             .bucket(&self.url.bucket)
             .key(self.name(request.key))
             .set_range(range)
+            .customize()
+            .interceptor(BoundedAnswer::Refusal)
             .send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let answer =
