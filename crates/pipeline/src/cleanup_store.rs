@@ -5,6 +5,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, SystemTime};
 
 use dbhaul_archive::{BackupKey, PackId, keys};
+use dbhaul_progress::counted;
 use dbhaul_store::{StoreExt, StoreUrl};
 use futures::TryStreamExt;
 use serde::Serialize;
@@ -183,18 +184,18 @@ impl Display for StoreCleanupReport {
         let size = format_bytes(self.pack_bytes);
         match (packs.len(), self.removed) {
             (0, _) => write!(f, "{store}: no pack to remove")?,
-            (count, true) => write!(f, "removed from {store}: {}, {size}", number(count as u64, "pack"))?,
+            (count, true) => write!(f, "removed from {store}: {}, {size}", counted(count, "pack"))?,
             (count, false) => {
-                write!(f, "would be removed from {store}: {}, {size}", number(count as u64, "pack"))?;
+                write!(f, "would be removed from {store}: {}, {size}", counted(count, "pack"))?;
                 packs.iter().try_for_each(|LeftPack { key, bytes }| {
                     write!(f, "\n  {key}  {}", format_bytes(*bytes))
                 })?;
             }
         }
-        write!(f, "\n{} kept with all packs of theirs", number(self.backup_count, "backup"))?;
+        write!(f, "\n{} kept with all packs of theirs", counted(self.backup_count, "backup"))?;
         if *young_pack_count > 0 {
-            let packs = number(*young_pack_count, "pack");
-            write!(f, "\n{packs} of no backup kept: younger than {}", number(*grace_hours, "hour"))?;
+            let packs = counted(*young_pack_count, "pack");
+            write!(f, "\n{packs} of no backup kept: younger than {}", counted(*grace_hours, "hour"))?;
         }
         for sign in &self.dumps_at_work {
             write!(f, "\na dump may be at work, as {sign} says: nothing is removed meanwhile")?;
@@ -204,8 +205,4 @@ impl Display for StoreCleanupReport {
         }
         Ok(())
     }
-}
-
-fn number(count: u64, noun: &str) -> String {
-    if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
