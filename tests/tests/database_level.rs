@@ -221,8 +221,9 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");
     let verify = ["verify", "--source", &from, "--target", &to];
     let run = Dbhaul::new(verify).run();
-    run.assert_code(4).assert_says("TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE");
-    run.assert_says("FUNCTION pg_catalog.now (): privileges are \"REVOKE ALL ON FUNCTION");
+    run.assert_code(4)
+        .assert_says("TABLE pg_catalog.pg_authid: privileges: missing on the target: GRANT SELECT ON TABLE");
+    run.assert_says("FUNCTION pg_catalog.now (): privileges: missing on the target: REVOKE ALL ON FUNCTION");
     let run = Dbhaul::new(verify).arg("--no-privileges").run();
     run.assert_code(0).assert_says("not compared: privileges, as asked");
 }
