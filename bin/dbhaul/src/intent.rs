@@ -371,6 +371,8 @@ fn write_options(
         create: args.create,
         resume,
         allow_non_empty: args.allow_non_empty,
+        allow_read_only: args.allow_read_only,
+        disable_triggers: args.disable_triggers,
         statistics: match args.statistics {
             _ if args.no_analyze => StatisticsMode::None,
             StatisticsName::Analyze => StatisticsMode::Analyze,

@@ -95,8 +95,8 @@ pub fn drop_statements(drop: &DropStatement, if_exists: bool) -> Result<Vec<Stri
         return Ok(vec![sql]);
     }
     let statements = scan::split(&sql)?;
-    let is_privileges = |sql: &&str| check(sql, |words| commands::creates("DEFAULT ACL", words)).is_ok();
-    match statements.iter().all(|sql| is_privileges(&sql)) {
+    let is_privileges = |sql: &str| check(sql, |words| commands::creates("DEFAULT ACL", words)).is_ok();
+    match statements.iter().all(|sql| is_privileges(sql)) {
         true => Ok(statements.into_iter().map(str::to_owned).collect()),
         false => Err(StatementProblem::Several),
     }

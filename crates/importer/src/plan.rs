@@ -218,6 +218,10 @@ impl ImportPlan {
         let skipped = tell(&report.foretold).into_iter();
         self.told =
             skipped.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
+        let is_new = |warning: &&String| !self.warnings.contains(warning);
+        let more: Vec<String> =
+            report.warnings.iter().filter(is_new).map(|warning| format!("warning: {warning}")).collect();
+        self.told.extend(more);
         self.foretold = Some(report.refusals.clone());
     }
 

@@ -29,7 +29,7 @@ use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
-    planned_status, run_import, tell_losses, write_blocked, write_losses,
+    planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::throttle::Throttle;
 use crate::verify_copy::verify_patiently;
@@ -202,8 +202,8 @@ impl Migrate {
             import_options(&request.options, fingerprint(source.holder.info()), source.search_path.clone());
         options.run = run.to_owned();
         options.source_state = Some(state.to_text()?);
-        options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
         options.notes.extend(adapted.notes);
+        take_from_catalog(&mut options, &source.catalog, &request.options);
         options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
         options.is_downgrade = adapted.is_downgrade;
         settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));

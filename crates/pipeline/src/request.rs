@@ -51,6 +51,10 @@ pub struct WriteOptions {
     pub resume: bool,
     /// Load into a database that is not empty.
     pub allow_non_empty: bool,
+    /// Write although transactions are read-only there by default.
+    pub allow_read_only: bool,
+    /// Keep triggers and foreign keys of tables that are there already out of loading.
+    pub disable_triggers: bool,
     /// Where the target's planner statistics come from.
     pub statistics: StatisticsMode,
     /// Write to a server of an older major, without what it does not know.
@@ -76,6 +80,8 @@ impl Default for WriteOptions {
             create: false,
             resume: false,
             allow_non_empty: false,
+            allow_read_only: false,
+            disable_triggers: false,
             statistics: StatisticsMode::default(),
             allow_downgrade: false,
             roles: RoleOptions::CREATED,

@@ -24,7 +24,7 @@ use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
-    run_import, search_path_of, tell_losses, write_blocked, write_losses,
+    run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
@@ -138,8 +138,8 @@ impl Restore {
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
-        options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
         options.notes.extend(adapted.notes);
+        take_from_catalog(&mut options, &catalog, &request.options);
         options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);

@@ -216,6 +216,10 @@ pub(crate) struct SelectionArgs {
     /// The definitions of these tables and their children without their rows
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude_table_data_and_children: Vec<String>,
+    /// What the selected objects need too: tables that foreign keys refer to, types, functions, sequences,
+    /// schemas, extensions
+    #[arg(long)]
+    pub(crate) with_dependencies: bool,
     /// Definitions only, no rows
     #[arg(short = 's', long, conflicts_with_all = ["data_only", "sections"])]
     pub(crate) schema_only: bool,
@@ -391,6 +395,12 @@ pub(crate) struct WriteArgs {
     /// Load into a database that is not empty
     #[arg(long)]
     pub(crate) allow_non_empty: bool,
+    /// Write although default_transaction_read_only is on for the target's database or role
+    #[arg(long)]
+    pub(crate) allow_read_only: bool,
+    /// With --data-only, triggers and foreign keys of the target's tables take no part (needs a superuser)
+    #[arg(long, requires = "data_only")]
+    pub(crate) disable_triggers: bool,
     /// Write to a server of an older major version; what it does not know is left out and listed
     #[arg(long)]
     pub(crate) allow_downgrade: bool,

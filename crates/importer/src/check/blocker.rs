@@ -82,6 +82,20 @@ pub enum Blocker {
     },
     /// The server is a standby.
     Standby,
+    /// Transactions of the role in the database are read-only by default.
+    ReadOnly,
+    /// The role may not keep triggers out of loading.
+    MayNotDisableTriggers {
+        /// The importing role.
+        role: String,
+    },
+    /// Triggers that `--disable-triggers` does not keep from firing.
+    FiresAlways {
+        /// Their table, quoted.
+        relation: String,
+        /// Their names.
+        triggers: String,
+    },
     /// The role may not create schemas in the database.
     MayNotCreate {
         /// The importing role.
@@ -173,6 +187,23 @@ impl fmt::Display for Blocker {
             Blocker::Standby => {
                 f.write_str("the server is a standby and cannot be written to; connect to its primary")
             }
+            Blocker::ReadOnly => f.write_str(
+                "default_transaction_read_only is on there, which somebody has set against writing; reset it, or \
+                 write all the same with --allow-read-only",
+            ),
+            Blocker::MayNotDisableTriggers { role } => {
+                let role = quote_identifier(role);
+                write!(
+                    f,
+                    "role {role} may not disable triggers; connect as a superuser, or from 15 on GRANT SET ON \
+                     PARAMETER session_replication_role TO {role}"
+                )
+            }
+            Blocker::FiresAlways { relation, triggers } => write!(
+                f,
+                "table {relation} has triggers that fire although triggers are disabled: {triggers}; ALTER TABLE \
+                 {relation} DISABLE TRIGGER them first, and ENABLE ALWAYS or ENABLE REPLICA afterwards"
+            ),
             Blocker::MayNotCreate { role, database } => {
                 let (role, database) = (quote_identifier(role), quote_identifier(database));
                 write!(

@@ -102,6 +102,17 @@ impl StepError {
         }
     }
 
+    /// Whether it comes from computing with values: no session, and no other server, would do better.
+    pub(crate) fn is_of_values(&self) -> bool {
+        const CLASSES: [&str; 7] = ["21", "22", "23", "2F", "38", "39", "P0"];
+        match self {
+            StepError::Target(error) => error.server_error().is_some_and(|error| {
+                error.where_.is_some() || CLASSES.iter().any(|class| error.is_in_class(class))
+            }),
+            _ => false,
+        }
+    }
+
     /// The error that ends the whole run.
     pub(crate) fn into_import_error(self, what: String) -> ImportError {
         match self {

@@ -116,8 +116,9 @@ fn append(text: Option<String>, more: String) -> String {
 /// undefined (SQLSTATE 42704) is a role that the target lacks.
 const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
 
-/// Kinds that hold or fill rows: without them data is lost, so that they fail and are never merely left out.
-const HOLDS_ROWS: [&str; 5] = ["TABLE", "MATERIALIZED VIEW DATA", "SEQUENCE SET", "BLOB", "BLOBS"];
+/// Kinds that hold rows: without them data is lost, so that they fail and are never merely left out. A
+/// materialized view has no rows of its own.
+const HOLDS_ROWS: [&str; 4] = ["TABLE", "SEQUENCE SET", "BLOB", "BLOBS"];
 
 /// Whether an entry that failed so is left out rather than failed: a refusal that nobody could foretell.
 pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {
