@@ -324,7 +324,6 @@ fn require_auth_keeps_the_password_from_a_server_that_asks_otherwise() {
             rogue.check(&option, &[&format!("require_auth={required} does not allow this"), words]);
             let run = rogue.meet_in("sslmode=disable", &[("PGREQUIREAUTH", required)]);
             run.assert_code(1).assert_stderr_has(&["does not allow this", words]);
-            let received = rogue.received.lock().unwrap().clone();
             assert!(!rogue.has_received(PASSWORD) && !rogue.has_received("md5"));
         }
     }

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::CommandFactory;
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use dbhaul_pipeline::{Context, Status};
 use tokio_util::sync::CancellationToken;
 
@@ -25,7 +25,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     let cli = match Cli::read(arguments) {
         Ok(Ok(cli)) => cli,
         Ok(Err(Refused { command, problem })) => return wrong_usage(&problem, &command),
-        Err(error) => return tell(&error),
+        Err(error) => return tell(error),
     };
     let name = cli.command.name();
     let intent = match Intent::resolve(cli, environment) {
@@ -45,17 +45,37 @@ fn wrong_usage(problem: &str, command: &str) -> ExitCode {
     ExitCode::from(USAGE)
 }
 
-/// Prints what clap has to say: help and the version, or what is wrong. It quotes
-/// arguments, so passwords are masked.
-fn tell(error: &clap::Error) -> ExitCode {
+/// Prints what clap has to say: help and the version, or what is wrong.
+fn tell(mut error: clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return done_or_failed(error.print());
     }
+    hide_secrets(&mut error);
     let rendered = error.render();
     let colour = output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let text = if colour { rendered.ansi().to_string() } else { rendered.to_string() };
-    to_stderr(&secrets::redact(&text));
+    output::styled_to_stderr(&text);
     ExitCode::from(USAGE)
+}
+
+/// clap quotes arguments as they were typed; what may be of a password goes.
+fn hide_secrets(error: &mut clap::Error) {
+    let typed: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+    let show = |kind: ContextKind, text: &str| match kind {
+        ContextKind::InvalidArg | ContextKind::InvalidSubcommand => Some(secrets::shown_stray(text, &typed)),
+        ContextKind::InvalidValue => Some(secrets::shown_argument(text)),
+        _ => None,
+    };
+    let hidden: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(show(kind, text)?))),
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in hidden {
+        error.insert(kind, value);
+    }
 }
 
 fn done_or_failed(result: std::io::Result<()>) -> ExitCode {

@@ -78,7 +78,7 @@ pub(crate) async fn run(
                 }
                 BackupView::Definitions(selection) => {
                     let definitions = show_definitions(&store, &backup, database, &selection, context);
-                    Outcome::listing(&definitions.await?)
+                    Outcome::sql(&definitions.await?)
                 }
             })
         }

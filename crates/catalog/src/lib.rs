@@ -53,7 +53,7 @@ pub use compare::{
     kept_maintain, lost_maintain,
 };
 pub use filter::FilterError;
-pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};
+pub use names::{QualifiedName, for_terminal, in_one_line, is_command, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;

@@ -90,8 +90,8 @@ pub use verify::{VerifyReport, verify};
 pub use words::{format_age, format_bytes, one_line};
 
 pub use dbhaul_catalog::{
-    FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, in_one_line,
-    quote_identifier,
+    FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,
+    in_one_line, is_command, quote_identifier,
 };
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};

@@ -89,12 +89,14 @@ impl ServerError {
 }
 
 impl fmt::Display for ServerError {
+    /// A text of several lines has the further ones indented: they may be of a name, and must not pass for ours.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (SQLSTATE {})", self.severity, self.message, self.sqlstate)?;
+        let indented = |text: &str| text.replace('\n', "\n    ");
+        write!(f, "{}: {} (SQLSTATE {})", self.severity, indented(&self.message), self.sqlstate)?;
         let extras = [("detail", &self.detail), ("hint", &self.hint), ("where", &self.where_)];
         for (label, text) in extras {
             if let Some(text) = text {
-                write!(f, "\n{label}: {text}")?;
+                write!(f, "\n{label}: {}", indented(text))?;
             }
         }
         Ok(())

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::tally::Tally;
 use super::{Painter, words};
-use crate::output::to_stderr;
+use crate::output::{indented, to_stderr};
 
 /// Between two lines of progress.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -31,8 +31,8 @@ impl Plain {
 
     fn print(&mut self, at: Duration, text: &str) {
         match self.is_log {
-            true => to_stderr(&dated(Timestamp::now(), text)),
-            false => to_stderr(&format!("[{:>7.1}s] {text}", at.as_secs_f64())),
+            true => to_stderr(&dated(Timestamp::now(), &indented(text))),
+            false => to_stderr(&format!("[{:>7.1}s] {}", at.as_secs_f64(), indented(text))),
         }
     }
 }
@@ -93,6 +93,7 @@ impl WarningsOnly {
 impl Painter for WarningsOnly {
     fn take(&mut self, event: &Event, _at: Duration) {
         if let Some(text) = message(event, false) {
+            let text = indented(&text);
             to_stderr(&if self.is_log { dated(Timestamp::now(), &text) } else { text });
         }
     }

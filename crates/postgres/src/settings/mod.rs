@@ -16,6 +16,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dbhaul_catalog::in_one_line;
 pub use error::SettingsError;
 use passfile::PassFile;
 pub(crate) use require_auth::{AuthMethod, RequireAuth};
@@ -220,15 +221,18 @@ impl ConnectSettings {
         resolve::resolve(explicit.unwrap_or(""), environment)
     }
 
-    /// `host:port/database as user`, with all hosts, without secrets.
+    /// `host:port/database as user`, with all hosts, without secrets, in one line.
     pub fn describe(&self) -> String {
-        let hosts = self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",");
-        format!("{hosts}/{} as {}", self.database, self.acting())
+        self.describe_at(&self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(","))
+    }
+
+    fn describe_at(&self, hosts: &str) -> String {
+        in_one_line(&format!("{hosts}/{} as {}", self.database, self.acting()))
     }
 
     /// Like [`describe`](Self::describe), for one of the hosts.
     pub(crate) fn describe_endpoint(&self, endpoint: &Endpoint) -> String {
-        format!("{endpoint}/{} as {}", self.database, self.acting())
+        self.describe_at(&endpoint.to_string())
     }
 
     /// Who does things there, for messages.
