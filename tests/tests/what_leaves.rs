@@ -137,7 +137,7 @@ fn no_name_commands_a_terminal() {
         EVIL,
         "CREATE TABLE public.late (a int); INSERT INTO public.late VALUES (1);
          CREATE FUNCTION public.late(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
-         CREATE INDEX late ON public.late (late(a))",
+         CREATE INDEX late_of ON public.late (late(a))",
     );
     server.psql(
         EVIL,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dbhaul_catalog::in_one_line;
 use dbhaul_progress::counted;
 
 use crate::plan::{Stage, Work};
@@ -14,7 +15,7 @@ impl fmt::Display for ImportPlan {
         writeln!(
             f,
             "import of {}: {}, about {}, {}",
-            options.source_fingerprint,
+            in_one_line(&options.source_fingerprint),
             counted(self.step_count(), "step"),
             Bytes(self.total_bytes()),
             counted(options.jobs, "session")
@@ -74,7 +75,7 @@ impl ImportPlan {
             writeln!(
                 f,
                 "      {}: {} of {chain} to go",
-                self.what(&step.work),
+                in_one_line(&self.what(&step.work)),
                 Bytes(step.node.weight_bytes)
             )?;
         }
@@ -84,7 +85,7 @@ impl ImportPlan {
             scheduler.finish(id);
             shown += 1;
             if shown <= SHOWN {
-                writeln!(f, "      {}", self.what(&stage.steps[id].work))?;
+                writeln!(f, "      {}", in_one_line(&self.what(&stage.steps[id].work)))?;
             }
         }
         if shown > SHOWN { writeln!(f, "      and {} more", shown - SHOWN) } else { Ok(()) }
@@ -116,7 +117,11 @@ impl ImportPlan {
             shown.push(entry);
             let segments = self.segments.get(&entry).map_or(0, Vec::len);
             let rank = Bytes(scheduler.rank_bytes(id));
-            writeln!(f, "    first: {} ({segments} segments, chain of {rank})", self.describe(entry))?;
+            writeln!(
+                f,
+                "    first: {} ({segments} segments, chain of {rank})",
+                in_one_line(&self.describe(entry))
+            )?;
             if shown.len() == SHOWN {
                 break;
             }

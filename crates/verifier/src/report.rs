@@ -125,7 +125,7 @@ impl Report {
 
 impl Display for SideDescription {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (PostgreSQL {}, as of {}", self.name, self.server_version, self.as_of)?;
+        write!(f, "{} (PostgreSQL {}, as of {}", in_one_line(&self.name), self.server_version, self.as_of)?;
         match &self.lsn {
             Some(lsn) => write!(f, ", LSN {lsn})"),
             None => f.write_str(")"),
@@ -152,7 +152,7 @@ impl Display for TableResult {
             }
             Verdict::Missing => write!(f, "  MISSING       {name}: only on the left"),
             Verdict::Extra => write!(f, "  EXTRA         {name}: only on the right"),
-            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {reason}"),
+            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason)),
         }
     }
 }
@@ -172,10 +172,10 @@ impl Display for Report {
         self.fmt_tables(f)?;
         self.fmt_sequences(f)?;
         for note in &self.not_compared {
-            writeln!(f, "not compared: {note}")?;
+            writeln!(f, "not compared: {}", in_one_line(note))?;
         }
         for note in &self.information {
-            writeln!(f, "for information: {note}")?;
+            writeln!(f, "for information: {}", in_one_line(note))?;
         }
         writeln!(f)?;
         f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })?;
@@ -196,7 +196,10 @@ impl Report {
             write!(f, ", {not_verified} not verified")?;
         }
         writeln!(f)?;
-        self.schema.differences.iter().try_for_each(|difference| writeln!(f, "  {difference}"))
+        self.schema.differences.iter().try_for_each(|difference| {
+            // A name of an object may hold a line break, with which it could pass for a line of this report.
+            writeln!(f, "  {}", in_one_line(&difference.to_string()))
+        })
     }
 
     fn fmt_tables(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -229,7 +232,7 @@ impl Report {
         for sequence in &self.sequences {
             let name = in_one_line(&sequence.name);
             if let Some(reason) = &sequence.not_verified {
-                writeln!(f, "  NOT VERIFIED  {name}: {reason}")?;
+                writeln!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason))?;
                 continue;
             }
             let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
