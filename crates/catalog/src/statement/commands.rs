@@ -71,7 +71,10 @@ const DROPPED: &[&str] = &[
 pub(super) fn drops(words: &[&str]) -> bool {
     match words.split_first() {
         Some((&("DROP" | "ALTER"), rest)) => is_one_of(rest, OWNED) || is_one_of(rest, DROPPED),
-        Some((&"CREATE", rest)) => is_one_of(rest, &["OR REPLACE VIEW"]),
+        // what stands in for a definition while a loop of dependencies is dropped
+        Some((&"CREATE", rest)) => {
+            is_one_of(rest, &["OR REPLACE VIEW", "OR REPLACE FUNCTION", "OR REPLACE PROCEDURE"])
+        }
         Some((&"SELECT", rest)) => is_one_of(rest, &["PG_CATALOG"]),
         _ => false,
     }
@@ -103,7 +106,7 @@ fn commands_of(kind: &str) -> &'static [&'static str] {
         "COLLATION" => &["CREATE COLLATION"],
         "COMMENT" => &["COMMENT ON"],
         "CONVERSION" => &["CREATE CONVERSION", "CREATE DEFAULT CONVERSION"],
-        "DEFAULT" => &["ALTER TABLE", "ALTER FOREIGN TABLE", "ALTER VIEW"],
+        "DEFAULT" => &["ALTER TABLE", "ALTER FOREIGN TABLE", "ALTER VIEW", "ALTER DOMAIN"],
         "DOMAIN" => &["CREATE DOMAIN", "ALTER DOMAIN"],
         "EVENT TRIGGER" => &["CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER"],
         "EXTENSION" => &["CREATE EXTENSION"],
