@@ -28,6 +28,10 @@ pub enum Settler {
         settings: ConnectSettings,
         /// Whether that may be done where transactions are read-only by default.
         although_read_only: bool,
+        /// Whether functions that stand in the definitions may be run. The server runs them while it plans some
+        /// kinds of definitions, with the rights of the session's role: right where the definitions have just
+        /// been created there by the same role, and not where somebody else owns what is looked at.
+        may_run_functions: bool,
     },
     /// Nobody, for this reason.
     Nobody(String),
@@ -104,12 +108,14 @@ async fn ask(
     if open.is_empty() {
         return Ok(Vec::new());
     }
-    let (settings, although_read_only) = match settler {
-        Settler::Target { settings, although_read_only } => (settings, *although_read_only),
+    let (settings, although_read_only, may_run_functions) = match settler {
+        Settler::Target { settings, although_read_only, may_run_functions } => {
+            (settings, *although_read_only, *may_run_functions)
+        }
         Settler::Nobody(reason) => return Ok(nobody(reason)),
     };
     let decided = match Box::pin(Scratch::open(settings, left, although_read_only, token)).await {
-        Ok(scratch) => Box::pin(scratch.decide(open)).await,
+        Ok(scratch) => Box::pin(scratch.running_functions(may_run_functions).decide(open)).await,
         Err(_) if token.is_cancelled() => return Err(VerifyError::Cancelled),
         Err(reason) => return Ok(nobody(&reason)),
     };

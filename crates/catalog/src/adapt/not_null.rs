@@ -257,9 +257,15 @@ fn chosen_name(parts: &[&str]) -> String {
         let Some(longest) = (0..lengths.len()).max_by_key(|&place| lengths[place]) else { break };
         lengths[longest] -= 1;
     }
-    let clipped = |(part, &length): (&&str, &usize)| part[..part.floor_char_boundary(length)].to_owned();
+    let clipped = |(part, &length): (&&str, &usize)| shortened(part, length).to_owned();
     let parts: Vec<String> = parts.iter().zip(&lengths).map(clipped).collect();
     format!("{}{END}", parts.join("_"))
+}
+
+/// As many whole characters of a name as fit into so many bytes.
+fn shortened(name: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(name.len())).rev().find(|&end| name.is_char_boundary(end));
+    &name[..end.unwrap_or_default()]
 }
 
 /// A name like another, with a number behind it that makes it free.
@@ -268,7 +274,7 @@ fn free_name(chosen: &str, taken: &BTreeSet<&str>) -> String {
     loop {
         let suffix = number.to_string();
         let room = NAME_BYTES - suffix.len();
-        let name = format!("{}{suffix}", &chosen[..chosen.floor_char_boundary(room)]);
+        let name = format!("{}{suffix}", shortened(chosen, room));
         if !taken.contains(name.as_str()) {
             return name;
         }

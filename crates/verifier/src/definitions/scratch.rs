@@ -28,6 +28,14 @@ pub(super) struct Scratch {
     session: Session,
     schema: String,
     source: ServerVersion,
+    may_run_functions: bool,
+}
+
+/// An empty relation with the columns of another.
+#[derive(Debug, Default)]
+struct Copy {
+    /// Whether a column of it is of a type that is not the server's own.
+    has_foreign_types: bool,
 }
 
 /// What a server made of the two texts of one definition.
@@ -50,12 +58,17 @@ impl Scratch {
         let session =
             Session::connect(settings, SessionRole::Loader, token).await.map_err(|error| in_words(&error))?;
         let schema = format!("dbhaul_scratch_{}", session.backend_pid());
-        let scratch = Scratch { session, schema, source };
+        let scratch = Scratch { session, schema, source, may_run_functions: false };
         match scratch.refusal(although_read_only).await {
             Ok(None) => Ok(scratch),
             Ok(Some(reason)) => Err(reason),
             Err(error) => Err(in_words(&error)),
         }
+    }
+
+    /// With or without definitions for which the server may run functions that they name.
+    pub(super) fn running_functions(self, may_run_functions: bool) -> Self {
+        Scratch { may_run_functions, ..self }
     }
 
     /// Why nothing may be created here, even for a moment.
@@ -128,13 +141,13 @@ impl Scratch {
             self.session.execute("SAVEPOINT relation").await?;
             let copied = match &relation {
                 Some(relation) => self.copy(relation).await,
-                None => Ok(()),
+                None => Ok(Copy::default()),
             };
             for at in places {
                 let decision = match (&copied, unsettled.get(at)) {
-                    (Ok(()), Some(one)) => self.decide_one(one).await?,
+                    (Ok(copy), Some(one)) => self.decide_one(one, copy).await?,
                     (Err(reason), _) => Decision::NotVerified(reason.clone()),
-                    (Ok(()), None) => continue,
+                    (Ok(_), None) => continue,
                 };
                 decided.insert(at, decision);
             }
@@ -144,31 +157,43 @@ impl Scratch {
     }
 
     /// Makes an empty relation with the columns of another.
-    async fn copy(&self, relation: &QualifiedName) -> Result<(), String> {
-        let kind = format!(
-            "SELECT relkind::text FROM pg_catalog.pg_class WHERE oid = {}::pg_catalog.regclass",
+    async fn copy(&self, relation: &QualifiedName) -> Result<Copy, String> {
+        let about = format!(
+            "SELECT c.relkind, EXISTS (SELECT FROM pg_catalog.pg_attribute a \
+             JOIN pg_catalog.pg_type t ON t.oid = a.atttypid WHERE a.attrelid = c.oid AND a.attnum > 0 \
+             AND t.typnamespace <> 'pg_catalog'::pg_catalog.regnamespace) \
+             FROM pg_catalog.pg_class c WHERE c.oid = {}::pg_catalog.regclass",
             quote_literal(&relation.sql())
         );
-        let kind = self.session.query_one_text(&kind).await.map_err(|error| in_words(&error))?;
+        let about = self.session.query_rows(&about).await.map_err(|error| in_words(&error))?;
+        let Some([Some(kind), Some(has_foreign_types)]) = about.first().map(Vec::as_slice) else {
+            return Err(format!("{relation} is not found on the target"));
+        };
         let copy = format!("{}.{}", self.schema, quote_identifier(&relation.name));
-        let sql = match kind.as_deref() {
-            Some("v") => format!("CREATE VIEW {copy} AS SELECT * FROM {relation}"),
+        let sql = match kind.as_str() {
+            "v" => format!("CREATE VIEW {copy} AS SELECT * FROM {relation}"),
             _ => format!("CREATE TABLE {copy} (LIKE {relation})"),
         };
-        self.session.execute(&sql).await.map(drop).map_err(|error| in_words(&error))
+        self.session.execute(&sql).await.map_err(|error| in_words(&error))?;
+        Ok(Copy { has_foreign_types: has_foreign_types != "f" })
     }
 
-    async fn decide_one(&self, unsettled: &Unsettled) -> Result<Decision, Error> {
+    async fn decide_one(&self, unsettled: &Unsettled, copy: &Copy) -> Result<Decision, Error> {
         let Unsettled { printed, left, right, .. } = unsettled;
         let own = self.session.version();
         // What only this server's own parser reads may still be tried, if it cannot lock anything.
         for (text, version) in [(left, self.source), (right, own)] {
-            let locks = match Tree::parse(printed, (text, version)) {
-                Ok(tree) => tree.locks_tables(),
+            let tree = match Tree::parse(printed, (text, version)) {
+                Ok(tree) => tree,
                 Err(reason) => return Ok(Decision::NotVerified(reason)),
             };
-            if locks {
+            if tree.locks_tables() {
                 let reason = "creating it would lock tables against others' writes";
+                return Ok(Decision::NotVerified(reason.to_owned()));
+            }
+            let may_run = trial::is_planned(printed) && (copy.has_foreign_types || tree.names_of_users());
+            if may_run && !self.may_run_functions {
+                let reason = "creating it could run functions of the target's users";
                 return Ok(Decision::NotVerified(reason.to_owned()));
             }
         }

@@ -61,6 +61,10 @@ impl Tree {
             return Err("its text is not one statement".to_owned());
         };
         let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
+        let actions = value.pointer("/stmt/node/AlterTableStmt/cmds").and_then(Value::as_array);
+        if actions.is_some_and(|actions| actions.len() != 1) {
+            return Err("its text is more than one action".to_owned());
+        }
         let is_view = matches!(printed, Printed::Query { .. });
         Ok(Tree { value: normal::normalised(value, is_view) })
     }
@@ -71,6 +75,12 @@ impl Tree {
         let mut locks = false;
         visit(&self.value, &mut |kind, _| locks |= LOCKING.contains(&kind));
         locks
+    }
+
+    /// Whether it names functions, operators, types or operator classes that are not the server's own. In a
+    /// print each such name has its schema.
+    pub(super) fn names_of_users(&self) -> bool {
+        has_names_of_users(&self.value)
     }
 
     /// The relations that it names, with how often: the first one of an index, trigger or rule is its own.
@@ -90,6 +100,20 @@ impl Tree {
             }
         });
         leaves
+    }
+}
+
+fn has_names_of_users(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => {
+            // columns too are named in parts
+            fields.iter().any(|(key, below)| key != "fields" && has_names_of_users(below))
+        }
+        Value::Array(items) => {
+            let is_name = items.len() > 1 && items.iter().all(|item| item.get("String").is_some());
+            (is_name && !normal::is_of_the_server(value)) || items.iter().any(has_names_of_users)
+        }
+        _ => false,
     }
 }
 
@@ -322,6 +346,32 @@ mod tests {
         assert!(matches!(injected, TreeVerdict::Unknown(reason) if reason.contains("one statement")));
         let long = "x".repeat(LONGEST_BYTES + 1);
         assert!(matches!(verdict(&printed, &long, "a"), TreeVerdict::Unknown(_)));
+    }
+
+    #[test]
+    fn names_that_users_gave() {
+        let tree = |text: &str| {
+            let printed = Printed::Condition { relation: relation() };
+            Tree::parse(&printed, (text, ServerVersion::of_major(VERSION))).unwrap().names_of_users()
+        };
+        for text in ["evil.f(1)", "a OPERATOR(evil.=) 1", "a = '1'::evil.t", "a = ANY ('{1}'::evil.t[])"] {
+            assert!(tree(text), "{text}");
+        }
+        for text in ["lower(a) = 'x'::text", "t.a > 1", "a = ANY (ARRAY[1, 2]::bigint[])", "(a.b).c IS NULL"]
+        {
+            assert!(!tree(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_constraint_is_one_action() {
+        let printed = Printed::Constraint {
+            relation: relation(),
+            constraint_type: dbhaul_catalog::kinds::ConstraintType::Check,
+        };
+        let parse = |text: &str| Tree::parse(&printed, (text, ServerVersion::of_major(VERSION))).map(drop);
+        assert_eq!(parse("CHECK ((a > 0))"), Ok(()));
+        assert!(parse("CHECK ((a > 0)), ADD COLUMN b integer DEFAULT evil.f()").is_err());
     }
 
     #[test]

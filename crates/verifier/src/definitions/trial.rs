@@ -50,6 +50,20 @@ pub(super) fn relation(printed: &Printed, text: &str) -> Option<QualifiedName> {
     }
 }
 
+/// Whether the server plans such a definition as it creates it: then it computes what is constant in it, and so
+/// runs functions that are IMMUTABLE (`eval_const_expressions` in clauses.c). Others are only parsed.
+pub(super) fn is_planned(printed: &Printed) -> bool {
+    matches!(
+        printed,
+        Printed::Constraint { .. }
+            | Printed::Generated { .. }
+            | Printed::Index { .. }
+            | Printed::Statistics { .. }
+            | Printed::PartitionKey { .. }
+            | Printed::PartitionBound { .. }
+    )
+}
+
 /// How a definition is created in `scratch`, a quoted schema that has an empty copy of [`relation`].
 ///
 /// # Errors
