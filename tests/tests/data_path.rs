@@ -28,7 +28,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         statistics: true,
         throttle: ThrottleOptions::default(),
     };
-    Dump::prepare(request, Context::silent()).await.unwrap()
+    Box::pin(Dump::prepare(request, Context::silent())).await.unwrap()
 }
 
 async fn dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> DumpReport {

@@ -191,6 +191,7 @@ impl MigrateRequest {
 
 /// One side of a verification.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one or two of them")]
 pub enum VerifySide {
     /// A live database.
     Live(ConnectSettings),

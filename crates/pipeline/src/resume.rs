@@ -102,7 +102,8 @@ async fn open_held(
             reason: "it holds a snapshot of another server than this one connects to".to_owned(),
         })?;
         let live =
-            LiveDatabase::under(holder, &request.source, &request.selection, "source", context).await?;
+            Box::pin(LiveDatabase::under(holder, &request.source, &request.selection, "source", context))
+                .await?;
         // The process first: had this run's own session its locks already, somebody could queue for a
         // table behind them, and the process behind him, for as long as this run waits for it.
         let name = application_name(run);
@@ -143,7 +144,7 @@ async fn reopen(
         None => SnapshotHolder::open(&request.source, &context.cancel).await.map_err(connecting)?,
     };
     let mut live =
-        LiveDatabase::under(holder, &request.source, &request.selection, "source", context).await?;
+        Box::pin(LiveDatabase::under(holder, &request.source, &request.selection, "source", context)).await?;
     let change = if is_held { None } else { state.change(&live) };
     let changed = match change {
         Some(change) => Some(change),

@@ -43,6 +43,7 @@ pub struct ScriptRequest {
 
 /// Where a script's contents come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one or two of them")]
 pub enum ScriptSource {
     /// A live database.
     Live(ConnectSettings),

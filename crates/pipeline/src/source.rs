@@ -83,7 +83,7 @@ impl LiveDatabase {
     ) -> Result<Self, PipelineError> {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
-        Self::under(holder, settings, selection, role, context).await
+        Box::pin(Self::under(holder, settings, selection, role, context)).await
     }
 
     /// Reads the catalogs under a snapshot; its tables are not locked yet.

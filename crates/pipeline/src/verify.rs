@@ -132,8 +132,11 @@ pub(crate) async fn verify_copy(
     context: &Context,
 ) -> Result<Report, PipelineError> {
     let copy = request.selection.for_copy_of(&source.catalog);
-    let settler =
-        Settler::Target { settings: target.clone(), although_read_only: true, may_run_functions: true };
+    let settler = Settler::Target {
+        settings: Box::new(target.clone()),
+        although_read_only: true,
+        may_run_functions: true,
+    };
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
     let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
     let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
@@ -202,7 +205,7 @@ fn settler(request: &VerifyRequest) -> Settler {
             "nothing was created on the target to compare them, as asked (--no-scratch)".to_owned(),
         ),
         (VerifySide::Live(settings), scratch) => Settler::Target {
-            settings: settings.clone(),
+            settings: Box::new(settings.clone()),
             although_read_only: scratch == Scratch::Always,
             may_run_functions: false,
         },

@@ -25,7 +25,7 @@ pub enum Settler {
     /// A server on which objects may be created in a transaction that is rolled back: the right side's.
     Target {
         /// How to get there.
-        settings: ConnectSettings,
+        settings: Box<ConnectSettings>,
         /// Whether that may be done where transactions are read-only by default.
         although_read_only: bool,
         /// Whether functions that stand in the definitions may be run. The server runs them while it plans some

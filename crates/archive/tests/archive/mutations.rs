@@ -70,7 +70,7 @@ fn changes() -> impl Strategy<Value = Vec<Change>> {
 }
 
 fn changed(bytes: &[u8], changes: &[Change]) -> Vec<u8> {
-    changes.iter().fold(bytes.to_vec(), |bytes, change| apply(bytes, change))
+    changes.iter().fold(bytes.to_vec(), apply)
 }
 
 fn apply(mut bytes: Vec<u8>, change: &Change) -> Vec<u8> {
