@@ -208,7 +208,8 @@ const COLUMNS: &str = "
 
 /// Which constraints there are, and of what sort.
 const CONSTRAINTS: &str = "
-    SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount, connoinherit
+    SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount,
+        CASE WHEN contype = 'c' THEN connoinherit END -- of no meaning for others
     FROM pg_constraint WHERE conrelid >= 16384 AND contype <> 'n' ORDER BY 1, 2";
 
 #[test]

@@ -73,6 +73,8 @@ fn dumped(server: &Server, db: &str) -> Vec<String> {
             || line.contains(" SET (pg_attver=")
     };
     let is_role = |line: &String| line.starts_with("ALTER ROLE ");
+    // ICU spells the keyword either way, by its version, and a server writes what its own says
+    let text = text.replace("'en-u-kn-true'", "'en-u-kn'");
     let lines = text.lines().filter(|line| !is_noise(line)).map(str::to_owned);
     let (mut of_roles, mut others): (Vec<String>, Vec<String>) = lines.partition(is_role);
     of_roles.sort();

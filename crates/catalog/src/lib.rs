@@ -58,6 +58,7 @@ pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
+pub use requote::{quoted_for_newer, quoted_types_for_newer};
 pub use roles::{
     GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,
     RoleScope, RoleStatements, Roles,

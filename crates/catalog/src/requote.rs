@@ -75,6 +75,25 @@ impl Catalog {
     }
 }
 
+/// A printed expression, query or statement, with names quoted that became keywords between the majors of the
+/// server that printed it and of the one that is to read it.
+#[must_use]
+pub fn quoted_for_newer(sql: &str, printed_by: u32, read_by: u32) -> Cow<'_, str> {
+    match Quoting::new(printed_by, read_by).quoted(sql, Form::Expression) {
+        Some(quoted) => Cow::Owned(quoted),
+        None => Cow::Borrowed(sql),
+    }
+}
+
+/// As [`quoted_for_newer`], of types or arguments.
+#[must_use]
+pub fn quoted_types_for_newer(sql: &str, printed_by: u32, read_by: u32) -> Cow<'_, str> {
+    match Quoting::new(printed_by, read_by).quoted(sql, Form::Types) {
+        Some(quoted) => Cow::Owned(quoted),
+        None => Cow::Borrowed(sql),
+    }
+}
+
 /// How a text uses the name `json`, which is both a keyword and a type whose name stays bare.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {

@@ -391,7 +391,6 @@ mod tests {
             "s3://b/p?endpoint=http://h/%23hunter2",
             "s3://b/p?sse=hunter2",
             "s3://b/p?sse_kms_key_id=hunter2",
-            "s3://b/../hunter2",
             "s3://b/p#hunter2",
             "s3://%hunter2/p",
             "file://hunter2",

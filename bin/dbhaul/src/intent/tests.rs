@@ -143,7 +143,7 @@ fn contradictions_are_wrong_usage() {
     refuse(&format!("verify {OLD} {NEW} --store s"), &[], "not all three");
     refuse(&format!("verify {OLD} {NEW} --report /nowhere/at/all"), &[], "its parent does not exist");
     refuse(&format!("restore --store s {NEW} --backup ../x"), &[], "neither `latest` nor");
-    refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "--store: stores of kind");
+    refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "a URL of a kind that is not known");
     refuse(&format!("dump {OLD} --store s3://key:secret@b/y"), &[], "credentials");
 }
 

@@ -197,7 +197,8 @@ impl Scratch {
                 return Ok(Decision::NotVerified(reason.to_owned()));
             }
         }
-        let mut texts = (tree::quoted_words(left, self.source), right.clone());
+        let mut texts =
+            (tree::quoted_words(printed, left, self.source, own.major()).into_owned(), right.clone());
         let mut reason = String::new();
         for _ in 0..ROUNDS {
             match self.print_anew(unsettled, &texts).await? {

@@ -1,15 +1,20 @@
 //! Printed definitions as parse trees, by PostgreSQL's own parser.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use dbhaul_catalog::{FunctionPart, Printed, QualifiedName, ServerVersion};
-use pg_query::protobuf::Token;
+use dbhaul_catalog::{
+    FunctionPart, Printed, QualifiedName, ServerVersion, quoted_for_newer, quoted_types_for_newer,
+};
 use serde_json::Value;
 
 use super::normal;
 
 /// Longer texts are not parsed.
 const LONGEST_BYTES: usize = 256 * 1024;
+
+/// The major whose parser `pg_query` carries.
+const PARSED_MAJOR: u32 = 18;
 
 /// What two parse trees say of two definitions.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,7 +59,7 @@ impl Tree {
         if text.len() > LONGEST_BYTES {
             return Err(format!("its text is longer than {} KiB", LONGEST_BYTES / 1024));
         }
-        let statement = statement(printed, &quoted_words(text, version));
+        let statement = statement(printed, &quoted_words(printed, text, version, PARSED_MAJOR));
         let parsed = pg_query::parse(&statement, 0)
             .map_err(|error| format!("its text cannot be parsed here ({error})"))?;
         let [statement] = parsed.protobuf.stmts.as_slice() else {
@@ -178,28 +183,21 @@ fn statement(printed: &Printed, text: &str) -> String {
     }
 }
 
-/// A text in which every word is quoted that has come to stand for a value of its own since the server that
-/// printed it: `system_user`, in 16.
-pub(super) fn quoted_words(text: &str, version: ServerVersion) -> String {
-    let plain = || text.to_owned();
-    if version.major() >= 16 || !text.contains("system_user") {
-        return plain();
+/// A text with names quoted that became keywords between the server that printed it and major `read_by`.
+pub(super) fn quoted_words<'a>(
+    printed: &Printed,
+    text: &'a str,
+    printed_by: ServerVersion,
+    read_by: u32,
+) -> Cow<'a, str> {
+    match printed {
+        Printed::Function {
+            part: FunctionPart::Arguments | FunctionPart::IdentityArguments | FunctionPart::Result,
+            ..
+        }
+        | Printed::AggregateArguments => quoted_types_for_newer(text, printed_by.major(), read_by),
+        _ => quoted_for_newer(text, printed_by.major(), read_by),
     }
-    let Ok(tokens) = pg_query::scan(text) else { return plain() };
-    let mut quoted = String::with_capacity(text.len() + 16);
-    let mut done = 0;
-    for token in tokens.tokens.iter().filter(|token| token.token == Token::SystemUser as i32) {
-        let (Ok(start), Ok(end)) = (usize::try_from(token.start), usize::try_from(token.end)) else {
-            return plain();
-        };
-        let (Some(before), Some(word)) = (text.get(done..start), text.get(start..end)) else {
-            return plain();
-        };
-        quoted.extend([before, "\"", word, "\""]);
-        done = end;
-    }
-    quoted.push_str(text.get(done..).unwrap_or_default());
-    quoted
 }
 
 /// A definition with another relation in place of the one that an index, trigger, rule or statistics are on,
