@@ -64,6 +64,12 @@ impl Excuses {
                 _ => {}
             }
         }
+        // a constraint that an older server has no such thing for is left out with its index
+        let left_out = catalog.objects.iter().filter(|object| {
+            matches!(object.body, Body::Constraint(_))
+                && excuses.told.contains(&object.identity().to_string())
+        });
+        gone.extend(left_out.map(|object| object.id));
         excuses.add_what_goes_along(catalog, &gone);
         for object in
             catalog.objects.iter().filter(|object| identity_of(object).is_some_and(|t| unowned.contains(t)))

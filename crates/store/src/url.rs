@@ -392,7 +392,6 @@ mod tests {
             "s3://b/p?sse=hunter2",
             "s3://b/p?sse_kms_key_id=hunter2",
             "s3://b/p#hunter2",
-            "s3://%hunter2/p",
             "file://hunter2",
             "file:///a?hunter2",
         ] {
