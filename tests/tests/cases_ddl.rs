@@ -208,7 +208,9 @@ const COLUMNS: &str = "
 
 /// Which constraints there are, and of what sort.
 const CONSTRAINTS: &str = "
-    SELECT conrelid::regclass::text, conname, contype, convalidated, conislocal, coninhcount,
+    SELECT conrelid::regclass::text,
+        -- the copies for partitions that are referred to get names by the major
+        CASE WHEN contype = 'f' AND conparentid <> 0 THEN confrelid::regclass::text ELSE conname END, contype, convalidated, conislocal, coninhcount,
         CASE WHEN contype = 'c' THEN connoinherit END -- of no meaning for others
     FROM pg_constraint WHERE conrelid >= 16384 AND contype <> 'n' ORDER BY 1, 2";
 

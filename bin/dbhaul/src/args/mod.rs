@@ -369,7 +369,8 @@ pub(crate) struct CleanupArgs {
     ///
     /// A dump leaves a sign in the store while it is at work, which the versions of dbhaul before this one did
     /// not: choose more than the longest dump takes where such versions write to the store.
-    #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store", help_heading = "How")]
+    #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store",
+          conflicts_with_all = ["target", "source"], help_heading = "How")]
     pub(crate) grace_hours: u64,
     /// Only list, as without --yes
     #[arg(long, conflicts_with = "yes", help_heading = "How")]
