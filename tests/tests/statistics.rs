@@ -1,4 +1,4 @@
-//! Planner statistics, copied or gathered. The judge is the newest `pg_dump --statistics-only`.
+//! Planner statistics, copied or gathered. The judge is `pg_dump --statistics-only` of PostgreSQL 18.
 
 use std::path::PathBuf;
 

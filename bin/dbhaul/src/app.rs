@@ -3,14 +3,13 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use clap::CommandFactory;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, FromArgMatches};
 use dbhaul_pipeline::{Context, Status};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::{Cli, Refused};
+use crate::args::Cli;
 use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
@@ -22,15 +21,19 @@ const USAGE: u8 = 2;
 
 /// Runs dbhaul.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> ExitCode {
-    let cli = match Cli::read(arguments) {
-        Ok(Ok(cli)) => cli,
-        Ok(Err(Refused { command, problem })) => return wrong_usage(&problem, &command),
-        Err(error) => return tell(error),
+    let mut command = Cli::command();
+    let parsed = command.try_get_matches_from_mut(arguments);
+    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => cli,
+        Err(error) => return tell(&error),
     };
     let name = cli.command.name();
     let intent = match Intent::resolve(cli, environment) {
         Ok(intent) => intent,
-        Err(error) => return wrong_usage(&error.to_string(), name),
+        Err(error) => {
+            to_stderr(&format!("error: {error}\n\nFor more information, try 'dbhaul {name} --help'."));
+            return ExitCode::from(USAGE);
+        }
     };
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
@@ -40,42 +43,17 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     done_or_failed(result)
 }
 
-fn wrong_usage(problem: &str, command: &str) -> ExitCode {
-    to_stderr(&format!("error: {problem}\n\nFor more information, try 'dbhaul {command} --help'."));
-    ExitCode::from(USAGE)
-}
-
-/// Prints what clap has to say: help and the version, or what is wrong.
-fn tell(mut error: clap::Error) -> ExitCode {
+/// Prints what clap has to say: help and the version, or what is wrong. It quotes
+/// arguments, so passwords are masked.
+fn tell(error: &clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return done_or_failed(error.print());
     }
-    hide_secrets(&mut error);
     let rendered = error.render();
     let colour = output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let text = if colour { rendered.ansi().to_string() } else { rendered.to_string() };
-    output::styled_to_stderr(&text);
+    to_stderr(&secrets::redact(&text));
     ExitCode::from(USAGE)
-}
-
-/// clap quotes arguments as they were typed; what may be of a password goes.
-fn hide_secrets(error: &mut clap::Error) {
-    let typed: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
-    let show = |kind: ContextKind, text: &str| match kind {
-        ContextKind::InvalidArg | ContextKind::InvalidSubcommand => Some(secrets::shown_stray(text, &typed)),
-        ContextKind::InvalidValue => Some(secrets::shown_argument(text)),
-        _ => None,
-    };
-    let hidden: Vec<_> = error
-        .context()
-        .filter_map(|(kind, value)| match value {
-            ContextValue::String(text) => Some((kind, ContextValue::String(show(kind, text)?))),
-            _ => None,
-        })
-        .collect();
-    for (kind, value) in hidden {
-        error.insert(kind, value);
-    }
 }
 
 fn done_or_failed(result: std::io::Result<()>) -> ExitCode {
@@ -99,18 +77,11 @@ fn start(job: Job) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return done_or_failed(Err(error)),
     };
-    let status = runtime.block_on(Box::pin(carry_out(job, display)));
-    // a file system that does not answer would hold up the end for ever
-    runtime.shutdown_timeout(LAST_CALLS);
-    exit_code(status)
+    exit_code(runtime.block_on(Box::pin(carry_out(job, display))))
 }
 
-/// How long the process waits for calls to the system that nobody waits for any more.
-const LAST_CALLS: Duration = Duration::from_secs(5);
-
 async fn carry_out(job: Job, display: Display) -> Status {
-    let (progress, cancel) = (display.progress(), CancellationToken::new());
-    let context = Context { progress, cancel, lock_wait: job.lock_wait };
+    let context = Context { progress: display.progress(), cancel: CancellationToken::new() };
     for warning in &job.warnings {
         context.progress.warning(warning.as_str());
     }
@@ -119,7 +90,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Ok(watcher) => watcher,
         Err(error) => return finish(display, &Shown::new(&error), Status::Failed),
     };
-    let (json, quiet, report_file) = (job.output.json, job.output.quiet, job.report_file);
+    let (json, report_file) = (job.output.json, job.report_file);
     let verbose = job.output.verbose > 0;
     let way_on = stopped::way_on(&job.request, job.dry_run);
     let result = run::run(job.request, job.dry_run, verbose, context).await;
@@ -133,18 +104,17 @@ async fn carry_out(job: Job, display: Display) -> Status {
             };
         }
     };
-    let status = outcome.status();
     let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));
     let printed = written.and_then(|()| {
         display.finish();
-        outcome.quietened(quiet, json).print(json, verbose)
+        outcome.print(json, verbose)
     });
     match printed {
-        Ok(()) => status,
+        Ok(()) => outcome.status(),
         Err(error) => {
             Shown::new(&error).print();
             // What failed before stays worse than a report that could not be written.
-            if status == Status::Done { Status::Failed } else { status }
+            if outcome.status() == Status::Done { Status::Failed } else { outcome.status() }
         }
     }
 }

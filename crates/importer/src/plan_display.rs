@@ -3,9 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dbhaul_catalog::in_one_line;
-use dbhaul_progress::counted;
-
 use crate::plan::{Stage, Work};
 use crate::{ImportPlan, StatisticsMode};
 
@@ -14,11 +11,11 @@ impl fmt::Display for ImportPlan {
         let options = self.options();
         writeln!(
             f,
-            "import of {}: {}, about {}, {}",
-            in_one_line(&options.source_fingerprint),
-            counted(self.step_count(), "step"),
+            "import of {}: {} steps, about {}, {} sessions",
+            options.source_fingerprint,
+            self.step_count(),
             Bytes(self.total_bytes()),
-            counted(options.jobs, "session")
+            options.jobs
         )?;
         match options.maintenance_work_mem_bytes {
             Some(bytes) => writeln!(f, "  maintenance_work_mem {} per session", Bytes(bytes))?,
@@ -29,7 +26,7 @@ impl fmt::Display for ImportPlan {
             None => writeln!(f, "  max_parallel_maintenance_workers chosen from the target's settings")?,
         }
         if options.clean && !self.drops.is_empty() {
-            writeln!(f, "  drop {} first", counted(self.drops.len(), "object"))?;
+            writeln!(f, "  drop {} objects first", self.drops.len())?;
         }
         for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
             self.write_stage(stage, f)?;
@@ -75,7 +72,7 @@ impl ImportPlan {
             writeln!(
                 f,
                 "      {}: {} of {chain} to go",
-                in_one_line(&self.what(&step.work)),
+                self.what(&step.work),
                 Bytes(step.node.weight_bytes)
             )?;
         }
@@ -85,7 +82,7 @@ impl ImportPlan {
             scheduler.finish(id);
             shown += 1;
             if shown <= SHOWN {
-                writeln!(f, "      {}", in_one_line(&self.what(&stage.steps[id].work)))?;
+                writeln!(f, "      {}", self.what(&stage.steps[id].work))?;
             }
         }
         if shown > SHOWN { writeln!(f, "      and {} more", shown - SHOWN) } else { Ok(()) }
@@ -117,11 +114,7 @@ impl ImportPlan {
             shown.push(entry);
             let segments = self.segments.get(&entry).map_or(0, Vec::len);
             let rank = Bytes(scheduler.rank_bytes(id));
-            writeln!(
-                f,
-                "    first: {} ({segments} segments, chain of {rank})",
-                in_one_line(&self.describe(entry))
-            )?;
+            writeln!(f, "    first: {} ({segments} segments, chain of {rank})", self.describe(entry))?;
             if shown.len() == SHOWN {
                 break;
             }

@@ -4,7 +4,6 @@ use dbhaul_catalog::{TocEntry, without_values};
 
 use crate::ImportOptions;
 use crate::check::Foretold;
-use crate::piece::{Piece, messages};
 use crate::roles::RoleLimits;
 
 /// Which part of an entry is left out.
@@ -28,7 +27,7 @@ pub(crate) struct LeftOut {
 /// The statements of an entry as a run will send them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prepared {
-    pub(crate) statements: Vec<Piece>,
+    pub(crate) statements: Vec<String>,
     pub(crate) set_owner: Option<String>,
     /// What cannot be done on this target, and why; one for each reason.
     pub(crate) left_out: Vec<LeftOut>,
@@ -48,9 +47,8 @@ impl Prepared {
             prepared.leave_out(&statement, reason);
         }
         for statement in runnable.statements {
-            let text = statement.text();
-            match foretold.refused_statement(entry.id, &text) {
-                Some(reason) => prepared.leave_out(&text, reason.to_owned()),
+            match foretold.refused_statement(entry.id, &statement) {
+                Some(reason) => prepared.leave_out(&statement, reason.to_owned()),
                 None => prepared.statements.push(statement),
             }
         }
@@ -62,11 +60,6 @@ impl Prepared {
             prepared.left_out.push(LeftOut { part: Part::Owner, reason });
         }
         prepared
-    }
-
-    /// The messages that it is sent in, the owner's last.
-    pub(crate) fn messages(&self) -> Vec<String> {
-        messages(self.statements.iter().cloned()).chain(self.set_owner.clone()).collect()
     }
 
     /// What is left out as one text, for the ledger; nothing if nothing is.

@@ -12,10 +12,9 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::tls::MakeTlsConnect;
 
-use crate::settings::{ConnectSettings, Endpoint, Keepalives, RequireAuth};
+use crate::settings::{ConnectSettings, Endpoint, Keepalives};
 use crate::tap::{Tap, TapHandle, TappedTls};
 use crate::tls::Connector;
-use crate::wire::Guard;
 
 /// The connector of one attempt.
 pub(crate) type Encryption = TappedTls<<Connector as MakeTlsConnect<Socket>>::TlsConnect>;
@@ -29,9 +28,6 @@ pub(crate) struct Dial {
     connector: Connector,
     keepalives: Keepalives,
     tcp_user_timeout: Option<Duration>,
-    require_auth: RequireAuth,
-    /// Whether the server is asked for TLS before anything else.
-    asks_for_tls: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -47,7 +43,6 @@ impl Dial {
         endpoint: &Endpoint,
         address: Option<IpAddr>,
         connector: &Connector,
-        asks_for_tls: bool,
     ) -> Self {
         let place = match address {
             Some(address) => Place::Tcp(SocketAddr::new(address, endpoint.port)),
@@ -59,8 +54,6 @@ impl Dial {
             connector: connector.clone(),
             keepalives: settings.keepalives,
             tcp_user_timeout: settings.tcp_user_timeout,
-            require_auth: settings.require_auth.clone(),
-            asks_for_tls,
         }
     }
 
@@ -74,7 +67,7 @@ impl Dial {
                 Socket::Tcp(stream)
             }
         };
-        Ok(Tap::new(socket, tap, Guard::new(self.asks_for_tls, self.require_auth.clone())))
+        Ok(Tap::new(socket, tap))
     }
 
     fn set_options(&self, stream: &TcpStream) -> io::Result<()> {

@@ -7,6 +7,5 @@ mod fixture;
 mod golden;
 mod keys;
 mod manifest;
-mod mutations;
 mod pack;
 mod segment_list;
