@@ -4,7 +4,7 @@
 require_platform() {
     [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] && return
     die "the test servers are built for Linux on x86_64; this machine is $(uname -s) on $(uname -m)" \
-        "Point DBHAUL_PG_ROOT at a directory with PostgreSQL installations in 13/ to 18/ and run cargo nextest yourself."
+        "Point DBHAUL_PG_ROOT at a directory with PostgreSQL installations in 13/ to 19/, 15-old/, 17-old/, 18-old/ and clients/ and run cargo nextest yourself."
 }
 
 # need COMMAND PACKAGE...: makes COMMAND available, with apt-get when we are root.
@@ -33,6 +33,30 @@ need_rust() {
     ((rust_major > 1 || rust_minor >= 90)) ||
         die "Rust 1.90 or newer is needed; this is $(rustc --version)" "Update it: rustup update stable"
     need cc gcc libc6-dev
+    need_libclang
+}
+
+# PostgreSQL's own parser is compiled in, and its header is read with libclang.
+need_libclang() {
+    has_libclang && return
+    if [[ $(id -u) == 0 ]] && command -v apt-get >/dev/null; then
+        note "installing libclang-dev for the PostgreSQL parser"
+        apt-get update -q >/dev/null 2>&1 || true
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends libclang-dev >/dev/null 2>&1 || true
+    fi
+    has_libclang ||
+        die "libclang is missing on this machine" "Install it first, for example: sudo apt-get install libclang-dev"
+}
+
+# Not libclang-cpp, which other packages bring.
+has_libclang() {
+    [[ -n ${LIBCLANG_PATH:-} ]] && return
+    local dir
+    for dir in /usr/lib /usr/lib64 /usr/lib/*-linux-gnu /usr/lib/llvm*/lib; do
+        compgen -G "$dir/libclang.so*" >/dev/null && return
+        compgen -G "$dir/libclang-[0-9]*.so*" >/dev/null && return
+    done
+    return 1
 }
 
 need_nextest() {

@@ -1,13 +1,13 @@
 //! The harness that dbhaul is tested with: real servers, the real binary, independent oracles.
 //!
-//! A [`Server`] is a throw-away PostgreSQL server of any supported major, started from a cached template
+//! A [`Server`] is a throw-away PostgreSQL server of any supported major, in its newest minor or an older, started from a cached template
 //! in well under a second and deleted on drop, also when the test is killed. A [`Moto`] or an
 //! [`S3Directory`] is a real HTTP server that speaks S3. A [`Dbhaul`] is one run of the built binary.
 //! A [`Proxy`] is a network that fails on command.
 //! A [`Fixture`] is a database to move. None of these is a mock.
 //!
 //! The *oracles* judge without sharing a line with dbhaul: [`Server::pg_dump_schema`] and
-//! [`Server::pg_dump_inserts_sorted`] ask `pg_dump` 18, [`Server::sql_digest`] lets the server hash
+//! [`Server::pg_dump_inserts_sorted`] ask the newest `pg_dump`, [`Server::sql_digest`] lets the server hash
 //! every row of every table. A round trip holds when they agree on both sides.
 //!
 //! Everything here panics when it cannot do its work: a server that is missing fails the test that needs
@@ -40,14 +40,16 @@ mod ports;
 mod proxy;
 mod s3;
 mod server;
+mod statements;
 mod template;
 mod tls;
 
 pub use binary::{Dbhaul, Finished, Running};
-pub use fixtures::{Fixture, object_kinds};
+pub use fixtures::{Fixture, others_data};
 pub use judge::Original;
 pub use poll::wait_until;
 pub use proxy::{Cut, Proxy};
 pub use s3::{Moto, S3Directory, S3Endpoint};
-pub use server::{Encoding, MAJORS, Server, ServerBuilder};
+pub use server::{Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};
+pub use statements::Statement;
 pub use tls::{Authority, CertificateFiles, Validity};

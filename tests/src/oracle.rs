@@ -1,4 +1,4 @@
-//! Judges that share nothing with dbhaul: `pg_dump` 18, and hashes computed by the server itself.
+//! Judges that share nothing with dbhaul: the newest `pg_dump`, and hashes computed by the server itself.
 
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ const PINNED: &str = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres
                       -c bytea_output=hex -c lc_monetary=C -c statement_timeout=0";
 
 impl Server {
-    /// What `pg_dump --schema-only` of PostgreSQL 18 says of a database, without the lines that differ by
+    /// What the newest `pg_dump --schema-only` says of a database, without the lines that differ by
     /// chance (`\restrict` keys) or that only name versions, and without dbhaul's own ledger.
     pub fn pg_dump_schema(&self, db: &str) -> String {
         let dump = self.pg_dump(db, &["--schema-only", "--exclude-schema=dbhaul"]);
@@ -96,9 +96,29 @@ impl Server {
     }
 
     fn pg_dump(&self, db: &str, options: &[&str]) -> String {
-        output(self.client("pg_dump").args(options).args(["-d", db]))
-            .unwrap_or_else(|error| panic!("pg_dump of {db} on {}: {error}", self.major()))
+        let dump = output(self.client("pg_dump").args(options).args(["-d", db]))
+            .unwrap_or_else(|error| panic!("pg_dump of {db} on {}: {error}", self.major()));
+        if !dump.contains(SERVERS_OWN) {
+            return dump;
+        }
+        dump.split_inclusive('\n').map(without_servers_own).collect()
     }
+}
+
+/// How an option begins that servers of November 2026 keep on every column. Their own `pg_dump` passes it
+/// over; the newest, packaged before, does not.
+const SERVERS_OWN: &str = "pg_attver=";
+
+/// A line of a dump without options that the server keeps for itself.
+fn without_servers_own(line: &str) -> String {
+    let Some((before, options)) =
+        line.split_once(" SET (").filter(|(start, _)| start.contains(" ALTER COLUMN "))
+    else {
+        return line.to_owned();
+    };
+    let options = options.trim_end().trim_end_matches(");");
+    let kept: Vec<&str> = options.split(", ").filter(|option| !option.starts_with(SERVERS_OWN)).collect();
+    if kept.is_empty() { String::new() } else { format!("{before} SET ({});\n", kept.join(", ")) }
 }
 
 fn is_noise(line: &str) -> bool {

@@ -10,17 +10,37 @@ use std::path::{Path, PathBuf};
 /// is a copy and all others are links.
 pub(crate) fn install(installed: &Path, place: &Path, files: &[(String, String)]) -> PathBuf {
     let installed = installed.canonicalize().expect("the installation exists");
-    let make = |dir: &str| {
+    // `bin`, or the directory that a package of Debian has, to which `bin` is a link
+    let programs = installed.join("bin").canonicalize().expect("the installation has programs");
+    let programs = programs.strip_prefix(&installed).expect("they lie in the installation");
+    let make = |dir: &Path| {
         let dir = place.join(dir);
         std::fs::create_dir_all(&dir).expect("scratch is writable");
         dir
     };
-    std::fs::copy(installed.join("bin/postgres"), make("bin").join("postgres"))
+    let copy = make(programs);
+    link_all_but(&installed.join(programs), &copy, "postgres");
+    std::fs::copy(installed.join(programs).join("postgres"), copy.join("postgres"))
         .expect("the server is readable");
-    link(&installed.join("lib"), &place.join("lib"));
-    link_all_but(&installed.join("share/postgresql"), &make("share/postgresql"), "extension");
-    let extensions = make("share/postgresql/extension");
-    link_all_but(&installed.join("share/postgresql/extension"), &extensions, "");
+    let share = match programs.strip_prefix("usr/lib/postgresql") {
+        Err(_) => {
+            link(&installed.join("lib"), &place.join("lib"));
+            Path::new("share/postgresql").to_path_buf()
+        }
+        Ok(rest) => {
+            let major = rest.parent().expect("the directory of a major");
+            let libraries = Path::new("usr/lib/postgresql").join(major).join("lib");
+            make(Path::new("usr/share"));
+            for shared in [&libraries, Path::new("usr/lib/x86_64-linux-gnu"), Path::new("usr/share/tcltk")] {
+                link(&installed.join(shared), &place.join(shared));
+            }
+            link(&place.join(programs), &place.join("bin"));
+            Path::new("usr/share/postgresql").join(major)
+        }
+    };
+    link_all_but(&installed.join(&share), &make(&share), "extension");
+    let extensions = make(&share.join("extension"));
+    link_all_but(&installed.join(&share).join("extension"), &extensions, "");
     for (name, text) in files {
         std::fs::write(extensions.join(name), text).expect("scratch is writable");
     }

@@ -14,20 +14,24 @@ pub(crate) fn cache() -> PathBuf {
     std::env::var_os("DBHAUL_CACHE").map_or_else(|| workspace().join(".cache"), PathBuf::from)
 }
 
-/// The installation of PostgreSQL `name`, which is a major or `clients`, below `DBHAUL_PG_ROOT`.
-pub(crate) fn postgres(name: &str) -> PathBuf {
-    let root = std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("postgres"), PathBuf::from);
-    required(root.join(name))
+/// The installation of a PostgreSQL server: the newest minor of a major, or an older one.
+pub(crate) fn server(major: u16, is_old_minor: bool) -> PathBuf {
+    required(servers().join(format!("{major}{}", if is_old_minor { "-old" } else { "" })))
+}
+
+/// The programs of the newest PostgreSQL clients.
+pub(crate) fn clients() -> PathBuf {
+    required(servers().join("clients/bin"))
+}
+
+/// Where servers and clients are installed, or `DBHAUL_PG_ROOT`.
+fn servers() -> PathBuf {
+    std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)
 }
 
 /// A program of the Python environment.
 pub(crate) fn python_tool(name: &str) -> PathBuf {
     required(cache().join("python/bin").join(name))
-}
-
-/// The directory of real databases beside the checkout, or `DBHAUL_TEST_DATA`.
-pub(crate) fn test_data() -> PathBuf {
-    std::env::var_os("DBHAUL_TEST_DATA").map_or_else(|| workspace().join("../shared/data"), PathBuf::from)
 }
 
 fn required(path: PathBuf) -> PathBuf {

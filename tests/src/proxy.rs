@@ -2,13 +2,15 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
+
+use crate::statements::{Frontend, Sent, Statement};
 
 /// How often a slow connection may send, and a stalled one looks whether it may go on.
 const TICK: Duration = Duration::from_millis(1);
@@ -49,6 +51,8 @@ struct Shared {
     /// Connections are cut once so many bytes have passed in all.
     cut_at_bytes: AtomicU64,
     connections: AtomicU64,
+    /// What clients have said.
+    sent: Sent,
 }
 
 impl Proxy {
@@ -61,6 +65,7 @@ impl Proxy {
             passed_bytes: AtomicU64::new(0),
             cut_at_bytes: AtomicU64::new(u64::MAX),
             connections: AtomicU64::new(0),
+            sent: Sent::default(),
         });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (told, port) = mpsc::channel();
@@ -98,6 +103,11 @@ impl Proxy {
     /// Connections made so far.
     pub fn connection_count(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// The statements that clients have sent so far, where they did not encrypt them.
+    pub fn statements(&self) -> Vec<Statement> {
+        self.shared.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Ends all connections that there are; new ones pass.
@@ -153,20 +163,25 @@ impl Shared {
 
 async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     while let Ok((client, _)) = listener.accept().await {
-        shared.connections.fetch_add(1, Ordering::Relaxed);
-        tokio::spawn(forward(client, Arc::clone(&shared)));
+        let number = shared.connections.fetch_add(1, Ordering::Relaxed);
+        let frontend = Frontend::new(number, Arc::clone(&shared.sent));
+        tokio::spawn(forward(client, frontend, Arc::clone(&shared)));
     }
 }
 
 /// One connection, until both sides have ended it or it is cut.
-async fn forward(mut client: TcpStream, shared: Arc<Shared>) {
+async fn forward(mut client: TcpStream, frontend: Frontend, shared: Arc<Shared>) {
     let mut cuts = shared.cuts.subscribe();
     cuts.mark_unchanged();
     let Ok(mut server) = TcpStream::connect(shared.server).await else { return };
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
-    let both =
-        async { tokio::join!(pump(from_client, to_server, &shared), pump(from_server, to_client, &shared)) };
+    let both = async {
+        tokio::join!(
+            pump(from_client, to_server, Some(frontend), &shared),
+            pump(from_server, to_client, None, &shared)
+        )
+    };
     let how = tokio::select! {
         _ = both => return,
         _ = cuts.changed() => cuts.borrow().1,
@@ -177,7 +192,12 @@ async fn forward(mut client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin, shared: &Shared) {
+async fn pump(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    mut frontend: Option<Frontend>,
+    shared: &Shared,
+) {
     let mut pace = shared.pace.subscribe();
     let mut buffer = vec![0; 64 << 10];
     loop {
@@ -195,6 +215,9 @@ async fn pump(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin,
             let _ = pace.changed().await;
         }
         shared.count(count);
+        if let Some(frontend) = &mut frontend {
+            frontend.push(&buffer[..count]);
+        }
         if to.write_all(&buffer[..count]).await.is_err() {
             break;
         }

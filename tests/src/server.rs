@@ -11,7 +11,10 @@ use crate::tls::CertificateFiles;
 use crate::{overlay, places, template, wait_until};
 
 /// The majors that dbhaul supports, and that the tests require to be installed.
-pub const MAJORS: [u16; 6] = [13, 14, 15, 16, 17, 18];
+pub const MAJORS: [u16; 7] = [13, 14, 15, 16, 17, 18, 19];
+
+/// The majors of which an older minor is installed too: what a minor changes shows between the two.
+pub const OLD_MINORS: [u16; 3] = [15, 17, 18];
 
 /// Numbers the servers of this process, for their directories and their templates.
 static SERVERS: AtomicUsize = AtomicUsize::new(0);
@@ -72,6 +75,7 @@ impl Encoding {
 #[derive(Debug)]
 pub struct ServerBuilder {
     major: u16,
+    is_old_minor: bool,
     settings: String,
     hba: Vec<String>,
     encoding: Encoding,
@@ -83,6 +87,16 @@ pub struct ServerBuilder {
 }
 
 impl ServerBuilder {
+    /// Takes an older minor of the major, one of [`OLD_MINORS`], instead of the newest.
+    pub fn old_minor(mut self) -> Self {
+        self.is_old_minor = true;
+        self
+    }
+
+    fn installation(&self) -> PathBuf {
+        places::server(self.major, self.is_old_minor)
+    }
+
     /// Adds a line `name = 'value'` to `postgresql.conf`.
     pub fn config(mut self, name: &str, value: &str) -> Self {
         writeln!(self.settings, "{name} = '{}'", value.replace('\'', "''")).expect("strings take all");
@@ -138,7 +152,7 @@ impl ServerBuilder {
     /// With the end of the server's log when it does not come up.
     pub fn start(self) -> Server {
         let server = self.start_from(|builder, number| {
-            template::data_dir(builder.major, builder.encoding, number % TEMPLATES)
+            template::data_dir(&builder.installation(), builder.encoding, number % TEMPLATES)
         });
         server.psql("postgres", &format!("ALTER ROLE postgres PASSWORD '{}'", Server::PASSWORD));
         server
@@ -151,7 +165,7 @@ impl ServerBuilder {
         let _ = std::fs::remove_dir_all(&dir);
         places::create_server_dir(&dir);
         let log = dir.join("server.log");
-        let installed = places::postgres(&self.major.to_string());
+        let installed = self.installation();
         let installed = match self.extension_files.as_slice() {
             [] => installed,
             files => overlay::install(&installed, &dir.join("install"), files),
@@ -166,7 +180,7 @@ impl ServerBuilder {
         let port = Port::reserve();
         keeper.copy(&data(&self, number));
         self.configure(&dir, port.number);
-        let mut server = Server { major: self.major, keeper, port, dir };
+        let mut server = Server { major: self.major, is_old_minor: self.is_old_minor, keeper, port, dir };
         server.launch();
         server
     }
@@ -215,6 +229,7 @@ fn install_private(source: &Path, target: &Path) {
 #[derive(Debug)]
 pub struct Server {
     major: u16,
+    is_old_minor: bool,
     // Dropped before the port, so that the port is free again only once the server has gone.
     keeper: Keeper,
     port: Port,
@@ -225,15 +240,16 @@ impl Server {
     /// The superuser's password, asked for only by servers built with [`ServerBuilder::scram`].
     pub const PASSWORD: &'static str = "opensesame";
 
-    /// Starts a server of a major with the default settings.
+    /// Starts a server of a major, in its newest minor, with the default settings.
     pub fn start(major: u16) -> Self {
         Self::builder(major).start()
     }
 
-    /// Describes a server of a major before it starts.
+    /// Describes a server of a major, in its newest minor, before it starts.
     pub fn builder(major: u16) -> ServerBuilder {
         ServerBuilder {
             major,
+            is_old_minor: false,
             settings: String::new(),
             hba: Vec::new(),
             encoding: Encoding::Utf8,
@@ -353,6 +369,7 @@ impl Server {
         let follow = format!("host={} port={} user=postgres", self.dir.display(), self.port.number);
         let mut builder = Self::builder(self.major).config("primary_conninfo", &follow);
         builder.is_standby = true;
+        builder.is_old_minor = self.is_old_minor;
         // Stopped, so that its data does not change while it is copied.
         let standby = builder.start_from(|_, _| self.dir.join("data"));
         self.launch();
@@ -391,9 +408,9 @@ impl Server {
         });
     }
 
-    /// A PostgreSQL 18 client program set up to reach this server over its socket.
+    /// A client program of the newest PostgreSQL set up to reach this server over its socket.
     pub fn client(&self, program: &str) -> Command {
-        let mut command = Command::new(places::postgres("clients").join("bin").join(program));
+        let mut command = Command::new(places::clients().join(program));
         for (name, _) in std::env::vars_os() {
             if name.to_string_lossy().starts_with("PG") {
                 command.env_remove(name);

@@ -7,11 +7,11 @@ use std::process::Command;
 use crate::Encoding;
 use crate::places;
 
-/// The template of a major in an encoding. Templates with different numbers carry different system
+/// The template of an installed server in an encoding. Templates with different numbers carry different system
 /// identifiers, which two servers that take part in one test must have.
-pub(crate) fn data_dir(major: u16, encoding: Encoding, number: usize) -> PathBuf {
-    let installed = places::postgres(&major.to_string());
-    let version = std::fs::read_to_string(installed.join(".version")).unwrap_or_else(|_| major.to_string());
+pub(crate) fn data_dir(installed: &Path, encoding: Encoding, number: usize) -> PathBuf {
+    let name = || installed.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let version = std::fs::read_to_string(installed.join(".version")).unwrap_or_else(|_| name());
     let templates = places::scratch().join("templates");
     std::fs::create_dir_all(&templates).expect("scratch is writable");
     let name = format!("{}-{}-{number}", version.trim(), encoding.name());
@@ -20,7 +20,7 @@ pub(crate) fn data_dir(major: u16, encoding: Encoding, number: usize) -> PathBuf
     let lock = File::create(templates.join(format!("{name}.lock"))).expect("scratch is writable");
     lock.lock().expect("scratch supports locks");
     if !dir.exists() {
-        initdb(&installed, encoding, &templates.join(format!("{name}.new")), &dir);
+        initdb(installed, encoding, &templates.join(format!("{name}.new")), &dir);
     }
     dir
 }

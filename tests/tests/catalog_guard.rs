@@ -44,6 +44,47 @@ fn objects_that_are_not_carried_are_named() {
     }
 }
 
+/// A server with a property that no reader knows, as a newer one would have: of what a user made it may hold
+/// its default only, or what holds something else is named.
+#[test]
+fn properties_that_are_not_carried_are_named() {
+    let server = Server::start(19);
+    server.create_db("planted");
+    server.psql(
+        "planted",
+        "SET allow_system_table_mods = on;
+         CREATE TABLE t (a int); CREATE SEQUENCE s; CREATE SEQUENCE other; CREATE EXTENSION hstore;
+         CREATE PUBLICATION p FOR TABLE t; CREATE TYPE e AS ENUM ('a');
+         ALTER TABLE pg_catalog.pg_publication ADD planted boolean;
+         ALTER TABLE pg_catalog.pg_sequence ADD planted \"char\";
+         ALTER TABLE pg_catalog.pg_enum ADD \"Planted\" text;
+         ALTER TABLE pg_catalog.pg_extension ADD planted int; UPDATE pg_extension SET planted = 7;",
+    );
+    assert_eq!(wait_for(read(&server, "planted")).uncovered, Vec::new());
+    server.psql(
+        "planted",
+        "UPDATE pg_publication SET planted = true;
+         UPDATE pg_sequence SET planted = 'x' WHERE seqrelid = 's'::regclass;
+         UPDATE pg_enum SET \"Planted\" = 'b';",
+    );
+    let found = wait_for(read(&server, "planted")).uncovered;
+    let found: Vec<&str> = found.iter().map(|object| object.description.as_str()).collect();
+    assert_eq!(
+        found,
+        [
+            "value \"b\" in column pg_enum.Planted of type public.e",
+            "value \"true\" in column pg_publication.planted of publication p",
+            "value \"x\" in column pg_sequence.planted of sequence public.s",
+        ]
+    );
+    let dump = |more: &[&str]| {
+        let store = TempDir::new().unwrap();
+        let source = server.uri("planted");
+        Dbhaul::new(["dump", "--source", &source, "--store"]).arg(store.path()).args(more).run()
+    };
+    dump(&[]).assert_code(1).assert_says("column pg_publication.planted of publication p");
+}
+
 /// Whoever asks for one table loses nothing by what is elsewhere; whoever asks for everything would.
 #[test]
 fn what_is_not_asked_for_may_be_of_any_kind() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dbhaul_tests::{Dbhaul, Fixture, Server, wait_until};
+use dbhaul_tests::{Dbhaul, Fixture, Running, Server, wait_until};
 use tempfile::TempDir;
 
 const SHOP: Fixture = Fixture::SampleShop { scale: 0.01 };
@@ -105,7 +105,7 @@ fn progress_goes_to_standard_error() {
     let dump = |mode: &[&str]| {
         let run = store_command(&["dump", "--source", &source.uri("shop")], dir.path()).args(mode).run();
         run.assert_code(0);
-        assert!(run.stdout.starts_with("backup "), "{run}");
+        assert!(run.stdout.starts_with(if mode.contains(&"-q") { "" } else { "backup " }), "{run}");
         run.stderr
     };
     let plain = dump(&[]);
@@ -152,29 +152,175 @@ fn passwords_never_show() {
     }
 }
 
-#[test]
-fn interrupted_gracefully_leaves_no_backup() {
-    let source = Server::start(16);
-    source.create_db("shop");
-    source.psql("shop", "CREATE TABLE t AS SELECT i FROM generate_series(1, 100000) i");
-    let store = TempDir::new().unwrap();
-    // A lock on the table holds the dump at a known place.
-    let mut locker = source.client("psql");
-    locker.args(["-Xq", "-d", &source.uri("shop"), "-c", "BEGIN; LOCK TABLE t; SELECT pg_sleep(600)"]);
-    let mut locker = locker.stdout(std::process::Stdio::null()).spawn().unwrap();
-    let locks = |granted: bool| {
+/// A server with a table that somebody has locked, which holds a dump at a known place.
+struct LockedTable {
+    source: Server,
+    locker: std::process::Child,
+}
+
+impl LockedTable {
+    fn new() -> Self {
+        let source = Server::start(16);
+        source.create_db("shop");
+        source.psql("shop", "CREATE TABLE t AS SELECT i FROM generate_series(1, 100000) i");
+        let mut locker = source.client("psql");
+        locker.env("PGAPPNAME", "a nightly job").args(["-Xq", "-d", &source.uri("shop")]);
+        locker.args(["-c", "BEGIN; LOCK TABLE t; SELECT pg_sleep(600)"]).stdout(std::process::Stdio::null());
+        let locked = Self { locker: locker.spawn().unwrap(), source };
+        wait_until("the table is locked", || locked.has_lock(true).then_some(()));
+        locked
+    }
+
+    fn has_lock(&self, granted: bool) -> bool {
         let sql =
             format!("SELECT count(*) FROM pg_locks WHERE relation = 't'::regclass AND granted = {granted}");
-        source.psql("shop", &sql) != "0"
+        self.source.psql("shop", &sql) != "0"
+    }
+
+    /// A dump that waits for the table.
+    fn dump(&self, store: &Path) -> Running {
+        let mut run = store_command(&["dump", "--source", &self.source.uri("shop")], store).spawn();
+        wait_until("the dump waits for the table", || {
+            (self.has_lock(false) || run.has_ended()).then_some(())
+        });
+        run
+    }
+}
+
+impl Drop for LockedTable {
+    fn drop(&mut self) {
+        let _ = self.locker.kill();
+        let _ = self.locker.wait();
+    }
+}
+
+#[test]
+fn whatever_stops_a_run_stops_it_gracefully() {
+    let locked = LockedTable::new();
+    for signal in ["INT", "TERM", "HUP"] {
+        let store = TempDir::new().unwrap();
+        let run = locked.dump(store.path());
+        run.signal(signal);
+        let run = run.wait();
+        run.assert_code(130);
+        run.assert_stderr_has(&["stopping gracefully", "error: stopped before it was finished"]);
+        run.assert_stderr_has(&["no backup was made"]);
+        assert!(!store.path().join("backups").exists(), "SIG{signal}");
+    }
+}
+
+#[test]
+fn whoever_has_the_lock_that_a_run_waits_for_is_named() {
+    let locked = LockedTable::new();
+    let store = TempDir::new().unwrap();
+    let mut run = locked.dump(store.path());
+    wait_until("it says for whom it waits", || {
+        assert!(!run.has_ended(), "it did not wait\n{}", run.stderr_so_far());
+        run.stderr_so_far().contains("waiting for").then_some(())
+    });
+    let holder =
+        locked.source.psql("shop", "SELECT pid FROM pg_locks WHERE relation = 't'::regclass AND granted");
+    let said = run.stderr_so_far();
+    for text in ["the lock on public.t: process ", &holder, "(postgres, a nightly job, active)"] {
+        assert!(said.contains(text), "no {text:?}\n{said}");
+    }
+    locked.source.terminate_backends("shop", "BEGIN; LOCK TABLE%");
+    run.wait().assert_code(0);
+}
+
+#[test]
+fn the_wait_for_locks_is_limited_on_request() {
+    let locked = LockedTable::new();
+    locked.source.create_db("copy");
+    let (from, to) = (locked.source.uri("shop"), locked.source.uri("copy"));
+    let dir = TempDir::new().unwrap();
+    let store = dir.path().join("store");
+    let runs = [
+        store_command(&["dump", "--source", &from], &store),
+        Dbhaul::new(["dump", "--source", &from, "--format", "sql"]),
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]),
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to, "--hold-snapshot"]),
+    ];
+    for run in runs {
+        let run = run.args(["--lock-wait-timeout", "200"]).run();
+        run.assert_code(1).assert_says("lock timeout").assert_says("run it again when");
+    }
+}
+
+#[test]
+fn pg_dumps_letters_name_the_database() {
+    let (source, target) = (shop(16), empty(17));
+    let dir = TempDir::new().unwrap();
+    let store = dir.path().join("store");
+    let port = |server: &Server| server.port().to_string();
+    let at = |port: &str| ["-h", "127.0.0.1", "-p", port, "-U", "postgres"].map(str::to_owned);
+    let (from, to) = (at(&port(&source)), at(&port(&target)));
+    // Without any place for what is made there is no work done, and no success.
+    Dbhaul::new(["dump", "-h", "127.0.0.1"]).run().assert_code(2).assert_stderr_has(&["missing --store"]);
+    Dbhaul::new(["dump", "-h"]).run().assert_code(2);
+    store_command(&["dump", "shop"], &store).args(&from).run().assert_code(0);
+    store_command(&["restore", "-d", "shop"], &store).args(&to).run().assert_code(0);
+    store_command(&["verify", "-d", "shop"], &store).args(&to).run().assert_code(0).assert_says("EQUAL");
+    let script = Dbhaul::new(["dump", "-F", "p", "-d", "shop"]).args(&from).run();
+    script.assert_code(0);
+    assert!(script.stdout.contains("CREATE SCHEMA shop"), "{}", script.stderr);
+    let socket = source.socket_dir().to_str().unwrap();
+    let by_socket = ["dump", "-h", socket, "-p", &from[3], "-U", "postgres", "-w", "-d", "shop", "--dry-run"];
+    store_command(&by_socket, &store).run().assert_code(0);
+}
+
+#[test]
+fn quiet_success_is_silent() {
+    let (source, target) = (shop(16), empty(16));
+    let dir = TempDir::new().unwrap();
+    let store = dir.path().join("store");
+    let (from, to) = (source.uri("shop"), target.uri("shop"));
+    let silent = |words: &[&str]| {
+        let run = Dbhaul::new(words).arg("-q").run();
+        run.assert_code(0);
+        assert_eq!((run.stdout.as_str(), run.stderr.as_str()), ("", ""), "{run}");
     };
-    wait_until("the table is locked", || locks(true).then_some(()));
-    let mut run = store_command(&["dump", "--source", &source.uri("shop")], store.path()).spawn();
-    wait_until("the dump waits for the table", || (locks(false) || run.has_ended()).then_some(()));
-    run.interrupt();
-    let run = run.wait();
-    locker.kill().unwrap();
-    locker.wait().unwrap();
-    run.assert_code(130).assert_stderr_has(&["stopping gracefully", "error: stopped before it was finished"]);
-    run.assert_stderr_has(&["no backup was made"]);
-    assert!(!store.path().join("backups").exists());
+    let store = store.to_str().unwrap();
+    silent(&["dump", "--source", &from, "--store", store]);
+    silent(&["restore", "--target", &to, "--store", store]);
+    silent(&["verify", "--target", &to, "--store", store]);
+    silent(&["dump", "--source", &from, "--format", "sql", "--file", &format!("{store}/shop.sql")]);
+    assert!(Dbhaul::new(["backup", "list", "--store", store, "-q"]).run().stdout.contains("shop"));
+    target.psql(
+        "shop",
+        "UPDATE shop.country SET name = name || '!' WHERE code = (SELECT min(code) FROM shop.country)",
+    );
+    let different = Dbhaul::new(["verify", "--target", &to, "--store", store, "-q"]).run();
+    different.assert_code(4).assert_says("DIFFERENT").assert_says("shop.country");
+}
+
+#[test]
+fn a_log_says_when() {
+    let source = shop(16);
+    let dir = TempDir::new().unwrap();
+    let run = store_command(&["dump", "--source", &source.uri("shop")], &dir.path().join("store")).run();
+    run.assert_code(0);
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert!(lines.len() > 4, "{run}");
+    for line in lines {
+        let (when, what) = line.split_once(' ').unwrap();
+        let digits = when.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
+        assert_eq!(String::from_utf8(digits.collect()).unwrap(), "0000-00-00T00:00:00Z", "{line}");
+        assert!(!what.trim().is_empty(), "{line}");
+    }
+}
+
+/// What `PGOPTIONS` sets is in force, and what every session of a run pins is not up to it.
+#[test]
+fn options_from_the_environment_are_honoured() {
+    let source = shop(16);
+    let dir = TempDir::new().unwrap();
+    let run = store_command(&["dump", "--source", &source.uri("shop")], &dir.path().join("store"));
+    let options = "-c log_min_duration_statement=0 -c DateStyle=German -c bytea_output=escape";
+    run.env("PGOPTIONS", options).run().assert_code(0);
+    assert!(source.log().contains("duration: "), "the option was not sent");
+    let target = empty(16);
+    let restored = store_command(&["restore", "--target", &target.uri("shop")], &dir.path().join("store"));
+    restored.run().assert_code(0);
+    assert_eq!(source.sql_digest("shop"), target.sql_digest("shop"));
 }

@@ -28,11 +28,47 @@ fn version_is_printed() {
     let version = Dbhaul::new(["--version"]).run();
     version.assert_code(0);
     assert!(version.stdout.starts_with("dbhaul 0."), "{version}");
+    // What is built of a repository names the commit and its date; a tarball builds too, and says less.
+    let repository = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../.git");
+    if repository.exists() {
+        let (_, commit) = version.stdout.trim_end().split_once(" (").unwrap_or_else(|| panic!("{version}"));
+        let (hash, date) = commit.strip_suffix(')').unwrap().split_once(' ').unwrap();
+        assert!(hash.len() >= 7 && hash.bytes().all(|byte| byte.is_ascii_hexdigit()), "{version}");
+        assert_eq!(date.split('-').map(str::len).collect::<Vec<_>>(), [4, 2, 2], "{version}");
+    }
 }
 
 #[test]
 fn nothing_at_all_is_answered_with_help() {
     Dbhaul::new([""; 0]).run().assert_code(2).assert_stderr_has(&["Usage: dbhaul <COMMAND>", "Examples:"]);
+}
+
+/// A cron line that does nothing must not be green.
+#[test]
+fn no_command_succeeds_without_its_work() {
+    let commands = [
+        "dump",
+        "restore",
+        "migrate",
+        "preflight",
+        "verify",
+        "cleanup",
+        "backup",
+        "backup list",
+        "backup show",
+        "backup export",
+        "completions",
+        "hold-snapshot x",
+    ];
+    for command in commands {
+        for habit in
+            ["", "-h", "-h db", "-h db -p 5432 -U app", "-Fc -f shop.dump", "-1", "-W", "--no-such-option"]
+        {
+            let run = Dbhaul::new(format!("{command} {habit}").split_whitespace()).run();
+            run.assert_code(2);
+            assert_eq!(run.stdout, "", "{run}");
+        }
+    }
 }
 
 #[test]
@@ -83,15 +119,19 @@ fn wrong_usage_is_told_and_ends_with_2() {
     let other = format!("host=127.0.0.1 port=2 user=app dbname=shop password={SECRET}");
     for (arguments, expected) in [
         (vec!["frobnicate"], "unrecognized subcommand 'frobnicate'"),
-        (vec!["dump", &uri], "unexpected argument 'postgres://app:***@127.0.0.1:1/shop'"),
+        (vec!["dump", &uri], "missing --store: give it, or set DBHAUL_STORE"),
+        (vec!["backup", "list", &uri], "unexpected argument '***'"),
         (vec!["dump", "--source", &uri], "missing --store: give it, or set DBHAUL_STORE"),
         (vec!["migrate", "--source", &uri], "missing --target"),
         (vec!["migrate", "--source", &uri, "--target", &uri], "are the same database"),
         (vec!["migrate", "--source", &uri, "--target", &other, "-s", "-a"], "cannot be used with"),
         (vec!["migrate", "--source", &uri, "--target", &other, "--if-exists"], "--clean"),
         (vec!["migrate", "--source", &uri, "--target", &other, "-j", "0"], "1..=256"),
-        (vec!["dump", "--source", "hots=db", "--store", "s"], "unknown connection keyword \"hots\""),
-        (vec!["dump", "--source", &uri, "--store", "gopher://x"], "stores of kind \"gopher\" are not known"),
+        (
+            vec!["dump", "--source", "hots=db", "--store", "s"],
+            "keyword 1 of the connection string is unknown; was host meant?",
+        ),
+        (vec!["dump", "--source", &uri, "--store", "gopher://x"], "a URL of a kind that is not known"),
         (vec!["restore", "--store", "s", "--target", &uri, "--backup", "../x"], "neither `latest` nor"),
         (vec!["restore", "--store", "s", "--target", &uri, "--progress", "loud"], "[possible values: auto,"),
         (vec!["verify", "--source", &uri, "--report", "/no/such/dir/r.txt", "--target", &other], "--report"),

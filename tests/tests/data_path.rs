@@ -28,7 +28,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         statistics: true,
         throttle: ThrottleOptions::default(),
     };
-    Dump::prepare(request, Context::silent()).await.unwrap()
+    Box::pin(Dump::prepare(request, Context::silent())).await.unwrap()
 }
 
 async fn dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> DumpReport {
@@ -58,6 +58,7 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
         privileges: true,
         database: false,
         role_map: RoleMap::default(),
+        scratch: dbhaul_pipeline::Scratch::default(),
     };
     verify(request, Context::silent()).await.unwrap()
 }

@@ -1,5 +1,5 @@
 //! What belongs to a database as a whole, carried with `--create`: encoding, locale, owner, privileges,
-//! comment, limits, tablespace, settings. `pg_dump --create` 18 judges.
+//! comment, limits, tablespace, settings. The newest `pg_dump --create` judges.
 
 use dbhaul_tests::{Dbhaul, Server};
 use tempfile::TempDir;
@@ -69,8 +69,12 @@ fn dumped(server: &Server, db: &str) -> Vec<String> {
     let text = String::from_utf8(output.stdout).unwrap();
     let is_noise = |line: &str| {
         ["\\restrict", "\\unrestrict", "-- Dumped", "\\connect"].iter().any(|start| line.starts_with(start))
+            // the server's own, which only the pg_dump of its own release passes over
+            || line.contains(" SET (pg_attver=")
     };
     let is_role = |line: &String| line.starts_with("ALTER ROLE ");
+    // ICU spells the keyword either way, by its version, and a server writes what its own says
+    let text = text.replace("'en-u-kn-true'", "'en-u-kn'");
     let lines = text.lines().filter(|line| !is_noise(line)).map(str::to_owned);
     let (mut of_roles, mut others): (Vec<String>, Vec<String>) = lines.partition(is_role);
     of_roles.sort();
@@ -123,8 +127,8 @@ fn on_17_with_builtin_locales() {
 }
 
 #[test]
-fn on_18() {
-    check(18, 18);
+fn on_19() {
+    check(19, 19);
 }
 
 #[test]
@@ -213,14 +217,15 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     run.assert_code(0).assert_says("EQUAL");
     run.assert_says(
-        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges are nothing on the left and",
+        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges: only on the target: ",
     );
     target.psql("shop", "REVOKE SELECT ON pg_catalog.pg_authid FROM reader");
     target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");
     let verify = ["verify", "--source", &from, "--target", &to];
     let run = Dbhaul::new(verify).run();
-    run.assert_code(4).assert_says("TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE");
-    run.assert_says("FUNCTION pg_catalog.now (): privileges are \"REVOKE ALL ON FUNCTION");
+    run.assert_code(4)
+        .assert_says("TABLE pg_catalog.pg_authid: privileges: missing on the target: GRANT SELECT ON TABLE");
+    run.assert_says("FUNCTION pg_catalog.now (): privileges: missing on the target: REVOKE ALL ON FUNCTION");
     let run = Dbhaul::new(verify).arg("--no-privileges").run();
     run.assert_code(0).assert_says("not compared: privileges, as asked");
 }

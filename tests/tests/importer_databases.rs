@@ -97,13 +97,13 @@ fn check(fixture: Fixture, from: u16, to: u16) {
 }
 
 #[test]
-fn pagila() {
-    check(Fixture::Pagila, 17, 17);
+fn cinema() {
+    check(Fixture::Cinema, 17, 17);
 }
 
 #[test]
-fn chinook_to_a_newer_major() {
-    check(Fixture::Chinook, 13, 18);
+fn music_to_a_newer_major() {
+    check(Fixture::Music, 13, 18);
 }
 
 #[test]

@@ -279,7 +279,7 @@ fn ranges_go_on_after_a_kill_and_do_not_believe_the_index() {
         let run = || Dbhaul::new(command).args(["--target", &to]);
         target.create_db("copy");
         kill_between_ranges(run(), &target);
-        run().args(["--resume", "--jobs", "2"]).run().assert_code(0).assert_says("steps were found done");
+        run().args(["--resume", "--jobs", "2"]).run().assert_code(0).assert_says("found done: ");
         original.assert_rows_equal("copy");
         target.drop_db("copy");
     }

@@ -118,7 +118,7 @@ fn rows_are_counted_alike_in_every_report() {
     let store = TempDir::new().unwrap();
     let store = store.path().to_str().unwrap();
     let dump = Dbhaul::new(["dump", "--source", &source.uri("shop"), "--store", store]).run();
-    dump.assert_code(0).assert_says("1 tables, 5 rows and large objects");
+    dump.assert_code(0).assert_says("1 table, 5 rows and large objects");
     let list = Dbhaul::new(["backup", "list", "--store", store, "--json"]).run();
     let counts =
         |report: &serde_json::Value| (report["table_count"].clone(), report["totals"]["tables"].clone());

@@ -417,3 +417,42 @@ async fn probes_find_out_what_a_role_may_do() {
         Probe::refuse_pooler(&settings, &CancellationToken::new()).await.unwrap();
     }
 }
+
+/// A text that holds two statements, and statements behind one that fails, do nothing.
+#[tokio::test]
+async fn a_message_of_another_is_one_statement() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        let session = open(&server, SessionRole::Loader).await;
+        let tables = async || {
+            let sql = "SELECT relname FROM pg_catalog.pg_class WHERE relname LIKE 'smuggled%' ORDER BY 1";
+            session.query_strings(sql).await.unwrap()
+        };
+        let outside = session.run_each(&["CREATE TABLE public.smuggled ()"]).await.unwrap_err();
+        assert!(matches!(outside.error, Error::NoTransaction { .. }), "{outside:?}");
+        assert_eq!(tables().await, Vec::<String>::new());
+
+        session.begin().await.unwrap();
+        let statements = [
+            "SELECT 1",
+            "SELECT 1; COMMIT; CREATE TABLE public.smuggled ()",
+            "CREATE TABLE public.smuggled2 ()",
+        ];
+        let failed = session.run_each(&statements).await.unwrap_err();
+        assert_eq!((failed.place, failed.error.sqlstate()), (1, Some("42601")), "{failed:?}");
+        session.rollback().await.unwrap();
+        assert_eq!(tables().await, Vec::<String>::new());
+
+        session.begin().await.unwrap();
+        let failed = session.run_each_and_commit(&["CREATE TABLE public.smuggled ()", "nonsense"], "").await;
+        assert_eq!(failed.unwrap_err().place, 1);
+        session.rollback().await.unwrap();
+        assert_eq!(tables().await, Vec::<String>::new());
+
+        session.begin().await.unwrap();
+        let many: Vec<String> = (0..600).map(|n| format!("CREATE TABLE public.smuggled{n} ()")).collect();
+        session.run_each(&many[..300]).await.unwrap();
+        session.run_each_and_commit(&many[300..], "CREATE TABLE public.smuggled ()").await.unwrap();
+        assert_eq!(tables().await.len(), 601);
+    }
+}

@@ -1,4 +1,4 @@
-//! Planner statistics, copied or gathered. The judge is `pg_dump --statistics-only` of PostgreSQL 18.
+//! Planner statistics, copied or gathered. The judge is the newest `pg_dump --statistics-only`.
 
 use std::path::PathBuf;
 

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
+use clap::CommandFactory;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use dbhaul_pipeline::{Context, Status};
 use tokio_util::sync::CancellationToken;
 
-use crate::args::Cli;
+use crate::args::{Cli, Refused};
 use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
@@ -21,19 +22,15 @@ const USAGE: u8 = 2;
 
 /// Runs dbhaul.
 pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: Environment<'_>) -> ExitCode {
-    let mut command = Cli::command();
-    let parsed = command.try_get_matches_from_mut(arguments);
-    let cli = match parsed.and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        Err(error) => return tell(&error),
+    let cli = match Cli::read(arguments) {
+        Ok(Ok(cli)) => cli,
+        Ok(Err(Refused { command, problem })) => return wrong_usage(&problem, &command),
+        Err(error) => return tell(error),
     };
     let name = cli.command.name();
     let intent = match Intent::resolve(cli, environment) {
         Ok(intent) => intent,
-        Err(error) => {
-            to_stderr(&format!("error: {error}\n\nFor more information, try 'dbhaul {name} --help'."));
-            return ExitCode::from(USAGE);
-        }
+        Err(error) => return wrong_usage(&error.to_string(), name),
     };
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
@@ -43,17 +40,42 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     done_or_failed(result)
 }
 
-/// Prints what clap has to say: help and the version, or what is wrong. It quotes
-/// arguments, so passwords are masked.
-fn tell(error: &clap::Error) -> ExitCode {
+fn wrong_usage(problem: &str, command: &str) -> ExitCode {
+    to_stderr(&format!("error: {problem}\n\nFor more information, try 'dbhaul {command} --help'."));
+    ExitCode::from(USAGE)
+}
+
+/// Prints what clap has to say: help and the version, or what is wrong.
+fn tell(mut error: clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return done_or_failed(error.print());
     }
+    hide_secrets(&mut error);
     let rendered = error.render();
     let colour = output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let text = if colour { rendered.ansi().to_string() } else { rendered.to_string() };
-    to_stderr(&secrets::redact(&text));
+    output::styled_to_stderr(&text);
     ExitCode::from(USAGE)
+}
+
+/// clap quotes arguments as they were typed; what may be of a password goes.
+fn hide_secrets(error: &mut clap::Error) {
+    let typed: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+    let show = |kind: ContextKind, text: &str| match kind {
+        ContextKind::InvalidArg | ContextKind::InvalidSubcommand => Some(secrets::shown_stray(text, &typed)),
+        ContextKind::InvalidValue => Some(secrets::shown_argument(text)),
+        _ => None,
+    };
+    let hidden: Vec<_> = error
+        .context()
+        .filter_map(|(kind, value)| match value {
+            ContextValue::String(text) => Some((kind, ContextValue::String(show(kind, text)?))),
+            _ => None,
+        })
+        .collect();
+    for (kind, value) in hidden {
+        error.insert(kind, value);
+    }
 }
 
 fn done_or_failed(result: std::io::Result<()>) -> ExitCode {
@@ -77,11 +99,18 @@ fn start(job: Job) -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return done_or_failed(Err(error)),
     };
-    exit_code(runtime.block_on(Box::pin(carry_out(job, display))))
+    let status = runtime.block_on(Box::pin(carry_out(job, display)));
+    // a file system that does not answer would hold up the end for ever
+    runtime.shutdown_timeout(LAST_CALLS);
+    exit_code(status)
 }
 
+/// How long the process waits for calls to the system that nobody waits for any more.
+const LAST_CALLS: Duration = Duration::from_secs(5);
+
 async fn carry_out(job: Job, display: Display) -> Status {
-    let context = Context { progress: display.progress(), cancel: CancellationToken::new() };
+    let (progress, cancel) = (display.progress(), CancellationToken::new());
+    let context = Context { progress, cancel, lock_wait: job.lock_wait };
     for warning in &job.warnings {
         context.progress.warning(warning.as_str());
     }
@@ -90,7 +119,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Ok(watcher) => watcher,
         Err(error) => return finish(display, &Shown::new(&error), Status::Failed),
     };
-    let (json, report_file) = (job.output.json, job.report_file);
+    let (json, quiet, report_file) = (job.output.json, job.output.quiet, job.report_file);
     let verbose = job.output.verbose > 0;
     let way_on = stopped::way_on(&job.request, job.dry_run);
     let result = run::run(job.request, job.dry_run, verbose, context).await;
@@ -104,17 +133,18 @@ async fn carry_out(job: Job, display: Display) -> Status {
             };
         }
     };
+    let status = outcome.status();
     let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));
     let printed = written.and_then(|()| {
         display.finish();
-        outcome.print(json, verbose)
+        outcome.quietened(quiet, json).print(json, verbose)
     });
     match printed {
-        Ok(()) => outcome.status(),
+        Ok(()) => status,
         Err(error) => {
             Shown::new(&error).print();
             // What failed before stays worse than a report that could not be written.
-            if outcome.status() == Status::Done { Status::Failed } else { outcome.status() }
+            if status == Status::Done { Status::Failed } else { status }
         }
     }
 }

@@ -7,7 +7,7 @@ use std::error::Error;
 use std::fmt;
 use std::io::IsTerminal;
 
-use dbhaul_pipeline::{PipelineError, Status, one_line};
+use dbhaul_pipeline::{PipelineError, Status, for_terminal, one_line};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
 use serde::Serialize;
 
@@ -27,7 +27,7 @@ pub(crate) struct Shown {
 impl Shown {
     /// An error of a command.
     pub(crate) fn of_command(error: &PipelineError) -> Self {
-        Shown { help: error.help(), ..Shown::new(error) }
+        Shown { help: error.help().as_deref().map(tidy), ..Shown::new(error) }
     }
 
     /// The error with which a command ended that the user had stopped, with the way on. What the
@@ -36,7 +36,7 @@ impl Shown {
         if let PipelineError::Unverified { .. } = error {
             return Shown::of_command(error);
         }
-        let stopped = Shown { help: Some(way_on.to_owned()), ..Shown::new(&PipelineError::Cancelled) };
+        let stopped = Shown { help: Some(tidy(way_on)), ..Shown::new(&PipelineError::Cancelled) };
         if error.status() == Status::Interrupted {
             return stopped;
         }
@@ -65,7 +65,8 @@ impl Shown {
     pub(crate) fn print(&self) {
         let terminal = std::io::stderr().is_terminal();
         let width = terminal.then(|| usize::from(console::Term::stderr().size().1));
-        crate::output::to_stderr(&self.render(width, terminal && crate::output::wants_colour()));
+        // Its parts are clean; colours are ours.
+        crate::output::styled_to_stderr(&self.render(width, terminal && crate::output::wants_colour()));
     }
 
     /// The text; lines are wrapped only if there is a width.
@@ -87,7 +88,7 @@ impl Shown {
 }
 
 fn tidy(text: &str) -> String {
-    secrets::redact(text.trim_end())
+    for_terminal(&secrets::redact(text.trim_end()))
 }
 
 /// A link of the chain, as miette wants it.

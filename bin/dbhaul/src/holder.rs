@@ -7,7 +7,7 @@ use dbhaul_pipeline::{Context, HoldAnswer, HoldOrder, HoldRequest, PipelineError
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
-use crate::output::to_stdout;
+use crate::output::{plain_json, to_stdout};
 
 /// Orders that wait to be carried out.
 const QUEUE: usize = 8;
@@ -40,6 +40,6 @@ fn read(sender: &mpsc::Sender<HoldOrder>) {
 /// Answers. Nobody is left to tell if that fails: the end of the orders says so too.
 fn answer(answer: HoldAnswer) {
     if let Ok(line) = serde_json::to_string(&answer) {
-        let _ = to_stdout(&line);
+        let _ = to_stdout(&plain_json(&line));
     }
 }

@@ -16,15 +16,15 @@ use std::time::Duration;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
-    PreflightRequest, RestoreRequest, ScriptRequest, Selection, StatisticsMode, StoreUrl, ThrottleOptions,
-    VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
+    PreflightRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest,
+    StoreUrl, ThrottleOptions, VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DumpArgs, DumpFormat, MigrateArgs, OutputArgs,
-    PreflightArgs, ProgressMode, ReportArgs, RestoreArgs, RoleArgs, SelectionArgs, StatisticsName,
-    ThrottleArgs, VerifyArgs, WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DEFAULT_COMPRESSION_LEVEL, DumpArgs,
+    DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs, RestoreArgs,
+    RoleArgs, ScratchArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
 };
 use selection::selection;
 use sides::Places;
@@ -65,6 +65,8 @@ pub(crate) struct Job {
     pub(crate) report_file: Option<PathBuf>,
     /// How to speak.
     pub(crate) output: OutputArgs,
+    /// How long a lock on a table of the source is waited for.
+    pub(crate) lock_wait: Option<Duration>,
     /// What a person should know about the arguments, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -84,6 +86,8 @@ pub(crate) enum Request {
     Verify(VerifyRequest),
     /// `cleanup`.
     Cleanup(CleanupRequest),
+    /// `cleanup --store`.
+    CleanupStore(StoreCleanupRequest),
     /// `hold-snapshot`.
     HoldSnapshot(HoldRequest),
     /// `backup list`.
@@ -141,8 +145,8 @@ impl Intent {
 
 fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment)
-        .source(args.source.source)
-        .target(args.target.target)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role)
         .store(args.store.store);
     let request = PreflightRequest {
         source: places.require_source()?,
@@ -162,7 +166,11 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         return script::of_dump(args, environment);
     }
     script::refuse_without_format(&args.script)?;
-    let places = Places::new(environment).source(args.source.source).store(args.store.store);
+    let letters = LetterArgs { dbname: args.letters.dbname.or(args.named_database), ..args.letters };
+    let places = Places::new(environment)
+        .source(args.source.source, args.role)
+        .store(args.store.store)
+        .source_letters(&letters)?;
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let request = DumpRequest {
         source: places.require_source()?,
@@ -175,11 +183,15 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         statistics: args.statistics,
         throttle: throttle_options(&args.throttle),
     };
-    job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)
+    let job = job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)?;
+    Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
 fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).target(args.target.target).store(args.store.store);
+    let places = Places::new(environment)
+        .target(args.target.target, args.role)
+        .store(args.store.store)
+        .target_letters(&args.letters)?;
     let request = RestoreRequest {
         store: places.require_store()?,
         backup: backup_ref(args.backup.backup.as_deref())?,
@@ -195,7 +207,9 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
 }
 
 fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).source(args.source.source).target(args.target.target);
+    let places = Places::new(environment)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role);
     places.check_both_named()?;
     let request = MigrateRequest {
         source: places.require_source()?,
@@ -209,7 +223,7 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
             CopyFormatName::Binary => CopyChoice::Binary,
         },
         hold: match args.hold_snapshot && !args.dry_run {
-            true => Some(hold_program(args.hold_hours, places.source_variable())?),
+            true => Some(hold_program(args.hold_hours, places.source_variables())?),
             false => None,
         },
         throttle: throttle_options(&args.throttle),
@@ -218,19 +232,20 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));
     }
     sides::check_distinct(&request.source, &request.target, request.options.create)?;
-    job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)
+    let job = job(Request::Migrate(request), args.dry_run, Some(args.report), args.output, places)?;
+    Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
 /// This program, to be run once more. Where the source is goes into its environment: others may read a
 /// command line.
-fn hold_program(hours: u64, source: Option<(&str, String)>) -> Result<HoldProgram, UsageError> {
+fn hold_program(hours: u64, source: Vec<(&str, String)>) -> Result<HoldProgram, UsageError> {
     let program = std::env::current_exe()
         .map_err(|error| UsageError::new(format!("--hold-snapshot: cannot find this program: {error}")))?;
     let variable = |(name, value): (&str, String)| (name.into(), value.into());
     Ok(HoldProgram {
         program,
         arguments: vec!["hold-snapshot".into()],
-        environment: source.map(variable).into_iter().collect(),
+        environment: source.into_iter().map(variable).collect(),
         limit: Duration::from_secs(hours * 3600),
     })
 }
@@ -243,20 +258,33 @@ fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, Usage
 }
 
 fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).source(args.source.source).target(args.target.target);
-    let request = CleanupRequest {
-        target: places.require_target()?,
-        source: places.optional_source()?,
-        remove: args.yes,
+    if let Some(store) = args.store {
+        let places = Places::new(environment).store(Some(store));
+        let request = StoreCleanupRequest {
+            store: places.require_store()?,
+            grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
+            remove: args.yes,
+        };
+        return job(Request::CleanupStore(request), false, None, args.output, places);
+    }
+    let places = Places::new(environment)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role);
+    let source = places.optional_source()?;
+    let target = match source {
+        Some(_) => places.optional_target()?,
+        None => Some(places.require_target()?),
     };
+    let request = CleanupRequest { target, source, remove: args.yes };
     job(Request::Cleanup(request), false, None, args.output, places)
 }
 
 fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment)
-        .source(args.source.source)
-        .target(args.target.target)
+        .source(args.source.source, args.acting.source_role)
+        .target(args.target.target, args.acting.target_role)
         .store(args.store.store);
+    let places = places.verify_letters(&args.letters, &args.backup)?;
     let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
     let request = VerifyRequest {
         left,
@@ -267,6 +295,11 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         privileges: args.selection.privileges,
         database: args.create,
         role_map: roles::map(&args.map)?,
+        scratch: match args.scratch {
+            ScratchArgs { no_scratch: true, .. } => Scratch::Never,
+            ScratchArgs { scratch: true, .. } => Scratch::Always,
+            ScratchArgs { .. } => Scratch::WhereWritable,
+        },
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)
 }
@@ -299,9 +332,6 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
     }
 }
 
-/// zstd level of rows where none is asked for.
-const DEFAULT_COMPRESSION_LEVEL: i32 = 1;
-
 fn job(
     request: Request,
     dry_run: bool,
@@ -318,10 +348,12 @@ fn job(
         let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         if file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
             let file = file.display();
-            return Err(UsageError::new(format!("--report {file}: it is a directory, or lies in none")));
+            return Err(UsageError::new(format!(
+                "--report {file}: is a directory, or its parent does not exist"
+            )));
         }
     }
-    Ok(Job { request, dry_run, report_file, output, warnings: places.into_warnings() })
+    Ok(Job { request, dry_run, report_file, output, lock_wait: None, warnings: places.into_warnings() })
 }
 
 fn write_options(
@@ -339,6 +371,8 @@ fn write_options(
         create: args.create,
         resume,
         allow_non_empty: args.allow_non_empty,
+        allow_read_only: args.allow_read_only,
+        disable_triggers: args.disable_triggers,
         statistics: match args.statistics {
             _ if args.no_analyze => StatisticsMode::None,
             StatisticsName::Analyze => StatisticsMode::Analyze,

@@ -2,6 +2,8 @@
 
 use tracing_subscriber::EnvFilter;
 
+use crate::output::LogWriter;
+
 /// Starts logging: what `RUST_LOG` asks for, else by the number of `-v`.
 ///
 /// Only dbhaul's own crates are made more talkative by `-v`: what a library warns
@@ -27,10 +29,12 @@ pub(crate) fn start(verbose: u8, quiet: bool, json: bool) {
         }
         _ => EnvFilter::new(default),
     };
+    let is_coloured =
+        !json && crate::output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .with_ansi(crate::output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr()));
+        .with_writer(move || LogWriter { is_json: json, is_coloured })
+        .with_ansi(is_coloured);
     // A second subscriber can only be a test's; the first stays.
     let _ = if json { builder.json().try_init() } else { builder.try_init() };
 }

@@ -1,11 +1,16 @@
 //! Results on standard output, in a report file, and words on standard error.
+//!
+//! The one place through which text leaves. Names, messages of servers and whatever a store holds may be made
+//! to command a terminal or to read backwards, so every text that is printed here is escaped on its way, but
+//! for line breaks and tabs. Only SQL that goes to a file or a pipe leaves as it is.
 
 use std::fmt::Display;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use dbhaul_pipeline::{ByteStream, Status};
+use dbhaul_pipeline::{ByteStream, Status, for_terminal, in_one_line, is_command};
 use serde::Serialize;
 
 /// What a command produced, for people and for programs.
@@ -17,6 +22,10 @@ pub(crate) struct Outcome {
     status: Status,
     /// Standard output holds data, so words go to standard error.
     beside_data: bool,
+    /// It only says that all went well or what did not, so that `-q` leaves it out where all did.
+    is_report: bool,
+    /// The text is SQL, which means something else with a character changed.
+    is_sql: bool,
 }
 
 impl Outcome {
@@ -30,12 +39,17 @@ impl Outcome {
         }
         let (text, whole) = (report.to_string(), format!("{report:#}"));
         let whole = Some(whole).filter(|whole| *whole != text);
-        Outcome { whole, ..Outcome::new(text, &WithStatus { status, report }, status) }
+        Outcome { whole, is_report: true, ..Outcome::new(text, &WithStatus { status, report }, status) }
     }
 
     /// A plan or a listing, which is done once it is printed.
     pub(crate) fn listing(listing: &(impl Display + Serialize)) -> Self {
         Outcome::new(listing.to_string(), listing, Status::Done)
+    }
+
+    /// Statements, which a file or a pipe gets unchanged.
+    pub(crate) fn sql(listing: &(impl Display + Serialize)) -> Self {
+        Outcome { is_sql: true, ..Outcome::listing(listing) }
     }
 
     /// A plan, with everything there is to say of it if that is wanted.
@@ -47,11 +61,20 @@ impl Outcome {
     /// Nothing to print, done.
     pub(crate) fn nothing() -> Self {
         let (text, json) = (String::new(), Ok(String::new()));
-        Outcome { text, whole: None, json, status: Status::Done, beside_data: false }
+        Outcome {
+            text,
+            whole: None,
+            json,
+            status: Status::Done,
+            beside_data: false,
+            is_report: false,
+            is_sql: false,
+        }
     }
 
     fn new(text: String, value: &impl Serialize, status: Status) -> Self {
-        Outcome { text, whole: None, json: serde_json::to_string_pretty(value), status, beside_data: false }
+        let json = serde_json::to_string_pretty(value).map(|json| plain_json(&json));
+        Outcome { text, whole: None, json, status, beside_data: false, is_report: false, is_sql: false }
     }
 
     /// The same where standard output holds what the command made.
@@ -62,6 +85,13 @@ impl Outcome {
     /// How the command ended.
     pub(crate) fn status(&self) -> Status {
         self.status
+    }
+
+    /// The same if it is asked for nothing but what went wrong: of a report where nothing did, nothing is left.
+    pub(crate) fn quietened(self, quiet: bool, json: bool) -> Self {
+        let says_nothing =
+            quiet && self.is_report && self.status == Status::Done && (!json || self.beside_data);
+        if says_nothing { Outcome { text: String::new(), ..self } } else { self }
     }
 
     /// Prints it to standard output, with nothing left out if `verbose`.
@@ -76,7 +106,11 @@ impl Outcome {
             to_stderr(&self.text);
             return Ok(());
         }
-        to_stdout(self.rendered(json, verbose)?)
+        let rendered = self.rendered(json, verbose)?;
+        match self.is_sql && !json && !io::stdout().is_terminal() {
+            true => print_whole(rendered),
+            false => to_stdout(rendered),
+        }
     }
 
     /// Writes it into a file, with nothing left out: as JSON if the name ends so, as text otherwise.
@@ -86,7 +120,10 @@ impl Outcome {
     pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
         let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let text = self.rendered(json, true)?;
-        std::fs::write(file, format!("{}\n", text.trim_end()))
+        let mut options = std::fs::OpenOptions::new();
+        // A report names what is in a database: a new file is for its owner alone.
+        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        out.write_all(format!("{}\n", for_terminal(text.trim_end())).as_bytes())
     }
 
     fn rendered(&self, json: bool, verbose: bool) -> io::Result<&str> {
@@ -103,6 +140,10 @@ impl Outcome {
 /// # Errors
 /// If it cannot be written whole. That the reader has gone away is no error: it has seen enough.
 pub(crate) fn to_stdout(text: &str) -> io::Result<()> {
+    print_whole(&for_terminal(text))
+}
+
+fn print_whole(text: &str) -> io::Result<()> {
     let mut stdout = io::stdout().lock();
     let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
     match written {
@@ -122,10 +163,98 @@ pub(crate) fn stdout_stream() -> io::Result<ByteStream> {
 
 /// Prints a line to standard error. Nobody is left to tell if that fails.
 pub(crate) fn to_stderr(line: &str) {
+    styled_to_stderr(&for_terminal(line));
+}
+
+/// As [`to_stderr`] for a text with colours, made of parts that have been through [`for_terminal`].
+pub(crate) fn styled_to_stderr(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", line.trim_end());
+}
+
+/// A message of several lines with the further ones indented: they may be of a name, and must not pass for
+/// lines of their own.
+pub(crate) fn indented(message: &str) -> String {
+    message.trim_end().replace('\n', "\n           ")
+}
+
+/// The same JSON with the characters escaped that a terminal would obey; such are in strings only.
+pub(crate) fn plain_json(json: &str) -> String {
+    let mut plain = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_command(character) && character != '\n' {
+            // All of them are in the basic plane.
+            plain.push_str(&format!("\\u{:04x}", u32::from(character)));
+        } else {
+            plain.push(character);
+        }
+    }
+    plain
+}
+
+/// Standard error for the log: each event is one line, whatever is in it.
+pub(crate) struct LogWriter {
+    /// Whether events are JSON.
+    pub(crate) is_json: bool,
+    /// Whether they come with colours. What is in them has been escaped by then, but for directions.
+    pub(crate) is_coloured: bool,
+}
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        const ESCAPE: char = '\u{1b}';
+        let text = String::from_utf8_lossy(event);
+        let text = text.trim_end_matches('\n');
+        let line = match (self.is_json, self.is_coloured) {
+            (true, _) => plain_json(text),
+            (_, false) => in_one_line(text),
+            (_, true) => text.split(ESCAPE).map(in_one_line).collect::<Vec<_>>().join("\u{1b}"),
+        };
+        writeln!(io::stderr().lock(), "{line}")?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        io::stderr().flush()
+    }
 }
 
 /// Whether colours are welcome on a terminal: `NO_COLOR` (<https://no-color.org>) is not set.
 pub(crate) fn wants_colour() -> bool {
     std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use dbhaul_pipeline::Status;
+
+    use super::{Outcome, indented, plain_json};
+
+    #[test]
+    fn quiet_leaves_out_what_went_well_and_nothing_else() {
+        let text = |outcome: Outcome, quiet, json| outcome.quietened(quiet, json).text;
+        let report = |status| Outcome::report(&"report", status);
+        assert_eq!(text(report(Status::Done), false, false), "report");
+        assert_eq!(text(report(Status::Done), true, false), "");
+        assert_eq!(text(report(Status::Done), true, true), "report", "JSON was asked for");
+        assert_eq!(text(report(Status::Done).beside_data(), true, true), "");
+        for status in [Status::Failed, Status::Skipped, Status::Different, Status::Blocked] {
+            assert_eq!(text(report(status), true, false), "report", "{status:?}");
+        }
+        assert_eq!(text(Outcome::listing(&"list"), true, false), "list");
+    }
+
+    #[test]
+    fn json_stays_what_it_says() {
+        let value = serde_json::json!({"a\u{202e}": ["\u{7f}\u{9b}\u{1b}[1m\n", "größe"]});
+        for json in [value.to_string(), serde_json::to_string_pretty(&value).unwrap()] {
+            let plain = plain_json(&json);
+            assert!(!plain.contains(|c| dbhaul_pipeline::is_command(c) && c != '\n'), "{plain}");
+            assert_eq!(serde_json::from_str::<serde_json::Value>(&plain).unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn further_lines_are_indented() {
+        assert_eq!(indented("a\nb\n"), "a\n           b");
+    }
 }

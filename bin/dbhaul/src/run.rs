@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dbhaul_pipeline::{
     Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, cleanup,
-    list_backups, preflight, show_backup, show_definitions, show_toc, verify,
+    cleanup_store, list_backups, preflight, show_backup, show_definitions, show_toc, verify,
 };
 
 use crate::holder;
@@ -58,6 +58,10 @@ pub(crate) async fn run(
             let report = Box::pin(cleanup(request, context)).await?;
             Ok(Outcome::report(&report, report.status()))
         }
+        Request::CleanupStore(request) => {
+            let report = Box::pin(cleanup_store(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
         Request::HoldSnapshot(request) => {
             Box::pin(holder::run(request, context)).await?;
             Ok(Outcome::nothing())
@@ -74,7 +78,7 @@ pub(crate) async fn run(
                 }
                 BackupView::Definitions(selection) => {
                     let definitions = show_definitions(&store, &backup, database, &selection, context);
-                    Outcome::listing(&definitions.await?)
+                    Outcome::sql(&definitions.await?)
                 }
             })
         }

@@ -10,6 +10,44 @@ pub(crate) fn holds_password(connection: &str) -> bool {
     redact(connection) != connection
 }
 
+/// An argument as an error may quote it: an option, a plain word or a number, and of anything else nothing.
+pub(crate) fn shown_argument(argument: &str) -> String {
+    let is_word = |text: &str| {
+        text.len() <= LONGEST_WORD && text.chars().all(|c| c.is_ascii_lowercase() || "-_.".contains(c))
+    };
+    match argument.split_once('=') {
+        Some((name, _)) if name.starts_with('-') && is_word(name) => format!("{name}={MASK}"),
+        _ if is_usage(argument, is_word) => argument.to_owned(),
+        None if is_word(argument) || is_number(argument) => argument.to_owned(),
+        _ => MASK.to_owned(),
+    }
+}
+
+/// As [`shown_argument`] for one that belongs to no option. Beside a connection string it may be a piece of a
+/// password with a blank, which the shell took apart.
+pub(crate) fn shown_stray(argument: &str, beside: impl IntoIterator<Item = impl AsRef<str>>) -> String {
+    let is_connection = |text: &str| text.contains("://") || text.contains("password");
+    let is_option = argument.starts_with('-');
+    match !is_option && beside.into_iter().any(|other| is_connection(other.as_ref())) {
+        true => MASK.to_owned(),
+        false => shown_argument(argument),
+    }
+}
+
+/// Whether clap made this itself: `--format <FORMAT>`, `<SHELL>`, `[BACKUP]`.
+fn is_usage(text: &str, is_word: impl Fn(&str) -> bool) -> bool {
+    let (option, value) = text.split_once(' ').unwrap_or(("", text));
+    let is_value = |c: char| c.is_ascii_uppercase() || "<>[]_=.".contains(c);
+    is_word(option) && value.starts_with(['<', '[']) && value.chars().all(is_value)
+}
+
+/// No command or option is longer.
+const LONGEST_WORD: usize = 32;
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.len() <= 8 && text.chars().all(|c| c.is_ascii_digit())
+}
+
 const MASK: &str = "***";
 
 /// `scheme://user:password@host`: the password goes.
@@ -50,11 +88,13 @@ fn redact_keywords(text: &str) -> String {
     redacted + rest
 }
 
-/// Where the text behind `password` begins, if an equals sign follows.
+/// Where the text behind `password` begins, in whatever case, if an equals sign follows.
 fn find_password_keyword(text: &str) -> Option<usize> {
     const KEYWORD: &str = "password";
+    // The same places in both: only letters of ASCII change.
+    let lower = text.to_ascii_lowercase();
     let mut from = 0;
-    while let Some(found) = text[from..].find(KEYWORD) {
+    while let Some(found) = lower[from..].find(KEYWORD) {
         let end = from + found + KEYWORD.len();
         if text[end..].trim_start().starts_with('=') {
             return Some(end);
@@ -80,7 +120,26 @@ fn quoted_end(quoted: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{holds_password, redact};
+    use super::{holds_password, redact, shown_argument, shown_stray};
+
+    #[test]
+    fn arguments_are_quoted_where_they_cannot_be_secret() {
+        for shown in
+            ["shop", "--sorce", "-x", "12", "--format <FORMAT>", "--x <OLD=NEW>", "[BACKUP]", "pre-data"]
+        {
+            assert_eq!(shown_argument(shown), shown);
+        }
+        for hidden in
+            ["postgres://u:S3CR3T/7@host/x", "S3CR3T", "password=s3cret", "host=a", "it's", "a b", "a <b"]
+        {
+            assert_eq!(shown_argument(hidden), "***");
+        }
+        assert_eq!(shown_argument("--sorce=postgres://u:s3cret@h"), "--sorce=***");
+        let beside = ["dbhaul", "dump", "--source", "host=h password='my", "secret'"];
+        assert_eq!(shown_stray("secret", beside), "***");
+        assert_eq!(shown_stray("--jbos", beside), "--jbos");
+        assert_eq!(shown_stray("shop", ["dbhaul", "dump", "shop"]), "shop");
+    }
 
     #[test]
     fn passwords_are_masked_wherever_they_stand() {
@@ -91,6 +150,10 @@ mod tests {
             ("host=db password = 's3 \\' cret' user=app", "host=db password=*** user=app"),
             ("postgres://db/shop?password=s3cret&user=a", "postgres://db/shop?password=***&user=a"),
             ("sslpassword=x", "sslpassword=***"),
+            ("host=db PASSWORD=s3cret", "host=db PASSWORD=***"),
+            ("PGPASSWORD=s3cret dbhaul", "PGPASSWORD=*** dbhaul"),
+            ("Größe PassWord = 'x y' z", "Größe PassWord=*** z"),
+            ("POSTGRES://app:s3cret@db/shop?SslPassword=x", "POSTGRES://app:***@db/shop?SslPassword=***"),
             ("a://u:x@h b://v:y@i", "a://u:***@h b://v:***@i"),
         ] {
             assert_eq!(redact(text), expected);

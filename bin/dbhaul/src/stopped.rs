@@ -14,12 +14,10 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         | Request::ListBackups(_)
         | Request::ShowBackup { .. }
         | Request::HoldSnapshot(_) => NOTHING_CHANGED,
-        Request::Verify(_) => {
-            "neither side was changed, and nothing is known of their being equal: compare them again"
-        }
+        Request::Verify(_) => "the comparison did not finish, and neither side was changed: run it again",
         Request::Dump(_) => {
             "no backup was made, and a dump is not resumed: run it again; packs that it had stored belong to no \
-             backup and stay in the store"
+             backup and stay in the store, and `dbhaul cleanup --store` removes them later"
         }
         Request::Script(..) => {
             "the script is not complete: a --file has not got its name, and what went to standard output ends in \
@@ -41,7 +39,9 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
              the source is neither written to nor restarted meanwhile, or start over with --clean --if-exists; \
              `dbhaul cleanup` removes what only --resume needs"
         }
-        Request::Cleanup(_) => "what was removed stays removed: run it again to see what is left",
+        Request::Cleanup(_) | Request::CleanupStore(_) => {
+            "what was removed stays removed: run it again to see what is left"
+        }
     };
     text.into()
 }

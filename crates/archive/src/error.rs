@@ -100,6 +100,14 @@ pub enum ArchiveError {
         /// What is wrong.
         reason: String,
     },
+    /// Parts of a backup that are each as they were written do not fit together.
+    #[error("{object} of the backup does not fit the rest: {reason}")]
+    Inconsistent {
+        /// The part.
+        object: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A manifest is not what was written.
     #[error("the manifest {key} is damaged: {reason}")]
     DamagedManifest {

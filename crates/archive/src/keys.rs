@@ -17,11 +17,11 @@ pub const REPO_CONFIG: &str = "repo.json";
 pub const PACKS: &str = "packs/";
 /// Prefix of manifests.
 pub const BACKUPS: &str = "backups/";
-/// Prefix of writers' leases; reserved.
+/// Prefix of the signs of dumps at work.
 pub const SESSIONS: &str = "sessions/";
 /// Prefix of wrapped keys; reserved.
 pub const KEYS: &str = "keys/";
-/// Prefix of tombstones of a prune in progress; reserved.
+/// Prefix of the signs of a removal of packs.
 pub const TRASH: &str = "trash/";
 /// Prefix of verification reports; reserved.
 pub const REPORTS: &str = "reports/";
@@ -46,13 +46,13 @@ pub fn parse_pack(key: &str) -> Result<PackId, ArchiveError> {
     if pack(id) == key { Ok(id) } else { Err(invalid(key, "not at the place of its hash")) }
 }
 
-/// `sessions/<ulid>`: the lease of a writer.
+/// `sessions/<ulid>`: a dump at work.
 #[must_use]
 pub fn session(id: Ulid) -> String {
     format!("{SESSIONS}{id}")
 }
 
-/// `trash/<ulid>`: a prune in progress.
+/// `trash/<ulid>`: a removal of packs at work.
 #[must_use]
 pub fn trash(id: Ulid) -> String {
     format!("{TRASH}{id}")

@@ -11,6 +11,10 @@
 //! chunks, in packs of their own. The [`Manifest`] names them all and is the commit point: a backup
 //! exists when its manifest does.
 //!
+//! A backup that was read is compared with itself before anything is done with it, for it may be broken or forged:
+//! the manifest alone ([`Manifest::from_bytes`]), with the catalog and the table of contents
+//! ([`Manifest::check_contents`]), and the lists with the packs' indexes ([`ListCheck`], [`PackIndex`]).
+//!
 //! Everything read is verified before it is returned: lengths, hashes, counts and digests; each
 //! [`ArchiveError`] names the object and the place. This crate knows no store and no server: it turns
 //! values into bytes with keys, and back. The byte-level description is `docs/format.md`.
@@ -29,13 +33,18 @@
 //! # Ok::<(), dbhaul_archive::ArchiveError>(())
 //! ```
 
+mod bounds;
 mod chunk;
+mod contradiction;
 mod document;
 mod error;
 mod hash_id;
+mod index;
 pub mod keys;
+mod list_check;
 mod manifest;
 mod manifest_seal;
+mod outline;
 mod pack;
 mod pack_index;
 mod pieces;
@@ -43,17 +52,24 @@ mod repo;
 mod segment;
 mod segment_list;
 
+pub use bounds::{
+    MAX_CONFIG_BYTES, MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_PIECE_BYTES, MAX_SEGMENTS,
+    MAX_STATISTICS_PIECE_BYTES,
+};
 pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
 pub use document::{
     DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces, read_document, sealed_json,
 };
 pub use error::ArchiveError;
 pub use hash_id::{ChunkId, PackId};
+pub use index::PackIndex;
 pub use keys::BackupKey;
+pub use list_check::ListCheck;
 pub use manifest::{
     ExcludedObject, MANIFEST_VERSION, Manifest, PackSummary, SequenceValue, SourceInfo, TableEntry,
     TableKind, Totals,
 };
+pub use outline::{TocOutline, tables_with_primary_key};
 pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack};
 pub use pack_index::{IndexTail, PackEntry, parse_index_tail};
 pub use pieces::ChunkPieces;

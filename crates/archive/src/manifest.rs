@@ -1,6 +1,6 @@
 //! The manifest: what one backup is made of.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use dbhaul_catalog::ServerVersion;
 use dbhaul_rows::{DigestSpec, RowDigest};
@@ -98,7 +98,7 @@ pub struct ExcludedObject {
 }
 
 /// What the rows of a table entry are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum TableKind {
     /// Rows of a table.
@@ -197,39 +197,11 @@ impl Manifest {
         now.duration_since(self.snapshot_time)
     }
 
-    /// The totals of the tables and packs as they are listed; `uploaded_bytes` is taken as it is.
+    /// The totals of the tables and packs as they are listed; `uploaded_bytes` is taken as it is. All 0 if they
+    /// are larger than can be counted.
     #[must_use]
     pub fn computed_totals(&self) -> Totals {
-        Totals {
-            tables: self.tables.len() as u64,
-            digest: self.tables.iter().map(|table| table.digest).collect(),
-            plain_bytes: self.tables.iter().map(|table| table.plain_bytes).sum(),
-            stored_bytes: self.tables.iter().map(|table| table.stored_bytes).sum(),
-            pack_bytes: self.packs.iter().map(|pack| pack.bytes).sum(),
-            uploaded_bytes: self.totals.uploaded_bytes,
-        }
-    }
-
-    /// What is wrong with the manifest in itself: totals that do not add up, pieces in packs that are not listed.
-    pub(crate) fn contradiction(&self) -> Option<String> {
-        if self.totals != self.computed_totals() {
-            return Some(format!(
-                "its totals are {:?} where its tables and packs make {:?}",
-                self.totals,
-                self.computed_totals()
-            ));
-        }
-        let packs: BTreeSet<PackId> = self.packs.iter().map(|pack| pack.id).collect();
-        let lists = self.tables.iter().map(|table| &table.list);
-        let pieces = lists
-            .chain([&self.catalog, &self.toc])
-            .chain(&self.roles)
-            .chain(&self.statistics)
-            .flat_map(|document| &document.pieces);
-        let mut strays = pieces.filter(|piece| !packs.contains(&piece.pack));
-        strays
-            .next()
-            .map(|piece| format!("the piece {} lies in pack {}, which is not listed", piece.id, piece.pack))
+        self.checked_totals().unwrap_or_default()
     }
 
     /// Compares the packs it refers to with those found in a store by listing, by size.

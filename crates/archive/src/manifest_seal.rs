@@ -4,7 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use crate::repo::{check_features, check_version};
-use crate::{ArchiveError, MANIFEST_VERSION, Manifest};
+use crate::{ArchiveError, MANIFEST_VERSION, MAX_MANIFEST_BYTES, Manifest};
 
 /// The part that says whether the rest can be understood.
 #[derive(Deserialize)]
@@ -21,14 +21,19 @@ impl Manifest {
     /// [`ArchiveError::Encode`] if it contradicts itself: [`Manifest::totals`] must be
     /// [`Manifest::computed_totals`], and every piece must lie in a pack that is listed.
     pub fn to_bytes(&self) -> Result<Bytes, ArchiveError> {
-        if let Some(contradiction) = self.contradiction() {
-            return Err(ArchiveError::encode("the manifest", contradiction));
-        }
+        self.contradiction().map_err(|reason| ArchiveError::encode("the manifest", reason))?;
         let mut body =
             serde_json::to_vec(self).map_err(|error| ArchiveError::encode("the manifest", error))?;
         body.push(b'\n');
         let mut object = seal_line(&body);
         object.extend_from_slice(&body);
+        if object.len() as u64 > MAX_MANIFEST_BYTES {
+            let reason = format!(
+                "it has {} bytes, where {MAX_MANIFEST_BYTES} is the most: dump fewer tables at a time",
+                object.len()
+            );
+            return Err(ArchiveError::encode("the manifest", reason));
+        }
         Ok(Bytes::from(object))
     }
 
@@ -51,10 +56,8 @@ impl Manifest {
         if manifest.key().to_string() != key {
             return Err(damaged(format!("it is the manifest {}", manifest.key())));
         }
-        match manifest.contradiction() {
-            Some(contradiction) => Err(damaged(contradiction)),
-            None => Ok(manifest),
-        }
+        manifest.contradiction().map_err(damaged)?;
+        Ok(manifest)
     }
 }
 

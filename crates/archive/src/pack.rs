@@ -4,9 +4,12 @@ use std::collections::HashMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
-use crate::pack_index::{HEADER_FRAME, encode_trailer, read_u32, trailer_bytes};
+use crate::pack_index::{
+    HEADER_BYTES, HEADER_CONTENT_BYTES, HEADER_FRAME, encode_trailer, read_u32, trailer_bytes,
+};
 use crate::{
-    ArchiveError, ChunkId, ChunkPlace, IndexTail, PackEntry, PackId, SealedChunk, keys, parse_index_tail,
+    ArchiveError, ChunkId, ChunkPlace, IndexTail, PackEntry, PackId, PackIndex, SealedChunk, keys,
+    parse_index_tail,
 };
 
 /// Size at which a pack counts as full.
@@ -18,10 +21,6 @@ const HEADER_MAGIC: &[u8; 8] = b"DBHAULPK";
 const PACK_VERSION: u16 = 1;
 /// Cipher of chunks that are not encrypted; the only one yet.
 const CIPHER_NONE: u8 = 0;
-/// Content of the header frame: magic, version, cipher, kind, four zero bytes.
-const HEADER_CONTENT_BYTES: usize = 16;
-/// The whole header: a skippable zstd frame.
-const HEADER_BYTES: usize = 8 + HEADER_CONTENT_BYTES;
 
 /// What a pack holds. Data and metadata never share one, so that lists can be read without rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
@@ -149,10 +148,9 @@ impl SealedPack {
 /// A whole pack, read back and verified.
 #[derive(Debug, Clone)]
 pub struct PackReader {
-    id: PackId,
     kind: PackKind,
     bytes: Bytes,
-    entries: Vec<PackEntry>,
+    index: PackIndex,
 }
 
 impl PackReader {
@@ -172,17 +170,8 @@ impl PackReader {
             IndexTail::Entries(entries) => entries,
             IndexTail::Longer { .. } => return Err(damaged("its index is longer than itself".to_owned())),
         };
-        let mut end = HEADER_BYTES as u64;
-        for entry in &entries {
-            if entry.offset != end {
-                return Err(damaged(format!("chunk {} does not start at offset {end}", entry.chunk)));
-            }
-            end = end.saturating_add(entry.stored_bytes);
-        }
-        if end.saturating_add(trailer_bytes(entries.len()) as u64) != bytes.len() as u64 {
-            return Err(damaged("its chunks do not fill it".to_owned()));
-        }
-        Ok(Self { id, kind, bytes, entries })
+        let index = PackIndex::new(id, bytes.len() as u64, entries)?;
+        Ok(Self { kind, bytes, index })
     }
 
     /// What it holds.
@@ -194,25 +183,24 @@ impl PackReader {
     /// Its chunks, in order.
     #[must_use]
     pub fn entries(&self) -> &[PackEntry] {
-        &self.entries
+        self.index.entries()
+    }
+
+    /// Its index.
+    #[must_use]
+    pub fn index(&self) -> &PackIndex {
+        &self.index
     }
 
     /// The stored bytes of a chunk.
     ///
     /// # Errors
-    /// [`ArchiveError::DamagedChunk`] if the place is not inside this pack.
+    /// [`ArchiveError::DamagedChunk`] if the pack's index has no such chunk there.
     pub fn stored(&self, place: &ChunkPlace) -> Result<Bytes, ArchiveError> {
+        self.index.number_of(place)?;
         let range = place.range();
-        let inside = place.pack == self.id && range.end <= self.bytes.len() as u64;
-        match (usize::try_from(range.start), usize::try_from(range.end)) {
-            (Ok(start), Ok(end)) if inside && start <= end => Ok(self.bytes.slice(start..end)),
-            _ => Err(ArchiveError::DamagedChunk {
-                pack: self.id,
-                chunk: place.id,
-                offset: place.offset,
-                reason: format!("it is not inside the pack's {} bytes", self.bytes.len()),
-            }),
-        }
+        // The chunks of the index fill the bytes.
+        Ok(self.bytes.slice(range.start as usize..range.end as usize))
     }
 }
 

@@ -21,11 +21,16 @@ pub struct ChunkPieces {
 type Frame = zstd::stream::read::Decoder<'static, Reader<Bytes>>;
 
 impl ChunkOpener {
-    /// The plain bytes of the chunk at `place` in pieces of 1 MiB, given its stored bytes.
+    /// The plain bytes of the chunk at `place` in pieces of 1 MiB, given its stored bytes. `look` sees all of them
+    /// before the first is handed out.
     ///
     /// # Errors
     /// [`ArchiveError::DamagedChunk`] unless lengths and hash are those of the place.
-    pub fn open_in_pieces(place: &ChunkPlace, stored: Bytes) -> Result<ChunkPieces, ArchiveError> {
+    pub fn open_in_pieces(
+        place: &ChunkPlace,
+        stored: Bytes,
+        mut look: impl FnMut(&[u8]),
+    ) -> Result<ChunkPieces, ArchiveError> {
         let opened = Self::check_frame(place, &stored).and_then(|plain_bytes| {
             let mut hasher = blake3::Hasher::new();
             let mut frame = decoder(stored.clone()).map_err(|error| error.to_string())?;
@@ -34,6 +39,7 @@ impl ChunkOpener {
                 let piece = read_piece(&mut frame, left_bytes).map_err(|error| error.to_string())?;
                 left_bytes -= piece.len() as u64;
                 hasher.update(&piece);
+                look(&piece);
             }
             // reads the checksum; more rows than the frame promised would be an error of zstd's
             let behind = frame.read(&mut [0]).map_err(|error| error.to_string())?;

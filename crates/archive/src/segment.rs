@@ -68,6 +68,12 @@ impl Segment {
         self.chunks.iter().map(|chunk| chunk.digest).collect()
     }
 
+    /// Count and digest of the segment's rows; `None` if they are more than can be counted.
+    #[must_use]
+    pub fn checked_digest(&self) -> Option<RowDigest> {
+        self.chunks.iter().try_fold(RowDigest::default(), |sum, chunk| sum.checked_merged(chunk.digest))
+    }
+
     /// Bytes of the rows.
     #[must_use]
     pub fn plain_bytes(&self) -> u64 {

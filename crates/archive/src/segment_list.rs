@@ -15,7 +15,9 @@ const PIECE_BYTES: usize = 64 << 10;
 /// A piece ends inside a segment, after a line, when it reaches this size.
 const MAX_PIECE_BYTES: usize = 4 << 20;
 /// No line is longer. The longest are segments, which name each pack they use in 67 bytes.
-const MAX_LINE_BYTES: usize = 64 << 20;
+const MAX_LINE_BYTES: usize = 16 << 20;
+/// No segment has more chunks. Writers begin another one after 4,096.
+const MAX_SEGMENT_CHUNKS: u64 = 1 << 16;
 
 /// One line.
 #[derive(Debug, Serialize, Deserialize)]
@@ -71,12 +73,28 @@ pub struct ListTotals {
 }
 
 impl ListTotals {
-    fn add(&mut self, segment: &Segment) {
-        self.segments += 1;
-        self.chunks += segment.chunks.len() as u64;
-        self.plain_bytes += segment.plain_bytes();
-        self.stored_bytes += segment.stored_bytes();
-        self.digest.merge(segment.digest());
+    /// Adds a segment; `None` if it is larger than can be counted.
+    fn add(&mut self, segment: &Segment) -> Option<()> {
+        let mut sum = *self;
+        sum.segments += 1;
+        for RowChunk { place, digest } in &segment.chunks {
+            sum.chunks += 1;
+            sum.plain_bytes = sum.plain_bytes.checked_add(place.plain_bytes)?;
+            sum.stored_bytes = sum.stored_bytes.checked_add(place.stored_bytes)?;
+            sum.digest = sum.digest.checked_merged(*digest)?;
+        }
+        *self = sum;
+        Some(())
+    }
+}
+
+impl std::fmt::Display for ListTotals {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { segments, chunks, plain_bytes, stored_bytes, digest } = self;
+        write!(
+            f,
+            "{segments} segments of {chunks} chunks, {plain_bytes} bytes of rows in {stored_bytes}, digest {digest}"
+        )
     }
 }
 
@@ -131,7 +149,7 @@ impl SegmentListWriter {
             self.line(&Line::Chunk(ChunkLine { id, pack, offset, stored, plain, digest: *digest }))?;
             self.end_piece(MAX_PIECE_BYTES, pieces);
         }
-        self.totals.add(segment);
+        self.totals.add(segment).ok_or_else(|| self.failed("it is larger than can be counted"))?;
         self.end_piece(PIECE_BYTES, pieces);
         Ok(())
     }
@@ -296,6 +314,11 @@ impl SegmentListReader {
         if u64::from(header.index) != self.totals.segments {
             return Err(self.damaged(format!("segment {} is missing", self.totals.segments)));
         }
+        if header.chunks > MAX_SEGMENT_CHUNKS {
+            let reason =
+                format!("a segment of {} chunks, where {MAX_SEGMENT_CHUNKS} is the most", header.chunks);
+            return Err(self.damaged(reason));
+        }
         self.state = State::InSegment { header, chunks: Vec::new() };
         Ok(())
     }
@@ -313,11 +336,12 @@ impl SegmentListReader {
             return Ok(());
         }
         let segment = Segment { index: header.index, range: header.range, chunks: std::mem::take(chunks) };
-        if segment.digest() != header.digest {
+        let digest = segment.checked_digest();
+        if digest != Some(header.digest) {
             let reason = format!("segment {} does not add up to its digest", segment.index);
             return Err(self.damaged(reason));
         }
-        self.totals.add(&segment);
+        self.totals.add(&segment).ok_or_else(|| self.damaged("it is larger than can be counted"))?;
         segments.push(segment);
         self.state = State::BetweenSegments;
         Ok(())

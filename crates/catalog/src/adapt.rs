@@ -4,11 +4,16 @@
 //! with a later major. Whatever else an older server does not understand it refuses, and whoever sends the
 //! statements finds that out.
 
+mod newer;
+mod not_null;
 mod older;
+mod order;
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use crate::kinds::Body;
+use crate::requote::NEWEST_MAJOR;
 use crate::{Catalog, Object, ObjectId, ServerVersion};
 
 /// What a target is and has.
@@ -33,10 +38,19 @@ pub struct Loss {
     pub what: String,
 }
 
-/// Changes a catalog into one that the target takes; returns what is lost by it, in the order of objects.
+/// What became of a catalog for a target.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Adaptation {
+    /// What is lost, in the order of objects.
+    pub losses: Vec<Loss>,
+    /// What is not as one would expect, though nothing is lost.
+    pub notes: Vec<String>,
+}
+
+/// Changes a catalog into one that the target takes; returns what is lost by it and what is to be told.
 ///
 /// A catalog for a target that has everything comes back as it was.
-pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
+pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     let mut losses = Losses::default();
     let mut dropped: Vec<ObjectId> = Vec::new();
     let source = catalog.server_version;
@@ -48,7 +62,9 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
         if !is_older {
             continue;
         }
-        if let Some(reason) = older::unknown(object, target.version) {
+        if older::comes_of_itself(object, target.version) {
+            dropped.push(object.id);
+        } else if let Some(reason) = older::unknown(object, target.version) {
             losses.add(&name, format!("left out: {reason}"));
             dropped.push(object.id);
         } else {
@@ -56,8 +72,30 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Vec<Loss> {
         }
     }
     older::maintain(catalog, target.version, &mut losses);
+    catalog.quote_for(target.version.major());
     catalog.objects.retain(|object| !dropped.contains(&object.id));
-    losses.list
+    order::keep(catalog, &mut losses);
+    newer::unlogged(catalog, target.version, &mut losses);
+    not_null::nullable_children(catalog, target.version, &mut losses);
+    let mut adaptation = Adaptation { losses: losses.list, notes: Vec::new() };
+    not_null::name_in_domains(catalog, target.version, &mut adaptation);
+    not_null::name_in_tables(catalog, target.version, &mut adaptation);
+    adaptation
+}
+
+/// The catalog as every server from its own major on takes it, as far as there is a way to write that.
+pub(crate) fn for_any_target(catalog: &Catalog) -> Cow<'_, Catalog> {
+    let newest = ServerVersion::of_major(NEWEST_MAJOR);
+    let mut adapted = catalog.quoted_for(NEWEST_MAJOR);
+    if newer::has_unlogged_parents(&adapted) {
+        newer::unlogged(adapted.to_mut(), newest, &mut Losses::default());
+    }
+    if not_null::may_clash(&adapted) {
+        let mut adaptation = Adaptation::default();
+        not_null::name_in_domains(adapted.to_mut(), newest, &mut adaptation);
+        not_null::name_in_tables(adapted.to_mut(), newest, &mut adaptation);
+    }
+    adapted
 }
 
 #[derive(Default)]
@@ -89,13 +127,91 @@ fn settings(object: &mut Object, name: &str, target: &TargetFacts, losses: &mut 
 }
 
 fn compression(object: &mut Object, name: &str, target: &TargetFacts, losses: &mut Losses) {
-    let Body::Table(table) = &mut object.body else { return };
-    for column in &mut table.columns {
-        let cannot = |method: &mut String| target.version.major() < 14 || method == "lz4" && !target.has_lz4;
-        let Some(extras) = &mut column.extras else { continue };
-        if let Some(method) = extras.compression.take_if(cannot) {
-            let what = format!("column {} without COMPRESSION {method}, which the target lacks", column.name);
-            losses.add(name, what);
+    let cannot = |method: &mut String| target.version.major() < 14 || method == "lz4" && !target.has_lz4;
+    let mut add = |column: &str, method: String| {
+        losses.add(name, format!("column {column} without COMPRESSION {method}, which the target lacks"));
+    };
+    match &mut object.body {
+        Body::Table(table) => {
+            for column in &mut table.columns {
+                let Some(extras) = &mut column.extras else { continue };
+                if let Some(method) = extras.compression.take_if(cannot) {
+                    add(&column.name, method);
+                }
+            }
         }
+        Body::MaterializedView(view) => {
+            for column in &mut view.columns {
+                if let Some(method) = column.compression.take_if(cannot) {
+                    add(&column.name, method);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{TargetFacts, adapt};
+    use crate::kinds::{Body, MaterializedView, ReplicaIdentity, ViewColumn};
+    use crate::{Catalog, Class, Object, ObjectId, ServerVersion};
+
+    fn materialized_view() -> Catalog {
+        let column = ViewColumn {
+            name: "v".to_owned(),
+            type_name: "text".to_owned(),
+            collation: None,
+            storage: None,
+            compression: Some("lz4".to_owned()),
+            statistics_target: None,
+            options: Vec::new(),
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+        };
+        let view = MaterializedView {
+            definition: " SELECT v FROM t".to_owned(),
+            columns: vec![column],
+            unlogged: false,
+            options: Vec::new(),
+            toast_options: Vec::new(),
+            access_method: None,
+            tablespace: None,
+            replica_identity: ReplicaIdentity::Default,
+            populated: true,
+            depends_on_extensions: Vec::new(),
+        };
+        let object = Object {
+            id: ObjectId::new(Class::PG_CLASS, 16_384),
+            schema: Some("public".into()),
+            name: "mv".to_owned(),
+            owner: None,
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+            extension: None,
+            body: Body::from(view),
+        };
+        Catalog { objects: vec![object], ..Catalog::empty(ServerVersion::of_major(15)) }
+    }
+
+    #[test]
+    fn a_materialized_view_is_made_without_a_compression_that_the_target_lacks() {
+        let losses = |has_lz4: bool| {
+            let mut catalog = materialized_view();
+            let version = ServerVersion::of_major(18);
+            let facts = TargetFacts { version, settings: BTreeSet::new(), has_lz4, may_be_leakproof: true };
+            let losses = adapt(&mut catalog, &facts).losses;
+            let Body::MaterializedView(view) = &catalog.objects[0].body else { unreachable!("it is one") };
+            assert_eq!(view.columns[0].compression.is_some(), has_lz4);
+            losses
+        };
+        assert!(losses(true).is_empty());
+        let [loss]: [super::Loss; 1] = losses(false).try_into().unwrap();
+        assert_eq!(loss.object, "MATERIALIZED VIEW public.mv");
+        assert_eq!(loss.what, "column v without COMPRESSION lz4, which the target lacks");
     }
 }

@@ -42,6 +42,10 @@ pub struct Catalog {
     /// Tables partitioned so of which a selection has left parts behind. Never compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub torn_families: Vec<TornFamily>,
+    /// What objects need that a selection has left behind, as a person knows it, by the object that needs it.
+    /// Never stored, never compared.
+    #[serde(skip)]
+    pub unselected: BTreeMap<ObjectId, String>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
     pub role_names: Vec<String>,
     /// Objects of the user's that the model does not cover. A dump of a catalog in
@@ -210,6 +214,7 @@ impl Catalog {
             relation_sizes: BTreeMap::new(),
             unstable_hashes: BTreeSet::new(),
             torn_families: Vec::new(),
+            unselected: BTreeMap::new(),
             role_names: Vec::new(),
             uncovered: Vec::new(),
         }

@@ -2,9 +2,15 @@
 
 mod around;
 mod aspects;
+mod families;
+mod findings;
+mod grants;
 mod handed_over;
+mod locale;
 mod maintain;
 mod majors;
+mod printed;
+mod quoting;
 mod words;
 
 use std::collections::BTreeMap;
@@ -14,14 +20,18 @@ use serde_json::{Value, json};
 
 pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges};
 pub use self::aspects::Aspects;
+use self::families::Families;
+use self::findings::Finding;
+pub use self::findings::{Comparison, Decision};
 use self::handed_over::Handover;
 use self::maintain::Maintain;
 pub use self::maintain::{kept_maintain, lost_maintain};
 use self::majors::Majors;
+pub use self::printed::{DomainBase, FunctionPart, Printed, Signature, Unsettled};
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
-use crate::kinds::Body;
+use crate::kinds::{Body, Table};
 use crate::render::Target;
-use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, ServerVersion};
+use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, QualifiedName, ServerVersion};
 
 /// What differs between two catalogs, in order of identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -67,9 +77,40 @@ pub enum Difference {
         /// What the right has; null for nothing.
         right: Value,
     },
+    /// Both have it, under texts that differ, and nobody could tell whether they mean the same.
+    NotVerified {
+        /// The object.
+        identity: Identity,
+        /// Where in the object.
+        path: String,
+        /// Why.
+        reason: String,
+        /// The left's text.
+        left: String,
+        /// The right's.
+        right: String,
+    },
 }
 
 impl Difference {
+    /// The object that differs.
+    pub fn identity(&self) -> &Identity {
+        match self {
+            Difference::Missing { identity }
+            | Difference::Extra { identity }
+            | Difference::Different { identity, .. }
+            | Difference::NotVerified { identity, .. } => identity,
+        }
+    }
+
+    /// Where in the object; `None` where one side has nothing of it.
+    pub fn path(&self) -> Option<&str> {
+        match self {
+            Difference::Missing { .. } | Difference::Extra { .. } => None,
+            Difference::Different { path, .. } | Difference::NotVerified { path, .. } => Some(path),
+        }
+    }
+
     /// The materialized view that is filled on one side alone, if that is the difference.
     pub fn unfilled_view(&self) -> Option<&Identity> {
         match self {
@@ -89,10 +130,20 @@ impl std::fmt::Display for Difference {
             Difference::Missing { identity } => write!(f, "{identity}: missing"),
             Difference::Extra { identity } => write!(f, "{identity}: extra"),
             Difference::Different { identity, path, left, right } => {
-                let (left, right) = (words::value(left), words::value(right));
                 let property = words::property(path);
-                let are = if property.starts_with("privileges") { "are" } else { "is" };
-                write!(f, "{identity}: {property} {are} {left} on the left and {right} on the right")
+                if let Some(grants) = words::grants(path, left, right) {
+                    return write!(f, "{identity}: {property}: {grants}");
+                }
+                let (left, right) = (words::value(left), words::value(right));
+                write!(f, "{identity}: {property} is {left} on the left and {right} on the right")
+            }
+            Difference::NotVerified { identity, path, reason, left, right } => {
+                let property = words::property(path);
+                write!(
+                    f,
+                    "{identity}: {property} is not verified: {reason}; it is {left:?} on the left and {right:?} on \
+                     the right"
+                )
             }
         }
     }
@@ -103,25 +154,34 @@ impl std::fmt::Display for Difference {
 /// OIDs, sizes, server versions and dependencies are not compared: they are not
 /// the database's contents or follow from them. Privileges are compared as what
 /// they allow, so NULL equals the kind's default. Members of extensions are
-/// compared by their privileges only: their extension makes the rest. Between
-/// different majors, what they print differently of the same thing is the same.
+/// compared by their privileges only: their extension makes the rest. Definitions
+/// whose texts differ are different; see [`compare_aspects`] for more.
 pub fn compare(left: &Catalog, right: &Catalog) -> CatalogDiff {
-    compare_aspects(left, right, Aspects::ALL)
+    compare_aspects(left, right, Aspects::ALL).by_text()
 }
 
-/// As [`compare`], only of what is asked for.
-pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> CatalogDiff {
+/// As [`compare`], only of what is asked for, and without a decision on definitions
+/// that a server printed and whose texts differ.
+pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Comparison {
     let versions = (left.server_version, right.server_version);
+    let newer = versions.0.major().max(versions.1.major());
+    let (left, right) = (left.quoted_for(newer), right.quoted_for(newer));
+    let (left, right) = (&*left, &*right);
     let (majors, maintain) = (Majors::new(versions.0, versions.1), Maintain::between(versions.0, versions.1));
-    let left = Side::new(left, aspects, maintain);
-    let right = Side::new(right, aspects, maintain);
-    let mut differences = Vec::new();
+    let mut left = Side::new(left, aspects, maintain);
+    let mut right = Side::new(right, aspects, maintain);
+    if majors.differ_in_families() {
+        left.families = Some(Families::of(&left.objects));
+        right.families = Some(Families::of(&right.objects));
+    }
+    let mut findings = Vec::new();
     let members = right.objects.keys().filter_map(|identity| left.members.get_key_value(identity));
     for (identity, &object) in left.objects.iter().chain(members) {
         let Some(&other) = right.objects.get(identity).or_else(|| right.members.get(identity)) else {
-            differences.push(Difference::Missing { identity: identity.clone() });
+            findings.push(Finding::Settled(Difference::Missing { identity: object.identity() }));
             continue;
         };
+        let identity = &object.identity();
         let handed_over = match aspects {
             Aspects { owners: false, privileges: true, .. } => handed_over((&left, object), (&right, other)),
             _ => None,
@@ -133,13 +193,38 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Cat
             let (mut one, mut two) = (left.value(object, notes.0), right.value(other, notes.1));
             aspects.narrow(&mut one);
             aspects.narrow(&mut two);
-            let is_partition = is_partition(object) && is_partition(other);
-            walk(&Place { identity, majors, is_partition }, &[], &one, &two, &mut differences);
+            let place = Place {
+                identity,
+                majors,
+                owners: owners(object, other),
+                objects: Some((object, other, &right)),
+            };
+            walk(&place, &[], &one, &two, &mut findings);
         }
     }
-    let extra = right.objects.keys().filter(|identity| !left.has(identity));
-    differences.extend(extra.map(|identity| Difference::Extra { identity: identity.clone() }));
-    CatalogDiff { differences }
+    let extra = right.objects.iter().filter(|(identity, _)| !left.has(identity));
+    findings
+        .extend(extra.map(|(_, object)| Finding::Settled(Difference::Extra { identity: object.identity() })));
+    Comparison::new(findings)
+}
+
+fn owners<'a>(left: &'a Object, right: &'a Object) -> (Option<&'a str>, Option<&'a str>) {
+    (left.owner.as_deref(), right.owner.as_deref())
+}
+
+/// An identity under which objects of both sides are found: names in it have no quotes that only some majors
+/// write.
+fn key(object: &Object) -> Identity {
+    let mut key = object.identity();
+    if let Body::Cast(_) = object.body {
+        key.name = quoting::bare(&key.name).into_owned();
+    }
+    if let (Body::Function(_) | Body::Aggregate(_) | Body::Operator(_), Some(types)) =
+        (&object.body, &key.discriminator)
+    {
+        key.discriminator = Some(quoting::bare(types).into_owned());
+    }
+    key
 }
 
 /// An object of the left as it may be under the owner of the right, the closest to the right's; `None`
@@ -194,6 +279,8 @@ struct Side<'a> {
     members: BTreeMap<Identity, &'a Object>,
     notes: BTreeMap<ObjectId, Vec<Note<'a>>>,
     initial: BTreeMap<ObjectId, Vec<&'a InitialAcl>>,
+    /// Members of operator families, where they are compared as those.
+    families: Option<Families>,
 }
 
 impl<'a> Side<'a> {
@@ -205,6 +292,7 @@ impl<'a> Side<'a> {
             members: BTreeMap::new(),
             notes: BTreeMap::new(),
             initial: BTreeMap::new(),
+            families: None,
         };
         for item in &catalog.initial_acls {
             side.initial.entry(item.object).or_default().push(item);
@@ -216,9 +304,9 @@ impl<'a> Side<'a> {
                 (None, body) => aspects.compare_body(body),
             };
             if is_compared {
-                side.objects.insert(object.identity(), object);
+                side.objects.insert(key(object), object);
             } else if object.extension.is_some() {
-                side.members.insert(object.identity(), object);
+                side.members.insert(key(object), object);
             }
         }
         for note in &catalog.notes {
@@ -228,6 +316,22 @@ impl<'a> Side<'a> {
             notes.sort();
         }
         side
+    }
+
+    /// The table of this name, if it is compared.
+    fn table(&self, name: &QualifiedName) -> Option<&'a Table> {
+        let object = ["TABLE", "FOREIGN TABLE"].into_iter().find_map(|kind| {
+            self.objects.get(&Identity {
+                kind: kind.to_owned(),
+                schema: Some(name.schema.to_string()),
+                name: name.name.to_string(),
+                discriminator: None,
+            })
+        })?;
+        match &object.body {
+            Body::Table(table) => Some(table),
+            _ => None,
+        }
     }
 
     fn has(&self, identity: &Identity) -> bool {
@@ -315,6 +419,9 @@ impl<'a> Side<'a> {
                 body => body_value(body),
             },
         });
+        if let (Some(families), Some(body)) = (&self.families, value.get_mut("body")) {
+            families.put_into(body, object);
+        }
         if let Value::Object(fields) = &mut value {
             for (part, comment, labels) in notes {
                 fields.insert(format!("{part:?}"), json!({ "comment": comment, "security_labels": labels }));
@@ -334,6 +441,8 @@ fn body_value(body: &Body) -> Value {
         (Body::Extension(_), Value::Object(fields)) => {
             fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
         }
+        // The definition ends with it.
+        (Body::Index(_), Value::Object(fields)) => drop(fields.remove("predicate")),
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
             let columns =
                 table.columns.iter().map(|column| (words::quoted(&column.name), json!(column))).collect();
@@ -378,14 +487,42 @@ fn normalised(acl: Option<Acl>) -> Option<Acl> {
 struct Place<'a> {
     identity: &'a Identity,
     majors: Majors,
-    is_partition: bool,
+    /// Of the left and the right.
+    owners: (Option<&'a str>, Option<&'a str>),
+    /// The left's and the right's, with the right side; `None` for what is no object.
+    objects: Option<(&'a Object, &'a Object, &'a Side<'a>)>,
 }
 
 impl Place<'_> {
     /// Whether values that differ are what the majors say of the same thing.
     fn agree(&self, path: &[&str], left: &Value, right: &Value) -> bool {
+        let is_partition =
+            || self.objects.is_some_and(|(left, right, _)| is_partition(left) && is_partition(right));
         self.majors.agree(self.identity, path, left, right)
-            || self.is_partition && self.majors.share_identity(path, left, right)
+            || self.majors.share_identity(path, left, right) && is_partition()
+            || match (path, left.as_str(), right.as_str()) {
+                (["body", path @ ..], Some(left), Some(right)) => quoting::agree(path, left, right),
+                _ => false,
+            }
+    }
+
+    /// What two texts are, where a parser has to say whether they differ.
+    fn printed(&self, path: &[&str]) -> Option<Printed> {
+        let (left, right, side) = self.objects?;
+        match path {
+            ["body", path @ ..] => printed::at((left, right), side, path),
+            _ => None,
+        }
+    }
+
+    /// Privileges that only one of the sides gives, where `path` leads to privileges.
+    fn grants(&self, path: &[&str], left: &Value, right: &Value) -> Option<(Vec<String>, Vec<String>)> {
+        match path {
+            ["acl"] | ["body", "columns", _, "acl"] | ["body", "granted" | "revoked"] => {
+                grants::only_on_each((left, self.owners.0), (right, self.owners.1))
+            }
+            _ => None,
+        }
     }
 }
 
@@ -395,8 +532,14 @@ fn is_partition(object: &Object) -> bool {
 
 /// Adds what differs between two values at `path` and below. Parts of a path are kept apart while it is
 /// judged: some are names of users', which may be those of properties or have dots in them.
-fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mut Vec<Difference>) {
+fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mut Vec<Finding>) {
     if left == right || place.agree(path, left, right) {
+        return;
+    }
+    if let Some((lacks, has)) = place.grants(path, left, right) {
+        if !(lacks.is_empty() && has.is_empty()) {
+            into.push(different(place, path, &json!(lacks), &json!(has)));
+        }
         return;
     }
     let mut below = |key: &str, left: &Value, right: &Value| {
@@ -416,14 +559,25 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
                 below(&at.to_string(), x, y);
             }
         }
-        _ => {
-            let (identity, path) = (place.identity.clone(), path.join("."));
-            let shown =
-                |value: &Value| if is_secret(&identity, &path) { masked(value) } else { value.clone() };
-            let (left, right) = (shown(left), shown(right));
-            into.push(Difference::Different { identity, path, left, right });
-        }
+        (Value::String(one), Value::String(two)) => into.push(match place.printed(path) {
+            Some(printed) => Finding::Unsettled(Box::new(Unsettled {
+                identity: place.identity.clone(),
+                path: path.join("."),
+                printed,
+                left: one.clone(),
+                right: two.clone(),
+            })),
+            None => different(place, path, left, right),
+        }),
+        _ => into.push(different(place, path, left, right)),
     }
+}
+
+fn different(place: &Place<'_>, path: &[&str], left: &Value, right: &Value) -> Finding {
+    let (identity, path) = (place.identity.clone(), path.join("."));
+    let shown = |value: &Value| if is_secret(&identity, &path) { masked(value) } else { value.clone() };
+    let (left, right) = (shown(left), shown(right));
+    Finding::Settled(Difference::Different { identity, path, left, right })
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Words that an identifier may not be without quotes.
 
 /// Whether `word` is a keyword of any category but "unreserved" in some server
-/// from 13 to 18 (`pg_get_keywords()`), so that `quote_ident` would quote it.
+/// from 13 to 19 (`pg_get_keywords()`), so that `quote_ident` would quote it.
 pub(crate) fn must_quote(word: &str) -> bool {
     KEYWORDS.binary_search(&word).is_ok()
 }

@@ -29,32 +29,36 @@ mod order;
 mod range_key;
 mod redact;
 mod render;
+mod requote;
 mod roles;
 mod script;
 mod secret;
 mod select;
 mod setting;
 mod shared_text;
+mod statement;
 mod statistics_data;
 mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use adapt::{Loss, TargetFacts, adapt};
+pub use adapt::{Adaptation, Loss, TargetFacts, adapt};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
-    Aspects, CatalogDiff, Difference, SystemDifferences, compare, compare_aspects, compare_databases,
-    compare_system_privileges, kept_maintain, lost_maintain,
+    Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, Printed, Signature,
+    SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_system_privileges,
+    kept_maintain, lost_maintain,
 };
 pub use filter::FilterError;
-pub use names::{QualifiedName, in_one_line, quote_identifier, quote_literal};
+pub use names::{QualifiedName, for_terminal, in_one_line, is_command, quote_identifier, quote_literal};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
+pub use requote::{quoted_for_newer, quoted_types_for_newer};
 pub use roles::{
     GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,
     RoleScope, RoleStatements, Roles,
@@ -66,6 +70,10 @@ pub use script::{
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
 pub use shared_text::SharedText;
+pub use statement::{
+    StatementProblem, Token, TokenKind, check_entry, check_single, drop_statements, forbidden_statement,
+    tokens,
+};
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
     Adoption, DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,

@@ -56,22 +56,55 @@ pub fn quote_literal(text: &str) -> String {
     }
 }
 
-/// A text in one line: control characters, which names may hold, as backslash escapes.
+/// A text in one line: control characters, which names may hold, as backslash escapes, and so those that
+/// turn the direction of text around.
 pub fn in_one_line(text: &str) -> String {
-    let escaped = |character: char| match character.is_control() {
-        true => character.escape_default().to_string(),
-        false => character.to_string(),
-    };
-    text.chars().map(escaped).collect()
+    escaped(text, is_command)
+}
+
+/// A text of several lines that does nothing to a terminal but fill it: everything but line breaks and
+/// tabs as [`in_one_line`].
+pub fn for_terminal(text: &str) -> String {
+    escaped(text, |character| is_command(character) && !matches!(character, '\n' | '\t'))
+}
+
+/// Whether a terminal obeys a character instead of showing it: control characters of both sets (ECMA-48),
+/// and those with which text in lines of its own can be made to read as something else (Unicode, "Explicit
+/// Directional Formatting Characters" and line separators).
+pub fn is_command(character: char) -> bool {
+    character.is_control()
+        || matches!(character,
+            '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn escaped(text: &str, is_escaped: impl Fn(char) -> bool) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match is_escaped(character) {
+            true => shown.extend(character.escape_default()),
+            false => shown.push(character),
+        }
+    }
+    shown
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{in_one_line, quote_identifier, quote_literal};
+    use super::{for_terminal, in_one_line, is_command, quote_identifier, quote_literal};
 
     #[test]
     fn names_in_lines() {
         assert_eq!(in_one_line("\"größe\n\u{1b}[1m\""), "\"größe\\n\\u{1b}[1m\"");
+    }
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_left() {
+        let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
+        assert!(!in_one_line(&all).contains(is_command));
+        let left: Vec<char> = for_terminal(&all).chars().filter(|left| is_command(*left)).collect();
+        assert_eq!(left, ['\t', '\n']);
+        assert_eq!(in_one_line("a\u{202e}b\u{9b}c"), "a\\u{202e}b\\u{9b}c");
+        assert_eq!(for_terminal("größe 表 🦀"), "größe 表 🦀");
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod tablespaces;
 mod torn;
 mod unfilled;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -76,6 +76,8 @@ pub struct Selection {
     pub subscriptions: bool,
     /// Large objects; `None` takes them where everything is taken.
     pub large_objects: Option<bool>,
+    /// Whether what the selected objects need is selected too.
+    pub with_dependencies: bool,
     /// Where the copy's tables and indexes go.
     pub tablespaces: Tablespaces,
     /// Whether it is applied to a copy that was made with it: there nothing need match.
@@ -112,6 +114,7 @@ impl Default for Selection {
             publications: true,
             subscriptions: true,
             large_objects: None,
+            with_dependencies: false,
             tablespaces: Tablespaces::default(),
             is_for_copy: false,
             visible_schemas: None,
@@ -192,6 +195,7 @@ impl Selection {
             ("--no-large-objects", self.large_objects != Some(false)),
             ("--large-objects", self.large_objects != Some(true)),
             ("--no-tablespaces", !self.tablespaces.none),
+            ("--with-dependencies", !self.with_dependencies),
         ] {
             if !wanted {
                 options.push(option.to_owned());
@@ -233,7 +237,10 @@ impl Selection {
     /// # Errors
     /// A pattern that cannot be read, or that matches nothing.
     pub fn narrow(&self, mut selected: Catalog) -> Result<Catalog, SelectionError> {
-        let chosen = Chosen::new(self, &selected)?;
+        let mut chosen = Chosen::new(self, &selected)?;
+        if self.with_dependencies {
+            chosen.add_dependencies(&selected);
+        }
         let (every, plain) = self.strictness();
         self.without_data(&selected, plain)?;
         self.with_foreign_data(&selected, every)?;
@@ -241,6 +248,7 @@ impl Selection {
         let trimmed = chosen.trimmed(&selected.objects);
         let kept = selected.objects.iter().zip(&keeps).filter(|(_, keeps)| **keeps);
         let kept: HashSet<ObjectId> = kept.map(|(object, _)| object.id).collect();
+        let unselected = unselected(&selected, &kept);
         // one that was torn before stays so
         let torn = torn::torn(&selected, |id| kept.contains(id));
         let uncovered = selected.uncovered.iter().filter(|object| chosen.keeps_uncovered(object, &kept));
@@ -248,6 +256,7 @@ impl Selection {
         let (configuration, system) = (chosen.configuration, chosen.system);
         selected.uncovered = uncovered;
         selected.torn_families.extend(torn);
+        selected.unselected = unselected;
         for (place, object) in trimmed {
             selected.objects[place] = object;
         }
@@ -331,5 +340,33 @@ impl Selection {
         let tables = catalog.objects.iter().filter(|object| object.extension.is_none());
         let tables = tables.filter(|object| foreign(object).is_some_and(|server| wanted.contains(&server)));
         Ok(tables.map(|object| object.id).collect())
+    }
+}
+
+/// What kept objects need that is not kept. Members of an extension are known by the extension.
+fn unselected(catalog: &Catalog, kept: &HashSet<ObjectId>) -> BTreeMap<ObjectId, String> {
+    let is_torn =
+        |edge: &&crate::Dependency| kept.contains(&edge.dependent) && !kept.contains(&edge.referenced);
+    let torn: Vec<_> = catalog.dependencies.iter().filter(is_torn).collect();
+    let wanted: HashSet<ObjectId> = torn.iter().map(|edge| edge.referenced).collect();
+    let needed = catalog.objects.iter().filter(|object| wanted.contains(&object.id));
+    let names: HashMap<ObjectId, String> =
+        needed.map(|object| (object.id, name_for_people(object))).collect();
+    let named = |edge: &&crate::Dependency| Some((edge.dependent, names.get(&edge.referenced)?.clone()));
+    // a schema is told only where nothing in it is needed
+    let mut unselected: BTreeMap<ObjectId, String> = BTreeMap::new();
+    for (dependent, name) in torn.iter().filter_map(named) {
+        let is_better = |told: &String| told.starts_with("SCHEMA ");
+        if unselected.get(&dependent).is_none_or(is_better) {
+            unselected.insert(dependent, name);
+        }
+    }
+    unselected
+}
+
+fn name_for_people(object: &crate::Object) -> String {
+    match &object.extension {
+        Some(extension) => format!("EXTENSION {}", crate::quote_identifier(extension)),
+        None => object.identity().to_string(),
     }
 }

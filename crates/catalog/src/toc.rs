@@ -94,12 +94,20 @@ pub struct DropStatement {
 }
 
 impl DropStatement {
+    /// Whether the statement fails, even with `IF EXISTS`, where what it names is not there: a schema, a type,
+    /// a domain, an access method.
+    pub(crate) fn may_miss_something(&self) -> bool {
+        let beginnings = ["CREATE OR REPLACE", "ALTER DOMAIN", "ALTER DEFAULT PRIVILEGES", "DROP OPERATOR "];
+        beginnings.iter().any(|beginning| self.command.starts_with(beginning))
+    }
+
     /// The statement, with `IF EXISTS` on request: for the object and, where a
     /// part of a table is dropped, for the table.
     pub fn sql(&self, if_exists: bool) -> String {
         let DropStatement { command, object } = self;
         let is_drop = command.starts_with("DROP ") || command.starts_with("ALTER ");
-        let is_drop = is_drop && !command.starts_with("ALTER DEFAULT PRIVILEGES ");
+        let is_drop =
+            is_drop && !command.starts_with("ALTER DEFAULT PRIVILEGES ") && command != "ALTER DOMAIN";
         if !if_exists || !is_drop {
             return format!("{command} {object}");
         }
@@ -220,6 +228,7 @@ mod tests {
             "ALTER TABLE IF EXISTS ONLY t DROP CONSTRAINT IF EXISTS x",
         );
         check("ALTER TABLE", "ALTER TABLE IF EXISTS x");
+        check("ALTER DOMAIN", "ALTER DOMAIN x");
         check("CREATE OR REPLACE VIEW", "CREATE OR REPLACE VIEW x");
         check("SELECT pg_catalog.lo_unlink", "SELECT pg_catalog.lo_unlink x");
     }

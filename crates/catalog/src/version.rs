@@ -10,8 +10,8 @@ pub struct ServerVersion(pub u32);
 impl ServerVersion {
     /// The oldest major that is supported, as a version: 13.0.
     pub const OLDEST: ServerVersion = ServerVersion::of_major(13);
-    /// The newest major that is tested, as a version: 18.0.
-    pub const NEWEST_TESTED: ServerVersion = ServerVersion::of_major(18);
+    /// The newest major that is tested, as a version: 19.0.
+    pub const NEWEST_TESTED: ServerVersion = ServerVersion::of_major(19);
 
     /// The first release of a major: `of_major(15)` is 15.0.
     pub const fn of_major(major: u32) -> Self {

@@ -140,16 +140,18 @@ pub(crate) fn longest_row_sql(table: &TableData, condition: &str) -> Option<Stri
             _ => return None,
         };
         let name = dbhaul_catalog::quote_identifier(&column.name);
-        Some(format!("COALESCE(pg_catalog.octet_length({name}), 0)::pg_catalog.int8 * {factor}"))
+        Some(format!(
+            "(COALESCE(pg_catalog.octet_length({name}), 0)::pg_catalog.int8 OPERATOR(pg_catalog.*) {factor})"
+        ))
     });
-    let sum = lengths.collect::<Vec<_>>().join(" + ");
+    let sum = lengths.collect::<Vec<_>>().join(" OPERATOR(pg_catalog.+) ");
     if sum.is_empty() || !table.has_tids {
         return None;
     }
     Some(format!(
-        "SELECT 'the row at ctid ' || s.tid || ', of ' || pg_catalog.pg_size_pretty(s.text_bytes) || ' as text' \
+        "SELECT pg_catalog.concat('the row at ctid ', s.tid, ', of ', pg_catalog.pg_size_pretty(s.text_bytes), ' as text') \
          FROM (SELECT ctid::pg_catalog.text AS tid, {sum} AS text_bytes FROM ONLY {} {condition} \
-         ORDER BY 2 DESC LIMIT 1) s WHERE s.text_bytes >= {SUSPECT_TEXT_BYTES}",
+         ORDER BY 2 DESC LIMIT 1) s WHERE s.text_bytes OPERATOR(pg_catalog.>=) {SUSPECT_TEXT_BYTES}",
         table.table.sql()
     ))
 }

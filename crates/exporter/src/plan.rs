@@ -179,24 +179,29 @@ impl TablePlan {
 }
 
 /// The query whose rows are the contents of the large objects in a range: OID,
-/// 2 KiB page number at which the piece starts, data.
+/// 2 KiB page number at which the piece starts, data. As all that reads rows, it names everything with its
+/// schema: it may be read under a search path of the source's.
 pub fn large_objects_sql(range: &SegmentRange) -> String {
     let condition = match range {
         SegmentRange::LargeObjects { first_oid, last_oid } => {
-            format!(" WHERE m.oid >= {first_oid} AND m.oid <= {last_oid}")
+            format!(
+                " WHERE m.oid OPERATOR(pg_catalog.>=) '{first_oid}'::pg_catalog.oid \
+                 AND m.oid OPERATOR(pg_catalog.<=) '{last_oid}'::pg_catalog.oid"
+            )
         }
         _ => String::new(),
     };
     // 262144 is INV_READ; lo_open's descriptors live until the end of the transaction, so each is
     // closed in the same expression. Whence 2 is SEEK_END.
     format!(
-        "SELECT o.oid AS loid, (p.start / {LARGE_OBJECT_PAGE_BYTES})::int8 AS page, \
+        "SELECT o.oid AS loid, (p.start OPERATOR(pg_catalog./) {LARGE_OBJECT_PAGE_BYTES})::pg_catalog.int8 AS page, \
          pg_catalog.lo_get(o.oid, p.start, {LARGE_OBJECT_PIECE_BYTES}) AS data \
          FROM (SELECT s.oid, s.size, pg_catalog.lo_close(s.fd) FROM \
          (SELECT f.oid, f.fd, pg_catalog.lo_lseek64(f.fd, 0, 2) AS size FROM \
          (SELECT m.oid, pg_catalog.lo_open(m.oid, 262144) AS fd FROM pg_catalog.pg_largeobject_metadata m{condition} \
          ORDER BY m.oid OFFSET 0) f OFFSET 0) s OFFSET 0) o, \
-         pg_catalog.generate_series(0::int8, o.size - 1, {LARGE_OBJECT_PIECE_BYTES}) p(start)"
+         pg_catalog.generate_series(0::pg_catalog.int8, o.size OPERATOR(pg_catalog.-) 1, {LARGE_OBJECT_PIECE_BYTES}) \
+         p(start)"
     )
 }
 
@@ -226,9 +231,12 @@ pub(crate) fn segment_condition(table: &TableData, range: &SegmentRange) -> Opti
 }
 
 fn tid_condition(start_page: u64, end_page: Option<u64>) -> String {
+    let bound = |operator: &str, page: u64| {
+        format!("ctid OPERATOR(pg_catalog.{operator}) '({page},0)'::pg_catalog.tid")
+    };
     match end_page {
-        Some(end) => format!("WHERE ctid >= '({start_page},0)' AND ctid < '({end},0)'"),
-        None => format!("WHERE ctid >= '({start_page},0)'"),
+        Some(end) => format!("WHERE {} AND {}", bound(">=", start_page), bound("<", end)),
+        None => format!("WHERE {}", bound(">=", start_page)),
     }
 }
 

@@ -2,9 +2,9 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_catalog::quote_literal;
 use dbhaul_postgres::{
     self as postgres, ConnectSettings, CopyOut, Session, SessionOptions, SessionRole, SnapshotHolder,
+    search_path_sql,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -149,7 +149,7 @@ impl Lease {
             self.reader.session.batch(WITHOUT_INDEXES).await?;
         }
         match &self.reader.path {
-            Some(path) => self.reader.session.batch(&path_sql(path)).await,
+            Some(path) => self.reader.session.batch(&search_path_sql(path)).await,
             None => Ok(()),
         }
     }
@@ -163,7 +163,7 @@ impl Lease {
 
     /// Sets the search path, until the session is given back.
     pub(crate) async fn set_search_path(&mut self, path: &str) -> Result<(), postgres::Error> {
-        self.reader.session.batch(&path_sql(path)).await?;
+        self.reader.session.batch(&search_path_sql(path)).await?;
         self.reader.path = Some(path.to_owned());
         Ok(())
     }
@@ -174,7 +174,7 @@ impl Lease {
     /// If it cannot be made what it was; then it is closed.
     pub(crate) async fn give_back(mut self) -> Result<(), postgres::Error> {
         if self.reader.path.take().is_some() {
-            self.reader.session.batch(&path_sql("")).await?;
+            self.reader.session.batch(&search_path_sql("")).await?;
         }
         if std::mem::take(&mut self.reader.is_without_indexes) {
             self.reader.session.batch(WITH_INDEXES).await?;
@@ -182,9 +182,4 @@ impl Lease {
         self.pool.idle.lock().unwrap_or_else(PoisonError::into_inner).push(self.reader);
         Ok(())
     }
-}
-
-/// Sets the search path until the transaction ends.
-fn path_sql(path: &str) -> String {
-    format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path))
 }

@@ -1,5 +1,7 @@
 //! Why an import did not take place, or could not go on.
 
+use dbhaul_catalog::StatementProblem;
+
 use crate::SourceError;
 use crate::check::Blocker;
 
@@ -130,6 +132,14 @@ pub enum PlanProblem {
         description: String,
         /// The entry it depends on.
         on: u32,
+    },
+    /// An entry holds something else than the statements that make its object.
+    #[error("{description} is refused: {problem}; whoever wrote this catalog is not to be trusted")]
+    ForbiddenStatement {
+        /// The entry, as `pg_restore -l` names it.
+        description: String,
+        /// What is wrong with it.
+        problem: StatementProblem,
     },
     /// No sessions to work with.
     #[error("the number of jobs must be at least 1")]

@@ -19,8 +19,8 @@ pub(crate) const MARK: &str = "dbhaul import ledger, run ";
 /// A SQL condition on `pg_namespace`'s `oid` that is true for ledgers' schemas.
 pub(crate) fn is_ledger_sql(oid: &str) -> String {
     format!(
-        "coalesce(pg_catalog.obj_description({oid}, 'pg_namespace') LIKE {}, false)",
-        quote_literal(&format!("{MARK}%"))
+        "coalesce(pg_catalog.starts_with(pg_catalog.obj_description({oid}, 'pg_namespace'), {}), false)",
+        quote_literal(MARK)
     )
 }
 
@@ -137,6 +137,13 @@ struct StepRow {
     left_out: Option<String>,
 }
 
+/// A SQL condition on the table of steps. The rows of a segment may be loaded under a search path of the
+/// source's, and the ledger is written in the same transaction: its statements name all with schemas.
+fn is_one_of(steps: &[String]) -> String {
+    let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
+    format!("step OPERATOR(pg_catalog.=) ANY (ARRAY[{}]::pg_catalog.text[])", list.join(", "))
+}
+
 impl Ledger {
     /// Ledgers on the target, of any run.
     pub(crate) async fn find(session: &Session) -> Result<Vec<FoundLedger>, Error> {
@@ -186,18 +193,20 @@ impl Ledger {
              SET LOCAL synchronous_commit TO on;\n\
              {drop_replaced}CREATE SCHEMA {schema};\n\
              COMMENT ON SCHEMA {schema} IS {comment};\n\
-             CREATE TABLE {schema}.run (run text PRIMARY KEY, fingerprint text NOT NULL, shape text NOT NULL, \
-             source_state text, clean text NOT NULL, \
-             started_at timestamptz NOT NULL DEFAULT pg_catalog.now(), flushed_at timestamptz, \
+             CREATE TABLE {schema}.run (run {text} PRIMARY KEY, fingerprint {text} NOT NULL, shape {text} NOT NULL, \
+             source_state {text}, clean {text} NOT NULL, \
+             started_at {time} NOT NULL DEFAULT pg_catalog.now(), flushed_at {time}, \
              server_crashed boolean NOT NULL DEFAULT false \
              CONSTRAINT \"the target crashed: resume the run\" CHECK (NOT server_crashed));\n\
              CREATE UNLOGGED TABLE {schema}.alive (yes boolean NOT NULL);\n\
              INSERT INTO {schema}.alive VALUES (true);\n\
              INSERT INTO {schema}.run (run, fingerprint, shape, source_state, clean) \
              VALUES ({run}, {fingerprint}, {shape}, {source_state}, {clean});\n\
-             CREATE TABLE {schema}.step (step text PRIMARY KEY, digest text, left_out text, \
-             committed_at timestamptz NOT NULL DEFAULT pg_catalog.now());\n\
+             CREATE TABLE {schema}.step (step {text} PRIMARY KEY, digest {text}, left_out {text}, \
+             committed_at {time} NOT NULL DEFAULT pg_catalog.now());\n\
              COMMIT",
+            text = "pg_catalog.text",
+            time = "pg_catalog.timestamptz",
             comment = quote_literal(&format!("{MARK}{}", self.run)),
             run = quote_literal(&self.run),
             fingerprint = quote_literal(beginning.fingerprint),
@@ -247,8 +256,7 @@ impl Ledger {
 
     /// The statement that forgets steps.
     pub(crate) fn forget_sql(&self, steps: &[String]) -> String {
-        let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
-        format!("DELETE FROM {} WHERE step IN ({})", self.step_table(), list.join(", "))
+        format!("DELETE FROM {} WHERE {}", self.step_table(), is_one_of(steps))
     }
 
     /// How many steps are committed.
@@ -265,8 +273,7 @@ impl Ledger {
 
     /// Those of the given steps that are committed.
     pub(crate) async fn done_among(&self, session: &Session, steps: &[String]) -> Result<DoneSteps, Error> {
-        let list: Vec<String> = steps.iter().map(|step| quote_literal(step)).collect();
-        self.select(session, &format!("step IN ({})", list.join(", "))).await
+        self.select(session, &is_one_of(steps)).await
     }
 
     async fn select(&self, session: &Session, condition: &str) -> Result<DoneSteps, Error> {
@@ -326,7 +333,7 @@ impl Ledger {
 
     fn update_sql(&self, step: &str, column: &str, value: &str) -> String {
         let (table, value, step) = (self.step_table(), quote_literal(value), quote_literal(step));
-        format!("UPDATE {table} SET {column} = {value} WHERE step = {step}")
+        format!("UPDATE {table} SET {column} = {value} WHERE step OPERATOR(pg_catalog.=) {step}")
     }
 
     /// The statement that removes the ledger.

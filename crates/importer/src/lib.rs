@@ -37,6 +37,7 @@ mod ledger;
 mod leftover;
 mod options;
 mod outcome;
+mod piece;
 mod plan;
 mod plan_display;
 mod prepared;
@@ -53,7 +54,7 @@ mod text_dependencies;
 mod unfinished;
 mod warnings;
 
-pub use check::{Blocker, LATER, TargetReport, check_target, tablespaces};
+pub use check::{Blocker, ImportingRole, LATER, TargetReport, check_target, tablespaces};
 pub use error::{ImportError, PlanProblem};
 pub use leftover::{LeftoverLedger, leftover_ledgers};
 pub use options::{ImportOptions, RetryPolicy, Sections, StatisticsMode};

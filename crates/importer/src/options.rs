@@ -1,9 +1,9 @@
 //! What the caller chooses.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dbhaul_catalog::Section;
+use dbhaul_catalog::{ObjectId, Section};
 
 /// How an import is to be done. Start from [`ImportOptions::new`].
 #[derive(Debug, Clone)]
@@ -46,6 +46,12 @@ pub struct ImportOptions {
     pub tablespaces: Vec<String>,
     /// Whether the target is of an older major than the source, so that what it cannot make is left out.
     pub is_downgrade: bool,
+    /// What objects need that a selection left out, as a person knows it, by the object that needs it.
+    pub unselected: BTreeMap<ObjectId, String>,
+    /// Whether triggers and foreign keys of tables that are there already take no part in loading.
+    pub disable_triggers: bool,
+    /// Whether a target whose transactions are read-only by default is written to.
+    pub allow_read_only: bool,
     /// How transient errors are tried again.
     pub retry: RetryPolicy,
     /// What the caller knows already and a person should know before the import runs.
@@ -74,6 +80,9 @@ impl ImportOptions {
             coming_roles: BTreeSet::new(),
             tablespaces: Vec::new(),
             is_downgrade: false,
+            unselected: BTreeMap::new(),
+            disable_triggers: false,
+            allow_read_only: false,
             retry: RetryPolicy::default(),
             notes: Vec::new(),
         }

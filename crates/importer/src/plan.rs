@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{QualifiedName, Toc, TocEntry, in_one_line};
+use dbhaul_catalog::{QualifiedName, Toc, TocEntry, forbidden_statement, in_one_line};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::check::{Foretold, TargetReport};
@@ -126,6 +126,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         return Err(PlanProblem::NoJobs.into());
     }
     check_order(&toc)?;
+    check_statements(&toc)?;
     let segments = match_segments(&toc, segments, &options)?;
     let footprint = Footprint::new(&toc);
     let splits = splits(&toc, &footprint, &segments);
@@ -174,6 +175,11 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
 }
 
 impl ImportPlan {
+    /// What is imported, as a table of contents.
+    pub fn toc(&self) -> &Arc<Toc> {
+        &self.toc
+    }
+
     /// The options it was made with.
     pub fn options(&self) -> &ImportOptions {
         &self.options
@@ -212,6 +218,10 @@ impl ImportPlan {
         let skipped = tell(&report.foretold).into_iter();
         self.told =
             skipped.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
+        let is_new = |warning: &&String| !self.warnings.contains(warning);
+        let more: Vec<String> =
+            report.warnings.iter().filter(is_new).map(|warning| format!("warning: {warning}")).collect();
+        self.told.extend(more);
         self.foretold = Some(report.refusals.clone());
     }
 
@@ -284,6 +294,17 @@ fn check_order(toc: &Toc) -> Result<(), PlanProblem> {
         }
     }
     Ok(())
+}
+
+/// A catalog may have been written by anybody who can write to the store that it comes from.
+fn check_statements(toc: &Toc) -> Result<(), PlanProblem> {
+    match forbidden_statement(toc) {
+        None => Ok(()),
+        Some((entry, problem)) => {
+            let description = in_one_line(&describe(entry));
+            Err(PlanProblem::ForbiddenStatement { description, problem })
+        }
+    }
 }
 
 fn match_segments(

@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use dbhaul_catalog::in_one_line;
+use dbhaul_progress::counted;
+
 use crate::plan::{Stage, Work};
 use crate::{ImportPlan, StatisticsMode};
 
@@ -11,11 +14,11 @@ impl fmt::Display for ImportPlan {
         let options = self.options();
         writeln!(
             f,
-            "import of {}: {} steps, about {}, {} sessions",
-            options.source_fingerprint,
-            self.step_count(),
+            "import of {}: {}, about {}, {}",
+            in_one_line(&options.source_fingerprint),
+            counted(self.step_count(), "step"),
             Bytes(self.total_bytes()),
-            options.jobs
+            counted(options.jobs, "session")
         )?;
         match options.maintenance_work_mem_bytes {
             Some(bytes) => writeln!(f, "  maintenance_work_mem {} per session", Bytes(bytes))?,
@@ -26,7 +29,7 @@ impl fmt::Display for ImportPlan {
             None => writeln!(f, "  max_parallel_maintenance_workers chosen from the target's settings")?,
         }
         if options.clean && !self.drops.is_empty() {
-            writeln!(f, "  drop {} objects first", self.drops.len())?;
+            writeln!(f, "  drop {} first", counted(self.drops.len(), "object"))?;
         }
         for stage in self.stages.iter().filter(|stage| !stage.steps.is_empty()) {
             self.write_stage(stage, f)?;
@@ -72,7 +75,7 @@ impl ImportPlan {
             writeln!(
                 f,
                 "      {}: {} of {chain} to go",
-                self.what(&step.work),
+                in_one_line(&self.what(&step.work)),
                 Bytes(step.node.weight_bytes)
             )?;
         }
@@ -82,7 +85,7 @@ impl ImportPlan {
             scheduler.finish(id);
             shown += 1;
             if shown <= SHOWN {
-                writeln!(f, "      {}", self.what(&stage.steps[id].work))?;
+                writeln!(f, "      {}", in_one_line(&self.what(&stage.steps[id].work)))?;
             }
         }
         if shown > SHOWN { writeln!(f, "      and {} more", shown - SHOWN) } else { Ok(()) }
@@ -114,7 +117,11 @@ impl ImportPlan {
             shown.push(entry);
             let segments = self.segments.get(&entry).map_or(0, Vec::len);
             let rank = Bytes(scheduler.rank_bytes(id));
-            writeln!(f, "    first: {} ({segments} segments, chain of {rank})", self.describe(entry))?;
+            writeln!(
+                f,
+                "    first: {} ({segments} segments, chain of {rank})",
+                in_one_line(&self.describe(entry))
+            )?;
             if shown.len() == SHOWN {
                 break;
             }

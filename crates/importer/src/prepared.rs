@@ -4,6 +4,7 @@ use dbhaul_catalog::{TocEntry, without_values};
 
 use crate::ImportOptions;
 use crate::check::Foretold;
+use crate::piece::{Piece, messages};
 use crate::roles::RoleLimits;
 
 /// Which part of an entry is left out.
@@ -27,7 +28,7 @@ pub(crate) struct LeftOut {
 /// The statements of an entry as a run will send them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Prepared {
-    pub(crate) statements: Vec<String>,
+    pub(crate) statements: Vec<Piece>,
     pub(crate) set_owner: Option<String>,
     /// What cannot be done on this target, and why; one for each reason.
     pub(crate) left_out: Vec<LeftOut>,
@@ -47,8 +48,9 @@ impl Prepared {
             prepared.leave_out(&statement, reason);
         }
         for statement in runnable.statements {
-            match foretold.refused_statement(entry.id, &statement) {
-                Some(reason) => prepared.leave_out(&statement, reason.to_owned()),
+            let text = statement.text();
+            match foretold.refused_statement(entry.id, &text) {
+                Some(reason) => prepared.leave_out(&text, reason.to_owned()),
                 None => prepared.statements.push(statement),
             }
         }
@@ -60,6 +62,11 @@ impl Prepared {
             prepared.left_out.push(LeftOut { part: Part::Owner, reason });
         }
         prepared
+    }
+
+    /// The messages that it is sent in, the owner's last.
+    pub(crate) fn messages(&self) -> Vec<String> {
+        messages(self.statements.iter().cloned()).chain(self.set_owner.clone()).collect()
     }
 
     /// What is left out as one text, for the ledger; nothing if nothing is.

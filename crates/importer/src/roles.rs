@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use dbhaul_catalog::{DropStatement, TocEntry, quote_identifier};
 
 use crate::ImportOptions;
+use crate::piece::Piece;
 
 /// Roles that an import may name but the target does not have, or does not let us act as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub(crate) struct RoleLimits {
 /// statement together with those that take on that name and lay it down.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Runnable {
-    pub(crate) statements: Vec<String>,
+    pub(crate) statements: Vec<Piece>,
     /// Statements and reasons.
     pub(crate) left_out: Vec<(String, String)>,
 }
@@ -50,7 +51,8 @@ impl RoleLimits {
         let mut grantor: Option<String> = None;
         for statement in &entry.create {
             let words = words(statement);
-            let is_authorization = is_privilege(entry) && words.get(1).is_some_and(|word| word.is("SESSION"));
+            let is_authorization =
+                is_privilege(&entry.kind) && words.get(1).is_some_and(|word| word.is("SESSION"));
             if is_authorization {
                 let role = words.last().filter(|_| words[0].is("SET"));
                 grantor = role.map(|role| role.text.clone());
@@ -61,7 +63,7 @@ impl RoleLimits {
             match (problem, &grantor) {
                 (Some(problem), _) => runnable.left_out.push((statement.clone(), problem)),
                 (None, Some(grantor)) => runnable.statements.push(self.in_the_name_of(grantor, statement)),
-                (None, None) => runnable.statements.push(statement.clone()),
+                (None, None) => runnable.statements.push(Piece::plain(statement.clone())),
             }
         }
         runnable
@@ -69,12 +71,8 @@ impl RoleLimits {
 
     /// A grant as the grantor gives it: `pg_dump` has only superusers in mind, but whoever may become the
     /// grantor can do it too.
-    fn in_the_name_of(&self, grantor: &str, statement: &str) -> String {
-        let name = quote_identifier(grantor);
-        match self.is_superuser {
-            true => format!("SET SESSION AUTHORIZATION {name};\n{statement};\nRESET SESSION AUTHORIZATION"),
-            false => format!("SET ROLE {name};\n{statement};\nRESET ROLE"),
-        }
+    fn in_the_name_of(&self, grantor: &str, statement: &str) -> Piece {
+        Piece::in_the_name_of(&quote_identifier(grantor), self.is_superuser, statement.to_owned())
     }
 
     fn grantor_problem(&self, grantor: &str) -> Option<String> {
@@ -108,7 +106,7 @@ pub(crate) fn needed_roles<'a>(
         if options.set_owners && entry.set_owner.is_some() {
             roles.extend(entry.owner.as_ref().map(String::from));
         }
-        if options.privileges || !is_privilege(entry) {
+        if options.privileges || !is_privilege(&entry.kind) {
             let statements = entry.create.iter();
             roles.extend(statements.flat_map(|statement| roles_named(entry, &words(statement))));
         }
@@ -116,8 +114,9 @@ pub(crate) fn needed_roles<'a>(
     roles
 }
 
-fn is_privilege(entry: &TocEntry) -> bool {
-    matches!(entry.kind.as_str(), "ACL" | "DEFAULT ACL")
+/// Whether entries of a kind grant and revoke.
+pub(crate) fn is_privilege(kind: &str) -> bool {
+    matches!(kind, "ACL" | "DEFAULT ACL")
 }
 
 /// Every role that a statement of an entry names, beside its owner.

@@ -134,10 +134,31 @@ impl Builder<'_> {
         }
     }
 
+    /// The indexes that rows may name: a `regclass` is read as the name of what is there. Those of tables
+    /// with such rows wait for rows themselves, so that waiting for them could have no end.
+    fn indexes_to_name(&self, places: &Places) -> Vec<NodeId> {
+        let entries = || self.toc.entries.iter();
+        let naming: BTreeSet<ObjectId> = entries()
+            .filter(|entry| names_relations(entry))
+            .flat_map(|entry| {
+                let tables = self.footprint.with_descendants(self.landing.tables(entry).into_iter());
+                tables.into_iter().chain([Footprint::key(entry)])
+            })
+            .collect();
+        let is_free = |entry: &&TocEntry| {
+            matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT")
+                && self.texts.of_entry(entry.id).is_none()
+                && self.footprint.with_descendants(self.footprint.tables(entry.id)).is_disjoint(&naming)
+        };
+        let free = entries().filter(is_free).filter_map(|entry| places.entries.get(&entry.id));
+        free.flatten().copied().collect()
+    }
+
     /// Whether an entry fills a table as soon as there is a session for it. Such rows are on no loop, so
     /// that whatever waits for all of them can wait together.
     fn waits_for_nothing(&self, entry: &TocEntry, places: &Places) -> bool {
         entry.data.is_some()
+            && !names_relations(entry)
             && self.texts.of_rows(entry).is_none()
             && self.dependencies(entry, places).is_empty()
     }
@@ -206,9 +227,13 @@ impl Builder<'_> {
         let table = Footprint::key(toc_entry);
         let reads = self.texts.of_rows(toc_entry);
         let is_before = |other: &ObjectId| !self.texts.is_read_by(table, *other);
+        let mut after = reads.map(|reads| rows_read(reads, places, is_before)).unwrap_or_default();
+        if names_relations(toc_entry) {
+            after.extend(self.indexes_to_name(places));
+        }
         Node {
             needs: self.dependencies(toc_entry, places),
-            after: reads.map(|reads| rows_read(reads, places, is_before)).unwrap_or_default(),
+            after,
             locks: self
                 .landing
                 .tables(toc_entry)
@@ -341,6 +366,16 @@ fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) ->
         _ => return 0,
     };
     family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
+}
+
+/// Whether the rows of an entry may name relations by a `regclass`.
+fn names_relations(entry: &TocEntry) -> bool {
+    let names =
+        |type_name: &str| matches!(type_name.trim_start_matches("pg_catalog."), "regclass" | "regclass[]");
+    match &entry.data {
+        Some(DataEntry::Table(table)) => table.columns.iter().any(|column| names(&column.base_type_name)),
+        _ => false,
+    }
 }
 
 /// The relation that an entry fills with rows of its own.

@@ -80,8 +80,10 @@ impl Entries {
     /// A unique or primary key that can be built as an index first.
     pub(crate) fn key(&mut self, name: &str, depends_on: &[u32]) -> u32 {
         let id = self.post_data("CONSTRAINT", name, depends_on);
-        let adoption =
-            Adoption { build: "CREATE UNIQUE INDEX".to_owned(), adopt: "ADD CONSTRAINT".to_owned() };
+        let adoption = Adoption {
+            build: "CREATE UNIQUE INDEX".to_owned(),
+            adopt: "ALTER TABLE ADD CONSTRAINT".to_owned(),
+        };
         self.last().adoption = Some(Box::new(adoption));
         id
     }
@@ -91,7 +93,7 @@ impl Entries {
         let table = self.toc.entries[from as usize - 1].name.clone();
         let id = self.post_data("FK CONSTRAINT", name, &[from, to, key]);
         let entry = self.last();
-        entry.create = vec!["ADD FOREIGN KEY".to_owned()];
+        entry.create = vec!["ALTER TABLE ADD FOREIGN KEY".to_owned()];
         let command = format!("ALTER TABLE ONLY public.{table} DROP CONSTRAINT");
         entry.drop = Some(Box::new(DropStatement { command, object: "fkey".to_owned() }));
         id

@@ -137,8 +137,10 @@ fn comment_on_part(
             return None;
         }
         (Body::Domain(domain), _, Some(name), _) => {
-            domain.constraints.iter_mut().find(|constraint| constraint.name == name)?.comment =
-                Some(row.text);
+            // Only the not-null constraint is not among them, and has been read with its comment.
+            if let Some(check) = domain.constraints.iter_mut().find(|check| check.name == name) {
+                check.comment = Some(row.text);
+            }
             return None;
         }
         (Body::Table(_), _, Some(name), _) => PartName::TableConstraint(name),

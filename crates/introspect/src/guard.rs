@@ -1,9 +1,11 @@
 //! The guard of completeness: what is in the database and not in the catalog.
 
+mod columns;
+
 use std::collections::HashSet;
 use std::fmt::Write;
 
-use dbhaul_catalog::{Class, ObjectId, Uncovered, UncoveredPlace};
+use dbhaul_catalog::{Class, ObjectId, Uncovered, UncoveredPlace, quote_identifier, quote_literal};
 use serde::Deserialize;
 
 use crate::Error;
@@ -11,9 +13,15 @@ use crate::depends::{Dependencies, address};
 use crate::header::FIRST_USER_OID;
 use crate::reader::Reader;
 
+/// A system catalog, with those of its columns that the role may read.
 #[derive(Deserialize)]
 struct CatalogRow {
     name: String,
+    has_oids: bool,
+    is_shared: bool,
+    /// Whether the role may read all of it.
+    is_readable: bool,
+    columns: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -25,6 +33,16 @@ struct PresenceRow {
 struct Row {
     class: u32,
     oid: u32,
+}
+
+/// A value in a column that no reader knows.
+#[derive(Deserialize)]
+struct ValueRow {
+    #[serde(flatten)]
+    row: Row,
+    catalog: String,
+    column: String,
+    value: String,
 }
 
 #[derive(Deserialize)]
@@ -40,56 +58,177 @@ const MAX_NAMED: usize = 1_000;
 /// that an object of the model brings along, nor an extension's.
 ///
 /// It looks at every catalog with an `oid` column that the server has, so a kind
-/// that a newer major brings is found although nothing here knows it.
+/// that a newer major brings is found although nothing here knows it. So is a property: a column of a catalog
+/// that is not among those known must hold nothing but its default for the user's objects.
 pub(crate) async fn uncovered(
     reader: &Reader<'_>,
     dependencies: &Dependencies,
 ) -> Result<Vec<Uncovered>, Error> {
-    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", &catalogs(true)).await?;
-    let arms: Vec<String> = catalogs.iter().map(|catalog| arm(&catalog.name)).collect();
+    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", CATALOGS).await?;
+    let with_objects = catalogs.iter().filter(|catalog| catalog.holds_objects());
+    let arms: Vec<String> = with_objects.map(|catalog| arm(&catalog.name)).collect();
     let rows: Vec<Row> = reader.query("objects to be covered", &arms.join("\nUNION ALL\n")).await?;
-    let missing: HashSet<ObjectId> = rows
+    let mut missing: HashSet<Missing> = rows
         .iter()
         .map(|row| address(row.class, row.oid))
         .filter(|id| !is_covered(*id, dependencies))
+        .map(|id| Missing { id, value: None })
         .collect();
+    missing.extend(unknown_values(reader, &catalogs, dependencies).await?);
     let unplaced = |description| Uncovered { description, place: None };
-    let mut uncovered: Vec<Uncovered> = unknown_rows(reader).await?.into_iter().map(unplaced).collect();
+    let unknown_rows = unknown_rows(reader, &catalogs).await?;
+    let mut uncovered: Vec<Uncovered> = unknown_rows.into_iter().map(unplaced).collect();
     if !missing.is_empty() {
         uncovered.extend(describe(reader, missing, dependencies).await?);
     }
     Ok(uncovered)
 }
 
-/// Catalogs whose rows have no OIDs. They say more about objects that other
-/// catalogs hold, or hold what is gathered and not made.
-const PART_CATALOGS: [&str; 17] = [
-    "pg_aggregate",
-    "pg_attribute",
-    "pg_depend",
-    "pg_description",
-    "pg_foreign_table",
-    "pg_index",
-    "pg_inherits",
-    "pg_init_privs",
-    "pg_largeobject",
-    "pg_partitioned_table",
-    "pg_range",
-    "pg_seclabel",
-    "pg_sequence",
-    "pg_statistic",
-    "pg_statistic_ext_data",
-    "pg_subscription_rel",
-    "pg_ts_config_map",
+/// An object that the model does not cover, or something of it.
+#[derive(PartialEq, Eq, PartialOrd, Ord, Hash)]
+struct Missing {
+    id: ObjectId,
+    /// The value that is not covered, and its column; `None` where it is the whole object.
+    value: Option<String>,
+}
+
+/// Catalogs whose rows have no OIDs, or are parts although they do (`pg_enum`). They say more about objects
+/// that other catalogs hold, or hold what is gathered and not made. Each with the catalog of the object that a
+/// row is about, as SQL, and the column with its OID.
+const PARTS: [(&str, &str, &str); 18] = [
+    ("pg_aggregate", "pg_proc", "aggfnoid"),
+    ("pg_attribute", "pg_class", "attrelid"),
+    ("pg_depend", "", "objid"),
+    ("pg_description", "", "objoid"),
+    ("pg_enum", "pg_type", "enumtypid"),
+    ("pg_foreign_table", "pg_class", "ftrelid"),
+    ("pg_index", "pg_class", "indexrelid"),
+    ("pg_inherits", "pg_class", "inhrelid"),
+    ("pg_init_privs", "", "objoid"),
+    ("pg_largeobject", "pg_largeobject", "loid"),
+    ("pg_partitioned_table", "pg_class", "partrelid"),
+    ("pg_range", "pg_type", "rngtypid"),
+    ("pg_seclabel", "", "objoid"),
+    ("pg_sequence", "pg_class", "seqrelid"),
+    ("pg_statistic", "pg_class", "starelid"),
+    ("pg_statistic_ext_data", "pg_statistic_ext", "stxoid"),
+    ("pg_subscription_rel", "pg_subscription", "srsubid"),
+    ("pg_ts_config_map", "pg_ts_config", "mapcfg"),
 ];
+
+/// Catalogs of this database that this role may read some of, with the two shared ones that describe what a
+/// database has.
+const CATALOGS: &str = "
+    SELECT c.relname AS name, c.relisshared AS is_shared,
+           pg_catalog.has_table_privilege(c.oid, 'SELECT') AS is_readable,
+           pg_catalog.bool_or(a.attname OPERATOR(pg_catalog.=) 'oid') AS has_oids,
+           pg_catalog.array_agg(a.attname::text ORDER BY a.attnum) AS columns
+    FROM pg_catalog.pg_class c
+    JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND c.relkind = 'r' AND c.oid < 16384
+          AND (NOT c.relisshared OR c.relname IN ('pg_database', 'pg_subscription'))
+          AND pg_catalog.has_column_privilege(c.oid, a.attnum, 'SELECT')
+    GROUP BY c.oid, c.relname, c.relisshared
+    ORDER BY c.relname";
+
+impl CatalogRow {
+    fn part(&self) -> Option<(&'static str, &'static str)> {
+        let part = PARTS.iter().find(|(name, ..)| *name == self.name);
+        part.map(|(_, class, key)| (*class, *key))
+    }
+
+    /// Whether each of its rows is an object, or a part that is told from others by its OID.
+    fn holds_objects(&self) -> bool {
+        self.has_oids && !self.is_shared && self.is_readable && self.part().is_none()
+    }
+
+    /// The class and OID of the object that a row `alias` is about, as SQL; `None` for a catalog that is not
+    /// known, whose rows are found as such.
+    fn address(&self, alias: &str) -> Option<(String, String)> {
+        let regclass = |name: &str| format!("'pg_catalog.{name}'::pg_catalog.regclass");
+        let (class, key) = match self.part() {
+            Some(("", "objid")) => (format!("{alias}.classid"), "objid"),
+            Some(("", key)) => (format!("{alias}.classoid"), key),
+            Some((class, key)) => (regclass(class), key),
+            None if self.has_oids => (regclass(&self.name), "oid"),
+            None => return None,
+        };
+        Some((class, format!("{alias}.{key}::pg_catalog.oid")))
+    }
+
+    /// Columns that no reader of this major knows.
+    fn unknown_columns(&self, major: u32) -> impl Iterator<Item = &str> {
+        let is_described = columns::is_described(&self.name);
+        let names = self.columns.iter().map(String::as_str);
+        names.filter(move |column| is_described && !columns::is_known(&self.name, column, major))
+    }
+
+    /// Selects the values of an unknown column for users' objects that are not its default: not what means
+    /// nothing in every type, nor what all of the server's own objects have.
+    fn values(&self, column: &str) -> Option<String> {
+        let (name, quoted) = (&self.name, quote_identifier(column));
+        let (class, oid) = self.address("x")?;
+        let (_, built_in) = self.address("y")?;
+        let key = self.part().map_or("oid", |(_, key)| key);
+        self.columns.iter().find(|column| *column == key)?;
+        let of_this_database = match name.as_str() {
+            "pg_database" => "AND x.datname = pg_catalog.current_database()",
+            "pg_subscription" => {
+                "AND x.subdbid = (SELECT d.oid FROM pg_catalog.pg_database d
+                                  WHERE d.datname = pg_catalog.current_database())"
+            }
+            _ => "",
+        };
+        Some(format!(
+            "(SELECT DISTINCT {class}::pg_catalog.oid::int8 AS class, {oid}::int8 AS oid,
+                {} AS catalog, {} AS \"column\", pg_catalog.left(x.{quoted}::text, {SHOWN_CHARACTERS}) AS value
+              FROM pg_catalog.{name} x
+              WHERE {oid} >= {FIRST_USER_OID} {of_this_database}
+                AND COALESCE(x.{quoted}::text, '') NOT IN ('', '0', '-', 'f', 'false', '{{}}')
+                AND x.{quoted}::text IS DISTINCT FROM (
+                  SELECT pg_catalog.min(y.{quoted}::text) FROM pg_catalog.{name} y WHERE {built_in} < {FIRST_USER_OID}
+                  HAVING pg_catalog.count(DISTINCT y.{quoted}::text) = 1
+                     AND pg_catalog.count(*) = pg_catalog.count(y.{quoted}))
+              LIMIT {MOST_VALUES})",
+            quote_literal(name),
+            quote_literal(column),
+        ))
+    }
+}
+
+/// How many values of one column are looked at, and how much of each is shown.
+const MOST_VALUES: usize = 10 * MAX_NAMED;
+const SHOWN_CHARACTERS: usize = 60;
+
+/// Values of columns that no reader knows, in a server that is newer than they are.
+async fn unknown_values(
+    reader: &Reader<'_>,
+    catalogs: &[CatalogRow],
+    dependencies: &Dependencies,
+) -> Result<Vec<Missing>, Error> {
+    let major = reader.version().major();
+    let of = |catalog: &CatalogRow| -> Vec<String> {
+        catalog.unknown_columns(major).filter_map(|column| catalog.values(column)).collect()
+    };
+    let arms: Vec<String> = catalogs.iter().flat_map(of).collect();
+    if arms.is_empty() {
+        return Ok(Vec::new());
+    }
+    let rows: Vec<ValueRow> =
+        reader.query("unknown properties of objects", &arms.join("\nUNION ALL\n")).await?;
+    let missing = rows.into_iter().map(|ValueRow { row, catalog, column, value }| Missing {
+        id: address(row.class, row.oid),
+        value: Some(format!("value {value:?} in column {catalog}.{column}")),
+    });
+    Ok(missing.filter(|missing| !is_of_extension(missing.id, dependencies)).collect())
+}
 
 /// Names the catalogs that a newer major has, whose rows cannot be told apart by
 /// OID, and that are not empty.
-async fn unknown_rows(reader: &Reader<'_>) -> Result<Vec<String>, Error> {
-    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", &catalogs(false)).await?;
+async fn unknown_rows(reader: &Reader<'_>, catalogs: &[CatalogRow]) -> Result<Vec<String>, Error> {
     let mut names = Vec::new();
     for name in unknown(catalogs) {
-        let sql = format!("SELECT EXISTS (SELECT FROM pg_catalog.{name}) AS is_there");
+        let sql = format!("SELECT EXISTS (SELECT FROM pg_catalog.{}) AS is_there", quote_identifier(name));
         let rows: Vec<PresenceRow> = reader.query("an unknown system catalog", &sql).await?;
         if rows.iter().any(|row| row.is_there) {
             names.push(format!("rows of system catalog {name}, which this version of dbhaul does not know"));
@@ -98,25 +237,11 @@ async fn unknown_rows(reader: &Reader<'_>) -> Result<Vec<String>, Error> {
     Ok(names)
 }
 
-fn unknown(catalogs: Vec<CatalogRow>) -> Vec<String> {
-    let names = catalogs.into_iter().map(|catalog| catalog.name);
-    names.filter(|name| !PART_CATALOGS.contains(&name.as_str())).collect()
-}
-
-/// Catalogs of this database that this role may read, and whose rows have OIDs,
-/// or have none. `pg_enum` rows are part of their type.
-fn catalogs(have_oids: bool) -> String {
-    let exists = if have_oids { "EXISTS" } else { "NOT EXISTS" };
-    format!(
-        "SELECT c.relname AS name
-         FROM pg_catalog.pg_class c
-         WHERE c.relnamespace = 'pg_catalog'::pg_catalog.regnamespace AND c.relkind = 'r'
-               AND c.oid < {FIRST_USER_OID} AND NOT c.relisshared AND c.relname <> 'pg_enum'
-               AND {exists} (SELECT FROM pg_catalog.pg_attribute a
-                   WHERE a.attrelid = c.oid AND a.attname = 'oid' AND a.attnum > 0)
-               AND pg_catalog.has_table_privilege(c.oid, 'SELECT')
-         ORDER BY c.relname"
-    )
+fn unknown(catalogs: &[CatalogRow]) -> impl Iterator<Item = &str> {
+    let unknown = catalogs
+        .iter()
+        .filter(|catalog| catalog.is_readable && !catalog.has_oids && catalog.part().is_none());
+    unknown.map(|catalog| catalog.name.as_str())
 }
 
 /// Selects the candidates of one catalog: what the user made, without what
@@ -186,6 +311,12 @@ fn is_covered(id: ObjectId, dependencies: &Dependencies) -> bool {
     }
 }
 
+/// Whether it is a member of an extension, or a part of one.
+fn is_of_extension(id: ObjectId, dependencies: &Dependencies) -> bool {
+    is_member(id, dependencies)
+        || dependencies.wholes(id, &['a', 'i', 'P']).any(|whole| is_member(whole, dependencies))
+}
+
 fn is_member(id: ObjectId, dependencies: &Dependencies) -> bool {
     dependencies.extension_of(id).is_some()
 }
@@ -209,13 +340,13 @@ fn belongs(id: ObjectId, deptypes: &'static [char], dependencies: &Dependencies)
 
 async fn describe(
     reader: &Reader<'_>,
-    missing: HashSet<ObjectId>,
+    missing: HashSet<Missing>,
     dependencies: &Dependencies,
 ) -> Result<Vec<Uncovered>, Error> {
-    let mut missing: Vec<ObjectId> = missing.into_iter().collect();
+    let mut missing: Vec<Missing> = missing.into_iter().collect();
     missing.sort_unstable();
     let mut values = String::new();
-    for id in missing.iter().take(MAX_NAMED) {
+    for Missing { id, .. } in missing.iter().take(MAX_NAMED) {
         let separator = if values.is_empty() { "" } else { ", " };
         // Writing to a String cannot fail.
         let _ = write!(values, "{separator}({}::oid, {}::oid)", id.class.0, id.oid);
@@ -226,13 +357,20 @@ async fn describe(
          FROM (VALUES {values}) v(class, oid)"
     );
     let rows: Vec<NameRow> = reader.query("uncovered objects", &sql).await?;
-    let uncovered = |(row, id): (NameRow, &ObjectId)| {
-        let description = row.description;
-        let parts = dependencies.wholes(*id, &['a', 'i', 'P']);
-        let part_of = parts.filter_map(|whole| dependencies.lift(whole)).collect();
+    let uncovered = |(row, Missing { id, value }): (NameRow, &Missing)| {
+        let description =
+            row.description.unwrap_or_else(|| format!("object {} of catalog {}", id.oid, id.class.0));
+        let part_of = if dependencies.has(*id) {
+            vec![*id]
+        } else {
+            let parts = dependencies.wholes(*id, &['a', 'i', 'P']);
+            parts.filter_map(|whole| dependencies.lift(whole)).collect()
+        };
         Uncovered {
-            description: description
-                .unwrap_or_else(|| format!("object {} of catalog {}", id.oid, id.class.0)),
+            description: match value {
+                Some(value) => format!("{value} of {description}"),
+                None => description,
+            },
             place: Some(UncoveredPlace { schema: row.schema, part_of }),
         }
     };
@@ -250,10 +388,38 @@ async fn describe(
 mod tests {
     use super::{CatalogRow, unknown};
 
+    fn catalog(name: &str, columns: &[&str]) -> CatalogRow {
+        let columns: Vec<String> = columns.iter().map(|&column| column.to_owned()).collect();
+        let has_oids = columns.iter().any(|column| column == "oid");
+        CatalogRow { name: name.to_owned(), has_oids, is_shared: false, is_readable: true, columns }
+    }
+
     #[test]
     fn a_catalog_of_a_later_major() {
-        let row = |name: &str| CatalogRow { name: name.to_owned() };
-        let found = unknown(vec![row("pg_aggregate"), row("pg_later"), row("pg_ts_config_map")]);
-        assert_eq!(found, ["pg_later"]);
+        let catalogs = ["pg_aggregate", "pg_later", "pg_ts_config_map"].map(|name| catalog(name, &["key"]));
+        assert_eq!(unknown(&catalogs).collect::<Vec<_>>(), ["pg_later"]);
+    }
+
+    #[test]
+    fn columns_of_a_later_major() {
+        let publication = catalog("pg_publication", &["oid", "pubname", "puballsequences", "publater"]);
+        let unknown = |major| publication.unknown_columns(major).collect::<Vec<_>>();
+        assert_eq!(unknown(19), ["publater"]);
+        assert_eq!(unknown(18), ["puballsequences", "publater"]);
+        // Rows of a catalog that is not known at all are found as such.
+        assert_eq!(catalog("pg_later", &["oid", "x"]).unknown_columns(19).count(), 0);
+    }
+
+    #[test]
+    fn every_catalog_says_whose_its_rows_are() {
+        for (name, columns, wanted) in [
+            ("pg_publication", &["oid"] as &[&str], Some("x.oid::pg_catalog.oid")),
+            ("pg_enum", &["oid"], Some("x.enumtypid::pg_catalog.oid")),
+            ("pg_depend", &["classid"], Some("x.objid::pg_catalog.oid")),
+            ("pg_later", &["key"], None),
+        ] {
+            let address = catalog(name, columns).address("x").map(|(_, oid)| oid);
+            assert_eq!(address.as_deref(), wanted, "{name}");
+        }
     }
 }

@@ -28,6 +28,7 @@ pub async fn read_catalog(session: &Session) -> Result<Catalog, Error> {
         relation_sizes: sizes::read(&reader).await?,
         unstable_hashes: partitioning::read(&reader).await?,
         torn_families: Vec::new(),
+        unselected: std::collections::BTreeMap::new(),
         role_names: Vec::new(),
         uncovered: guard::uncovered(&reader, &dependencies).await?,
         database,

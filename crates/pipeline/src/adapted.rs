@@ -1,6 +1,6 @@
 //! A catalog as a target takes it, with what is lost by that.
 
-use dbhaul_catalog::{Catalog, Loss, ServerVersion, Target, TargetFacts, adapt};
+use dbhaul_catalog::{Adaptation, Catalog, Loss, ServerVersion, Target, TargetFacts, adapt};
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
 
@@ -17,6 +17,8 @@ pub(crate) struct Adapted {
     pub(crate) is_downgrade: bool,
     /// What is lost.
     pub(crate) losses: Vec<NamedReason>,
+    /// What is not as one would expect, though nothing is lost.
+    pub(crate) notes: Vec<String>,
 }
 
 impl Adapted {
@@ -49,9 +51,10 @@ impl Adapted {
         let offer = Probe::new(&session).offer().await.map_err(asking)?;
         session.close().await.map_err(asking)?;
         let mut catalog = catalog.clone();
-        let losses = adapt(&mut catalog, &facts(version, offer)).into_iter();
+        let Adaptation { losses, notes } = adapt(&mut catalog, &facts(version, offer));
         let named = |Loss { object, what }| NamedReason { object, reason: what };
-        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses: losses.map(named).collect() })
+        let losses = losses.into_iter().map(named).collect();
+        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, notes })
     }
 }
 

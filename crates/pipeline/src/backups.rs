@@ -12,7 +12,7 @@ use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::repository::Repository;
+use crate::repository::{CheckedBackup, Repository};
 use crate::restore::{foreign_tables, sequences, tables_of};
 use crate::source::build_toc_of;
 use crate::{BackupRef, Context, PipelineError, Selection, format_age, format_bytes};
@@ -113,7 +113,7 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
     Ok(BackupList { backups })
 }
 
-/// Shows one backup: its manifest, and that all its packs are there.
+/// Shows one backup: its manifest, and that all its parts but the rows are there and fit together.
 ///
 /// # Errors
 /// If there is no such backup, or it is not whole.
@@ -124,8 +124,8 @@ pub async fn show_backup(
     context: Context,
 ) -> Result<BackupDetails, PipelineError> {
     let repository = Repository::open(store, &context).await?;
-    let manifest = repository.manifest(&repository.find(backup, database).await?).await?;
-    repository.check_packs(&manifest).await?;
+    let key = repository.find(backup, database).await?;
+    let CheckedBackup { manifest, .. } = repository.checked_backup(&key, &context).await?;
     Ok(details(&manifest))
 }
 
@@ -137,7 +137,8 @@ pub(crate) struct StoredBackup {
 }
 
 impl StoredBackup {
-    /// Finds a backup, checks that all its packs are there, and reads its catalog.
+    /// Finds a backup, checks that all its parts but the rows are there and fit together, and takes what is selected
+    /// of its catalog.
     pub(crate) async fn open(
         store: &StoreUrl,
         backup: &BackupRef,
@@ -146,16 +147,10 @@ impl StoredBackup {
         context: &Context,
     ) -> Result<Self, PipelineError> {
         let repository = Repository::open(store, context).await?;
-        let manifest = repository.manifest(&repository.find(backup, database).await?).await?;
-        repository.check_packs(&manifest).await?;
-        let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
-        let catalog = selection.apply(&whole)?;
+        let key = repository.find(backup, database).await?;
+        let CheckedBackup { manifest, catalog } = repository.checked_backup(&key, context).await?;
+        let catalog = selection.apply(&catalog)?;
         Ok(StoredBackup { repository, manifest, catalog })
-    }
-
-    /// Compares the packs of metadata with their names.
-    pub(crate) async fn check_metadata(&self, context: &Context) -> Result<(), PipelineError> {
-        self.repository.check_metadata(&self.manifest, context).await
     }
 
     /// The TOC of the selected part, for a target of the source's major or newer.

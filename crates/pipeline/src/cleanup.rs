@@ -5,9 +5,10 @@ use std::fmt::{self, Display, Formatter};
 use dbhaul_catalog::quote_identifier;
 use dbhaul_importer::{UnfinishedRun, remove_ledger, unfinished_runs};
 use dbhaul_postgres::ConnectSettings;
+use dbhaul_progress::counted;
 use serde::Serialize;
 
-use crate::hold::{HeldRun, Origin, end_holding, held_runs, holding_sessions};
+use crate::hold::{HeldRun, Origin, end_holding, held_runs, holding_sessions, sessions_at_work};
 use crate::source_state::SourceState;
 use crate::target::import_error;
 use crate::{Context, PipelineError, Status};
@@ -15,8 +16,8 @@ use crate::{Context, PipelineError, Status};
 /// Asks to remove what unfinished runs have left behind.
 #[derive(Debug, Clone)]
 pub struct CleanupRequest {
-    /// The database that was written.
-    pub target: ConnectSettings,
+    /// The database that was written. Without it, only the source is cleaned up.
+    pub target: Option<ConnectSettings>,
     /// The database that was read, to end sessions that hold a snapshot of it.
     pub source: Option<ConnectSettings>,
     /// Remove; otherwise only list.
@@ -26,11 +27,14 @@ pub struct CleanupRequest {
 /// What a cleanup found, and whether it removed it.
 #[derive(Debug, Clone, Serialize)]
 pub struct CleanupReport {
-    /// The target, without secrets.
-    pub target: String,
+    /// The target, without secrets; none if only the source was looked at.
+    pub target: Option<String>,
     /// Every unfinished run.
     pub runs: Vec<LeftRun>,
-    /// Snapshots of the source that are held for runs of which there is nothing on this target.
+    /// The source, without secrets, if only it was looked at.
+    pub source: Option<String>,
+    /// Snapshots of the source that are held for runs of which there is nothing on this target. Where only the
+    /// source was looked at: all, and they were let go if `removed`.
     pub held_for_others: Vec<HeldRun>,
     /// Whether it was removed; otherwise it was only listed.
     pub removed: bool,
@@ -68,8 +72,18 @@ impl CleanupReport {
 /// If a server cannot be asked, if a run is at work, or if the source is not the one on which a run's snapshot
 /// may be held: without the run's ledger nothing would tell of it.
 pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<CleanupReport, PipelineError> {
-    let importing = |source| import_error(&request.target, source);
-    let found = unfinished_runs(&request.target, &context.cancel).await.map_err(importing)?;
+    let target = match (&request.target, &request.source) {
+        (Some(target), _) => target,
+        (None, Some(source)) => return Box::pin(cleanup_source(source, request.remove, &context)).await,
+        (None, None) => {
+            return Err(PipelineError::Request {
+                problem: "neither side was named, so that there is nothing to look at".to_owned(),
+                help: "give --target, --source, or both".to_owned(),
+            });
+        }
+    };
+    let importing = |source| import_error(target, source);
+    let found = unfinished_runs(target, &context.cancel).await.map_err(importing)?;
     let mut runs = Vec::new();
     for run in found {
         let holding_session_count = match &request.source {
@@ -92,13 +106,52 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
         }
         for left in &runs {
             // first the ledger: it is refused while the run is at work, and then nothing is touched
-            remove_ledger(&request.target, &left.run, &context.cancel).await.map_err(importing)?;
+            remove_ledger(target, &left.run, &context.cancel).await.map_err(importing)?;
             if let Some(source) = &request.source {
                 end_holding(source, &left.run, &context).await?;
             }
         }
     }
-    Ok(CleanupReport { target: request.target.describe(), runs, held_for_others, removed: request.remove })
+    Ok(CleanupReport {
+        target: Some(target.describe()),
+        runs,
+        source: None,
+        held_for_others,
+        removed: request.remove,
+    })
+}
+
+/// Lists the snapshots that are held on a source, and lets them go if that was asked for. Whoever asks so says that
+/// none of the runs is to be resumed: where they have written is not known here.
+async fn cleanup_source(
+    source: &ConnectSettings,
+    remove: bool,
+    context: &Context,
+) -> Result<CleanupReport, PipelineError> {
+    let held_for_others = held_runs(source, context).await?;
+    if remove && !held_for_others.is_empty() {
+        let at_work = sessions_at_work(source, context).await?;
+        if at_work > 0 {
+            return Err(PipelineError::Request {
+                problem: format!(
+                    "nothing was removed: {} of dbhaul's own at work on {}, and a run may need its snapshot",
+                    match at_work {
+                        1 => "1 session is".to_owned(),
+                        count => format!("{count} sessions are"),
+                    },
+                    source.describe()
+                ),
+                help: "run it again when no command of dbhaul's reads that database; with --target as well, only what \
+                       belongs to the runs that wrote there is ended"
+                    .to_owned(),
+            });
+        }
+        for held in &held_for_others {
+            end_holding(source, &held.run, context).await?;
+        }
+    }
+    let source = Some(source.describe());
+    Ok(CleanupReport { target: None, runs: Vec::new(), source, held_for_others, removed: remove })
 }
 
 /// The sessions on the source that hold a run's snapshot. Where there are none, it is made sure that the run
@@ -166,21 +219,26 @@ fn left(run: UnfinishedRun) -> LeftRun {
 
 impl Display for CleanupReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if let Some(source) = &self.source {
+            return self.write_source(f, source);
+        }
+        let target = self.target.as_deref().unwrap_or_default();
         if self.runs.is_empty() {
-            write!(f, "{}: no unfinished run, nothing to remove", self.target)?;
+            write!(f, "{target}: no unfinished run, nothing to remove")?;
             return self.write_held(f);
         }
         let word = if self.removed { "removed from" } else { "would be removed from" };
-        write!(f, "{word} {}:", self.target)?;
+        write!(f, "{word} {target}:")?;
         for run in &self.runs {
             let LeftRun { run, schema, imports, done_step_count, holder, holding_session_count } = run;
             write!(
                 f,
-                "\n  the ledger of run {run}, schema {schema}: {imports}, {done_step_count} steps done"
+                "\n  the ledger of run {run}, schema {schema}: {imports}, {} done",
+                counted(*done_step_count, "step")
             )?;
             match (holding_session_count, holder) {
                 (Some(0), _) | (None, None) => {}
-                (Some(count), _) => write!(f, "\n  {count} session(s) that hold its snapshot")?,
+                (Some(count), _) => write!(f, "\n  {} holding its snapshot", counted(*count, "session"))?,
                 (None, Some(holder)) => {
                     write!(
                         f,
@@ -198,6 +256,26 @@ impl Display for CleanupReport {
 }
 
 impl CleanupReport {
+    /// What a look at the source alone has found.
+    fn write_source(&self, f: &mut Formatter<'_>, source: &str) -> fmt::Result {
+        if self.held_for_others.is_empty() {
+            return write!(f, "{source}: no snapshot is held, nothing to remove");
+        }
+        let word = if self.removed { "let go on" } else { "held on" };
+        write!(f, "{word} {source}:")?;
+        for HeldRun { run, pid, since } in &self.held_for_others {
+            write!(f, "\n  the snapshot of run {run}, by server process {pid}, since {since}")?;
+        }
+        match self.removed {
+            true => {
+                write!(f, "\nthese runs can be resumed only if nothing was written to the source meanwhile")
+            }
+            false => {
+                write!(f, "\nnothing was removed: --yes lets them go, for runs that are not to be resumed")
+            }
+        }
+    }
+
     /// Another target may wait for such a run to be resumed, so that nobody but a person can tell.
     fn write_held(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.held_for_others.iter().try_for_each(|HeldRun { run, pid, since }| {

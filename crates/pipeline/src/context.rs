@@ -1,5 +1,7 @@
 //! What every command is given beside its request.
 
+use std::time::Duration;
+
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
@@ -10,11 +12,13 @@ pub struct Context {
     pub progress: Progress,
     /// Cancelled to stop gracefully; what was done stays resumable.
     pub cancel: CancellationToken,
+    /// How long a lock on a table of the source is waited for; none: until it is granted.
+    pub lock_wait: Option<Duration>,
 }
 
 impl Context {
     /// A context that reports nothing and is never cancelled.
     pub fn silent() -> Self {
-        Context { progress: Progress::silent(), cancel: CancellationToken::new() }
+        Context { progress: Progress::silent(), cancel: CancellationToken::new(), lock_wait: None }
     }
 }

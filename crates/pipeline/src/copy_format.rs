@@ -136,7 +136,7 @@ mod tests {
         check(&["bigint", "bytea"], Raw, Auto, 18, false, "in binary");
         check(&known, Raw, Text, 18, true, "as text, because it was asked for");
         check(&known, Utf8Hex, Binary, 18, true, "as text, because the database is not in UTF8");
-        check(&known, Raw, Binary, 19, true, "as text, because binary COPY of PostgreSQL 19 is not known");
+        check(&known, Raw, Binary, 20, true, "as text, because binary COPY of PostgreSQL 20 is not known");
         check(&["bytea", "real"], Raw, Binary, 18, true, "as text, because column \"c\" is of type real");
         check(
             &["public.bytea"],

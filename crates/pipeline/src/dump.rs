@@ -10,7 +10,7 @@ use dbhaul_archive::{
 };
 use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
@@ -183,8 +183,16 @@ impl Dump {
     }
 
     async fn store(&mut self) -> Result<DumpReport, PipelineError> {
-        let started = std::time::Instant::now();
         let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
+        // while it lies there nobody removes packs, whether they are ours or only like ours
+        let lease = repository.lease(&self.context).await?;
+        let report = Box::pin(self.store_in(&repository)).await;
+        lease.take_away().await;
+        report
+    }
+
+    async fn store_in(&mut self, repository: &Repository) -> Result<DumpReport, PipelineError> {
+        let started = std::time::Instant::now();
         let exporter = Exporter::new(
             Arc::clone(&self.export),
             self.request.source.clone(),
@@ -195,14 +203,14 @@ impl Dump {
         );
         let exporter = Arc::new(exporter.with_search_path(self.source.search_path.clone()));
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
-        let lists = Arc::new(ListStore::new(&repository, &self.export)?);
+        let lists = Arc::new(ListStore::new(repository, &self.export)?);
         let documents = self.write_documents(&lists).await?;
-        let packs = store_rows(&exporter, &repository, &self.request, &lists, throttle, &self.context).await;
+        let packs = store_rows(&exporter, repository, &self.request, &lists, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
         let packs = packs?;
         self.context.progress.phase_started(Phase::Commit, None, None);
-        let manifest = self.write_metadata(&repository, lists, documents, packs).await?;
+        let manifest = self.write_metadata(repository, lists, documents, packs).await?;
         let key = repository.commit(&manifest).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::backups::reported_totals(&manifest);
@@ -460,14 +468,17 @@ impl Display for DumpPlan {
         writeln!(f, "  into {}", self.store)?;
         write!(
             f,
-            "  as of {}, {} sessions, zstd level {}",
-            self.snapshot_time, self.jobs, self.compression_level
+            "  as of {}, {}, zstd level {}",
+            self.snapshot_time,
+            counted(self.jobs, "session"),
+            self.compression_level
         )?;
         match self.compression_helpers {
             0 => writeln!(f)?,
-            count => writeln!(f, ", {count} more threads that compress")?,
+            count => writeln!(f, ", {} more that compress", counted(count, "thread"))?,
         }
-        writeln!(f, "  {} definitions, rows of {} tables:", self.definition_count, self.tables.len())?;
+        let definitions = counted(self.definition_count, "definition");
+        writeln!(f, "  {definitions}, rows of {}:", counted(self.tables.len(), "table"))?;
         write_tables(f, &self.tables)?;
         write_left_out(f, &self.left_out_as_asked)?;
         writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;
@@ -498,9 +509,9 @@ impl Display for DumpReport {
         writeln!(f, "  in {} as {}", self.store, self.key)?;
         write!(
             f,
-            "  {} tables, {} rows{}, {} of rows stored in {}, in {:.1} s",
-            self.table_count,
-            self.row_count,
+            "  {}, {}{}, {} of rows stored in {}, in {:.1} s",
+            counted(self.table_count, "table"),
+            counted(self.row_count, "row"),
             if self.has_large_objects { " and large objects" } else { "" },
             crate::format_bytes(totals.plain_bytes),
             crate::format_bytes(totals.pack_bytes),

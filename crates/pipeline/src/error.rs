@@ -6,8 +6,8 @@ use dbhaul_exporter::ExportError;
 use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
-use dbhaul_progress::Progress;
-use dbhaul_store::StoreError;
+use dbhaul_progress::{Progress, counted};
+use dbhaul_store::{ErrorKind, StoreError};
 use dbhaul_verifier::VerifyError;
 use thiserror::Error;
 
@@ -36,7 +36,11 @@ pub enum PipelineError {
         source: IntrospectError,
     },
     /// The source holds objects that dbhaul does not know, so a copy would not be whole.
-    #[error("{database} holds {} object(s) that dbhaul does not know how to carry: {}", objects.len(), objects.join("; "))]
+    #[error(
+        "{database} holds {} that dbhaul does not know how to carry: {}",
+        counted(objects.len(), "object"),
+        objects.join("; ")
+    )]
     Uncovered {
         /// The database.
         database: String,
@@ -52,7 +56,7 @@ pub enum PipelineError {
         objects: Vec<String>,
     },
     /// Tables were truncated, rewritten or dropped each time a snapshot was taken.
-    #[error("{server} does not hold still: {} changed while the snapshot was taken", tables.join(", "))]
+    #[error("{server}: tables changed while the snapshot was taken: {}", tables.join(", "))]
     Unsteady {
         /// The server.
         server: String,
@@ -127,11 +131,29 @@ pub enum PipelineError {
         /// What is wrong.
         reason: String,
     },
+    /// A store that took a backup and does not return it.
+    #[error("{store} answered that it had written {key}, but {found} when that is read back")]
+    NotKept {
+        /// The store.
+        store: String,
+        /// The object.
+        key: String,
+        /// What it returns.
+        found: &'static str,
+    },
     /// The store holds nothing of dbhaul's.
     #[error("{store} is not a store of backups: it has no repo.json")]
     NoRepository {
         /// The store.
         store: String,
+    },
+    /// A place to begin a store in holds something else.
+    #[error("{place} is not a store of backups, and not empty: {found:?} lies there")]
+    OccupiedPlace {
+        /// The place.
+        place: String,
+        /// The first thing found there.
+        found: String,
     },
     /// The store holds no backup (of that database).
     #[error("{store} holds no backup{}", database.as_ref().map(|name| format!(" of database {name:?}")).unwrap_or_default())]
@@ -202,6 +224,7 @@ impl PipelineError {
             | PipelineError::Export(ExportError::Cancelled)
             | PipelineError::Verify(VerifyError::Cancelled) => Status::Interrupted,
             PipelineError::Import { source, .. } if source.is_cancelled() => Status::Interrupted,
+            PipelineError::Store(error) if error.kind() == ErrorKind::Interrupted => Status::Interrupted,
             PipelineError::Server { source, .. } if source.class() == ErrorClass::Cancelled => {
                 Status::Interrupted
             }
@@ -251,12 +274,23 @@ impl PipelineError {
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
             }
-            PipelineError::Server { source, .. } if source.sqlstate() == Some("55P03") => {
+            PipelineError::Server { source, .. }
+            | PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. }
+                if source.sqlstate() == Some("55P03") =>
+            {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
             }
+            PipelineError::NotKept { .. } => {
+                "there is no backup of this run that can be relied on: the store, or a proxy or cache before it, \
+                 does not keep what it accepts; use another one"
+            }
             PipelineError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
+            }
+            PipelineError::OccupiedPlace { .. } => {
+                "name an existing store, or an empty or new directory or prefix: packs are to lie among nothing \
+                 that somebody else may move or delete"
             }
             PipelineError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
             PipelineError::SeveralDatabases { .. } => "name one with --database",
@@ -271,8 +305,8 @@ impl PipelineError {
                  restarted since, else start over with --clean --if-exists"
             }
             PipelineError::Verify(VerifyError::Side { .. }) => {
-                "neither side was changed, and nothing is known of their being equal: when the server is back, \
-                 compare them again"
+                "the comparison did not finish, and neither side was changed: when the server is back, compare them \
+                 again"
             }
             PipelineError::Unverified { .. } => {
                 "the copy is complete, and there is nothing to resume: compare it with `dbhaul verify` before you \

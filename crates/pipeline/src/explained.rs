@@ -1,62 +1,343 @@
-//! Whether what was skipped explains what differs.
+//! Whether what was skipped explains what differs: by object and part, never by wording.
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Identity, QualifiedName, quote_identifier};
+use dbhaul_catalog::{Catalog, Difference, Identity, Object, ObjectId, QualifiedName, TocEntry};
+use dbhaul_importer::{Part, Skipped};
 
-/// Whether a function or operator takes arguments of a type that was skipped, so that it cannot be there:
-/// the other half of an operator pair is made along with it and has no entry of its own.
-pub(crate) fn is_of_skipped_type(description: &str, identity: &Identity) -> bool {
-    let skipped_type = description.strip_prefix("TYPE ");
-    skipped_type.is_some_and(|name| identity.discriminator.as_deref().is_some_and(|all| all.contains(name)))
+/// What of an object may differ since it was skipped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Extent {
+    /// All of it, that it is not there included.
+    Whole,
+    /// Its properties, but it is there.
+    Properties,
+    /// Its owner, and so the privileges, which were to be given by that owner.
+    Owner,
+    /// Privileges.
+    Privileges,
+    /// The comment.
+    Comment,
+    /// Security labels.
+    Labels,
+    /// Whether it is filled.
+    Filling,
 }
 
-/// Whether the description of something skipped, `ACL TABLE public.film` or
-/// `INDEX public.film_title`, names this object: its schema and its name, each whole.
-pub(crate) fn names(description: &str, schema: Option<&str>, name: &str) -> bool {
-    let is_edge = |neighbour: Option<char>| neighbour.is_none_or(|c| !c.is_alphanumeric() && c != '_');
-    let has_whole = |word: &str| {
-        !word.is_empty()
-            && description.match_indices(word).any(|(at, _)| {
-                is_edge(description[..at].chars().next_back())
-                    && is_edge(description[at + word.len()..].chars().next())
-            })
-    };
-    let has = |name: &str| has_whole(name) || has_whole(&quote_identifier(name));
-    has(name) && schema.is_none_or(has)
+/// What a run skipped, as parts of objects.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Excuses {
+    by_object: BTreeMap<Identity, BTreeSet<Extent>>,
+    /// Objects that cannot be carried or not whole, as they were told before the run.
+    told: BTreeSet<String>,
 }
 
-/// Sequences of identity columns whose tables were skipped, in part or whole: they have the owner of their
-/// table, and no entry of their own that could name them.
-pub(crate) fn identity_sequences(catalog: &Catalog, skipped: &[String]) -> Vec<String> {
-    let is_skipped = |table: &QualifiedName| {
-        skipped.iter().any(|description| names(description, Some(&table.schema), &table.name))
-    };
-    let of_skipped = catalog.objects.iter().filter(|object| match &object.body {
-        Body::Sequence(sequence) => {
-            let owner = sequence.owned_by.as_ref().filter(|owner| owner.identity.is_some());
-            owner.is_some_and(|owner| is_skipped(&owner.table))
+impl Excuses {
+    /// Takes what an import skipped, with the entries of its table of contents, and the objects, named as
+    /// [`Identity`] prints them, that the source could not carry as they are.
+    pub(crate) fn new<'a>(
+        catalog: &Catalog,
+        entries: &[TocEntry],
+        skipped: &[Skipped],
+        told: impl Iterator<Item = &'a String>,
+    ) -> Self {
+        let mut excuses = Excuses { told: told.cloned().collect(), ..Excuses::default() };
+        let objects: BTreeMap<ObjectId, &Object> =
+            catalog.objects.iter().map(|object| (object.id, object)).collect();
+        let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
+        for item in skipped {
+            // entries are numbered from 1; 0 stands for planner statistics, which are not compared
+            let Some(entry) = (item.entry as usize).checked_sub(1).and_then(|at| entries.get(at)) else {
+                continue;
+            };
+            let Some(object) = entry.object.as_ref().and_then(|id| objects.get(id)) else { continue };
+            let Some(extent) = extent(entry, &item.part) else { continue };
+            excuses.add(object, extent);
+            match extent {
+                Extent::Whole => {
+                    gone.insert(object.id);
+                }
+                Extent::Owner => {
+                    unowned.insert(name(object));
+                }
+                _ => {}
+            }
         }
-        _ => false,
-    });
-    of_skipped.map(|object| object.identity().to_string()).collect()
+        // a constraint that an older server has no such thing for is left out with its index
+        let left_out = catalog.objects.iter().filter(|object| {
+            matches!(object.body, Body::Constraint(_))
+                && excuses.told.contains(&object.identity().to_string())
+        });
+        gone.extend(left_out.map(|object| object.id));
+        excuses.add_what_goes_along(catalog, &gone);
+        for object in
+            catalog.objects.iter().filter(|object| identity_of(object).is_some_and(|t| unowned.contains(t)))
+        {
+            excuses.add(object, Extent::Owner);
+        }
+        excuses
+    }
+
+    fn add(&mut self, object: &Object, extent: Extent) {
+        self.by_object.entry(object.identity()).or_default().insert(extent);
+    }
+
+    /// What has no entry of its own and is made along with an object: parts of a table, the index of a
+    /// constraint, the sequence of an identity column, the other half of a pair of operators.
+    fn add_what_goes_along(&mut self, catalog: &Catalog, gone: &BTreeSet<ObjectId>) {
+        let mut tables = BTreeSet::new();
+        let mut types = BTreeSet::new();
+        let mut constraints = BTreeSet::new();
+        let mut extensions = BTreeSet::new();
+        let mut defaults = Vec::new();
+        for object in catalog.objects.iter().filter(|object| gone.contains(&object.id)) {
+            match &object.body {
+                Body::Table(_) | Body::View(_) | Body::MaterializedView(_) => {
+                    tables.insert(name(object));
+                }
+                Body::Constraint(constraint) => {
+                    constraints.insert((constraint.table.clone(), object.name.clone()));
+                }
+                Body::ColumnDefault(default) => defaults.push(default),
+                Body::Extension(_) => {
+                    extensions.insert(object.name.as_str());
+                }
+                Body::EnumType(_)
+                | Body::Domain(_)
+                | Body::CompositeType(_)
+                | Body::RangeType(_)
+                | Body::BaseType(_)
+                | Body::ShellType(_) => {
+                    types.insert(object.sql_name());
+                }
+                _ => {}
+            }
+        }
+        for object in &catalog.objects {
+            let goes_along = match &object.body {
+                Body::ColumnDefault(default) => tables.contains(&default.table),
+                Body::Constraint(constraint) => tables.contains(&constraint.table),
+                Body::Trigger(trigger) => tables.contains(&trigger.table),
+                Body::Rule(rule) => tables.contains(&rule.table),
+                Body::Policy(policy) => tables.contains(&policy.table),
+                Body::Index(index) => {
+                    let of_constraint =
+                        |name: &String| constraints.contains(&(index.table.clone(), name.clone()));
+                    tables.contains(&index.table) || index.constraint.as_ref().is_some_and(of_constraint)
+                }
+                Body::Sequence(_) => identity_of(object).is_some_and(|table| tables.contains(table)),
+                Body::Operator(operator) => {
+                    let sides = [&operator.left_type, &operator.right_type];
+                    sides.into_iter().flatten().any(|side| types.contains(side))
+                }
+                _ => false,
+            };
+            if goes_along || object.extension.as_deref().is_some_and(|name| extensions.contains(name)) {
+                self.add(object, Extent::Whole);
+            }
+            // a column's default is told of its table too
+            let has_default = |table: &QualifiedName| *table == name(object);
+            if matches!(object.body, Body::Table(_))
+                && defaults.iter().any(|default| has_default(&default.table))
+            {
+                self.add(object, Extent::Properties);
+            }
+        }
+    }
+
+    /// Whether a difference is one of what was skipped.
+    pub(crate) fn explain(&self, difference: &Difference) -> bool {
+        let identity = difference.identity();
+        if self.told.contains(&identity.to_string()) {
+            return true;
+        }
+        let Some(extents) = self.by_object.get(identity) else { return false };
+        extents.iter().any(|extent| extent.covers(difference))
+    }
+}
+
+impl Extent {
+    fn covers(self, difference: &Difference) -> bool {
+        let Some(path) = difference.path() else {
+            return self == Extent::Whole && matches!(difference, Difference::Missing { .. });
+        };
+        let ends_with = |property: &str| path == property || path.ends_with(&format!(".{property}"));
+        match self {
+            Extent::Whole | Extent::Properties => true,
+            Extent::Owner => path == "owner" || ends_with("acl"),
+            Extent::Privileges => ends_with("acl"),
+            Extent::Comment => ends_with("comment"),
+            Extent::Labels => path.split('.').any(|part| part == "security_labels"),
+            Extent::Filling => path == "body.populated",
+        }
+    }
+}
+
+/// What of its object an entry is, as far as it was skipped; `None` for rows, which are compared by themselves.
+fn extent(entry: &TocEntry, part: &Part) -> Option<Extent> {
+    match (entry.kind.as_str(), part) {
+        ("TABLE DATA" | "SEQUENCE SET" | "BLOBS", _) => None,
+        ("ACL" | "DEFAULT ACL", _) => {
+            Some(if entry.kind.as_str() == "ACL" { Extent::Privileges } else { Extent::Whole })
+        }
+        ("COMMENT", _) => Some(Extent::Comment),
+        ("SECURITY LABEL", _) => Some(Extent::Labels),
+        ("MATERIALIZED VIEW DATA", _) => Some(Extent::Filling),
+        (_, Part::Owner) => Some(Extent::Owner),
+        (_, Part::Statements(_)) => Some(Extent::Properties),
+        (
+            "INDEX ATTACH"
+            | "TABLE ATTACH"
+            | "SEQUENCE OWNED BY"
+            | "ROW SECURITY"
+            | "PUBLICATION TABLE"
+            | "PUBLICATION TABLES IN SCHEMA",
+            Part::Whole,
+        ) => Some(Extent::Properties),
+        (_, Part::Whole) => Some(Extent::Whole),
+    }
+}
+
+/// The table whose identity column a sequence serves.
+fn identity_of(object: &Object) -> Option<&QualifiedName> {
+    let Body::Sequence(sequence) = &object.body else { return None };
+    sequence.owned_by.as_ref().filter(|owner| owner.identity.is_some()).map(|owner| &owner.table)
+}
+
+fn name(object: &Object) -> QualifiedName {
+    QualifiedName::new(object.schema.clone().unwrap_or_default(), object.name.as_str())
 }
 
 #[cfg(test)]
 mod tests {
-    use super::names;
+    use dbhaul_catalog::kinds::{EnumType, Operator, Schema, Table, View};
+    use dbhaul_catalog::{Class, Section, ServerVersion};
+    use serde_json::json;
+
+    use super::*;
+
+    fn object(oid: u32, schema: Option<&str>, name: &str, body: Body) -> Object {
+        Object {
+            id: ObjectId::new(Class::PG_CLASS, oid),
+            schema: schema.map(Into::into),
+            name: name.to_owned(),
+            owner: Some("o".into()),
+            acl: None,
+            comment: None,
+            security_labels: Vec::new(),
+            extension: None,
+            body,
+        }
+    }
+
+    fn table() -> Body {
+        let table: Table = serde_json::from_value(json!({
+            "table_kind": "ordinary", "unlogged": false, "columns": [], "checks": [], "of_type": null,
+            "inherits": [], "partition_of": null, "partition_key": null, "options": [], "toast_options": [],
+            "access_method": null, "tablespace": null, "row_security": false, "force_row_security": false,
+            "replica_identity": "default", "foreign": null
+        }))
+        .unwrap();
+        Body::from(table)
+    }
+
+    fn operator(of: &str) -> Body {
+        Body::from(Operator {
+            function: None,
+            left_type: Some(of.to_owned()),
+            right_type: None,
+            commutator: None,
+            negator: None,
+            merges: false,
+            hashes: false,
+            restrict: None,
+            join: None,
+        })
+    }
+
+    fn view() -> Body {
+        let (options, columns) = (Vec::new(), Vec::new());
+        Body::from(View { options, check_option: None, definition: "SELECT 1".to_owned(), columns })
+    }
+
+    fn catalog() -> Catalog {
+        let objects = vec![
+            object(1, Some("public"), "film", table()),
+            object(2, Some("public"), "film_list", view()),
+            object(3, None, "public", Body::from(Schema {})),
+            object(4, Some("public"), "mood", Body::from(EnumType { labels: Vec::new() })),
+            object(5, Some("public"), "=", operator("public.mood")),
+            object(6, Some("public"), "<", operator("public.mood_of_day")),
+        ];
+        Catalog { objects, ..Catalog::empty(ServerVersion::of_major(18)) }
+    }
+
+    /// Whether a difference of object `of` is explained where an entry of `kind` for `skipped` was.
+    fn check((kind, skipped, part): (&str, u32, Part), of: u32, path: Option<&str>, expected: bool) {
+        let catalog = catalog();
+        let entry = TocEntry {
+            id: 1,
+            section: Section::PreData,
+            kind: kind.into(),
+            schema: None,
+            name: String::new(),
+            owner: None,
+            create: Vec::new(),
+            set_owner: None,
+            drop: None,
+            depends_on: Vec::new(),
+            object: Some(ObjectId::new(Class::PG_CLASS, skipped)),
+            data: None,
+            weight_bytes: 0,
+            adoption: None,
+        };
+        let skipped = Skipped { entry: 1, description: String::new(), part, reason: String::new() };
+        let excuses = Excuses::new(&catalog, &[entry], &[skipped], std::iter::empty());
+        let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
+        let identity = object.identity();
+        let difference = match path {
+            None => Difference::Missing { identity },
+            Some(path) => {
+                Difference::Different { identity, path: path.to_owned(), left: json!(1), right: json!(2) }
+            }
+        };
+        assert_eq!(
+            excuses.explain(&difference),
+            expected,
+            "{kind} of {} for {difference}",
+            excuses.by_object.len()
+        );
+    }
 
     #[test]
-    fn an_object_is_named_whole_or_not_at_all() {
-        let check = |description: &str, schema: Option<&str>, name: &str, expected: bool| {
-            assert_eq!(names(description, schema, name), expected, "{name} in {description}");
-        };
-        check("ACL public film", Some("public"), "film", true);
-        check("INDEX public.film_title", Some("public"), "film_title", true);
-        check("INDEX public.film_title", Some("public"), "film", false);
-        check("ACL public film", Some("public"), "a", false);
-        check("ACL other film", Some("public"), "film", false);
-        check("FUNCTION public f(integer)", Some("public"), "f", true);
-        check("SCHEMA - audit", None, "audit", true);
-        check("TABLE \"a \"\"b\"\"\".c", Some("a \"b\""), "c", true);
+    fn privileges_excuse_privileges() {
+        let acl = || ("ACL", 1, Part::Whole);
+        check(acl(), 1, Some("acl"), true);
+        check(acl(), 1, Some("body.columns.0.acl"), true);
+        check(acl(), 1, Some("body.columns.0.type_name"), false);
+        check(acl(), 1, Some("owner"), false);
+        check(acl(), 1, None, false);
+        check(("COMMENT", 1, Part::Whole), 1, Some("comment"), true);
+        check(("COMMENT", 1, Part::Whole), 1, Some("acl"), false);
+        check(("TABLE", 1, Part::Owner), 1, Some("owner"), true);
+        check(("TABLE", 1, Part::Owner), 1, Some("body.unlogged"), false);
+        check(("TABLE", 1, Part::Owner), 1, None, false);
+    }
+
+    #[test]
+    fn an_object_excuses_no_other() {
+        check(("VIEW", 2, Part::Whole), 2, None, true);
+        check(("VIEW", 2, Part::Whole), 1, Some("body.unlogged"), false);
+        check(("VIEW", 2, Part::Whole), 3, Some("owner"), false);
+        check(("TABLE", 1, Part::Whole), 3, Some("acl"), false);
+        check(("TABLE DATA", 1, Part::Whole), 1, Some("body.unlogged"), false);
+    }
+
+    #[test]
+    fn a_type_excuses_what_is_made_of_it() {
+        check(("TYPE", 4, Part::Whole), 5, None, true);
+        check(("TYPE", 4, Part::Whole), 6, None, false);
+        check(("TYPE", 4, Part::Owner), 5, None, false);
     }
 }

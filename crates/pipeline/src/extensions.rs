@@ -161,7 +161,8 @@ fn message(
     let shown: Vec<&str> = dependants.iter().take(SHOWN).map(String::as_str).collect();
     let needed = match shown.as_slice() {
         [] => String::new(),
-        some => format!(" ({} objects rest on it: {}{more})", dependants.len(), some.join(", ")),
+        [one] => format!(" (1 object depends on it: {one})"),
+        some => format!(" ({} objects depend on it: {}{more})", dependants.len(), some.join(", ")),
     };
     let order = match numbers(version).cmp(&numbers(source)) {
         std::cmp::Ordering::Less => "an older version",

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::in_one_line;
 use dbhaul_importer::{Failed, ImportOutcome, tell};
+use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
 
@@ -18,9 +19,6 @@ pub struct ImportSummary {
     pub digest: RowDigest,
     /// What was left out, each with its reason.
     pub skipped: Vec<NamedReason>,
-    /// Every object that was left out or is not whole, alone: what a comparison may find to differ.
-    #[serde(skip)]
-    pub(crate) skipped_objects: Vec<String>,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -58,10 +56,7 @@ impl ImportSummary {
             },
             reason: failed.error.clone(),
         };
-        let alone = left_out.iter().map(|left_out| left_out.object.clone());
-        let skipped_objects = alone.chain(outcome.skipped.iter().map(|skipped| skipped.description.clone()));
         ImportSummary {
-            skipped_objects: skipped_objects.collect(),
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
             skipped: left_out.into_iter().chain(skipped).collect(),
@@ -87,6 +82,12 @@ impl ImportSummary {
         ImportSummary { left_out_as_asked, ..self }
     }
 
+    /// With what turned out wrong at the end.
+    pub(crate) fn with_failed(mut self, failed: Vec<NamedReason>) -> Self {
+        self.failed.extend(failed);
+        self
+    }
+
     /// Failed if anything failed, skipped if anything was skipped.
     pub fn status(&self) -> Status {
         if !self.failed.is_empty() {
@@ -101,9 +102,10 @@ impl ImportSummary {
 
 impl Display for ImportSummary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "  {} tables, {} rows loaded", self.table_count, self.digest.row_count)?;
+        let (tables, rows) = (counted(self.table_count, "table"), counted(self.digest.row_count, "row"));
+        write!(f, "  {tables}, {rows} loaded")?;
         if self.resumed_step_count > 0 {
-            write!(f, "\n  {} steps were found done", self.resumed_step_count)?;
+            write!(f, "\n  found done: {}", counted(self.resumed_step_count, "step"))?;
         }
         if self.retried_attempt_count > 0 {
             write!(

@@ -22,6 +22,7 @@
 mod adapted;
 mod backups;
 mod cleanup;
+mod cleanup_store;
 mod context;
 mod copy_format;
 mod dump;
@@ -35,6 +36,7 @@ mod hold;
 mod import_report;
 mod left_out;
 mod locales;
+mod lock_wait;
 mod migrate;
 mod preflight;
 mod progress_tables;
@@ -65,6 +67,7 @@ pub use backups::{
     show_backup, show_definitions, show_toc,
 };
 pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
+pub use cleanup_store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use context::Context;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
@@ -74,7 +77,7 @@ pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
     BackupRef, CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions,
-    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    Scratch, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;
@@ -87,8 +90,8 @@ pub use verify::{VerifyReport, verify};
 pub use words::{format_age, format_bytes, one_line};
 
 pub use dbhaul_catalog::{
-    FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, in_one_line,
-    quote_identifier,
+    FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,
+    in_one_line, is_command, quote_identifier,
 };
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::Difference;
+use dbhaul_catalog::Toc;
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
 use crate::dump::{PlannedTable, write_tables};
-use crate::explained::{identity_sequences, is_of_skipped_type, names};
+use crate::explained::Excuses;
 use crate::exported_segments::{ExportedSegments, entry_segments};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
@@ -29,7 +29,7 @@ use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
-    planned_status, run_import, tell_losses, write_blocked, write_losses,
+    planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::throttle::Throttle;
 use crate::verify_copy::verify_patiently;
@@ -112,6 +112,9 @@ pub struct MigrateReport {
     pub turned_to_binary: Vec<String>,
     /// Seconds it took, with the verification.
     pub elapsed_seconds: f64,
+    /// What a comparison may find to differ since it was skipped.
+    #[serde(skip)]
+    excuses: Excuses,
 }
 
 impl MigratePlan {
@@ -135,19 +138,9 @@ impl MigrateReport {
     /// Whether what was skipped can be all that differs: rows and sequences must be
     /// equal, and every object that differs must be one of those that were skipped.
     fn explains(&self, report: &Report) -> bool {
-        let is_skipped = |difference: &Difference| {
-            let (Difference::Missing { identity }
-            | Difference::Extra { identity }
-            | Difference::Different { identity, .. }) = difference;
-            let is_missing = matches!(difference, Difference::Missing { .. });
-            self.summary.skipped_objects.iter().any(|skipped| {
-                names(skipped, identity.schema.as_deref(), &identity.name)
-                    || is_missing && is_of_skipped_type(skipped, identity)
-            })
-        };
         report.rows_are_equal()
             && report.sequences.is_empty()
-            && report.schema.differences.iter().all(is_skipped)
+            && report.schema.differences.iter().all(|difference| self.excuses.explain(difference))
     }
 }
 
@@ -209,7 +202,8 @@ impl Migrate {
             import_options(&request.options, fingerprint(source.holder.info()), source.search_path.clone());
         options.run = run.to_owned();
         options.source_state = Some(state.to_text()?);
-        options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(adapted.notes);
+        take_from_catalog(&mut options, &source.catalog, &request.options);
         options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
         options.is_downgrade = adapted.is_downgrade;
         settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
@@ -250,6 +244,9 @@ impl Migrate {
         let Migrate { request, context, source, mut process, resumed, replaced, work } = self;
         let Work { export, import, roles, plan } = work;
         tell_losses(&plan.losses, &context);
+        if process.is_none() && source_is_unguarded(&request) {
+            context.progress.notice(UNGUARDED);
+        }
         let copied =
             Box::pin(copy(&request, &source, process.as_mut(), (export, import, roles), &context)).await;
         let replaced = replaced.filter(|_| !copied.as_ref().is_err_and(is_refused));
@@ -277,6 +274,7 @@ impl Migrate {
 /// What was copied, and since when.
 struct Copied {
     started: std::time::Instant,
+    toc: Arc<Toc>,
     target: ConnectSettings,
     outcome: ImportOutcome,
     unset: Vec<NamedReason>,
@@ -292,6 +290,7 @@ async fn copy(
     context: &Context,
 ) -> Result<Copied, PipelineError> {
     let started = std::time::Instant::now();
+    let toc = Arc::clone(import.toc());
     let options = (&request.options, &source.catalog);
     let roles = create_roles(&roles, &import, &request.target, options, context).await?;
     let (target, unset) =
@@ -314,7 +313,7 @@ async fn copy(
     let outcome = run_import(import, &target, Arc::clone(&exporter) as _, context).await;
     exporter.exporter.close().await;
     let turned_to_binary = exporter.exporter.turned_tables();
-    Ok(Copied { started, target, outcome: outcome?, unset, roles, turned_to_binary })
+    Ok(Copied { started, toc, target, outcome: outcome?, unset, roles, turned_to_binary })
 }
 
 async fn compare(
@@ -324,13 +323,13 @@ async fn compare(
     source: &LiveDatabase,
     context: &Context,
 ) -> Result<MigrateReport, PipelineError> {
-    let Copied { started, target, outcome, mut unset, roles, turned_to_binary } = copied;
+    let Copied { started, toc, target, outcome, mut unset, roles, turned_to_binary } = copied;
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
+    let told = unset.iter().map(|told| &told.object);
+    let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome.skipped, told);
     let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());
-    let sequences = identity_sequences(&source.catalog, &summary.skipped_objects);
-    summary.skipped_objects.extend(sequences);
     let mut verification = None;
     if request.verify && outcome.failed.is_empty() {
         let compared = verify_patiently(source, &target, request, &outcome, context);
@@ -348,6 +347,7 @@ async fn compare(
         verification,
         turned_to_binary,
         elapsed_seconds: started.elapsed().as_secs_f64(),
+        excuses,
     })
 }
 
@@ -379,6 +379,18 @@ async fn may_have_ledger(target: &ConnectSettings, run: &str) -> bool {
         Ok(Err(error)) => error.sqlstate() != Some("3D000"),
         Err(_) => true,
     }
+}
+
+/// What `--resume` needs of a run whose snapshot ends with it.
+const UNGUARDED: &str = "--hold-snapshot was not given: if this run is killed, --resume goes on only if nothing at all was written to the \
+     source's cluster since. With --hold-snapshot it goes on whatever was written, at this price: until the run is \
+     done or given up, VACUUM on the source removes no row that the snapshot sees, and nobody can alter or truncate \
+     its tables";
+
+/// Whether the snapshot of a run is held by nobody but the run: neither now nor, where it goes on with an earlier
+/// one, by what that one began.
+fn source_is_unguarded(request: &MigrateRequest) -> bool {
+    request.hold.is_none() && !request.options.resume
 }
 
 /// Leaves the process alone that holds the snapshot, and says so: whoever gives the run up has to end it.

@@ -20,7 +20,7 @@ use crate::left_out::left_out;
 use crate::roles::RoleWork;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
-use crate::target::{creation_blockers, import_error, import_options};
+use crate::target::{creation_blockers, import_error, import_options, take_from_catalog};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
 
 /// How bad a finding is.
@@ -368,15 +368,19 @@ async fn check_import(
     for NamedReason { object, reason } in &adapted.losses {
         report.add(Level::Warning, "target", format!("will be changed: {object}: {reason}"));
     }
+    for note in &adapted.notes {
+        report.add(Level::Info, "target", note.clone());
+    }
     let segments: Vec<EntrySegments> = toc
         .entries
         .iter()
         .filter(|entry| entry.data.is_some())
         .map(|entry| EntrySegments { entry: entry.id, segment_bytes: vec![entry.weight_bytes] })
         .collect();
-    let mut options = import_options(&request.options, "preflight".to_owned(), None);
+    let search_path = source.search_path.clone();
+    let mut options = import_options(&request.options, "preflight".to_owned(), search_path);
     options.coming_roles = coming;
-    options.tablespaces = source.catalog.tablespaces().into_iter().map(str::to_owned).collect();
+    take_from_catalog(&mut options, &source.catalog, &request.options);
     settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
     options.is_downgrade = adapted.is_downgrade;
     let coming = options.coming_roles.clone();

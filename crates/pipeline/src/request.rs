@@ -51,6 +51,10 @@ pub struct WriteOptions {
     pub resume: bool,
     /// Load into a database that is not empty.
     pub allow_non_empty: bool,
+    /// Write although transactions are read-only there by default.
+    pub allow_read_only: bool,
+    /// Keep triggers and foreign keys of tables that are there already out of loading.
+    pub disable_triggers: bool,
     /// Where the target's planner statistics come from.
     pub statistics: StatisticsMode,
     /// Write to a server of an older major, without what it does not know.
@@ -76,6 +80,8 @@ impl Default for WriteOptions {
             create: false,
             resume: false,
             allow_non_empty: false,
+            allow_read_only: false,
+            disable_triggers: false,
             statistics: StatisticsMode::default(),
             allow_downgrade: false,
             roles: RoleOptions::CREATED,
@@ -185,6 +191,7 @@ impl MigrateRequest {
 
 /// One side of a verification.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one or two of them")]
 pub enum VerifySide {
     /// A live database.
     Live(ConnectSettings),
@@ -218,6 +225,21 @@ pub struct VerifyRequest {
     pub database: bool,
     /// The names that roles of the left side have on the right.
     pub role_map: RoleMap,
+    /// Whether the right side may be asked what definitions mean.
+    pub scratch: Scratch,
+}
+
+/// Whether the right side of a comparison may be asked what definitions mean whose texts differ: they are
+/// created there in a transaction that is rolled back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Scratch {
+    /// Where transactions are not read-only by default.
+    #[default]
+    WhereWritable,
+    /// Wherever the server can.
+    Always,
+    /// Nowhere.
+    Never,
 }
 
 /// Asks what would stand in the way.

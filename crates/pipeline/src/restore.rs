@@ -4,25 +4,27 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
-use dbhaul_archive::{Manifest, TableKind};
+use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
-use dbhaul_importer::{EntrySegments, ImportPlan, SegmentSource};
+use dbhaul_importer::{EntrySegments, ImportOutcome, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
+use dbhaul_rows::RowDigest;
+use dbhaul_verifier::LARGE_OBJECTS;
 use serde::Serialize;
 
 use crate::adapted::Adapted;
 use crate::extensions;
 use crate::left_out::left_out;
-use crate::repository::{BackupSegments, Repository, tables_by_entry};
+use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
-    run_import, search_path_of, tell_losses, write_blocked, write_losses,
+    run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
@@ -33,8 +35,18 @@ pub struct Restore {
     source: Arc<dyn SegmentSource>,
     catalog: Catalog,
     import: ImportPlan,
+    importer: ImportingRole,
+    /// The digests of the rows of each entry, as the manifest has them.
+    expected: Vec<Expected>,
     roles: RoleWork,
     plan: RestorePlan,
+}
+
+/// What the rows of an entry are to come to.
+struct Expected {
+    entry: u32,
+    name: String,
+    digest: RowDigest,
 }
 
 /// What a restore will do.
@@ -94,8 +106,8 @@ impl RestorePlan {
 }
 
 impl Restore {
-    /// Finds the backup, checks that all its packs are there, reads its catalog
-    /// and plans for the target's version.
+    /// Finds the backup, checks that all its parts but the rows are there and fit together, and plans for the
+    /// target's version.
     ///
     /// # Errors
     /// If the backup is not whole, or the target cannot be asked.
@@ -103,10 +115,8 @@ impl Restore {
         context.progress.phase_started(Phase::Introspect, None, None);
         let repository = Repository::open(&request.store, &context).await?;
         let key = repository.find(&request.backup, request.database.as_deref()).await?;
-        let manifest = repository.manifest(&key).await?;
-        repository.check_packs(&manifest).await?;
-        repository.check_metadata(&manifest, &context).await?;
-        let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+        let CheckedBackup { manifest, catalog: whole } =
+            Box::pin(repository.checked_backup(&key, &context)).await?;
         let mut catalog = request.selection.apply(&whole)?;
         let (options, target) = (&request.options, &request.target);
         let roles =
@@ -118,10 +128,18 @@ impl Restore {
         check_families(&catalog, &request.selection)?;
         let toc = build_toc_of(&adapted.catalog, &toc_options, adapted.target, &sequences(&manifest))?;
         let tables = tables_of(&manifest, &toc)?;
+        let expected = tables.iter().map(|(entry, table)| Expected {
+            entry: *entry,
+            name: name_of(table),
+            digest: table.digest,
+        });
+        let mut expected: Vec<Expected> = expected.collect();
+        expected.sort_by_key(|expected| expected.entry);
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
-        options.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
+        options.notes.extend(adapted.notes);
+        take_from_catalog(&mut options, &catalog, &request.options);
         options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
@@ -131,7 +149,7 @@ impl Restore {
         let entries = with_empty_entries(&toc, segments.entry_segments());
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
-        import.tune(&request.target, &context.cancel).await.map_err(importing)?;
+        let importer = import.tune(&request.target, &context.cancel).await.map_err(importing)?;
         let planned_roles = roles.foretell(&request.target, &context).await?;
         let (options, coming) = ((&request.options, &catalog), planned_roles.as_ref());
         Box::pin(foretell(&mut import, &request.target, options, coming, &context)).await?;
@@ -149,7 +167,8 @@ impl Restore {
             import: import.to_string(),
             schedule: format!("{import:#}"),
         };
-        Ok(Restore { request, context, source: Arc::new(segments), catalog, import, roles, plan })
+        let source = Arc::new(segments);
+        Ok(Restore { request, context, source, catalog, import, importer, expected, roles, plan })
     }
 
     /// What will be done.
@@ -164,6 +183,11 @@ impl Restore {
     /// away. Objects that failed alone are in the report.
     pub async fn execute(self) -> Result<RestoreReport, PipelineError> {
         let started = std::time::Instant::now();
+        // whoever can write to the store decides what that is
+        self.context.progress.notice(format!(
+            "restore runs the SQL of backup {} in {} on {} with the rights of {}",
+            self.plan.backup, self.plan.store, self.plan.target, self.importer
+        ));
         let (options, wanted) = (&self.request.options, &self.request.target);
         let roles =
             create_roles(&self.roles, &self.import, wanted, (options, &self.catalog), &self.context).await?;
@@ -178,14 +202,50 @@ impl Restore {
         }
         unset.extend(left_out(&self.catalog));
         unset.extend(self.plan.losses);
+        let wrong = wrong_rows(self.expected, &outcome);
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
             summary: ImportSummary::new(&outcome, unset)
                 .with_roles(roles)
-                .with_left_out(self.plan.left_out_as_asked),
+                .with_left_out(self.plan.left_out_as_asked)
+                .with_failed(wrong),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
+    }
+}
+
+/// The rows that were loaded, table by table, are those of the manifest: what is neither is a failure.
+fn wrong_rows(expected: Vec<Expected>, outcome: &ImportOutcome) -> Vec<NamedReason> {
+    let loaded: HashMap<u32, RowDigest> =
+        outcome.tables.iter().map(|table| (table.entry, table.digest)).collect();
+    let told: HashSet<u32> = outcome
+        .failed
+        .iter()
+        .map(|failed| failed.entry)
+        .chain(outcome.skipped.iter().map(|skipped| skipped.entry))
+        .collect();
+    let wrong = |Expected { entry, name, digest }| {
+        let found = match name == LARGE_OBJECTS {
+            true => outcome.large_objects,
+            false => loaded.get(&entry).copied(),
+        };
+        let reason = match found {
+            Some(found) if found == digest => return None,
+            None if told.contains(&entry) => return None,
+            Some(found) => format!("rows with the digest {found} were loaded, where the backup has {digest}"),
+            None => "not all of its rows were loaded".to_owned(),
+        };
+        Some(NamedReason { object: format!("TABLE DATA {name}"), reason })
+    };
+    expected.into_iter().filter_map(wrong).collect()
+}
+
+/// What errors call the rows of an entry of the manifest.
+fn name_of(table: &TableEntry) -> String {
+    match table.kind {
+        TableKind::Table => QualifiedName::new(&table.schema, &table.name).sql(),
+        TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
     }
 }
 
@@ -271,7 +331,7 @@ impl Display for RestorePlan {
         let import = if f.alternate() { &self.schedule } else { &self.import };
         write_losses(f, &self.losses)?;
         write_left_out(f, &self.left_out_as_asked)?;
-        write!(f, "  {} rows", self.row_count)?;
+        write!(f, "  {}", counted(self.row_count, "row"))?;
         self.roles.iter().try_for_each(|roles| roles.write_plan(f))?;
         write!(f, "\n{import}")?;
         write_blocked(f, &self.blockers)

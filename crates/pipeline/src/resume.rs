@@ -6,7 +6,8 @@ use dbhaul_postgres::{Error, SnapshotHolder};
 use dbhaul_progress::Phase;
 use jiff::{SignedDuration, Timestamp};
 
-use crate::hold::HolderProcess;
+use crate::hold::{HolderProcess, application_name};
+use crate::lock_wait::{self, Waiting};
 use crate::source::{LiveDatabase, SNAPSHOT_ATTEMPTS};
 use crate::source_state::SourceState;
 use crate::target::import_error;
@@ -101,12 +102,16 @@ async fn open_held(
             reason: "it holds a snapshot of another server than this one connects to".to_owned(),
         })?;
         let live =
-            LiveDatabase::under(holder, &request.source, &request.selection, "source", context).await?;
+            Box::pin(LiveDatabase::under(holder, &request.source, &request.selection, "source", context))
+                .await?;
         // The process first: had this run's own session its locks already, somebody could queue for a
         // table behind them, and the process behind him, for as long as this run waits for it.
-        let mut changed = process.lock(live.tables_with_rows()).await?;
+        let name = application_name(run);
+        let locking = process.lock(live.tables_with_rows());
+        let locking = lock_wait::with_news(locking, Waiting::Named(&name), &request.source, context);
+        let mut changed = lock_wait::limited(locking, context).await?;
         if changed.is_empty() {
-            changed = live.hold_tables("source").await?;
+            changed = live.hold_tables("source", context).await?;
         }
         if changed.is_empty() {
             return Ok((live, process));
@@ -139,11 +144,14 @@ async fn reopen(
         None => SnapshotHolder::open(&request.source, &context.cancel).await.map_err(connecting)?,
     };
     let mut live =
-        LiveDatabase::under(holder, &request.source, &request.selection, "source", context).await?;
+        Box::pin(LiveDatabase::under(holder, &request.source, &request.selection, "source", context)).await?;
     let change = if is_held { None } else { state.change(&live) };
     let changed = match change {
         Some(change) => Some(change),
-        None => live.hold_tables("source").await?.pop().map(|table| format!("{table} was rewritten since")),
+        None => {
+            let changed = live.hold_tables("source", context).await?;
+            changed.into_iter().next_back().map(|table| format!("{table} was rewritten since"))
+        }
     };
     if let Some(change) = changed {
         live.release().await;

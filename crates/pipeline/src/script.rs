@@ -12,11 +12,12 @@ mod rows;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{
-    Catalog, Section, Target, Toc, TocEntry, connect_command, copy_header, database_create, quote_identifier,
-    render_drops, render_entry, render_preamble, render_statement, title,
+    Catalog, Section, StatementProblem, Target, Toc, TocEntry, check_single, connect_command, copy_header,
+    database_create, forbidden_statement, in_one_line, quote_identifier, render_drops, render_entry,
+    render_preamble, render_statement, title,
 };
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
 use crate::backups::StoredBackup;
@@ -42,6 +43,7 @@ pub struct ScriptRequest {
 
 /// Where a script's contents come from.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "a command has one or two of them")]
 pub enum ScriptSource {
     /// A live database.
     Live(ConnectSettings),
@@ -142,11 +144,11 @@ impl Script {
                 let stored =
                     StoredBackup::open(store, backup, database.as_deref(), &request.selection, &context)
                         .await?;
-                stored.check_metadata(&context).await?;
                 Self::of_backup(stored, request, context)?
             }
         };
         script.connect_command()?;
+        script.check_statements()?;
         Ok(script)
     }
 
@@ -181,6 +183,26 @@ impl Script {
         let plan = plan(source, version, time, &stored.catalog, &toc);
         let rows = Rows::of_backup(&stored, &toc)?;
         Ok(Script { request, context, live: None, catalog: stored.catalog, toc, rows, plan })
+    }
+
+    /// A script is text, in which a definition could end its statement and begin another, or a command of
+    /// psql's. So what comes from a store or a server is read first as psql reads it.
+    fn check_statements(&self) -> Result<(), PipelineError> {
+        let refused = |object: &str, problem: &StatementProblem| PipelineError::Request {
+            problem: format!("{} cannot be written as SQL: {problem}", in_one_line(object)),
+            help: "find out who wrote this definition; --exclude-table, --exclude-schema and the like leave \
+                   it out"
+                .to_owned(),
+        };
+        if let Some((entry, problem)) = forbidden_statement(&self.toc) {
+            return Err(refused(&format!("{} {}", entry.kind, entry.name), &problem));
+        }
+        let database = &self.catalog.database;
+        let statements = database_create(database, &Target { version: self.catalog.server_version });
+        statements.iter().try_for_each(|statement| {
+            check_single(statement)
+                .map_err(|problem| refused(&format!("DATABASE {}", database.name), &problem))
+        })
     }
 
     /// What will be written.
@@ -354,7 +376,8 @@ impl Display for ScriptPlan {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "write {} as SQL", self.source)?;
         writeln!(f, "  as of {}", self.snapshot_time)?;
-        write!(f, "  {} definitions, rows of {} tables", self.definition_count, self.table_count)?;
+        let definitions = counted(self.definition_count, "definition");
+        write!(f, "  {definitions}, rows of {}", counted(self.table_count, "table"))?;
         write_named(f, "cannot be carried", &self.left_out)
     }
 }
@@ -365,8 +388,10 @@ impl Display for ScriptReport {
         writeln!(f, "script complete: {} in {}", self.source, self.place)?;
         write!(
             f,
-            "  {} tables, {} rows, {size}, in {:.1} s",
-            self.table_count, self.row_count, self.elapsed_seconds
+            "  {}, {}, {size}, in {:.1} s",
+            counted(self.table_count, "table"),
+            counted(self.row_count, "row"),
+            self.elapsed_seconds
         )?;
         write_named(f, "skipped", &self.skipped)
     }

@@ -14,6 +14,7 @@ use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHold
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
 use crate::hold::is_gone;
+use crate::lock_wait::{self, Waiting};
 use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
 use crate::whole_reads::whole_reads;
@@ -57,7 +58,7 @@ impl LiveDatabase {
         let mut attempt = 1;
         loop {
             let live = Box::pin(Self::read(settings, selection, role, context)).await?;
-            let changed = live.hold_tables(role).await?;
+            let changed = live.hold_tables(role, context).await?;
             if changed.is_empty() {
                 return Ok(live);
             }
@@ -82,7 +83,7 @@ impl LiveDatabase {
     ) -> Result<Self, PipelineError> {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
-        Self::under(holder, settings, selection, role, context).await
+        Box::pin(Self::under(holder, settings, selection, role, context)).await
     }
 
     /// Reads the catalogs under a snapshot; its tables are not locked yet.
@@ -98,8 +99,15 @@ impl LiveDatabase {
             Session::connect(settings, SessionRole::Reader, &context.cancel).await.map_err(connecting)?;
         let reading = |source| PipelineError::server(format!("cannot read the {role}"), source);
         holder.import_into(&session).await.map_err(reading)?;
+        if let Some(limit) = context.lock_wait {
+            let limit = format!("SET LOCAL lock_timeout = '{}ms'", limit.as_millis());
+            session.batch(&limit).await.map_err(reading)?;
+        }
         let introspect = |source| PipelineError::Introspect { server: settings.describe(), source };
-        let whole = read_catalog(&session).await.map_err(introspect)?;
+        // Sizes and definitions of a table wait for whoever has locked it.
+        let waiting = Waiting::Process(session.backend_pid());
+        let whole = lock_wait::with_news(read_catalog(&session), waiting, settings, context).await;
+        let whole = whole.map_err(introspect)?;
         let unreadable = Unreadable::find(Probe::new(&session)).await.map_err(reading)?;
         // Sequences are under no snapshot, and a transaction would keep a lock on each.
         session.commit().await.map_err(reading)?;
@@ -128,8 +136,19 @@ impl LiveDatabase {
 
     /// Locks all tables that hold rows; returns those that are not what the snapshot
     /// has seen any more.
-    pub(crate) async fn hold_tables(&self, role: &str) -> Result<Vec<String>, PipelineError> {
-        match self.holder.hold_tables(&self.tables_with_rows()).await {
+    pub(crate) async fn hold_tables(
+        &self,
+        role: &str,
+        context: &Context,
+    ) -> Result<Vec<String>, PipelineError> {
+        if let Some(limit) = context.lock_wait {
+            let limiting = |source| PipelineError::server("cannot limit the wait for locks", source);
+            self.holder.limit_lock_waits(limit).await.map_err(limiting)?;
+        }
+        let tables = self.tables_with_rows();
+        let locking = self.holder.hold_tables(&tables);
+        let waiting = Waiting::Process(self.holder.backend_pid());
+        match lock_wait::with_news(locking, waiting, &self.settings, context).await {
             Ok(changed) => Ok(changed),
             // between the look at it and its lock
             Err(error) if is_gone(&error) => Ok(vec![error.to_string()]),

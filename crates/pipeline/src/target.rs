@@ -30,11 +30,48 @@ pub(crate) fn import_options(
     import.if_exists = options.if_exists;
     import.resume = options.resume;
     import.allow_non_empty = options.allow_non_empty;
+    import.allow_read_only = options.allow_read_only;
+    import.disable_triggers = options.disable_triggers;
     import.statistics = options.statistics;
     import.source_search_path = search_path;
     import.maintenance_work_mem_bytes = options.maintenance_work_mem_bytes;
     import.index_workers = options.index_workers;
     import
+}
+
+/// What of a catalog the importer has to know beside its table of contents: what a selection left out that
+/// something needs, tablespaces, and settings of the database that get lost.
+pub(crate) fn take_from_catalog(import: &mut ImportOptions, catalog: &Catalog, options: &WriteOptions) {
+    import.unselected = catalog.unselected.clone();
+    import.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
+    import.notes.extend(lost_settings(catalog, options));
+}
+
+/// Settings of the database, which only `--create` carries.
+fn lost_settings(catalog: &Catalog, options: &WriteOptions) -> Option<String> {
+    let shown = |(role, setting): &(Option<String>, String)| {
+        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+        let value = if is_secret(name) { "(not shown)" } else { value };
+        let of =
+            role.as_ref().map(|role| format!(" for role {}", quote_identifier(role))).unwrap_or_default();
+        in_one_line(&format!("{name} = {value}{of}"))
+    };
+    let settings: Vec<String> = catalog.database.settings.iter().map(shown).collect();
+    (!options.create && !settings.is_empty()).then(|| {
+        format!(
+            "settings of the source's database are not carried without --create: {}; ALTER DATABASE ... SET them on \
+             the target where they are wanted",
+            settings.join(", ")
+        )
+    })
+}
+
+/// Whether the name of a setting says that its value is nobody's business.
+fn is_secret(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    ["pass", "secret", "token", "key", "credential", "conninfo", "auth"]
+        .iter()
+        .any(|word| name.contains(word))
 }
 
 /// An identifier for a run.

@@ -6,11 +6,11 @@ mod side;
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{QualifiedName, compare_aspects};
+use dbhaul_catalog::{CatalogDiff, QualifiedName, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
-use dbhaul_verifier::{Report, SequenceResult, TableResult, Verdict};
+use dbhaul_verifier::{Report, SequenceResult, Settler, TableResult, Verdict, settle_definitions};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -20,8 +20,10 @@ use crate::rows_left_out::RowsLeftOut;
 use crate::source::{LiveDatabase, sequences_of};
 use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
-use crate::verify_scope::{Scope, aspects};
-use crate::{Context, MigrateRequest, NamedReason, PipelineError, Status, VerifyRequest};
+use crate::verify_scope::{Scope, aspects, selected};
+use crate::{
+    Context, MigrateRequest, NamedReason, PipelineError, Scratch, Status, VerifyRequest, VerifySide,
+};
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Serialize)]
@@ -75,10 +77,12 @@ async fn compare_requested(
         aspects: aspects(&request.selection, request.owners, request.privileges),
         database: request.database,
     };
+    let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
-            let report = Box::pin(compare_sides(&left, &right, request.jobs, &scope, context)).await;
+            let report =
+                Box::pin(compare_sides(&left, &right, request.jobs, (&scope, &settler), context)).await;
             report.map(|mut report| {
                 report.not_compared.extend(renamed);
                 report.information.extend(ledgers);
@@ -96,7 +100,7 @@ async fn compare_sides(
     left: &Side,
     right: &Side,
     jobs: usize,
-    scope: &Scope<'_>,
+    (scope, settler): (&Scope<'_>, &Settler),
     context: &Context,
 ) -> Result<Report, PipelineError> {
     context.progress.phase_started(Phase::Verify, None, None);
@@ -107,7 +111,8 @@ async fn compare_sides(
     let right_found = roots.sum_up(right.digests(&specs, (jobs, &path), context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
-    let mut report = report(left, right, tables, scope)?;
+    let schema = compare_schemas(left, right, (scope, settler), context).await?;
+    let mut report = report(left, right, (schema, tables), scope)?;
     report.not_compared.extend(roots.not_compared());
     report.not_compared.extend(right.completed_roots.iter().map(|root| {
         format!(
@@ -127,6 +132,11 @@ pub(crate) async fn verify_copy(
     context: &Context,
 ) -> Result<Report, PipelineError> {
     let copy = request.selection.for_copy_of(&source.catalog);
+    let settler = Settler::Target {
+        settings: Box::new(target.clone()),
+        although_read_only: true,
+        may_run_functions: true,
+    };
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
     let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
     let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
@@ -153,7 +163,8 @@ pub(crate) async fn verify_copy(
         aspects: aspects(&request.selection, request.options.set_owners, request.options.privileges),
         database: request.options.create,
     };
-    let report = Box::pin(compare_sides(&left, &right, request.options.jobs, &scope, context)).await;
+    let report =
+        Box::pin(compare_sides(&left, &right, request.options.jobs, (&scope, &settler), context)).await;
     right.release().await;
     let mut report = report?;
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
@@ -187,11 +198,44 @@ fn roots(left: &Side, right: &Side) -> Roots {
     Roots::new(rows.map(|(table, rows)| (table, rows.root.as_ref())))
 }
 
+/// Who is asked what definitions mean whose texts differ.
+fn settler(request: &VerifyRequest) -> Settler {
+    match (&request.right, request.scratch) {
+        (_, Scratch::Never) => Settler::Nobody(
+            "nothing was created on the target to compare them, as asked (--no-scratch)".to_owned(),
+        ),
+        (VerifySide::Live(settings), scratch) => Settler::Target {
+            settings: Box::new(settings.clone()),
+            although_read_only: scratch == Scratch::Always,
+            may_run_functions: false,
+        },
+        (VerifySide::Backup { .. }, _) => {
+            Settler::Nobody("a backup has no server that could parse them".to_owned())
+        }
+    }
+}
+
+/// What differs in the schemas, if these are compared.
+async fn compare_schemas(
+    left: &Side,
+    right: &Side,
+    (scope, settler): (&Scope<'_>, &Settler),
+    context: &Context,
+) -> Result<CatalogDiff, PipelineError> {
+    if !scope.compares_definitions() {
+        return Ok(CatalogDiff::default());
+    }
+    let comparison = compare_aspects(&left.catalog, &right.catalog, scope.aspects);
+    let versions = (left.catalog.server_version, right.catalog.server_version);
+    let settled = Box::pin(settle_definitions(comparison, versions, settler, &context.cancel)).await;
+    Ok(settled?)
+}
+
 /// The report of two sides whose rows are judged.
 fn report(
     left: &Side,
     right: &Side,
-    tables: Vec<TableResult>,
+    (schema, tables): (CatalogDiff, Vec<TableResult>),
     scope: &Scope<'_>,
 ) -> Result<Report, PipelineError> {
     let rows_left_out = RowsLeftOut::of(&left.catalog, scope.selection)?;
@@ -202,7 +246,9 @@ fn report(
         right: right.description.clone(),
         compared_at: Timestamp::now().to_string(),
         dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
-        schema: compare_aspects(&left.catalog, &right.catalog, scope.aspects),
+        selection: selected(scope.selection),
+        options: scope.options(),
+        schema,
         compared_object_count: left.catalog.objects.len() as u64,
         tables,
         compared_sequence_count,

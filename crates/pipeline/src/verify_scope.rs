@@ -33,11 +33,62 @@ pub(crate) fn aspects(selection: &Selection, owners: bool, privileges: bool) -> 
     }
 }
 
+/// The patterns of a selection as options of a command line; `None` where it takes everything.
+pub(crate) fn selected(selection: &Selection) -> Option<String> {
+    let lists = [
+        ("--schema", &selection.schemas),
+        ("--exclude-schema", &selection.exclude_schemas),
+        ("--table", &selection.tables),
+        ("--table-and-children", &selection.tables_and_children),
+        ("--exclude-table", &selection.exclude_tables),
+        ("--exclude-table-and-children", &selection.exclude_tables_and_children),
+        ("--exclude-table-data", &selection.exclude_table_data),
+        ("--exclude-table-data-and-children", &selection.exclude_table_data_and_children),
+        ("--extension", &selection.extensions),
+        ("--filter, of extensions", &selection.filter_extensions),
+        ("--exclude-extension", &selection.exclude_extensions),
+        ("--include-foreign-data", &selection.foreign_data),
+    ];
+    let options =
+        lists.iter().flat_map(|(option, names)| names.iter().map(move |name| format!("{option} {name}")));
+    let sections =
+        [("pre-data", selection.pre_data), ("data", selection.data), ("post-data", selection.post_data)];
+    let is_whole = sections.iter().all(|(_, is_taken)| *is_taken);
+    let sections = sections.iter().filter(|(_, is_taken)| *is_taken && !is_whole);
+    let all: Vec<String> =
+        options.chain(sections.map(|(section, _)| format!("--section {section}"))).collect();
+    (!all.is_empty()).then(|| all.join(" "))
+}
+
 /// Properties of a database that are no objects of it.
 const DATABASE: &str = "properties of the database itself (owner, privileges, settings, comment, encoding, \
                         locale, tablespace, limits), which only --create carries";
 
 impl Scope<'_> {
+    /// How it is compared, in words.
+    pub(crate) fn options(&self) -> Vec<String> {
+        let Aspects { owners, privileges, comments, policies, .. } = self.aspects;
+        let compared = [
+            ("owners", owners),
+            ("privileges", privileges),
+            ("comments", comments),
+            ("policies", policies),
+            ("properties of the database", self.database),
+        ];
+        let compared = compared.iter().filter(|(_, is_compared)| *is_compared).map(|(what, _)| *what);
+        let compared: Vec<&str> =
+            self.compares_definitions().then_some("definitions").into_iter().chain(compared).collect();
+        vec![
+            compared.join(", "),
+            "rows by their number and the sum of their 64-bit hashes, for each table".to_owned(),
+        ]
+    }
+
+    /// Whether definitions are compared.
+    pub(crate) fn compares_definitions(&self) -> bool {
+        self.selection.pre_data || self.selection.post_data
+    }
+
     /// Takes out of a report what was not asked for, and notes it there, with what
     /// no digest covers.
     pub(crate) fn apply(
@@ -47,7 +98,7 @@ impl Scope<'_> {
         rows_left_out: &RowsLeftOut,
     ) {
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
-        let Selection { pre_data, data, post_data, .. } = *self.selection;
+        let data = self.selection.data;
         if !data {
             note("rows and positions of sequences, as asked");
             report.sequences.clear();
@@ -62,7 +113,7 @@ impl Scope<'_> {
                 report.not_compared.extend(foreign(left));
             }
         }
-        if !pre_data && !post_data {
+        if !self.compares_definitions() {
             report.not_compared.push("definitions, as asked".to_owned());
             report.schema.differences.clear();
             report.compared_object_count = 0;

@@ -12,9 +12,10 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_postgres::tls::MakeTlsConnect;
 
-use crate::settings::{ConnectSettings, Endpoint, Keepalives};
+use crate::settings::{ConnectSettings, Endpoint, Keepalives, RequireAuth};
 use crate::tap::{Tap, TapHandle, TappedTls};
 use crate::tls::Connector;
+use crate::wire::Guard;
 
 /// The connector of one attempt.
 pub(crate) type Encryption = TappedTls<<Connector as MakeTlsConnect<Socket>>::TlsConnect>;
@@ -28,6 +29,9 @@ pub(crate) struct Dial {
     connector: Connector,
     keepalives: Keepalives,
     tcp_user_timeout: Option<Duration>,
+    require_auth: RequireAuth,
+    /// Whether the server is asked for TLS before anything else.
+    asks_for_tls: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -43,6 +47,7 @@ impl Dial {
         endpoint: &Endpoint,
         address: Option<IpAddr>,
         connector: &Connector,
+        asks_for_tls: bool,
     ) -> Self {
         let place = match address {
             Some(address) => Place::Tcp(SocketAddr::new(address, endpoint.port)),
@@ -54,6 +59,8 @@ impl Dial {
             connector: connector.clone(),
             keepalives: settings.keepalives,
             tcp_user_timeout: settings.tcp_user_timeout,
+            require_auth: settings.require_auth.clone(),
+            asks_for_tls,
         }
     }
 
@@ -67,7 +74,7 @@ impl Dial {
                 Socket::Tcp(stream)
             }
         };
-        Ok(Tap::new(socket, tap))
+        Ok(Tap::new(socket, tap, Guard::new(self.asks_for_tls, self.require_auth.clone())))
     }
 
     fn set_options(&self, stream: &TcpStream) -> io::Result<()> {

@@ -6,6 +6,7 @@ use std::io;
 use crate::connect::ConnectError;
 use crate::server_error::ServerError;
 use crate::settings::SettingsError;
+use crate::wire::WireError;
 
 /// The result of everything in this crate that speaks to a server.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -65,6 +66,16 @@ pub enum Error {
         /// What may help, empty or beginning with `; `.
         advice: &'static str,
     },
+    /// The role that was asked for cannot be taken on.
+    #[error("cannot act as role {role:?} on {server}: {cause}")]
+    Role {
+        /// `host:port/database as user`.
+        server: String,
+        /// The role.
+        role: String,
+        /// What the server said.
+        cause: Box<ServerError>,
+    },
     /// A transaction pooler stands between us and the server.
     #[error(
         "{server} is behind a connection pooler in transaction or statement mode ({evidence}); \
@@ -109,6 +120,12 @@ pub enum Error {
         /// `host:port/database as user`.
         server: String,
     },
+    /// Statements that must be undone together were to run outside a transaction.
+    #[error("statements that must take effect together need an open transaction on {server}")]
+    NoTransaction {
+        /// `host:port/database as user`.
+        server: String,
+    },
     /// A snapshot could not be imported.
     #[error("snapshot {snapshot} of {server} is gone: the session that exported it has ended ({cause})")]
     SnapshotGone {
@@ -139,6 +156,14 @@ pub enum Error {
         /// The table, quoted.
         table: String,
     },
+    /// The server broke the protocol.
+    #[error("connection to {server} was ended: {problem}")]
+    Wire {
+        /// `host:port/database as user`.
+        server: String,
+        /// How.
+        problem: WireError,
+    },
     /// The driver met something that it does not understand.
     #[error("protocol error while speaking to {server}: {problem}")]
     Protocol {
@@ -163,6 +188,9 @@ impl Error {
         if error.is_closed() {
             return Error::lost(server, "the connection is closed".to_owned(), None);
         }
+        if let Some(problem) = io_source(error).and_then(WireError::find) {
+            return Error::Wire { server: server.to_owned(), problem: problem.clone() };
+        }
         match io_source(error) {
             Some(io) if io.kind() == io::ErrorKind::UnexpectedEof => {
                 Error::lost(server, "the server closed the connection unexpectedly".to_owned(), None)
@@ -181,6 +209,7 @@ impl Error {
     pub fn server_error(&self) -> Option<&ServerError> {
         match self {
             Error::Server(error) | Error::SnapshotGone { cause: error, .. } => Some(error),
+            Error::Role { cause, .. } => Some(cause),
             Error::ConnectionLost { last_words, .. } => last_words.as_deref(),
             Error::Connect(error) => error.server_error(),
             _ => None,
@@ -203,13 +232,16 @@ impl Error {
             Error::ConnectionLost { .. } => ErrorClass::Transient,
             Error::Cancelled => ErrorClass::Cancelled,
             Error::Pin { .. }
+            | Error::Role { .. }
             | Error::Pooler { .. }
             | Error::Answer { .. }
             | Error::NotUtf8 { .. }
             | Error::NotInTransaction { .. }
+            | Error::NoTransaction { .. }
             | Error::SnapshotGone { .. }
             | Error::Crashed { .. }
             | Error::TableChanged { .. }
+            | Error::Wire { .. }
             | Error::Protocol { .. } => ErrorClass::Permanent,
         }
     }

@@ -7,6 +7,9 @@
 //! as half of the lock table takes, which makes changes wait. But its session may be lost, with all
 //! locks and without a word to those that read. So whoever reads a table asks afterwards, with the
 //! lock of the reading still held, whether it is what the snapshot saw.
+//!
+//! Readers ask under a search path of the source's where they could not read without it, so that all
+//! queries here name everything with its schema, operators too.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -89,8 +92,9 @@ pub(crate) async fn check(session: &Session, tables: &[QualifiedName]) -> Result
 /// Prepares what [`check_sql`] executes: planned for every table anew, it would cost the server more
 /// than a small table's rows.
 pub(crate) fn prepare_sql() -> String {
-    let from = "FROM pg_catalog.pg_namespace n \
-         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = $2 AND n.nspname = $1";
+    let from = "FROM pg_catalog.pg_namespace n JOIN pg_catalog.pg_class c \
+         ON c.relnamespace OPERATOR(pg_catalog.=) n.oid \
+         AND c.relname OPERATOR(pg_catalog.=) $2 AND n.nspname OPERATOR(pg_catalog.=) $1";
     format!(
         "PREPARE dbhaul_check(pg_catalog.name, pg_catalog.name) AS \
          SELECT pg_catalog.format('%I.%I', n.nspname, c.relname) {from} WHERE {}",
@@ -136,8 +140,9 @@ fn from_tables(tables: &[QualifiedName]) -> String {
     format!(
         "FROM ROWS FROM (pg_catalog.unnest(ARRAY[{schemas}]::pg_catalog.name[]), \
          pg_catalog.unnest(ARRAY[{names}]::pg_catalog.name[])) AS t(schema, name) \
-         JOIN pg_catalog.pg_namespace n ON n.nspname = t.schema \
-         JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = t.name"
+         JOIN pg_catalog.pg_namespace n ON n.nspname OPERATOR(pg_catalog.=) t.schema \
+         JOIN pg_catalog.pg_class c ON c.relnamespace OPERATOR(pg_catalog.=) n.oid \
+         AND c.relname OPERATOR(pg_catalog.=) t.name"
     )
 }
 
@@ -163,22 +168,26 @@ fn changed_sql(tables: &[QualifiedName], with_columns: bool) -> String {
 /// Whether `c`, in the schema `n`, is not what the snapshot saw. `pg_class` and `pg_attribute` are read as
 /// of the snapshot; `pg_relation_filenode`, `to_regclass` and `pg_identify_object` look at what is there
 /// now, and give NULL for what is gone. Another file has other rows, another relation of the name
-/// too, and columns that swapped their names other values.
+/// too, and columns that swapped their names other values. `IS DISTINCT FROM` would find `=` by the path.
 fn changed_condition(with_columns: bool) -> String {
     let columns = match with_columns {
         true => {
             "OR EXISTS (SELECT FROM pg_catalog.pg_attribute a \
-             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
-             AND pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname) IS DISTINCT FROM \
-             (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, a.attnum)).identity)"
+             WHERE a.attrelid OPERATOR(pg_catalog.=) c.oid AND a.attnum OPERATOR(pg_catalog.>) 0 \
+             AND NOT a.attisdropped AND NOT COALESCE(\
+             pg_catalog.format('%I.%I.%I', n.nspname, c.relname, a.attname) OPERATOR(pg_catalog.=) \
+             (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, a.attnum)).identity, \
+             false))"
         }
         false => "",
     };
     format!(
-        "c.relfilenode <> 0 \
-         AND (c.relfilenode IS DISTINCT FROM pg_catalog.pg_relation_filenode(c.oid) \
-         OR CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN c.oid IS DISTINCT FROM \
-         pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)) ELSE false END {columns})"
+        "c.relfilenode OPERATOR(pg_catalog.<>) 0 AND (\
+         NOT COALESCE(c.relfilenode OPERATOR(pg_catalog.=) pg_catalog.pg_relation_filenode(c.oid), false) \
+         OR CASE WHEN pg_catalog.has_schema_privilege(n.oid, 'USAGE') THEN \
+         NOT COALESCE(c.oid OPERATOR(pg_catalog.=) \
+         pg_catalog.to_regclass(pg_catalog.format('%I.%I', n.nspname, c.relname)), false) \
+         ELSE false END {columns})"
     )
 }
 

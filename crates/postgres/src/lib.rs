@@ -47,12 +47,15 @@ mod json;
 mod link;
 mod pins;
 mod probe;
+mod search_path;
 mod server_error;
 mod session;
 mod settings;
 mod snapshot;
+mod statements;
 mod tap;
 mod tls;
+mod wire;
 
 pub use collations::CollationVersion;
 pub use connect::{ConnectError, ConnectFailure, HostFailure};
@@ -62,6 +65,7 @@ pub use dbhaul_catalog::{ServerVersion, quote_identifier, quote_literal};
 pub use error::{Error, ErrorClass, Result};
 pub use pins::{SessionRole, text_settings};
 pub use probe::{AvailableExtension, Capabilities, LockCapacity, Offer, Probe, UnreadableTable};
+pub use search_path::search_path_sql;
 pub use server_error::ServerError;
 pub use session::{Session, SessionOptions};
 pub use settings::{
@@ -69,3 +73,5 @@ pub use settings::{
     SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, process_environment,
 };
 pub use snapshot::{SnapshotHolder, SnapshotInfo};
+pub use statements::FailedStatement;
+pub use wire::WireError;

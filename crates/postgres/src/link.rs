@@ -25,6 +25,9 @@ type Warnings = Arc<Mutex<Vec<ServerError>>>;
 /// More are only logged: whoever wants warnings takes them after each statement.
 const MAX_WARNINGS: usize = 256;
 
+/// Of a longer warning only its beginning is kept: the server could fill our memory with them.
+const MAX_WARNING_BYTES: usize = 16 << 10;
+
 /// How long an ended connection's reason, and an orderly close, are waited for.
 const END_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -147,6 +150,6 @@ async fn drive(mut connection: Driven, end: watch::Sender<End>, server: String, 
 fn keep_warning(warnings: &Warnings, notice: ServerError) {
     let mut kept = warnings.lock().unwrap_or_else(PoisonError::into_inner);
     if notice.is_in_class("01") && kept.len() < MAX_WARNINGS {
-        kept.push(notice);
+        kept.push(notice.within(MAX_WARNING_BYTES));
     }
 }

@@ -42,6 +42,12 @@ const EVERY: &[(&str, &str)] = &[
     ("search_path", ""),
 ];
 
+/// Pinned in sessions that read. Whoever owns a database may have set anything for it: what the first of
+/// these holds back has the server run functions of constraints to plan a query, and the second is about
+/// views that take the place of tables between a look at these and their reading.
+const READING: &[(&str, &str)] =
+    &[("constraint_exclusion", "partition"), ("restrict_nonsystem_relation_kind", "view")];
+
 /// Pinned in sessions that load.
 const LOADING: &[(&str, &str)] = &[
     ("synchronous_commit", "off"),
@@ -71,9 +77,9 @@ pub fn text_settings() -> BTreeMap<String, String> {
 
 /// The settings to pin, as (name, value).
 pub(crate) fn settings(role: SessionRole, extra: &[(String, String)]) -> Vec<(String, String)> {
-    let loading = if role == SessionRole::Loader { LOADING } else { &[] };
+    let own = if role == SessionRole::Loader { LOADING } else { READING };
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    EVERY.iter().chain(loading).map(owned).chain(extra.iter().cloned()).collect()
+    EVERY.iter().chain(own).map(owned).chain(extra.iter().cloned()).collect()
 }
 
 /// What the first message of every session begins with. A session starts with the search path that the
@@ -86,12 +92,17 @@ pub(crate) const EMPTY_PATH: &str = "SET search_path = ''";
 /// also where that one has failed.
 const SAME_SETTING: &str = "pg_catalog.lower(s.name) OPERATOR(pg_catalog.=) pg_catalog.lower(p.name)";
 
-/// One message that sets everything that the server knows, beginning with an empty search path. The
-/// client encoding is UTF8, but SQL_ASCII where the server's is: there any other would have the server
-/// check bytes that nobody ever checked.
+/// [`pin_sql`] as a session's first message: behind an empty search path, with limits on time lifted as early
+/// as may be.
+pub(crate) fn first_sql(pins: &[(String, String)]) -> String {
+    format!("{EMPTY_PATH}; SET statement_timeout = 0; SET lock_timeout = 0; {}", pin_sql(pins))
+}
+
+/// One message that sets everything that the server knows. The client encoding is UTF8, but SQL_ASCII where
+/// the server's is: there any other would have the server check bytes that nobody ever checked.
 pub(crate) fn pin_sql(pins: &[(String, String)]) -> String {
     format!(
-        "{EMPTY_PATH}; SELECT s.name, pg_catalog.set_config(s.name, p.value, false) \
+        "SELECT s.name, pg_catalog.set_config(s.name, p.value, false) \
          FROM (VALUES {values}) AS p(name, value) \
          JOIN pg_catalog.pg_settings AS s ON {SAME_SETTING}; \
          SELECT 'client_encoding', pg_catalog.set_config('client_encoding', {encoding}, false)",

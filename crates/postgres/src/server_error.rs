@@ -8,7 +8,7 @@ use tokio_postgres::error::{DbError, ErrorPosition};
 ///
 /// Fields are as in "Error and Notice Message Fields" of PostgreSQL's protocol
 /// documentation. The statement is not kept: callers know what they sent.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ServerError {
     /// Five characters, for example `42P01`.
     pub sqlstate: String,
@@ -66,6 +66,22 @@ impl ServerError {
         }
     }
 
+    /// The same if its texts are not longer than this together, or the beginning of its message alone.
+    pub(crate) fn within(mut self, limit_bytes: usize) -> Self {
+        let texts = [&self.detail, &self.hint, &self.internal_query, &self.where_];
+        let bytes = self.message.len() + texts.into_iter().flatten().map(String::len).sum::<usize>();
+        if bytes <= limit_bytes {
+            return self;
+        }
+        if self.message.len() > limit_bytes {
+            let end = (0..=limit_bytes).rev().find(|end| self.message.is_char_boundary(*end));
+            self.message.truncate(end.unwrap_or(0));
+            self.message.push_str(" ...");
+            self.message.shrink_to_fit();
+        }
+        ServerError { detail: None, hint: None, internal_query: None, where_: None, ..self }
+    }
+
     /// Whether the SQLSTATE begins with this class, for example `08`.
     pub fn is_in_class(&self, class: &str) -> bool {
         self.sqlstate.starts_with(class)
@@ -73,12 +89,14 @@ impl ServerError {
 }
 
 impl fmt::Display for ServerError {
+    /// A text of several lines has the further ones indented: they may be of a name, and must not pass for ours.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {} (SQLSTATE {})", self.severity, self.message, self.sqlstate)?;
+        let indented = |text: &str| text.replace('\n', "\n    ");
+        write!(f, "{}: {} (SQLSTATE {})", self.severity, indented(&self.message), self.sqlstate)?;
         let extras = [("detail", &self.detail), ("hint", &self.hint), ("where", &self.where_)];
         for (label, text) in extras {
             if let Some(text) = text {
-                write!(f, "\n{label}: {text}")?;
+                write!(f, "\n{label}: {}", indented(text))?;
             }
         }
         Ok(())

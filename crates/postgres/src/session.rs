@@ -3,12 +3,12 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use dbhaul_catalog::{QualifiedName, ServerVersion};
+use dbhaul_catalog::{QualifiedName, ServerVersion, quote_identifier};
 use tokio_postgres::SimpleQueryMessage;
 use tokio_util::sync::CancellationToken;
 
 use crate::cancel::{self, Watched};
-use crate::connect;
+use crate::connect::{self, Startup};
 use crate::copy_in::CopyIn;
 use crate::copy_out::CopyOut;
 use crate::error::{Error, Result, excerpt};
@@ -57,7 +57,7 @@ pub(crate) struct Core {
     link: Link,
     token: CancellationToken,
     facts: Facts,
-    in_transaction: AtomicBool,
+    pub(crate) in_transaction: AtomicBool,
     /// A stream was dropped half-way: the server must be told before anything else.
     is_dangling: AtomicBool,
     /// Whether the session has the statement that [`held`] looks at tables with.
@@ -85,15 +85,10 @@ impl Session {
         token: &CancellationToken,
     ) -> Result<Session> {
         let options = options.into();
-        let link = tokio::select! {
+        let (link, facts) = tokio::select! {
             biased;
             () = token.cancelled() => return Err(Error::Cancelled),
-            link = Box::pin(connect::open(settings)) => link?,
-        };
-        let facts = tokio::select! {
-            biased;
-            () = token.cancelled() => return Err(Error::Cancelled),
-            facts = Box::pin(pin_in_time(&link, &options, settings)) => facts?,
+            opened = Box::pin(open(settings, &options)) => opened?,
         };
         let core = Core {
             link,
@@ -155,6 +150,10 @@ impl Session {
     /// most. `GRANT` by a role that may not grant, but holds some privilege, is a warning and no error.
     pub fn take_warnings(&self) -> Vec<crate::ServerError> {
         self.core.link.take_warnings()
+    }
+
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
     }
 
     /// Pins one more setting and verifies that it took.
@@ -439,10 +438,34 @@ const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num')
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \
      pg_catalog.pg_is_in_recovery(), pg_catalog.current_database(), current_user";
 
+/// Connects and pins. Where the defaults of the database or the role end the session before it has pinned
+/// its own settings, once more with a startup packet that goes before them.
+async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(Link, Facts)> {
+    let mut startup = Startup::default();
+    let mut ended: Option<Error> = None;
+    loop {
+        let opened = match connect::open(settings, &startup).await {
+            Ok(link) => pin_in_time(&link, options, settings).await.map(|facts| (link, facts)),
+            Err(error) => Err(error),
+        };
+        let error = match opened {
+            Ok(opened) => return Ok(opened),
+            Err(error) => error,
+        };
+        match startup.after(&error) {
+            Some(next) => (startup, ended) = (next, Some(error)),
+            // what stands before the server takes no options: then the limit is what has to be known
+            None if matches!(error, Error::Connect(_)) => return Err(ended.unwrap_or(error)),
+            None => return Err(error),
+        }
+    }
+}
+
 /// Within `connect_timeout`: a pooler that has no server to give lets everybody in and answers nobody.
 async fn pin_in_time(link: &Link, options: &SessionOptions, settings: &ConnectSettings) -> Result<Facts> {
-    let Some(limit) = settings.connect_timeout else { return pin(link, options).await };
-    match tokio::time::timeout(limit, pin(link, options)).await {
+    let pinning = pin(link, options, settings.role.as_deref());
+    let Some(limit) = settings.connect_timeout else { return pinning.await };
+    match tokio::time::timeout(limit, pinning).await {
         Ok(facts) => facts,
         Err(_) => {
             let reason = format!("no answer to the first query within {} s", limit.as_secs());
@@ -451,20 +474,23 @@ async fn pin_in_time(link: &Link, options: &SessionOptions, settings: &ConnectSe
     }
 }
 
-/// Pins and verifies. Two messages, sent together: each is a transaction of its
-/// own, so a transaction pooler may well serve them from two backends.
-async fn pin(link: &Link, options: &SessionOptions) -> Result<Facts> {
+/// Pins, takes on the role and verifies. Several messages, sent together: each is a transaction of its
+/// own, so a transaction pooler may well serve them from two backends. Those behind the first run also
+/// where it has failed, and so rely on no search path.
+async fn pin(link: &Link, options: &SessionOptions, role: Option<&str>) -> Result<Facts> {
     let pins = pins::settings(options.role, &options.extra_pins);
-    let first = format!("{}; SELECT pg_catalog.pg_backend_pid()", pins::pin_sql(&pins));
+    let first = format!("{}; SELECT pg_catalog.pg_backend_pid()", pins::first_sql(&pins));
     let verify = pins::verify_sql(&pins);
     let client = link.client();
-    let both = futures::future::join3(
+    let all = futures::future::join4(
         client.simple_query(&first),
+        set_role(link, role),
         client.simple_query(&verify),
         client.simple_query(FACTS_SQL),
     );
-    let (first_answer, verify_answer, facts_answer) = both.await;
+    let (first_answer, role_answer, verify_answer, facts_answer) = all.await;
     let first_rows = text_rows(link.server(), &first, &described(link, first_answer).await?)?;
+    role_answer?;
     let verify_rows = text_rows(link.server(), &verify, &described(link, verify_answer).await?)?;
     let facts_rows = text_rows(link.server(), FACTS_SQL, &described(link, facts_answer).await?)?;
     let facts = read_facts(link.server(), facts_rows)?;
@@ -475,6 +501,18 @@ async fn pin(link: &Link, options: &SessionOptions) -> Result<Facts> {
     }
     check_pins(link.server(), &verify_rows)?;
     Ok(facts)
+}
+
+/// Takes on a role, if one is asked for. `SET` looks nothing up by the search path.
+async fn set_role(link: &Link, role: Option<&str>) -> Result<()> {
+    let Some(role) = role else { return Ok(()) };
+    let sql = format!("SET ROLE {}", quote_identifier(role));
+    match described(link, link.client().batch_execute(&sql).await).await {
+        Err(Error::Server(cause)) => {
+            Err(Error::Role { server: link.server().to_owned(), role: role.to_owned(), cause })
+        }
+        result => result,
+    }
 }
 
 async fn described<T>(link: &Link, answer: std::result::Result<T, tokio_postgres::Error>) -> Result<T> {

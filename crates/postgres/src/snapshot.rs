@@ -143,6 +143,11 @@ impl SnapshotHolder {
         &self.info.id
     }
 
+    /// The process that serves the session that holds it.
+    pub fn backend_pid(&self) -> i32 {
+        self.session.backend_pid()
+    }
+
     /// Whether the snapshot is still held, as far as the last heartbeat tells.
     pub fn is_alive(&self) -> bool {
         !self.session.is_closed() && self.heart.lost.borrow().is_none()
@@ -184,6 +189,14 @@ impl SnapshotHolder {
     /// snapshot is of no more use.
     pub async fn hold_tables(&self, tables: &[QualifiedName]) -> Result<Vec<String>> {
         self.held.hold(&self.session, tables).await
+    }
+
+    /// Has [`hold_tables`](Self::hold_tables) fail with SQLSTATE 55P03 where a lock is not granted for so long.
+    ///
+    /// # Errors
+    /// What the server says.
+    pub async fn limit_lock_waits(&self, limit: Duration) -> Result<()> {
+        self.session.batch(&format!("SET LOCAL lock_timeout = '{}ms'", limit.as_millis().max(1))).await
     }
 
     /// Makes sure that a table that `session` has read is what the snapshot saw. The

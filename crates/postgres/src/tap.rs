@@ -7,7 +7,12 @@
 //! around them that say that a copy begins and that its rows are over it takes out
 //! as well, so that to the driver a copy is any statement of a simple query, which
 //! costs one round trip and may have others after it. Whatever else there is reaches
-//! the driver unchanged, and in particular that the copy is complete, or an error.
+//! the driver unchanged, and in particular that the copy is complete, or an error; but
+//! what nobody here asks for after the login (changed parameters, which the driver would
+//! collect for ever, and notifications) ends here.
+//!
+//! No message gets past the tap, and none is collected for the driver, before the
+//! [`Guard`] has found its length to be possible.
 //!
 //! Source: PostgreSQL documentation, "Message Formats": a message is a type byte,
 //! a big-endian 32-bit length that counts itself, and that many bytes less four.
@@ -24,22 +29,20 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_util::io::poll_read_buf;
 
+use crate::wire::{Guard, HEADER_BYTES, READY_FOR_QUERY, WireError, row_bytes};
+
 /// Space offered to one read while rows come in.
 const COPY_READ_BYTES: usize = 256 << 10;
 /// Space offered to one read otherwise.
 const READ_BYTES: usize = 8 << 10;
 /// Blocks that wait for their reader; beyond them the socket fills and the server waits.
 const BLOCKS: usize = 2;
-/// Type byte and length.
-const HEADER_BYTES: usize = 5;
 
 const COPY_OUT_RESPONSE: u8 = b'H';
-const COPY_DATA: u8 = b'd';
 const COPY_DONE: u8 = b'c';
 const ERROR_RESPONSE: u8 = b'E';
-const READY_FOR_QUERY: u8 = b'Z';
-/// What a server answers to a request for TLS: one byte, no message. No message of these types is the first.
-const TLS_ANSWERS: [u8; 2] = [b'S', b'N'];
+const PARAMETER_STATUS: u8 = b'S';
+const NOTIFICATION_RESPONSE: u8 = b'A';
 
 /// Where the rows of the next copy go; shared by the tap and whoever starts copies.
 #[derive(Debug, Clone, Default)]
@@ -71,21 +74,21 @@ pub(crate) struct Tap<S> {
 
 impl<S> Tap<S> {
     /// A tap on a stream from its first byte on.
-    pub(crate) fn new(inner: S, handle: TapHandle) -> Self {
-        Tap { inner, handle, sorter: Sorter::default() }
+    pub(crate) fn new(inner: S, handle: TapHandle, guard: Guard) -> Self {
+        Tap { inner, handle, sorter: Sorter::new(guard) }
     }
 }
 
 /// Tells rows from what is for the driver.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Sorter {
+    /// Refuses what no server sends.
+    guard: Guard,
     /// Bytes from the server that went nowhere yet.
     unsorted: BytesMut,
     /// Size of the buffer of `unsorted`, once rows came, with what was split off it.
     buffer_bytes: usize,
     spares: SpareBuffers,
-    /// Whether anything has been sorted.
-    has_begun: bool,
     /// How many of the next bytes are for the driver.
     driver_bytes: usize,
     /// How many of the next bytes are for nobody.
@@ -99,33 +102,47 @@ struct Sorter {
 }
 
 impl Sorter {
-    /// Decides on the bytes at the front; whether there was anything to decide.
-    fn sort(&mut self, handle: &TapHandle) -> bool {
-        if self.unsorted.is_empty() {
-            return false;
+    fn new(guard: Guard) -> Self {
+        Sorter {
+            guard,
+            unsorted: BytesMut::new(),
+            buffer_bytes: 0,
+            spares: SpareBuffers::default(),
+            driver_bytes: 0,
+            dropped_bytes: 0,
+            row_bytes: 0,
+            rows: None,
+            block: None,
         }
-        if !std::mem::replace(&mut self.has_begun, true) && TLS_ANSWERS.contains(&self.unsorted[0]) {
+    }
+
+    /// Decides on the bytes at the front; whether there was anything to decide.
+    fn sort(&mut self, handle: &TapHandle) -> Result<bool, WireError> {
+        let Some(first) = self.unsorted.first() else { return Ok(false) };
+        if self.guard.takes_tls_answer(*first)? {
             self.driver_bytes = 1;
-            return true;
+            return Ok(true);
         }
         if self.rows.is_some() && self.gather_rows() {
-            return true;
+            return Ok(true);
         }
-        let Some((kind, message_bytes)) = header(&self.unsorted) else { return false };
-        let is_of_copy = match kind {
+        let was_open = self.guard.is_open();
+        let Some((kind, message_bytes)) = self.guard.admit(&self.unsorted)? else { return Ok(false) };
+        let is_dropped = match kind {
             COPY_OUT_RESPONSE => self.begin_copy(handle),
             COPY_DONE => self.rows.take().is_some(),
             ERROR_RESPONSE | READY_FOR_QUERY => {
                 self.rows = None;
                 false
             }
+            PARAMETER_STATUS | NOTIFICATION_RESPONSE => was_open,
             _ => false,
         };
-        match is_of_copy {
+        match is_dropped {
             true => self.dropped_bytes = message_bytes,
             false => self.driver_bytes = message_bytes,
         }
-        true
+        Ok(true)
     }
 
     /// Takes the rows that come now, and says so with an empty block; whether anybody waits for them.
@@ -144,9 +161,9 @@ impl Sorter {
             self.unsorted.copy_within(read..read + taken, written);
             (read, written) = (read + taken, written + taken);
             self.row_bytes -= taken;
-            match header(&self.unsorted[read..]) {
-                Some((COPY_DATA, message_bytes)) if self.row_bytes == 0 => {
-                    self.row_bytes = message_bytes - HEADER_BYTES;
+            match row_bytes(&self.unsorted[read..]) {
+                Some(row_bytes) if self.row_bytes == 0 => {
+                    self.row_bytes = row_bytes;
                     read += HEADER_BYTES;
                 }
                 _ => break,
@@ -208,14 +225,6 @@ impl Sorter {
     }
 }
 
-/// Type and whole length of the message at the front. One of an impossible length is passed on as
-/// a bare header: the driver will object to it.
-fn header(bytes: &[u8]) -> Option<(u8, usize)> {
-    let [kind, a, b, c, d, ..] = *bytes else { return None };
-    let length = u32::from_be_bytes([a, b, c, d]) as usize;
-    Some((kind, (length + 1).max(HEADER_BYTES)))
-}
-
 impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -234,7 +243,8 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
                 sorter.drop_front();
                 continue;
             }
-            if sorter.driver_bytes == 0 && sorter.dropped_bytes == 0 && sorter.sort(&this.handle) {
+            let is_undecided = sorter.driver_bytes == 0 && sorter.dropped_bytes == 0;
+            if is_undecided && sorter.sort(&this.handle).map_err(WireError::into_io)? {
                 continue;
             }
             sorter.make_room();
@@ -279,14 +289,13 @@ where
     type Future = futures::future::BoxFuture<'static, io::Result<Self::Stream>>;
 
     fn connect(self, stream: Tap<S>) -> Self::Future {
-        let Tap { inner, handle, .. } = stream;
+        let Tap { inner, handle, sorter } = stream;
+        // Whoever could put them there would have them taken for something that came encrypted.
+        if !sorter.unsorted.is_empty() {
+            return Box::pin(async { Err(WireError::BytesBeforeTls.into_io()) });
+        }
         let connecting = self.0.connect(inner);
-        Box::pin(async move {
-            let mut tap = Tap::new(connecting.await?, handle);
-            // Its first byte is the first of a message.
-            tap.sorter.has_begun = true;
-            Ok(tap)
-        })
+        Box::pin(async move { Ok(Tap::new(connecting.await?, handle, sorter.guard.encrypted())) })
     }
 }
 
@@ -295,6 +304,23 @@ mod tests {
     use super::*;
     use futures::StreamExt;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use crate::settings::RequireAuth;
+
+    /// What lets us in.
+    fn login() -> Vec<u8> {
+        [message(b'R', &[0; 4]), message(b'S', b"a\0b\0"), message(b'Z', b"I")].concat()
+    }
+
+    /// A tap whose server has let us in.
+    async fn open<S: AsyncRead + Unpin>(stream: S, handle: TapHandle) -> Tap<impl AsyncRead + Unpin> {
+        let login = login();
+        let bytes = login.len();
+        let stream = AsyncReadExt::chain(std::io::Cursor::new(login), stream);
+        let mut tap = Tap::new(stream, handle, Guard::new(false, RequireAuth::default()));
+        tap.read_exact(&mut vec![0; bytes]).await.unwrap();
+        tap
+    }
 
     fn message(kind: u8, body: &[u8]) -> Vec<u8> {
         let length = (body.len() as u32 + 4).to_be_bytes();
@@ -306,7 +332,7 @@ mod tests {
         let (mut server, client) = tokio::io::duplex(piece_bytes);
         let handle = TapHandle::default();
         let rows = handle.expect_copy();
-        let mut tap = Tap::new(client, handle);
+        let mut tap = open(client, handle).await;
         let sending = async move { server.write_all(&bytes).await };
         let reading = async move {
             let mut driver = Vec::new();
@@ -319,7 +345,7 @@ mod tests {
 
     #[tokio::test]
     async fn rows_leave_the_stream_and_all_else_stays() {
-        let before = [message(b'R', &[0; 4]), message(b'S', b"a\0b\0"), message(b'2', b"")].concat();
+        let before = [message(b'1', b""), message(b'2', b"")].concat();
         let begin = message(b'H', &[0, 0, 2, 0, 0, 0, 0]);
         let long = vec![b'x'; 700_000];
         let copied =
@@ -342,7 +368,7 @@ mod tests {
         let (mut server, client) = tokio::io::duplex(64);
         let handle = TapHandle::default();
         let mut rows = handle.expect_copy();
-        let mut tap = Tap::new(client, handle);
+        let mut tap = open(client, handle).await;
         let bytes = [message(b'H', &[0, 0, 0]), message(b'c', b""), message(b'C', b"COPY 0\0")].concat();
         server.write_all(&bytes).await.unwrap();
         drop(server);
@@ -359,21 +385,70 @@ mod tests {
         server.write_all(&bytes).await.unwrap();
         drop(server);
         let mut driver = Vec::new();
-        Tap::new(client, TapHandle::default()).read_to_end(&mut driver).await.unwrap();
+        open(client, TapHandle::default()).await.read_to_end(&mut driver).await.unwrap();
         assert_eq!(driver, bytes);
     }
 
     #[tokio::test]
     async fn an_answer_about_tls_is_one_byte() {
-        for first in TLS_ANSWERS {
-            let answer = [vec![first], message(b'R', &[0; 4])].concat();
-            assert_eq!(sorted(answer.clone(), 64).await, (answer, Vec::new()));
+        for first in [b'S', b'N'] {
+            // It arrives alone, and must not wait for more.
+            let (mut server, client) = tokio::io::duplex(64);
+            let mut tap = Tap::new(client, TapHandle::default(), Guard::new(true, RequireAuth::default()));
+            server.write_all(&[first]).await.unwrap();
+            assert_eq!(tap.read_u8().await.unwrap(), first);
+            server.write_all(&login()).await.unwrap();
+            drop(server);
+            let mut driver = Vec::new();
+            tap.read_to_end(&mut driver).await.unwrap();
+            assert_eq!(driver, login());
         }
-        // It arrives alone, and must not wait for more.
+    }
+
+    #[tokio::test]
+    async fn what_nobody_asks_for_ends_here() {
         let (mut server, client) = tokio::io::duplex(64);
-        let mut tap = Tap::new(client, TapHandle::default());
-        server.write_all(b"S").await.unwrap();
-        assert_eq!(tap.read_u8().await.unwrap(), b'S');
+        let mut tap = open(client, TapHandle::default()).await;
+        let rest = message(b'C', b"SET\0");
+        let bytes = [message(b'S', b"a\0c\0"), message(b'A', b"0000x\0y\0"), rest.clone()].concat();
+        server.write_all(&bytes).await.unwrap();
+        drop(server);
+        let mut driver = Vec::new();
+        tap.read_to_end(&mut driver).await.unwrap();
+        assert_eq!(driver, rest);
+    }
+
+    /// The reason why the tap ends a connection that sends this after the login.
+    async fn refusal(bytes: Vec<u8>, piece_bytes: usize) -> WireError {
+        let (mut server, client) = tokio::io::duplex(piece_bytes);
+        let handle = TapHandle::default();
+        let rows = handle.expect_copy();
+        let mut tap = open(client, handle).await;
+        let sending = tokio::spawn(async move { server.write_all(&bytes).await });
+        let reading = async move {
+            let error = tap.read_to_end(&mut Vec::new()).await.unwrap_err();
+            WireError::find(&error).cloned().unwrap()
+        };
+        let (refused, _) = tokio::join!(reading, rows.collect::<Vec<_>>());
+        sending.abort();
+        refused
+    }
+
+    #[tokio::test]
+    async fn an_impossible_length_ends_a_connection_in_a_copy_too() {
+        let begin = [message(b'H', &[0, 0, 0]), message(b'd', b"1\n")].concat();
+        for kind in [b'd', b'D', b'C', b'N', b'S', b'A', b'?'] {
+            for length in [-1_i32, 0, 3, i32::MAX] {
+                let header = [&[kind], &length.to_be_bytes()[..]].concat();
+                for bytes in [header.clone(), [begin.clone(), header].concat()] {
+                    for piece_bytes in [1, 64] {
+                        let refused = refusal(bytes.clone(), piece_bytes).await;
+                        let is_long = matches!(refused, WireError::TooLong { .. });
+                        assert_eq!(is_long, length == i32::MAX, "{refused}");
+                    }
+                }
+            }
+        }
     }
 
     #[tokio::test]
@@ -381,12 +456,73 @@ mod tests {
         let (mut server, client) = tokio::io::duplex(64);
         let handle = TapHandle::default();
         drop(handle.expect_copy());
-        let mut tap = Tap::new(client, handle);
+        let mut tap = open(client, handle).await;
         let bytes = [message(b'H', &[0, 0, 0]), message(b'd', &[7; 100_000]), message(b'E', b"\0")].concat();
         let sending = tokio::spawn(async move { server.write_all(&bytes).await });
         let mut driver = Vec::new();
         tap.read_to_end(&mut driver).await.unwrap();
         sending.await.unwrap().unwrap();
         assert_eq!(driver, message(b'E', b"\0"));
+    }
+
+    /// Messages of servers, some of them broken, and bytes that are none.
+    fn stream() -> impl proptest::strategy::Strategy<Value = Vec<u8>> {
+        use proptest::prelude::*;
+        let kind = proptest::sample::select(b"HddddcCZESAND1?\0".to_vec());
+        let whole = (kind, proptest::collection::vec(any::<u8>(), 0..300));
+        let part = prop_oneof![
+            9 => whole.prop_map(|(kind, body)| message(kind, &body)),
+            1 => proptest::collection::vec(any::<u8>(), 0..12),
+        ];
+        proptest::collection::vec(part, 0..12).prop_map(|parts| parts.concat())
+    }
+
+    /// What the driver and the reader of rows get, and the most that the tap has kept.
+    async fn outcome(bytes: Vec<u8>, piece_bytes: usize) -> (Option<Vec<u8>>, Vec<u8>, usize) {
+        let (mut server, client) = tokio::io::duplex(piece_bytes);
+        let handle = TapHandle::default();
+        let rows = handle.expect_copy();
+        let login = login();
+        let stream = AsyncReadExt::chain(std::io::Cursor::new(login.clone()), client);
+        let mut tap = Tap::new(stream, handle, Guard::new(false, RequireAuth::default()));
+        let sending = async move { drop(server.write_all(&bytes).await) };
+        let reading = async move {
+            let (mut driver, mut kept_bytes, mut buffer) = (Vec::new(), 0, [0; 97]);
+            loop {
+                let read = tap.read(&mut buffer).await;
+                kept_bytes = kept_bytes.max(tap.sorter.unsorted.capacity());
+                match read {
+                    Ok(0) => return (Some(driver), kept_bytes),
+                    Ok(count) => driver.extend_from_slice(&buffer[..count]),
+                    Err(_) => return (None, kept_bytes),
+                }
+            }
+        };
+        let ((), (driver, kept_bytes), blocks) = tokio::join!(sending, reading, rows.collect::<Vec<_>>());
+        (driver.map(|driver| driver[login.len()..].to_vec()), blocks.concat(), kept_bytes)
+    }
+
+    proptest::proptest! {
+        #![proptest_config(proptest::test_runner::Config {
+            cases: if std::env::var_os("DBHAUL_LONG").is_some() { 25_600 } else { 256 },
+            rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_129),
+            failure_persistence: None,
+            ..proptest::test_runner::Config::default()
+        })]
+
+        /// However a stream comes, whole or byte by byte, the same goes to the same, or it is refused; and little of
+        /// it is kept.
+        #[test]
+        fn any_stream_is_sorted_the_same_in_any_pieces(bytes in stream(), piece_bytes in 1_usize..400) {
+            let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+            let (whole, pieces) = runtime.block_on(async {
+                (outcome(bytes.clone(), 1 << 20).await, outcome(bytes, piece_bytes).await)
+            });
+            proptest::prop_assert_eq!(whole.0.is_some(), pieces.0.is_some());
+            if whole.0.is_some() {
+                proptest::prop_assert_eq!((whole.0, whole.1), (pieces.0, pieces.1));
+            }
+            proptest::prop_assert!(whole.2.max(pieces.2) <= 4 * COPY_READ_BYTES);
+        }
     }
 }

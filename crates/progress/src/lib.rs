@@ -22,10 +22,12 @@
 //! assert!(matches!(recorder.events().last(), Some(Event::PhaseFinished { .. })));
 //! ```
 
+mod counted;
 mod event;
 mod handle;
 mod recorder;
 
+pub use counted::{Count, counted};
 pub use event::{Event, Phase, TaskId};
 pub use handle::{Progress, Sink, Task};
 pub use recorder::Recorder;

@@ -226,7 +226,7 @@ impl Cutter {
 
 /// The last `count` (0 to 7) bytes, little-endian, padded with zero bytes, which are nothing special.
 #[inline(always)]
-fn last_word(buffer: &[u8], count: usize) -> u64 {
+pub(crate) fn last_word(buffer: &[u8], count: usize) -> u64 {
     match buffer.last_chunk::<8>() {
         // Shifted in two steps, because a shift by 64 is none.
         Some(word) => u64::from_le_bytes(*word) >> (8 * (7 - count)) >> 8,
@@ -238,7 +238,7 @@ fn last_word(buffer: &[u8], count: usize) -> u64 {
 
 /// The high bit of each byte of `word` that is a tab, a line feed or a backslash.
 #[inline(always)]
-fn specials(word: u64) -> u64 {
+pub(crate) fn specials(word: u64) -> u64 {
     const LOW: u64 = 0x7f7f_7f7f_7f7f_7f7f;
     const ONES: u64 = 0x0101_0101_0101_0101;
     // Exact for every byte: no carry passes from one byte to the next.

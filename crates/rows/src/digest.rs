@@ -40,6 +40,14 @@ impl RowDigest {
         self.sum += other.sum;
     }
 
+    /// Adds all rows of `other`, unless there would be more rows than can be counted. For digests out of a file,
+    /// which may be anybody's.
+    #[must_use]
+    pub fn checked_merged(self, other: Self) -> Option<Self> {
+        let row_count = self.row_count.checked_add(other.row_count)?;
+        Some(Self { row_count, sum: self.sum.checked_add(other.sum)? })
+    }
+
     /// The digest of the rows of both.
     #[must_use]
     pub fn merged(mut self, other: Self) -> Self {
@@ -66,7 +74,11 @@ impl FromStr for RowDigest {
     fn from_str(text: &str) -> Result<Self, RowsError> {
         let bad = || RowsError::BadDigest { text: text.to_owned() };
         let (row_count, sum) = text.split_once(':').ok_or_else(bad)?;
-        Ok(Self { row_count: row_count.parse().map_err(|_| bad())?, sum: sum.parse().map_err(|_| bad())? })
+        let digest =
+            Self { row_count: row_count.parse().map_err(|_| bad())?, sum: sum.parse().map_err(|_| bad())? };
+        // no sum of so many 64-bit numbers is further from 0
+        let furthest = u128::from(digest.row_count) << 63;
+        if digest.sum.unsigned_abs() <= furthest { Ok(digest) } else { Err(bad()) }
     }
 }
 

@@ -130,7 +130,7 @@ impl RowHasher {
     }
 }
 
-fn lower_hex(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn lower_hex(bytes: &[u8]) -> Vec<u8> {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     bytes.iter().flat_map(|byte| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]]).collect()
 }

@@ -45,9 +45,11 @@ mod error;
 mod field;
 mod hash;
 mod hasher;
+mod long_row;
 mod parameters;
 mod spare;
 mod spec;
+mod whole;
 
 pub use binary::BinaryCutter;
 pub use binary_text::BinaryType;
@@ -59,6 +61,8 @@ pub use field::{
     NULL_FIELD, ROW_TERMINATOR, escape_field, split_rows, unescape_field,
 };
 pub use hash::hash_bytes_extended;
+pub use long_row::LongRow;
 pub use parameters::{CutParameters, SipKey};
 pub use spare::SpareBuffers;
 pub use spec::{DIGEST_VERSION, DigestColumn, DigestKind, DigestSpec, NULL_MARK, TextForm};
+pub use whole::RowsDigester;

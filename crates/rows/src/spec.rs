@@ -1,4 +1,7 @@
 //! How the columns of a table take part in its row digest, here and on a server.
+//!
+//! The SQL names everything with its schema, operators too: it may be run under a search path of the
+//! database's, whose owner may have put operators of their own there.
 
 use serde::{Deserialize, Serialize};
 
@@ -246,16 +249,19 @@ fn sql_output_text(name: &str) -> String {
 /// The text of a bytea, or what stands for one that is too long for text. Its length is read without its bytes.
 fn sql_bytea_text(name: &str) -> String {
     format!(
-        "CASE WHEN pg_catalog.octet_length({name}) > {LONGEST_HEX_BYTEA_BYTES} \
-         THEN '{LONG_BYTEA_MARK}' || pg_catalog.encode(pg_catalog.sha256({name}), 'hex') ELSE {name}::pg_catalog.text END"
+        "CASE WHEN pg_catalog.octet_length({name}) OPERATOR(pg_catalog.>) {LONGEST_HEX_BYTEA_BYTES} \
+         THEN pg_catalog.concat('{LONG_BYTEA_MARK}', pg_catalog.encode(pg_catalog.sha256({name}), 'hex')) \
+         ELSE {name}::pg_catalog.text END"
     )
 }
 
 /// The text of a `"char"` column as servers from 15 on print it. The cast to int4 is signed.
 fn sql_char_text(name: &str) -> String {
-    let byte = format!("({name}::pg_catalog.int4 + 256)");
+    let byte = format!("({name}::pg_catalog.int4 OPERATOR(pg_catalog.+) 256)");
+    let (by, rest) = ("OPERATOR(pg_catalog./)", "OPERATOR(pg_catalog.%)");
     format!(
-        "CASE WHEN {name}::pg_catalog.int4 < 0 THEN pg_catalog.concat(pg_catalog.chr(92), {byte} / 64, {byte} / 8 % 8, {byte} % 8) \
+        "CASE WHEN {name}::pg_catalog.int4 OPERATOR(pg_catalog.<) 0 THEN pg_catalog.concat(pg_catalog.chr(92), \
+         {byte} {by} 64, {byte} {by} 8 {rest} 8, {byte} {rest} 8) \
          WHEN {name} IS DISTINCT FROM NULL THEN pg_catalog.concat({name}) END"
     )
 }

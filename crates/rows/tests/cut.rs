@@ -241,3 +241,34 @@ fn long_values_have_the_hashes_of_their_bytes() {
     let bad = [&b"\\".repeat(139_999)[..], b"\tb\n"].concat();
     assert!(matches!(cut(&bad, &[], SMALL, 2), Err(RowsError::BadEscape { row: 1, column: 1 })));
 }
+
+/// Bytes that are hardly rows.
+fn bytes() -> impl Strategy<Value = Vec<u8>> {
+    vec(
+        prop_oneof![2 => Just(b'\n'), 3 => Just(b'\t'), 2 => Just(b'\\'), 1 => Just(b'N'), 4 => any::<u8>()],
+        0..400,
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig {
+        cases: if std::env::var_os("DBHAUL_LONG").is_some() { 51_200 } else { 512 },
+        rng_seed: proptest::test_runner::RngSeed::Fixed(20_261_129),
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    })]
+
+    /// Whatever comes is cut into whole rows of that many fields, none of it lost, or refused.
+    #[test]
+    fn any_bytes_are_cut_or_refused(bytes in bytes(), pieces in vec(0_usize..70, 0..40), columns in 0_usize..4) {
+        let whole = cut(&bytes, &[], SMALL, columns);
+        prop_assert_eq!(&cut(&bytes, &pieces, SMALL, columns).map_err(|_| ()), &whole.clone().map_err(|_| ()));
+        if let Ok(chunks) = whole {
+            prop_assert_eq!(chunks.iter().flat_map(|chunk| chunk.data.to_vec()).collect::<Vec<_>>(), bytes);
+            for chunk in chunks {
+                prop_assert!(chunk.data.ends_with(b"\n"));
+                prop_assert_eq!(split_rows(&chunk.data).count() as u64, chunk.row_count);
+            }
+        }
+    }
+}

@@ -28,6 +28,7 @@ const MANY_OBJECT_COUNT: usize = 1_050;
 pub async fn check(store: Arc<dyn Store>) {
     assert!(store.list("").await.unwrap().is_empty(), "the suite wants an empty store");
     whole_objects(&*store).await;
+    bounded_reads(&*store).await;
     absent_objects(&*store).await;
     create_refuses_to_replace(&*store).await;
     one_creator_wins(&store).await;
@@ -64,6 +65,20 @@ async fn whole_objects(store: &dyn Store) {
     store.delete("whole/some").await.unwrap();
     assert_eq!(store.get_optional("whole/some").await.unwrap(), None, "deleted objects are gone");
     store.delete("whole/empty").await.unwrap();
+}
+
+async fn bounded_reads(store: &dyn Store) {
+    store.overwrite("bounded/ten", "0123456789".into()).await.unwrap();
+    for limit_bytes in [10, 11, u64::MAX] {
+        assert_eq!(store.get_at_most("bounded/ten", limit_bytes).await.unwrap(), "0123456789");
+    }
+    for limit_bytes in [0, 1, 9] {
+        let read = store.get_at_most("bounded/ten", limit_bytes).await;
+        expect_kind(read, ErrorKind::Damaged, "an object that is longer than it may be");
+    }
+    expect_kind(store.get_at_most("bounded/none", 10).await, ErrorKind::NotFound, "an absent object");
+    assert_eq!(store.get_optional_at_most("bounded/none", 10).await.unwrap(), None);
+    store.delete("bounded/ten").await.unwrap();
 }
 
 async fn absent_objects(store: &dyn Store) {

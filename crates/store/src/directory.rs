@@ -10,12 +10,15 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::key::{TEMPORARY_PREFIX, valid_key, valid_prefix, valid_range};
-use crate::memory::past_the_end;
+use crate::memory::{past_the_end, too_long};
 use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
 
 mod listing;
 
 /// Keeps each object as a file whose path below the root is its key.
+///
+/// Only the owner may read what is written: files have the mode 0600 and directories 0700, whatever the umask
+/// allows; an existing directory keeps its own.
 ///
 /// An object is written under a temporary name beside its place, synced, given its name by an
 /// atomic rename (or, for [`PutMode::Create`], one that refuses to replace), and its directory is
@@ -90,10 +93,12 @@ impl Store for DirectoryStore {
             .await
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
         valid_key(key, Operation::Get, &self.description)?;
         let relative = PathBuf::from(key);
-        self.blocking(Operation::Get, Some(key), move |root| read_object(&root.join(relative))).await
+        let reading = move |root: &Path| read_object(&root.join(relative), limit_bytes);
+        let read = self.blocking(Operation::Get, Some(key), reading).await?;
+        read.ok_or_else(|| too_long(&self.description, key, limit_bytes))
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -136,26 +141,65 @@ fn object_meta(key: String, meta: &fs::Metadata) -> ObjectMeta {
     ObjectMeta { key, size_bytes: meta.len(), modified: meta.modified().ok(), md5: None }
 }
 
-/// Metadata of a file; a directory is no object.
+/// What lies where an object should, and is none.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+struct NoObject(&'static str);
+
+fn no_object(what: &'static str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, NoObject(what))
+}
+
+/// Metadata of a regular file. A directory is no object. Whatever else there is, a link that leads nowhere
+/// included, is an error: to take it for an absent object would be to write over it.
 fn object_metadata(path: &Path) -> io::Result<fs::Metadata> {
-    let meta = fs::metadata(path)?;
-    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok(meta) }
+    let meta = match fs::metadata(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_ok() => {
+            return Err(no_object("it is a symbolic link that leads nowhere"));
+        }
+        meta => meta?,
+    };
+    check_regular(&meta).map(|()| meta)
 }
 
+fn check_regular(meta: &fs::Metadata) -> io::Result<()> {
+    match () {
+        () if meta.is_file() => Ok(()),
+        () if meta.is_dir() => Err(io::ErrorKind::NotFound.into()),
+        () => Err(no_object("it is a pipe, a socket or a device, and no regular file")),
+    }
+}
+
+/// Opens a regular file. Looking first, and not waiting when opening, keeps a pipe that nobody writes to from
+/// holding us up for ever.
 fn open_object(path: &Path) -> io::Result<(File, u64)> {
-    let file = File::open(path)?;
+    object_metadata(path)?;
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        options.custom_flags(libc::O_NONBLOCK);
+    }
+    let file = options.open(path)?;
     let meta = file.metadata()?;
-    if meta.is_dir() { Err(io::ErrorKind::NotFound.into()) } else { Ok((file, meta.len())) }
+    check_regular(&meta)?;
+    Ok((file, meta.len()))
 }
 
-fn read_object(path: &Path) -> io::Result<Bytes> {
-    let (mut file, size_bytes) = open_object(path)?;
+/// The bytes of the object; `None` if it has more than it may.
+fn read_object(path: &Path, limit_bytes: u64) -> io::Result<Option<Bytes>> {
+    let (file, size_bytes) = open_object(path)?;
+    if size_bytes > limit_bytes {
+        return Ok(None);
+    }
     let mut bytes = Vec::with_capacity(usize::try_from(size_bytes).map_err(io::Error::other)?);
-    file.read_to_end(&mut bytes)?;
+    // one more than there should be tells of a file that grows
+    file.take(size_bytes + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 != size_bytes {
         return Err(io::ErrorKind::UnexpectedEof.into());
     }
-    Ok(bytes.into())
+    Ok(Some(bytes.into()))
 }
 
 /// The bytes of the range, or the object's size when it ends before the range does.
@@ -201,9 +245,9 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
     builder.prefix(TEMPORARY_PREFIX);
     #[cfg(unix)]
     {
-        // As for any new file, the process's umask decides who else may read.
+        // Rows and definitions are for the owner alone, and not for whoever the umask lets read.
         use std::os::unix::fs::PermissionsExt as _;
-        builder.permissions(fs::Permissions::from_mode(0o666));
+        builder.permissions(fs::Permissions::from_mode(0o600));
     }
     builder.tempfile_in(directory)
 }
@@ -211,13 +255,13 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
 /// Creates a directory and its missing ancestors; each is synced into its parent, or a crash could
 /// lose the way to an object that was reported as written.
 fn create_directories(directory: &Path) -> io::Result<()> {
-    match fs::create_dir(directory) {
+    match create_private(directory) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             let Some(parent) = directory.parent() else { return Err(error) };
             create_directories(parent)?;
-            match fs::create_dir(directory) {
+            match create_private(directory) {
                 Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
                 _ => {}
             }
@@ -225,6 +269,14 @@ fn create_directories(directory: &Path) -> io::Result<()> {
         Err(error) => return Err(error),
     }
     directory.parent().map_or(Ok(()), sync_directory)
+}
+
+/// Creates a directory for its owner alone.
+fn create_private(directory: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(directory)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
@@ -277,7 +329,13 @@ fn classify(operation: Operation, error: &io::Error) -> (ErrorKind, Option<Strin
             Some("the file system is mounted read-only; remount it or use another".into()),
         ),
         Io::StorageFull | Io::QuotaExceeded | Io::FileTooLarge => (ErrorKind::OutOfSpace, None),
-        Io::UnexpectedEof => (ErrorKind::Damaged, Some("the file became shorter while it was read".into())),
+        Io::UnexpectedEof => {
+            (ErrorKind::Damaged, Some("the length of the file changed while it was read".into()))
+        }
+        Io::InvalidData => {
+            let no_object = error.get_ref().and_then(|cause| cause.downcast_ref::<NoObject>());
+            (ErrorKind::Damaged, no_object.map(ToString::to_string))
+        }
         Io::TimedOut | Io::StaleNetworkFileHandle => (ErrorKind::Unreachable, None),
         _ => (ErrorKind::Other, None),
     }

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 
-use crate::{ErrorKind, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ErrorKind, MAX_PAGE_OBJECT_COUNT, ObjectMeta, Operation, PutMode, Store, StoreError};
 
 /// What can be said in terms of [`Store`]; implemented for every store, `dyn Store` included.
 #[async_trait]
@@ -28,6 +28,14 @@ pub trait StoreExt: Store {
     /// Any [`StoreError`] but `NotFound`.
     async fn get_optional(&self, key: &str) -> Result<Option<Bytes>, StoreError> {
         absent_as_none(self.get(key).await)
+    }
+
+    /// Like [`Store::get_at_most`], with `None` for an object that does not exist.
+    ///
+    /// # Errors
+    /// Any [`StoreError`] but `NotFound`.
+    async fn get_optional_at_most(&self, key: &str, limit_bytes: u64) -> Result<Option<Bytes>, StoreError> {
+        absent_as_none(self.get_at_most(key, limit_bytes).await)
     }
 
     /// Like [`Store::head`], with `None` for an object that does not exist.
@@ -88,6 +96,12 @@ impl Walk {
             return Err(StoreError::new(ErrorKind::Unsupported, Operation::List, store.describe())
                 .with_key(prefix)
                 .with_detail("the store repeats the same page of the listing for ever"));
+        }
+        if page.objects.len() > MAX_PAGE_OBJECT_COUNT {
+            let detail = format!("the store lists {} objects on one page", page.objects.len());
+            return Err(StoreError::new(ErrorKind::Damaged, Operation::List, store.describe())
+                .with_key(prefix)
+                .with_detail(detail));
         }
         self.ended = page.next.is_none();
         self.next = page.next;

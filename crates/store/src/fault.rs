@@ -173,8 +173,8 @@ impl Store for FaultStore {
         self.under_fault(Operation::Put, key, self.inner.put(key, bytes, mode)).await
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.read_under_fault(Operation::Get, key, self.inner.get(key)).await
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
+        self.read_under_fault(Operation::Get, key, self.inner.get_at_most(key, limit_bytes)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

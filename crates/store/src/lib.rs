@@ -11,7 +11,8 @@
 //! and store, and have an [`ErrorKind`] to decide on.
 //!
 //! *Wrappers* are stores around a store: [`RetryStore`] tries again and finds out what became of a
-//! write whose answer was lost, [`ThrottleStore`] limits bytes per second, [`RecordingStore`]
+//! write whose answer was lost, [`CancelStore`] ends reads when
+//! the user stops the command, [`ThrottleStore`] limits bytes per second, [`RecordingStore`]
 //! counts calls and bytes, [`FaultStore`] fails by a script. Every implementation, wrapped or not,
 //! passes the one suite in `contract` (feature `testing`).
 //!
@@ -42,6 +43,7 @@
 //! SDK: profiles, web identity, instance roles, external processes. What is left of `object_store`
 //! after that is its trait, whose habits this one follows.
 
+mod cancel;
 #[cfg(feature = "testing")]
 pub mod contract;
 mod directory;
@@ -58,6 +60,7 @@ mod store;
 mod throttle;
 mod url;
 
+pub use cancel::CancelStore;
 pub use directory::DirectoryStore;
 pub use error::{ErrorKind, Operation, Source, StoreError};
 pub use ext::StoreExt;
@@ -68,6 +71,6 @@ pub use open::{Access, open};
 pub use recording::{Call, RecordingStore};
 pub use retry::{RetryPolicy, RetryStore};
 pub use s3::{AccessKeys, S3Store};
-pub use store::{ListPage, ObjectMeta, PutMode, Store};
+pub use store::{ListPage, MAX_OBJECT_BYTES, MAX_PAGE_OBJECT_COUNT, ObjectMeta, PutMode, Store};
 pub use throttle::ThrottleStore;
 pub use url::{S3Url, Sse, StoreUrl, StoreUrlError};

@@ -63,8 +63,12 @@ impl Store for MemoryStore {
         Ok(())
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        Ok(self.find(key, Operation::Get)?.bytes)
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
+        let bytes = self.find(key, Operation::Get)?.bytes;
+        match bytes.len() as u64 > limit_bytes {
+            true => Err(too_long(DESCRIPTION, key, limit_bytes)),
+            false => Ok(bytes),
+        }
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -117,4 +121,10 @@ pub(crate) fn past_the_end(store: &str, key: &str, range: &Range<u64>, size_byte
         "bytes {} to {} were asked for, but the object has {size_bytes}; it was cut short or is not the one expected",
         range.start, range.end
     ))
+}
+
+/// The error of an object that is longer than it may be.
+pub(crate) fn too_long(store: &str, key: &str, limit_bytes: u64) -> StoreError {
+    let detail = format!("the object has more than the {limit_bytes} bytes that it may have");
+    StoreError::new(ErrorKind::Damaged, Operation::Get, store).with_key(key).with_detail(detail)
 }

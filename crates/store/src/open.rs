@@ -5,7 +5,10 @@ use std::sync::Arc;
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
-use crate::{DirectoryStore, RetryPolicy, RetryStore, S3Store, Store, StoreError, StoreUrl};
+use crate::{
+    CancelStore, DirectoryStore, ErrorKind, Operation, RetryPolicy, RetryStore, S3Store, Store, StoreError,
+    StoreUrl,
+};
 
 /// What a store is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +21,7 @@ pub enum Access {
 
 /// Opens a store and checks that it answers, so that a wrong name or credential shows at once.
 ///
+/// What is read ends when `cancel` is cancelled; see [`CancelStore`].
 /// S3 comes wrapped in a [`RetryStore`] that reports each retry to `progress` as a warning and
 /// stops retrying once `cancel` is cancelled (a first attempt is still made, so that a cancelled
 /// run can tidy up).
@@ -30,11 +34,14 @@ pub async fn open(
     cancel: &CancellationToken,
     progress: &Progress,
 ) -> Result<Arc<dyn Store>, StoreError> {
-    match url {
+    let store: Arc<dyn Store> = match url {
         StoreUrl::Directory(path) => {
             let store = DirectoryStore::new(path);
-            store.check_root(access == Access::Write).await?;
-            Ok(Arc::new(store))
+            let checked = cancel.run_until_cancelled(store.check_root(access == Access::Write)).await;
+            checked.unwrap_or_else(|| {
+                Err(StoreError::new(ErrorKind::Interrupted, Operation::Open, store.describe()))
+            })?;
+            Arc::new(store)
         }
         StoreUrl::S3(s3) => {
             let store = Arc::new(S3Store::connect(s3).await?);
@@ -43,10 +50,12 @@ pub async fn open(
             // Listing is what every command needs; it tells bucket, credentials and endpoint apart.
             // A name that leads nowhere should show soon, so this gives up earlier than later calls.
             let few = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
-            retried(few).list_page("", None).await.map_err(StoreError::during_open)?;
-            Ok(Arc::new(retried(RetryPolicy::default())))
+            let first = CancelStore::new(Arc::new(retried(few)), cancel.clone());
+            first.list_page("", None).await.map_err(StoreError::during_open)?;
+            Arc::new(retried(RetryPolicy::default()))
         }
         #[cfg(feature = "testing")]
-        StoreUrl::Memory => Ok(Arc::new(crate::MemoryStore::new())),
-    }
+        StoreUrl::Memory => Arc::new(crate::MemoryStore::new()),
+    };
+    Ok(Arc::new(CancelStore::new(store, cancel.clone())))
 }

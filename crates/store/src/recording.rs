@@ -84,8 +84,8 @@ impl Store for RecordingStore {
         self.record(Operation::Put, key, result, |()| size_bytes)
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        let result = self.inner.get(key).await;
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
+        let result = self.inner.get_at_most(key, limit_bytes).await;
         self.record(Operation::Get, key, result, |bytes| bytes.len() as u64)
     }
 

@@ -186,8 +186,8 @@ impl Store for RetryStore {
         }
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
-        self.retrying(|| self.inner.get(key)).await
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
+        self.retrying(|| self.inner.get_at_most(key, limit_bytes)).await
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {

@@ -11,16 +11,20 @@ use aws_sdk_s3::operation::head_object::HeadObjectOutput;
 use aws_sdk_s3::types::{Object, ServerSideEncryption};
 use bytes::Bytes;
 
-use crate::key::{valid_key, valid_prefix, valid_range};
+use crate::key::{check_key, valid_key, valid_prefix, valid_range};
 use crate::memory::past_the_end;
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, S3Url, Store, StoreError};
+use crate::{
+    ErrorKind, ListPage, MAX_PAGE_OBJECT_COUNT, ObjectMeta, Operation, PutMode, S3Url, Store, StoreError,
+};
 
+mod answer;
 mod connect;
 mod failure;
 mod read;
 mod remove;
 mod write;
 
+use answer::BoundedAnswer;
 pub use connect::AccessKeys;
 use failure::Request;
 
@@ -91,8 +95,8 @@ impl S3Store {
     /// One object of a listing; `None` for what is not an object of this store.
     fn listed(&self, object: &Object) -> Option<Result<ObjectMeta, StoreError>> {
         let key = object.key()?.strip_prefix(&self.url.prefix)?;
-        // Consoles and file system gateways mark directories so.
-        if key.is_empty() || key.ends_with('/') {
+        // Consoles and file system gateways mark directories so; what cannot be a key here is somebody else's.
+        if key.is_empty() || key.ends_with('/') || check_key(key).is_err() {
             return None;
         }
         let Some(size_bytes) = object.size().and_then(|size| u64::try_from(size).ok()) else {
@@ -116,9 +120,9 @@ impl Store for S3Store {
         self.write(key, bytes, mode).await
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
         valid_key(key, Operation::Get, &self.description)?;
-        Ok(self.read(self.request(Operation::Get, key), None).await?.bytes)
+        Ok(self.read(self.request(Operation::Get, key), None, limit_bytes).await?.bytes)
     }
 
     async fn get_range(&self, key: &str, range: Range<u64>) -> Result<Bytes, StoreError> {
@@ -162,10 +166,16 @@ impl Store for S3Store {
             .bucket(&self.url.bucket)
             .prefix(self.name(prefix))
             .set_continuation_token(token.map(str::to_owned))
+            .customize()
+            .interceptor(BoundedAnswer::Any)
             .send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let listed =
             answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error))?;
+        if listed.contents().len() > MAX_PAGE_OBJECT_COUNT {
+            let detail = format!("the server listed {} objects on one page", listed.contents().len());
+            return Err(request.error(ErrorKind::Damaged).with_detail(detail));
+        }
         let objects =
             listed.contents().iter().filter_map(|object| self.listed(object)).collect::<Result<_, _>>()?;
         let next = listed.next_continuation_token().filter(|_| listed.is_truncated() == Some(true));

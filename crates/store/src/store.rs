@@ -9,6 +9,12 @@ use bytes::Bytes;
 
 use crate::StoreError;
 
+/// No object is longer: what S3 takes in one PUT.
+pub const MAX_OBJECT_BYTES: u64 = 5 << 30;
+
+/// Objects on one page of a listing, at most. S3 sends 1,000.
+pub const MAX_PAGE_OBJECT_COUNT: usize = 10_000;
+
 /// What [`Store::put`] does when the key is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PutMode {
@@ -64,8 +70,18 @@ pub trait Store: Debug + Send + Sync {
     /// Reads a whole object into memory.
     ///
     /// # Errors
-    /// `NotFound`; `Unreachable` when fewer bytes arrive than the store announced.
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError>;
+    /// As [`Self::get_at_most`], with [`MAX_OBJECT_BYTES`].
+    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+        self.get_at_most(key, MAX_OBJECT_BYTES).await
+    }
+
+    /// Reads a whole object into memory that may have `limit_bytes` and no more. Of one that has more, no more
+    /// than that is taken into memory, whatever its size was said to be.
+    ///
+    /// # Errors
+    /// `NotFound`; `Damaged` when the object is longer; `Unreachable` when fewer bytes arrive than the store
+    /// announced.
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError>;
 
     /// Reads exactly the bytes of `range`, which may be empty but must lie inside the object.
     ///

@@ -54,9 +54,9 @@ impl Store for ThrottleStore {
         self.inner.put(key, bytes, mode).await
     }
 
-    async fn get(&self, key: &str) -> Result<Bytes, StoreError> {
+    async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
         self.wait_for(0).await;
-        let bytes = self.inner.get(key).await?;
+        let bytes = self.inner.get_at_most(key, limit_bytes).await?;
         self.reserve(bytes.len() as u64);
         Ok(bytes)
     }

@@ -62,18 +62,27 @@ pub enum Sse {
     },
 }
 
-/// Why a text does not name a store.
+/// Why a text does not name a store. Nothing of the text is repeated: any part of it may be a key that was
+/// put in the wrong place.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreUrlError {
     /// The text is empty.
     #[error("the store is named by an empty text; give a directory or s3://bucket/prefix")]
     Empty,
-    /// A scheme that is not known.
-    #[error("stores of kind {scheme:?} are not known; give a directory, file:// or s3://bucket/prefix")]
-    UnknownScheme {
-        /// The part before `://`.
-        scheme: String,
+    /// A path that begins with `~`: only a shell knows whose home directory that is.
+    #[error(
+        "the path {path:?} begins with ~, which the shell has not expanded; write the home directory in full, or \
+         ./{path} for a directory of that name"
+    )]
+    Tilde {
+        /// The path.
+        path: String,
     },
+    /// A scheme that is not known.
+    #[error(
+        "the store is a URL of a kind that is not known; give a directory, file:// or s3://bucket/prefix"
+    )]
+    UnknownScheme,
     /// Not a URL.
     #[error("the store's URL is not well formed: {reason}")]
     Malformed {
@@ -87,18 +96,16 @@ pub enum StoreUrlError {
     )]
     Secret,
     /// A query key that is not known, or known twice.
-    #[error("the store's URL has an unknown or repeated option {name:?}; known are {S3_OPTIONS}")]
+    #[error("option {position} of the store's URL is unknown or given twice; known are {S3_OPTIONS}")]
     UnknownOption {
-        /// The key, without its value.
-        name: String,
+        /// The how manieth, from 1.
+        position: usize,
     },
     /// A value that its option does not take.
-    #[error("the option {name} of the store's URL does not take {value:?}; it takes {expected}")]
+    #[error("the option {name} of the store's URL does not take this value; it takes {expected}")]
     BadValue {
         /// The option.
         name: &'static str,
-        /// The value.
-        value: String,
         /// What it takes.
         expected: &'static str,
     },
@@ -126,10 +133,10 @@ impl StoreUrl {
     /// What is wrong with it; secrets are never repeated.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let Some((scheme, rest)) = text.split_once("://") else {
-            return if text.is_empty() {
-                Err(StoreUrlError::Empty)
-            } else {
-                Ok(Self::Directory(text.into()))
+            return match text.as_bytes() {
+                [] => Err(StoreUrlError::Empty),
+                [b'~', ..] => Err(StoreUrlError::Tilde { path: text.to_owned() }),
+                _ => Ok(Self::Directory(text.into())),
             };
         };
         match scheme {
@@ -137,7 +144,7 @@ impl StoreUrl {
             "file" => parse_file(rest),
             #[cfg(feature = "testing")]
             "memory" if rest.is_empty() => Ok(Self::Memory),
-            _ => Err(StoreUrlError::UnknownScheme { scheme: scheme.to_owned() }),
+            _ => Err(StoreUrlError::UnknownScheme),
         }
     }
 }
@@ -163,7 +170,7 @@ impl fmt::Display for StoreUrl {
 
 impl fmt::Display for S3Url {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s3://{}/{}", self.bucket, self.prefix)?;
+        write!(f, "s3://{}/{}", self.bucket, self.prefix.replace('@', "%40"))?;
         let path_style = self.path_style.map(|yes| yes.to_string());
         let (sse, key_id) = match &self.sse {
             None => (None, None),
@@ -190,7 +197,9 @@ impl fmt::Display for S3Url {
 impl S3Url {
     fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let url = Url::parse(text).map_err(|error| malformed(error.to_string()))?;
-        if !url.username().is_empty() || url.password().is_some() {
+        // A secret key with a slash in it has its @ in the path.
+        let before_query = text.split(['?', '#']).next().unwrap_or(text);
+        if before_query.contains('@') {
             return Err(StoreUrlError::Secret);
         }
         if url.port().is_some() || url.fragment().is_some() {
@@ -209,12 +218,13 @@ impl S3Url {
         let mut seen = Vec::new();
         let mut sse_name = None;
         let mut key_id = None;
-        for (name, value) in url.query_pairs() {
+        for (index, (name, value)) in url.query_pairs().enumerate() {
+            let position = index + 1;
             if SECRET_OPTIONS.contains(&name.to_ascii_lowercase().as_str()) {
                 return Err(StoreUrlError::Secret);
             }
             if seen.contains(&name) {
-                return Err(StoreUrlError::UnknownOption { name: name.into_owned() });
+                return Err(StoreUrlError::UnknownOption { position });
             }
             let text = Some(value.into_owned());
             match name.as_ref() {
@@ -225,7 +235,7 @@ impl S3Url {
                 "sse" => sse_name = text,
                 "sse_kms_key_id" => key_id = text,
                 "storage_class" => self.storage_class = text,
-                _ => return Err(StoreUrlError::UnknownOption { name: name.into_owned() }),
+                _ => return Err(StoreUrlError::UnknownOption { position }),
             }
             seen.push(name);
         }
@@ -261,17 +271,16 @@ fn parse_prefix(path: &str) -> Result<String, StoreUrlError> {
 }
 
 fn parse_endpoint(value: String) -> Result<String, StoreUrlError> {
-    let bad = |value: String| StoreUrlError::BadValue {
+    let bad = || StoreUrlError::BadValue {
         name: "endpoint",
-        value,
         expected: "a URL such as https://s3.example.com or http://127.0.0.1:9000",
     };
     if value.contains('@') {
         return Err(StoreUrlError::Secret);
     }
-    let Ok(url) = Url::parse(&value) else { return Err(bad(value)) };
-    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() {
-        return Err(bad(value));
+    let Ok(url) = Url::parse(&value) else { return Err(bad()) };
+    if !matches!(url.scheme(), "http" | "https") || url.query().is_some() || url.fragment().is_some() {
+        return Err(bad());
     }
     Ok(value.trim_end_matches('/').to_owned())
 }
@@ -280,7 +289,7 @@ fn parse_bool(value: String) -> Result<bool, StoreUrlError> {
     match value.as_str() {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(StoreUrlError::BadValue { name: "path_style", value, expected: "true or false" }),
+        _ => Err(StoreUrlError::BadValue { name: "path_style", expected: "true or false" }),
     }
 }
 
@@ -290,14 +299,10 @@ fn parse_sse(name: Option<String>, key_id: Option<String>) -> Result<Option<Sse>
         (None, None) => Ok(None),
         (Some("AES256"), None) => Ok(Some(Sse::Aes256)),
         (Some("aws:kms"), key_id) => Ok(Some(Sse::Kms { key_id })),
-        (_, Some(value)) => Err(StoreUrlError::BadValue {
-            name: "sse_kms_key_id",
-            value,
-            expected: "a key, beside sse=aws:kms",
-        }),
-        (Some(value), None) => {
-            Err(StoreUrlError::BadValue { name: "sse", value: value.to_owned(), expected })
+        (_, Some(_)) => {
+            Err(StoreUrlError::BadValue { name: "sse_kms_key_id", expected: "a key, beside sse=aws:kms" })
         }
+        (Some(_), None) => Err(StoreUrlError::BadValue { name: "sse", expected }),
     }
 }
 
@@ -317,6 +322,8 @@ mod tests {
         for (text, path) in [
             ("backups", "backups"),
             ("./a b", "./a b"),
+            ("./~", "./~"),
+            ("a~", "a~"),
             ("/srv/x", "/srv/x"),
             ("file:///srv/x", "/srv/x"),
             ("file:///srv/a%20b", "/srv/a b"),
@@ -347,6 +354,7 @@ mod tests {
         for text in [
             "s3://b/",
             "s3://b/p/?region=r",
+            "s3://b/a%40b/",
             "s3://b/p/?endpoint=http://h:1&sse=AES256&storage_class=STANDARD_IA",
         ] {
             assert_eq!(s3(text).to_string(), text);
@@ -360,6 +368,7 @@ mod tests {
             "s3://b/p?secret_access_key=hunter2",
             "s3://b/p?AWS_SECRET_ACCESS_KEY=hunter2",
             "s3://b/p?endpoint=http://me:hunter2@h",
+            "s3://AKIA/hunter2@b/p",
         ] {
             let error = StoreUrl::parse(text).unwrap_err();
             assert_eq!(error, StoreUrlError::Secret, "{text}");
@@ -368,9 +377,39 @@ mod tests {
     }
 
     #[test]
+    fn no_error_repeats_anything() {
+        for text in [
+            "hunter2://b",
+            "s3://AKIA:hunter2/x@b/p",
+            "s3://b:hunter2/p",
+            "s3://b/p?hunter2",
+            "s3://b/p?secretkey=hunter2",
+            "s3://b/p?region=a&region=hunter2",
+            "s3://b/p?path_style=hunter2",
+            "s3://b/p?endpoint=hunter2",
+            "s3://b/p?endpoint=http://h/?key=hunter2",
+            "s3://b/p?endpoint=http://h/%23hunter2",
+            "s3://b/p?sse=hunter2",
+            "s3://b/p?sse_kms_key_id=hunter2",
+            "s3://b/p#hunter2",
+            "file://hunter2",
+            "file:///a?hunter2",
+        ] {
+            let error = match StoreUrl::parse(text) {
+                Err(error) => error,
+                Ok(url) => panic!("{text}: {url:?}"),
+            };
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{text}: {error}");
+        }
+    }
+
+    #[test]
     fn what_is_not_understood_is_an_error() {
         for text in [
             "",
+            "~",
+            "~/backups",
+            "~me/backups",
             "gs://b",
             "s3://",
             "s3:///p",

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{
-    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder, search_path_sql,
 };
 use dbhaul_progress::{Progress, Task};
 use dbhaul_rows::{DigestSpec, RowDigest};
@@ -261,7 +261,7 @@ impl Scan {
     ) -> Result<RowDigest, postgres::Error> {
         let Reader { session, read_count } = self.reader(kept.take(), 1).await?;
         if let Some(path) = path {
-            set_path(&session, path).await?;
+            session.batch(&search_path_sql(path)).await?;
         }
         let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
         let [answer] = answers.as_slice() else {
@@ -303,10 +303,4 @@ impl Scan {
 fn is_outage(error: &postgres::Error) -> bool {
     error.is_connection_lost()
         || matches!(error, postgres::Error::Connect(_) | postgres::Error::SnapshotGone { .. })
-}
-
-/// Sets the search path for the rest of a transaction.
-async fn set_path(session: &Session, path: &str) -> Result<(), postgres::Error> {
-    let path = dbhaul_catalog::quote_literal(path);
-    session.batch(&format!("SELECT pg_catalog.set_config('search_path', {path}, true)")).await
 }

@@ -19,11 +19,13 @@
 //! # Ok::<(), dbhaul_rows::RowsError>(())
 //! ```
 
+mod definitions;
 mod digest;
 mod error;
 mod report;
 mod verdict;
 
+pub use definitions::{Settler, settle_definitions};
 pub use digest::{DigestTask, digest_tables};
 pub use error::VerifyError;
 pub use report::{LARGE_OBJECTS, Report, SequenceResult, SideDescription, TableResult, Totals};

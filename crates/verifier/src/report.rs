@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{CatalogDiff, in_one_line};
+use dbhaul_catalog::{CatalogDiff, Difference, in_one_line};
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
@@ -58,6 +58,12 @@ pub struct Report {
     pub compared_at: String,
     /// dbhaul's version.
     pub dbhaul_version: String,
+    /// The patterns that chose what was compared, as options of a command line; `None` for everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub selection: Option<String>,
+    /// Options that say how it was compared, in words.
+    #[serde(default)]
+    pub options: Vec<String>,
     /// Differences of the schemas, both directions.
     pub schema: CatalogDiff,
     /// How many objects were compared on the left.
@@ -119,7 +125,7 @@ impl Report {
 
 impl Display for SideDescription {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (PostgreSQL {}, as of {}", self.name, self.server_version, self.as_of)?;
+        write!(f, "{} (PostgreSQL {}, as of {}", in_one_line(&self.name), self.server_version, self.as_of)?;
         match &self.lsn {
             Some(lsn) => write!(f, ", LSN {lsn})"),
             None => f.write_str(")"),
@@ -134,7 +140,9 @@ impl Display for TableResult {
             Verdict::Equal { digest } if self.name == LARGE_OBJECTS => {
                 write!(f, "  equal         {:>12} pieces of {name}", digest.row_count)
             }
-            Verdict::Equal { digest } => write!(f, "  equal         {:>12} rows  {name}", digest.row_count),
+            Verdict::Equal { digest } => {
+                write!(f, "  equal         {:>12} rows  {name}  digest {}", digest.row_count, digest.sum)
+            }
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
                 write!(f, "  DIFFERENT     {name}: {left} rows on the left, {right} on the right")
@@ -144,7 +152,7 @@ impl Display for TableResult {
             }
             Verdict::Missing => write!(f, "  MISSING       {name}: only on the left"),
             Verdict::Extra => write!(f, "  EXTRA         {name}: only on the right"),
-            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {reason}"),
+            Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason)),
         }
     }
 }
@@ -153,26 +161,45 @@ impl Display for Report {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         writeln!(f, "left   {}", self.left)?;
         writeln!(f, "right  {}", self.right)?;
+        let selection = self.selection.as_deref().unwrap_or("everything");
+        writeln!(f, "scope  {}", in_one_line(selection))?;
+        for option in &self.options {
+            writeln!(f, "       {option}")?;
+        }
+        writeln!(f, "compared at {} by dbhaul {}", self.compared_at, self.dbhaul_version)?;
         writeln!(f)?;
         self.fmt_schema(f)?;
         self.fmt_tables(f)?;
         self.fmt_sequences(f)?;
         for note in &self.not_compared {
-            writeln!(f, "not compared: {note}")?;
+            writeln!(f, "not compared: {}", in_one_line(note))?;
         }
         for note in &self.information {
-            writeln!(f, "for information: {note}")?;
+            writeln!(f, "for information: {}", in_one_line(note))?;
         }
         writeln!(f)?;
-        f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })
+        f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })?;
+        match &self.selection {
+            Some(selection) => write!(f, " (only what is selected was compared: {})", in_one_line(selection)),
+            None => Ok(()),
+        }
     }
 }
 
 impl Report {
     fn fmt_schema(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let count = self.schema.differences.len();
-        writeln!(f, "schema: {} objects compared, {count} differences", self.compared_object_count)?;
-        self.schema.differences.iter().try_for_each(|difference| writeln!(f, "  {difference}"))
+        let unverified = |difference: &&Difference| matches!(difference, Difference::NotVerified { .. });
+        let not_verified = self.schema.differences.iter().filter(unverified).count();
+        let count = self.schema.differences.len() - not_verified;
+        write!(f, "schema: {} objects compared, {count} differences", self.compared_object_count)?;
+        if not_verified > 0 {
+            write!(f, ", {not_verified} not verified")?;
+        }
+        writeln!(f)?;
+        self.schema.differences.iter().try_for_each(|difference| {
+            // A name of an object may hold a line break, with which it could pass for a line of this report.
+            writeln!(f, "  {}", in_one_line(&difference.to_string()))
+        })
     }
 
     fn fmt_tables(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -205,7 +232,7 @@ impl Report {
         for sequence in &self.sequences {
             let name = in_one_line(&sequence.name);
             if let Some(reason) = &sequence.not_verified {
-                writeln!(f, "  NOT VERIFIED  {name}: {reason}")?;
+                writeln!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason))?;
                 continue;
             }
             let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
@@ -219,6 +246,7 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use dbhaul_catalog::Identity;
     use dbhaul_rows::RowDigest;
 
     fn side(name: &str) -> SideDescription {
@@ -231,6 +259,8 @@ mod tests {
             right: side("b"),
             compared_at: String::new(),
             dbhaul_version: String::new(),
+            selection: None,
+            options: Vec::new(),
             schema: CatalogDiff::default(),
             compared_object_count: 1,
             tables: verdicts
@@ -277,6 +307,37 @@ mod tests {
     }
 
     #[test]
+    fn a_selection_stands_beside_the_verdict() {
+        let mut report = report(Vec::new());
+        assert!(report.to_string().contains("\nscope  everything\n"));
+        report.selection = Some("--schema a".to_owned());
+        let text = report.to_string();
+        assert!(text.contains("\nscope  --schema a\n"), "{text}");
+        assert!(text.ends_with("\nEQUAL (only what is selected was compared: --schema a)"), "{text}");
+    }
+
+    #[test]
+    fn a_definition_that_nobody_could_compare_is_not_equal() {
+        let mut report = report(Vec::new());
+        let identity = Identity { kind: "VIEW".into(), schema: None, name: "v".into(), discriminator: None };
+        report.schema.differences.push(Difference::NotVerified {
+            identity,
+            path: "body.definition".into(),
+            reason: "there is no server".into(),
+            left: "a".into(),
+            right: "b".into(),
+        });
+        let text = report.to_string();
+        assert!(
+            text.contains(
+                "0 differences, 1 not verified\n  VIEW v: definition is not verified: there is no server"
+            ),
+            "{text}"
+        );
+        assert!(text.ends_with("NOT EQUAL"));
+    }
+
+    #[test]
     fn information_is_no_difference_and_is_shown() {
         let mut report = report(Vec::new());
         report.information.push("DATABASE a: owner is x on the left and y on the right".into());
@@ -288,7 +349,7 @@ mod tests {
     fn a_name_with_a_line_break_stays_in_one_line() {
         let verdict = Verdict::Equal { digest: RowDigest::default() };
         let result = TableResult { name: "\"new\nline\"".into(), verdict };
-        assert_eq!(result.to_string(), "  equal                    0 rows  \"new\\nline\"");
+        assert_eq!(result.to_string(), "  equal                    0 rows  \"new\\nline\"  digest 0");
     }
 
     #[test]

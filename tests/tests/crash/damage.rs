@@ -53,7 +53,7 @@ fn assert_found(scene: &Scene, object: &Path, damage: Damage) {
 }
 
 fn scene_with_packs() -> (Scene, Vec<PathBuf>) {
-    let scene = Scene::with_backup(Fixture::Pagila, 16, 16);
+    let scene = Scene::with_backup(Fixture::Cinema, 16, 16);
     scene.target.create_db("intact");
     scene.restore("intact").run().assert_code(0);
     scene.verify_backup("intact").run().assert_code(0);

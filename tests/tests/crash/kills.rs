@@ -91,7 +91,7 @@ fn an_interrupted_restore_says_so_and_is_resumed() {
 
 #[test]
 fn a_restore_into_a_database_in_use_is_refused_and_changes_nothing() {
-    let scene = Scene::with_backup(Fixture::Chinook, 18, 18);
+    let scene = Scene::with_backup(Fixture::Music, 18, 18);
     scene.target.create_db("used");
     scene.target.psql("used", "CREATE TABLE precious AS SELECT 1 AS i");
     let before = scene.target.pg_dump_schema("used");

@@ -47,7 +47,7 @@ fn under_a_snapshot_that_was_held_they_go_on_whatever_was_written() {
     refused.assert_code(1).assert_stderr_has(&["another selection or other options"]);
     assert_eq!(scene.holding_session_count(), 1);
     let resumed = scene.migrate("copy").arg("--resume").run();
-    resumed.assert_code(0).assert_says("steps were found done");
+    resumed.assert_code(0).assert_says("found done: ");
     assert!(!scene.has_ledger("copy"));
     original.assert_equals("copy");
     scene.wait_until_let_go();
@@ -98,7 +98,7 @@ fn cleanup_lists_first_and_removes_what_was_left() {
     let source = scene.source.uri(SOURCE);
     let listed = scene.cleanup("copy").args(["--source", &source]).run();
     listed.assert_code(0).assert_says("would be removed");
-    listed.assert_says("1 session(s) that hold its snapshot");
+    listed.assert_says("1 session holding its snapshot");
     assert!(scene.has_ledger("copy"));
     assert_eq!(scene.holding_session_count(), 1);
     // Without the source its snapshot would be held on, and nothing would tell of it.
@@ -140,7 +140,7 @@ fn cleanup_lists_first_and_removes_what_was_left() {
 
 #[test]
 fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
-    let scene = Scene::new(Fixture::Chinook, 18, 18);
+    let scene = Scene::new(Fixture::Music, 18, 18);
     scene.target.create_db("copy");
     let source = scene.source.uri_as("postgres:TELLTALE", SOURCE);
     let migrate = ["migrate", "--progress", "json", "--hold-snapshot", "--target", &scene.target.uri("copy")];
@@ -159,7 +159,7 @@ fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
 #[test]
 fn whoever_queues_for_a_table_does_not_hang_a_run_that_holds_its_snapshot() {
     let source = Server::builder(16).config("log_statement", "all").start();
-    let scene = Scene::between(Fixture::Chinook, source, Server::start(17));
+    let scene = Scene::between(Fixture::Music, source, Server::start(17));
     scene.source.psql(SOURCE, "CREATE TABLE public.contended (i int)");
     scene.target.create_db("copy");
     let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
@@ -286,6 +286,37 @@ fn a_run_that_has_created_its_database_says_how_to_give_it_up() {
     scene.wait_until_let_go();
     scene.migrate(SOURCE).args(["--clean", "--if-exists"]).run().assert_code(0);
     scene.original().assert_equals(SOURCE);
+}
+
+/// Where nobody knows any more which databases were written, the source alone tells what it holds.
+#[test]
+fn the_source_alone_is_cleaned_up() {
+    let scene = Scene::new(Fixture::Cinema, 16, 17);
+    let source = scene.source.uri(SOURCE);
+    let cleanup = |words: &[&str]| Dbhaul::new(["cleanup", "--source", &source]).args(words).run();
+    cleanup(&["--yes"]).assert_code(0).assert_says("no snapshot is held, nothing to remove");
+    kill_halfway(&scene, "copy", true, 0.4);
+    scene.wait_until_no_session_of_a_run_is_left();
+    let listed = cleanup(&[]);
+    listed.assert_code(0).assert_says("held on").assert_says("nothing was removed: --yes");
+    assert_eq!(listed.stdout.matches("the snapshot of run").count(), 1, "{listed}");
+    assert_eq!(scene.holding_session_count(), 1);
+
+    // What a run is at work on is not taken from it.
+    let mut at_work = scene.source.client("psql");
+    at_work.env("PGAPPNAME", "dbhaul").args(["-Xq", "-d", SOURCE, "-c", "SELECT pg_sleep(600)"]);
+    let mut at_work = at_work.stdout(std::process::Stdio::null()).spawn().unwrap();
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbhaul'";
+    wait_until("somebody is at work", || (scene.source.psql("postgres", sessions) == "1").then_some(()));
+    cleanup(&["--yes"]).assert_code(1).assert_stderr_has(&["nothing was removed", "1 session is"]);
+    assert_eq!(scene.holding_session_count(), 1);
+    scene.source.terminate_backends(SOURCE, "SELECT pg_sleep%");
+    at_work.wait().unwrap();
+    wait_until("nobody is at work", || (scene.source.psql("postgres", sessions) == "0").then_some(()));
+
+    cleanup(&["--yes"]).assert_code(0).assert_says("let go on");
+    scene.wait_until_let_go();
+    assert!(scene.has_ledger("copy"), "the target was not named, and is left alone");
 }
 
 /// A server that does not answer keeps a run from stopping gracefully.

@@ -1,8 +1,11 @@
 //! Groups of flags that several commands share.
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
+use std::time::Duration;
 
-use clap::builder::RangedU64ValueParser;
+use clap::builder::{PossibleValue, RangedU64ValueParser, TypedValueParser};
+use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ValueEnum};
 
 use super::ProgressMode;
@@ -32,6 +35,68 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".to_owned())
 }
 
+/// Takes a level of zstd, alone or as `pg_dump` takes it: `3`, `zstd`, `zstd:3`, `zstd:level=3`.
+pub(super) fn compression_level(text: &str) -> Result<i32, String> {
+    let level = match text.split_once(':') {
+        None if text == "zstd" => return Ok(DEFAULT_COMPRESSION_LEVEL),
+        Some(("zstd", detail)) => detail.strip_prefix("level=").unwrap_or(detail),
+        _ => text,
+    };
+    match level.parse() {
+        Ok(level @ 1..=19) => Ok(level),
+        Ok(_) => Err(format!("{level} is not in 1..=19")),
+        Err(_) => Err("dbhaul compresses with zstd: expected a level from 1 to 19, or zstd:LEVEL".to_owned()),
+    }
+}
+
+/// zstd level of rows where none is asked for.
+pub(crate) const DEFAULT_COMPRESSION_LEVEL: i32 = 1;
+
+/// Takes the name of a format, and knows those of `pg_dump` that are none here.
+#[derive(Debug, Clone)]
+pub(super) struct FormatParser;
+
+impl TypedValueParser for FormatParser {
+    type Value = DumpFormat;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &OsStr,
+    ) -> Result<DumpFormat, clap::Error> {
+        let names_archive =
+            value.to_str().is_some_and(|name| ["c", "custom", "d", "directory", "t", "tar"].contains(&name));
+        if names_archive {
+            let problem = "dbhaul writes no archive files of pg_dump's: give --store for a backup that `dbhaul restore` \
+                           reads, or --format sql for a script\n";
+            return Err(clap::Error::raw(ErrorKind::InvalidValue, problem).with_cmd(command));
+        }
+        clap::builder::EnumValueParser::<DumpFormat>::new().parse_ref(command, arg, value)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(DumpFormat::value_variants().iter().filter_map(ValueEnum::to_possible_value)))
+    }
+}
+
+/// Takes a time as PostgreSQL's settings do: a number of milliseconds, or one with its unit.
+fn wait(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit_ms = match unit.trim() {
+        "" | "ms" => 1,
+        "s" => 1000,
+        "min" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return Err("expected milliseconds, or a number with ms, s, min, h or d".to_owned()),
+    };
+    let number: u64 = number.parse().map_err(|_| "expected a number".to_owned())?;
+    let limit_ms = number.checked_mul(unit_ms).filter(|ms| (1..=i32::MAX as u64).contains(ms));
+    limit_ms.map(Duration::from_millis).ok_or_else(|| "out of range".to_owned())
+}
+
 /// Takes the memory of an index build, within what `maintenance_work_mem` may be.
 fn memory(text: &str) -> Result<u64, String> {
     size(text).and_then(|bytes| match bytes {
@@ -44,8 +109,8 @@ fn memory(text: &str) -> Result<u64, String> {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Holding back")]
 pub(crate) struct ThrottleArgs {
-    /// Read at most so many bytes of rows a second: 50MB, 1GB
-    #[arg(long, value_name = "BYTES", value_parser = size)]
+    /// Limit reading to RATE bytes of rows per second: 50MB, 1GB
+    #[arg(long, value_name = "RATE", value_parser = size)]
     pub(crate) max_rate: Option<u64>,
     /// Pause while the source's server has more active sessions than this besides ours
     #[arg(long, value_name = "N")]
@@ -53,6 +118,9 @@ pub(crate) struct ThrottleArgs {
     /// Pause while a standby of the source is behind by more than this
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_standby_lag: Option<u64>,
+    /// Fail if a lock on a table is not granted within this time: 500 (milliseconds), 30s, 5min
+    #[arg(long, value_name = "TIMEOUT", value_parser = wait)]
+    pub(crate) lock_wait_timeout: Option<Duration>,
 }
 
 /// The database to read.
@@ -73,6 +141,17 @@ pub(crate) struct TargetArgs {
     /// The database to write, in the same forms [env: DBHAUL_TARGET]
     #[arg(long, value_name = "URI", help_heading = "Where")]
     pub(crate) target: Option<String>,
+}
+
+/// The roles of both sides.
+#[derive(Debug, Args)]
+pub(crate) struct SideRoleArgs {
+    /// The role to read as: SET ROLE after connecting to the source [env: DBHAUL_SOURCE_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) source_role: Option<String>,
+    /// The role to act as on the target: SET ROLE after connecting to it [env: DBHAUL_TARGET_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) target_role: Option<String>,
 }
 
 /// The store.
@@ -137,6 +216,10 @@ pub(crate) struct SelectionArgs {
     /// The definitions of these tables and their children without their rows
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude_table_data_and_children: Vec<String>,
+    /// What the selected objects need too: tables that foreign keys refer to, types, functions, sequences,
+    /// schemas, extensions
+    #[arg(long)]
+    pub(crate) with_dependencies: bool,
     /// Definitions only, no rows
     #[arg(short = 's', long, conflicts_with_all = ["data_only", "sections"])]
     pub(crate) schema_only: bool,
@@ -224,7 +307,7 @@ pub(crate) struct ScriptArgs {
     /// Drop what will be created first
     #[arg(short = 'c', long, conflicts_with = "data_only")]
     pub(crate) clean: bool,
-    /// With --clean, do not mind what is not there
+    /// With --clean, use DROP ... IF EXISTS
     #[arg(long, requires = "clean")]
     pub(crate) if_exists: bool,
     /// Create the database, named as the source's, and go on in it
@@ -303,7 +386,7 @@ pub(crate) struct WriteArgs {
     /// Drop what will be created first
     #[arg(short = 'c', long, conflicts_with = "data_only")]
     pub(crate) clean: bool,
-    /// With --clean, do not mind what is not there
+    /// With --clean, use DROP ... IF EXISTS
     #[arg(long, requires = "clean")]
     pub(crate) if_exists: bool,
     /// Create the database, named as the source's, first; --target names another one of that server
@@ -312,6 +395,12 @@ pub(crate) struct WriteArgs {
     /// Load into a database that is not empty
     #[arg(long)]
     pub(crate) allow_non_empty: bool,
+    /// Write although default_transaction_read_only is on for the target's database or role
+    #[arg(long)]
+    pub(crate) allow_read_only: bool,
+    /// With --data-only, triggers and foreign keys of the target's tables take no part (needs a superuser)
+    #[arg(long, requires = "data_only")]
+    pub(crate) disable_triggers: bool,
     /// Write to a server of an older major version; what it does not know is left out and listed
     #[arg(long)]
     pub(crate) allow_downgrade: bool,
@@ -357,7 +446,7 @@ pub(crate) struct OutputArgs {
 
 #[cfg(test)]
 mod tests {
-    use super::{memory, size};
+    use super::{memory, size, wait};
 
     #[test]
     fn sizes() {
@@ -365,6 +454,11 @@ mod tests {
         assert_eq!(sizes, [17, 512 << 10, 64 << 20, 1 << 30, 2 << 30]);
         for wrong in ["", "MB", "0", "-1", "1.5GB", "3 bananas", "99999999999GB"] {
             assert!(size(wrong).is_err(), "{wrong}");
+        }
+        let waits = ["500", "500ms", "30s", "2 min", "1h", "1d"].map(|text| wait(text).unwrap().as_millis());
+        assert_eq!(waits, [500, 500, 30_000, 120_000, 3_600_000, 86_400_000]);
+        for wrong in ["", "s", "0", "-1", "1.5s", "5 weeks", "99999d"] {
+            assert!(wait(wrong).is_err(), "{wrong}");
         }
         assert!(memory("64MB").is_ok() && memory("1kB").is_err() && memory("3000GB").is_err());
     }

@@ -1,6 +1,6 @@
 //! What `--help` says below the flags.
 
-/// Below `dbhaul -h`.
+/// Below `dbhaul -?`.
 pub(super) const SHORT: &str = "\
 Examples:
   dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
@@ -32,16 +32,17 @@ Exit codes:
     2  wrong usage; nothing was touched
     3  finished, but some objects were skipped; each is named
     4  verification found differences, or could not verify something
-    5  `preflight` found a blocker; any other command that cannot begin fails with 1
+    5  `preflight` found a blocker (an unreachable server counts); other commands fail with 1 then
   130  interrupted
 
 Environment:
   DBHAUL_SOURCE, DBHAUL_TARGET, DBHAUL_STORE   used where the flag is not given
+  DBHAUL_SOURCE_ROLE, DBHAUL_TARGET_ROLE       the same
   RUST_LOG                                     what to log, instead of -v
   NO_COLOR                                     no colours
 
 Results go to standard output, everything else to standard error. The first Ctrl-C stops
-gracefully, a second one at once.";
+gracefully, a second one immediately. -? is short help; -h is the host, as with pg_dump.";
 
 /// Below `dbhaul preflight --help`.
 pub(super) const PREFLIGHT: &str = "\
@@ -56,6 +57,7 @@ Exits with 0 if nothing stands in the way, with 5 if something does, each blocke
 pub(super) const DUMP: &str = "\
 Examples:
   dbhaul dump --source postgres://app@db/shop --store /var/backups/shop
+  dbhaul dump -h db -U app -d shop --store /var/backups/shop
   dbhaul dump --source postgres://app@db/shop --store 's3://backups/shop?region=eu-central-1' -j 4
   dbhaul dump --source postgres://app@db/shop --store ./store -n sales --exclude-table-data 'sales.log*'
   dbhaul dump --source postgres://app@db/shop --store ./store --dry-run
@@ -100,17 +102,25 @@ and the exit code is 4 if they differ. What is written to the source meanwhile i
 stop writing before the last migration.
 
 A migration that was interrupted or killed goes on with --resume if its snapshot is still there:
-begin it with --hold-snapshot, and a process of its own holds it. Without that, --resume goes on
-only if nothing was written to the source's cluster since.";
+begin it with --hold-snapshot, and a process of its own holds it. Meanwhile VACUUM on the source
+removes no row that the snapshot sees, and nobody can alter or truncate the source's tables.
+Without --hold-snapshot, --resume goes on only if nothing was written to the source's cluster since.";
 
 /// Below `dbhaul cleanup --help`.
 pub(super) const CLEANUP: &str = "\
 Examples:
   dbhaul cleanup --target postgres://app@new/shop
+  dbhaul cleanup --source postgres://app@old/shop
   dbhaul cleanup --target postgres://app@new/shop --source postgres://app@old/shop --yes
+  dbhaul cleanup --store s3://backups/shop
+  dbhaul cleanup --store s3://backups/shop --yes
 
-Removes the ledgers of unfinished runs, and with --source the sessions that hold their snapshots.
-What the runs have loaded stays, but cannot be resumed any more.";
+With --target, removes the ledgers of unfinished runs, and with --source too the sessions that hold
+their snapshots. With --source alone, ends every session that holds a snapshot of that database for a
+run that is not at work. What the runs have loaded stays, but cannot be resumed any more.
+
+With --store, removes packs that no backup names and that are older than 72 hours (--grace-hours):
+failed dumps leave them behind.";
 
 /// Below `dbhaul verify --help`.
 pub(super) const VERIFY: &str = "\

@@ -5,24 +5,31 @@
 //! [`intent`](crate::intent).
 
 mod groups;
+mod habits;
 mod help;
+mod letters;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 pub(crate) use groups::{
-    BackupArgs, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs, RoleMapArgs, RolesArg, ScriptArgs,
-    SectionName, SelectionArgs, SourceArgs, StatisticsName, StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
+    BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
+    RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
+    StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
 };
+pub(crate) use habits::Refused;
+pub(crate) use letters::LetterArgs;
 
 /// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
 #[derive(Debug, Parser)]
 #[command(
     name = "dbhaul",
-    version,
+    version = VERSION,
     arg_required_else_help = true,
+    disable_help_flag = true,
     propagate_version = true,
     after_help = help::SHORT,
     after_long_help = help::LONG,
@@ -32,6 +39,30 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+    /// Print help; --help explains more than -?
+    // -h is the host, as with pg_dump and psql.
+    #[arg(short = '?', long, global = true, action = ArgAction::Help, help_heading = "Output")]
+    help: Option<bool>,
+}
+
+/// The version, with the commit that it was built from and its date where they are known.
+const VERSION: &str = env!("DBHAUL_VERSION");
+
+impl Cli {
+    /// The arguments as they were typed; or what was typed from habit, and what to do instead.
+    ///
+    /// # Errors
+    /// What is no command line, and asked-for help.
+    pub(crate) fn read<A: Into<OsString> + Clone>(
+        arguments: impl IntoIterator<Item = A>,
+    ) -> Result<Result<Self, Refused>, clap::Error> {
+        let mut command = habits::add(Cli::command());
+        let matches = command.try_get_matches_from_mut(arguments)?;
+        match habits::refused(&matches) {
+            Some(refused) => Ok(Err(refused)),
+            None => Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut command)).map(Ok),
+        }
+    }
 }
 
 /// A command.
@@ -44,7 +75,8 @@ pub(crate) enum Command {
     #[command(after_long_help = help::DUMP)]
     Dump(Box<DumpArgs>),
     /// Write a backup into a database
-    #[command(after_long_help = help::RESTORE)]
+    // -e is pg_restore's --exit-on-error here, which `habits` answers.
+    #[command(after_long_help = help::RESTORE, mut_arg("extensions", |arg| arg.short(None)))]
     Restore(Box<RestoreArgs>),
     /// Copy a database straight into another
     #[command(after_long_help = help::MIGRATE)]
@@ -170,6 +202,8 @@ pub(crate) struct PreflightArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
@@ -186,12 +220,20 @@ pub(crate) struct PreflightArgs {
 /// `dump`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DumpArgs {
+    /// The same as --dbname
+    #[arg(value_name = "DBNAME", conflicts_with = "dbname")]
+    pub(crate) named_database: Option<String>,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    /// The role to read as: SET ROLE after connecting [env: DBHAUL_SOURCE_ROLE]
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) role: Option<String>,
+    #[command(flatten)]
+    pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// What to make: a backup in a store, or one SQL script for psql
-    #[arg(short = 'F', long, value_name = "FORMAT", value_enum, default_value_t = DumpFormat::Store,
+    #[arg(short = 'F', long, value_name = "FORMAT", value_parser = groups::FormatParser, default_value = "store",
           help_heading = "Where")]
     pub(crate) format: DumpFormat,
     #[command(flatten)]
@@ -205,7 +247,7 @@ pub(crate) struct DumpArgs {
     pub(crate) jobs: Option<usize>,
     /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]
     #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
-          value_parser = clap::value_parser!(i32).range(1..=19), help_heading = "How")]
+          value_parser = groups::compression_level, help_heading = "How")]
     pub(crate) compression_level: Option<i32>,
     /// Threads that compress beside the reading sessions [default: one for each processor that these leave]
     #[arg(long = "compress-threads", value_name = "N",
@@ -234,6 +276,14 @@ pub(crate) struct RestoreArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    /// The role to restore as: SET ROLE after connecting [env: DBHAUL_TARGET_ROLE]
+    ///
+    /// Constraints, generated columns and triggers of the backup run functions with its rights: a role
+    /// that may do no more than own the database keeps them from doing more.
+    #[arg(long, value_name = "ROLE", help_heading = "Where")]
+    pub(crate) role: Option<String>,
+    #[command(flatten)]
+    pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -259,6 +309,8 @@ pub(crate) struct MigrateArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) target: TargetArgs,
+    #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -305,6 +357,24 @@ pub(crate) struct CleanupArgs {
     pub(crate) target: TargetArgs,
     #[command(flatten)]
     pub(crate) source: SourceArgs,
+    #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
+    /// Clean a store up, not a database: list the packs that no backup names
+    ///
+    /// They are left behind by dumps that failed or were killed. Nothing is removed while a dump
+    /// into the store is at work, or if the manifest of any backup cannot be read.
+    #[arg(long, value_name = "STORE", conflicts_with_all = ["target", "source"], help_heading = "Where")]
+    pub(crate) store: Option<String>,
+    /// Keep packs that no backup names and that are younger than HOURS
+    ///
+    /// A dump leaves a sign in the store while it is at work, which the versions of dbhaul before this one did
+    /// not: choose more than the longest dump takes where such versions write to the store.
+    #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store",
+          conflicts_with_all = ["target", "source"], help_heading = "How")]
+    pub(crate) grace_hours: u64,
+    /// Only list, as without --yes
+    #[arg(long, conflicts_with = "yes", help_heading = "How")]
+    pub(crate) dry_run: bool,
     /// Remove what is listed
     #[arg(short, long, help_heading = "How")]
     pub(crate) yes: bool,
@@ -320,11 +390,15 @@ pub(crate) struct VerifyArgs {
     #[command(flatten)]
     pub(crate) target: TargetArgs,
     #[command(flatten)]
+    pub(crate) acting: SideRoleArgs,
+    #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    #[command(flatten)]
+    pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) map: RoleMapArgs,
     /// Compare the databases' own properties too, which --create carries: owner, privileges, settings,
@@ -335,9 +409,24 @@ pub(crate) struct VerifyArgs {
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,
     #[command(flatten)]
+    pub(crate) scratch: ScratchArgs,
+    #[command(flatten)]
     pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// Whether definitions may be created on the target to be compared.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ScratchArgs {
+    /// Compare definitions whose texts differ by creating them on the target, in a transaction that is
+    /// rolled back, even if transactions are read-only there by default. Elsewhere this is the default
+    #[arg(long, help_heading = "How")]
+    pub(crate) scratch: bool,
+    /// Create nothing on the target, not even in a transaction that is rolled back, as on a server in
+    /// production. Definitions are then compared by their parse trees, and not verified where these differ
+    #[arg(long, conflicts_with = "scratch", help_heading = "How")]
+    pub(crate) no_scratch: bool,
 }
 
 /// In which format rows are copied.

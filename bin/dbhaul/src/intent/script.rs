@@ -7,7 +7,7 @@ use dbhaul_pipeline::{ScriptOptions, ScriptRequest, ScriptSource};
 use super::selection::selection;
 use super::sides::Places;
 use super::{Environment, Job, Request, UsageError, backup_ref, job, throttle_options};
-use crate::args::{DumpArgs, ExportArgs, OutputArgs, ReportArgs, ScriptArgs};
+use crate::args::{DumpArgs, ExportArgs, LetterArgs, OutputArgs, ReportArgs, ScriptArgs};
 
 /// `dump --format sql`.
 pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
@@ -26,13 +26,15 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.roles.roles.is_some() {
         return Err(UsageError::new("--roles is for --format store: a script makes no roles"));
     }
-    let places = Places::new(environment).source(args.source.source);
+    let letters = LetterArgs { dbname: args.letters.dbname.or(args.named_database), ..args.letters };
+    let places = Places::new(environment).source(args.source.source, args.role).source_letters(&letters)?;
     let request = ScriptRequest {
         source: ScriptSource::Live(places.require_source()?),
         selection: selection(&args.selection)?,
         options: ScriptOptions { throttle: throttle_options(&args.throttle), ..options(&args.script) },
     };
-    finish(request, args.script, args.dry_run, args.report, args.output, places)
+    let job = finish(request, args.script, args.dry_run, args.report, args.output, places)?;
+    Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
 /// `backup export`.
@@ -88,7 +90,9 @@ fn finish(
         let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
         if file.is_dir() || directory.is_some_and(|directory: &Path| !directory.is_dir()) {
             let file = file.display();
-            return Err(UsageError::new(format!("--file {file}: it is a directory, or lies in none")));
+            return Err(UsageError::new(format!(
+                "--file {file}: is a directory, or its parent does not exist"
+            )));
         }
     }
     job(Request::Script(request, file), dry_run, Some(report), output, places)

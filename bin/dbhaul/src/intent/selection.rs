@@ -43,6 +43,7 @@ pub(super) fn selection(args: &SelectionArgs) -> Result<Selection, UsageError> {
         publications: args.publications,
         subscriptions: args.subscriptions,
         large_objects,
+        with_dependencies: args.with_dependencies,
         tablespaces: Tablespaces {
             none: args.no_tablespaces,
             map: args.tablespace_map.iter().cloned().collect(),

@@ -5,6 +5,7 @@ use std::cell::RefCell;
 use dbhaul_pipeline::{ConnectSettings, StoreUrl, VerifySide};
 
 use super::{Environment, UsageError, backup_ref};
+use crate::args::{BackupArgs, LetterArgs};
 use crate::secrets;
 
 /// Variables of libpq that say which database is meant.
@@ -14,22 +15,74 @@ const LIBPQ_PLACES: [&str; 5] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE",
 pub(super) struct Places<'a> {
     environment: Environment<'a>,
     source: Option<String>,
+    source_role: Option<String>,
     target: Option<String>,
+    target_role: Option<String>,
     store: Option<String>,
+    /// Variables that letters beside a URI stand for: as with libpq, the URI comes first and the environment last.
+    letters: Vec<(&'static str, String)>,
+    /// Whether letters and not `--source` or `--target` say which database is meant.
+    named_by_letters: bool,
     warnings: RefCell<Vec<String>>,
 }
 
 impl<'a> Places<'a> {
     pub(super) fn new(environment: Environment<'a>) -> Self {
-        Places { environment, source: None, target: None, store: None, warnings: RefCell::default() }
+        Places {
+            environment,
+            source: None,
+            source_role: None,
+            target: None,
+            target_role: None,
+            store: None,
+            letters: Vec::new(),
+            named_by_letters: false,
+            warnings: RefCell::default(),
+        }
     }
 
-    pub(super) fn source(self, source: Option<String>) -> Self {
-        Places { source, ..self }
+    /// The source by `pg_dump`'s letters, where they are given.
+    pub(super) fn source_letters(self, letters: &LetterArgs) -> Result<Self, UsageError> {
+        refuse_two_names(letters, self.source.as_deref(), "--source")?;
+        let (text, letters) = connection_text(letters);
+        let (source, named_by_letters) = (self.source.clone().or_else(|| text.clone()), text.is_some());
+        Ok(Places { source, letters, named_by_letters, ..self })
     }
 
-    pub(super) fn target(self, target: Option<String>) -> Self {
-        Places { target, ..self }
+    /// The target by `pg_restore`'s letters, where they are given.
+    pub(super) fn target_letters(self, letters: &LetterArgs) -> Result<Self, UsageError> {
+        refuse_two_names(letters, self.target.as_deref(), "--target")?;
+        let (text, letters) = connection_text(letters);
+        let (target, named_by_letters) = (self.target.clone().or_else(|| text.clone()), text.is_some());
+        Ok(Places { target, letters, named_by_letters, ..self })
+    }
+
+    /// The database that is compared with a backup, by letters where they are given.
+    pub(super) fn verify_letters(
+        self,
+        letters: &LetterArgs,
+        backup: &BackupArgs,
+    ) -> Result<Self, UsageError> {
+        let Some(flag) = letters.given().first().map(|(keyword, _)| flag_of(keyword)) else {
+            return Ok(self);
+        };
+        let is_of_backup =
+            self.store_text().is_some() || backup.backup.is_some() || backup.database.is_some();
+        if !is_of_backup || self.source.is_some() {
+            return Err(UsageError::new(format!(
+                "{flag} names one database, to be compared with a backup: give --store, or give both databases with \
+                 --source and --target"
+            )));
+        }
+        self.target_letters(letters)
+    }
+
+    pub(super) fn source(self, source: Option<String>, source_role: Option<String>) -> Self {
+        Places { source, source_role, ..self }
+    }
+
+    pub(super) fn target(self, target: Option<String>, target_role: Option<String>) -> Self {
+        Places { target, target_role, ..self }
     }
 
     pub(super) fn store(self, store: Option<String>) -> Self {
@@ -49,20 +102,29 @@ impl<'a> Places<'a> {
     }
 
     pub(super) fn require_source(&self) -> Result<ConnectSettings, UsageError> {
-        self.connection("--source", "DBHAUL_SOURCE", self.source.as_deref())
+        let settings = self.connection("--source", "DBHAUL_SOURCE", self.source.as_deref())?;
+        Ok(settings.with_role(self.source_role_text().as_deref()))
     }
 
     pub(super) fn require_target(&self) -> Result<ConnectSettings, UsageError> {
-        self.connection("--target", "DBHAUL_TARGET", self.target.as_deref())
+        let settings = self.connection("--target", "DBHAUL_TARGET", self.target.as_deref())?;
+        let role = self.target_role.clone().or_else(|| self.variable("DBHAUL_TARGET_ROLE"));
+        Ok(settings.with_role(role.as_deref()))
     }
 
     pub(super) fn optional_source(&self) -> Result<Option<ConnectSettings>, UsageError> {
         self.source_text().map(|_| self.require_source()).transpose()
     }
 
-    /// The variable that says to another process where the source is; none if libpq's do.
-    pub(super) fn source_variable(&self) -> Option<(&'static str, String)> {
-        self.source_text().map(|source| ("DBHAUL_SOURCE", source))
+    /// The variables that say to another process where the source is, as far as libpq's do not.
+    pub(super) fn source_variables(&self) -> Vec<(&'static str, String)> {
+        let source = self.source_text().map(|source| ("DBHAUL_SOURCE", source));
+        let role = self.source_role_text().map(|role| ("DBHAUL_SOURCE_ROLE", role));
+        source.into_iter().chain(role).collect()
+    }
+
+    fn source_role_text(&self) -> Option<String> {
+        self.source_role.clone().or_else(|| self.variable("DBHAUL_SOURCE_ROLE"))
     }
 
     pub(super) fn optional_target(&self) -> Result<Option<ConnectSettings>, UsageError> {
@@ -84,7 +146,8 @@ impl<'a> Places<'a> {
         backup: Option<&str>,
         database: Option<String>,
     ) -> Result<(VerifySide, VerifySide), UsageError> {
-        let backup_is_asked_for = self.store.is_some() || backup.is_some() || database.is_some();
+        let backup_is_asked_for =
+            self.store.is_some() || backup.is_some() || database.is_some() || self.named_by_letters;
         let both_live = self.source_text().is_some() && self.target_text().is_some();
         let store_is_known = self.store_text().is_some();
         if !backup_is_asked_for && (both_live || !store_is_known) {
@@ -129,11 +192,16 @@ impl<'a> Places<'a> {
         variable: &str,
         typed: Option<&str>,
     ) -> Result<ConnectSettings, UsageError> {
+        let flag = if self.named_by_letters { "-h, -p, -U, -d" } else { flag };
         let text = typed.map(str::to_owned).or_else(|| self.variable(variable));
         if text.is_none() && !LIBPQ_PLACES.iter().any(|name| self.variable(name).is_some()) {
             return Err(missing(flag, variable));
         }
-        let settings = ConnectSettings::resolve(text.as_deref(), self.environment).map_err(|error| {
+        let environment = |name: &str| {
+            let letter = self.letters.iter().find(|(variable, _)| *variable == name);
+            letter.map(|(_, value)| value.clone()).or_else(|| (self.environment)(name))
+        };
+        let settings = ConnectSettings::resolve(text.as_deref(), &environment).map_err(|error| {
             let name = if typed.is_none() && text.is_some() { variable } else { flag };
             UsageError::new(secrets::redact(&format!("{name}: {error}")))
         })?;
@@ -146,6 +214,59 @@ impl<'a> Places<'a> {
             ));
         }
         Ok(settings)
+    }
+}
+
+/// What letters make of a connection string, and what stands beside one that is a URI.
+fn connection_text(letters: &LetterArgs) -> (Option<String>, Vec<(&'static str, String)>) {
+    let (names, others): (Vec<_>, Vec<_>) =
+        letters.given().into_iter().partition(|(keyword, _)| *keyword == "dbname");
+    let name = names.first().map(|(_, name)| *name);
+    let is_uri = |name: &str| name.starts_with("postgres://") || name.starts_with("postgresql://");
+    if let Some(uri) = name.filter(|name| is_uri(name)) {
+        let variables = others.iter().map(|(keyword, value)| (variable_of(keyword), (*value).to_owned()));
+        return (Some(uri.to_owned()), variables.collect());
+    }
+    let mut words: Vec<String> =
+        others.iter().map(|(keyword, value)| format!("{keyword}={}", quoted(value))).collect();
+    // What looks like a connection string is one, and beats the letters beside it, as with pg_dump.
+    words.extend(name.map(|name| match name.contains('=') {
+        true => name.to_owned(),
+        false => format!("dbname={}", quoted(name)),
+    }));
+    (Some(words.join(" ")).filter(|text| !text.is_empty()), Vec::new())
+}
+
+fn quoted(value: &str) -> String {
+    format!("'{}'", value.replace('\\', r"\\").replace('\'', r"\'"))
+}
+
+fn variable_of(keyword: &str) -> &'static str {
+    match keyword {
+        "host" => "PGHOST",
+        "port" => "PGPORT",
+        _ => "PGUSER",
+    }
+}
+
+fn flag_of(keyword: &str) -> &'static str {
+    match keyword {
+        "host" => "-h",
+        "port" => "-p",
+        "user" => "-U",
+        _ => "-d",
+    }
+}
+
+fn refuse_two_names(letters: &LetterArgs, typed: Option<&str>, flag: &str) -> Result<(), UsageError> {
+    match (letters.given().first(), typed) {
+        (Some((keyword, _)), Some(_)) => {
+            let letter = flag_of(keyword);
+            Err(UsageError::new(format!(
+                "{letter} and {flag} both say which database is meant: give one of them"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 

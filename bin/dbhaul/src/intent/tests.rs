@@ -5,7 +5,7 @@ use super::{Intent, Job, Request, UsageError};
 use crate::args::Cli;
 
 fn resolve(words: &str, environment: &[(&str, &str)]) -> Result<Job, UsageError> {
-    let cli = Cli::try_parse_from(std::iter::once("dbhaul").chain(words.split_whitespace())).unwrap();
+    let cli = Cli::read(std::iter::once("dbhaul").chain(words.split_whitespace())).unwrap().unwrap();
     let lookup = |name: &str| {
         let found = environment.iter().find(|(known, _)| *known == name);
         found.map(|(_, value)| (*value).to_owned())
@@ -27,6 +27,13 @@ fn misuse(words: &str, expected: &str) {
     let error = parsed.map(|_| ()).expect_err(words);
     assert_eq!(error.exit_code(), 2);
     assert!(error.to_string().contains(expected), "{words}: {error}");
+}
+
+/// What is typed from habit, and answered with what to do here.
+fn habit(words: &str, expected: &str) {
+    let read = Cli::read(std::iter::once("dbhaul").chain(words.split_whitespace()));
+    let refused = read.unwrap_or_else(|error| panic!("{words}: {error}")).expect_err(words);
+    assert!(refused.problem.contains(expected), "{words}: {}", refused.problem);
 }
 
 const OLD: &str = "--source postgres://app@old/shop";
@@ -134,9 +141,9 @@ fn contradictions_are_wrong_usage() {
     refuse(&format!("restore --store s {NEW} --resume --clean"), &[], "--resume keeps");
     refuse("migrate --source postgres://a@h/d --target postgres://b@h/d", &[], "are the same database");
     refuse(&format!("verify {OLD} {NEW} --store s"), &[], "not all three");
-    refuse(&format!("verify {OLD} {NEW} --report /nowhere/at/all"), &[], "lies in none");
+    refuse(&format!("verify {OLD} {NEW} --report /nowhere/at/all"), &[], "its parent does not exist");
     refuse(&format!("restore --store s {NEW} --backup ../x"), &[], "neither `latest` nor");
-    refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "--store: stores of kind");
+    refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "a URL of a kind that is not known");
     refuse(&format!("dump {OLD} --store s3://key:secret@b/y"), &[], "credentials");
 }
 
@@ -218,4 +225,117 @@ fn roles_are_created_only_on_request() {
     misuse(&format!("migrate {OLD} {NEW} --no-role-passwords"), "--roles");
     misuse(&format!("migrate {OLD} {NEW} --roles some"), "invalid value");
     refuse(&format!("verify {OLD} {NEW} --role-map /nowhere"), &[], "--role-map /nowhere:");
+}
+
+fn source(words: &str, environment: &[(&str, &str)]) -> String {
+    let job = resolve(words, environment).unwrap();
+    let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+    request.source.describe()
+}
+
+#[test]
+fn letters_name_the_one_database_as_with_pg_dump() {
+    assert_eq!(source("dump -h db -p 6432 -U me -d shop --store s", &[]), "db:6432/shop as me");
+    assert_eq!(
+        source("dump --host db --port 6432 --username me --dbname shop --store s", &[]),
+        "db:6432/shop as me"
+    );
+    assert_eq!(source("dump -hdb -Ume shop --store s", &[]), "db:5432/shop as me");
+    // Letters beat every variable, DBHAUL_SOURCE among them; what they leave out comes from libpq's.
+    let environment = [("DBHAUL_SOURCE", "postgres://a@b/c"), ("PGHOST", "env"), ("PGUSER", "envuser")];
+    assert_eq!(source("dump -d shop --store s", &environment), "env:5432/shop as envuser");
+    assert_eq!(source("dump -h db -U me --store s", &environment), "db:5432/me as me");
+    // A connection string beats the letters beside it.
+    assert_eq!(
+        source("dump -h db -U me -d postgres://you@there/shop --store s", &[]),
+        "there:5432/shop as you"
+    );
+    assert_eq!(
+        source("dump -h db -p 7 -U me -d postgres:///shop?host=there --store s", &[]),
+        "there:7/shop as me"
+    );
+    assert_eq!(source("dump -h db -U me -d host=there --store s", &[]), "there:5432/me as me");
+    // The names of keywords and what ends a value are no part of a name.
+    assert_eq!(source(r"dump -h db -U it's\\me -d shop --store s", &[]), r"db:5432/shop as it's\\me");
+
+    let job = resolve("restore --store s -h db -U me -d shop", &[("DBHAUL_TARGET", "host=other")]).unwrap();
+    let Request::Restore(request) = job.request else { panic!("{:?}", job.request) };
+    assert_eq!(request.target.describe(), "db:5432/shop as me");
+
+    let job =
+        resolve("verify -h db -U me -d shop", &[("DBHAUL_STORE", "s"), ("DBHAUL_TARGET", "host=o")]).unwrap();
+    let Request::Verify(request) = job.request else { panic!("{:?}", job.request) };
+    let VerifySide::Live(right) = request.right else { panic!("{:?}", request.right) };
+    assert_eq!(right.describe(), "db:5432/shop as me");
+    assert!(matches!(request.left, VerifySide::Backup { .. }));
+
+    let job = resolve("dump -F p -h db -U me -d shop", &[]).unwrap();
+    assert!(matches!(job.request, Request::Script(..)), "{:?}", job.request);
+}
+
+#[test]
+fn letters_never_leave_open_which_database_is_meant() {
+    refuse(&format!("dump {OLD} -h db --store s"), &[], "-h and --source both say");
+    refuse(&format!("restore --store s {NEW} -d shop"), &[], "-d and --target both say");
+    refuse("verify -h db", &[], "--source and --target");
+    refuse(&format!("verify {OLD} -h db --store s"), &[], "--source and --target");
+    refuse("dump -h db -p many -d shop --store s", &[], "port");
+    misuse("dump -d one two --store s", "cannot be used with");
+    for command in ["migrate", "preflight", "cleanup"] {
+        for letter in ["-h db", "-p 1", "-U me", "-d shop", "--host db", "--dbname shop", "shop"] {
+            habit(&format!("{command} {letter}"), "give --source and --target");
+        }
+    }
+    habit("backup list -h db", "give --store");
+}
+
+#[test]
+fn other_programs_options_are_answered() {
+    habit("dump --store s -W", "PGPASSWORD");
+    habit("restore --store s -1", "--resume");
+    habit("restore --store s -e", "lists what failed");
+    habit("restore --store s -l", "backup show --toc");
+    habit("restore --store s -L list", "--filter FILE");
+    habit("restore -d shop shop.dump", "give --store");
+    habit("dump -E LATIN1 --store s", "UTF8");
+    habit("dump -F p --inserts", "COPY");
+    habit("dump --snapshot 0001 --store s", "a snapshot itself");
+    resolve("dump --no-password --strict-names -w -h db --store s", &[]).unwrap();
+    for archive in ["c", "custom", "d", "directory", "t", "tar"] {
+        misuse(&format!("dump -F{archive} -h db --store s"), "--store for a backup");
+    }
+    let level = |words: &str| {
+        let job = resolve(&format!("dump {OLD} --store s {words}"), &[]).unwrap();
+        let Request::Dump(request) = job.request else { panic!("{:?}", job.request) };
+        request.compression_level
+    };
+    assert_eq!(["", "-Z3", "-Zzstd", "--compress=zstd:5", "-Zzstd:level=7"].map(level), [1, 3, 1, 5, 7]);
+    for other in ["gzip", "gzip:9", "lz4", "none"] {
+        misuse(&format!("dump {OLD} --store s -Z {other}"), "dbhaul compresses with zstd");
+    }
+    misuse(&format!("dump {OLD} --store s -Z 0"), "not in 1..=19");
+}
+
+#[test]
+fn help_has_no_letter_that_others_use() {
+    for words in ["dump -?", "dump --help", "-?", "backup show -?"] {
+        let error =
+            Cli::read(std::iter::once("dbhaul").chain(words.split_whitespace())).map(|_| ()).unwrap_err();
+        assert_eq!(error.kind(), clap::error::ErrorKind::DisplayHelp, "{words}");
+    }
+    misuse("-h", "unexpected argument");
+    misuse("dump -h", "a value is required");
+}
+
+#[test]
+fn cleanup_takes_either_side() {
+    let sides = |words: &str| {
+        let job = resolve(words, &[]).unwrap();
+        let Request::Cleanup(request) = job.request else { panic!("{:?}", job.request) };
+        (request.source.is_some(), request.target.is_some())
+    };
+    assert_eq!(sides(&format!("cleanup {OLD}")), (true, false));
+    assert_eq!(sides(&format!("cleanup {NEW}")), (false, true));
+    assert_eq!(sides(&format!("cleanup {OLD} {NEW} --yes")), (true, true));
+    refuse("cleanup", &[], "missing --target");
 }

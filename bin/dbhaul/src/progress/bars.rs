@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use dbhaul_pipeline::{for_terminal, in_one_line};
 use dbhaul_progress::{Event, TaskId};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::tally::{RunningTask, Tally};
 use super::{Painter, plain, words};
+use crate::output::indented;
 
 /// More tasks than this are counted, not drawn.
 const MAX_TASK_BARS: usize = 8;
@@ -51,7 +53,7 @@ impl Bars {
             }
             if let Some(bar) = self.tasks.get(id) {
                 bar.set_position(task_position(task));
-                bar.set_message(task_words(task, at));
+                bar.set_message(in_one_line(&task_words(task, at)));
             }
         }
     }
@@ -63,7 +65,7 @@ impl Painter for Bars {
         self.tally.apply(event, at);
         if let Some(text) = failure.or_else(|| plain::message(event, self.notices)) {
             // Nothing is left to tell if a terminal does not take a line.
-            let _ = self.screen.println(text);
+            let _ = self.screen.println(for_terminal(&indented(&text)));
         }
     }
 

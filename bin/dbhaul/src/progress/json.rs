@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Painter;
 use crate::errors::Shown;
-use crate::output::to_stderr;
+use crate::output::{plain_json, to_stderr};
 
 /// Each event as one line, with the seconds since the start.
 pub(super) struct Json;
@@ -45,7 +45,7 @@ pub(super) fn print_error(error: &Shown, status: Status) {
 
 fn print(line: &impl Serialize) {
     match serde_json::to_string(line) {
-        Ok(text) => to_stderr(&text),
+        Ok(text) => to_stderr(&plain_json(&text)),
         Err(error) => tracing::warn!(%error, "an event was not shown"),
     }
 }

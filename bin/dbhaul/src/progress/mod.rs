@@ -82,7 +82,7 @@ impl Display {
             ProgressMode::Bar => Box::new(bars::Bars::new(!output.quiet)),
             ProgressMode::Json => Box::new(json::Json),
             ProgressMode::Plain => Box::new(plain::Plain::new(!output.quiet)),
-            ProgressMode::Auto | ProgressMode::None => Box::new(plain::WarningsOnly),
+            ProgressMode::Auto | ProgressMode::None => Box::new(plain::WarningsOnly::new()),
         };
         let shared = Arc::new(Shared::default());
         let painted = Arc::clone(&shared);

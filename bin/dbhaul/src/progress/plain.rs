@@ -1,12 +1,15 @@
-//! Lines for logs: what began and ended, and in between one line every few seconds.
+//! Lines for logs: what began and ended, and in between one line every few seconds. In a log each begins with
+//! date and time, on a terminal with the seconds since the start.
 
+use std::io::IsTerminal;
 use std::time::Duration;
 
 use dbhaul_progress::Event;
+use jiff::Timestamp;
 
 use super::tally::Tally;
 use super::{Painter, words};
-use crate::output::to_stderr;
+use crate::output::{indented, to_stderr};
 
 /// Between two lines of progress.
 const INTERVAL: Duration = Duration::from_secs(5);
@@ -17,16 +20,31 @@ pub(super) struct Plain {
     last_line: Duration,
     now: Duration,
     notices: bool,
+    is_log: bool,
 }
 
 impl Plain {
     pub(super) fn new(notices: bool) -> Self {
-        Plain { tally: Tally::default(), last_line: Duration::ZERO, now: Duration::ZERO, notices }
+        let is_log = is_log();
+        Plain { tally: Tally::default(), last_line: Duration::ZERO, now: Duration::ZERO, notices, is_log }
     }
 
     fn print(&mut self, at: Duration, text: &str) {
-        to_stderr(&format!("[{:>7.1}s] {text}", at.as_secs_f64()));
+        match self.is_log {
+            true => to_stderr(&dated(Timestamp::now(), &indented(text))),
+            false => to_stderr(&format!("[{:>7.1}s] {}", at.as_secs_f64(), indented(text))),
+        }
     }
+}
+
+/// Whether what is printed on standard error is read later, if at all.
+fn is_log() -> bool {
+    !std::io::stderr().is_terminal()
+}
+
+/// A line of a log: `2026-11-29T14:05:00Z data started`.
+fn dated(now: Timestamp, text: &str) -> String {
+    format!("{now:.0} {text}")
 }
 
 impl Painter for Plain {
@@ -62,12 +80,21 @@ impl Painter for Plain {
 }
 
 /// No progress, but what a person must read.
-pub(super) struct WarningsOnly;
+pub(super) struct WarningsOnly {
+    is_log: bool,
+}
+
+impl WarningsOnly {
+    pub(super) fn new() -> Self {
+        WarningsOnly { is_log: is_log() }
+    }
+}
 
 impl Painter for WarningsOnly {
     fn take(&mut self, event: &Event, _at: Duration) {
         if let Some(text) = message(event, false) {
-            to_stderr(&text);
+            let text = indented(&text);
+            to_stderr(&if self.is_log { dated(Timestamp::now(), &text) } else { text });
         }
     }
 
@@ -82,5 +109,16 @@ pub(super) fn message(event: &Event, notices: bool) -> Option<String> {
         Event::Warning { message } => Some(format!("warning: {message}")),
         Event::Notice { message } if notices => Some(message.clone()),
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::dated;
+
+    #[test]
+    fn a_line_of_a_log_says_when() {
+        let line = dated("2026-11-29T14:05:00.123Z".parse().unwrap(), "data started");
+        assert_eq!(line, "2026-11-29T14:05:00Z data started");
     }
 }

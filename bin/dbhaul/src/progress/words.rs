@@ -44,7 +44,7 @@ pub(super) fn table(tally: &Tally, at: Duration) -> Vec<String> {
             more.push(format!("{} at {rate}/s", format_bytes(span.moved_bytes)));
         }
         if span.ended_tasks > 0 {
-            more.push(format!("{} tasks", span.ended_tasks));
+            more.push(counted(span.ended_tasks, "task"));
         }
         if !more.is_empty() {
             text = format!("{text}  {}", more.join(", "));
@@ -62,6 +62,11 @@ fn moved(tally: &Tally) -> String {
         }
         _ => copied,
     }
+}
+
+/// A number with its noun: `1 task`, `2 tasks`.
+fn counted(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
 /// Digits in groups of three.
@@ -118,7 +123,7 @@ mod tests {
         tally.apply(&start(Phase::PostData, None), second(3));
         assert_eq!(
             table(&tally, second(6)),
-            ["data            2.0 s  4.0 MiB at 2.0 MiB/s, 1 tasks", "post-data       3.0 s, not finished",]
+            ["data            2.0 s  4.0 MiB at 2.0 MiB/s, 1 task", "post-data       3.0 s, not finished",]
         );
     }
 

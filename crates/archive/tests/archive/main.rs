@@ -7,5 +7,6 @@ mod fixture;
 mod golden;
 mod keys;
 mod manifest;
+mod mutations;
 mod pack;
 mod segment_list;

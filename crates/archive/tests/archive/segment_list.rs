@@ -27,7 +27,7 @@ fn segment(index: u32, chunks: u64) -> Segment {
                 stored_bytes: 900,
                 plain_bytes: 65_536,
             },
-            digest: RowDigest { row_count: n, sum: i128::from(n) << 70 },
+            digest: RowDigest { row_count: n, sum: i128::from(n) << 62 },
         }
     };
     Segment { index, range: SegmentRange::Part(index), chunks: (0..chunks).map(chunk).collect() }

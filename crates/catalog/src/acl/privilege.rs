@@ -98,6 +98,15 @@ const TABLE: &[(u8, &str)] = &[
     (b'm', "MAINTAIN"),
 ];
 
+/// The word of a privilege's letter; the letter's own meaning is the same for all kinds of objects.
+pub(crate) fn privilege_word(letter: char) -> &'static str {
+    let others = [('U', "USAGE"), ('X', "EXECUTE"), ('C', "CREATE"), ('c', "CONNECT"), ('T', "TEMPORARY")];
+    let settings = [('s', "SET"), ('A', "ALTER SYSTEM")];
+    let of_tables = TABLE.iter().map(|(letter, word)| (char::from(*letter), *word));
+    let mut all = of_tables.chain(others).chain(settings);
+    all.find(|(other, _)| *other == letter).map_or("an unknown privilege", |(_, word)| word)
+}
+
 /// The letters in which `aclitemout` prints an owner's full rights.
 fn all_letters(kind: Grantable, version: ServerVersion) -> &'static str {
     match kind {

@@ -4,13 +4,26 @@ use std::collections::BTreeMap;
 
 use super::Losses;
 use crate::kinds::{
-    Body, ConstraintType, ExpressionRole, Function, FunctionSource, SubscriptionDefinition, Table,
+    Body, Constraint, ConstraintType, ExpressionRole, Function, FunctionSource, Publication,
+    SubscriptionDefinition, Table,
 };
 use crate::{Catalog, Object, ServerVersion, quote_identifier};
 
 /// Storage parameters of tables by the major that brought them, none older than 13.
-const STORAGE_PARAMETERS: [(&str, u32); 2] =
-    [("vacuum_max_eager_freeze_failure_rate", 18), ("autovacuum_vacuum_max_threshold", 18)];
+const STORAGE_PARAMETERS: [(&str, u32); 4] = [
+    ("vacuum_max_eager_freeze_failure_rate", 18),
+    ("autovacuum_vacuum_max_threshold", 18),
+    ("autovacuum_parallel_workers", 19),
+    ("log_autoanalyze_min_duration", 19),
+];
+
+/// Whether an older server needs no statement for an object: there the `NOT NULL` is the column's.
+pub(super) fn comes_of_itself(object: &Object, version: ServerVersion) -> bool {
+    let is_one = |constraint: &Constraint| {
+        constraint.validated_later && constraint.constraint_type == ConstraintType::NotNull
+    };
+    matches!(&object.body, Body::Constraint(constraint) if is_one(constraint)) && version.major() < 18
+}
 
 /// Why an object cannot be on a server of this version at all.
 pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String> {
@@ -29,6 +42,17 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
             } else {
                 None
             }
+        }
+        Body::Publication(publication) if !publication.except_tables.is_empty() => {
+            since(19, "publications of all tables but some; without that it would publish more")
+        }
+        Body::Publication(publication) if publication.all_sequences && !publication.all_tables => {
+            since(19, "publications of sequences")
+        }
+        Body::Subscription(subscription)
+            if subscription.definition.as_ref().is_some_and(|definition| definition.server.is_some()) =>
+        {
+            since(19, "subscriptions that connect by a foreign server")
         }
         Body::View(view) if view.options.iter().any(|option| option.starts_with("security_invoker")) => {
             since(15, "views that run with the rights of who asks; without that it would show more rows")
@@ -85,6 +109,9 @@ pub(super) fn weaken(
             losses.add(name, on("made without its SUBSCRIPT function"));
         }
         Body::Domain(domain) if major < 17 => {
+            if domain.not_null_comment.take().is_some() {
+                losses.add(name, on("NOT NULL without its comment, since it has no name"));
+            }
             if let Some(constraint) = domain.not_null_name.take() {
                 let constraint = quote_identifier(&constraint);
                 losses.add(name, on(&format!("NOT NULL without its name {constraint}, which is not kept")));
@@ -99,9 +126,16 @@ pub(super) fn weaken(
             sequence.unlogged = false;
             losses.add(name, on("logged, since sequences cannot be UNLOGGED"));
         }
-        Body::Publication(publication) if major < 18 && publication.generated_columns => {
-            publication.generated_columns = false;
-            losses.add(name, on("made without publish_generated_columns"));
+        Body::Publication(publication) => weaken_publication(publication, name, major, losses),
+        Body::ForeignDataWrapper(wrapper) if major < 19 => {
+            if let Some(function) = wrapper.connection.take() {
+                losses.add(name, on(&format!("made without CONNECTION {function}")));
+            }
+        }
+        Body::Aggregate(aggregate) if major < 19 => {
+            if let Some(function) = aggregate.support.take() {
+                losses.add(name, on(&format!("made without SUPPORT {function}")));
+            }
         }
         Body::Subscription(subscription) => {
             if let Some(definition) = &mut subscription.definition {
@@ -138,13 +172,10 @@ fn weaken_table(table: &mut Table, name: &str, major: u32, losses: &mut Losses) 
         }
         if not_null.not_valid {
             column.not_null = None;
-        } else if column.inherit_count > 0
-            && !column.is_local
-            && table.partition_of.is_none()
-            && not_null.is_local
-        {
-            column.not_null = None;
-            losses.add(name, on(format!("column {} has no NOT NULL but what it inherits", column.name)));
+        } else if not_null.validated_later {
+            // Here its parent has none that it could come with.
+            not_null.validated_later = false;
+            not_null.is_local = true;
         }
     }
     table.checks.retain(|check| {
@@ -168,6 +199,17 @@ fn take_unknown(options: &mut Vec<String>, major: u32) -> Vec<String> {
     unknown
 }
 
+fn weaken_publication(publication: &mut Publication, name: &str, major: u32, losses: &mut Losses) {
+    if major < 18 && publication.generated_columns {
+        publication.generated_columns = false;
+        losses.add(name, format!("made without publish_generated_columns on PostgreSQL {major}"));
+    }
+    if major < 19 && publication.all_sequences {
+        publication.all_sequences = false;
+        losses.add(name, format!("made without ALL SEQUENCES on PostgreSQL {major}"));
+    }
+}
+
 /// As [`Subscription`](crate::kinds::Subscription) renders it: options stand there by the majors that have
 /// them. What the source did not have either, it only behaves as if it had, is no loss.
 fn weaken_subscription(
@@ -185,6 +227,9 @@ fn weaken_subscription(
         (16, "run_as_owner = false", !definition.run_as_owner),
         (16, "origin", definition.origin != "any"),
         (17, "failover", definition.failover),
+        (19, "retain_dead_tuples", definition.retain_dead_tuples),
+        (19, "max_retention_duration", definition.max_retention_ms != 0),
+        (19, "wal_receiver_timeout", definition.wal_receiver_timeout.is_some()),
     ] {
         if is_lost && major < since && source >= since {
             losses.add(name, format!("made without {option} on PostgreSQL {major}"));

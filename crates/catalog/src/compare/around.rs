@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::handed_over::Handover;
-use super::{Aspects, Difference, Majors, Place, walk};
+use super::{Aspects, Comparison, Difference, Majors, Place, walk};
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::acl::system::system_grants;
 use crate::{Acl, Catalog, Database, Identity, ServerVersion, SystemPrivileges, quote_identifier};
@@ -24,16 +24,18 @@ pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> V
         discriminator: None,
     };
     let majors = Majors::new(left.server_version, right.server_version);
-    let place = Place { identity: &identity, majors, is_partition: false };
+    let owners = (Some(&*left.database.owner), Some(&*right.database.owner));
+    let owners = if aspects.owners { owners } else { (owners.1, owners.1) };
+    let place = Place { identity: &identity, majors, owners, objects: None };
     let acls = (acl(left), acl(right));
     let is_handed_over = !aspects.owners && left.database.owner != right.database.owner;
     let acl = if is_handed_over { under(right, left, &acls) } else { acls.0 };
     let (mut one, mut two) = (value(left, acl), value(right, acls.1));
     aspects.narrow_annotated(&mut one);
     aspects.narrow_annotated(&mut two);
-    let mut differences = Vec::new();
-    walk(&place, &[], &one, &two, &mut differences);
-    differences
+    let mut findings = Vec::new();
+    walk(&place, &[], &one, &two, &mut findings);
+    Comparison::new(findings).by_text().differences
 }
 
 /// The privileges in force, in an order of their own.
@@ -257,9 +259,10 @@ mod tests {
             acl(&["postgres=arwdDxtm/postgres"]),
         );
         assert_eq!(compare(&old, &new), Default::default());
-        let grant = "TABLE pg_catalog.pg_authid: privileges are \"GRANT SELECT ON TABLE pg_catalog.pg_authid TO bob\"";
+        let grant = "GRANT SELECT ON TABLE pg_catalog.pg_authid TO bob";
         let lacking = compare(&old, &none());
-        assert_eq!(texts(&lacking.lacking), [format!("{grant} on the left and nothing on the right")]);
+        let told = format!("TABLE pg_catalog.pg_authid: privileges: missing on the target: {grant}");
+        assert_eq!(texts(&lacking.lacking), [told]);
         assert!(lacking.extra.is_empty());
         let extra = compare(&none(), &new);
         assert!(extra.lacking.is_empty());

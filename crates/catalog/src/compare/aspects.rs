@@ -61,6 +61,10 @@ impl Aspects {
     pub(super) fn narrow(self, object: &mut Value) {
         self.narrow_annotated(object);
         let Some(body) = object.get_mut("body") else { return };
+        // Whether the table that owns a sequence is logged is compared with the table.
+        if let Some(Value::Object(owner)) = body.get_mut("owned_by") {
+            owner.remove("table_unlogged");
+        }
         if let (false, Value::Object(fields)) = (self.policies, &mut *body) {
             fields.remove("row_security");
         }

@@ -52,6 +52,21 @@ pub(super) fn property(path: &str) -> String {
     words.join(" of ")
 }
 
+/// Privileges that only one of the sides gives, where `path` leads to privileges.
+pub(super) fn grants(path: &str, left: &Value, right: &Value) -> Option<String> {
+    let is_grants = matches!(path, "acl" | "body.granted" | "body.revoked")
+        || path.ends_with(".acl") && (path.starts_with("body.columns.") || path.starts_with("columns."));
+    let (Value::Array(left), Value::Array(right), true) = (left, right, is_grants) else { return None };
+    let listed = |side: &str, grants: &[Value]| {
+        let grants = grants.iter().map(|grant| grant.as_str().map_or_else(|| value(grant), str::to_owned));
+        let grants: Vec<String> = grants.collect();
+        (!grants.is_empty()).then(|| format!("{side}: {}", grants.join(", ")))
+    };
+    let sides = [listed("missing on the target", left), listed("only on the target", right)];
+    let sides: Vec<String> = sides.into_iter().flatten().collect();
+    (!sides.is_empty()).then(|| sides.join("; "))
+}
+
 /// One of a list.
 fn singular(list: &str) -> &str {
     match list {

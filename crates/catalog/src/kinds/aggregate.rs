@@ -32,6 +32,9 @@ pub struct Aggregate {
     pub deserialize: Option<String>,
     /// `SORTOP`, as `OPERATOR(s.<)`.
     pub sort_operator: Option<String>,
+    /// `SUPPORT` (19 and later).
+    #[serde(default)]
+    pub support: Option<String>,
     /// Parallel safety.
     pub parallel: ParallelSafety,
 }
@@ -160,6 +163,7 @@ impl Aggregate {
             options.extend(state.final_function.iter().flat_map(|function| function.options("M", modify)));
         }
         options.extend(self.sort_operator.as_ref().map(|operator| format!("SORTOP = {operator}")));
+        options.extend(self.support.as_ref().map(|function| format!("SUPPORT = {function}")));
         if self.kind == AggregateKind::HypotheticalSet {
             options.push("HYPOTHETICAL".to_owned());
         }
@@ -214,6 +218,7 @@ mod tests {
             serialize: None,
             deserialize: None,
             sort_operator: None,
+            support: None,
             parallel: ParallelSafety::Unsafe,
         };
         let full = Aggregate {
@@ -225,6 +230,7 @@ mod tests {
             serialize: Some("s.ser".to_owned()),
             deserialize: Some("s.de".to_owned()),
             sort_operator: Some("OPERATOR(s.<)".to_owned()),
+            support: Some("s.sup".to_owned()),
             parallel: ParallelSafety::Safe,
             ..plain.clone()
         };
@@ -237,7 +243,7 @@ mod tests {
                  FINALFUNC_MODIFY = SHAREABLE,\n    COMBINEFUNC = s.c,\n    SERIALFUNC = s.ser,\n    \
                  DESERIALFUNC = s.de,\n    MSFUNC = s.mtrans,\n    MINVFUNC = s.inverse,\n    MSTYPE = bigint[],\n    \
                  MSSPACE = 64,\n    MINITCOND = '{0,0}',\n    MFINALFUNC = s.mfinal,\n    MFINALFUNC_EXTRA,\n    \
-                 MFINALFUNC_MODIFY = SHAREABLE,\n    SORTOP = OPERATOR(s.<),\n    HYPOTHETICAL,\n    \
+                 MFINALFUNC_MODIFY = SHAREABLE,\n    SORTOP = OPERATOR(s.<),\n    SUPPORT = s.sup,\n    HYPOTHETICAL,\n    \
                  PARALLEL = SAFE\n);\n",
             ),
         ] {

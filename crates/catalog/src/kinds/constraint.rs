@@ -33,6 +33,10 @@ pub struct Constraint {
     pub is_local: bool,
     /// Whether it is added by a statement of its own, after the rows.
     pub separate: bool,
+    /// Whether it is a child's or partition's valid constraint that comes with a parent's which is not valid,
+    /// and then is validated by a statement of its own.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validated_later: bool,
     /// The index that enforces it, for primary key, unique and exclusion.
     pub index: Option<Box<ConstraintIndex>>,
     /// The table a foreign key refers to.
@@ -159,6 +163,13 @@ impl Constraint {
         format!("{head}{with}{tablespace}{attributes}")
     }
 
+    /// Makes the constraint, which came with a parent's, a valid one.
+    fn validation(&self, object: &Object) -> Draft {
+        let name = quote_identifier(&object.name);
+        let validate = format!("ALTER TABLE {} VALIDATE CONSTRAINT {name}", self.table);
+        Draft { address: Some(self.address(object)), ..Draft::new(Section::PostData, "CONSTRAINT", validate) }
+    }
+
     fn drafts(&self, object: &Object) -> Vec<Draft> {
         match (self.constraint_type, &self.index) {
             (
@@ -178,6 +189,9 @@ impl Constraint {
 
 impl Render for Constraint {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
+        if self.validated_later {
+            return vec![self.validation(object)];
+        }
         let inherited_check =
             !self.is_local && matches!(self.constraint_type, ConstraintType::Check | ConstraintType::NotNull);
         if !self.separate || inherited_check { Vec::new() } else { self.drafts(object) }
@@ -216,6 +230,7 @@ mod tests {
             initially_deferred: false,
             is_local: true,
             separate: true,
+            validated_later: false,
             index: None,
             referenced_table: None,
         }
@@ -331,6 +346,15 @@ mod tests {
         check(own.clone(), "ALTER TABLE s.t ADD CONSTRAINT n CHECK (s.f(a)) NOT VALID;\n");
         check(Constraint { separate: false, ..own.clone() }, "");
         check(Constraint { is_local: false, ..own }, "");
+    }
+
+    #[test]
+    fn a_childs_not_null_is_validated_where_the_parents_is_not() {
+        let own = constraint(ConstraintType::NotNull, "NOT NULL a");
+        check(
+            Constraint { is_local: false, validated_later: true, ..own },
+            "ALTER TABLE s.t VALIDATE CONSTRAINT n;\n",
+        );
     }
 
     #[test]

@@ -20,6 +20,9 @@ pub struct Domain {
     /// The name of the not-null constraint where it is not `<domain>_not_null`;
     /// servers before 17 have no name for it.
     pub not_null_name: Option<String>,
+    /// `COMMENT ON CONSTRAINT ... ON DOMAIN` of the not-null constraint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_null_comment: Option<String>,
     /// Its check constraints, in order of name.
     pub constraints: Vec<DomainConstraint>,
 }
@@ -39,14 +42,34 @@ pub struct DomainConstraint {
 }
 
 impl Domain {
-    fn create(&self, name: &str) -> String {
+    /// The name of the not-null constraint.
+    fn not_null_name(&self, domain: &str) -> String {
+        self.not_null_name.clone().unwrap_or_else(|| format!("{domain}_not_null"))
+    }
+
+    /// The default by a statement of its own.
+    pub(crate) fn default_draft(&self, name: &str) -> Option<Draft> {
+        let default = self.default.as_ref()?;
+        let drop =
+            DropStatement { command: "ALTER DOMAIN".to_owned(), object: format!("{name} DROP DEFAULT") };
+        let set = format!("ALTER DOMAIN {name} SET DEFAULT {default}");
+        Some(Draft {
+            part: Part::After,
+            drop: Some(drop),
+            ..Draft::new(Section::PreData, "DEFAULT", set)
+        })
+    }
+
+    fn create(&self, name: &str, domain: &str) -> String {
         let mut sql = format!("CREATE DOMAIN {name} AS {}", self.base_type);
         if let Some(collation) = &self.collation {
             sql.push_str(&format!(" COLLATE {collation}"));
         }
         if self.not_null {
-            if let Some(constraint) = &self.not_null_name {
-                sql.push_str(&format!(" CONSTRAINT {}", quote_identifier(constraint)));
+            // What a comment names must have that name, whatever else has it.
+            let commented = self.not_null_comment.as_ref().map(|_| self.not_null_name(domain));
+            if let Some(constraint) = self.not_null_name.clone().or(commented) {
+                sql.push_str(&format!(" CONSTRAINT {}", quote_identifier(&constraint)));
             }
             sql.push_str(" NOT NULL");
         }
@@ -77,19 +100,26 @@ impl DomainConstraint {
             part: Part::After,
             ..Draft::new(section, "CHECK CONSTRAINT", format!("ALTER DOMAIN {domain} ADD {}", self.clause()))
         });
-        let comment = self.comment.as_ref().map(|text| {
-            let sql = format!("COMMENT ON CONSTRAINT {name} ON DOMAIN {domain} IS {}", quote_literal(text));
-            Draft { part: Part::After, ..Draft::new(section, "COMMENT", sql) }
-        });
+        let comment = self.comment.as_ref().map(|text| comment_draft(section, &self.name, domain, text));
         separate.into_iter().chain(comment).collect()
     }
+}
+
+/// The comment on a constraint of a domain.
+fn comment_draft(section: Section, constraint: &str, domain: &str, text: &str) -> Draft {
+    let (constraint, text) = (quote_identifier(constraint), quote_literal(text));
+    let sql = format!("COMMENT ON CONSTRAINT {constraint} ON DOMAIN {domain} IS {text}");
+    Draft { part: Part::After, ..Draft::new(section, "COMMENT", sql) }
 }
 
 impl Render for Domain {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let mut drafts =
-            vec![Draft::owned(Section::PreData, "DOMAIN", "DOMAIN", &name, self.create(&name))];
+            vec![Draft::owned(Section::PreData, "DOMAIN", "DOMAIN", &name, self.create(&name, &object.name))];
+        drafts.extend(self.not_null_comment.as_ref().map(|text| {
+            comment_draft(Section::PreData, &self.not_null_name(&object.name), &name, text)
+        }));
         drafts.extend(self.constraints.iter().flat_map(|constraint| constraint.drafts(&name)));
         drafts
     }
@@ -117,6 +147,7 @@ mod tests {
             default: Some("'10014'::text".to_owned()),
             not_null: true,
             not_null_name: not_null_name.map(str::to_owned),
+            not_null_comment: None,
             constraints,
         })
     }
@@ -126,6 +157,10 @@ mod tests {
         let start = "CREATE DOMAIN s.n AS text COLLATE pg_catalog.\"C\"";
         let end = "DEFAULT '10014'::text";
         let commented = DomainConstraint { comment: Some("it's".to_owned()), ..constraint("c", true) };
+        let mut commented_not_null = domain(None, Vec::new());
+        if let Body::Domain(domain) = &mut commented_not_null {
+            domain.not_null_comment = Some("why".to_owned());
+        }
         for (body, expected) in [
             (domain(None, Vec::new()), format!("{start} NOT NULL {end};\n")),
             (domain(Some("N"), Vec::new()), format!("{start} CONSTRAINT \"N\" NOT NULL {end};\n")),
@@ -134,6 +169,13 @@ mod tests {
                 format!(
                     "{start} NOT NULL {end}\n\tCONSTRAINT a CHECK ((VALUE > 0));\n\
                      ALTER DOMAIN s.n ADD CONSTRAINT b CHECK ((VALUE > 0)) NOT VALID;\n"
+                ),
+            ),
+            (
+                commented_not_null,
+                format!(
+                    "{start} CONSTRAINT n_not_null NOT NULL {end};\n\
+                     COMMENT ON CONSTRAINT n_not_null ON DOMAIN s.n IS 'why';\n"
                 ),
             ),
             (

@@ -14,6 +14,9 @@ pub struct ForeignDataWrapper {
     pub handler: Option<String>,
     /// `VALIDATOR`.
     pub validator: Option<String>,
+    /// `CONNECTION` (19 and later).
+    #[serde(default)]
+    pub connection: Option<String>,
     /// Options: name, value, in order of name.
     pub options: Vec<(String, String)>,
 }
@@ -28,7 +31,9 @@ impl Render for ForeignDataWrapper {
         const KIND: &str = "FOREIGN DATA WRAPPER";
         let name = object.sql_name();
         let mut create = format!("CREATE {KIND} {name}");
-        for (word, function) in [("HANDLER", &self.handler), ("VALIDATOR", &self.validator)] {
+        for (word, function) in
+            [("HANDLER", &self.handler), ("VALIDATOR", &self.validator), ("CONNECTION", &self.connection)]
+        {
             if let Some(function) = function {
                 create.push_str(&format!(" {word} {function}"));
             }
@@ -45,13 +50,15 @@ mod tests {
 
     #[test]
     fn wrappers() {
-        let bare = ForeignDataWrapper { handler: None, validator: None, options: Vec::new() };
+        let bare =
+            ForeignDataWrapper { handler: None, validator: None, connection: None, options: Vec::new() };
         let full = ForeignDataWrapper {
             handler: Some("s.h".to_owned()),
             validator: Some("s.v".to_owned()),
+            connection: Some("s.c".to_owned()),
             options: vec![("debug".to_owned(), "it's".to_owned())],
         };
-        for (body, expected) in [(bare, ""), (full, " HANDLER s.h VALIDATOR s.v OPTIONS (debug 'it''s')")] {
+        for (body, expected) in [(bare, ""), (full, " HANDLER s.h VALIDATOR s.v CONNECTION s.c OPTIONS (debug 'it''s')")] {
             let expected = format!("CREATE FOREIGN DATA WRAPPER n{expected};\n");
             sample::check(false, Body::from(body), &expected);
         }

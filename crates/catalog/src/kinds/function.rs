@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::render::{Draft, Render, Target};
+use crate::render::{Draft, Part, Render, Target};
 use crate::setting::setting_value;
-use crate::toc::Section;
+use crate::toc::{DropStatement, Section};
 use crate::{Object, quote_identifier, quote_literal};
 
 /// A function, procedure or window function.
@@ -135,7 +135,7 @@ impl FunctionSource {
 
 /// Quotes with the shortest dollar quote that does not occur in the text, tried
 /// in the order of `pg_dump` (fe_utils/string_utils.c, appendStringLiteralDQ).
-pub(super) fn dollar_quote(text: &str) -> String {
+pub(crate) fn dollar_quote(text: &str) -> String {
     let mut delimiter = String::from("$");
     let mut suffix = "_XXXXXXX".chars().cycle();
     while text.contains(&delimiter) {
@@ -153,8 +153,28 @@ impl Function {
         }
     }
 
-    fn create(&self, name: &str) -> String {
-        let mut sql = format!("CREATE {} {name}({})", self.keyword(), self.arguments);
+    /// The drafts where the function is part of a dependency loop through what it does: one with a text that
+    /// no server can run, and its replacement by the real one.
+    pub(crate) fn render_in_two_steps(&self, object: &Object, target: &Target) -> Vec<Draft> {
+        let name = object.sql_name();
+        let text = "this function is still without its body".to_owned();
+        let stub = Function { source: FunctionSource::Text { text }, ..self.clone() };
+        let mut drafts = stub.render(object, target);
+        let replace = self.create("CREATE OR REPLACE", &name);
+        let drop = DropStatement {
+            command: "CREATE OR REPLACE".to_owned(),
+            object: stub.create("", &name).trim_start().to_owned(),
+        };
+        drafts.push(Draft {
+            part: Part::After,
+            drop: Some(drop),
+            ..Draft::new(Section::PreData, self.keyword(), replace)
+        });
+        drafts
+    }
+
+    fn create(&self, command: &str, name: &str) -> String {
+        let mut sql = format!("{command} {} {name}({})", self.keyword(), self.arguments);
         if let Some(result) = &self.result {
             sql.push_str(&format!(" RETURNS {result}"));
         }
@@ -209,7 +229,7 @@ impl Render for Function {
         let keyword = self.keyword();
         let name = object.sql_name();
         let signature = format!("{name}({})", self.identity_arguments);
-        let mut draft = Draft::owned(Section::PreData, keyword, keyword, &signature, self.create(&name));
+        let mut draft = Draft::owned(Section::PreData, keyword, keyword, &signature, self.create("CREATE", &name));
         draft.create.extend(self.depends_on_extensions.iter().map(|extension| {
             format!("ALTER {keyword} {signature} DEPENDS ON EXTENSION {}", quote_identifier(extension))
         }));

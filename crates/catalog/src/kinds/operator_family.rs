@@ -42,7 +42,7 @@ pub struct FunctionMember {
 }
 
 /// Members as `CREATE OPERATOR CLASS` and `ALTER OPERATOR FAMILY ... ADD` list them.
-pub(super) fn members(operators: &[OperatorMember], functions: &[FunctionMember]) -> Vec<String> {
+pub(crate) fn members(operators: &[OperatorMember], functions: &[FunctionMember]) -> Vec<String> {
     let operators = operators.iter().map(|member| {
         let sort = member.sort_family.as_ref().map_or(String::new(), |name| format!(" FOR ORDER BY {name}"));
         format!("OPERATOR {} {}{sort}", member.strategy, member.operator)

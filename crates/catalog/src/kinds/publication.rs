@@ -11,6 +11,9 @@ use crate::{Object, QualifiedName, quote_identifier};
 pub struct Publication {
     /// `FOR ALL TABLES`.
     pub all_tables: bool,
+    /// `FOR ALL SEQUENCES` (19 and later).
+    #[serde(default)]
+    pub all_sequences: bool,
     /// Operations it publishes, of `insert`, `update`, `delete`, `truncate`.
     pub operations: Vec<String>,
     /// `publish_via_partition_root`.
@@ -19,6 +22,9 @@ pub struct Publication {
     pub generated_columns: bool,
     /// Its tables, in order of name.
     pub tables: Vec<PublicationTable>,
+    /// Tables that `FOR ALL TABLES` does not hold (`EXCEPT`, 19 and later), in order of name.
+    #[serde(default)]
+    pub except_tables: Vec<QualifiedName>,
     /// Schemas all of whose tables it holds, in order of name.
     pub schemas: Vec<String>,
 }
@@ -37,8 +43,8 @@ pub struct PublicationTable {
 
 impl Publication {
     fn create(&self, name: &str, target: &Target) -> String {
-        let all = if self.all_tables { " FOR ALL TABLES" } else { "" };
-        let mut sql = format!("CREATE PUBLICATION {name}{all} WITH (publish = '{}'", self.operations.join(", "));
+        let (all, operations) = (self.all(), self.operations.join(", "));
+        let mut sql = format!("CREATE PUBLICATION {name}{all} WITH (publish = '{operations}'");
         if self.via_partition_root {
             sql.push_str(", publish_via_partition_root = true");
         }
@@ -47,6 +53,22 @@ impl Publication {
         }
         sql.push(')');
         sql
+    }
+
+    /// ` FOR ALL TABLES, ALL SEQUENCES`, either of them, or nothing.
+    fn all(&self) -> String {
+        let mut all = Vec::new();
+        if self.all_tables {
+            let except: Vec<String> =
+                self.except_tables.iter().map(|table| format!("TABLE ONLY {}", table.sql())).collect();
+            let except =
+                if except.is_empty() { String::new() } else { format!(" EXCEPT ({})", except.join(", ")) };
+            all.push(format!("ALL TABLES{except}"));
+        }
+        if self.all_sequences {
+            all.push("ALL SEQUENCES".to_owned());
+        }
+        if all.is_empty() { String::new() } else { format!(" FOR {}", all.join(", ")) }
     }
 }
 
@@ -92,14 +114,27 @@ mod tests {
     fn publications() {
         let all = Publication {
             all_tables: true,
+            all_sequences: false,
             operations: vec!["insert".to_owned(), "truncate".to_owned()],
             via_partition_root: true,
             generated_columns: true,
             tables: Vec::new(),
+            except_tables: Vec::new(),
             schemas: Vec::new(),
         };
+        let all_but = Publication {
+            all_sequences: true,
+            operations: vec!["insert".to_owned()],
+            via_partition_root: false,
+            generated_columns: false,
+            except_tables: vec![QualifiedName::new("s", "T"), QualifiedName::new("s", "u")],
+            ..all.clone()
+        };
+        let sequences =
+            Publication { all_tables: false, except_tables: Vec::new(), ..all_but.clone() };
         let some = Publication {
             all_tables: false,
+            all_sequences: false,
             operations: Vec::new(),
             via_partition_root: false,
             generated_columns: false,
@@ -108,6 +143,7 @@ mod tests {
                 columns: Some(vec!["a".to_owned(), "B".to_owned()]),
                 condition: Some("(a > 0)".to_owned()),
             }],
+            except_tables: Vec::new(),
             schemas: vec!["X".to_owned()],
         };
         for (body, expected) in [
@@ -116,6 +152,12 @@ mod tests {
                 "CREATE PUBLICATION n FOR ALL TABLES WITH (publish = 'insert, truncate', \
                  publish_via_partition_root = true, publish_generated_columns = stored);\n",
             ),
+            (
+                all_but,
+                "CREATE PUBLICATION n FOR ALL TABLES EXCEPT (TABLE ONLY s.\"T\", TABLE ONLY s.u), ALL SEQUENCES \
+                 WITH (publish = 'insert');\n",
+            ),
+            (sequences, "CREATE PUBLICATION n FOR ALL SEQUENCES WITH (publish = 'insert');\n"),
             (
                 some,
                 "CREATE PUBLICATION n WITH (publish = '');\n\

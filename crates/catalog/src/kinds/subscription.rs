@@ -21,8 +21,11 @@ pub struct Subscription {
 /// value that means the same there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SubscriptionDefinition {
-    /// The connection string; may hold a password.
+    /// The connection string; may hold a password. Empty with a [server](Self::server).
     pub connection: Secret,
+    /// The foreign server that the connection is made to instead (19 and later).
+    #[serde(default)]
+    pub server: Option<String>,
     /// The publications, unquoted.
     pub publications: Vec<String>,
     /// The replication slot; `None` for `NONE`.
@@ -45,6 +48,15 @@ pub struct SubscriptionDefinition {
     pub synchronous_commit: String,
     /// `origin` (16 and later): `any` or `none`.
     pub origin: String,
+    /// `retain_dead_tuples` (19 and later).
+    #[serde(default)]
+    pub retain_dead_tuples: bool,
+    /// `max_retention_duration` in milliseconds (19 and later); 0 is for ever.
+    #[serde(default)]
+    pub max_retention_ms: i32,
+    /// `wal_receiver_timeout` (19 and later); `None` where it is the server's.
+    #[serde(default)]
+    pub wal_receiver_timeout: Option<String>,
 }
 
 impl SubscriptionDefinition {
@@ -53,6 +65,11 @@ impl SubscriptionDefinition {
         let slot = self.slot_name.as_deref().map_or("NONE".to_owned(), quote_literal);
         let mut options = vec!["connect = false".to_owned(), format!("slot_name = {slot}")];
         let major = target.version.major();
+        let timeout = self.wal_receiver_timeout.as_ref();
+        let publisher = match &self.server {
+            Some(server) => format!("SERVER {}", quote_identifier(server)),
+            None => format!("CONNECTION {}", quote_literal(self.connection.reveal())),
+        };
         for (since, text) in [
             (14, self.binary.then(|| "binary = true".to_owned())),
             (14, Some(format!("streaming = {}", self.streaming))),
@@ -63,12 +80,14 @@ impl SubscriptionDefinition {
             (17, self.failover.then(|| "failover = true".to_owned())),
             (13, self.synchronous_commit()),
             (16, (self.origin != "any").then(|| format!("origin = {}", self.origin))),
+            (19, self.retain_dead_tuples.then(|| "retain_dead_tuples = true".to_owned())),
+            (19, (self.max_retention_ms != 0).then(|| format!("max_retention_duration = {}", self.max_retention_ms))),
+            (19, timeout.map(|timeout| format!("wal_receiver_timeout = {}", quote_literal(timeout)))),
         ] {
             options.extend(text.filter(|_| major >= since));
         }
         format!(
-            "CREATE SUBSCRIPTION {name} CONNECTION {} PUBLICATION {} WITH ({})",
-            quote_literal(self.connection.reveal()),
+            "CREATE SUBSCRIPTION {name} {publisher} PUBLICATION {} WITH ({})",
             publications.join(", "),
             options.join(", ")
         )
@@ -92,7 +111,8 @@ impl Render for Subscription {
 #[cfg(test)]
 mod tests {
     use super::{Subscription, SubscriptionDefinition};
-    use crate::Secret;
+    use crate::render::Target;
+    use crate::{Secret, ServerVersion};
     use crate::kinds::{Body, sample};
 
     #[track_caller]
@@ -104,6 +124,7 @@ mod tests {
     fn subscriptions() {
         let plain = SubscriptionDefinition {
             connection: Secret::new("dbname=x"),
+            server: None,
             publications: vec!["p".to_owned()],
             slot_name: None,
             binary: false,
@@ -115,6 +136,9 @@ mod tests {
             failover: false,
             synchronous_commit: "off".to_owned(),
             origin: "any".to_owned(),
+            retain_dead_tuples: false,
+            max_retention_ms: 0,
+            wal_receiver_timeout: None,
         };
         let full = SubscriptionDefinition {
             publications: vec!["p".to_owned(), "Q".to_owned()],
@@ -130,6 +154,14 @@ mod tests {
             origin: "none".to_owned(),
             ..plain.clone()
         };
+        let by_server = SubscriptionDefinition {
+            connection: Secret::new(""),
+            server: Some("Far".to_owned()),
+            retain_dead_tuples: true,
+            max_retention_ms: 90_000,
+            wal_receiver_timeout: Some("1min".to_owned()),
+            ..plain.clone()
+        };
         check(None, "");
         check(
             Some(plain),
@@ -142,6 +174,13 @@ mod tests {
              slot_name = 'slot', binary = true, streaming = parallel, two_phase = on, disable_on_error = true, \
              password_required = false, run_as_owner = true, failover = true, synchronous_commit = remote_apply, \
              origin = none);\n",
+        );
+        let target = Target { version: ServerVersion::of_major(19) };
+        assert_eq!(
+            by_server.create("n", &target),
+            "CREATE SUBSCRIPTION n SERVER \"Far\" PUBLICATION p WITH (connect = false, slot_name = NONE, \
+             streaming = off, retain_dead_tuples = true, max_retention_duration = 90000, \
+             wal_receiver_timeout = '1min')"
         );
     }
 }

@@ -58,6 +58,14 @@ pub struct Table {
     pub replica_identity: ReplicaIdentity,
     /// Where a foreign table's rows are.
     pub foreign: Option<ForeignSource>,
+    /// The names of the columns in their order, in parentheses, where something uses the row type: values of
+    /// it have their fields in this order.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub field_order: Option<String>,
+    /// Whether the columns keep that order only if the table is made with all of them and then inherits:
+    /// `CREATE TABLE ... INHERITS` would put the parents' first.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub inherits_later: bool,
 }
 
 /// What sort of table.
@@ -132,7 +140,12 @@ impl Table {
     /// Whether `CREATE TABLE` names the column. Columns that only come from a
     /// parent are left to `INHERITS`; a partition names all of its own.
     pub(super) fn prints(&self, column: &Column) -> bool {
-        column.is_local || self.partition_of.is_some()
+        column.is_local || self.is_made_alone()
+    }
+
+    /// Whether the table is made with all that it has, before anything is above it.
+    pub(super) fn is_made_alone(&self) -> bool {
+        self.partition_of.is_some() || self.inherits_later
     }
 
     fn command(&self) -> &'static str {
@@ -144,8 +157,12 @@ impl Render for Table {
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let mut create = vec![self.create_statement(&name, target)];
-        create.extend(self.alter_statements(&name));
         let kind = self.command();
+        if self.inherits_later {
+            let inherit = |parent| format!("ALTER {kind} ONLY {name} INHERIT {parent}");
+            create.extend(self.inherits.iter().map(inherit));
+        }
+        create.extend(self.alter_statements(&name, target));
         let mut drafts =
             vec![Draft { create, ..Draft::owned(Section::PreData, kind, kind, &name, String::new()) }];
         if let Some(PartitionOf { parent, bound }) = &self.partition_of {

@@ -4,7 +4,8 @@
 //! end mark and, where a database is created, `\connect`. Names reach comments
 //! without line breaks, so that no name can end a comment and begin a command.
 
-use crate::{QualifiedName, Toc, TocEntry, quote_identifier, quote_literal};
+use crate::kinds::dollar_quote;
+use crate::{DropStatement, QualifiedName, Toc, TocEntry, quote_identifier, quote_literal};
 
 /// Settings that decide what statements and rows mean and what must not end
 /// them; every server from 13 on knows them.
@@ -81,7 +82,24 @@ pub fn render_statement(statement: &str) -> String {
 pub fn render_drops(toc: &Toc, if_exists: bool) -> String {
     let drops = toc.entries.iter().rev().filter_map(|entry| entry.drop.as_ref());
     let drops = drops.filter(|drop| !(drop.command == "DROP SCHEMA" && drop.object == "public"));
-    drops.map(|drop| render_statement(&drop.sql(if_exists))).collect()
+    let sql = |drop: &DropStatement| match drop.sql(if_exists) {
+        sql if if_exists && drop.may_miss_something() => unless_missing(&sql),
+        sql => sql,
+    };
+    drops.map(|drop| render_statement(&sql(drop))).collect()
+}
+
+/// A statement that does nothing where something that it names does not exist.
+fn unless_missing(sql: &str) -> String {
+    const MISSING: [&str; 5] = [
+        "invalid_schema_name",
+        "undefined_column",
+        "undefined_function",
+        "undefined_object",
+        "undefined_table",
+    ];
+    let block = format!("\nBEGIN\n{sql};\nEXCEPTION WHEN {} THEN\n  NULL;\nEND\n", MISSING.join(" OR "));
+    format!("DO {}", dollar_quote(&block))
 }
 
 /// The line that begins the rows of a table; they end with `\.`.

@@ -29,6 +29,8 @@ pub(super) struct Chosen<'a> {
     /// because the tables or their schemas were asked for (`processExtensionTables`).
     pub(super) configuration: Vec<ConfigurationTable>,
     large_objects: bool,
+    /// What is taken for the sake of what needs it.
+    needed: HashSet<ObjectId>,
 }
 
 impl<'a> Chosen<'a> {
@@ -48,6 +50,7 @@ impl<'a> Chosen<'a> {
             orphans: HashSet::new(),
             configuration: Vec::new(),
             large_objects: selection.large_objects.unwrap_or(everything) && selection.data,
+            needed: HashSet::new(),
         };
         chosen.choose_schemas(selection, catalog, names_tables)?;
         chosen.choose_relations(selection, catalog, names_tables)?;
@@ -124,6 +127,33 @@ impl<'a> Chosen<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Takes what the chosen objects need, and what that needs in turn. A table that is needed comes with its
+    /// rows, keys and indexes, a member of an extension with the extension.
+    pub(super) fn add_dependencies(&mut self, catalog: &'a Catalog) {
+        let objects: HashMap<ObjectId, &'a Object> =
+            catalog.objects.iter().map(|object| (object.id, object)).collect();
+        loop {
+            let kept: HashSet<ObjectId> =
+                catalog.objects.iter().filter(|object| self.keeps(object)).map(|object| object.id).collect();
+            let edges = catalog.dependencies.iter().filter(|edge| kept.contains(&edge.dependent));
+            let needed: HashSet<ObjectId> =
+                edges.map(|edge| edge.referenced).filter(|id| !kept.contains(id)).collect();
+            let mut is_more = false;
+            for object in needed.iter().filter_map(|id| objects.get(id).copied()) {
+                is_more |= match &object.extension {
+                    Some(extension) => self.extensions.insert(extension.to_string()),
+                    None if is_relation(object) => {
+                        self.relations.insert(name_of(object)) | self.needed.insert(object.id)
+                    }
+                    None => self.needed.insert(object.id),
+                };
+            }
+            if !is_more {
+                return;
+            }
+        }
     }
 
     /// Statistics are of no use without the table they are about.
@@ -217,6 +247,9 @@ impl<'a> Chosen<'a> {
     pub(super) fn keeps(&self, object: &Object) -> bool {
         if let Some(extension) = &object.extension {
             return self.extensions.contains(extension.as_str()) || self.has_rows_of(object);
+        }
+        if self.needed.contains(&object.id) {
+            return true;
         }
         match &object.body {
             Body::Schema(_) => self.schemas.contains(&object.name),

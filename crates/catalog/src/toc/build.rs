@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::adapt::for_any_target;
 use crate::kinds::Body;
 use crate::render::{Draft, Part, Target};
 use crate::toc::plan::Plan;
@@ -20,7 +21,9 @@ impl Toc {
     /// dependencies are taken apart where `pg_dump` takes them apart; any other
     /// loop is an error that names its members.
     pub fn build(catalog: &Catalog, target: &Target, options: &TocOptions) -> Result<Toc, TocError> {
-        let plan = Plan::new(catalog, target)?;
+        // Names are quoted for a known target before; a script may be read by any.
+        let any = options.for_any_target.then(|| for_any_target(catalog));
+        let plan = Plan::new(any.as_deref().unwrap_or(catalog), target)?;
         let mut builder = Builder::new(plan, options, *target);
         builder.add_objects();
         builder.add_data();
@@ -169,6 +172,20 @@ impl<'a> Builder<'a> {
         for place in 0..self.plan.drafts.len() {
             self.connect(place);
         }
+        self.keep_indexes_of_keys();
+    }
+
+    /// Leaves an index to go with its table where it cannot go before: a partition of it belongs to a key,
+    /// which cannot go before it either.
+    fn keep_indexes_of_keys(&mut self) {
+        let is_key = |place: usize| matches!(self.plan.object(place).body, Body::Constraint(_));
+        let parents: Vec<usize> = self.attached.keys().copied().filter(|&place| !is_key(place)).collect();
+        for place in parents {
+            let keys = self.attached_below(place).into_iter().any(|(_, child)| is_key(child));
+            if let (true, Some(main)) = (keys, self.main[place]) {
+                self.entries[main].drop = None;
+            }
+        }
     }
 
     fn add_part(&mut self, place: usize, object: &Object, draft: Draft, step: u32, main: usize) {
@@ -223,15 +240,20 @@ impl<'a> Builder<'a> {
 
     /// The nodes that complete an index of a partitioned table: its partitions' attachments.
     pub(super) fn attachments(&self, place: usize) -> Vec<usize> {
-        let mut nodes = Vec::new();
+        self.attached_below(place).into_iter().map(|(node, _)| node).collect()
+    }
+
+    /// The nodes that attach to an index, at any level, with what they attach.
+    fn attached_below(&self, place: usize) -> Vec<(usize, usize)> {
+        let mut found = Vec::new();
         let mut open = vec![place];
         while let Some(parent) = open.pop() {
             for &(node, child) in self.attached.get(&parent).into_iter().flatten() {
-                nodes.push(node);
+                found.push((node, child));
                 open.push(child);
             }
         }
-        nodes
+        found
     }
 
     fn finish(mut self) -> Result<Toc, TocError> {

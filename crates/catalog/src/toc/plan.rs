@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::kinds::Body;
+use crate::kinds::{Body, Constraint};
 use crate::render::{Draft, Part, Target};
 use crate::{Catalog, CatalogIndex, Object, QualifiedName, Section, TocError};
 
@@ -97,6 +97,7 @@ impl<'a> Plan<'a> {
                 self.needs[maker].push(needed);
             }
         }
+        self.validate_behind_parents();
         for place in 0..self.drafts.len() {
             let required = self.drafts[place].iter().filter(|draft| draft.part == Part::Main);
             let required = required.flat_map(|draft| &draft.requires).filter_map(|id| self.maker_of(*id));
@@ -104,6 +105,19 @@ impl<'a> Plan<'a> {
             self.needs[place].extend(required);
             self.needs[place].sort_unstable();
             self.needs[place].dedup();
+        }
+    }
+
+    /// Lets what makes a child's constraint valid follow what makes its parents', which it comes with.
+    fn validate_behind_parents(&mut self) {
+        for place in 0..self.drafts.len() {
+            let object = self.object(place);
+            let Body::Constraint(constraint) = &object.body else { continue };
+            if constraint.validated_later {
+                let parents = self.names.parents_of(self.catalog, constraint, &object.name);
+                let makers: Vec<usize> = parents.filter_map(|parent| self.makers[parent]).collect();
+                self.needs[place].extend(makers);
+            }
         }
     }
 }
@@ -171,14 +185,55 @@ impl<'a> Names<'a> {
         self.relations.get(&(name.schema.as_str(), name.name.as_str())).copied()
     }
 
+    /// The constraints of a table's parents that one of the table's own is a copy of.
+    fn parents_of(
+        &self,
+        catalog: &'a Catalog,
+        constraint: &Constraint,
+        name: &str,
+    ) -> impl Iterator<Item = usize> {
+        let table = self.relation(&constraint.table).map(|place| &catalog.objects[place].body);
+        let parents: Vec<&QualifiedName> = match table {
+            Some(Body::Table(table)) => {
+                table.inherits.iter().chain(table.partition_of.as_ref().map(|of| &of.parent)).collect()
+            }
+            _ => Vec::new(),
+        };
+        let same = |parent: &QualifiedName| {
+            self.constraints.get(&(parent.schema.as_str(), parent.name.as_str(), name)).copied()
+        };
+        parents.into_iter().filter_map(same).collect::<Vec<_>>().into_iter()
+    }
+
+    /// The constraint of a table above, made by a statement of its own, with which a child's copy comes.
+    fn original(&self, catalog: &'a Catalog, drafts: &[Vec<Draft>], object: &Object) -> Option<usize> {
+        let mut open = vec![object];
+        let mut seen = BTreeSet::new();
+        while let Some(copy) = open.pop() {
+            let Body::Constraint(constraint) = &copy.body else { continue };
+            for parent in self.parents_of(catalog, constraint, &copy.name) {
+                if !drafts[parent].is_empty() {
+                    return Some(parent);
+                }
+                if seen.insert(parent) {
+                    open.push(&catalog.objects[parent]);
+                }
+            }
+        }
+        None
+    }
+
     /// The object whose statement makes one that renders nothing itself.
-    fn host(&self, object: &Object) -> Option<usize> {
+    fn host(&self, catalog: &'a Catalog, drafts: &[Vec<Draft>], object: &Object) -> Option<usize> {
         match &object.body {
             Body::Index(index) => {
                 let (table, constraint) = (&index.table, index.constraint.as_deref()?);
                 self.constraints.get(&(table.schema.as_str(), table.name.as_str(), constraint)).copied()
             }
-            Body::Constraint(constraint) => self.relation(&constraint.table),
+            Body::Constraint(constraint) => {
+                let original = (!constraint.is_local).then(|| self.original(catalog, drafts, object));
+                original.flatten().or_else(|| self.relation(&constraint.table))
+            }
             Body::ColumnDefault(default) => self.relation(&default.table),
             _ => None,
         }
@@ -190,7 +245,7 @@ fn makers(catalog: &Catalog, drafts: &[Vec<Draft>], names: &Names<'_>) -> Vec<Op
         let object = &catalog.objects[place];
         match &object.extension {
             Some(extension) => names.extensions.get(extension.as_str()).copied(),
-            None if drafts[place].is_empty() => names.host(object),
+            None if drafts[place].is_empty() => names.host(catalog, drafts, object),
             None => Some(place),
         }
     };

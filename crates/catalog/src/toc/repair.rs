@@ -3,14 +3,15 @@
 //! - A type and its functions: the type is declared first, as a *shell*.
 //! - A view that something it reads needs in turn: a *dummy* view of the same
 //!   columns stands in until the end, when `CREATE OR REPLACE VIEW` puts the query in.
-//! - A domain whose check calls a function of the domain: the check is added later.
+//! - A domain whose check or default calls a function of the domain: that is added later.
+//! - Functions in standard SQL that call each other: one gets what it does later.
 //! - Whatever needs something that can only be made after the rows (a view that
 //!   groups by a primary key) is made in two steps or moves behind the rows.
 //!
 //! Defaults and checks of tables that could take part in a loop are drafts of
 //! their own from the start.
 
-use crate::kinds::{Body, Domain};
+use crate::kinds::{Body, Domain, FunctionSource};
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::plan::{Plan, needed_by};
 use crate::toc::{DropStatement, Section};
@@ -40,7 +41,37 @@ impl Plan<'_> {
             return true;
         }
         let splittable = members.iter().copied().find(|&place| self.can_split(place));
-        splittable.map(|place| self.split(place)).is_some()
+        if let Some(place) = splittable {
+            self.split(place);
+            return true;
+        }
+        let function = members.iter().copied().find(|&place| self.can_wait_for_body(place));
+        function.map(|place| self.split_body_off(place, members)).is_some()
+    }
+
+    /// Whether a function can be made without what it does: a text that is no SQL stands in, so that nothing
+    /// can run it meanwhile.
+    fn can_wait_for_body(&self, place: usize) -> bool {
+        let Body::Function(function) = &self.object(place).body else { return false };
+        matches!(function.source, FunctionSource::SqlBody { .. }) && !self.split.contains(&place)
+    }
+
+    fn split_body_off(&mut self, place: usize, members: &[usize]) {
+        let object = self.object(place);
+        let Body::Function(function) = &object.body else { return };
+        let is_in_signature = |need: usize| {
+            let types = function.argument_types.iter().chain(&function.result);
+            let name = bare(&self.object(need).sql_name());
+            types.into_iter().any(|sql| bare(sql).contains(&name))
+                || bare(&function.arguments).contains(&name)
+        };
+        let is_kept = |need: &usize| members.binary_search(need).is_err() || is_in_signature(*need);
+        let kept = self.needs[place].iter().copied().filter(is_kept).collect();
+        let all = std::mem::replace(&mut self.needs[place], kept);
+        self.later_needs.entry(place).or_default().extend(all);
+        let target = Target { version: self.catalog.server_version };
+        self.drafts[place] = function.render_in_two_steps(object, &target);
+        self.split.insert(place);
     }
 
     /// Lets functions of a loop make do with the declaration of its types.
@@ -59,6 +90,14 @@ impl Plan<'_> {
                 continue;
             }
             self.needs[function].retain(|need| !declared.contains(need));
+            // It and its functions need each other, so that they can only go together.
+            for &place in &declared {
+                for drop in self.drafts[place].iter_mut().filter_map(|draft| draft.drop.as_mut()) {
+                    if !drop.object.ends_with(" CASCADE") {
+                        drop.object.push_str(" CASCADE");
+                    }
+                }
+            }
             self.shells.extend(&declared);
             self.shell_needs.entry(function).or_default().extend(declared);
             changed = true;
@@ -70,7 +109,9 @@ impl Plan<'_> {
         !self.split.contains(&place)
             && match &self.object(place).body {
                 Body::View(_) => true,
-                Body::Domain(domain) => domain.constraints.iter().any(|constraint| constraint.validated),
+                Body::Domain(domain) => {
+                    domain.default.is_some() || domain.constraints.iter().any(|check| check.validated)
+                }
                 _ => false,
             }
     }
@@ -95,16 +136,16 @@ impl Plan<'_> {
 
     fn first_step_needs(&self, object: &Object, need: usize) -> bool {
         let needed = self.object(need);
-        match needed.id.class {
-            Class::PG_TYPE | Class::PG_NAMESPACE | Class::PG_COLLATION | Class::PG_EXTENSION => true,
-            Class::PG_CLASS => match &object.body {
-                // A column may be of a table's row type.
-                Body::View(view) => {
-                    let name = needed.sql_name();
-                    view.columns.iter().any(|column| column.type_name.trim_end_matches("[]") == name)
-                }
-                _ => false,
-            },
+        match (needed.id.class, &object.body) {
+            (Class::PG_NAMESPACE | Class::PG_COLLATION | Class::PG_EXTENSION, _) => true,
+            // A column may be of a table's row type; its query may use more types, but only later.
+            (Class::PG_TYPE | Class::PG_CLASS, Body::View(view)) => {
+                let name = needed.sql_name();
+                view.columns.iter().any(|column| is_of_type(&column.type_name, &name))
+            }
+            (Class::PG_TYPE | Class::PG_CLASS, Body::Domain(domain)) => {
+                is_of_type(&domain.base_type, &needed.sql_name())
+            }
             _ => false,
         }
     }
@@ -142,13 +183,26 @@ impl Plan<'_> {
     }
 }
 
-/// The domain without its checks, and each check by a statement of its own.
+/// Whether a printed type is the one of a name, an array of it, or it with a modifier.
+fn is_of_type(printed: &str, name: &str) -> bool {
+    let (printed, name) = (bare(printed), bare(name));
+    printed.strip_prefix(&name).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '(']))
+}
+
+/// Names without quotes: servers quote fewer words than we do.
+fn bare(sql: &str) -> String {
+    sql.replace('"', "")
+}
+
+/// The domain without its default and checks, and each of those by a statement of its own.
 fn domain_in_two_steps(domain: &Domain, object: &Object, target: &Target) -> Vec<Draft> {
     let mut first = domain.clone();
     first.constraints.clear();
+    first.default = None;
     let mut later = domain.clone();
     later.constraints.iter_mut().for_each(|constraint| constraint.validated = false);
     let mut drafts: Vec<Draft> = first.render(object, target);
+    drafts.extend(domain.default_draft(&object.sql_name()));
     let rest = later.render(object, target);
     drafts.extend(rest.into_iter().filter(|draft| draft.part == Part::After));
     drafts

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use dbhaul_catalog::{in_one_line, quote_identifier};
+use dbhaul_progress::counted;
 
 /// Why a target cannot take an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,10 +82,26 @@ pub enum Blocker {
     },
     /// The server is a standby.
     Standby,
+    /// Transactions of the role in the database are read-only by default.
+    ReadOnly,
+    /// The role may not keep triggers out of loading.
+    MayNotDisableTriggers {
+        /// The importing role.
+        role: String,
+    },
+    /// Triggers that `--disable-triggers` does not keep from firing.
+    FiresAlways {
+        /// Their table, quoted.
+        relation: String,
+        /// Their names.
+        triggers: String,
+    },
     /// The role may not create schemas in the database.
     MayNotCreate {
         /// The importing role.
         role: String,
+        /// The database.
+        database: String,
     },
 }
 
@@ -93,7 +110,7 @@ impl fmt::Display for Blocker {
         match self {
             Blocker::NotEmpty { count, examples, nothing_to_resume } => {
                 let examples_text = in_one_line(&examples.join(", "));
-                write!(f, "it is not empty: it holds {count} objects ({examples_text}")?;
+                write!(f, "it is not empty: it holds {} ({examples_text}", counted(*count, "object"))?;
                 let more = if *count > examples.len() as u64 { ", ..." } else { "" };
                 if *nothing_to_resume {
                     write!(
@@ -162,18 +179,39 @@ impl fmt::Display for Blocker {
                 let role = quote_identifier(role);
                 write!(
                     f,
-                    "role {role} may not create in schema public, where {table_count} tables are to be; \
-                     GRANT CREATE ON SCHEMA public TO {role}, or make it the owner of the database"
+                    "role {role} may not create in schema public, where {} must be created; GRANT CREATE ON SCHEMA \
+                     public TO {role}, or make {role} the owner of the database",
+                    counted(*table_count, "table")
                 )
             }
             Blocker::Standby => {
                 f.write_str("the server is a standby and cannot be written to; connect to its primary")
             }
-            Blocker::MayNotCreate { role } => write!(
-                f,
-                "role {} lacks the CREATE privilege on the database; GRANT CREATE ON DATABASE it first",
-                quote_identifier(role)
+            Blocker::ReadOnly => f.write_str(
+                "default_transaction_read_only is on there, which somebody has set against writing; reset it, or \
+                 write all the same with --allow-read-only",
             ),
+            Blocker::MayNotDisableTriggers { role } => {
+                let role = quote_identifier(role);
+                write!(
+                    f,
+                    "role {role} may not disable triggers; connect as a superuser, or from 15 on GRANT SET ON \
+                     PARAMETER session_replication_role TO {role}"
+                )
+            }
+            Blocker::FiresAlways { relation, triggers } => write!(
+                f,
+                "table {relation} has triggers that fire although triggers are disabled: {triggers}; ALTER TABLE \
+                 {relation} DISABLE TRIGGER them first, and ENABLE ALWAYS or ENABLE REPLICA afterwards"
+            ),
+            Blocker::MayNotCreate { role, database } => {
+                let (role, database) = (quote_identifier(role), quote_identifier(database));
+                write!(
+                    f,
+                    "role {role} lacks the CREATE privilege on the database; GRANT CREATE ON DATABASE {database} TO \
+                     {role} first"
+                )
+            }
         }
     }
 }

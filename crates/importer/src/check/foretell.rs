@@ -18,6 +18,8 @@ pub(crate) struct Foretold {
     statements: BTreeMap<u32, BTreeMap<String, String>>,
     /// Entries that can be made although something they depend on cannot: they only had to wait for it.
     possible: BTreeSet<u32>,
+    /// What failed, but may not once there are rows.
+    doubts: BTreeMap<u32, String>,
 }
 
 impl Foretold {
@@ -46,6 +48,22 @@ impl Foretold {
 
     pub(crate) fn refuse_statement(&mut self, entry: u32, statement: String, reason: String) {
         self.statements.entry(entry).or_default().entry(statement).or_insert(reason);
+    }
+
+    /// Notes why an entry may fail, which without rows is not known.
+    pub(crate) fn doubt(&mut self, entry: u32, reason: String) {
+        self.doubts.entry(entry).or_insert(reason);
+    }
+
+    /// What may fail, each with the reason, as a person is told.
+    pub(crate) fn doubts(&self, plan: &ImportPlan) -> Vec<String> {
+        let doubts = self.doubts.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
+        doubts
+            .map(|(entry, reason)| {
+                let object = in_one_line(&plan.describe(*entry));
+                format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
+            })
+            .collect()
     }
 
     /// Whether an entry was seen to be made without what it depends on.

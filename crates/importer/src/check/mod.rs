@@ -1,10 +1,14 @@
 //! Whether a target can take an import; nothing is changed.
 
+mod advance;
 mod before;
 mod blocker;
 mod extensions;
 mod foretell;
+mod polymorphic;
 mod queries;
+mod refresh;
+mod refusal;
 mod rehearse;
 mod tuning;
 mod untold;
@@ -13,19 +17,21 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{Section, ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_progress::counted;
 use tokio_util::sync::CancellationToken;
 
 pub use before::LATER;
 pub use blocker::Blocker;
 pub(crate) use foretell::{Foretold, wanted};
 pub use queries::tablespaces;
-pub(crate) use rehearse::is_about_privileges;
 
 use crate::ledger::{Clean, FoundLedger, Ledger};
 use crate::roles::{RoleLimits, needed_roles};
 use crate::{ImportError, ImportPlan, Skipped};
 use queries::{Contents, Facts};
-use rehearse::{Circumstances, rehearse};
+use refusal::Circumstances;
+use rehearse::rehearse;
+pub use tuning::ImportingRole;
 pub(crate) use tuning::Tuning;
 
 /// What was found out about a target, and what the import will therefore do there.
@@ -91,7 +97,8 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             let stays = plan.options.allow_non_empty && !plan.options.resume && contents.count > 0;
             if blockers.is_empty() && !stays {
                 let holds_others = contents.count > 0 && !is_all_ours(plan, resumes);
-                let circumstances = Circumstances { holds_others, ..circumstances(plan, &facts) };
+                let may_stand = plan.options.resume || plan.options.clean;
+                let circumstances = Circumstances { holds_others, may_stand, lock_slots: facts.lock_slots };
                 rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
             }
             refusals
@@ -100,7 +107,11 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
-        warnings: warnings(plan, &contents).into_iter().chain(extension_warnings).collect(),
+        warnings: warnings(plan, &contents)
+            .into_iter()
+            .chain(extension_warnings)
+            .chain(refusals.doubts(plan))
+            .collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),
         foretold: refusals.skipped(plan, &roles),
@@ -130,6 +141,8 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     let ledgers = Ledger::find(session).await.map_err(checking)?;
     let mut blockers = Vec::new();
     blockers.extend(writable(facts));
+    let advance = advance::look(plan, session, facts).await.map_err(checking)?;
+    blockers.extend(advance.blockers);
     let found_ledger = match_ledger(plan, &ledgers, &mut blockers);
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
     if resumes.is_none() && !plan.options.clean && !plan.options.allow_non_empty && contents.count > 0 {
@@ -149,7 +162,7 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     taken.extend(
         plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
     );
-    let extension_warnings = extensions.warnings;
+    let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).collect();
     Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
 }
 
@@ -157,7 +170,8 @@ fn writable(facts: &Facts) -> Option<Blocker> {
     if facts.in_recovery {
         return Some(Blocker::Standby);
     }
-    (!facts.may_create).then(|| Blocker::MayNotCreate { role: facts.role.clone() })
+    (!facts.may_create)
+        .then(|| Blocker::MayNotCreate { role: facts.role.clone(), database: facts.database.clone() })
 }
 
 /// Tablespaces that cannot be used, of those that are there by whether the role may create in them.
@@ -206,13 +220,9 @@ fn is_all_ours(plan: &ImportPlan, resumes: Option<&FoundLedger>) -> bool {
     !plan.options.allow_non_empty && resumes.is_some_and(|found| !is_dropping(found))
 }
 
-fn circumstances(plan: &ImportPlan, facts: &Facts) -> Circumstances {
-    Circumstances {
-        is_superuser: facts.is_superuser,
-        is_downgrade: plan.options.is_downgrade,
-        holds_others: false,
-        lock_slots: facts.lock_slots,
-    }
+/// `privilege_not_granted` and `privilege_not_revoked`.
+pub(crate) fn is_about_privileges(warning: &dbhaul_postgres::ServerError) -> bool {
+    matches!(warning.sqlstate.as_str(), "01007" | "01006")
 }
 
 /// Since 15 not everybody may create in `public`, which exists already, so that the plan cannot open it:
@@ -270,7 +280,7 @@ async fn role_limits(
 fn warnings(plan: &ImportPlan, contents: &Contents) -> Vec<String> {
     let mut warnings = plan.warnings.clone();
     if contents.count > 0 && plan.options.allow_non_empty {
-        warnings.push(format!("the target holds {} objects already", contents.count));
+        warnings.push(format!("the target holds {} already", counted(contents.count, "object")));
     }
     warnings
 }

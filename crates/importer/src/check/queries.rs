@@ -12,8 +12,14 @@ use crate::ledger::is_ledger_sql;
 #[derive(Debug, Deserialize)]
 pub(super) struct Facts {
     pub(super) role: String,
+    pub(super) database: String,
     pub(super) version: u32,
     pub(super) is_superuser: bool,
+    /// Whether it sees all rows, whatever policies say.
+    pub(super) bypasses_security: bool,
+    /// Whether its transactions are read-only unless they say otherwise.
+    pub(super) is_read_only: bool,
+    pub(super) may_disable_triggers: bool,
     pub(super) in_recovery: bool,
     pub(super) may_create: bool,
     /// True too where there is no schema `public`.
@@ -50,9 +56,18 @@ pub(super) struct OfferedExtension {
 }
 
 pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
-    let sql = "SELECT current_user::text AS role, \
+    let may_disable_triggers = match session.version().major() >= 15 {
+        true => "pg_catalog.has_parameter_privilege('session_replication_role', 'SET')",
+        false => "(SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user)",
+    };
+    let sql = &format!(
+        "SELECT current_user::text AS role, pg_catalog.current_database() AS database, \
          pg_catalog.current_setting('server_version_num')::int AS version, \
          (SELECT rolsuper FROM pg_catalog.pg_roles WHERE rolname = current_user) AS is_superuser, \
+         (SELECT rolsuper OR rolbypassrls FROM pg_catalog.pg_roles WHERE rolname = current_user) AS bypasses_security, \
+         coalesce((SELECT reset_val = 'on' FROM pg_catalog.pg_settings \
+           WHERE name = 'default_transaction_read_only'), false) AS is_read_only, \
+         {may_disable_triggers} AS may_disable_triggers, \
          pg_catalog.pg_is_in_recovery() AS in_recovery, \
          pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create, \
          (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'public' \
@@ -63,7 +78,8 @@ pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('maintenance_work_mem')) AS maintenance_work_mem_bytes, \
          pg_catalog.pg_size_bytes(pg_catalog.current_setting('shared_buffers')) AS shared_buffers_bytes, \
          pg_catalog.current_setting('max_parallel_workers')::int AS max_parallel_workers, \
-         pg_catalog.current_setting('max_parallel_maintenance_workers')::int AS index_workers";
+         pg_catalog.current_setting('max_parallel_maintenance_workers')::int AS index_workers"
+    );
     let mut rows: Vec<Facts> = session.query_json(sql).await?;
     rows.pop().ok_or_else(|| no_row(session, sql))
 }

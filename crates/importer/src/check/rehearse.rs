@@ -1,44 +1,32 @@
 //! The rehearsal: what the target refuses is found out by trying it in transactions that are rolled back.
 //!
 //! What a role may do depends on its attributes, its memberships, the server's version, the provider's
-//! changes and what the database holds already. So nothing of that is modelled: every entry that might be
-//! refused is run, with all it depends on, and the server's answer is taken. No rows, sequence values or
-//! large objects are loaded; an event trigger is taken back at once, so that it never fires. What is on a
-//! relation that the target holds already is not tried, for it would lock what others use.
+//! changes, what is installed there and what the database holds already. So nothing of that is modelled:
+//! every entry is run, with all it depends on, and the server's answer is taken. Whatever the server refuses
+//! the run would fail at, unless the reason is known to be one that says nothing about the run. No rows,
+//! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
+//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{TocEntry, quote_literal};
-use dbhaul_postgres::{Error, Session};
+use dbhaul_catalog::TocEntry;
+use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
 use super::foretell::{Foretold, wanted};
+use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::untold::{Manner, Untold};
+use super::{is_about_privileges, polymorphic, refresh};
 use crate::ImportPlan;
+use crate::piece::messages;
 use crate::prepared::Prepared;
-use crate::roles::RoleLimits;
-use crate::run::{NOT_FOUND, RUNS_FUNCTIONS, join, may_rely_on_path};
+use crate::roles::{RoleLimits, is_privilege};
+use crate::run::{NOT_FOUND, may_rely_on_path};
 
-/// Entries that are tried in one message as long as none is refused.
-const GROUP_ENTRIES: usize = 32;
-
-/// A plan with more entries is not rehearsed whole, only what is refused more often than not.
-const WHOLE_ENTRIES: usize = 5_000;
+/// Entries that are under way together as long as none is refused.
+const FLIGHT_ENTRIES: usize = 128;
 
 /// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
 const LOCK_TIMEOUT: &str = "2s";
-
-/// What decides what has to be tried.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Circumstances {
-    /// Whether the importing role is a superuser, to whom nothing is forbidden.
-    pub(super) is_superuser: bool,
-    /// Whether the target is older than the source, so that statements may fail for any reason.
-    pub(super) is_downgrade: bool,
-    /// Whether the target holds objects that the run has not made.
-    pub(super) holds_others: bool,
-    /// `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
-    pub(super) lock_slots: u64,
-}
 
 /// Tries what may be refused, and adds what is to `foretold`.
 ///
@@ -53,13 +41,15 @@ pub(super) async fn rehearse(
 ) -> Result<(), Error> {
     let untold = Untold::new(circumstances.holds_others);
     let mut rehearsal = Rehearsal { plan, roles, circumstances, session, foretold, untold };
-    for act in acts(plan, circumstances) {
+    let acts = acts(plan, circumstances);
+    for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
-        let result = rehearsal.act(&act).await;
+        let result = rehearsal.act(act, acts.len() == 1).await;
         // a session that was lost has nothing to roll back
         let rolled_back = session.rollback().await;
         result?;
         rolled_back?;
+        tracing::debug!(act = number + 1, of = acts.len(), entries = act.len(), "rehearsed");
     }
     foretold.spread(plan);
     Ok(())
@@ -72,15 +62,10 @@ fn acts(plan: &ImportPlan, circumstances: Circumstances) -> Vec<Vec<u32>> {
     for (place, entry) in entries.iter().enumerate() {
         places.insert(entry.id, place);
     }
-    let is_whole =
-        (!circumstances.is_superuser || circumstances.is_downgrade) && entries.len() <= WHOLE_ENTRIES;
     let most = usize::try_from(circumstances.lock_slots / 6).unwrap_or(usize::MAX).clamp(100, 2_500);
     let mut acts = Vec::new();
     let mut act: BTreeSet<usize> = BTreeSet::new();
-    for (place, entry) in entries.iter().enumerate() {
-        if !is_whole && !is_suspect(entry, circumstances) {
-            continue;
-        }
+    for place in 0..entries.len() {
         let mut open = vec![place];
         while let Some(next) = open.pop() {
             if act.insert(next) {
@@ -109,31 +94,6 @@ fn is_tryable(plan: &ImportPlan, entry: &TocEntry) -> bool {
     !fills && !is_large_object
 }
 
-/// Whether an entry is of a kind that is often refused: to a superuser for what the installation lacks, to
-/// others for what they may not do.
-fn is_suspect(entry: &TocEntry, circumstances: Circumstances) -> bool {
-    let says = |words: &str| entry.create.iter().any(|statement| statement.contains(words));
-    match entry.kind.as_str() {
-        "EXTENSION"
-        | "PROCEDURAL LANGUAGE"
-        | "FOREIGN DATA WRAPPER"
-        | "ACCESS METHOD"
-        | "COLLATION"
-        | "SECURITY LABEL"
-        | "TEXT SEARCH PARSER"
-        | "TEXT SEARCH TEMPLATE"
-        | "TEXT SEARCH DICTIONARY" => true,
-        "FUNCTION" if says("LANGUAGE c\n") || says("LANGUAGE c ") => true,
-        _ if circumstances.is_superuser => false,
-        "EVENT TRIGGER" | "CAST" | "CONVERSION" | "OPERATOR CLASS" | "OPERATOR FAMILY" | "TRANSFORM"
-        | "TYPE" | "SHELL TYPE" | "SERVER" | "USER MAPPING" | "DEFAULT ACL" | "SCHEMA" | "AGGREGATE" => true,
-        "FUNCTION" | "PROCEDURE" => says("LEAKPROOF") || says("\n    SET ") || says("LANGUAGE internal"),
-        "COMMENT" | "ACL" => entry.schema.is_none(),
-        kind if kind.starts_with("PUBLICATION") || kind.starts_with("SUBSCRIPTION") => true,
-        _ => says("TABLESPACE"),
-    }
-}
-
 struct Rehearsal<'a> {
     plan: &'a ImportPlan,
     roles: &'a RoleLimits,
@@ -144,38 +104,80 @@ struct Rehearsal<'a> {
 }
 
 impl Rehearsal<'_> {
-    async fn act(&mut self, ids: &[u32]) -> Result<(), Error> {
+    async fn act(&mut self, ids: &[u32], is_whole: bool) -> Result<(), Error> {
         let sql = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SAVEPOINT attempt");
         self.session.batch(&sql).await?;
-        for group in ids.chunks(GROUP_ENTRIES) {
-            if !self.group(group).await? {
-                for &id in group {
-                    self.one(id).await?;
+        let mut rest = ids;
+        while let Some((&first, others)) = rest.split_first() {
+            let flight = self.flight(rest);
+            rest = match flight.is_empty() {
+                true => {
+                    self.one(first).await?;
+                    others
                 }
-            }
+                false => &rest[self.fly(flight).await?..],
+            };
+        }
+        if is_whole {
+            refresh::foretell(self.plan, self.session, self.foretold).await?;
         }
         Ok(())
     }
 
-    /// Tries entries together; false, with nothing done, if they have to be tried one by one.
-    async fn group(&mut self, ids: &[u32]) -> Result<bool, Error> {
-        let mut statements = Vec::new();
-        for &id in ids {
-            let Ok(entry) = self.plan.entry(id) else { continue };
-            if entry.kind == "EVENT TRIGGER" || self.foretold.refused_dependency(self.plan, entry).is_some() {
-                return Ok(false);
+    /// What can be tried together from the front: messages, and for each entry how many of them there are
+    /// at its end.
+    fn flight(&mut self, ids: &[u32]) -> Flight {
+        let mut flight = Flight::default();
+        for &id in ids.iter().take(FLIGHT_ENTRIES) {
+            let Ok(entry) = self.plan.entry(id) else { break };
+            // what a grant that was ignored in part has granted is not taken back, which harms no other grant
+            let grants = is_privilege(&entry.kind);
+            let is_alone =
+                entry.kind == "EVENT TRIGGER" || self.foretold.refused_dependency(self.plan, entry).is_some();
+            if is_alone || *flight.grants.get_or_insert(grants) != grants {
+                break;
             }
             let manner = self.untold.manner(self.plan, entry);
             if manner == Manner::TakenBack {
-                return Ok(false);
+                break;
             }
             if self.foretold.refused(id).is_none() && manner == Manner::Kept {
-                let prepared = self.prepare(entry);
-                statements.extend(prepared.statements);
-                statements.extend(prepared.set_owner);
+                flight.messages.extend(self.prepare(entry).messages());
+                flight.messages.extend(NEXT.map(str::to_owned));
+            }
+            flight.ends.push(flight.messages.len());
+            flight.ids.push(id);
+        }
+        flight
+    }
+
+    /// Tries entries together, then the first that is refused alone; returns how many that were.
+    async fn fly(&mut self, flight: Flight) -> Result<usize, Error> {
+        self.session.take_warnings();
+        let result = self.session.run_each(&flight.messages).await;
+        let is_ignored = self.session.take_warnings().iter().any(is_about_privileges);
+        match result {
+            Ok(()) if is_ignored => {
+                for id in &flight.ids {
+                    self.one(*id).await?;
+                }
+                Ok(flight.ids.len())
+            }
+            Ok(()) => Ok(flight.ids.len()),
+            Err(FailedStatement { error, .. }) if error.is_cancelled() || error.is_connection_lost() => {
+                Err(error)
+            }
+            Err(FailedStatement { place, .. }) => {
+                self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+                let at_fault = flight.ends.partition_point(|end| *end <= place);
+                let from = if is_ignored { 0 } else { at_fault };
+                let ids = flight.ids.get(from..=at_fault);
+                for id in ids.unwrap_or_default() {
+                    self.one(*id).await?;
+                }
+                Ok(at_fault + 1)
             }
         }
-        Ok(self.attempt(&join(&statements)).await?.is_none())
     }
 
     async fn one(&mut self, id: u32) -> Result<(), Error> {
@@ -199,21 +201,21 @@ impl Rehearsal<'_> {
         if let Some(reason) = self.foretold.refused_dependency(self.plan, entry) {
             return self.dependant(entry, reason).await;
         }
-        match entry.kind.as_str() {
-            "ACL" | "DEFAULT ACL" => self.grants(entry).await,
-            _ => self.object(entry).await,
+        match is_privilege(&entry.kind) {
+            true => self.grants(entry).await,
+            false => self.object(entry).await,
         }
     }
 
     /// The server says whether it really needs what is refused: catalogs note some dependencies that are
     /// none, such as that of a function on a transform of its arguments' type.
     async fn dependant(&mut self, entry: &TocEntry, reason: String) -> Result<(), Error> {
-        let statements = self.prepare(entry).statements;
+        let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
         if statements.is_empty() || entry.kind == "EVENT TRIGGER" {
             self.foretold.refuse(entry.id, reason);
             return Ok(());
         }
-        if let Some(problem) = self.attempt(&join(&statements)).await? {
+        if let Some(problem) = self.attempt(statements).await? {
             let own = Some(&problem).filter(|problem| problem.is_about_privilege());
             let own = own.and_then(|problem| self.refusal(entry, problem));
             self.foretold.refuse(entry.id, own.unwrap_or(reason));
@@ -221,29 +223,46 @@ impl Rehearsal<'_> {
         }
         self.foretold.set_possible(entry.id);
         match self.prepare(entry).set_owner {
-            Some(owner) => self.owner(entry, &owner).await,
+            Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
         }
     }
 
     async fn object(&mut self, entry: &TocEntry) -> Result<(), Error> {
         let prepared = self.prepare(entry);
-        let mut problem = self.attempt(&join(&prepared.statements)).await?;
+        let statements: Vec<String> = messages(prepared.statements).collect();
+        let mut problem = self.attempt(statements.clone()).await?;
         if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
-            problem = self.attempt(&with_path(&path, &prepared.statements)).await?;
+            problem = self.attempt(with_path(&path, statements)).await?;
         }
         if let Some(problem) = problem {
-            match self.refusal(entry, &problem) {
-                Some(reason) => self.foretold.refuse(entry.id, reason),
-                None if problem.is_there_already() => self.untold.stands(entry.id),
-                None => self.untold.unknown(entry.id),
-            }
-            return Ok(());
+            return self.refused(entry, &problem).await;
         }
-        match &prepared.set_owner {
+        match prepared.set_owner {
             Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
         }
+    }
+
+    /// Notes why an entry was not made.
+    async fn refused(&mut self, entry: &TocEntry, problem: &Problem) -> Result<(), Error> {
+        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+            Verdict::Refused(mut reason) => {
+                if let Some(other) = polymorphic::other_statement(entry, problem)
+                    && self.would_do(&other).await?
+                {
+                    reason = format!("{reason}; the target would take this: {other}");
+                }
+                self.foretold.refuse(entry.id, reason);
+            }
+            Verdict::Doubtful(reason) => {
+                self.foretold.doubt(entry.id, reason);
+                self.untold.unknown(entry.id);
+            }
+            Verdict::Stands => self.untold.stands(entry.id),
+            Verdict::Unknown => self.untold.unknown(entry.id),
+        }
+        Ok(())
     }
 
     /// The source's search path, under which a run would do again what was not found.
@@ -252,8 +271,8 @@ impl Rehearsal<'_> {
         self.plan.options.source_search_path.clone().filter(|_| may_differ)
     }
 
-    async fn owner(&mut self, entry: &TocEntry, statement: &str) -> Result<(), Error> {
-        if let Some(problem) = self.attempt(statement).await?
+    async fn owner(&mut self, entry: &TocEntry, statement: String) -> Result<(), Error> {
+        if let Some(problem) = self.attempt(vec![statement]).await?
             && let Some(reason) = self.refusal(entry, &problem)
         {
             self.foretold.refuse_owner(entry.id, reason);
@@ -263,11 +282,12 @@ impl Rehearsal<'_> {
 
     /// Each statement on its own: one grant that is refused must not take the others with it.
     async fn grants(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        for statement in self.prepare(entry).statements {
-            if let Some(problem) = self.attempt(&statement).await?
+        for piece in self.prepare(entry).statements {
+            let text = piece.text();
+            if let Some(problem) = self.attempt(piece.into_messages().collect()).await?
                 && let Some(reason) = self.refusal(entry, &problem)
             {
-                self.foretold.refuse_statement(entry.id, statement, reason);
+                self.foretold.refuse_statement(entry.id, text, reason);
             }
         }
         Ok(())
@@ -280,112 +300,66 @@ impl Rehearsal<'_> {
         self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await
     }
 
+    /// Whether the target takes a statement, which is undone at once.
+    async fn would_do(&self, statement: &str) -> Result<bool, Error> {
+        self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
+        let problem = self.attempt(vec![statement.to_owned()]).await?;
+        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await?;
+        Ok(problem.is_none())
+    }
+
     fn prepare(&self, entry: &TocEntry) -> Prepared {
         Prepared::new(entry, self.roles, &self.plan.options, self.foretold)
     }
 
-    /// Runs statements behind the savepoint `attempt`; what went wrong, if it did, after which nothing of
-    /// them is left. The savepoint is set by a message of its own: where a statement cannot be parsed,
-    /// nothing of its message is run.
-    async fn attempt(&self, sql: &str) -> Result<Option<Problem>, Error> {
-        self.session.take_warnings();
-        let result = self.session.batch(sql).await;
-        let warning = self.session.take_warnings().into_iter().find(is_about_privileges);
-        let problem = match (result, warning) {
-            (Ok(()), None) => {
-                self.session.batch("RELEASE SAVEPOINT attempt; SAVEPOINT attempt").await?;
-                return Ok(None);
-            }
-            (Ok(()), Some(_)) => Problem::Ignored,
-            (Err(error), _) if error.is_cancelled() || error.is_connection_lost() => return Err(error),
-            (Err(error), _) => Problem::Refused(Box::new(error)),
-        };
-        self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
-        Ok(Some(problem))
-    }
-
-    /// What a person is told of a refusal; `None` where the failure says nothing about the run: the object
-    /// is there already, a lock was not to be had, a name is found by the source's search path only.
     fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
-        let error = match problem {
-            Problem::Ignored => return Some(MAY_NOT_GRANT.to_owned()),
-            Problem::Refused(error) => error.server_error()?,
-        };
-        let state = error.sqlstate.as_str();
-        let kind = entry.kind.as_str();
-        let is_coming = |role: &String| error.message.contains(&format!("role \"{role}\""));
-        if self.plan.options.coming_roles.iter().any(is_coming) {
-            return None;
+        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+            Verdict::Refused(reason) => Some(reason),
+            Verdict::Doubtful(_) | Verdict::Stands | Verdict::Unknown => None,
         }
-        if state == "42501" && kind == "ACL" {
-            return Some(MAY_NOT_GRANT.to_owned());
-        }
-        let is_refusal = match state {
-            "42501" => true,
-            _ if self.untold.leans(entry.id) => false,
-            _ if EXISTS_ALREADY.contains(&state) || is_of_the_moment(state) => false,
-            _ if RUNS_FUNCTIONS.contains(&kind) && NOT_FOUND.contains(&state) => false,
-            _ if self.circumstances.is_downgrade => true,
-            _ if RUNS_FUNCTIONS.contains(&kind) => false,
-            // what a table with rows fails for is a failure, unless it is a matter of privilege
-            _ if kind == "TABLE" => false,
-            // only superusers may keep the state of an aggregate in a type that has no shape
-            "42P13" => kind == "AGGREGATE" && !self.circumstances.is_superuser,
-            "42883" => entry.create.iter().any(|statement| statement.contains("LANGUAGE c")),
-            "58P01" | "0A000" | "22023" | "42704" => true,
-            _ => false,
+    }
+
+    /// Runs statements behind the savepoint `attempt`; what went wrong, if it did, after which nothing of
+    /// them is left but what a grant that was ignored in part has granted. The next savepoint travels with them.
+    async fn attempt(&self, mut statements: Vec<String>) -> Result<Option<Problem>, Error> {
+        statements.extend(NEXT.map(str::to_owned));
+        self.session.take_warnings();
+        let result = self.session.run_each(&statements).await;
+        let warning = self.session.take_warnings().into_iter().find(is_about_privileges);
+        let error = match (result, warning) {
+            (Ok(()), None) => return Ok(None),
+            (Ok(()), Some(_)) => return Ok(Some(Problem::Ignored)),
+            (Err(failed), _) => failed.error,
         };
-        is_refusal.then(|| {
-            let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-            format!("{}{hint}", error.message)
-        })
+        if error.is_cancelled() || error.is_connection_lost() {
+            return Err(error);
+        }
+        self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+        Ok(Some(Problem::Refused(Box::new(error))))
     }
 }
 
-enum Problem {
-    /// The server went on as if nothing were wrong: a grant that granted nothing.
-    Ignored,
-    Refused(Box<Error>),
+/// What keeps what was tried and begins the next attempt.
+const NEXT: [&str; 2] = ["RELEASE SAVEPOINT attempt", "SAVEPOINT attempt"];
+
+/// Entries that are tried together.
+#[derive(Debug, Default)]
+struct Flight {
+    ids: Vec<u32>,
+    messages: Vec<String>,
+    /// For each entry how many messages there are at its end.
+    ends: Vec<usize>,
+    /// Whether they are about privileges.
+    grants: Option<bool>,
 }
 
-impl Problem {
-    fn sqlstate(&self) -> Option<&str> {
-        match self {
-            Problem::Ignored => None,
-            Problem::Refused(error) => error.sqlstate(),
-        }
-    }
-
-    fn is_there_already(&self) -> bool {
-        self.sqlstate().is_some_and(|state| EXISTS_ALREADY.contains(&state))
-    }
-
-    /// Whether the role lacks a privilege, rather than the object something it needs.
-    fn is_about_privilege(&self) -> bool {
-        self.sqlstate() == Some("42501")
+impl Flight {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty()
     }
 }
 
 /// Statements under a search path, and none again behind them.
-fn with_path(path: &str, statements: &[String]) -> String {
-    let set =
-        |path: &str| format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path));
-    let before = std::iter::once(set(path));
-    join(&before.chain(statements.iter().cloned()).chain([set("")]).collect::<Vec<_>>())
-}
-
-/// Why a grant is skipped, the same words for all, so that they are told together.
-const MAY_NOT_GRANT: &str = "the importing role may not grant or revoke there";
-
-/// Duplicate table, object, function, schema, column, and what does not fit to one that is there.
-const EXISTS_ALREADY: [&str; 6] = ["42P07", "42710", "42723", "42P06", "42701", "42P16"];
-
-/// No lock, no memory, no room, shutting down.
-fn is_of_the_moment(state: &str) -> bool {
-    ["55P03", "40P01"].contains(&state) || state.starts_with("53") || state.starts_with("57")
-}
-
-/// `privilege_not_granted` and `privilege_not_revoked`.
-pub(crate) fn is_about_privileges(warning: &dbhaul_postgres::ServerError) -> bool {
-    matches!(warning.sqlstate.as_str(), "01007" | "01006")
+fn with_path(path: &str, statements: Vec<String>) -> Vec<String> {
+    std::iter::once(search_path_sql(path)).chain(statements).chain([search_path_sql("")]).collect()
 }

@@ -45,8 +45,25 @@ impl Tuning {
     }
 }
 
+/// The role with whose rights an import is done, and whatever the functions of the source do in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ImportingRole {
+    /// `current_user`.
+    pub name: String,
+    /// Whether it may do anything on the server.
+    pub is_superuser: bool,
+}
+
+impl std::fmt::Display for ImportingRole {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let kind = if self.is_superuser { "superuser" } else { "role" };
+        write!(f, "{kind} {}", self.name)
+    }
+}
+
 impl ImportPlan {
-    /// Settles what was left open in its options by the target's settings, so that the plan says it.
+    /// Settles what was left open in its options by the target's settings, so that the plan says it. Returns
+    /// the role that will do it.
     ///
     /// # Errors
     /// If the target cannot be asked.
@@ -54,7 +71,7 @@ impl ImportPlan {
         &mut self,
         target: &ConnectSettings,
         cancel: &CancellationToken,
-    ) -> Result<(), ImportError> {
+    ) -> Result<ImportingRole, ImportError> {
         let asking = |error| ImportError::server("asking the target for its settings", error);
         let session = Session::connect(target, SessionRole::Loader, cancel).await.map_err(asking)?;
         let facts = queries::facts(&session).await.map_err(asking)?;
@@ -62,7 +79,7 @@ impl ImportPlan {
         let tuning = Tuning::choose(&self.options, &facts);
         self.options.maintenance_work_mem_bytes = Some(tuning.maintenance_work_mem_bytes);
         self.options.index_workers = Some(tuning.index_workers);
-        Ok(())
+        Ok(ImportingRole { name: facts.role, is_superuser: facts.is_superuser })
     }
 }
 
@@ -76,8 +93,12 @@ mod tests {
         let mut options = ImportOptions::new("run", "backup");
         let mut facts = Facts {
             role: "r".to_owned(),
+            database: "d".to_owned(),
             version: 180_000,
             is_superuser: false,
+            bypasses_security: false,
+            is_read_only: false,
+            may_disable_triggers: false,
             in_recovery: false,
             may_create: true,
             may_create_in_public: true,

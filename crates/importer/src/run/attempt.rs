@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, FailedStatement, Session};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
@@ -54,6 +54,12 @@ pub(crate) enum StepError {
     Cancelled,
 }
 
+impl From<FailedStatement> for StepError {
+    fn from(failed: FailedStatement) -> Self {
+        StepError::Target(failed.error)
+    }
+}
+
 impl StepError {
     pub(crate) fn is_cancelled(&self) -> bool {
         match self {
@@ -93,6 +99,17 @@ impl StepError {
         match self {
             StepError::Target(error) => error.sqlstate(),
             _ => None,
+        }
+    }
+
+    /// Whether it comes from computing with values: no session, and no other server, would do better.
+    pub(crate) fn is_of_values(&self) -> bool {
+        const CLASSES: [&str; 7] = ["21", "22", "23", "2F", "38", "39", "P0"];
+        match self {
+            StepError::Target(error) => error.server_error().is_some_and(|error| {
+                error.where_.is_some() || CLASSES.iter().any(|class| error.is_in_class(class))
+            }),
+            _ => false,
         }
     }
 

@@ -1,11 +1,11 @@
 //! `--clean`: dropping what the TOC is going to create, in reverse.
 
 use async_trait::async_trait;
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{TocEntry, drop_statements};
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, StepError, ready, until_committed};
-use super::context::{Context, join};
+use super::context::Context;
 use super::control::Control;
 use crate::ImportError;
 use crate::ledger::{Clean, DoneStep};
@@ -27,12 +27,14 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
             continue;
         }
         let what = format!("dropping {}", context.plan.describe(id));
-        let mut attempt = DropAttempt { key: key.clone(), sql: Some(drop.sql(if_exists)) };
+        let statements = drop_statements(drop, if_exists);
+        let statements = statements.map_err(|problem| ImportError::Internal(format!("{what}: {problem}")))?;
+        let mut attempt = DropAttempt { key: key.clone(), statements };
         let mut result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
         if result.as_ref().is_err_and(|error| is_harmless(entry, error)) {
             context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
             // It is still a step done: a resumed run finds there what this one is going to make.
-            attempt.sql = None;
+            attempt.statements.clear();
             result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
         }
         match result {
@@ -59,17 +61,16 @@ fn is_harmless(entry: &TocEntry, error: &StepError) -> bool {
 
 struct DropAttempt {
     key: String,
-    /// Nothing, where there is nothing to drop.
-    sql: Option<String>,
+    /// None, where there is nothing to drop.
+    statements: Vec<String>,
 }
 
 #[async_trait]
 impl Attempt for DropAttempt {
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        session.begin().await?;
-        let mut statements = vec![context.ledger.claim_sql(&self.key, None)];
-        statements.extend(self.sql.clone());
-        session.batch(&join(&statements)).await?;
+        session.begin_and(&context.ledger.claim_sql(&self.key, None)).await?;
+        // were the commit under way too, a drop that waits for a lock would be done after we are gone
+        session.run_each(&self.statements).await?;
         session.commit().await?;
         Ok(DoneStep::default())
     }

@@ -50,7 +50,11 @@ impl Context {
     /// # Errors
     /// [`Error::Crashed`] if it has; and as [`Session::connect`].
     pub(crate) async fn connect(&self) -> Result<Session, Error> {
-        let options = SessionOptions { role: SessionRole::Loader, extra_pins: self.tuning.pins() };
+        let mut extra_pins = self.tuning.pins();
+        if self.plan.options.disable_triggers {
+            extra_pins.push(("session_replication_role".to_owned(), "replica".to_owned()));
+        }
+        let options = SessionOptions { role: SessionRole::Loader, extra_pins };
         let session = Session::connect(&self.target, options, &self.cancel).await?;
         match self.ledger.is_alive(&session).await {
             Ok(true) => Ok(session),

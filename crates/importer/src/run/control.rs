@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use dbhaul_catalog::in_one_line;
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
-use dbhaul_progress::Progress;
+use dbhaul_progress::{Progress, counted};
 use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
@@ -51,10 +51,10 @@ impl Control {
             progress.warning(format!("will be skipped: {object}: {}", in_one_line(&reason)));
         }
         progress.notice(format!(
-            "{} sessions with maintenance_work_mem {} MiB and {} workers for an index on {}",
-            plan.options.jobs,
+            "{} with maintenance_work_mem {} MiB and {} per index build on {}",
+            counted(plan.options.jobs, "session"),
             report.tuning.maintenance_work_mem_bytes >> 20,
-            report.tuning.index_workers,
+            counted(report.tuning.index_workers, "worker"),
             report.target
         ));
         let lock_slots = Probe::new(&session).lock_capacity().await.map_err(connecting)?.lock_slots;

@@ -2,15 +2,17 @@
 
 use async_trait::async_trait;
 use dbhaul_catalog::TocEntry;
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, FailedStatement, Session};
 
 use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
+use crate::piece::messages;
 use crate::plan::Analyze;
 use crate::prepared::Prepared;
+use crate::roles::is_privilege;
 
 /// Kinds whose statements run functions of the user's.
 pub(crate) const RUNS_FUNCTIONS: [&str; 4] =
@@ -38,18 +40,37 @@ impl EntryAttempt {
         PathAttempt::new(attempt, crate::footprint::describe(entry))
     }
 
-    /// Gives the object its owner; where that is refused, the object stays the importing role's.
-    async fn set_owner(&self, session: &Session, statement: &str) -> Result<Option<String>, StepError> {
-        session.batch("SAVEPOINT owner").await?;
-        match session.batch(statement).await {
+    /// Makes the object, gives it its owner and commits; where the owner is refused, the object stays the
+    /// importing role's, nothing is committed yet, and why is returned.
+    async fn make(&self, session: &Session) -> Result<Option<String>, StepError> {
+        let mut statements: Vec<String> = messages(self.prepared.statements.iter().cloned()).collect();
+        let made = statements.len();
+        if let Some(owner) = &self.prepared.set_owner {
+            statements.extend(["SAVEPOINT owner".to_owned(), owner.clone()]);
+        }
+        match session.run_each_and_commit(&statements, "").await {
             Ok(()) => Ok(None),
-            Err(error) if matches!(error.sqlstate(), Some("42501" | "42704")) => {
+            Err(FailedStatement { place, error })
+                if place == made + 1 && matches!(error.sqlstate(), Some("42501" | "42704")) =>
+            {
                 session.batch("ROLLBACK TO SAVEPOINT owner").await?;
                 let message = error.server_error().map(|error| error.message.clone());
                 Ok(Some(format!("owner not set: {}", message.unwrap_or_default())))
             }
-            Err(error) => Err(error.into()),
+            Err(failed) => Err(failed.into()),
         }
+    }
+
+    /// Grants and commits; where the server granted less and said so in a warning, nothing is committed yet,
+    /// and that is returned.
+    async fn grant(&self, session: &Session) -> Result<Option<String>, StepError> {
+        session.take_warnings();
+        session.run_each(&self.prepared.messages()).await?;
+        let ignored = session.take_warnings().into_iter().find(is_about_privileges);
+        if ignored.is_none() {
+            session.commit().await?;
+        }
+        Ok(ignored.map(|warning| warning.message))
     }
 }
 
@@ -62,31 +83,24 @@ impl Transaction for EntryAttempt {
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
         let mut left_out = self.prepared.left_out_text();
-        let mut statements: Vec<String> = first.into_iter().collect();
-        statements.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
-        statements.extend(self.prepared.statements.iter().cloned());
-        session.take_warnings();
-        session.begin_and(&join(&statements)).await?;
-        if let Some(ignored) = session.take_warnings().into_iter().find(is_about_privileges) {
-            let text = append(left_out, ignored.message);
-            session.batch(&context.ledger.left_out_sql(&self.key, &text)).await?;
-            left_out = Some(text);
-        }
-        if let Some(statement) = &self.prepared.set_owner
-            && let Some(refusal) = self.set_owner(session, statement).await?
-        {
+        let mut own: Vec<String> = first.into_iter().collect();
+        own.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
+        session.begin_and(&join(&own)).await?;
+        let refusal = match is_privilege(&self.kind) {
+            true => self.grant(session).await?,
+            false => self.make(session).await?,
+        };
+        if let Some(refusal) = refusal {
             let all = append(left_out, refusal);
-            session.batch(&context.ledger.left_out_sql(&self.key, &all)).await?;
+            session.commit_after(&context.ledger.left_out_sql(&self.key, &all)).await?;
             left_out = Some(all);
         }
-        session.commit().await?;
         Ok(DoneStep { left_out, ..DoneStep::default() })
     }
 
     async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
         let left_out = self.prepared.left_out_text();
-        let statements = self.prepared.statements.iter().chain(&self.prepared.set_owner).cloned();
-        Ok(Shared::Statements(statements.collect(), DoneStep { left_out, ..DoneStep::default() }))
+        Ok(Shared::Statements(self.prepared.messages(), DoneStep { left_out, ..DoneStep::default() }))
     }
 
     fn runs_functions(&self) -> bool {
@@ -102,8 +116,9 @@ fn append(text: Option<String>, more: String) -> String {
 /// undefined (SQLSTATE 42704) is a role that the target lacks.
 const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
 
-/// Kinds that hold or fill rows: without them data is lost, so that they fail and are never merely left out.
-const HOLDS_ROWS: [&str; 5] = ["TABLE", "MATERIALIZED VIEW DATA", "SEQUENCE SET", "BLOB", "BLOBS"];
+/// Kinds that hold rows: without them data is lost, so that they fail and are never merely left out. A
+/// materialized view has no rows of its own.
+const HOLDS_ROWS: [&str; 4] = ["TABLE", "SEQUENCE SET", "BLOB", "BLOBS"];
 
 /// Whether an entry that failed so is left out rather than failed: a refusal that nobody could foretell.
 pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {

@@ -90,9 +90,9 @@ async fn end(
     works: &[&Work],
     record: &mut Record,
 ) -> Result<(), StepError> {
-    let mut statements =
-        vec!["SET LOCAL synchronous_commit TO on".to_owned(), context.ledger.assert_alive_sql()];
-    statements.push(context.ledger.drop_sql());
+    let own = ["SET LOCAL synchronous_commit TO on".to_owned(), context.ledger.assert_alive_sql()];
+    let own = join(&[own.as_slice(), &[context.ledger.drop_sql()]].concat());
+    let mut statements = Vec::new();
     let mut made = Vec::new();
     for work in works {
         let done = context.done.get(&work.ledger_key()).cloned();
@@ -102,15 +102,14 @@ async fn end(
             (None, Ok(entry)) => {
                 let prepared = context.prepare(entry);
                 let left_out = prepared.left_out_text();
-                statements.extend(prepared.statements);
-                statements.extend(prepared.set_owner);
+                statements.extend(prepared.messages());
                 DoneStep { left_out, ..DoneStep::default() }
             }
             (None, Err(_)) => continue,
         };
         made.push((work, done, is_resumed));
     }
-    until_gone(context, control, &mut EndAttempt { sql: join(&statements) }).await?;
+    until_gone(context, control, &mut EndAttempt { own, statements }).await?;
     for (work, done, is_resumed) in made {
         if is_resumed {
             record.resumed(context, work, &done);
@@ -161,15 +160,17 @@ async fn is_gone(context: &Context, control: &mut Control) -> Result<bool, Error
 }
 
 struct EndAttempt {
-    sql: String,
+    /// What ends the ledger.
+    own: String,
+    /// What is made last.
+    statements: Vec<String>,
 }
 
 #[async_trait]
 impl Attempt for EndAttempt {
     async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        session.begin().await?;
-        session.batch(&self.sql).await?;
-        session.commit().await?;
+        session.begin_and(&self.own).await?;
+        session.run_each_and_commit(&self.statements, "").await?;
         Ok(DoneStep::default())
     }
 }

@@ -8,7 +8,7 @@ pub(crate) const CREATE_PAGES_SQL: &str = "CREATE TEMPORARY TABLE dbhaul_pages \
 /// (`LOBLKSIZE` in PostgreSQL's storage/large_object.h); a piece may be longer than a page. The objects
 /// themselves are created with pre-data.
 pub(crate) const PUT_PAGES_SQL: &str = "SELECT pg_catalog.count(pg_catalog.lo_put(p.loid, \
-     p.pageno::pg_catalog.int8 * 2048, p.data)) \
+     p.pageno::pg_catalog.int8 OPERATOR(pg_catalog.*) 2048, p.data)) \
      FROM (SELECT loid, pageno, data FROM pg_temp.dbhaul_pages ORDER BY loid, pageno) AS p";
 
 /// What the COPY of the pieces goes into.

@@ -231,7 +231,7 @@ impl<'a> Director<'a> {
                 let entry = self.context.plan.entry(work.entry())?;
                 match is_left_out(entry, &error) {
                     _ if matches!(work, Work::Analyze(_)) && error.sqlstate().is_some() => {
-                        self.record.not_analyzed(work, &error);
+                        self.record.not_analyzed(self.context, work, &error);
                     }
                     true => self.record.left_out(self.context, entry.id, &error),
                     false => self.record.failed(self.context, work, &error),

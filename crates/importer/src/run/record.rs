@@ -107,9 +107,14 @@ impl Record {
     }
 
     /// Notes a table whose statistics could not be gathered, as where it has a foreign table under it
-    /// whose server is out of reach. No rows and no definitions are lost with them.
-    pub(crate) fn not_analyzed(&mut self, work: &Work, error: &StepError) {
+    /// whose server is out of reach. No rows and no definitions are lost with them. What fails for the values
+    /// in the table fails on the source too, so that nothing is missing that was there.
+    pub(crate) fn not_analyzed(&mut self, context: &Context, work: &Work, error: &StepError) {
         if let Work::Analyze(analyze) = work {
+            if error.is_of_values() {
+                context.progress.warning(not_gathered(&analyze.table.sql(), error));
+                return;
+            }
             let description = format!("ANALYZE {}", analyze.table);
             let (entry, part) = (analyze.entry, Part::Whole);
             self.skipped.push(Skipped { entry, description, part, reason: error.to_string() });
@@ -213,4 +218,15 @@ impl Record {
         let description = context.plan.describe(entry);
         self.skipped.push(Skipped { entry, description, part: Part::Whole, reason });
     }
+}
+
+/// What is said of a table that `ANALYZE` fails on for its values.
+pub(super) fn not_gathered(table: &str, error: &StepError) -> String {
+    let text = error.to_string();
+    let first_line = text.lines().next().unwrap_or_default();
+    format!(
+        "ANALYZE {} fails for the values in the table, as on the source: {first_line}; rows and definitions \
+         are there, planner statistics are not",
+        in_one_line(table)
+    )
 }

@@ -1,8 +1,7 @@
 //! Steps that run functions of the user's, which may rely on the source's search path.
 
 use async_trait::async_trait;
-use dbhaul_catalog::quote_literal;
-use dbhaul_postgres::Session;
+use dbhaul_postgres::{Session, search_path_sql};
 
 use super::attempt::{Attempt, Shared, StepError};
 use super::context::Context;
@@ -11,7 +10,8 @@ use crate::ledger::DoneStep;
 /// SQLSTATEs of a name that was not found: function, table, other object, schema.
 pub(crate) const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
-/// What begins, works and commits; statements in `first` go right behind the beginning.
+/// What begins, works and commits. The statement in `first` sets a search path of the source's; it goes
+/// right behind the beginning, so that whatever else the transaction does names all it uses with its schema.
 #[async_trait]
 pub(crate) trait Transaction: Send {
     async fn run(
@@ -44,7 +44,7 @@ impl<T: Transaction> PathAttempt<T> {
 
     fn first(&self, context: &Context) -> Option<String> {
         let path = context.plan.options.source_search_path.as_ref().filter(|_| self.uses_source_path)?;
-        Some(format!("SELECT pg_catalog.set_config('search_path', {}, true)", quote_literal(path)))
+        Some(search_path_sql(path))
     }
 
     fn may_differ(&self, context: &Context, error: &StepError) -> bool {

@@ -12,6 +12,7 @@ use crate::ImportError;
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
+use crate::roles::is_privilege;
 
 /// Entries that go into one transaction at most.
 const BATCH_ENTRIES: usize = 64;
@@ -55,7 +56,7 @@ async fn batch(
     record: &mut Record,
 ) -> Result<bool, ImportError> {
     let Some(first) = works.first() else { return Ok(true) };
-    let mut attempt = BatchAttempt { statements: Vec::new(), done: Vec::new() };
+    let mut attempt = BatchAttempt::default();
     for work in works {
         let entry = context.plan.entry(work.entry())?;
         if record.broken_dependency(context, entry).is_some() {
@@ -63,9 +64,9 @@ async fn batch(
         }
         let prepared = context.prepare(entry);
         let left_out = prepared.left_out_text();
-        attempt.statements.push(context.ledger.claim_sql(&work.ledger_key(), left_out.as_deref()));
-        attempt.statements.extend(prepared.statements);
-        attempt.statements.extend(prepared.set_owner);
+        attempt.claims.push(context.ledger.claim_sql(&work.ledger_key(), left_out.as_deref()));
+        attempt.statements.extend(prepared.messages());
+        attempt.grants |= is_privilege(&entry.kind);
         attempt.done.push(DoneStep { left_out, ..DoneStep::default() });
     }
     let what = format!("{} and what follows", context.plan.describe(first.entry()));
@@ -104,8 +105,12 @@ async fn one(
 }
 
 /// Makes many entries in one transaction.
+#[derive(Default)]
 struct BatchAttempt {
+    claims: Vec<String>,
     statements: Vec<String>,
+    /// Whether one of them is about privileges, of which the server may leave some out with a mere warning.
+    grants: bool,
     done: Vec<DoneStep>,
 }
 
@@ -113,7 +118,12 @@ struct BatchAttempt {
 impl Attempt for BatchAttempt {
     async fn run(&mut self, _: &Context, session: &Session) -> Result<DoneStep, StepError> {
         session.take_warnings();
-        session.begin_and(&join(&self.statements)).await?;
+        session.begin_and(&join(&self.claims)).await?;
+        if !self.grants {
+            session.run_each_and_commit(&self.statements, "").await?;
+            return Ok(DoneStep::default());
+        }
+        session.run_each(&self.statements).await?;
         if session.take_warnings().iter().any(is_about_privileges) {
             return Err(StepError::Ignored);
         }

@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 use super::attempt::{Attempt, StepError, until_committed};
 use super::context::{Context, join};
-use super::record::Record;
+use super::record::{Record, not_gathered};
 use crate::ledger::DoneStep;
 use crate::{ImportError, StatisticsMode, StatisticsStream, StatisticsWave};
 
@@ -196,6 +196,15 @@ async fn set(
         let name = relation.relation.to_string();
         let mut single = BatchAttempt::new(vec![relation], version);
         let result = until_committed(context, &mut slot, KEY, "planner statistics", &mut single).await;
+        let result = match result {
+            // the expressions of extended statistics cannot be computed, which the other statistics need not be
+            Err(error) if error.is_of_values() && single.has_extended() => {
+                context.progress.warning(not_gathered(&name, &error));
+                single.leave_out_extended();
+                until_committed(context, &mut slot, KEY, "planner statistics", &mut single).await
+            }
+            result => result,
+        };
         match result {
             Ok(_) => attempts.push(single),
             Err(error) if error.is_cancelled() || error.is_outage() => return Err(error),
@@ -218,6 +227,16 @@ struct BatchAttempt {
 impl BatchAttempt {
     fn new(batch: Vec<RelationStatistics>, source_version: ServerVersion) -> Self {
         BatchAttempt { batch, source_version, missing: Vec::new(), refused: Vec::new() }
+    }
+
+    /// Whether extended statistics are to be gathered.
+    fn has_extended(&self) -> bool {
+        self.batch.iter().any(|relation| relation.has_extended)
+    }
+
+    /// Gathers no extended statistics.
+    fn leave_out_extended(&mut self) {
+        self.batch.iter_mut().for_each(|relation| relation.has_extended = false);
     }
 
     /// Which relations of the batch the target has.

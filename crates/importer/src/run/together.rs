@@ -6,7 +6,7 @@ use dbhaul_catalog::{DataEntry, TableData};
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, Shared, StepError, once, until_committed};
-use super::context::{Context, join};
+use super::context::Context;
 use super::segment::LEAST_FROZEN_BYTES;
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
@@ -156,9 +156,7 @@ impl Attempt for Together<'_> {
             };
             self.done.push((work.ledger_key(), done));
         }
-        if !statements.is_empty() {
-            session.batch(&join(&statements)).await?;
-        }
+        session.run_each(&statements).await?;
         if session.take_warnings().iter().any(is_about_privileges) {
             return Err(StepError::Ignored);
         }

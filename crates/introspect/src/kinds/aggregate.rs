@@ -27,6 +27,7 @@ struct Row {
     serialize: Option<String>,
     deserialize: Option<String>,
     sort_operator: Option<String>,
+    support: Option<String>,
 }
 
 /// A state of `pg_aggregate`: the plain one or the moving one.
@@ -78,7 +79,8 @@ fn query() -> String {
                 (SELECT 'OPERATOR(' || pg_catalog.quote_ident(opn.nspname) || '.' || o.oprname || ')'
                  FROM pg_catalog.pg_operator o
                  JOIN pg_catalog.pg_namespace opn ON opn.oid = o.oprnamespace
-                 WHERE o.oid = a.aggsortop) AS sort_operator
+                 WHERE o.oid = a.aggsortop) AS sort_operator,
+                CASE WHEN p.prosupport <> 0 THEN p.prosupport::text END AS support
          FROM pg_catalog.pg_proc p
          JOIN pg_catalog.pg_aggregate a ON a.aggfnoid = p.oid
          JOIN pg_catalog.pg_namespace n ON n.oid = p.pronamespace
@@ -110,6 +112,7 @@ fn aggregate(row: Row) -> Result<(Header, Aggregate), Error> {
         serialize: row.serialize,
         deserialize: row.deserialize,
         sort_operator: row.sort_operator,
+        support: row.support,
         parallel: parallel_safety(&header, &row.parallel)?,
     };
     Ok((header, aggregate))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::index::property_columns;
 use super::table::part;
-use super::table::sql::{CHECK_IS_SEPARATE, USER_NAMESPACE};
+use super::table::sql::{CHECK_IS_SEPARATE, USER_NAMESPACE, is_validated_later};
 use crate::Error;
 use crate::reader::Reader;
 
@@ -23,6 +23,7 @@ struct Row {
     initially_deferred: bool,
     is_local: bool,
     separate: bool,
+    validated_later: bool,
     referenced_table: Option<QualifiedName>,
     index: Option<IndexRow>,
 }
@@ -61,6 +62,7 @@ impl Row {
             initially_deferred: self.initially_deferred,
             is_local: self.is_local,
             separate: self.separate,
+            validated_later: self.validated_later,
             index: self.index.take().map(IndexRow::into_index).map(Box::new),
             referenced_table: self.referenced_table,
         };
@@ -100,6 +102,7 @@ impl IndexRow {
 /// columns; only those that need something more are here.
 fn sql(major: u32) -> String {
     let period = if major >= 18 { "con.conperiod" } else { "false" };
+    let later = is_validated_later("con", major);
     format!(
         "SELECT con.oid::int8 AS oid, n.nspname AS schema, con.conname AS name, c.relname AS table_name,
            c.relkind = 'p' AS table_is_partitioned, con.contype::text AS contype,
@@ -107,6 +110,7 @@ fn sql(major: u32) -> String {
            con.condeferred AS initially_deferred, con.conislocal AS is_local,
            CASE con.contype WHEN 'c' THEN {CHECK_IS_SEPARATE} WHEN 'n' THEN NOT con.convalidated ELSE true END
              AS separate,
+           {later} AS validated_later,
            (SELECT pg_catalog.json_build_object('schema', fn.nspname, 'name', f.relname)
             FROM pg_catalog.pg_class f JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
             WHERE f.oid = con.confrelid) AS referenced_table,
@@ -122,8 +126,8 @@ fn sql(major: u32) -> String {
            JOIN pg_catalog.pg_class c ON c.oid = con.conrelid
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE c.relkind IN ('r', 'p', 'f') AND {USER_NAMESPACE}
-           AND (con.contype IN ('c', 'p', 'u', 'x') OR (con.contype = 'f' AND con.conparentid = 0)
-             OR (con.contype = 'n' AND (NOT con.convalidated
+           AND (con.contype IN ('c', 'p', 'u', 'x') OR (con.contype = 'f' AND (con.conparentid = 0 OR {later}))
+             OR (con.contype = 'n' AND (NOT con.convalidated OR {later}
                OR pg_catalog.obj_description(con.oid, 'pg_constraint') IS NOT NULL)))
          ORDER BY con.conrelid, con.conname",
         properties = property_columns(),

@@ -14,6 +14,7 @@ struct Row {
     header: Header,
     handler: Option<String>,
     validator: Option<String>,
+    connection: Option<String>,
     options: Option<Vec<String>>,
 }
 
@@ -25,11 +26,17 @@ pub(super) fn sorted_options(options: Option<Vec<String>>) -> Vec<(String, Strin
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
+    // the function that makes a connection string came with 19
+    let connection = match reader.version().major() {
+        ..19 => "NULL",
+        _ => "CASE WHEN w.fdwconnection <> 0 THEN w.fdwconnection::pg_catalog.regproc::text END",
+    };
     let sql = format!(
         "SELECT w.oid::int8 AS oid, w.fdwname AS name, pg_catalog.pg_get_userbyid(w.fdwowner) AS owner,
                 w.fdwacl::text[] AS acl, w.fdwoptions AS options,
                 CASE WHEN w.fdwhandler <> 0 THEN w.fdwhandler::pg_catalog.regproc::text END AS handler,
-                CASE WHEN w.fdwvalidator <> 0 THEN w.fdwvalidator::pg_catalog.regproc::text END AS validator
+                CASE WHEN w.fdwvalidator <> 0 THEN w.fdwvalidator::pg_catalog.regproc::text END AS validator,
+                {connection} AS connection
          FROM pg_catalog.pg_foreign_data_wrapper w
          WHERE w.oid >= {FIRST_USER_OID}"
     );
@@ -37,6 +44,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         let body = Body::from(ForeignDataWrapper {
             handler: row.handler,
             validator: row.validator,
+            connection: row.connection,
             options: sorted_options(row.options),
         });
         reader.push(row.header.object("foreign-data wrappers", Class::PG_FOREIGN_DATA_WRAPPER, body)?);

@@ -25,6 +25,7 @@ struct Row {
 #[derive(Deserialize)]
 struct DefinitionRow {
     connection: Secret,
+    server: Option<String>,
     publications: Vec<String>,
     slot_name: Option<String>,
     binary: bool,
@@ -36,6 +37,9 @@ struct DefinitionRow {
     failover: bool,
     synchronous_commit: String,
     origin: String,
+    retain_dead_tuples: bool,
+    max_retention_ms: i32,
+    wal_receiver_timeout: String,
 }
 
 /// A definition holds a connection string, so only superusers may read it; that
@@ -84,6 +88,7 @@ async fn read_definitions(reader: &mut Reader<'_>) -> Result<(), Error> {
         let definition = row.definition;
         let definition = SubscriptionDefinition {
             connection: definition.connection,
+            server: definition.server,
             publications: definition.publications,
             slot_name: definition.slot_name,
             binary: definition.binary,
@@ -100,6 +105,10 @@ async fn read_definitions(reader: &mut Reader<'_>) -> Result<(), Error> {
             failover: definition.failover,
             synchronous_commit: definition.synchronous_commit,
             origin: definition.origin,
+            retain_dead_tuples: definition.retain_dead_tuples,
+            max_retention_ms: definition.max_retention_ms,
+            // the server's own, as pg_dump reads it
+            wal_receiver_timeout: Some(definition.wal_receiver_timeout).filter(|value| value != "-1"),
         };
         push(reader, row.header, Some(definition))?;
     }
@@ -122,11 +131,12 @@ fn query(major: u32) -> String {
         if major >= version { column } else { before }
     };
     format!(
-        "{IDENTITY}, s.subconninfo AS connection, s.subpublications AS publications,
+        "{IDENTITY}, COALESCE(s.subconninfo, '') AS connection, {server} AS server, s.subpublications AS publications,
                 s.subslotname AS slot_name, {binary} AS binary, {streaming} AS streaming,
                 {two_phase} AS two_phase, {disable} AS disable_on_error, {password} AS password_required,
                 {owner} AS run_as_owner, {failover} AS failover, s.subsynccommit AS synchronous_commit,
-                {origin} AS origin
+                {origin} AS origin, {retain} AS retain_dead_tuples, {retention} AS max_retention_ms,
+                {timeout} AS wal_receiver_timeout
          {OF_THIS_DATABASE}",
         binary = since(14, "s.subbinary", "false"),
         streaming = since(14, "s.substream::text", "'f'"),
@@ -136,5 +146,13 @@ fn query(major: u32) -> String {
         owner = since(16, "s.subrunasowner", "true"),
         failover = since(17, "s.subfailover", "false"),
         origin = since(16, "s.suborigin", "'any'"),
+        server = since(
+            19,
+            "(SELECT f.srvname FROM pg_catalog.pg_foreign_server f WHERE f.oid = s.subserver)",
+            "NULL"
+        ),
+        retain = since(19, "s.subretaindeadtuples", "false"),
+        retention = since(19, "s.submaxretention", "0"),
+        timeout = since(19, "s.subwalrcvtimeout", "'-1'"),
     )
 }

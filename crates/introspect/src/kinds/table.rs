@@ -2,14 +2,15 @@
 
 pub(super) mod columns;
 mod inheritance;
+mod order;
 pub(super) mod sql;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use dbhaul_catalog::kinds::{
     Body, Column, ForeignSource, InlineCheck, PartitionOf, ReplicaIdentity, Table, TableKind,
 };
-use dbhaul_catalog::{Class, Object, ObjectId, QualifiedName, SharedText, parse_acl};
+use dbhaul_catalog::{Class, Object, ObjectId, QualifiedName, SharedText, parse_acl, quote_identifier};
 use serde::Deserialize;
 
 use crate::Error;
@@ -40,6 +41,7 @@ pub(super) struct RelationRow {
     parents: Vec<Parent>,
     server: Option<String>,
     fdw_options: Vec<(String, String)>,
+    row_type_is_used: bool,
 }
 
 #[derive(Deserialize)]
@@ -54,6 +56,7 @@ struct CheckRow {
     table_oid: u32,
     name: String,
     definition: String,
+    is_own: bool,
 }
 
 impl RelationRow {
@@ -103,7 +106,8 @@ impl RelationRow {
         }
     }
 
-    fn into_table(self, columns: Vec<Column>, checks: Vec<InlineCheck>) -> Table {
+    fn into_table(self, columns: Vec<Column>, checks: Vec<InlineCheck>, inherits_later: bool) -> Table {
+        let field_order = self.row_type_is_used.then(|| field_order(&columns));
         let names: Vec<QualifiedName> =
             self.parents.iter().map(|parent| QualifiedName::new(&parent.schema, &parent.name)).collect();
         let partition_of = self
@@ -128,6 +132,8 @@ impl RelationRow {
             toast_options: self.toast_options,
             access_method: self.access_method,
             tablespace: self.tablespace,
+            field_order,
+            inherits_later,
         }
     }
 }
@@ -139,24 +145,38 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
         .iter()
         .map(|row| (row.oid, row.parents.iter().map(|parent| parent.oid).collect()))
         .collect();
-    let partitions = relations.iter().filter(|row| row.bound.is_some()).map(|row| row.oid).collect();
-    inheritance::settle(&mut columns, &parents, &partitions, reader.version());
-    let mut checks = read_checks(reader).await?;
+    let used = |row: &&RelationRow| row.row_type_is_used && row.bound.is_none();
+    let used: HashSet<u32> = relations.iter().filter(used).map(|row| row.oid).collect();
+    let later = order::inheriting_later(&columns, &parents, &used);
+    let partitions = relations.iter().filter(|row| row.bound.is_some()).map(|row| row.oid);
+    let alone = partitions.chain(later.iter().copied()).collect();
+    inheritance::settle(&mut columns, &parents, &alone, reader.version());
+    let mut checks = read_checks(reader, &later).await?;
     for mut row in relations {
         let (oid, schema, name, owner) = (row.oid, row.schema.clone(), row.name.clone(), row.owner.clone());
         let acl = row.take_acl();
         let columns = columns.remove(&oid).unwrap_or_default();
-        let table = row.into_table(columns, checks.remove(&oid).unwrap_or_default());
+        let checks = checks.remove(&oid).unwrap_or_default();
+        let table = row.into_table(columns, checks, later.contains(&oid));
         reader.push(RelationRow::object(oid, schema, name, owner, acl, Body::from(table))?);
     }
     Ok(())
 }
 
+/// The names of columns as a value of the row type has its fields.
+fn field_order(columns: &[Column]) -> String {
+    let names: Vec<String> = columns.iter().map(|column| quote_identifier(&column.name)).collect();
+    format!("({})", names.join(", "))
+}
+
 /// Check constraints that stand in `CREATE TABLE`, by table.
-async fn read_checks(reader: &Reader<'_>) -> Result<HashMap<u32, Vec<InlineCheck>>, Error> {
+async fn read_checks(
+    reader: &Reader<'_>,
+    later: &HashSet<u32>,
+) -> Result<HashMap<u32, Vec<InlineCheck>>, Error> {
     let rows: Vec<CheckRow> = reader.query("check constraints", &sql::inline_checks()).await?;
     let mut checks: HashMap<u32, Vec<InlineCheck>> = HashMap::new();
-    for row in rows {
+    for row in rows.into_iter().filter(|row| row.is_own || later.contains(&row.table_oid)) {
         let check = InlineCheck { name: row.name, definition: row.definition };
         checks.entry(row.table_oid).or_default().push(check);
     }

@@ -226,6 +226,21 @@ pub(crate) async fn held_runs(
     Ok(held)
 }
 
+/// Sessions of dbhaul's in a database that do not only hold a snapshot, the one that asks left out.
+pub(crate) async fn sessions_at_work(
+    source: &ConnectSettings,
+    context: &Context,
+) -> Result<u64, PipelineError> {
+    let sql = format!(
+        "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity \
+         WHERE pg_catalog.starts_with(application_name, 'dbhaul') \
+         AND NOT pg_catalog.starts_with(application_name, {}) \
+         AND datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()",
+        dbhaul_catalog::quote_literal(&application_name(""))
+    );
+    ask(source, &sql, context).await
+}
+
 /// A session that holds a snapshot for a run.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HeldRun {

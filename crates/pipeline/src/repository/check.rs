@@ -1,66 +1,63 @@
-//! Reading a whole backup to know that every byte of it is as it was written.
+//! Whether a backup fits together: before anything is done with it, everything is compared that can be without
+//! its rows.
 
-use dbhaul_archive::{Manifest, PackKind, PackReader, PackSummary, keys};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use dbhaul_archive::{
+    ArchiveError, BackupKey, ChunkPlace, ListCheck, Manifest, PackId, PackKind, PackReader, PackSummary,
+    Segment, TableEntry, TableKind, TocOutline, keys, tables_with_primary_key,
+};
+use dbhaul_catalog::Catalog;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::Repository;
+use super::indexes::{INDEXES_AT_ONCE, Indexes};
 use super::segments::scan_list;
 use crate::{Context, PipelineError};
 
-/// Packs in memory at the same time; each is about 32 MiB.
+/// Packs of metadata that are read at the same time; each is about 32 MiB.
 const PACKS_AT_ONCE: usize = 2;
 
+/// A backup whose parts fit together.
+pub(crate) struct CheckedBackup {
+    /// Its manifest.
+    pub(crate) manifest: Manifest,
+    /// All of its catalog.
+    pub(crate) catalog: Catalog,
+}
+
 impl Repository {
-    /// Reads every pack and compares it with its name, then every segment list
-    /// and compares its sums with the manifest's. What a manifest says of rows
-    /// is worth nothing if the rows cannot be read back.
-    pub(crate) async fn check_contents(
+    /// Reads a backup but for its rows, and compares its parts: manifest, catalog, table of contents, segment lists,
+    /// and the packs with their indexes and sizes.
+    pub(crate) async fn checked_backup(
         &self,
-        manifest: &Manifest,
+        key: &BackupKey,
         context: &Context,
-    ) -> Result<(), PipelineError> {
-        self.check_each(manifest.packs.iter(), context).await?;
-        for table in &manifest.tables {
-            if context.cancel.is_cancelled() {
-                return Err(PipelineError::Cancelled);
-            }
-            scan_list(self, table, |_, _| {}).await?;
-        }
-        Ok(())
+    ) -> Result<CheckedBackup, PipelineError> {
+        let manifest = self.manifest(key).await?;
+        self.check_packs(&manifest).await?;
+        let packs: BTreeMap<PackId, PackSummary> =
+            manifest.packs.iter().map(|pack| (pack.id, *pack)).collect();
+        let meta: Vec<&PackSummary> = packs.values().filter(|pack| pack.kind == PackKind::Meta).collect();
+        // Those that are kept come first, all together; the others are read again when their lists are.
+        let checks = iter(&meta).map(|pack| self.check_pack(pack, context));
+        checks.buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await?;
+        let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
+        let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
+        manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
+        drop(toc);
+        self.check_lists(&manifest, &catalog, &packs, context).await?;
+        Ok(CheckedBackup { manifest, catalog })
     }
 
-    /// Reads the packs of metadata and compares them with their names: they are
-    /// small, and damage in them is better known before anything is written.
-    pub(crate) async fn check_metadata(
-        &self,
-        manifest: &Manifest,
-        context: &Context,
-    ) -> Result<(), PipelineError> {
-        let packs = manifest.packs.iter().filter(|pack| pack.kind == PackKind::Meta);
-        self.check_each(packs, context).await
-    }
-
-    async fn check_each<'a>(
-        &self,
-        packs: impl Iterator<Item = &'a PackSummary>,
-        context: &Context,
-    ) -> Result<(), PipelineError> {
-        let checks = packs.map(|pack| self.check_pack(pack, context));
-        iter(checks).buffer_unordered(PACKS_AT_ONCE).try_collect().await
-    }
-
+    /// Compares a pack of metadata with its name, and keeps it if there is room.
     async fn check_pack(&self, pack: &PackSummary, context: &Context) -> Result<(), PipelineError> {
-        if context.cancel.is_cancelled() {
-            return Err(PipelineError::Cancelled);
-        }
+        stop_if_cancelled(context)?;
         let task = context.progress.task("PACK", &pack.id.to_string(), Some(pack.bytes));
-        let bytes = self.store().get(&keys::pack(pack.id)).await?;
-        let read_bytes = bytes.len() as u64;
-        // Opening it hashes every byte.
-        let opened = PackReader::open(pack.id, bytes).map_err(|source| self.error(source));
-        match opened {
-            Ok(_) => {
-                task.advance(0, read_bytes);
+        match self.read_pack(pack).await {
+            Ok(read) => {
+                self.metadata.add(pack.id, pack.bytes, read);
+                task.advance(0, pack.bytes);
                 task.finish();
                 Ok(())
             }
@@ -70,4 +67,130 @@ impl Repository {
             }
         }
     }
+
+    /// Reads a whole pack and compares every byte with its name, and its kind with what it is said to be.
+    pub(super) async fn read_pack(&self, pack: &PackSummary) -> Result<PackReader, PipelineError> {
+        let bytes = self.store().get_at_most(&keys::pack(pack.id), pack.bytes).await?;
+        let read = PackReader::open(pack.id, bytes).map_err(|source| self.error(source))?;
+        if read.kind() == pack.kind {
+            return Ok(read);
+        }
+        let reason = format!("it is one of {:?}, where the manifest says {:?}", read.kind(), pack.kind);
+        Err(self.error(ArchiveError::DamagedPack { pack: pack.id, reason }))
+    }
+
+    /// Compares the places of all pieces and rows with the indexes of their packs. Tables are taken in the order of
+    /// the packs that their lists begin in, so that each of these is read once.
+    async fn check_lists(
+        &self,
+        manifest: &Manifest,
+        catalog: &Catalog,
+        packs: &BTreeMap<PackId, PackSummary>,
+        context: &Context,
+    ) -> Result<(), PipelineError> {
+        let keyed = tables_with_primary_key(catalog);
+        let mut tables: Vec<&TableEntry> = manifest.tables.iter().collect();
+        let first_pack =
+            |table: &&TableEntry| table.list.pieces.first().map(|piece| (piece.pack, piece.offset));
+        tables.sort_by_key(first_pack);
+        let documents = [&manifest.catalog, &manifest.toc].into_iter().chain(&manifest.roles);
+        let pieces = documents.chain(&manifest.statistics).flat_map(|document| &document.pieces);
+        self.check_pieces(pieces, packs).await?;
+        let mut indexes = Indexes::new(self, packs);
+        let mut current = None;
+        for table in tables {
+            stop_if_cancelled(context)?;
+            let pack = table.list.pieces.first().map(|piece| piece.pack);
+            if let Some(summary) =
+                pack.filter(|pack| current != Some(*pack)).and_then(|pack| packs.get(&pack))
+                && self.metadata.pack(summary.id).is_none()
+            {
+                self.metadata.add(summary.id, summary.bytes, self.read_pack(summary).await?);
+            }
+            current = pack;
+            self.check_list(table, has_no_row_twice(table, &keyed), packs, &mut indexes, context).await?;
+        }
+        self.metadata.end();
+        Ok(())
+    }
+
+    /// Compares the places of a document's pieces with their packs.
+    async fn check_pieces(
+        &self,
+        pieces: impl Iterator<Item = &ChunkPlace>,
+        packs: &BTreeMap<PackId, PackSummary>,
+    ) -> Result<(), PipelineError> {
+        let mut by_pack: BTreeMap<PackId, Vec<&ChunkPlace>> = BTreeMap::new();
+        for piece in pieces {
+            by_pack.entry(piece.pack).or_default().push(piece);
+        }
+        for (pack, pieces) in by_pack {
+            let read = match (self.metadata.pack(pack), packs.get(&pack)) {
+                (Some(read), _) => read,
+                (None, Some(summary)) => self.read_pack(summary).await?,
+                (None, None) => return Err(self.error(ArchiveError::MissingPack { pack })),
+            };
+            for piece in pieces {
+                read.index().number_of(piece).map_err(|source| self.error(source))?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn check_list(
+        &self,
+        table: &TableEntry,
+        has_no_row_twice: bool,
+        packs: &BTreeMap<PackId, PackSummary>,
+        indexes: &mut Indexes<'_>,
+        context: &Context,
+    ) -> Result<(), PipelineError> {
+        let mut check = ListCheck::new(table, packs, has_no_row_twice);
+        for pass in 0..check.passes() {
+            let mut lists = scan_list(self, table);
+            while let Some((_, segments)) = lists.next().await? {
+                stop_if_cancelled(context)?;
+                let named = check.packs(segments).map_err(|source| self.error(source))?;
+                if pass > 0 {
+                    take(self, &mut check, segments, &named, indexes)?;
+                    continue;
+                }
+                let named: Vec<PackId> = named.into_iter().collect();
+                for some in named.chunks(INDEXES_AT_ONCE) {
+                    let some: BTreeSet<PackId> = some.iter().copied().collect();
+                    indexes.read(&some).await?;
+                    take(self, &mut check, segments, &some, indexes)?;
+                }
+            }
+            let totals = lists.finish()?;
+            check.end_pass(&totals).map_err(|source| self.error(source))?;
+        }
+        Ok(())
+    }
+}
+
+fn take(
+    repository: &Repository,
+    check: &mut ListCheck<'_>,
+    segments: &[Segment],
+    packs: &BTreeSet<PackId>,
+    indexes: &Indexes<'_>,
+) -> Result<(), PipelineError> {
+    for segment in segments {
+        let taken = check.take(segment, packs, |pack| indexes.get(pack));
+        taken.map_err(|source| repository.error(source))?;
+    }
+    Ok(())
+}
+
+/// Large objects are pieces of which each has a place of its own.
+fn has_no_row_twice(table: &TableEntry, keyed: &HashSet<(String, String)>) -> bool {
+    match table.kind {
+        TableKind::LargeObjects => true,
+        TableKind::Table => keyed.contains(&(table.schema.clone(), table.name.clone())),
+    }
+}
+
+pub(super) fn stop_if_cancelled(context: &Context) -> Result<(), PipelineError> {
+    if context.cancel.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
 }

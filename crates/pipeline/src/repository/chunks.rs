@@ -4,18 +4,16 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dbhaul_archive::{ChunkOpener, ChunkPieces, RowChunk, keys};
-use dbhaul_rows::{Chunk, RowDigest};
+use dbhaul_archive::{ChunkOpener, RowChunk, TableEntry, keys};
+use dbhaul_rows::{Chunk, DigestSpec, RowsDigester};
 use tokio::task::JoinSet;
 
 use super::Repository;
+use super::rows_check::{LongChunk, check_rows, is_long};
 use crate::PipelineError;
 
 /// Neighbouring chunks are read together up to this many stored bytes.
 const READ_BYTES: u64 = 4 << 20;
-
-/// A chunk that is longer before compression holds a long row, and may be handed on in pieces.
-const LONG_CHUNK_BYTES: u64 = 8 << 20;
 
 /// Neighbouring chunks with their stored bytes.
 type Run = VecDeque<(RowChunk, Bytes)>;
@@ -30,29 +28,44 @@ pub(crate) struct ChunkReader {
     /// Read, and still compressed: opened all at once, a run of rows that compress
     /// well would be gigabytes.
     read: Run,
+    /// The table, and what counts and hashes its rows.
+    table: String,
+    spec: DigestSpec,
+    digester: RowsDigester,
     /// Whether long chunks are handed out in pieces.
     in_pieces: bool,
-    /// What is left of a long chunk, and the digest of its rows.
-    open: Option<(ChunkPieces, RowDigest)>,
+    /// What is left of a long chunk.
+    open: Option<LongChunk>,
     /// The read of the run after it, at most one.
     ahead: JoinSet<Result<Run, PipelineError>>,
 }
 
 impl ChunkReader {
-    /// A reader of these chunks. Those of long rows come in pieces that end anywhere if `in_pieces`:
+    /// A reader of these chunks of a table. Those of long rows come in pieces that end anywhere if `in_pieces`:
     /// then their rows count in the last piece.
     pub(crate) fn new(
         repository: Repository,
+        table: &TableEntry,
         chunks: Vec<RowChunk>,
         in_pieces: bool,
     ) -> Result<Self, PipelineError> {
         let opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
-        let (read, ahead) = (Run::new(), JoinSet::new());
-        Ok(ChunkReader { repository, opener, rest: chunks.into(), read, in_pieces, open: None, ahead })
+        Ok(ChunkReader {
+            repository,
+            opener,
+            rest: chunks.into(),
+            read: Run::new(),
+            table: table.qualified_name(),
+            spec: table.digest_spec.clone(),
+            digester: RowsDigester::new(&table.digest_spec),
+            in_pieces,
+            open: None,
+            ahead: JoinSet::new(),
+        })
     }
 
     /// The next chunk, or the next piece of a long one; the bytes of all of it were compared with its
-    /// identity.
+    /// identity, and its rows with their count and digest.
     pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, PipelineError> {
         if let Some(piece) = self.next_piece()? {
             return Ok(Some(piece));
@@ -61,24 +74,25 @@ impl ChunkReader {
             self.read_run().await?;
         }
         let Some((chunk, stored)) = self.read.pop_front() else { return Ok(None) };
-        if self.in_pieces && chunk.place.plain_bytes > LONG_CHUNK_BYTES {
-            let opened = ChunkOpener::open_in_pieces(&chunk.place, stored);
-            self.open = Some((opened.map_err(|source| self.repository.error(source))?, chunk.digest));
+        if self.in_pieces && is_long(&chunk.place, chunk.digest) {
+            let opened = LongChunk::open(&self.spec, &chunk.place, stored, chunk.digest);
+            self.open = Some(opened.map_err(|source| self.repository.error(source))?);
             return self.next_piece();
         }
         let data = self.opener.open(&chunk.place, &stored).map_err(|source| self.repository.error(source))?;
+        check_rows(&mut self.digester, &self.table, &chunk.place, &data, chunk.digest)?;
         Ok(Some(Chunk { data, row_count: chunk.digest.row_count, digest: chunk.digest }))
     }
 
     /// The next piece of a long chunk. The last one stands for its rows.
     fn next_piece(&mut self) -> Result<Option<Chunk>, PipelineError> {
-        let Some((pieces, rows)) = &mut self.open else { return Ok(None) };
-        let piece = pieces.next_piece().map_err(|source| self.repository.error(source))?;
-        let digest = if pieces.is_over() { *rows } else { RowDigest::default() };
-        if pieces.is_over() {
+        let Some(long) = &mut self.open else { return Ok(None) };
+        let piece = long.next_piece(&self.table);
+        let piece = piece.map_err(|fault| fault.into_error(|source| self.repository.error(source)))?;
+        if piece.as_ref().is_none_or(|(_, digest)| digest.row_count > 0) {
             self.open = None;
         }
-        Ok(piece.map(|data| Chunk { data, row_count: digest.row_count, digest }))
+        Ok(piece.map(|(data, digest)| Chunk { data, row_count: digest.row_count, digest }))
     }
 
     /// Waits for the run that is being read, and starts to read the one after it.

@@ -2,7 +2,11 @@
 
 mod check;
 mod chunks;
+mod indexes;
+mod lease;
+mod metadata;
 mod pack_writer;
+mod rows_check;
 mod segments;
 
 use std::collections::BTreeMap;
@@ -10,15 +14,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ArchiveError, BackupKey, ChunkOpener, Document, Manifest, PackId, RepoConfig, keys, read_document,
+    ArchiveError, BackupKey, ChunkOpener, Document, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, Manifest, PackId,
+    RepoConfig, keys, read_document,
 };
+use dbhaul_progress::Progress;
 use dbhaul_store::{Access, ErrorKind, Store, StoreExt, StoreUrl};
-use futures::TryStreamExt;
+use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
 use ulid::Ulid;
 
+use metadata::Metadata;
+
+pub(crate) use check::CheckedBackup;
 pub(crate) use chunks::ChunkReader;
+pub(crate) use lease::is_living;
 pub(crate) use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
 pub(crate) use segments::{BackupSegments, tables_by_entry};
 
@@ -29,14 +39,26 @@ use crate::{BackupRef, Context, PipelineError};
 pub(crate) struct Repository {
     store: Arc<dyn Store>,
     config: RepoConfig,
+    progress: Progress,
+    /// Packs of metadata that were read whole, as long as they are few.
+    metadata: Arc<Metadata>,
 }
 
 impl Repository {
     /// Opens a store that must hold backups already.
     pub(crate) async fn open(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        let store = dbhaul_store::open(url, Access::Read, &context.cancel, &context.progress).await?;
-        match store.get_optional(keys::REPO_CONFIG).await? {
-            Some(bytes) => Self::with_config(store, &bytes),
+        Self::open_for(url, Access::Read, context).await
+    }
+
+    /// Opens a store that must hold backups already, to remove something.
+    pub(crate) async fn open_to_write(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
+        Self::open_for(url, Access::Write, context).await
+    }
+
+    async fn open_for(url: &StoreUrl, access: Access, context: &Context) -> Result<Self, PipelineError> {
+        let store = dbhaul_store::open(url, access, &context.cancel, &context.progress).await?;
+        match config_bytes(&store).await? {
+            Some(bytes) => Self::with_config(store, &bytes, context),
             None => Err(PipelineError::NoRepository { store: store.describe() }),
         }
     }
@@ -44,26 +66,33 @@ impl Repository {
     /// Opens a store to write to; an empty one becomes a repository.
     pub(crate) async fn open_or_create(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
         let store = dbhaul_store::open(url, Access::Write, &context.cancel, &context.progress).await?;
-        if let Some(bytes) = store.get_optional(keys::REPO_CONFIG).await? {
-            return Self::with_config(store, &bytes);
+        if let Some(bytes) = config_bytes(&store).await? {
+            return Self::with_config(store, &bytes, context);
         }
-        refuse_headless(&store).await?;
+        refuse_occupied(&store).await?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
-        match store.create(keys::REPO_CONFIG, bytes).await {
-            Ok(()) => Ok(Repository { store, config }),
-            // Another writer was first; its configuration is the store's.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let bytes = store.get(keys::REPO_CONFIG).await?;
-                Self::with_config(store, &bytes)
+        match create_surely(&store, keys::REPO_CONFIG, bytes).await {
+            Ok(()) => {
+                context.progress.notice(format!("created a new store in {}", store.describe()));
+                Ok(Self::new(store, config, context))
             }
-            Err(error) => Err(error.into()),
+            // Another writer was first; its configuration is the store's.
+            Err(PipelineError::Store(error)) if error.kind() == ErrorKind::AlreadyExists => {
+                let bytes = store.get_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?;
+                Self::with_config(store, &bytes, context)
+            }
+            Err(error) => Err(error),
         }
     }
 
-    fn with_config(store: Arc<dyn Store>, bytes: &[u8]) -> Result<Self, PipelineError> {
+    fn with_config(store: Arc<dyn Store>, bytes: &[u8], context: &Context) -> Result<Self, PipelineError> {
         let config = RepoConfig::from_bytes(bytes).map_err(|source| archive_error(&store, source))?;
-        Ok(Repository { store, config })
+        Ok(Self::new(store, config, context))
+    }
+
+    fn new(store: Arc<dyn Store>, config: RepoConfig, context: &Context) -> Self {
+        Repository { store, config, progress: context.progress.clone(), metadata: Arc::default() }
     }
 
     /// What all backups in it have in common.
@@ -86,10 +115,19 @@ impl Repository {
         archive_error(&self.store, source)
     }
 
-    /// The keys of all committed backups, oldest first within a database.
+    /// The keys of all committed backups, oldest first within a database. Whatever else lies among them, such as
+    /// what file managers leave behind, is told and passed over.
     pub(crate) async fn backup_keys(&self) -> Result<Vec<BackupKey>, PipelineError> {
-        let objects = self.store.list(keys::BACKUPS).await?;
-        objects.iter().map(|object| object.key.parse().map_err(|source| self.error(source))).collect()
+        let (mut backups, mut strays) = (Vec::new(), Strays::default());
+        let mut objects = self.store.list_stream(keys::BACKUPS);
+        while let Some(object) = objects.try_next().await? {
+            match object.key.parse() {
+                Ok(key) => backups.push(key),
+                Err(_) => strays.add(object.key),
+            }
+        }
+        strays.tell(&self.progress);
+        Ok(backups)
     }
 
     /// The key of the backup that is meant.
@@ -138,7 +176,7 @@ impl Repository {
     /// Reads and verifies a manifest, and that it belongs to this store.
     pub(crate) async fn manifest(&self, key: &BackupKey) -> Result<Manifest, PipelineError> {
         let key = key.to_string();
-        let bytes = self.store.get(&key).await?;
+        let bytes = self.store.get_at_most(&key, MAX_MANIFEST_BYTES).await?;
         let manifest = Manifest::from_bytes(&key, &bytes).map_err(|source| self.error(source))?;
         manifest.check_repo(&self.config).map_err(|source| self.error(source))?;
         Ok(manifest)
@@ -160,50 +198,122 @@ impl Repository {
         }
     }
 
-    /// Writes the manifest, which commits the backup.
+    /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
+    /// store returns its manifest, not when it says that it has it.
     pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<BackupKey, PipelineError> {
         self.check_packs(manifest).await?;
         let key = manifest.key();
         let bytes = manifest.to_bytes().map_err(|source| self.error(source))?;
-        self.store.create(&key.to_string(), bytes).await?;
+        create_surely(&self.store, &key.to_string(), bytes).await?;
         Ok(key)
     }
 
-    /// Reads one piece of metadata or rows and verifies it.
+    /// Reads one piece of metadata and verifies it.
     pub(crate) async fn piece(
         &self,
         opener: &mut ChunkOpener,
         place: &dbhaul_archive::ChunkPlace,
     ) -> Result<Bytes, PipelineError> {
-        let stored = self.store.get_range(&keys::pack(place.pack), place.range()).await?;
+        let stored = self.stored_piece(place).await?;
         opener.open(place, &stored).map_err(|source| self.error(source))
     }
 
-    /// Reads a document; `name` is what it is called in errors.
+    /// The stored bytes of a piece of metadata.
+    async fn stored_piece(&self, place: &dbhaul_archive::ChunkPlace) -> Result<Bytes, PipelineError> {
+        match self.metadata.pack(place.pack) {
+            Some(pack) => pack.stored(place).map_err(|source| self.error(source)),
+            None => Ok(self.store.get_range(&keys::pack(place.pack), place.range()).await?),
+        }
+    }
+
+    /// Reads a document, a few pieces at a time; `name` is what it is called in errors.
     pub(crate) async fn document<T: DeserializeOwned>(
         &self,
         name: &str,
         document: &Document,
     ) -> Result<T, PipelineError> {
-        let mut stored = Vec::with_capacity(document.pieces.len());
-        for place in &document.pieces {
-            stored.push(self.store.get_range(&keys::pack(place.pack), place.range()).await?);
-        }
+        let pieces = iter(&document.pieces).map(|place| self.stored_piece(place));
+        let stored = pieces.buffered(PIECES_AT_ONCE).try_collect().await?;
         read_document(name, document, stored).map_err(|source| self.error(source))
     }
 }
 
+/// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
+async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), PipelineError> {
+    store.create(key, bytes.clone()).await?;
+    let found = match store.get_optional(key).await? {
+        Some(stored) if stored == bytes => return Ok(()),
+        Some(_) => "returns other bytes",
+        None => "has no such object",
+    };
+    Err(PipelineError::NotKept { store: store.describe(), key: key.to_owned(), found })
+}
+
+/// Pieces of a document or list that are asked for together.
+const PIECES_AT_ONCE: usize = 4;
+
+async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>, PipelineError> {
+    Ok(store.get_optional_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?)
+}
+
 /// A place with backups and no `repo.json` has lost it: a new one, with another
-/// identity, would make every backup there one of a foreign store.
-async fn refuse_headless(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
+/// identity, would make every backup there one of a foreign store. And a place
+/// that holds something else is somebody else's.
+async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
     let page = store.list_page(keys::BACKUPS, None).await?;
-    match page.objects.first() {
-        None => Ok(()),
-        Some(backup) => Err(PipelineError::Damaged {
+    if let Some(backup) = page.objects.first() {
+        return Err(PipelineError::Damaged {
             what: store.describe(),
             reason: format!("it holds {} but no {}", backup.key, keys::REPO_CONFIG),
-        }),
+        });
     }
+    let mut objects = store.list_stream("");
+    while let Some(object) = objects.try_next().await? {
+        if !LITTER.contains(&object.key.as_str()) {
+            return Err(PipelineError::OccupiedPlace { place: store.describe(), found: object.key });
+        }
+    }
+    Ok(())
+}
+
+/// What file managers leave in a directory that somebody has looked at.
+const LITTER: [&str; 4] = [".DS_Store", ".directory", "Thumbs.db", "desktop.ini"];
+
+/// Strays that are told by name.
+const TOLD_STRAYS: usize = 5;
+
+/// Objects where backups lie that are none.
+#[derive(Debug, Default)]
+struct Strays {
+    first: Vec<String>,
+    count: usize,
+}
+
+impl Strays {
+    fn add(&mut self, key: String) {
+        self.count += 1;
+        if self.first.len() < TOLD_STRAYS {
+            self.first.push(key);
+        }
+    }
+
+    fn tell(&self, progress: &Progress) {
+        for key in &self.first {
+            progress.warning(format!("{key:?} in the store is not the manifest of a backup; passed over"));
+        }
+        match self.count - self.first.len() {
+            0 => {}
+            1 => progress.warning("1 more object in the store is not the manifest of a backup"),
+            more => {
+                progress.warning(format!("{more} more objects in the store are not manifests of backups"))
+            }
+        }
+    }
+}
+
+/// The error of rows of a table that are not what was written.
+fn rows_fault(table: &str, reason: String) -> PipelineError {
+    PipelineError::Damaged { what: format!("table {table}"), reason }
 }
 
 fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> PipelineError {

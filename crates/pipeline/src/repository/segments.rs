@@ -4,16 +4,19 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
-use dbhaul_archive::{ChunkOpener, Manifest, RowChunk, Segment, SegmentListReader, TableEntry};
+use bytes::Bytes;
+use dbhaul_archive::{
+    ChunkOpener, ChunkPlace, ListTotals, Manifest, RowChunk, Segment, SegmentListReader, TableEntry,
+};
 use dbhaul_catalog::ServerVersion;
 use dbhaul_importer::{
     Again, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsStream,
     StatisticsWave,
 };
-use futures::stream::{StreamExt, try_unfold};
+use futures::stream::{BoxStream, StreamExt, try_unfold};
 use tokio::sync::OnceCell;
 
-use super::{ChunkReader, Repository};
+use super::{ChunkReader, PIECES_AT_ONCE, Repository};
 use crate::PipelineError;
 use crate::statistics::BackupStatistics;
 
@@ -136,7 +139,8 @@ fn unknown(segment: SegmentRef) -> PipelineError {
 async fn keep_list(repository: &Repository, table: &TableEntry) -> Result<KeptList, PipelineError> {
     let is_short = table.chunks <= KEPT_CHUNKS;
     let (mut whole, mut starts, mut next_start) = (Vec::new(), Vec::new(), 0);
-    let take = |place: PiecePlace, segments: &mut Vec<Segment>| {
+    let mut list = scan_list(repository, table);
+    while let Some((place, segments)) = list.next().await? {
         for segment in segments.drain(..) {
             starts.push(next_start);
             next_start = place.number;
@@ -145,8 +149,8 @@ async fn keep_list(repository: &Repository, table: &TableEntry) -> Result<KeptLi
             }
         }
         next_start = if place.ends_with_segment { place.number + 1 } else { next_start };
-    };
-    scan_list(repository, table, take).await?;
+    }
+    list.finish()?;
     Ok(if is_short { KeptList::Whole(whole) } else { KeptList::Starts(starts) })
 }
 
@@ -180,36 +184,69 @@ pub(crate) struct PiecePlace {
     ends_with_segment: bool,
 }
 
-/// Reads and verifies the segment list of one table, piece by piece. `take` is given
-/// the place of each piece and the segments that end in it.
-pub(crate) async fn scan_list(
-    repository: &Repository,
-    table: &TableEntry,
-    mut take: impl FnMut(PiecePlace, &mut Vec<Segment>),
-) -> Result<(), PipelineError> {
-    let mut opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
-    let mut reader = SegmentListReader::new(&table.qualified_name());
-    let mut segments = Vec::new();
-    for (number, place) in table.list.pieces.iter().enumerate() {
-        let piece = repository.piece(&mut opener, place).await?;
-        reader.push(&piece, &mut segments).map_err(|source| repository.error(source))?;
-        take(PiecePlace { number, ends_with_segment: reader.is_between_segments() }, &mut segments);
-        segments.clear();
+/// Reads and verifies the segment list of one table, piece by piece.
+pub(crate) fn scan_list<'a>(repository: &'a Repository, table: &'a TableEntry) -> ListScan<'a> {
+    let pieces = futures::stream::iter(table.list.pieces.iter().enumerate());
+    let stored = pieces.map(move |(number, place)| async move {
+        Ok((number, *place, repository.stored_piece(place).await?))
+    });
+    ListScan {
+        repository,
+        table,
+        opener: None,
+        reader: SegmentListReader::new(&table.qualified_name()),
+        stored: stored.buffered(PIECES_AT_ONCE).boxed(),
+        segments: Vec::new(),
     }
-    let totals = reader.finish().map_err(|source| repository.error(source))?;
-    if totals.digest != table.digest || totals.segments != table.segments {
-        let reason = "its segment list does not add up to what the manifest says".to_owned();
-        return Err(PipelineError::Damaged { what: format!("table {}", table.qualified_name()), reason });
+}
+
+/// The pieces of a segment list, one after the other; a few are read ahead.
+pub(crate) struct ListScan<'a> {
+    repository: &'a Repository,
+    table: &'a TableEntry,
+    opener: Option<ChunkOpener>,
+    reader: SegmentListReader,
+    stored: BoxStream<'a, Result<(usize, ChunkPlace, Bytes), PipelineError>>,
+    /// Those that end in the piece that was read last.
+    segments: Vec<Segment>,
+}
+
+impl ListScan<'_> {
+    /// The place of the next piece, and the segments that end in it.
+    pub(crate) async fn next(&mut self) -> Result<Option<(PiecePlace, &mut Vec<Segment>)>, PipelineError> {
+        self.segments.clear();
+        let Some((number, place, stored)) = self.stored.next().await.transpose()? else { return Ok(None) };
+        let failed = |source| self.repository.error(source);
+        let opener = match &mut self.opener {
+            Some(opener) => opener,
+            none => none.insert(ChunkOpener::new().map_err(failed)?),
+        };
+        let piece = opener.open(&place, &stored).map_err(failed)?;
+        self.reader.push(&piece, &mut self.segments).map_err(failed)?;
+        let place = PiecePlace { number, ends_with_segment: self.reader.is_between_segments() };
+        Ok(Some((place, &mut self.segments)))
     }
-    Ok(())
+
+    /// Ends the list, behind its last piece; returns what it adds up to, which is what the manifest says.
+    pub(crate) fn finish(self) -> Result<ListTotals, PipelineError> {
+        let totals = self.reader.finish().map_err(|source| self.repository.error(source))?;
+        if totals.digest != self.table.digest || totals.segments != self.table.segments {
+            let what = format!("table {}", self.table.qualified_name());
+            let reason = "its segment list does not add up to what the manifest says".to_owned();
+            return Err(PipelineError::Damaged { what, reason });
+        }
+        Ok(totals)
+    }
 }
 
 #[async_trait]
 impl SegmentSource for BackupSegments {
     async fn open(&self, segment: SegmentRef) -> Result<SegmentRows, SourceError> {
         let chunks = self.chunks(segment).await.map_err(|error| self.source_error(segment, error))?;
-        let table = self.tables.get(&segment.entry).map(TableEntry::qualified_name).unwrap_or_default();
-        let reader = ChunkReader::new(self.repository.clone(), chunks, self.in_pieces)
+        let found = self.tables.get(&segment.entry).ok_or_else(|| unknown(segment));
+        let found = found.map_err(|error| self.source_error(segment, error))?;
+        let table = found.qualified_name();
+        let reader = ChunkReader::new(self.repository.clone(), found, chunks, self.in_pieces)
             .map_err(|error| self.source_error(segment, error))?;
         let stream = try_unfold(reader, move |mut reader| {
             let table = table.clone();

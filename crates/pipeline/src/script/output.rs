@@ -150,7 +150,8 @@ async fn open_file(file: &Path) -> std::io::Result<(ByteStream, Option<Pending>)
     let mut temporary = file.clone().into_os_string();
     temporary.push(format!(".{}.part", Ulid::generate()));
     let temporary = PathBuf::from(temporary);
-    let stream = fs::OpenOptions::new().write(true).create_new(true).open(&temporary).await?;
+    // It holds rows: the umask may let others read new files, and these they may not.
+    let stream = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).await?;
     Ok((Box::new(stream), Some(Pending { temporary, file })))
 }
 

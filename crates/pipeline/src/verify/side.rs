@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_archive::{Manifest, TableKind};
+use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, quote_identifier};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
@@ -11,7 +11,7 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, SideDescription, digest_tables};
 
-use crate::repository::Repository;
+use crate::repository::{CheckedBackup, Repository};
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
 use crate::{Context, PipelineError, VerifySide};
@@ -80,11 +80,10 @@ impl Side {
             VerifySide::Backup { store, backup, database } => {
                 let repository = Repository::open(store, context).await?;
                 let key = repository.find(backup, database.as_deref()).await?;
-                let manifest = repository.manifest(&key).await?;
-                repository.check_packs(&manifest).await?;
-                repository.check_contents(&manifest, context).await?;
-                let whole: Catalog = repository.document("catalog", &manifest.catalog).await?;
+                let CheckedBackup { manifest, catalog: whole } =
+                    Box::pin(repository.checked_backup(&key, context)).await?;
                 let mut side = Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)?;
+                Box::pin(side.read_rows(&repository, &manifest, context)).await?;
                 side.recorded_roles = match recorded_roles(&repository, &manifest).await? {
                     Some(roles) => known(&roles, &whole),
                     None => whole.role_names.into_iter().collect(),
@@ -116,10 +115,7 @@ impl Side {
     ) -> Result<Self, PipelineError> {
         let selected = selected_tables(&catalog, selection, &crate::restore::sequences(manifest))?;
         let tables = manifest.tables.iter().map(|table| {
-            let name = match table.kind {
-                TableKind::Table => QualifiedName::new(&table.schema, &table.name).sql(),
-                TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
-            };
+            let name = name_of(table);
             let rows = Rows {
                 spec: table.digest_spec.clone(),
                 table: None,
@@ -127,7 +123,7 @@ impl Side {
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
                 depends_on_path: false,
-                known: Some(table.digest),
+                known: None,
                 missing: None,
             };
             (name, rows)
@@ -154,6 +150,25 @@ impl Side {
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
         })
+    }
+
+    /// Reads the rows that are compared out of the backup: what was written of them is known, and what is there now
+    /// is to be known.
+    async fn read_rows(
+        &mut self,
+        repository: &Repository,
+        manifest: &Manifest,
+        context: &Context,
+    ) -> Result<(), PipelineError> {
+        let named = |table: &&TableEntry| self.rows.contains_key(&name_of(table));
+        let tables: Vec<&TableEntry> = manifest.tables.iter().filter(named).collect();
+        let digests = repository.read_rows(manifest, &tables, context).await?;
+        for (table, digest) in tables.into_iter().zip(digests) {
+            if let Some(rows) = self.rows.get_mut(&name_of(table)) {
+                rows.known = Some(digest);
+            }
+        }
+        Ok(())
     }
 
     /// The source of a copy, with the digests of the rows as they passed.
@@ -293,6 +308,14 @@ impl Side {
         if let Some(live) = self.live {
             live.release().await;
         }
+    }
+}
+
+/// What a comparison calls a table of a backup.
+fn name_of(table: &TableEntry) -> String {
+    match table.kind {
+        TableKind::Table => QualifiedName::new(&table.schema, &table.name).sql(),
+        TableKind::LargeObjects => LARGE_OBJECTS.to_owned(),
     }
 }
 

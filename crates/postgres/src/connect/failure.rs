@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::error::{self, ErrorClass};
 use crate::server_error::ServerError;
+use crate::wire::WireError;
 
 /// Why one host did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +42,8 @@ pub enum ConnectFailure {
         /// The value of `target_session_attrs`.
         wanted: &'static str,
     },
+    /// The server broke the protocol, or asked for what it may not have.
+    Wire(WireError),
     /// The driver met something that it does not understand.
     Protocol(String),
 }
@@ -56,6 +59,7 @@ impl ConnectFailure {
             ConnectFailure::NoPassword | ConnectFailure::Auth(_) | ConnectFailure::AuthProtocol(_) => {
                 ErrorClass::Auth
             }
+            ConnectFailure::Wire(error) if error.is_about_login() => ErrorClass::Auth,
             // the resolver itself was not reached
             ConnectFailure::UnknownHost(reason) if reason.contains("emporary failure") => {
                 ErrorClass::Transient
@@ -66,6 +70,7 @@ impl ConnectFailure {
             | ConnectFailure::Tls(_)
             | ConnectFailure::NoDatabase(_)
             | ConnectFailure::WrongKind { .. }
+            | ConnectFailure::Wire(_)
             | ConnectFailure::Protocol(_) => ErrorClass::Permanent,
         }
     }
@@ -128,6 +133,7 @@ impl fmt::Display for ConnectFailure {
             ConnectFailure::WrongKind { wanted } => {
                 write!(f, "the server is not of the kind that target_session_attrs={wanted} asks for")
             }
+            ConnectFailure::Wire(error) => write!(f, "{error}"),
             ConnectFailure::Protocol(problem) => f.write_str(problem),
         }
     }

@@ -1,12 +1,14 @@
 //! From settings to an open connection: hosts, addresses, attempts, reasons.
 
 mod failure;
+mod startup;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 pub use failure::{ConnectError, ConnectFailure, HostFailure};
+pub(crate) use startup::Startup;
 use tokio_postgres::config as driver;
 use tokio_postgres::{Config, SimpleQueryMessage};
 
@@ -20,9 +22,10 @@ use crate::settings::{
 };
 use crate::tap::TapHandle;
 use crate::tls::{self, Connector};
+use crate::wire::WireError;
 
 /// Tries every host until one lets us in.
-pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
+pub(crate) async fn open(settings: &ConnectSettings, startup: &Startup) -> Result<Link> {
     let connector = tls::connector(settings.tls())?;
     let wanted = match settings.target_session_attrs {
         TargetSessionAttrs::PreferStandby => vec![TargetSessionAttrs::Standby, TargetSessionAttrs::Any],
@@ -31,7 +34,7 @@ pub(crate) async fn open(settings: &ConnectSettings) -> Result<Link> {
     let mut failures = Vec::new();
     for wanted in wanted {
         for endpoint in ordered(settings) {
-            match open_endpoint(settings, endpoint, &connector, wanted).await {
+            match open_endpoint((settings, startup), endpoint, &connector, wanted).await {
                 Ok(link) => return Ok(link),
                 Err(mut more) => failures.append(&mut more),
             }
@@ -61,7 +64,7 @@ fn shuffle<T>(items: &mut [T]) {
 }
 
 async fn open_endpoint(
-    settings: &ConnectSettings,
+    (settings, startup): (&ConnectSettings, &Startup),
     endpoint: &Endpoint,
     connector: &Connector,
     wanted: TargetSessionAttrs,
@@ -77,7 +80,7 @@ async fn open_endpoint(
             Some(address) if addresses.len() > 1 => format!("{endpoint} ({address})"),
             _ => endpoint.to_string(),
         };
-        match open_address(settings, endpoint, *address, connector, wanted).await {
+        match open_address((settings, startup), endpoint, *address, connector, wanted).await {
             Ok(link) => return Ok(link),
             Err(failure) => {
                 let failure = if is_ipv6_only { name_ipv6(failure) } else { failure };
@@ -141,7 +144,7 @@ async fn within<T>(
 
 /// Tries one address with and without TLS, as the mode says.
 async fn open_address(
-    settings: &ConnectSettings,
+    (settings, startup): (&ConnectSettings, &Startup),
     endpoint: &Endpoint,
     address: Option<IpAddr>,
     connector: &Connector,
@@ -157,8 +160,9 @@ async fn open_address(
     };
     let mut first_failure = None;
     for mode in modes {
-        let config = driver_config(settings, endpoint, *mode);
-        let dial = Dial::new(settings, endpoint, address, connector);
+        let config = driver_config((settings, startup), endpoint, *mode);
+        let asks_for_tls = *mode != Driver::Disable && settings.tls().negotiation == SslNegotiation::Postgres;
+        let dial = Dial::new(settings, endpoint, address, connector, asks_for_tls);
         let attempt = open_once(settings, endpoint, &config, dial, wanted);
         let failure = match within(settings.connect_timeout, attempt).await {
             Ok(Ok(link)) => return Ok(link),
@@ -238,13 +242,17 @@ fn kind_failure(error: Error) -> ConnectFailure {
     }
 }
 
-fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::SslMode) -> Config {
+fn driver_config(
+    (settings, startup): (&ConnectSettings, &Startup),
+    endpoint: &Endpoint,
+    mode: driver::SslMode,
+) -> Config {
     let mut config = Config::new();
     config.user(&settings.user).dbname(&settings.database);
     if let Some(password) = settings.password_for(endpoint) {
         config.password(password);
     }
-    if let Some(options) = &settings.options {
+    if let Some(options) = startup.options(settings.options.as_deref()) {
         config.options(options);
     }
     config.application_name(&settings.application_name).ssl_mode(mode);
@@ -263,6 +271,9 @@ fn driver_config(settings: &ConnectSettings, endpoint: &Endpoint, mode: driver::
 fn failure_of(error: &tokio_postgres::Error, endpoint: &Endpoint) -> ConnectFailure {
     if let Some(db_error) = error.as_db_error() {
         return refusal(ServerError::from_driver(db_error));
+    }
+    if let Some(refused) = error::io_source(error).and_then(WireError::find) {
+        return ConnectFailure::Wire(refused.clone());
     }
     // the driver keeps the kind of an error to itself, but not its words
     let words = error.to_string();

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-/// Connection settings that cannot be used. Values of secrets never appear.
+/// Connection settings that cannot be used.
+///
+/// No value is repeated, and no word that is not a known keyword: where a quote or an escape is
+/// missing, a part of a password stands in the place of any of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SettingsError {
@@ -19,12 +22,12 @@ pub enum SettingsError {
         problem: String,
     },
     /// A keyword that libpq does not know either.
-    #[error("unknown connection keyword {keyword:?} in {origin}")]
+    #[error("{place} is unknown{}", suggestion(.similar))]
     UnknownKeyword {
-        /// The keyword as written.
-        keyword: String,
-        /// Where it was written.
-        origin: String,
+        /// Which, and where it was written: `connection keyword 2 of the connection string`.
+        place: String,
+        /// The known one that was meant.
+        similar: Option<&'static str>,
     },
     /// A keyword that libpq knows and dbhaul cannot honour.
     #[error("connection keyword {keyword} ({origin}) is not supported: {reason}")]
@@ -37,12 +40,10 @@ pub enum SettingsError {
         reason: &'static str,
     },
     /// A value that the keyword cannot have.
-    #[error("connection keyword {keyword}: {value:?} is not {expected}")]
+    #[error("connection keyword {keyword}: the value is not {expected}")]
     InvalidValue {
         /// The keyword.
         keyword: &'static str,
-        /// The value as written.
-        value: String,
         /// What it may be.
         expected: String,
     },
@@ -104,4 +105,12 @@ pub enum SettingsError {
     /// No user was given and the system does not tell one.
     #[error("no user name: give one in the connection string or as PGUSER")]
     NoUser,
+}
+
+fn suggestion(similar: &Option<&'static str>) -> String {
+    match similar {
+        Some(keyword) => format!("; was {keyword} meant?"),
+        None => "; write key=value with libpq's keywords, and values with spaces or quotes as libpq does"
+            .to_owned(),
+    }
 }

@@ -8,6 +8,7 @@ use std::iter::Peekable;
 use std::str::Chars;
 
 use super::error::SettingsError;
+use super::keywords;
 
 /// Splits a string into keywords and values, in order, unquoted.
 pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, SettingsError> {
@@ -21,7 +22,7 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, SettingsError> 
         let keyword = take_keyword(&mut chars, pairs.len() + 1)?;
         skip_spaces(&mut chars);
         let value = if chars.next_if_eq(&'\'').is_some() {
-            take_quoted(&mut chars, &keyword)?
+            take_quoted(&mut chars, &named(&keyword, pairs.len() + 1))?
         } else {
             take_bare(&mut chars)
         };
@@ -64,6 +65,11 @@ fn take_quoted(chars: &mut Peekable<Chars<'_>>, keyword: &str) -> Result<String,
     }
 }
 
+/// A keyword for messages: a known one by its name.
+fn named(keyword: &str, number: usize) -> String {
+    keywords::find(keyword).map_or_else(|| format!("keyword {number}"), |known| known.name.to_owned())
+}
+
 fn take_bare(chars: &mut Peekable<Chars<'_>>) -> String {
     let mut value = String::new();
     while let Some(c) = chars.next_if(|c| !c.is_ascii_whitespace()) {
@@ -100,7 +106,7 @@ mod tests {
 
     #[test]
     fn broken_strings_are_refused_without_repeating_them() {
-        for text in ["host=db password=secret word", "=secret", "password='secret"] {
+        for text in ["host=db password=secret word", "=secret", "password='secret", "host=db secret='word"] {
             let message = parse(text).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{message}");
             assert!(!message.contains("word;"), "{message}");

@@ -45,6 +45,7 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     used("user", "PGUSER"),
     used("password", "PGPASSWORD"),
     used("passfile", "PGPASSFILE"),
+    used("require_auth", "PGREQUIREAUTH"),
     used("channel_binding", "PGCHANNELBINDING"),
     used("connect_timeout", "PGCONNECT_TIMEOUT"),
     used("dbname", "PGDATABASE"),
@@ -90,7 +91,6 @@ pub(super) const KEYWORDS: &[Keyword] = &[
     other("sslcrldir", Some("PGSSLCRLDIR"), Support::Unsupported("give one file with sslcrl instead")),
     other("sslkeylogfile", None, Support::Unsupported("keys are never logged")),
     other("requirepeer", Some("PGREQUIREPEER"), Support::Unsupported("the peer of a socket is not checked")),
-    other("require_auth", Some("PGREQUIREAUTH"), Support::Unsupported("use channel_binding=require instead")),
     other("scram_client_key", None, Support::Unsupported("give a password instead")),
     other("scram_server_key", None, Support::Unsupported("give a password instead")),
     other("oauth_issuer", None, NO_OAUTH),
@@ -102,4 +102,14 @@ pub(super) const KEYWORDS: &[Keyword] = &[
 /// Finds a keyword by its exact name.
 pub(super) fn find(name: &str) -> Option<&'static Keyword> {
     KEYWORDS.iter().find(|keyword| keyword.name == name)
+}
+
+/// More changes than these make another word of a keyword.
+const MAX_TYPING_ERRORS: usize = 2;
+
+/// The keyword that was meant by a misspelt one.
+pub(super) fn similar(name: &str) -> Option<&'static str> {
+    let distances = KEYWORDS.iter().map(|keyword| (strsim::osa_distance(keyword.name, name), keyword.name));
+    let nearest = distances.min().filter(|(distance, _)| *distance <= MAX_TYPING_ERRORS);
+    nearest.map(|(_, keyword)| keyword)
 }

@@ -5,6 +5,7 @@ mod keyword_string;
 mod keywords;
 mod layers;
 mod passfile;
+mod require_auth;
 mod resolve;
 mod service;
 #[cfg(test)]
@@ -15,8 +16,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use dbhaul_catalog::in_one_line;
 pub use error::SettingsError;
 use passfile::PassFile;
+pub(crate) use require_auth::{AuthMethod, RequireAuth};
 
 /// How a host is reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -181,6 +184,7 @@ pub struct Keepalives {
 pub struct ConnectSettings {
     pub(crate) endpoints: Vec<Endpoint>,
     pub(crate) user: String,
+    pub(crate) role: Option<String>,
     pub(crate) database: String,
     password: Option<String>,
     passfile: PassFile,
@@ -188,6 +192,7 @@ pub struct ConnectSettings {
     pub(crate) application_name: String,
     pub(crate) tls: TlsSettings,
     pub(crate) channel_binding: ChannelBinding,
+    pub(crate) require_auth: RequireAuth,
     pub(crate) connect_timeout: Option<Duration>,
     pub(crate) tcp_user_timeout: Option<Duration>,
     pub(crate) keepalives: Keepalives,
@@ -216,15 +221,26 @@ impl ConnectSettings {
         resolve::resolve(explicit.unwrap_or(""), environment)
     }
 
-    /// `host:port/database as user`, with all hosts, without secrets.
+    /// `host:port/database as user`, with all hosts, without secrets, in one line.
     pub fn describe(&self) -> String {
-        let hosts = self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(",");
-        format!("{hosts}/{} as {}", self.database, self.user)
+        self.describe_at(&self.endpoints.iter().map(Endpoint::to_string).collect::<Vec<_>>().join(","))
+    }
+
+    fn describe_at(&self, hosts: &str) -> String {
+        in_one_line(&format!("{hosts}/{} as {}", self.database, self.acting()))
     }
 
     /// Like [`describe`](Self::describe), for one of the hosts.
     pub(crate) fn describe_endpoint(&self, endpoint: &Endpoint) -> String {
-        format!("{endpoint}/{} as {}", self.database, self.user)
+        self.describe_at(&endpoint.to_string())
+    }
+
+    /// Who does things there, for messages.
+    fn acting(&self) -> String {
+        match &self.role {
+            Some(role) => format!("{} in role {role}", self.user),
+            None => self.user.clone(),
+        }
     }
 
     /// The same server and user, another database. The password is looked up anew.
@@ -237,6 +253,11 @@ impl ConnectSettings {
         ConnectSettings { application_name: name.to_owned(), ..self.clone() }
     }
 
+    /// The same settings, with every session acting as this role (`SET ROLE`), whoever connects.
+    pub fn with_role(&self, role: Option<&str>) -> Self {
+        ConnectSettings { role: role.map(str::to_owned), ..self.clone() }
+    }
+
     /// The hosts, in the order written.
     pub fn endpoints(&self) -> &[Endpoint] {
         &self.endpoints
@@ -245,6 +266,11 @@ impl ConnectSettings {
     /// The user to connect as.
     pub fn user(&self) -> &str {
         &self.user
+    }
+
+    /// The role that sessions act as, if that is not the user's own.
+    pub fn role(&self) -> Option<&str> {
+        self.role.as_deref()
     }
 
     /// The database to connect to.
@@ -277,10 +303,10 @@ impl fmt::Debug for ConnectSettings {
         f.debug_struct("ConnectSettings")
             .field("endpoints", &self.endpoints)
             .field("user", &self.user)
+            .field("role", &self.role)
             .field("database", &self.database)
             .field("password", &self.password.as_ref().map(|_| "(redacted)"))
             .field("passfile", &self.passfile)
-            .field("application_name", &self.application_name)
             .field("tls", &self.tls)
             .field("connect_timeout", &self.connect_timeout)
             .field("target_session_attrs", &self.target_session_attrs)

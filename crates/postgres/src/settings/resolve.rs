@@ -8,8 +8,8 @@ use super::error::SettingsError;
 use super::layers::Layers;
 use super::passfile::PassFile;
 use super::{
-    ChannelBinding, ConnectSettings, Endpoint, Keepalives, LoadBalanceHosts, SslMode, SslNegotiation,
-    TargetSessionAttrs, TlsSettings, TlsVersion, default_host,
+    ChannelBinding, ConnectSettings, Endpoint, Keepalives, LoadBalanceHosts, RequireAuth, SslMode,
+    SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, default_host,
 };
 
 const DEFAULT_PORT: u16 = 5432;
@@ -35,12 +35,14 @@ pub(super) fn resolve(
         endpoints: endpoints(&layers)?,
         database: layers.get("dbname").unwrap_or(&user).to_owned(),
         user,
+        role: None,
         password: layers.get("password").map(str::to_owned),
         passfile,
         options: layers.get("options").map(str::to_owned),
         application_name: application_name.unwrap_or("dbhaul").to_owned(),
         tls: tls(&layers, environment)?,
         channel_binding: choice(&layers, "channel_binding", CHANNEL_BINDINGS, ChannelBinding::Prefer)?,
+        require_auth: RequireAuth::parse(layers.get("require_auth").unwrap_or_default())?,
         connect_timeout: connect_timeout(&layers)?,
         tcp_user_timeout: tcp_user_timeout(&layers)?,
         keepalives: keepalives(&layers)?,
@@ -100,7 +102,7 @@ fn choice<T: Copy>(
     let found = choices.iter().find(|(name, _)| *name == value).map(|(_, choice)| *choice);
     found.ok_or_else(|| {
         let names = choices.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-        SettingsError::InvalidValue { keyword, value: value.to_owned(), expected: format!("one of {names}") }
+        SettingsError::InvalidValue { keyword, expected: format!("one of {names}") }
     })
 }
 
@@ -109,11 +111,7 @@ fn number(layers: &Layers, keyword: &'static str) -> Result<Option<u32>, Setting
     match value.trim().parse::<i32>() {
         // libpq takes negative numbers for "the default"
         Ok(number) => Ok(u32::try_from(number).ok()),
-        Err(_) => Err(SettingsError::InvalidValue {
-            keyword,
-            value: value.to_owned(),
-            expected: "a whole number".to_owned(),
-        }),
+        Err(_) => Err(SettingsError::InvalidValue { keyword, expected: "a whole number".to_owned() }),
     }
 }
 
@@ -177,7 +175,6 @@ fn port(text: Option<&str>) -> Result<u16, SettingsError> {
     let Some(text) = text else { return Ok(DEFAULT_PORT) };
     text.parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(|| SettingsError::InvalidValue {
         keyword: "port",
-        value: text.to_owned(),
         expected: "a port number from 1 to 65535".to_owned(),
     })
 }
@@ -186,7 +183,6 @@ fn address(text: Option<&str>) -> Result<Option<IpAddr>, SettingsError> {
     let Some(text) = text else { return Ok(None) };
     text.parse().map(Some).map_err(|_| SettingsError::InvalidValue {
         keyword: "hostaddr",
-        value: text.to_owned(),
         expected: "an IP address".to_owned(),
     })
 }

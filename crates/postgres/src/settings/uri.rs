@@ -27,6 +27,13 @@ pub(super) fn parse(text: &str) -> Result<Vec<(String, String)>, SettingsError> 
     };
     let mut pairs = Vec::new();
     let host_part = take_userinfo(before_query, &mut pairs)?;
+    // What stands before it may all be of a password.
+    if host_part.contains('@') {
+        return Err(problem(
+            "there is an @ behind the one that ends user and password, or a / before it: write @ as %40 and / \
+             as %2F in a password, and @ as %40 in a database name",
+        ));
+    }
     let (hosts, database) = match split_path(host_part) {
         Some((hosts, database)) => (hosts, Some(database)),
         None => (host_part, None),
@@ -54,9 +61,6 @@ fn take_userinfo<'a>(text: &'a str, pairs: &mut Vec<(String, String)>) -> Result
         return Ok(text);
     };
     let (userinfo, rest) = (&text[..at], &text[at + 1..]);
-    if rest.split('/').next().is_some_and(|hosts| hosts.contains('@')) {
-        return Err(problem("there are two @ before the database name: write @ in a password as %40"));
-    }
     let (user, password) = match userinfo.split_once(':') {
         Some((user, password)) => (user, Some(password)),
         None => (userinfo, None),
@@ -196,6 +200,9 @@ mod tests {
             "postgres://db/x?secret",
             "postgres://db/x?a=b=secret",
             "postgres://u:secret%00@db/x",
+            "postgres://u:7/secret@db/x",
+            "postgres://u:p@secret/x@db/x",
+            "postgres://u:p@db/secret@x",
         ] {
             let message = parse(text).unwrap_err().to_string();
             assert!(!message.contains("secret"), "{text}: {message}");

@@ -11,6 +11,9 @@ use crate::{ListPage, ObjectMeta};
 /// Objects per page.
 const PAGE_OBJECT_COUNT: usize = 1000;
 
+/// What a file system keeps for itself at its top, where nobody but root may look.
+const LOST_AND_FOUND: &str = "lost+found";
+
 /// The page of objects whose keys start with `prefix` and are greater than `after`.
 ///
 /// Memory is bounded by the page and the entries of the directories on one path.
@@ -62,7 +65,8 @@ impl Walk<'_> {
             let entry = entry?;
             // A name that is not UTF-8 cannot be a key.
             let Some(name) = entry.file_name().to_str().map(str::to_owned) else { continue };
-            if name.starts_with(TEMPORARY_PREFIX) {
+            let is_of_file_system = directory.is_empty() && name == LOST_AND_FOUND;
+            if name.starts_with(TEMPORARY_PREFIX) || is_of_file_system {
                 continue;
             }
             let Some(kind) = kind_of(&entry)? else { continue };

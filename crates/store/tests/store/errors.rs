@@ -89,3 +89,39 @@ async fn a_server_that_never_answers_is_given_up() {
     check_error(&error, ErrorKind::Unreachable, &["\"a\""]);
     drop(listener);
 }
+
+/// A server whose answers do not end; returns its port.
+async fn endless_server() -> u16 {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    tokio::spawn(async move {
+        loop {
+            let (mut socket, _) = listener.accept().await.unwrap();
+            tokio::spawn(async move {
+                let mut request = Vec::new();
+                while !request.ends_with(b"\r\n\r\n") {
+                    request.push(socket.read_u8().await.unwrap_or(b'\n'));
+                }
+                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let _ = socket.write_all(head.as_bytes()).await;
+                let chunk = format!("10000\r\n{}\r\n", "<Contents>      ".repeat(0x1000));
+                // until the client has had enough
+                while socket.write_all(chunk.as_bytes()).await.is_ok() {}
+            });
+        }
+    });
+    port
+}
+
+#[tokio::test]
+async fn an_answer_without_end_is_cut() {
+    let url = s3_url(&format!("s3://backups?endpoint=http://127.0.0.1:{}", endless_server().await));
+    let store = S3Store::connect_with_keys(&url, keys()).await.unwrap();
+    let error = store.get_at_most("repo.json", 1 << 20).await.unwrap_err();
+    check_error(&error, ErrorKind::Damaged, &["\"repo.json\"", "more than the 1048576 bytes"]);
+    let error = store.get_range("repo.json", 5..10).await.unwrap_err();
+    check_error(&error, ErrorKind::Damaged, &["\"repo.json\""]);
+    let error = store.list("").await.unwrap_err();
+    check_error(&error, ErrorKind::Unreachable, &["length limit exceeded"]);
+}

@@ -58,6 +58,8 @@ pub struct ColumnExtras {
     pub comment: Option<String>,
     /// Security labels: provider, label.
     pub security_labels: Vec<(String, String)>,
+    /// Whether a parent's column is `NOT NULL` and this one is not: `DROP NOT NULL`, before 18.
+    pub drops_not_null: bool,
 }
 
 /// A `NOT NULL` constraint of a column.
@@ -75,6 +77,10 @@ pub struct NotNull {
     pub is_local: bool,
     /// `NOT VALID`: a [`Constraint`](crate::kinds::Constraint) of its own adds it after the rows.
     pub not_valid: bool,
+    /// Valid although it comes with a parent's that is not: a [`Constraint`](crate::kinds::Constraint) of its
+    /// own validates it after that one was added.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub validated_later: bool,
 }
 
 /// The expression of a default or of a generated column.
@@ -146,6 +152,7 @@ impl ColumnExtras {
         acl: None,
         comment: None,
         security_labels: Vec::new(),
+        drops_not_null: false,
     };
 
     /// Itself in a box, unless there is nothing in it.
@@ -192,6 +199,11 @@ impl Column {
 }
 
 impl NotNull {
+    /// Whether it is there before the rows.
+    pub(super) fn is_early(&self) -> bool {
+        !self.not_valid && !self.validated_later
+    }
+
     /// `CONSTRAINT name NOT NULL NO INHERIT` with what applies, behind a column.
     pub(super) fn column_clause(&self) -> String {
         format!("{}NOT NULL{}", self.name_clause(), self.inherit_clause())

@@ -1,20 +1,21 @@
 //! The statements that make a table.
 
 use super::options::{generic_options, storage_parameters};
-use super::{Column, ExpressionPlace, ReplicaIdentity, Table, TableKind};
+use super::{Column, ExpressionPlace, NotNull, ReplicaIdentity, Table, TableKind};
 use crate::quote_identifier;
 use crate::render::Target;
 
 impl Table {
     /// `CREATE TABLE`, with everything that it has syntax for.
     pub(super) fn create_statement(&self, name: &str, target: &Target) -> String {
-        let unlogged =
-            if self.unlogged && self.table_kind != TableKind::Partitioned { "UNLOGGED " } else { "" };
+        // A partitioned table holds no rows; since 18 it cannot be called unlogged either.
+        let can_be = self.table_kind != TableKind::Partitioned || target.version.major() < 18;
+        let unlogged = if self.unlogged && can_be { "UNLOGGED " } else { "" };
         let mut sql = format!("CREATE {unlogged}{} {name}", self.command());
         if let Some(of_type) = &self.of_type {
             sql.push_str(&format!(" OF {of_type}"));
         }
-        let elements = self.elements();
+        let elements = self.elements(target);
         if !elements.is_empty() {
             sql.push_str(&format!(" (\n    {}\n)", elements.join(",\n    ")));
         } else if self.of_type.is_none() {
@@ -28,21 +29,21 @@ impl Table {
     }
 
     /// Columns and constraints between the parentheses.
-    fn elements(&self) -> Vec<String> {
-        let columns = self.columns.iter().filter_map(|column| self.column_element(column));
+    fn elements(&self, target: &Target) -> Vec<String> {
+        let columns = self.columns.iter().filter_map(|column| self.column_element(column, target));
         let check =
             |name: &str, definition: &str| format!("CONSTRAINT {} {definition}", quote_identifier(name));
         columns.chain(self.checks.iter().map(|one| check(&one.name, &one.definition))).collect()
     }
 
-    fn column_element(&self, column: &Column) -> Option<String> {
-        let not_null = column.not_null.as_ref().filter(|not_null| !not_null.not_valid);
+    fn column_element(&self, column: &Column, target: &Target) -> Option<String> {
+        let not_null = column.not_null.as_ref().filter(|not_null| not_null.is_early());
         if !self.prints(column) {
-            let local = not_null.filter(|not_null| not_null.is_local)?;
+            let local = not_null.filter(|not_null| not_null.is_local && has_not_null_elements(target))?;
             return Some(local.table_element(&column.name));
         }
         let expression = column.inline_expression();
-        let not_null = not_null.filter(|not_null| not_null.is_local || self.partition_of.is_some());
+        let not_null = not_null.filter(|not_null| not_null.is_local || self.is_made_alone());
         if self.of_type.is_some() && expression.is_none() && not_null.is_none() {
             return None;
         }
@@ -63,7 +64,7 @@ impl Table {
     /// What follows the parentheses, in the order of the grammar.
     fn clauses(&self, target: &Target) -> Vec<String> {
         let mut clauses = Vec::new();
-        if !self.inherits.is_empty() {
+        if !self.inherits.is_empty() && !self.inherits_later {
             let parents: Vec<String> = self.inherits.iter().map(ToString::to_string).collect();
             clauses.push(format!("INHERITS ({})", parents.join(", ")));
         }
@@ -91,12 +92,15 @@ impl Table {
     }
 
     /// What only `ALTER TABLE` has syntax for.
-    pub(super) fn alter_statements(&self, name: &str) -> Vec<String> {
+    pub(super) fn alter_statements(&self, name: &str, target: &Target) -> Vec<String> {
         let command = self.command();
         let mut statements: Vec<String> = Vec::new();
         for column in &self.columns {
             let alter =
                 format!("ALTER {command} ONLY {name} ALTER COLUMN {}", quote_identifier(&column.name));
+            if self.sets_not_null(column, target) {
+                statements.push(format!("{alter} SET NOT NULL"));
+            }
             statements.extend(column_alterations(column).into_iter().map(|what| format!("{alter} {what}")));
         }
         match self.replica_identity {
@@ -113,6 +117,19 @@ impl Table {
         }
         statements
     }
+
+    /// Whether a `NOT NULL` of its own in a column that only a parent defines takes a statement.
+    fn sets_not_null(&self, column: &Column, target: &Target) -> bool {
+        let is_own = |not_null: &NotNull| not_null.is_local && not_null.is_early();
+        !self.prints(column)
+            && !has_not_null_elements(target)
+            && column.not_null.as_ref().is_some_and(|not_null| is_own(not_null))
+    }
+}
+
+/// Whether `CREATE TABLE` takes `NOT NULL` for a column that it does not define.
+fn has_not_null_elements(target: &Target) -> bool {
+    target.version.major() >= 18
 }
 
 /// What follows `ALTER COLUMN name` for everything `CREATE TABLE` does not say.
@@ -120,6 +137,7 @@ fn column_alterations(column: &Column) -> Vec<String> {
     let extras = column.extras();
     let behind = column.default.as_ref().filter(|default| default.place == ExpressionPlace::Behind);
     let mut alterations = Vec::new();
+    alterations.extend(extras.drops_not_null.then(|| "DROP NOT NULL".to_owned()));
     alterations.extend(behind.map(|default| format!("SET DEFAULT {}", default.expression)));
     alterations.extend(storage_alterations(
         extras.statistics_target,
@@ -200,6 +218,8 @@ mod tests {
             force_row_security: false,
             replica_identity: ReplicaIdentity::Default,
             foreign: None,
+            field_order: None,
+            inherits_later: false,
         }
     }
 

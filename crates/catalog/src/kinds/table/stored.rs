@@ -29,6 +29,8 @@ pub(super) struct StoredColumn {
     acl: Option<Acl>,
     comment: Option<String>,
     security_labels: Vec<(String, String)>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    drops_not_null: bool,
 }
 
 impl From<StoredColumn> for Column {
@@ -43,6 +45,7 @@ impl From<StoredColumn> for Column {
             acl: stored.acl,
             comment: stored.comment,
             security_labels: stored.security_labels,
+            drops_not_null: stored.drops_not_null,
         };
         Column {
             name: stored.name,
@@ -81,6 +84,7 @@ impl From<Column> for StoredColumn {
             acl: extras.acl,
             comment: extras.comment,
             security_labels: extras.security_labels,
+            drops_not_null: extras.drops_not_null,
         }
     }
 }

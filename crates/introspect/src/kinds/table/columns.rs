@@ -79,6 +79,7 @@ impl Row {
             fdw_options: self.fdw_options,
             comment: None,
             security_labels: Vec::new(),
+            drops_not_null: false,
         };
         Ok(Column {
             default,

@@ -16,11 +16,11 @@ struct Inherited {
 }
 
 /// Goes over the columns of every child table. `parents` lists parents by child,
-/// `partitions` the children that are partitions.
+/// `alone` the children that are made before they have parents: partitions and what inherits later.
 pub(super) fn settle(
     columns: &mut HashMap<u32, Vec<Column>>,
     parents: &HashMap<u32, Vec<u32>>,
-    partitions: &HashSet<u32>,
+    alone: &HashSet<u32>,
     version: ServerVersion,
 ) {
     let is_parent: HashSet<u32> = parents.values().flatten().copied().collect();
@@ -36,7 +36,7 @@ pub(super) fn settle(
         }
         for column in columns {
             let inherited = look_up(column, &parents);
-            apply(column, &inherited, partitions.contains(child), version);
+            apply(column, &inherited, alone.contains(child), version);
         }
     }
 }
@@ -60,18 +60,20 @@ fn look_up(column: &Column, parents: &[&Column]) -> Inherited {
     inherited
 }
 
-fn apply(column: &mut Column, inherited: &Inherited, is_partition: bool, version: ServerVersion) {
-    // Servers before 18 do not say whose a NOT NULL is: what a parent demands is taken as the parent's.
-    if version.major() < 18
-        && inherited.not_null
-        && let Some(not_null) = &mut column.not_null
-    {
-        not_null.is_local = false;
+fn apply(column: &mut Column, inherited: &Inherited, is_made_alone: bool, version: ServerVersion) {
+    // Servers before 18 do not say whose a NOT NULL is: what a parent demands is taken as the parent's. And
+    // there a child may do without.
+    if version.major() < 18 && inherited.not_null {
+        match &mut column.not_null {
+            Some(not_null) => not_null.is_local = false,
+            None if !is_made_alone => column.extras_mut().drops_not_null = true,
+            None => {}
+        }
     }
     match &mut column.default {
         // Without a default of its own the child would get the parent's.
         None if inherited.default => {
-            let printed = column.is_local || is_partition;
+            let printed = column.is_local || is_made_alone;
             column.default = Some(Box::new(ColumnExpression {
                 expression: "NULL".into(),
                 role: ExpressionRole::Default,
@@ -79,8 +81,8 @@ fn apply(column: &mut Column, inherited: &Inherited, is_partition: bool, version
             }));
         }
         Some(own) if own.role != ExpressionRole::Default => {
-            let from_parent = inherited.same_generation && !inherited.other_generation && !is_partition;
-            let unprinted = !column.is_local && !is_partition;
+            let from_parent = inherited.same_generation && !inherited.other_generation && !is_made_alone;
+            let unprinted = !column.is_local && !is_made_alone;
             if from_parent || unprinted {
                 own.place = ExpressionPlace::Inherited;
             }

@@ -25,6 +25,39 @@ pub(in crate::kinds) const DEFAULT_IS_SEPARATE: &str = "(ad.oid IS NOT NULL AND 
         AND NOT (d.refclassid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.refobjid = ad.adrelid)
         AND NOT (d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.refobjid = a.atttypid))))";
 
+/// Whether the valid constraint `con` of a child comes with a parent's that is not valid, which is added
+/// after the rows: it becomes valid by a statement of its own. A partition has its own checks before it is
+/// attached.
+pub(in crate::kinds) fn is_validated_later(con: &str, major: u32) -> String {
+    let parent = |condition: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_inherits inh
+               JOIN pg_catalog.pg_constraint pn ON pn.conrelid = inh.inhparent AND pn.contype = {con}.contype
+             WHERE inh.inhrelid = {con}.conrelid AND {condition})"
+        )
+    };
+    let not_valid = parent(&format!("pn.conname = {con}.conname AND NOT pn.convalidated"));
+    let valid_check = parent(&format!("pn.conname = {con}.conname AND pn.convalidated"));
+    let check = format!("NOT {con}.conislocal AND {not_valid} AND NOT {valid_check} AND NOT c.relispartition");
+    if major < 18 {
+        return format!("({con}.contype = 'c' AND {con}.convalidated AND {check})");
+    }
+    let column = "(SELECT ca.attname FROM pg_catalog.pg_attribute ca WHERE ca.attrelid = con.conrelid \
+                  AND ca.attnum = con.conkey[1])"
+        .replace("con.", &format!("{con}."));
+    let valid_not_null = parent(&format!(
+        "pn.convalidated AND NOT pn.connoinherit AND {column} = (SELECT pa.attname
+           FROM pg_catalog.pg_attribute pa WHERE pa.attrelid = pn.conrelid AND pa.attnum = pn.conkey[1])"
+    ));
+    format!(
+        "({con}.convalidated AND CASE {con}.contype WHEN 'c' THEN {check}
+           WHEN 'n' THEN NOT {con}.conislocal AND {not_valid} AND NOT {valid_not_null}
+           WHEN 'f' THEN {con}.conparentid <> 0 AND EXISTS (SELECT FROM pg_catalog.pg_constraint pn
+             WHERE pn.oid = {con}.conparentid AND NOT pn.convalidated)
+           ELSE false END)"
+    )
+}
+
 /// The extensions that the object `oid` of catalog `class` goes away with. Hardly a database has any
 /// such object, which is found out once for all of a kind.
 pub(in crate::kinds) fn depends_on_extensions(class: &str, oid: &str) -> String {
@@ -65,7 +98,10 @@ pub(in crate::kinds) fn relations(relkinds: &str) -> String {
                  FROM pg_catalog.pg_inherits i JOIN pg_catalog.pg_class p ON p.oid = i.inhparent
                    JOIN pg_catalog.pg_namespace pn ON pn.oid = p.relnamespace
                  WHERE i.inhrelid = c.oid ORDER BY i.inhseqno) AS parents,
-           fs.srvname AS server, {fdw_options} AS fdw_options
+           fs.srvname AS server, {fdw_options} AS fdw_options,
+           COALESCE(c.relkind <> 'm' AND (c.reltype IN {used_types}
+             OR (SELECT rt.typarray FROM pg_catalog.pg_type rt WHERE rt.oid = c.reltype) IN {used_types}), false)
+             AS row_type_is_used
          FROM pg_catalog.pg_class c
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
            LEFT JOIN pg_catalog.pg_class toast ON toast.oid = c.reltoastrelid AND toast.relkind = 't'
@@ -77,20 +113,24 @@ pub(in crate::kinds) fn relations(relkinds: &str) -> String {
          ORDER BY c.oid",
         extensions = depends_on_extensions("pg_class", "c.oid"),
         fdw_options = fdw_options("ft.ftoptions"),
+        used_types = "(SELECT d.refobjid FROM pg_catalog.pg_depend d
+             WHERE d.refclassid = 'pg_catalog.pg_type'::pg_catalog.regclass AND d.deptype = 'n')",
     )
 }
 
-/// Check constraints that stand in `CREATE TABLE`: a partition has even those
-/// that come from its parent, since it is created before it is attached.
+/// Check constraints that stand in `CREATE TABLE`. A partition has even those
+/// that come from its parent, since it is created before it is attached; so has
+/// a table that inherits later.
 pub(super) fn inline_checks() -> String {
     format!(
         "SELECT con.conrelid::int8 AS table_oid, con.conname AS name,
-           pg_catalog.pg_get_constraintdef(con.oid) AS definition
+           pg_catalog.pg_get_constraintdef(con.oid) AS definition,
+           con.conislocal OR c.relispartition AS is_own
          FROM pg_catalog.pg_constraint con
            JOIN pg_catalog.pg_class c ON c.oid = con.conrelid
            JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
          WHERE con.contype = 'c' AND c.relkind IN ('r', 'p', 'f') AND {USER_NAMESPACE}
-           AND (con.conislocal OR c.relispartition) AND NOT {CHECK_IS_SEPARATE}
+           AND NOT {CHECK_IS_SEPARATE}
          ORDER BY con.conrelid, con.conname"
     )
 }
@@ -104,15 +144,19 @@ pub(super) fn columns(relkinds: &str, major: u32) -> String {
     let (not_null, not_null_join) = match major {
         ..18 => (
             "CASE WHEN a.attnotnull THEN pg_catalog.json_build_object(
-               'no_inherit', false, 'is_local', a.attislocal, 'not_valid', false) END",
+               'no_inherit', false, 'is_local', true, 'not_valid', false) END".to_owned(),
             "",
         ),
         _ => (
-            "CASE WHEN nn.oid IS NOT NULL THEN pg_catalog.json_build_object(
+            format!(
+                "CASE WHEN nn.oid IS NOT NULL THEN pg_catalog.json_build_object(
                'name', CASE WHEN nn.conname <> c.relname || '_' || a.attname || '_not_null' OR EXISTS (
                  SELECT FROM pg_catalog.pg_constraint other WHERE other.conname = nn.conname
                    AND other.connamespace = nn.connamespace AND other.oid <> nn.oid) THEN nn.conname END,
-               'no_inherit', nn.connoinherit, 'is_local', nn.conislocal, 'not_valid', NOT nn.convalidated) END",
+               'no_inherit', nn.connoinherit, 'is_local', nn.conislocal, 'not_valid', NOT nn.convalidated,
+               'validated_later', {}) END",
+                is_validated_later("nn", major)
+            ),
             "LEFT JOIN pg_catalog.pg_constraint nn
                ON nn.conrelid = a.attrelid AND nn.contype = 'n' AND nn.conkey = ARRAY[a.attnum]",
         ),

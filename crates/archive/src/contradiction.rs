@@ -1,0 +1,150 @@
+//! What a manifest says of itself, and whether that can be.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::pack_index::{HEADER_BYTES, trailer_bytes};
+use crate::{
+    Document, MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_PIECE_BYTES, Manifest, PackId, PackKind,
+    PackSummary, TableEntry, Totals,
+};
+
+impl Manifest {
+    /// What is wrong with the manifest in itself: nothing else of the backup is needed to find it.
+    pub(crate) fn contradiction(&self) -> Result<(), String> {
+        self.check_totals()?;
+        let packs = self.packs_by_id()?;
+        let mut names = BTreeSet::new();
+        for table in &self.tables {
+            if !names.insert((table.kind, &table.schema, &table.name)) {
+                return Err(format!("it has two entries of table {}", table.qualified_name()));
+            }
+            check_counts(table).map_err(|reason| format!("table {}: {reason}", table.qualified_name()))?;
+        }
+        let segments = self.tables.iter().try_fold(0_u64, |sum, table| sum.checked_add(table.segments));
+        if segments.is_none_or(|segments| segments > MAX_SEGMENTS) {
+            return Err(format!("its tables have more than {MAX_SEGMENTS} segments together"));
+        }
+        let mut sequences = BTreeSet::new();
+        if let Some(twice) =
+            self.sequences.iter().find(|value| !sequences.insert((&value.schema, &value.name)))
+        {
+            return Err(format!("it has two positions of sequence {}.{}", twice.schema, twice.name));
+        }
+        for (name, document, max_bytes) in self.documents() {
+            check_document(document, max_bytes, &packs).map_err(|reason| format!("{name}: {reason}"))?;
+        }
+        Ok(())
+    }
+
+    /// Every text that is stored in pieces: what errors call it, and the most that a piece may have.
+    pub(crate) fn documents(&self) -> impl Iterator<Item = (String, &Document, u64)> {
+        let named = |name: &'static str| move |document| (name.to_owned(), document, MAX_PIECE_BYTES);
+        let lists = self.tables.iter().map(|table| {
+            (format!("the segment list of {}", table.qualified_name()), &table.list, MAX_PIECE_BYTES)
+        });
+        [&self.catalog]
+            .into_iter()
+            .map(named("the catalog"))
+            .chain([&self.toc].into_iter().map(named("the table of contents")))
+            .chain(self.roles.iter().map(named("the roles")))
+            .chain(
+                self.statistics.iter().map(|document| {
+                    ("the planner statistics".to_owned(), document, MAX_STATISTICS_PIECE_BYTES)
+                }),
+            )
+            .chain(lists)
+    }
+
+    /// The packs by their names, each once.
+    fn packs_by_id(&self) -> Result<BTreeMap<PackId, &PackSummary>, String> {
+        let mut packs = BTreeMap::new();
+        for pack in &self.packs {
+            if packs.insert(pack.id, pack).is_some() {
+                return Err(format!("it lists pack {} twice", pack.id));
+            }
+            if pack.bytes < (HEADER_BYTES + trailer_bytes(0)) as u64 {
+                return Err(format!("pack {} is to have {} bytes, fewer than any pack", pack.id, pack.bytes));
+            }
+        }
+        Ok(packs)
+    }
+
+    fn check_totals(&self) -> Result<(), String> {
+        let computed = self.checked_totals().ok_or("its totals are larger than can be counted")?;
+        if self.totals == computed {
+            return Ok(());
+        }
+        Err(format!("its totals are {:?} where its tables and packs make {computed:?}", self.totals))
+    }
+
+    /// The totals of the tables and packs as they are listed; `None` if they cannot be counted.
+    pub(crate) fn checked_totals(&self) -> Option<Totals> {
+        let mut totals = Totals {
+            tables: self.tables.len() as u64,
+            uploaded_bytes: self.totals.uploaded_bytes,
+            ..Totals::default()
+        };
+        for table in &self.tables {
+            totals.digest = totals.digest.checked_merged(table.digest)?;
+            totals.plain_bytes = totals.plain_bytes.checked_add(table.plain_bytes)?;
+            totals.stored_bytes = totals.stored_bytes.checked_add(table.stored_bytes)?;
+        }
+        for pack in &self.packs {
+            totals.pack_bytes = totals.pack_bytes.checked_add(pack.bytes)?;
+        }
+        Some(totals)
+    }
+}
+
+/// A row has at least its line feed, a chunk a row, and a line of the list at least its braces.
+fn check_counts(table: &TableEntry) -> Result<(), String> {
+    let lines = table.segments.checked_add(table.chunks);
+    if lines.is_none_or(|lines| lines > table.list.plain_bytes) {
+        return Err(format!(
+            "it has {} segments and {} chunks, more than its list of {} bytes can name",
+            table.segments, table.chunks, table.list.plain_bytes
+        ));
+    }
+    if table.digest.row_count > table.plain_bytes || table.chunks > table.digest.row_count {
+        return Err(format!(
+            "{} rows cannot be in {} chunks of {} bytes together",
+            table.digest.row_count, table.chunks, table.plain_bytes
+        ));
+    }
+    Ok(())
+}
+
+fn check_document(
+    document: &Document,
+    max_piece_bytes: u64,
+    packs: &BTreeMap<PackId, &PackSummary>,
+) -> Result<(), String> {
+    let mut plain_bytes = 0_u64;
+    for piece in &document.pieces {
+        let pack = packs.get(&piece.pack).ok_or_else(|| {
+            format!("the piece {} lies in pack {}, which is not listed", piece.id, piece.pack)
+        })?;
+        if pack.kind != PackKind::Meta {
+            return Err(format!("the piece {} lies in pack {}, which is one of rows", piece.id, piece.pack));
+        }
+        if piece.plain_bytes > max_piece_bytes {
+            let reason = format!("the piece {} has {} bytes", piece.id, piece.plain_bytes);
+            return Err(format!("{reason}, where {max_piece_bytes} is the most"));
+        }
+        if !lies_within(piece.offset, piece.stored_bytes, pack.bytes) {
+            return Err(format!("the piece {} does not lie within pack {}", piece.id, piece.pack));
+        }
+        plain_bytes =
+            plain_bytes.checked_add(piece.plain_bytes).ok_or("its pieces are larger than can be counted")?;
+    }
+    match plain_bytes == document.plain_bytes {
+        true => Ok(()),
+        false => Err(format!("its pieces have {plain_bytes} bytes, not {}", document.plain_bytes)),
+    }
+}
+
+/// Whether a chunk can lie there in a pack of this size.
+fn lies_within(offset: u64, stored_bytes: u64, pack_bytes: u64) -> bool {
+    let end = offset.checked_add(stored_bytes).and_then(|end| end.checked_add(trailer_bytes(1) as u64));
+    offset >= HEADER_BYTES as u64 && end.is_some_and(|end| end <= pack_bytes)
+}

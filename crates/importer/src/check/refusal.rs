@@ -1,0 +1,121 @@
+//! What the target's refusal of one statement says about the run.
+
+use dbhaul_catalog::TocEntry;
+use dbhaul_postgres::{Error, ServerError};
+
+use crate::ImportPlan;
+use crate::run::{NOT_FOUND, may_rely_on_path};
+
+/// What decides what a refusal means.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Circumstances {
+    /// Whether the target holds objects that the run has not made.
+    pub(super) holds_others: bool,
+    /// Whether what the run is going to make may be there already: what it made before it was stopped, or
+    /// what it is going to drop.
+    pub(super) may_stand: bool,
+    /// `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
+    pub(super) lock_slots: u64,
+}
+
+/// What went wrong with a statement.
+pub(super) enum Problem {
+    /// The server went on as if nothing were wrong: a grant that granted nothing.
+    Ignored,
+    /// The server refused it.
+    Refused(Box<Error>),
+}
+
+impl Problem {
+    pub(super) fn sqlstate(&self) -> Option<&str> {
+        match self {
+            Problem::Ignored => None,
+            Problem::Refused(error) => error.sqlstate(),
+        }
+    }
+
+    /// Whether the role lacks a privilege, rather than the object something it needs.
+    pub(super) fn is_about_privilege(&self) -> bool {
+        self.sqlstate() == Some("42501")
+    }
+}
+
+/// What a refusal means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The run would fail at it too; what a person is told.
+    Refused(String),
+    /// The run may fail at it, depending on the rows; what a person is told.
+    Doubtful(String),
+    /// The object is there already.
+    Stands,
+    /// It says nothing about the run.
+    Unknown,
+}
+
+/// Why a grant is skipped, the same words for all, so that they are told together.
+const MAY_NOT_GRANT: &str = "the importing role may not grant or revoke there";
+
+/// Duplicate table, object, function, schema, column, and what does not fit to one that is there.
+const EXISTS_ALREADY: [&str; 6] = ["42P07", "42710", "42723", "42P06", "42701", "42P16"];
+
+/// Judges a refusal. Every one counts, but for those that are known to say nothing about the run: `leans` says
+/// whether the entry rests on something that the run would replace.
+pub(super) fn judge(
+    plan: &ImportPlan,
+    circumstances: Circumstances,
+    leans: bool,
+    entry: &TocEntry,
+    problem: &Problem,
+) -> Verdict {
+    let error = match problem {
+        Problem::Ignored => return Verdict::Refused(MAY_NOT_GRANT.to_owned()),
+        Problem::Refused(error) => match error.server_error() {
+            Some(error) => error,
+            None => return Verdict::Refused(error.to_string()),
+        },
+    };
+    let state = error.sqlstate.as_str();
+    let names_role = |role: &String| error.message.contains(&format!("role \"{role}\""));
+    if is_of_the_moment(state) || plan.options.coming_roles.iter().any(names_role) {
+        return Verdict::Unknown;
+    }
+    if state == "42501" {
+        return Verdict::Refused(match entry.kind.as_str() {
+            "ACL" => MAY_NOT_GRANT.to_owned(),
+            _ => words(error),
+        });
+    }
+    if leans || circumstances.may_stand && EXISTS_ALREADY.contains(&state) {
+        return if EXISTS_ALREADY.contains(&state) { Verdict::Stands } else { Verdict::Unknown };
+    }
+    if let Some(needed) = unselected(plan, entry).filter(|_| is_not_found(state)) {
+        return Verdict::Refused(format!(
+            "needs {needed}, which is not selected (--with-dependencies includes it)"
+        ));
+    }
+    // a function of the user's gave up on tables without rows; what it does with rows is not known
+    if may_rely_on_path(&entry.kind) && error.where_.is_some() {
+        return Verdict::Doubtful(words(error));
+    }
+    Verdict::Refused(words(error))
+}
+
+/// What an entry needs that a selection left out.
+fn unselected<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Option<&'a String> {
+    plan.options.unselected.get(&entry.object?)
+}
+
+fn is_not_found(state: &str) -> bool {
+    NOT_FOUND.contains(&state) || matches!(state, "42703" | "42704" | "42883" | "42P17" | "42830")
+}
+
+fn words(error: &ServerError) -> String {
+    let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
+    format!("{}{hint}", error.message)
+}
+
+/// No lock, no memory, no room, shutting down.
+fn is_of_the_moment(state: &str) -> bool {
+    ["55P03", "40P01", "40001"].contains(&state) || state.starts_with("53") || state.starts_with("57")
+}

@@ -1,0 +1,86 @@
+//! The indexes of packs of rows, read as lists name them.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+
+use dbhaul_archive::{PackId, PackIndex, PackSummary, keys};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+
+use super::Repository;
+use crate::PipelineError;
+
+/// Indexes that are read at the same time.
+pub(super) const INDEXES_AT_ONCE: usize = 8;
+
+/// Chunks whose places are kept, 56 bytes each: those of 16 GiB of rows.
+const KEPT_CHUNKS: usize = 256 << 10;
+
+/// Indexes in memory; those that were read first go first. Neighbours in a table are neighbours in packs, so that
+/// few are read twice.
+pub(super) struct Indexes<'a> {
+    repository: &'a Repository,
+    packs: &'a BTreeMap<PackId, PackSummary>,
+    kept: HashMap<PackId, PackIndex>,
+    order: VecDeque<PackId>,
+    chunk_count: usize,
+}
+
+impl<'a> Indexes<'a> {
+    /// None yet, of these packs.
+    pub(super) fn new(repository: &'a Repository, packs: &'a BTreeMap<PackId, PackSummary>) -> Self {
+        let (kept, order) = (HashMap::new(), VecDeque::new());
+        Indexes { repository, packs, kept, order, chunk_count: 0 }
+    }
+
+    /// The index of a pack that was read.
+    pub(super) fn get(&self, pack: PackId) -> Option<&PackIndex> {
+        self.kept.get(&pack)
+    }
+
+    /// Reads those of these packs that are not here, and forgets others.
+    pub(super) async fn read(&mut self, wanted: &BTreeSet<PackId>) -> Result<(), PipelineError> {
+        let missing = wanted.iter().filter(|pack| !self.kept.contains_key(pack));
+        let missing: Vec<&PackSummary> = missing.filter_map(|pack| self.packs.get(pack)).collect();
+        if missing.is_empty() {
+            return Ok(());
+        }
+        let repository = self.repository;
+        let reads = iter(&missing).map(|pack| read(repository, pack));
+        let read: Vec<PackIndex> = reads.buffered(INDEXES_AT_ONCE).try_collect().await?;
+        for (pack, index) in missing.iter().map(|pack| pack.id).zip(read) {
+            self.chunk_count += index.entries().len();
+            self.kept.insert(pack, index);
+            self.order.push_back(pack);
+        }
+        // what is wanted now stays, however much it is
+        for _ in 0..self.order.len() {
+            if self.chunk_count <= KEPT_CHUNKS {
+                break;
+            }
+            match self.order.pop_front() {
+                Some(pack) if wanted.contains(&pack) => self.order.push_back(pack),
+                Some(pack) => {
+                    let index = self.kept.remove(&pack);
+                    self.chunk_count -= index.map_or(0, |index| index.entries().len());
+                }
+                None => break,
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn read(repository: &Repository, pack: &PackSummary) -> Result<PackIndex, PipelineError> {
+    let key = keys::pack(pack.id);
+    let first = PackIndex::first_tail(pack.bytes);
+    let tail = repository.store().get_range(&key, first).await?;
+    let parse = |tail: &[u8]| PackIndex::parse(pack, tail).map_err(|source| repository.error(source));
+    let tail_bytes = match parse(&tail)? {
+        Ok(index) => return Ok(index),
+        Err(tail_bytes) => tail_bytes,
+    };
+    let tail = repository.store().get_range(&key, pack.bytes.saturating_sub(tail_bytes)..pack.bytes).await?;
+    parse(&tail)?.map_err(|_| {
+        let reason = "its index does not say how long it is".to_owned();
+        repository.error(dbhaul_archive::ArchiveError::DamagedPack { pack: pack.id, reason })
+    })
+}

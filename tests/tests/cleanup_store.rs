@@ -1,0 +1,218 @@
+//! Packs that no backup names are removed, and no other: not those that backups share, not young ones, and none while
+//! a dump is at work, which may rely on any.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use dbhaul_tests::{Dbhaul, Finished, Server, wait_until};
+use tempfile::TempDir;
+
+/// A store with two backups of a database, the second of which has one table more.
+struct Store {
+    server: Server,
+    directory: TempDir,
+}
+
+impl Store {
+    fn new() -> Self {
+        let server = Server::start(16);
+        server.create_db("shop");
+        server.psql("shop", "CREATE TABLE t AS SELECT i, md5(i::text) FROM generate_series(1, 1000) i");
+        let store = Store { server, directory: TempDir::new().unwrap() };
+        store.dump().assert_code(0);
+        store
+    }
+
+    fn place(&self) -> &str {
+        self.directory.path().to_str().unwrap()
+    }
+
+    fn dump(&self) -> Finished {
+        let source = self.server.uri("shop");
+        Dbhaul::new(["dump", "--source", &source, "--store", self.place(), "--jobs", "1"]).run()
+    }
+
+    fn cleanup(&self, more: &[&str]) -> Finished {
+        Dbhaul::new(["cleanup", "--store", self.place()]).args(more).run()
+    }
+
+    fn files(&self, below: &str) -> Vec<PathBuf> {
+        let mut files = files(&self.directory.path().join(below));
+        files.sort();
+        files
+    }
+
+    /// Leaves packs behind as a dump does that was killed before its commit; returns them.
+    fn fail_a_dump(&self) -> Vec<PathBuf> {
+        let (packs, backups) = (self.files("packs"), self.files("backups"));
+        self.server.psql(
+            "shop",
+            "CREATE TABLE more AS SELECT i, md5((i + 7)::text) FROM generate_series(1, 1000) i",
+        );
+        self.dump().assert_code(0);
+        let manifest = self.files("backups").into_iter().find(|path| !backups.contains(path)).unwrap();
+        std::fs::remove_file(manifest).unwrap();
+        let left: Vec<PathBuf> =
+            self.files("packs").into_iter().filter(|path| !packs.contains(path)).collect();
+        assert!(!left.is_empty());
+        left
+    }
+
+    /// The backup that is there is whole.
+    fn assert_restores(&self) {
+        self.server.create_db("copy");
+        let target = self.server.uri("copy");
+        Dbhaul::new(["restore", "--store", self.place(), "--target", &target]).run().assert_code(0);
+        assert_eq!(self.server.psql("copy", "SELECT count(*) FROM t").trim(), "1000");
+        self.server.drop_db("copy");
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+fn age(path: &Path, age: &str) {
+    assert!(Command::new("touch").args(["-d", age]).arg(path).status().unwrap().success());
+}
+
+#[test]
+fn what_no_backup_names_is_listed_and_removed() {
+    let store = Store::new();
+    let kept = store.files("packs");
+    kept.iter().for_each(|pack| age(pack, "100 days ago"));
+    let left = store.fail_a_dump();
+    // young ones stay
+    let run = store.cleanup(&["--yes"]);
+    run.assert_code(0);
+    assert!(run.stdout.contains("younger than 72 hours"), "{}", run.stdout);
+    assert_eq!(store.files("packs").len(), kept.len() + left.len());
+    left.iter().for_each(|pack| age(pack, "4 days ago"));
+    for list in [&[] as &[&str], &["--dry-run"]] {
+        let run = store.cleanup(list);
+        run.assert_code(0);
+        for pack in &left {
+            assert!(run.stdout.contains(pack.file_name().unwrap().to_str().unwrap()), "{}", run.stdout);
+        }
+        assert!(run.stdout.contains("nothing was removed"), "{}", run.stdout);
+        assert_eq!(store.files("packs").len(), kept.len() + left.len());
+    }
+    // a longer grace keeps them
+    store.cleanup(&["--yes", "--grace-hours", "200"]).assert_code(0);
+    assert_eq!(store.files("packs").len(), kept.len() + left.len());
+    store.cleanup(&["--yes"]).assert_code(0);
+    assert_eq!(store.files("packs"), kept);
+    assert!(store.files("trash").is_empty() && store.files("sessions").is_empty());
+    store.assert_restores();
+    let run = store.cleanup(&["--yes"]);
+    run.assert_code(0);
+    assert!(run.stdout.contains("no pack to remove"), "{}", run.stdout);
+}
+
+#[test]
+fn nothing_is_removed_while_a_dump_is_at_work() {
+    let store = Store::new();
+    let left = store.fail_a_dump();
+    left.iter().for_each(|pack| age(pack, "100 days ago"));
+    store.server.psql(
+        "shop",
+        "CREATE TABLE long AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 300000) i",
+    );
+    let source = store.server.uri("shop");
+    let mut dump =
+        Dbhaul::new(["dump", "--source", &source, "--store", store.place(), "--jobs", "1"]).spawn();
+    wait_until("the dump has begun to write", || {
+        assert!(!dump.has_ended(), "{}", dump.stderr_so_far());
+        (!store.files("sessions").is_empty()).then_some(())
+    });
+    dump.signal("STOP");
+    let list = store.cleanup(&[]);
+    list.assert_code(0);
+    assert!(list.stdout.contains("a dump may be at work"), "{}", list.stdout);
+    let before = store.files("packs");
+    let run = store.cleanup(&["--yes"]);
+    run.assert_code(1);
+    assert!(run.stderr.contains("is at work"), "{}", run.stderr);
+    assert_eq!(store.files("packs"), before);
+    assert!(store.files("trash").is_empty());
+    // It goes on, and relies on what was left behind: the same rows make the same packs.
+    dump.signal("CONT");
+    dump.wait().assert_code(0);
+    assert!(store.files("sessions").is_empty());
+    store.cleanup(&["--yes"]).assert_code(0);
+    store.assert_restores();
+}
+
+/// What a killed dump leaves behind counts for an hour.
+#[test]
+fn the_sign_of_a_dump_that_was_killed_is_removed_in_the_end() {
+    let store = Store::new();
+    let left = store.fail_a_dump();
+    left.iter().for_each(|pack| age(pack, "100 days ago"));
+    let sign = store.directory.path().join("sessions/01KG8WM7FQ000000000000001A");
+    std::fs::create_dir_all(sign.parent().unwrap()).unwrap();
+    std::fs::write(&sign, "a dump is at work").unwrap();
+    store.cleanup(&["--yes"]).assert_code(1);
+    assert!(left.iter().all(|pack| pack.exists()));
+    age(&sign, "61 minutes ago");
+    store.cleanup(&["--yes"]).assert_code(0);
+    assert!(!sign.exists() && left.iter().all(|pack| !pack.exists()));
+    store.assert_restores();
+}
+
+#[test]
+fn no_dump_begins_while_packs_are_removed() {
+    let store = Store::new();
+    let sign = store.directory.path().join("trash/01KG8WM7FQ000000000000001A");
+    std::fs::create_dir_all(sign.parent().unwrap()).unwrap();
+    std::fs::write(&sign, "packs are being removed").unwrap();
+    let (packs, backups) = (store.files("packs"), store.files("backups"));
+    let run = store.dump();
+    run.assert_code(1);
+    assert!(run.stderr.contains("packs are being removed"), "{}", run.stderr);
+    assert_eq!((store.files("packs"), store.files("backups")), (packs, backups));
+    assert!(store.files("sessions").is_empty());
+    age(&sign, "61 minutes ago");
+    store.dump().assert_code(0);
+}
+
+#[test]
+fn a_manifest_that_cannot_be_read_keeps_every_pack() {
+    let store = Store::new();
+    let left = store.fail_a_dump();
+    left.iter().for_each(|pack| age(pack, "100 days ago"));
+    let manifest = store.files("backups").pop().unwrap();
+    let mut bytes = std::fs::read(&manifest).unwrap();
+    bytes[200] ^= 1;
+    std::fs::write(&manifest, bytes).unwrap();
+    let run = store.cleanup(&["--yes"]);
+    run.assert_code(1);
+    assert!(run.stderr.contains("its seal does not fit"), "{}", run.stderr);
+    assert!(left.iter().all(|pack| pack.exists()));
+    assert!(store.files("trash").is_empty());
+}
+
+#[test]
+fn a_failed_dump_takes_its_sign_away() {
+    let store = Store::new();
+    let source = store.server.uri("shop");
+    store
+        .server
+        .psql("shop", "CREATE TABLE t2 AS SELECT repeat(md5(i::text), 9) FROM generate_series(1, 20000) i");
+    let dump = Dbhaul::new(["dump", "--source", &source, "--store", store.place()]);
+    // no pack fits
+    dump.file_limit_kib(64).run().assert_code(1);
+    assert!(store.files("sessions").is_empty());
+    assert_eq!(store.files("backups").len(), 1);
+}
+
+#[test]
+fn a_store_is_cleaned_up_by_itself() {
+    let store = Store::new();
+    let target = store.server.uri("shop");
+    store.cleanup(&["--target", &target]).assert_code(2);
+    store.cleanup(&["--yes", "--dry-run"]).assert_code(2);
+    Dbhaul::new(["cleanup", "--target", &target, "--grace-hours", "1"]).run().assert_code(2);
+}

@@ -1,0 +1,265 @@
+//! Definitions are the same if PostgreSQL's parser makes the same of both, however each server prints them; and
+//! different where it does not, however alike the prints look.
+
+use std::fs;
+use std::path::PathBuf;
+
+use dbhaul_tests::{Dbhaul, Finished, MAJORS, Server};
+
+/// What the others go to.
+const NEWEST: u16 = 18;
+
+/// Every major that may be a source of that.
+fn sources() -> impl Iterator<Item = u16> {
+    MAJORS.into_iter().filter(|major| *major <= NEWEST)
+}
+
+/// Gives the schema `public` of a database the owner and privileges that it has in a new one of `major`.
+fn as_new_in(server: &Server, db: &str, major: u16) {
+    if major < 15 {
+        server.psql(db, "ALTER SCHEMA public OWNER TO postgres; GRANT CREATE ON SCHEMA public TO PUBLIC");
+    }
+}
+
+fn case(name: &str) -> String {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("fixtures/cases/{name}.sql"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Databases of which a correct copy is printed otherwise, each with the first major that has what it uses.
+const PRINTED_OTHERWISE: [(&str, u16); 8] = [
+    ("f02-varchar-in-check", 13),
+    ("f08-system-user-view-false-difference", 13),
+    ("f31-array-cast-everywhere", 15),
+    ("r01", 13),
+    ("r01b", 13),
+    ("r03", 13),
+    ("r03b", 13),
+    ("r03c", 13),
+];
+
+/// All of them in one database, each in a schema of its own.
+fn load_printed_otherwise(server: &Server, db: &str) {
+    server.create_db(db);
+    for (name, since) in PRINTED_OTHERWISE {
+        // SYSTEM_USER is a value since 16
+        // and JSON no name of a function since 17
+        let is_known = since <= server.major()
+            && !(name.starts_with("f08") && server.major() >= 16)
+            && !(name.starts_with("r03") && server.major() >= 17);
+        if is_known {
+            let schema = name.split('-').next().unwrap_or(name);
+            server.psql(db, &format!("CREATE SCHEMA {schema}; SET search_path = {schema}; {}", case(name)));
+        }
+    }
+}
+
+fn verify(source: &Server, target: &Server, db: &str, options: &[&str]) -> Finished {
+    let (from, to) = (source.uri(db), target.uri(db));
+    Dbhaul::new(["verify", "--source", &from, "--target", &to]).args(options).run()
+}
+
+fn report(run: &Finished) -> String {
+    format!("{}{}", run.stdout, run.stderr)
+}
+
+/// Asserts that a run says of each of these that it differs or is not verified, in a line of its own.
+#[track_caller]
+fn assert_names(run: &Finished, objects: &[&str]) {
+    let text = report(run);
+    for object in objects {
+        let line = text.lines().find(|line| line.trim_start().starts_with(&format!("{object}:")));
+        assert!(line.is_some(), "{object} is not named in:\n{text}");
+    }
+}
+
+#[test]
+fn a_correct_copy_is_equal_from_every_major() {
+    let newest = Server::start(NEWEST);
+    for major in sources() {
+        let source = Server::start(major);
+        let db = format!("from_{major}");
+        load_printed_otherwise(&source, &db);
+        newest.create_db(&db);
+        let (from, to) = (source.uri(&db), newest.uri(&db));
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+        let again = verify(&source, &newest, &db, &[]);
+        again.assert_code(0);
+        assert_eq!(newest.psql(&db, "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dbhaul%'"), "0");
+    }
+}
+
+#[test]
+fn a_correct_copy_is_equal_within_a_major() {
+    for major in [13, 16] {
+        let server = Server::start(major);
+        load_printed_otherwise(&server, "one");
+        server.create_db("two");
+        let (from, to) = (server.uri("one"), server.uri("two"));
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+    }
+}
+
+#[test]
+fn other_meanings_are_told_by_name() {
+    let newest = Server::start(NEWEST);
+    for (name, objects) in [
+        (
+            "r05",
+            &[
+                "VIEW public.v",
+                "VIEW public.w",
+                "CHECK CONSTRAINT public.k_check k",
+                "CHECK CONSTRAINT public.k_a_check k",
+                "INDEX public.k_i",
+                "POLICY public.pp p",
+            ][..],
+        ),
+        (
+            "r10",
+            &[
+                "COLLATION public.c",
+                "OPERATOR CLASS public.oc USING btree",
+                "OPERATOR CLASS public.od USING btree",
+            ][..],
+        ),
+    ] {
+        newest.create_db(name);
+        newest.psql(name, &case(&format!("{name}-right")));
+        for major in sources() {
+            let source = Server::start(major);
+            source.create_db(name);
+            source.psql(name, &case(&format!("{name}-left")));
+            for options in [&[][..], &["--no-scratch"]] {
+                let run = verify(&source, &newest, name, options);
+                run.assert_code(4);
+                assert_names(&run, objects);
+            }
+        }
+    }
+}
+
+/// One object of every kind that holds a condition on booleans `a`, `b` and `c`, a term of numbers `x`, `y` and
+/// `z`, and the table `t` of a schema.
+fn every_kind(major: u16, condition: &str, term: &str, schema: &str) -> String {
+    let of_value =
+        condition.replace('a', "(VALUE > 1)").replace('b', "(VALUE < 9)").replace('c', "(VALUE <> 5)");
+    let of_new = ["a", "b", "c"]
+        .iter()
+        .fold(condition.to_owned(), |text, column| text.replace(column, &format!("NEW.{column}")));
+    let mut sql = format!(
+        "CREATE SCHEMA s1; CREATE SCHEMA s2;
+         CREATE TABLE s1.t (a bool, b bool, c bool, x int, y int, z int);
+         CREATE TABLE s2.t (a bool, b bool, c bool, x int, y int, z int);
+         CREATE FUNCTION s1.f(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+         CREATE FUNCTION s2.f(int) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT false';
+         CREATE FUNCTION s1.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+         CREATE FUNCTION s2.fire() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NULL; END';
+         CREATE TYPE s1.pair AS (l int, r int); CREATE TYPE s2.pair AS (l int, r int);
+         CREATE TABLE k (a bool, b bool, c bool, x int, y int, z int);
+         ALTER TABLE k ADD CONSTRAINT k_condition CHECK ({condition});
+         ALTER TABLE k ADD CONSTRAINT k_term CHECK ({term} > 0);
+         ALTER TABLE k ADD CONSTRAINT k_function CHECK ({schema}.f(x));
+         CREATE DOMAIN d AS int CONSTRAINT d_condition CHECK ({of_value});
+         CREATE DOMAIN dd AS bool DEFAULT {constant};
+         CREATE TABLE e (v bool DEFAULT {constant}, w bool DEFAULT {schema}.f(1));
+         CREATE TABLE g (x int, y int, z int, s int GENERATED ALWAYS AS ({term}) STORED);
+         CREATE INDEX k_expression ON k (({term}));
+         CREATE INDEX k_predicate ON k (x) WHERE {condition};
+         CREATE POLICY p_using ON k USING ({condition});
+         CREATE POLICY p_check ON k FOR INSERT WITH CHECK ({condition});
+         CREATE POLICY p_query ON k USING (EXISTS (SELECT FROM {schema}.t WHERE t.x = k.x));
+         CREATE RULE r AS ON INSERT TO k WHERE {of_new} DO INSTEAD NOTHING;
+         CREATE RULE r_acts AS ON DELETE TO k DO ALSO INSERT INTO {schema}.t (x) VALUES (1);
+         CREATE VIEW v_table AS SELECT x FROM {schema}.t;
+         CREATE VIEW v_term AS SELECT {term} AS n FROM k WHERE {condition};
+         CREATE MATERIALIZED VIEW m_table AS SELECT x FROM {schema}.t;
+         CREATE MATERIALIZED VIEW m_term AS SELECT {term} AS n FROM k WITH NO DATA;
+         CREATE TRIGGER tr_when BEFORE INSERT ON k FOR EACH ROW WHEN ({of_new}) EXECUTE FUNCTION s1.fire();
+         CREATE TRIGGER tr_function BEFORE INSERT ON k FOR EACH ROW EXECUTE FUNCTION {schema}.fire();
+         CREATE FUNCTION f_default(n bool DEFAULT {constant}) RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION f_result() RETURNS {schema}.pair LANGUAGE sql AS 'SELECT 1, 2';
+         CREATE TABLE pk (x int, y int, z int) PARTITION BY RANGE (({term}));
+         CREATE TABLE pb (x int) PARTITION BY RANGE (x);
+         CREATE TABLE pb_1 PARTITION OF pb FOR VALUES FROM (1) TO ({bound});
+         CREATE TABLE ex (a bool, b bool, c bool, x int, CONSTRAINT ex_where EXCLUDE USING btree (x WITH =) WHERE ({condition}));
+         CREATE FUNCTION s1.sum(int, int) RETURNS int LANGUAGE sql AS 'SELECT 1';
+         CREATE FUNCTION s2.sum(int, int) RETURNS int LANGUAGE sql AS 'SELECT 2';
+         CREATE AGGREGATE ag(int) (SFUNC = {schema}.sum, STYPE = int);
+         ",
+        constant = condition.replace('a', "true").replace(['b', 'c'], "false"),
+        bound = if schema == "s1" { 5 } else { 6 },
+    );
+    if major >= 14 {
+        sql.push_str(&format!(
+            "CREATE STATISTICS st ON ({term}), x FROM k;
+             CREATE FUNCTION f_body(x int, y int, z int) RETURNS int LANGUAGE sql BEGIN ATOMIC SELECT {term}; END;
+             CREATE FUNCTION f_acts() RETURNS void LANGUAGE sql BEGIN ATOMIC INSERT INTO {schema}.t (x) VALUES (1); END;"
+        ));
+    }
+    sql
+}
+
+const KINDS: [&str; 30] = [
+    "CHECK CONSTRAINT public.k_condition k",
+    "CHECK CONSTRAINT public.k_term k",
+    "CHECK CONSTRAINT public.k_function k",
+    "DOMAIN public.d",
+    "DOMAIN public.dd",
+    "DEFAULT public.v e",
+    "DEFAULT public.w e",
+    "DEFAULT public.s g",
+    "INDEX public.k_expression",
+    "INDEX public.k_predicate",
+    "POLICY public.p_using k",
+    "POLICY public.p_check k",
+    "POLICY public.p_query k",
+    "RULE public.r k",
+    "RULE public.r_acts k",
+    "VIEW public.v_table",
+    "VIEW public.v_term",
+    "MATERIALIZED VIEW public.m_table",
+    "MATERIALIZED VIEW public.m_term",
+    "TRIGGER public.tr_when k",
+    "TRIGGER public.tr_function k",
+    "FUNCTION public.f_default (boolean)",
+    "FUNCTION public.f_result ()",
+    "TABLE public.pk",
+    "TABLE public.pb_1",
+    "CONSTRAINT public.ex_where ex",
+    "AGGREGATE public.ag (integer)",
+    "STATISTICS public.st",
+    "FUNCTION public.f_body (integer, integer, integer)",
+    "FUNCTION public.f_acts ()",
+];
+
+/// How many of these a major before 14 has.
+const BEFORE_14: usize = 27;
+
+#[test]
+fn every_kind_of_expression_is_compared_by_its_meaning() {
+    let newest = Server::start(NEWEST);
+    for major in sources() {
+        let source = Server::start(major);
+        let db = format!("kinds_{major}");
+        source.create_db(&db);
+        source.psql(&db, &every_kind(major, "((a OR b) AND c)", "((x + y) * z)", "s1"));
+
+        newest.create_db(&db);
+        newest.psql(&db, &every_kind(major, "((a OR b) AND c)", "((x + y) * z)", "s1"));
+        as_new_in(&newest, &db, major);
+        for options in [&[][..], &["--no-scratch"]] {
+            verify(&source, &newest, &db, options).assert_code(0);
+        }
+
+        newest.drop_db(&db);
+        newest.create_db(&db);
+        newest.psql(&db, &every_kind(major, "(a OR (b AND c))", "(x + (y * z))", "s2"));
+        let kinds = &KINDS[..if major >= 14 { KINDS.len() } else { BEFORE_14 }];
+        for options in [&[][..], &["--no-scratch"]] {
+            let run = verify(&source, &newest, &db, options);
+            run.assert_code(4);
+            assert_names(&run, kinds);
+        }
+    }
+}

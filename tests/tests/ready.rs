@@ -1,0 +1,407 @@
+//! "Ready" means that the run will not fail for what can be known before it.
+//!
+//! Each case goes through `preflight`, through `migrate --dry-run` and then through the run. Where preflight
+//! said ready, the run may not end with 1, and what it skips preflight and the dry run have listed.
+
+#![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
+
+use std::path::PathBuf;
+
+use dbhaul_tests::{Dbhaul, Finished, Original, Server};
+
+/// A case: a database, made by a file or by statements, and how it is moved.
+struct Case {
+    source: Server,
+    target: Server,
+    args: Vec<String>,
+}
+
+/// What the three commands said.
+struct Said {
+    preflight: Finished,
+    dry_run: Finished,
+    run: Finished,
+}
+
+fn case_file(name: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fixtures/cases").join(name)
+}
+
+impl Case {
+    fn new(from: u16, to: u16) -> Self {
+        let (source, target) = (Server::start(from), Server::start(to));
+        source.create_db("shop");
+        target.create_db("shop");
+        Case { source, target, args: Vec::new() }
+    }
+
+    fn of_file(from: u16, to: u16, file: &str) -> Self {
+        let case = Case::new(from, to);
+        case.source.psql_file("shop", &case_file(file), &[]);
+        case
+    }
+
+    fn of_sql(from: u16, to: u16, sql: &str) -> Self {
+        let case = Case::new(from, to);
+        case.source.psql("shop", sql);
+        case
+    }
+
+    fn with(mut self, args: &[&str]) -> Self {
+        self.args = args.iter().map(|arg| (*arg).to_owned()).collect();
+        self
+    }
+
+    fn command(&self, words: &[&str], into: &str) -> Dbhaul {
+        Dbhaul::new(words).args(["--source", &self.source.uri("shop"), "--target", into]).args(&self.args)
+    }
+
+    /// Runs all three, and judges.
+    #[track_caller]
+    fn said(&self) -> Said {
+        self.said_as(&self.target.uri("shop"))
+    }
+
+    #[track_caller]
+    fn said_as(&self, into: &str) -> Said {
+        let preflight = self.command(&["preflight"], into).run();
+        let dry_run = self.command(&["migrate", "--dry-run"], into).run();
+        let run = self.command(&["migrate", "--json"], into).run();
+        let said = Said { preflight, dry_run, run };
+        said.judge();
+        said
+    }
+}
+
+impl Said {
+    #[track_caller]
+    fn judge(&self) {
+        let Said { preflight, dry_run, run } = self;
+        let is_ready = preflight.stdout.trim_end().ends_with("\nready");
+        assert_eq!(is_ready, preflight.code == Some(0), "{preflight}");
+        assert_eq!(
+            is_ready,
+            dry_run.code == Some(0),
+            "preflight and dry run disagree\n{preflight}\n{dry_run}"
+        );
+        if !is_ready {
+            run.assert_code(1);
+            return;
+        }
+        assert_ne!(run.code, Some(1), "preflight said ready\n{preflight}\n{run}");
+        let skipped = run.json();
+        for item in skipped["skipped"].as_array().unwrap() {
+            let line = format!("{}: {}", item["object"].as_str().unwrap(), item["reason"].as_str().unwrap());
+            preflight.assert_says(&line);
+            dry_run.assert_says(&line);
+        }
+    }
+
+    /// Asserts how the run ended, and that all three name these.
+    #[track_caller]
+    fn ends(&self, code: i32, told: &[&str]) -> &Self {
+        self.run.assert_code(code);
+        for text in told {
+            self.preflight.assert_says(text);
+            self.dry_run.assert_says(text);
+            self.run.assert_says(text);
+        }
+        self
+    }
+}
+
+const INCLUDES: &str = "which is not selected (--with-dependencies includes it)";
+
+#[test]
+fn an_event_trigger_without_its_function() {
+    let case = Case::of_file(16, 18, "f14-event-trigger-of-excluded-schema.sql").with(&["-N", "ext"]);
+    case.said().ends(3, &["EVENT TRIGGER fb_watch: needs FUNCTION ext.watch ()", INCLUDES]);
+    assert_eq!(case.target.psql("shop", "SELECT i FROM t"), "1");
+    case.target.psql("shop", "DROP TABLE t");
+    let case = case.with(&["-N", "ext", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    let found = case.target.psql("shop", "SELECT evtname FROM pg_event_trigger");
+    assert_eq!(found, "fb_watch");
+    assert_eq!(case.target.psql("shop", "SELECT to_regclass('ext.log') IS NULL"), "t");
+}
+
+#[test]
+fn a_default_without_its_sequence() {
+    let case = Case::of_file(16, 18, "f15-default-sequence-of-excluded-schema.sql").with(&["-n", "copy"]);
+    case.said().ends(3, &["DEFAULT copy.foo id: needs SEQUENCE app.foo_id_seq", INCLUDES]);
+    assert_eq!(case.target.psql("shop", "SELECT f1 FROM copy.foo"), "c");
+    case.target.psql("shop", "DROP SCHEMA copy CASCADE");
+    let case = case.with(&["-n", "copy", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT nextval('app.foo_id_seq')"), "4");
+}
+
+#[test]
+fn a_table_without_what_it_refers_to() {
+    let case = Case::of_file(17, 18, "r09.sql").with(&["-t", "b"]);
+    case.said().ends(3, &["b_a_fkey: needs TABLE public.a", INCLUDES]);
+    assert_eq!(case.target.psql("shop", "SELECT a FROM b"), "1");
+    case.target.psql("shop", "DROP TABLE b");
+    let case = case.with(&["-t", "b", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT id FROM a"), "1");
+}
+
+#[test]
+fn a_schema_without_the_domain_of_a_column() {
+    let case = Case::of_file(17, 18, "r09.sql").with(&["-n", "s"]);
+    case.said().ends(3, &["TABLE s.t: needs DOMAIN public.d", INCLUDES]);
+    case.target.psql("shop", "DROP SCHEMA s CASCADE");
+    let case = case.with(&["-n", "s", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT x FROM s.t"), "1");
+}
+
+#[test]
+fn a_table_without_the_function_of_its_trigger() {
+    let case = Case::of_file(13, 18, "r09.sql").with(&["-t", "c"]);
+    case.said().ends(3, &["needs FUNCTION s.f ()", INCLUDES]);
+    case.target.psql("shop", "DROP TABLE c");
+    let case = case.with(&["-t", "c", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT tgname FROM pg_trigger"), "t");
+}
+
+/// Siblings of the kind: what a view, a check, a policy, a rule, a generated column, a type, an index, an
+/// extension's type and a grant need.
+#[test]
+fn other_members_that_a_selection_leaves_out() {
+    let sql = "
+        CREATE SCHEMA lib; CREATE SCHEMA app;
+        CREATE FUNCTION lib.good(int) RETURNS boolean LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+        CREATE TABLE lib.other (id int);
+        CREATE TYPE lib.mood AS ENUM ('fine');
+        CREATE COLLATION lib.german (provider = icu, locale = 'de');
+        CREATE TABLE app.plain (a int, b text);
+        INSERT INTO app.plain VALUES (1, 'x');
+        CREATE INDEX by_good ON app.plain (lib.good(a));
+        CREATE INDEX by_german ON app.plain (b COLLATE lib.german);
+        CREATE VIEW app.seen AS SELECT * FROM lib.other;
+        CREATE VIEW app.over AS SELECT * FROM app.seen;
+        CREATE POLICY good_only ON app.plain USING (lib.good(a));
+        CREATE RULE noted AS ON DELETE TO app.plain DO ALSO INSERT INTO lib.other VALUES (1);
+        CREATE FUNCTION app.feel(lib.mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE STATISTICS app.stats ON (lib.good(a)), b FROM app.plain";
+    let case = Case::of_sql(16, 18, sql).with(&["-n", "app"]);
+    case.said().ends(
+        3,
+        &[
+            "INDEX app.by_good: needs FUNCTION lib.good",
+            "INDEX app.by_german: needs COLLATION lib.german",
+            "VIEW app.seen: needs TABLE lib.other",
+            "VIEW app.over: needs VIEW app.seen",
+            "POLICY app.plain good_only: needs FUNCTION lib.good",
+            "RULE app.plain noted: needs TABLE lib.other",
+            INCLUDES,
+        ],
+    );
+    case.target.psql("shop", "DROP SCHEMA app CASCADE");
+    let case = case.with(&["-n", "app", "--with-dependencies"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM app.over"), "0");
+}
+
+#[test]
+fn an_aggregate_on_functions_that_changed_their_types() {
+    let case = Case::of_file(13, 18, "f18-aggregate-on-array_append.sql");
+    let said = case.said();
+    said.ends(
+        3,
+        &[
+            "AGGREGATE public.as_array(anyelement)",
+            "the target would take this: CREATE AGGREGATE public.as_array(anycompatible)",
+            "the target would take this: CREATE AGGREGATE public.array_cat_agg(anycompatiblearray)",
+            "VIEW public.v: needs AGGREGATE public.as_array",
+        ],
+    );
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM t"), "9");
+    let told =
+        said.preflight.stdout.lines().find(|line| line.contains("public.as_array(anyelement)")).unwrap();
+    let (_, statement) = told.split_once("the target would take this: ").unwrap();
+    case.target.psql("shop", statement);
+}
+
+#[test]
+fn a_materialized_view_whose_owner_lacks_rights() {
+    let case = Case::new(16, 18);
+    case.source.psql("postgres", "CREATE ROLE fb_other; CREATE ROLE fb_mvowner SUPERUSER");
+    case.target.psql("postgres", "CREATE ROLE fb_other; CREATE ROLE fb_mvowner");
+    case.source.psql_file("shop", &case_file("f19-matview-owner-lacks-rights.sql"), &[]);
+    case.said().ends(
+        3,
+        &["MATERIALIZED VIEW DATA public.mv", "role fb_mvowner", "GRANT SELECT ON public.t TO fb_mvowner"],
+    );
+    let filled = "SELECT relname, relispopulated FROM pg_class WHERE relkind = 'm' ORDER BY 1";
+    assert_eq!(case.target.psql("shop", filled), "mv|f\nmv2|f");
+    case.target.psql("shop", "GRANT SELECT ON public.t TO fb_mvowner; REFRESH MATERIALIZED VIEW mv");
+}
+
+/// The rights of a view's owner count where a materialized view reads through it, and those of a function.
+#[test]
+fn other_rights_that_filling_needs() {
+    let case = Case::new(17, 18);
+    let roles = "CREATE ROLE reader; CREATE ROLE viewer";
+    case.source.psql("postgres", &format!("{roles} SUPERUSER"));
+    case.target.psql("postgres", roles);
+    case.source.psql(
+        "shop",
+        "CREATE TABLE hidden (a int); CREATE VIEW shown AS SELECT a FROM hidden; ALTER VIEW shown OWNER TO viewer;
+         GRANT SELECT ON shown TO reader;
+         CREATE MATERIALIZED VIEW through AS SELECT * FROM shown; ALTER MATERIALIZED VIEW through OWNER TO reader;
+         CREATE FUNCTION secret() RETURNS int LANGUAGE sql AS 'SELECT 1'; REVOKE ALL ON FUNCTION secret() FROM PUBLIC;
+         CREATE MATERIALIZED VIEW calls AS SELECT secret() AS x; ALTER MATERIALIZED VIEW calls OWNER TO viewer;
+         CREATE TABLE open (a int, b int); GRANT SELECT (a) ON open TO reader;
+         CREATE MATERIALIZED VIEW column_wise AS SELECT a FROM open; ALTER MATERIALIZED VIEW column_wise OWNER TO reader",
+    );
+    case.said().ends(
+        3,
+        &["GRANT SELECT ON public.hidden TO viewer", "GRANT EXECUTE ON FUNCTION public.secret() TO viewer"],
+    );
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM column_wise"), "0");
+}
+
+#[test]
+fn rows_that_name_indexes() {
+    let case = Case::new(16, 18);
+    for server in [&case.source, &case.target] {
+        server.psql("postgres", "CREATE ROLE fb_app; CREATE ROLE fb_other");
+    }
+    case.source.psql_file("shop", &case_file("f23-regclass-of-index.sql"), &[]);
+    case.said().ends(0, &[]);
+    Original::new(&case.source, "shop", &case.target).assert_equals("shop");
+}
+
+#[test]
+fn rows_into_tables_with_triggers() {
+    let load = |case: &Case| {
+        case.target.psql("postgres", "DROP DATABASE shop");
+        case.target.create_db("shop");
+        case.target.psql("shop", &case.source.pg_dump_schema("shop"));
+    };
+    let case = Case::of_file(17, 17, "f26-data-only-triggers.sql");
+    load(&case);
+    let case = case.with(&["--data-only", "--allow-non-empty"]);
+    let preflight = case.command(&["preflight"], &case.target.uri("shop")).run();
+    preflight.assert_code(0).assert_says("table public.gyms has triggers that fire for each row loaded");
+    preflight.assert_says("tr, tra").assert_says("--disable-triggers");
+    let case = case.with(&["--data-only", "--allow-non-empty", "--disable-triggers"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT loc FROM gyms WHERE id = 1"), "orig");
+    assert_eq!(case.target.psql("shop", "SELECT what FROM audit"), "only one");
+    assert_eq!(case.target.psql("shop", "SELECT id FROM child"), "1");
+
+    load(&case);
+    case.target.psql("shop", "ALTER TABLE gyms ENABLE ALWAYS TRIGGER tr");
+    let said = case.said();
+    said.preflight.assert_code(5).assert_says("table public.gyms has triggers that fire although");
+    case.target.psql("postgres", "CREATE ROLE plain LOGIN; GRANT ALL ON DATABASE shop TO plain");
+    let said = case.said_as(&case.target.uri_as("plain", "shop"));
+    said.preflight.assert_code(5).assert_says("role plain may not disable triggers");
+}
+
+#[test]
+fn statistics_that_cannot_be_computed() {
+    let analyzed = "CREATE TABLE t (a int); INSERT INTO t VALUES (2147483647); ANALYZE t;
+                    CREATE STATISTICS s ON (2 * a) FROM t";
+    let cases =
+        [Case::of_file(15, 18, "r08.sql"), Case::of_sql(18, 18, analyzed).with(&["--statistics", "copy"])];
+    for case in cases {
+        case.said().run.assert_code(0).assert_stderr_has(&["ANALYZE public.t fails for the values"]);
+        assert_eq!(case.target.psql("shop", "SELECT a FROM t"), "2147483647");
+    }
+}
+
+/// For a superuser too, every kind is tried.
+#[test]
+fn what_a_superuser_is_refused() {
+    let sql = "
+        CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'x');
+        CREATE VIEW old AS SELECT checkpoints_timed AS c FROM pg_stat_bgwriter;
+        CREATE VIEW needs_old AS SELECT * FROM old;
+        COMMENT ON VIEW old IS 'old'; GRANT SELECT ON old TO PUBLIC";
+    let case = Case::of_sql(16, 18, sql);
+    case.said().ends(
+        3,
+        &[
+            "VIEW public.old: column",
+            "VIEW public.needs_old: needs VIEW public.old",
+            "COMMENT VIEW public.old",
+        ],
+    );
+    assert_eq!(case.target.psql("shop", "SELECT b FROM t"), "x");
+}
+
+/// An index whose function gives up on an empty table, and works once the rows are there, is made.
+#[test]
+fn what_only_rows_decide_is_tried_by_the_run() {
+    let sql = "
+        CREATE TABLE rate (factor int); INSERT INTO rate VALUES (2);
+        CREATE FUNCTION rated(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+            'DECLARE f int; BEGIN SELECT factor INTO STRICT f FROM public.rate; RETURN f * $1; END';
+        CREATE TABLE sale (a int); INSERT INTO sale VALUES (1);
+        CREATE INDEX sale_rated ON sale (rated(a)) WHERE rated(7) > 0";
+    let case = Case::of_sql(17, 18, sql);
+    let said = case.said();
+    said.ends(0, &[]);
+    said.preflight.assert_says("may fail, which depends on rows: INDEX public.sale_rated");
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM pg_class WHERE relname = 'sale_rated'"), "1");
+}
+
+#[test]
+fn a_target_that_is_read_only_by_default() {
+    let case = Case::of_sql(16, 18, "CREATE TABLE t (a int); INSERT INTO t VALUES (1)");
+    case.target.psql("postgres", "ALTER DATABASE shop SET default_transaction_read_only = on");
+    let said = case.said();
+    said.preflight.assert_code(5).assert_says("default_transaction_read_only is on there");
+    said.run.assert_stderr_has(&["--allow-read-only"]);
+    assert_eq!(case.target.psql("shop", "SELECT to_regclass('t') IS NULL"), "t");
+    let case = case.with(&["--allow-read-only"]);
+    case.said().ends(0, &[]);
+    assert_eq!(case.target.psql("shop", "SELECT a FROM t"), "1");
+}
+
+#[test]
+fn settings_of_the_database_that_are_not_carried() {
+    let case = Case::of_sql(16, 18, "CREATE TABLE t (a int)");
+    let set = "ALTER DATABASE shop SET work_mem = '7MB'; ALTER DATABASE shop SET app.api_token = 'hunter2'";
+    case.source.psql("postgres", set);
+    let said = case.said();
+    for output in [&said.preflight, &said.dry_run, &said.run] {
+        output.assert_says("work_mem = 7MB").assert_says("app.api_token = (not shown)");
+        assert!(!output.to_string().contains("hunter2"), "{output}");
+    }
+}
+
+#[test]
+fn locks_on_what_is_dropped_first() {
+    let case = Case::of_sql(16, 18, "CREATE TABLE t (a int)");
+    case.target.psql("shop", "CREATE TABLE t (a int)");
+    let case = case.with(&["--clean", "--if-exists"]);
+    std::thread::scope(|scope| {
+        let hold = "BEGIN; SELECT a FROM t; SELECT pg_sleep(600)";
+        scope.spawn(|| case.target.try_psql("shop", hold).unwrap_err());
+        let holds = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
+        let is_held = || (case.target.psql("shop", holds) == "1").then_some(());
+        dbhaul_tests::wait_until("the table is locked", is_held);
+        let preflight = case.command(&["preflight"], &case.target.uri("shop")).run();
+        case.target.terminate_backends("shop", "%pg_sleep%");
+        preflight.assert_code(0).assert_says("--clean drops public.t, which process");
+    });
+    case.said().ends(0, &[]);
+}
+
+#[test]
+fn rows_that_cannot_be_verified_for_row_security() {
+    let sql = "CREATE TABLE t (a int); INSERT INTO t VALUES (1); ALTER TABLE t FORCE ROW LEVEL SECURITY;
+               ALTER TABLE t ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON t USING (true)";
+    let case = Case::of_sql(17, 18, sql).with(&["--no-owner"]);
+    case.target.psql("postgres", "CREATE ROLE app LOGIN; ALTER DATABASE shop OWNER TO app");
+    let said = case.said_as(&case.target.uri_as("app", "shop"));
+    said.preflight.assert_says("role \"app\" is subject to FORCE ROW LEVEL SECURITY");
+    said.preflight.assert_says("TABLE public.t");
+}
