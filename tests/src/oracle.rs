@@ -101,7 +101,7 @@ impl Server {
         if !dump.contains(SERVERS_OWN) {
             return dump;
         }
-        dump.split_inclusive('\n').map(without_servers_own).collect()
+        without_servers_own(&dump)
     }
 }
 
@@ -109,16 +109,26 @@ impl Server {
 /// over; the newest, packaged before, does not.
 const SERVERS_OWN: &str = "pg_attver=";
 
-/// A line of a dump without options that the server keeps for itself.
-fn without_servers_own(line: &str) -> String {
-    let Some((before, options)) =
-        line.split_once(" SET (").filter(|(start, _)| start.contains(" ALTER COLUMN "))
-    else {
-        return line.to_owned();
-    };
-    let options = options.trim_end().trim_end_matches(");");
-    let kept: Vec<&str> = options.split(", ").filter(|option| !option.starts_with(SERVERS_OWN)).collect();
-    if kept.is_empty() { String::new() } else { format!("{before} SET ({});\n", kept.join(", ")) }
+/// A dump without options that the server keeps for itself. Names may hold line breaks, so a statement is
+/// found from its end: `ALTER TABLE ... ALTER COLUMN ... SET (pg_attver=1);`.
+fn without_servers_own(dump: &str) -> String {
+    const SET: &str = " SET (";
+    let mut kept = String::with_capacity(dump.len());
+    let mut rest = dump;
+    while let Some(at) = rest.find(SERVERS_OWN) {
+        let set = rest[..at].rfind(SET).expect("an option is in a list that is set");
+        let start = rest[..set].rfind("\nALTER ").expect("a statement begins a line") + 1;
+        let end = at + rest[at..].find(");\n").expect("a statement ends a line") + ");\n".len();
+        let options = rest[set + SET.len()..end].trim_end_matches(");\n");
+        let others: Vec<&str> =
+            options.split(", ").filter(|option| !option.starts_with(SERVERS_OWN)).collect();
+        kept.push_str(&rest[..start]);
+        if !others.is_empty() {
+            kept.push_str(&format!("{}{SET}{});\n", &rest[start..set], others.join(", ")));
+        }
+        rest = &rest[end..];
+    }
+    kept + rest
 }
 
 fn is_noise(line: &str) -> bool {

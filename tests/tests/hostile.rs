@@ -11,22 +11,48 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn start(major: u16) -> Server {
+    start_for(major, major)
+}
+
+/// A server with the roles of the fixtures, as a target of this major takes them.
+fn start_for(major: u16, target: u16) -> Server {
     let server = Server::start(major);
-    server.psql_file("postgres", &fixture("hostile-roles.sql"), &[]);
+    run(&server, ("postgres", "hostile-roles"), target);
     server
 }
 
 fn load(server: &Server, name: &str) {
-    server.create_db("hostile");
-    server.psql_file("hostile", &fixture(&format!("{name}.sql")), &[]);
+    load_for(server, name, server.major());
 }
 
-/// `migrate` from these majors to 18.
+fn load_for(server: &Server, name: &str, target: u16) {
+    server.create_db("hostile");
+    run(server, ("hostile", name), target);
+}
+
+/// Runs a fixture. From 19 on names of roles hold no line breaks.
+fn run(server: &Server, (db, name): (&str, &str), target: u16) {
+    let mut script = std::fs::read_to_string(fixture(&format!("{name}.sql"))).unwrap();
+    if target >= 19 {
+        script = script.replace("\"über.Rolle\nx\"", "\"über.Rolle x\"");
+    }
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), script).unwrap();
+    server.psql_file(db, file.path(), &[]);
+}
+
+/// `migrate` from these majors to 18, and from the newest of them to 19.
 fn to_the_newest(name: &str, majors: &[u16]) {
-    let target = start(18);
-    for &major in majors {
-        let source = start(major);
-        load(&source, name);
+    let all = majors.iter().copied();
+    to(18, name, all.clone().filter(|major| *major <= 18));
+    to(19, name, all.filter(|major| *major >= 18));
+}
+
+fn to(newest: u16, name: &str, majors: impl Iterator<Item = u16>) {
+    let target = start(newest);
+    for major in majors {
+        let source = start_for(major, newest);
+        load_for(&source, name, newest);
         let original = Original::new(&source, "hostile", &target);
         let copy = format!("from_{major}");
         target.create_db(&copy);

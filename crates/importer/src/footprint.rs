@@ -95,16 +95,18 @@ impl Footprint {
             .filter_map(|on| entry_by_id(toc, *on))
             .filter(|on| on.kind == "TABLE" || on.kind == "FOREIGN TABLE")
             .collect();
-        let is_child = |on: &TocEntry| {
-            on.object.is_some() && on.object == entry.object
-                || on.schema == entry.schema && on.name == entry.name
-        };
-        for parent in tables.iter().filter(|on| !is_child(on)) {
-            for child in tables.iter().filter(|on| is_child(on)) {
+        for parent in tables.iter().filter(|on| !is_child(entry, on)) {
+            for child in tables.iter().filter(|on| is_child(entry, on)) {
                 self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(child));
             }
         }
     }
+}
+
+/// Whether a table is the one that `ALTER TABLE parent ATTACH PARTITION child` attaches: that one's name it has.
+pub(crate) fn is_child(attach: &TocEntry, table: &TocEntry) -> bool {
+    table.object.is_some() && table.object == attach.object
+        || table.schema == attach.schema && table.name == attach.name
 }
 
 /// The entry with an id; ids are positions from 1.

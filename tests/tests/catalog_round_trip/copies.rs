@@ -3,18 +3,22 @@
 use std::io::Write;
 use std::process::Stdio;
 
-use dbhaul_catalog::{Catalog, Section, Target, Toc, TocOptions, compare, quote_identifier};
+use dbhaul_catalog::{Aspects, Catalog, Section, Target, Toc, TocOptions, compare_aspects, quote_identifier};
 use dbhaul_introspect::read_catalog;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole, process_environment};
 use dbhaul_tests::{Fixture, Server};
+use dbhaul_verifier::{Settler, settle_definitions};
 use tokio_util::sync::CancellationToken;
 
 /// From which major to which.
 pub(crate) const MAJORS: &[(u16, u16)] = &[(13, 13), (15, 15), (18, 18), (15, 16), (13, 18), (17, 18)];
 
+fn settings(server: &Server, db: &str) -> ConnectSettings {
+    ConnectSettings::resolve(Some(&server.uri(db)), &process_environment).unwrap()
+}
+
 async fn connect(server: &Server, db: &str, role: SessionRole) -> Session {
-    let settings = ConnectSettings::resolve(Some(&server.uri(db)), &process_environment).unwrap();
-    Session::connect(&settings, role, &CancellationToken::new()).await.unwrap()
+    Session::connect(&settings(server, db), role, &CancellationToken::new()).await.unwrap()
 }
 
 pub(crate) async fn read(server: &Server, db: &str) -> Catalog {
@@ -63,9 +67,24 @@ pub(crate) fn problems(from: &Server, db: &str, to: &Server) -> Vec<String> {
     let name = format!("{db} from {} to {}", from.major(), to.major());
     let expected = if from.major() == to.major() { schema_text(from, db) } else { reference(from, db, to) };
     problems.extend(text_difference(&name, &expected, &schema_text(to, &copy)));
-    let target = runtime.block_on(read(to, &copy));
-    problems.extend(compare(&source, &target).differences.iter().map(ToString::to_string));
+    problems.extend(runtime.block_on(differences(&source, to, &copy)));
     problems.iter().map(|problem| format!("{name}: {problem}")).collect()
+}
+
+/// What our own comparison says of a copy. Majors print definitions differently, so the target is asked what
+/// the source's mean.
+async fn differences(source: &Catalog, server: &Server, copy: &str) -> Vec<String> {
+    let target = read(server, copy).await;
+    let comparison = compare_aspects(source, &target, Aspects::ALL);
+    let settler = Settler::Target {
+        settings: Box::new(settings(server, copy)),
+        although_read_only: false,
+        may_run_functions: true,
+    };
+    let versions = (source.server_version, target.server_version);
+    let settled =
+        settle_definitions(comparison, versions, &settler, &CancellationToken::new()).await.unwrap();
+    settled.differences.iter().map(ToString::to_string).collect()
 }
 
 /// What `pg_dump` says of a database that `pg_dump | psql` has moved: a newer

@@ -1,5 +1,6 @@
 //! Whether a target can take an import; nothing is changed.
 
+mod acts;
 mod advance;
 mod before;
 mod blocker;

@@ -7,12 +7,11 @@
 //! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
 //! fires. What is on a relation that the target holds already is not tried, for it would lock what others use.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use dbhaul_catalog::TocEntry;
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
-use super::foretell::{Foretold, wanted};
+use super::acts::acts;
+use super::foretell::Foretold;
 use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::untold::{Manner, Untold};
 use super::{is_about_privileges, polymorphic, refresh};
@@ -41,7 +40,7 @@ pub(super) async fn rehearse(
 ) -> Result<(), Error> {
     let untold = Untold::new(circumstances.holds_others);
     let mut rehearsal = Rehearsal { plan, roles, circumstances, session, foretold, untold };
-    let acts = acts(plan, circumstances);
+    let acts = acts(plan, circumstances.lock_slots);
     for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
         let result = rehearsal.act(act, acts.len() == 1).await;
@@ -53,45 +52,6 @@ pub(super) async fn rehearse(
     }
     foretold.spread(plan);
     Ok(())
-}
-
-/// The entries to try, in the order of the run, cut so that the locks of each act find room.
-fn acts(plan: &ImportPlan, circumstances: Circumstances) -> Vec<Vec<u32>> {
-    let mut places: BTreeMap<u32, usize> = BTreeMap::new();
-    let entries: Vec<&TocEntry> = wanted(plan).filter(|entry| is_tryable(plan, entry)).collect();
-    for (place, entry) in entries.iter().enumerate() {
-        places.insert(entry.id, place);
-    }
-    let most = usize::try_from(circumstances.lock_slots / 6).unwrap_or(usize::MAX).clamp(100, 2_500);
-    let mut acts = Vec::new();
-    let mut act: BTreeSet<usize> = BTreeSet::new();
-    for place in 0..entries.len() {
-        let mut open = vec![place];
-        while let Some(next) = open.pop() {
-            if act.insert(next) {
-                open.extend(entries[next].depends_on.iter().filter_map(|on| places.get(on)));
-            }
-        }
-        if act.len() >= most {
-            acts.push(std::mem::take(&mut act));
-        }
-    }
-    acts.push(act);
-    acts.retain(|act| !act.is_empty());
-    acts.into_iter().map(|act| act.into_iter().map(|place| entries[place].id).collect()).collect()
-}
-
-/// Whether trying it changes nothing that a rollback does not take back, and costs no more than some rows
-/// of the catalogs. What is about an event trigger cannot be tried, since that is not kept.
-fn is_tryable(plan: &ImportPlan, entry: &TocEntry) -> bool {
-    let on = |id: &u32| plan.entry(*id).is_ok_and(|on| on.kind == "EVENT TRIGGER");
-    if entry.depends_on.iter().any(on) {
-        return false;
-    }
-    let is_large_object = entry.kind == "BLOB" || entry.name.starts_with("LARGE OBJECT ");
-    let fills =
-        entry.data.is_some() || matches!(entry.kind.as_str(), "SEQUENCE SET" | "MATERIALIZED VIEW DATA");
-    !fills && !is_large_object
 }
 
 struct Rehearsal<'a> {
