@@ -46,7 +46,8 @@ impl<'a> Original<'a> {
         self.assert_schema_equals(copy);
     }
 
-    /// Asserts that rows, sequences and large objects of a copy are the original's.
+    /// Asserts that rows, sequences and large objects of a copy are the original's. Some values print
+    /// differently on another major; where any does, `pg_dump | psql` says how.
     ///
     /// # Panics
     /// With the tables that differ.
@@ -56,7 +57,12 @@ impl<'a> Original<'a> {
             digests.iter().map(|(name, digest)| format!("{name} {digest}")).collect()
         };
         let found = self.target.sql_digest(copy);
-        assert_same_lines("the digests of", copy, &lines(&self.digests), &lines(&found));
+        if self.is_same_major() || found == self.digests {
+            return assert_same_lines("the digests of", copy, &lines(&self.digests), &lines(&found));
+        }
+        self.copied_schema();
+        let wanted = self.target.sql_digest(&self.copied_name());
+        assert_same_lines("the digests of", copy, &lines(&wanted), &lines(&found));
     }
 
     /// Asserts that `pg_dump --data-only --inserts` says the same of both, whatever the order. For small

@@ -70,12 +70,14 @@ fn the_catalog_of_every_kind_of_object() {
 const ROLES: &str = r#"CREATE ROLE regress_dump_test_role; CREATE ROLE "regress_quoted  \"" role""#;
 
 /// How many statements a major does not know: SQL bodies, expressions in statistics and compression
-/// came with 14, lists of columns, filters and schemas of publications with 15.
+/// came with 14, lists of columns, filters and schemas of publications with 15; 19 refuses the name of a role
+/// that holds a line break.
 fn unknown_statements(major: u16) -> usize {
     match major {
         13 => 9,
         14 => 6,
-        _ => 0,
+        15..=18 => 0,
+        _ => 1,
     }
 }
 
@@ -99,20 +101,21 @@ fn load(server: &Server, script: &str) -> Vec<String> {
     errors.lines().filter(|line| line.contains("ERROR:  ")).map(str::to_owned).collect()
 }
 
-/// Through a store to itself, and straight to the newest.
+/// Through a store to itself, and straight to the newest or the one before it.
 #[test]
 fn every_kind_of_object_arrives() {
     let script = std::fs::read_to_string(others_data("object-kinds.sql")).unwrap();
-    let newest = Server::start(18);
-    newest.psql("postgres", ROLES);
+    let targets = [Server::start(18), Server::start(19)];
+    targets.iter().for_each(|target| drop(target.psql("postgres", ROLES)));
     for major in MAJORS {
+        let newest = &targets[usize::from(major >= 18)];
         let server = Server::start(major);
         let skipped = load(&server, &script);
         assert_eq!(skipped.len(), unknown_statements(major), "{major}: {skipped:#?}");
         through_a_store(&server);
         // pg_dump leaves behind who owns a function of the server's own, and is the judge between majors.
         server.psql("kinds", "ALTER FUNCTION pg_catalog.pg_stat_reset() OWNER TO CURRENT_USER");
-        let original = Original::new(&server, "kinds", &newest);
+        let original = Original::new(&server, "kinds", newest);
         let copy = format!("from_{major}");
         newest.create_db(&copy);
         let uris = (server.uri("kinds"), newest.uri(&copy));

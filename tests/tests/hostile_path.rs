@@ -155,7 +155,9 @@ impl Tour {
     /// Runs a command that must end well and say nothing of a trap.
     #[track_caller]
     fn succeed(&self, arguments: &[&str]) {
+        let begun = std::time::Instant::now();
         let run = Dbhaul::new(arguments).run();
+        eprintln!("TIMED {:?} {}", begun.elapsed(), arguments.join(" "));
         run.assert_code(0);
         assert!(!run.stdout.contains("PWNED") && !run.stderr.contains("PWNED"), "{run}");
         assert_untouched(&self.server, arguments[0]);
@@ -164,10 +166,12 @@ impl Tour {
     /// Starts a command that writes `db` slowly, and kills it when some of it is done.
     fn kill_half_way(&self, arguments: &[&str], db: &str) {
         self.proxy.slow(3_000);
+        let begun = std::time::Instant::now();
         let run = Dbhaul::new(arguments).spawn();
         let sql = "SET search_path = ''; SELECT step FROM dbhaul.step LIMIT 1";
         wait_until("a step is done", || self.server.try_psql(db, sql).ok().filter(|step| !step.is_empty()));
         run.kill();
+        eprintln!("TIMED kill {:?}", begun.elapsed());
         self.proxy.flow();
     }
 
@@ -186,9 +190,12 @@ impl Tour {
 
 /// Every kind of command, between databases whose search paths are those of their owners.
 fn tour(major: u16, way: Way) {
+    let begun = std::time::Instant::now();
     let tour = Tour::new(major, way);
+    eprintln!("TIMED new {:?}", begun.elapsed());
     copy(&tour.server, "trap", "shop", way);
     copy(&tour.server, "canary", "watched", way);
+    eprintln!("TIMED copies {:?}", begun.elapsed());
     let directory = TempDir::new().unwrap();
     let place = |name: &str| directory.path().join(name).to_str().unwrap().to_owned();
     let (store, other, script) = (place("store"), place("other"), place("script.sql"));

@@ -27,7 +27,7 @@ CREATE TABLE kinds (
     bi bit(5), vb varbit, tv tsvector, tq tsquery, lsn pg_lsn, ti tid, rc regclass,
     pt point, pl polygon, ir int4range, tr tsrange,
     e mood, fl flag, pd padded, pda padded_again, nt net, ct counted, co pair,
-    ai int4[], at text[], ab bool[], abp char(3)[], aco pair[], ac "char"[], "Odd ""name""	é" text
+    ai int4[], at text[], ab bool[], abp char(3)[], aco pair[], ac "char"[], "Odd ""name""	é" text, alsn pg_lsn[]
 );
 INSERT INTO kinds (i4) VALUES (NULL);
 INSERT INTO kinds VALUES (
@@ -53,6 +53,7 @@ INSERT INTO kinds (t, v, ch, bp, nm, b, co) VALUES
     (repeat('0123456789é', 20000), repeat(E'\n', 200), '\', '     ', '\', true, NULL),
     ('\', '\\', '1', '\', 'x', false, ROW(0, NULL, '', '\'));
 INSERT INTO kinds (t, v, ch, bp, nm, b, co) SELECT t, v, ch, bp, nm, b, co FROM kinds WHERE t = '\';
+UPDATE kinds SET alsn = '{0/0,0/1,NULL,16/B374D848,A0/100,FFFFFFFF/FFFFFFFF}' WHERE nm = 'Name';
 "#;
 
 /// psql with the settings that shape text pinned, as every session of dbhaul has them.

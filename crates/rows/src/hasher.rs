@@ -2,6 +2,7 @@
 
 use crate::field::{PIECE_BYTES, unescape_into, unescape_pieces};
 use crate::hash::{StreamingHash, hash_front};
+use crate::spec::shorten_lsn;
 use crate::{DigestKind, DigestSpec, NULL_FIELD, NULL_MARK, RowsError, TextForm, hash_bytes_extended};
 
 /// Hashes the fields of one row after the other.
@@ -49,7 +50,8 @@ impl RowHasher {
         // Fields beyond the last column are counted, for the error at the end of the row.
         let kind = self.kinds.get(self.fields).copied().unwrap_or(DigestKind::Cast);
         self.fields += 1;
-        let plain = !self.escaped && self.text_form == TextForm::Raw && kind != DigestKind::Char;
+        let is_as_it_is = !matches!(kind, DigestKind::Char | DigestKind::Lsn);
+        let plain = !self.escaped && self.text_form == TextForm::Raw && is_as_it_is;
         self.hash = match plain {
             true => hash_front(bytes, count, self.hash),
             false => self.hash_special(&bytes[..count], kind)?,
@@ -80,11 +82,14 @@ impl RowHasher {
         if raw == NULL_FIELD {
             return Ok(hash_bytes_extended(NULL_MARK.as_bytes(), self.hash));
         }
-        if raw.len() > PIECE_BYTES && kind != DigestKind::Char {
+        if raw.len() > PIECE_BYTES && !matches!(kind, DigestKind::Char | DigestKind::Lsn) {
             return self.hash_long(raw);
         }
         self.scratch.clear();
         unescape_into(raw, &mut self.scratch).map_err(|_| self.bad_escape())?;
+        if kind == DigestKind::Lsn {
+            shorten_lsn(&mut self.scratch);
+        }
         match (self.text_form, kind) {
             (TextForm::Utf8Hex, _) => self.scratch = lower_hex(&self.scratch),
             (TextForm::Raw, DigestKind::Char) => self.print_high_char_as_octal(),

@@ -4,6 +4,7 @@ use memchr::memchr3;
 
 use crate::hash::StreamingHash;
 use crate::hasher::lower_hex;
+use crate::spec::shorten_lsn;
 use crate::{
     DigestKind, DigestSpec, FIELD_DELIMITER, NULL_MARK, ROW_TERMINATOR, RowDigest, RowsError, TextForm,
     hash_bytes_extended,
@@ -270,10 +271,19 @@ impl LongRow {
             return Err(RowsError::ColumnCount { row: 1, expected, found: self.fields + 1 });
         };
         let is_char = *kind == DigestKind::Char && self.text_form == TextForm::Raw;
+        // one that did not fit is passed on already, and hashed as it came
+        let is_lsn = *kind == DigestKind::Lsn && self.open.is_none();
         self.hash = match self.gathered[..] {
             _ if measured.is_null() => hash_bytes_extended(NULL_MARK.as_bytes(), self.hash),
             [byte @ 0x80..=0xff] if is_char && measured.value_bytes == 1 => {
                 hash_bytes_extended(format!("\\{byte:03o}").as_bytes(), self.hash)
+            }
+            _ if is_lsn => {
+                shorten_lsn(&mut self.gathered);
+                match self.text_form {
+                    TextForm::Raw => hash_bytes_extended(&self.gathered, self.hash),
+                    TextForm::Utf8Hex => hash_bytes_extended(&lower_hex(&self.gathered), self.hash),
+                }
             }
             _ => {
                 self.pass_on();

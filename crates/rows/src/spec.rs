@@ -31,6 +31,9 @@ pub enum DigestKind {
     /// Both sides hash `\ooo`. (With [`TextForm::Utf8Hex`] it is treated as [`DigestKind::Output`], so
     /// there such a byte compares unequal between a server before 15 and one from 15 on.)
     Char,
+    /// `c::text` of a `pg_lsn` or of an array of them, without the zeros that 19 puts behind the slash
+    /// (`0/00000000`, before 19 `0/0`).
+    Lsn,
 }
 
 impl DigestKind {
@@ -48,6 +51,9 @@ impl DigestKind {
         }
         if type_name == "bytea" {
             return Self::Bytea;
+        }
+        if matches!(type_name, "pg_lsn" | "pg_lsn[]" | "_pg_lsn") {
+            return Self::Lsn;
         }
         let element =
             type_name.strip_suffix("[]").or_else(|| type_name.strip_prefix('_')).unwrap_or(type_name);
@@ -94,7 +100,6 @@ const CAST_IS_OUTPUT: &[&str] = &[
     "macaddr8",
     "tsvector",
     "tsquery",
-    "pg_lsn",
 ];
 
 /// One column of a COPY, in the order of the COPY's column list.
@@ -229,10 +234,12 @@ fn sql_hashed_text(column: &DigestColumn, form: TextForm) -> String {
         (TextForm::Raw, DigestKind::Bytea) => sql_bytea_text(&name),
         (TextForm::Raw, DigestKind::Output) => sql_output_text(&name),
         (TextForm::Raw, DigestKind::Char) => sql_char_text(&name),
+        (TextForm::Raw, DigestKind::Lsn) => sql_lsn_text(&name),
         (TextForm::Utf8Hex, kind) => {
             let text = match kind {
                 DigestKind::Cast | DigestKind::Bytea => format!("{name}::pg_catalog.text"),
                 DigestKind::Output | DigestKind::Char => sql_output_text(&name),
+                DigestKind::Lsn => sql_lsn_text(&name),
             };
             format!("pg_catalog.encode(pg_catalog.convert_to({text}, 'UTF8'), 'hex')")
         }
@@ -264,6 +271,25 @@ fn sql_char_text(name: &str) -> String {
          {byte} {by} 64, {byte} {by} 8 {rest} 8, {byte} {rest} 8) \
          WHEN {name} IS DISTINCT FROM NULL THEN pg_catalog.concat({name}) END"
     )
+}
+
+/// The text of a `pg_lsn` column as servers before 19 print it.
+fn sql_lsn_text(name: &str) -> String {
+    format!("pg_catalog.regexp_replace({name}::pg_catalog.text, '/0+([0-9A-F])', '/\\1', 'g')")
+}
+
+/// Brings the text of a `pg_lsn`, or of an array of them, into the form that servers before 19 print.
+pub(crate) fn shorten_lsn(text: &mut Vec<u8>) {
+    let mut kept = Vec::with_capacity(text.len());
+    let mut after_slash = false;
+    for (at, &byte) in text.iter().enumerate() {
+        let is_padding = after_slash && byte == b'0' && text.get(at + 1).is_some_and(u8::is_ascii_hexdigit);
+        if !is_padding {
+            kept.push(byte);
+            after_slash = byte == b'/';
+        }
+    }
+    *text = kept;
 }
 
 /// An identifier in double quotes, always.

@@ -92,12 +92,11 @@ async fn differences(source: &Catalog, server: &Server, copy: &str) -> Vec<Strin
 fn reference(from: &Server, db: &str, to: &Server) -> String {
     let copy = format!("{db}_{}_reference", from.major());
     to.create_db(&copy);
-    let dump = from.client("pg_dump").args(["--schema-only", "-d", db]).output().unwrap();
-    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    let dump = from.pg_dump_schema(db);
     let mut psql = to.client("psql");
     psql.args(["-Xq", "-o", "/dev/null", "-d", &copy]).stdin(Stdio::piped()).stderr(Stdio::null());
     let mut psql = psql.spawn().unwrap();
-    psql.stdin.take().unwrap().write_all(&dump.stdout).unwrap();
+    psql.stdin.take().unwrap().write_all(dump.as_bytes()).unwrap();
     assert!(psql.wait().unwrap().success());
     schema_text(to, &copy)
 }
