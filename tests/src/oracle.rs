@@ -117,8 +117,10 @@ fn without_servers_own(dump: &str) -> String {
     let mut rest = dump;
     while let Some(at) = rest.find(SERVERS_OWN) {
         let set = rest[..at].rfind(SET).expect("an option is in a list that is set");
-        // behind one that was dropped the next one is at the start
-        let start = rest[..set].rfind("\nALTER ").map_or(0, |line_end| line_end + 1);
+        // behind one that was dropped the next one is at the start; behind `DEPENDS ON EXTENSION` of a
+        // materialized view pg_dump ends no line
+        let ends = ["\nALTER ", ";ALTER "].map(|end| rest[..set].rfind(end));
+        let start = ends.into_iter().flatten().max().map_or(0, |end| end + 1);
         let end = at + rest[at..].find(");\n").expect("a statement ends a line") + ");\n".len();
         let options = rest[set + SET.len()..end].trim_end_matches(");\n");
         let others: Vec<&str> =

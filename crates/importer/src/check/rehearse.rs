@@ -24,6 +24,9 @@ use crate::run::{NOT_FOUND, may_rely_on_path};
 /// Entries that are under way together as long as none is refused.
 const FLIGHT_ENTRIES: usize = 128;
 
+/// A refusal leaves this part of them: what is behind it in its flight was sent for nothing.
+const REFUSED_FLIGHT_PART: usize = 4;
+
 /// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
 const LOCK_TIMEOUT: &str = "2s";
 
@@ -39,7 +42,16 @@ pub(super) async fn rehearse(
     foretold: &mut Foretold,
 ) -> Result<(), Error> {
     let untold = Untold::new(circumstances.holds_others);
-    let mut rehearsal = Rehearsal { plan, roles, circumstances, session, foretold, untold };
+    let mut rehearsal = Rehearsal {
+        plan,
+        roles,
+        circumstances,
+        session,
+        foretold,
+        untold,
+        flight_entries: FLIGHT_ENTRIES,
+        refusals: 0,
+    };
     let acts = acts(plan, circumstances.lock_slots);
     for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
@@ -61,6 +73,10 @@ struct Rehearsal<'a> {
     session: &'a Session,
     foretold: &'a mut Foretold,
     untold: Untold,
+    /// How many entries go together; none where refusals are dense, as where all of them are there already.
+    flight_entries: usize,
+    /// Attempts that were refused so far.
+    refusals: usize,
 }
 
 impl Rehearsal<'_> {
@@ -72,7 +88,7 @@ impl Rehearsal<'_> {
             let flight = self.flight(rest);
             rest = match flight.is_empty() {
                 true => {
-                    self.one(first).await?;
+                    self.alone(first).await?;
                     others
                 }
                 false => &rest[self.fly(flight).await?..],
@@ -88,7 +104,7 @@ impl Rehearsal<'_> {
     /// at its end.
     fn flight(&mut self, ids: &[u32]) -> Flight {
         let mut flight = Flight::default();
-        for &id in ids.iter().take(FLIGHT_ENTRIES) {
+        for &id in ids.iter().take(self.flight_entries) {
             let Ok(entry) = self.plan.entry(id) else { break };
             // what a grant that was ignored in part has granted is not taken back, which harms no other grant
             let grants = is_privilege(&entry.kind);
@@ -123,12 +139,16 @@ impl Rehearsal<'_> {
                 }
                 Ok(flight.ids.len())
             }
-            Ok(()) => Ok(flight.ids.len()),
+            Ok(()) => {
+                self.lengthen_flights();
+                Ok(flight.ids.len())
+            }
             Err(FailedStatement { error, .. }) if error.is_cancelled() || error.is_connection_lost() => {
                 Err(error)
             }
             Err(FailedStatement { place, .. }) => {
                 self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+                self.shorten_flights();
                 let at_fault = flight.ends.partition_point(|end| *end <= place);
                 let from = if is_ignored { 0 } else { at_fault };
                 let ids = flight.ids.get(from..=at_fault);
@@ -138,6 +158,24 @@ impl Rehearsal<'_> {
                 Ok(at_fault + 1)
             }
         }
+    }
+
+    /// As [`Self::one`]; an entry that is not refused makes the next flight longer.
+    async fn alone(&mut self, id: u32) -> Result<(), Error> {
+        let before = self.refusals;
+        self.one(id).await?;
+        if self.refusals == before {
+            self.lengthen_flights();
+        }
+        Ok(())
+    }
+
+    fn lengthen_flights(&mut self) {
+        self.flight_entries = (self.flight_entries * 2).clamp(1, FLIGHT_ENTRIES);
+    }
+
+    fn shorten_flights(&mut self) {
+        self.flight_entries /= REFUSED_FLIGHT_PART;
     }
 
     async fn one(&mut self, id: u32) -> Result<(), Error> {
@@ -261,7 +299,7 @@ impl Rehearsal<'_> {
     }
 
     /// Whether the target takes a statement, which is undone at once.
-    async fn would_do(&self, statement: &str) -> Result<bool, Error> {
+    async fn would_do(&mut self, statement: &str) -> Result<bool, Error> {
         self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
         let problem = self.attempt(vec![statement.to_owned()]).await?;
         self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await?;
@@ -281,21 +319,24 @@ impl Rehearsal<'_> {
 
     /// Runs statements behind the savepoint `attempt`; what went wrong, if it did, after which nothing of
     /// them is left but what a grant that was ignored in part has granted. The next savepoint travels with them.
-    async fn attempt(&self, mut statements: Vec<String>) -> Result<Option<Problem>, Error> {
+    async fn attempt(&mut self, mut statements: Vec<String>) -> Result<Option<Problem>, Error> {
         statements.extend(NEXT.map(str::to_owned));
         self.session.take_warnings();
         let result = self.session.run_each(&statements).await;
         let warning = self.session.take_warnings().into_iter().find(is_about_privileges);
-        let error = match (result, warning) {
+        let problem = match (result, warning) {
             (Ok(()), None) => return Ok(None),
-            (Ok(()), Some(_)) => return Ok(Some(Problem::Ignored)),
-            (Err(failed), _) => failed.error,
+            (Ok(()), Some(_)) => Problem::Ignored,
+            (Err(FailedStatement { error, .. }), _) => {
+                if error.is_cancelled() || error.is_connection_lost() {
+                    return Err(error);
+                }
+                self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+                Problem::Refused(Box::new(error))
+            }
         };
-        if error.is_cancelled() || error.is_connection_lost() {
-            return Err(error);
-        }
-        self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
-        Ok(Some(Problem::Refused(Box::new(error))))
+        self.refusals += 1;
+        Ok(Some(problem))
     }
 }
 
