@@ -3,7 +3,7 @@
 //! A [`Server`] is a throw-away PostgreSQL server of any supported major, in its newest minor or an older, started from a cached template
 //! in well under a second and deleted on drop, also when the test is killed. A [`Moto`] or an
 //! [`S3Directory`] is a real HTTP server that speaks S3. A [`Dbhaul`] is one run of the built binary.
-//! A [`Proxy`] is a network that fails on command.
+//! A [`Proxy`] is a network that fails on command, a [`Pooler`] a PgBouncer before a server.
 //! A [`Fixture`] is a database to move. None of these is a mock.
 //!
 //! The *oracles* judge without sharing a line with dbhaul: [`Server::pg_dump_schema`] and
@@ -36,6 +36,7 @@ mod oracle;
 mod overlay;
 mod places;
 mod poll;
+mod pooler;
 mod ports;
 mod proxy;
 mod s3;
@@ -48,6 +49,7 @@ pub use binary::{Dbhaul, Finished, Running};
 pub use fixtures::{Fixture, others_data};
 pub use judge::Original;
 pub use poll::wait_until;
+pub use pooler::{PoolMode, Pooler};
 pub use proxy::{Cut, Proxy};
 pub use s3::{Moto, S3Directory, S3Endpoint};
 pub use server::{Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};

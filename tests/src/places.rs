@@ -24,6 +24,11 @@ pub(crate) fn clients() -> PathBuf {
     required(servers().join("clients/bin"))
 }
 
+/// The connection pooler.
+pub(crate) fn pooler() -> PathBuf {
+    required(servers().join("pgbouncer/bin/pgbouncer"))
+}
+
 /// Where servers and clients are installed, or `DBHAUL_PG_ROOT`.
 fn servers() -> PathBuf {
     std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)
