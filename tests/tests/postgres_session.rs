@@ -3,7 +3,9 @@
 #![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
 
 use bytes::Bytes;
-use dbhaul_postgres::{ConnectSettings, Error, ErrorClass, Probe, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{
+    ConnectSettings, Error, ErrorClass, Probe, Session, SessionRole, SnapshotHolder, connect_directly,
+};
 use dbhaul_tests::{Encoding, MAJORS, Server, wait_until};
 use tokio_util::sync::CancellationToken;
 
@@ -414,7 +416,7 @@ async fn probes_find_out_what_a_role_may_do() {
         let names: Vec<&str> = unreadable.iter().map(|table| table.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "s"]);
         assert!(unreadable[0].lacks_schema_usage && !unreadable[1].lacks_schema_usage);
-        Probe::refuse_pooler(&settings, &CancellationToken::new()).await.unwrap();
+        connect_directly(&settings, &CancellationToken::new()).await.unwrap();
     }
 }
 

@@ -9,6 +9,7 @@ use dbhaul_progress::counted;
 use serde::Serialize;
 
 use crate::hold::{HeldRun, Origin, end_holding, held_runs, holding_sessions, sessions_at_work};
+use crate::sides::check_side;
 use crate::source_state::SourceState;
 use crate::target::import_error;
 use crate::{Context, PipelineError, Status};
@@ -72,6 +73,11 @@ impl CleanupReport {
 /// If a server cannot be asked, if a run is at work, or if the source is not the one on which a run's snapshot
 /// may be held: without the run's ledger nothing would tell of it.
 pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<CleanupReport, PipelineError> {
+    for (role, side) in [("source", &request.source), ("target", &request.target)] {
+        if let Some(side) = side {
+            Box::pin(check_side((role, side), &context)).await?;
+        }
+    }
     let target = match (&request.target, &request.source) {
         (Some(target), _) => target,
         (None, Some(source)) => return Box::pin(cleanup_source(source, request.remove, &context)).await,

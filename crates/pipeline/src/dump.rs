@@ -23,6 +23,7 @@ use crate::left_out::{excluded, left_out};
 use crate::repository::{PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
+use crate::sides::check_side;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::unavailable;
 use crate::throttle::Throttle;
@@ -138,6 +139,7 @@ impl Dump {
     /// If the source cannot be read whole, or holds objects that dbhaul does not know.
     pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
+        Box::pin(check_side(("source", &request.source), &context)).await?;
         let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
         context.progress.phase_finished(Phase::Introspect);
         source.check_covered()?;

@@ -189,6 +189,14 @@ pub enum PipelineError {
         /// What to do.
         help: String,
     },
+    /// Both sides of a command are one database.
+    #[error("{one} and {other} are the same database")]
+    SameDatabase {
+        /// The first side and how it was reached.
+        one: String,
+        /// The second.
+        other: String,
+    },
     /// The process that was to hold the snapshot does not.
     #[error("the process that was to hold the snapshot of the source failed: {reason}")]
     Hold {
@@ -229,6 +237,7 @@ impl PipelineError {
                 Status::Interrupted
             }
             PipelineError::Unverified { source, .. } => source.status(),
+            PipelineError::SameDatabase { .. } => Status::Misused,
             _ => Status::Failed,
         }
     }
@@ -280,6 +289,9 @@ impl PipelineError {
             {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
+            }
+            PipelineError::SameDatabase { .. } => {
+                "name two databases: one cannot be copied into itself, and to compare it with itself proves nothing"
             }
             PipelineError::NotKept { .. } => {
                 "there is no backup of this run that can be relied on: the store, or a proxy or cache before it, \

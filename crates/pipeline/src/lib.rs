@@ -49,6 +49,7 @@ mod roles;
 mod rows_left_out;
 mod script;
 mod sealing;
+mod sides;
 mod source;
 mod source_state;
 mod statistics;

@@ -24,6 +24,7 @@ use crate::left_out::left_out;
 use crate::resume::{Opened, open_source, start_over};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
+use crate::sides::check_migration;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::source_state::{HolderRecord, SourceState};
 use crate::statistics::{settle, unavailable};
@@ -152,6 +153,7 @@ impl Migrate {
     /// If the source cannot be read whole or the target cannot be asked, or if a run is to be resumed
     /// and the source is not proven to be what it was.
     pub async fn prepare(request: MigrateRequest, context: Context) -> Result<Self, PipelineError> {
+        Box::pin(check_migration((&request.source, &request.target), &request.options, &context)).await?;
         let run = new_run();
         let opened = Box::pin(open_source(&request, &run, &context)).await?;
         let Opened { mut live, earlier, replaced, process } = opened;

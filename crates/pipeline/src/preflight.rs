@@ -18,6 +18,7 @@ use crate::extensions;
 use crate::hold::{HeldRun, held_runs};
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
+use crate::sides::{NamedSide, check_migration, check_side};
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
 use crate::target::{creation_blockers, import_error, import_options, take_from_catalog};
@@ -76,16 +77,7 @@ pub async fn preflight(
 ) -> Result<PreflightReport, PipelineError> {
     context.progress.phase_started(Phase::Preflight, None, None);
     let mut report = PreflightReport::default();
-    match LiveDatabase::open(&request.source, &request.selection, "source", &context).await {
-        Ok(source) => look_at_databases(&request, source, &mut report, &context).await?,
-        Err(PipelineError::Server { source, .. }) => {
-            report.add(Level::Blocker, "source", one_line(&source));
-            if let Some(target) = &request.target {
-                reach_target(target, &mut report, &context).await?;
-            }
-        }
-        Err(error) => return Err(error),
-    }
+    Box::pin(look_at_sides(request.clone(), &mut report, &context)).await?;
     if let Some(store) = &request.store {
         match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
             Ok(store) => report.add(Level::Info, "store", format!("{} answers", store.describe())),
@@ -95,6 +87,71 @@ pub async fn preflight(
     report.findings.sort_by_key(|finding| finding.level);
     context.progress.phase_finished(Phase::Preflight);
     Ok(report)
+}
+
+/// Looks at the sides as far as they can be used at all.
+async fn look_at_sides(
+    mut request: PreflightRequest,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let checked = match &request.target {
+        Some(target) => check_migration((&request.source, target), &request.options, context).await,
+        None => check_side(("source", &request.source), context).await,
+    };
+    let mut has_source = true;
+    match checked {
+        Ok(()) => {}
+        Err(error @ PipelineError::SameDatabase { .. }) => {
+            report.add(Level::Blocker, "target", one_line(&error));
+            request.target = None;
+        }
+        Err(PipelineError::Server { .. }) => {
+            has_source = can_use(("source", &request.source), report, context).await?;
+            if let Some(target) = &request.target
+                && !can_use(("target", target), report, context).await?
+            {
+                request.target = None;
+            }
+        }
+        Err(error) => return Err(error),
+    }
+    match &request.target {
+        _ if has_source => look_at_opened(&request, report, context).await,
+        Some(target) => reach_target(target, report, context).await,
+        None => Ok(()),
+    }
+}
+
+/// Whether sessions can be had of a side, and stay with their server processes.
+async fn can_use(
+    side: NamedSide<'_>,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<bool, PipelineError> {
+    match check_side(side, context).await {
+        Ok(()) => Ok(true),
+        Err(PipelineError::Server { source, .. }) => {
+            report.add(Level::Blocker, side.0, one_line(&source));
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+async fn look_at_opened(
+    request: &PreflightRequest,
+    report: &mut PreflightReport,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    match LiveDatabase::open(&request.source, &request.selection, "source", context).await {
+        Ok(source) => look_at_databases(request, source, report, context).await,
+        Err(PipelineError::Server { source, .. }) => {
+            report.add(Level::Blocker, "source", one_line(&source));
+            Ok(())
+        }
+        Err(error) => Err(error),
+    }
 }
 
 async fn look_at_databases(
@@ -191,7 +248,7 @@ async fn look_at_source(
         );
         report.add(Level::Warning, "source", message);
     }
-    look_for_pooler(&request.source, "source", report, context).await
+    Ok(())
 }
 
 /// Tables are locked for as long as the snapshot is held, as far as the server has room for that.
@@ -211,23 +268,6 @@ async fn look_at_locks(
         report.add(Level::Warning, "source", message);
     }
     Ok(())
-}
-
-/// A pooler in transaction mode loses pinned settings and snapshots between statements.
-async fn look_for_pooler(
-    settings: &ConnectSettings,
-    about: &str,
-    report: &mut PreflightReport,
-    context: &Context,
-) -> Result<(), PipelineError> {
-    match Probe::refuse_pooler(settings, &context.cancel).await {
-        Ok(()) => Ok(()),
-        Err(error @ postgres::Error::Pooler { .. }) => {
-            report.add(Level::Blocker, about, one_line(&error));
-            Ok(())
-        }
-        Err(error) => Err(PipelineError::server(format!("cannot ask the {about}"), error)),
-    }
 }
 
 fn untested(version: ServerVersion, about: &str, report: &mut PreflightReport) {
@@ -326,7 +366,6 @@ async fn look_at_target(
     }
     look_at_collations(source, &session, report).await?;
     session.close().await.map_err(asking)?;
-    look_for_pooler(target, "target", report, context).await?;
     Box::pin(check_import(request, source, coming, report, context)).await
 }
 

@@ -20,6 +20,7 @@ use crate::left_out::left_out;
 use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
+use crate::sides::check_side;
 use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::{
@@ -119,6 +120,7 @@ impl Restore {
             Box::pin(repository.checked_backup(&key, &context)).await?;
         let mut catalog = request.selection.apply(&whole)?;
         let (options, target) = (&request.options, &request.target);
+        Box::pin(check_side(("target", target), &context)).await?;
         let roles =
             RoleWork::of_backup(&repository, &manifest, &mut catalog, options, target, &context).await?;
         let adapted = Adapted::new(&catalog, &request.target, request.options.allow_downgrade, &context);

@@ -23,6 +23,7 @@ use serde::Serialize;
 use crate::backups::StoredBackup;
 use crate::import_report::write_named;
 use crate::left_out::left_out;
+use crate::sides::check_side;
 use crate::source::{LiveDatabase, build_toc_of, check_families};
 use crate::throttle::{Throttle, ThrottleOptions};
 use crate::{BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, format_bytes};
@@ -134,6 +135,7 @@ impl Script {
     pub async fn prepare(request: ScriptRequest, context: Context) -> Result<Self, PipelineError> {
         let script = match &request.source {
             ScriptSource::Live(settings) => {
+                Box::pin(check_side(("source", settings), &context)).await?;
                 let live = LiveDatabase::open(settings, &request.selection, "source", &context).await?;
                 live.check_covered()?;
                 live.check_readable(&request.selection)?;

@@ -15,6 +15,8 @@ pub enum Status {
     Different,
     /// A preflight found a blocker.
     Blocked,
+    /// What was asked for makes no sense; nothing was touched.
+    Misused,
     /// Something failed.
     Failed,
     /// The user stopped it.
@@ -27,6 +29,7 @@ impl Status {
         match self {
             Status::Done => 0,
             Status::Failed => 1,
+            Status::Misused => 2,
             Status::Skipped => 3,
             Status::Different => 4,
             Status::Blocked => 5,

@@ -13,6 +13,7 @@ use ulid::Ulid;
 
 use crate::locales::locale_blocker;
 use crate::roles::RoleWork;
+use crate::sides::check_side;
 use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
@@ -245,6 +246,8 @@ pub(crate) async fn create_database(
         }
     }
     session.close().await.map_err(creating)?;
+    // a pooler may serve each database in a mode of its own
+    Box::pin(check_side(("target", &created), context)).await?;
     Ok((created, left_out))
 }
 

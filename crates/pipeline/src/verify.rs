@@ -17,6 +17,7 @@ use serde::Serialize;
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
 use self::side::Side;
 use crate::rows_left_out::RowsLeftOut;
+use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
 use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
@@ -62,6 +63,7 @@ async fn compare_requested(
     context: &Context,
 ) -> Result<VerifyReport, PipelineError> {
     context.progress.phase_started(Phase::Introspect, None, None);
+    check_comparison(request, context).await?;
     let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
     let copy = request.selection.for_copy_of(&left.catalog);
     let mut right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {

@@ -51,6 +51,7 @@ mod search_path;
 mod server_error;
 mod session;
 mod settings;
+mod side;
 mod snapshot;
 mod statements;
 mod tap;
@@ -72,6 +73,7 @@ pub use settings::{
     ChannelBinding, ConnectSettings, Endpoint, Keepalives, LoadBalanceHosts, SettingsError, SslMode,
     SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, process_environment,
 };
+pub use side::{connect_directly, is_same_database};
 pub use snapshot::{SnapshotHolder, SnapshotInfo};
 pub use statements::FailedStatement;
 pub use wire::WireError;

@@ -5,11 +5,8 @@
 
 use serde::Deserialize;
 
-use crate::error::{Error, ErrorClass, Result};
-use crate::pins::SessionRole;
+use crate::error::{Error, Result};
 use crate::session::Session;
-use crate::settings::ConnectSettings;
-use tokio_util::sync::CancellationToken;
 
 /// What the current role is and may do.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -218,35 +215,6 @@ impl<'a> Probe<'a> {
     pub async fn setting(&self, name: &str) -> Result<Option<String>> {
         let name = dbhaul_catalog::quote_literal(name);
         self.session.query_one_text(&format!("SELECT pg_catalog.current_setting({name}, true)")).await
-    }
-
-    /// Looks for a transaction pooler more thoroughly than [`Session::connect`]
-    /// does: while a second connection keeps a transaction open, the first one's
-    /// next transaction must still be served by the same process.
-    ///
-    /// # Errors
-    /// [`Error::Pooler`] if there is one.
-    pub async fn refuse_pooler(settings: &ConnectSettings, token: &CancellationToken) -> Result<()> {
-        let first = Session::connect(settings, SessionRole::Reader, token).await?;
-        let second = match Session::connect(settings, SessionRole::Reader, token).await {
-            Ok(second) => second,
-            // with one connection allowed there is nothing to be learnt
-            Err(error) if error.class() == ErrorClass::Transient => return first.close().await,
-            Err(error) => return Err(error),
-        };
-        second.begin().await?;
-        let second_pid = second.query_one_text("SELECT pg_catalog.pg_backend_pid()").await?;
-        let first_pid = first.query_one_text("SELECT pg_catalog.pg_backend_pid()").await?;
-        second.rollback().await?;
-        let server = first.server().to_owned();
-        second.close().await?;
-        let expected = Some(first.backend_pid().to_string());
-        first.close().await?;
-        if first_pid != expected || first_pid == second_pid {
-            let evidence = "a connection changed its server process while another was busy".to_owned();
-            return Err(Error::Pooler { server, evidence });
-        }
-        Ok(())
     }
 
     async fn one<T: serde::de::DeserializeOwned>(&self, sql: &str) -> Result<T> {
