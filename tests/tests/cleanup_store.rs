@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use dbhaul_tests::{Dbhaul, Finished, Server, wait_until};
+use dbhaul_tests::{Dbhaul, Finished, Proxy, Server, wait_until};
 use tempfile::TempDir;
 
 /// A store with two backups of a database, the second of which has one table more.
@@ -120,7 +120,10 @@ fn nothing_is_removed_while_a_dump_is_at_work() {
         "shop",
         "CREATE TABLE long AS SELECT i, repeat(md5(i::text), 8) FROM generate_series(1, 300000) i",
     );
-    let source = store.server.uri("shop");
+    // it must not be over before it is stopped
+    let proxy = Proxy::before(store.server.port());
+    proxy.slow(1_000);
+    let source = format!("postgres://postgres@127.0.0.1:{}/shop", proxy.port());
     let mut dump =
         Dbhaul::new(["dump", "--source", &source, "--store", store.place(), "--jobs", "1"]).spawn();
     wait_until("the dump has begun to write", || {
@@ -138,6 +141,7 @@ fn nothing_is_removed_while_a_dump_is_at_work() {
     assert_eq!(store.files("packs"), before);
     assert!(store.files("trash").is_empty());
     // It goes on, and relies on what was left behind: the same rows make the same packs.
+    proxy.flow();
     dump.signal("CONT");
     dump.wait().assert_code(0);
     assert!(store.files("sessions").is_empty());
