@@ -1,11 +1,13 @@
 //! What clients say to a server, taken from the bytes that pass.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Statements that passed, in the order of their arrival.
 pub(crate) type Sent = Arc<Mutex<Vec<Statement>>>;
 
-/// One message with statements: a simple query, or one to be prepared.
+/// One message with statements: a simple query, one to be prepared, or one that was prepared and is bound
+/// later, when the server may look up its names again.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Statement {
     /// The number of its connection.
@@ -24,6 +26,10 @@ pub(crate) struct Frontend {
     skipped_bytes: usize,
     /// What passes is encrypted, or no protocol of PostgreSQL's.
     is_opaque: bool,
+    /// The text of what is prepared under a name.
+    prepared: HashMap<String, String>,
+    /// What was prepared by the message before, if it was such a message.
+    just_prepared: Option<String>,
     sent: Sent,
 }
 
@@ -41,6 +47,8 @@ impl Frontend {
             pending: Vec::new(),
             skipped_bytes: 0,
             is_opaque: false,
+            prepared: HashMap::new(),
+            just_prepared: None,
             sent,
         }
     }
@@ -66,7 +74,7 @@ impl Frontend {
             self.pending = Vec::new();
             return false;
         }
-        let is_wanted = !self.has_started || matches!(self.pending[0], b'Q' | b'P');
+        let is_wanted = !self.has_started || matches!(self.pending[0], b'Q' | b'P' | b'B');
         if !is_wanted {
             let here = length.min(self.pending.len());
             self.pending.drain(..here);
@@ -86,11 +94,28 @@ impl Frontend {
         true
     }
 
-    fn keep(&self, message: &[u8]) {
-        let mut texts = message[5..].split(|byte| *byte == 0).map(String::from_utf8_lossy);
-        // what is prepared has a name before it
-        let text = if message[0] == b'P' { texts.nth(1) } else { texts.next() };
-        let sql = text.unwrap_or_default().into_owned();
+    fn keep(&mut self, message: &[u8]) {
+        let mut texts =
+            message[5..].split(|byte| *byte == 0).map(|text| String::from_utf8_lossy(text).into_owned());
+        let mut text = || texts.next().unwrap_or_default();
+        let just_prepared = self.just_prepared.take();
+        let sql = match message[0] {
+            b'P' => {
+                let (name, sql) = (text(), text());
+                self.just_prepared = Some(name.clone());
+                self.prepared.insert(name, sql.clone());
+                sql
+            }
+            b'B' => {
+                // a portal's name comes before that of the statement
+                let (_, name) = (text(), text());
+                match self.prepared.get(&name) {
+                    Some(sql) if just_prepared.as_ref() != Some(&name) => sql.clone(),
+                    _ => return,
+                }
+            }
+            _ => text(),
+        };
         let statement = Statement { connection: self.connection, sql };
         self.sent.lock().unwrap_or_else(PoisonError::into_inner).push(statement);
     }
@@ -113,13 +138,16 @@ mod tests {
         message(b'Q', b"SELECT 1\0");
         message(b'd', b"Q rows\0");
         message(b'P', b"name\0SELECT 2\0\0\0");
+        message(b'B', b"\0name\0\0\0\0\0\0\0");
+        message(b'P', b"\0SELECT 3\0\0\0");
+        message(b'B', b"\0name\0\0\0\0\0\0\0");
         for size in 1..bytes.len() {
             let sent = Sent::default();
             let mut frontend = Frontend::new(7, sent.clone());
             bytes.chunks(size).for_each(|piece| frontend.push(piece));
             let found: Vec<String> =
                 sent.lock().unwrap().iter().map(|statement| statement.sql.clone()).collect();
-            assert_eq!(found, ["SELECT 1", "SELECT 2"], "{size} bytes at a time");
+            assert_eq!(found, ["SELECT 1", "SELECT 2", "SELECT 3", "SELECT 2"], "{size} bytes at a time");
         }
     }
 }
