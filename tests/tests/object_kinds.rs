@@ -11,6 +11,7 @@ fn to_itself_and_to_the_newest() {
         let server = Server::start(major);
         Fixture::EveryKind.load(&server, "kinds");
         through_a_store(&server);
+        Fixture::EveryKind.name_roles_for(&server, &newest);
         let original = Original::new(&server, "kinds", &newest);
         let copy = format!("from_{major}");
         newest.create_db(&copy);
