@@ -161,7 +161,7 @@ fn maintain_stays_with_the_owners_of_older_servers_and_is_said() {
     verified
         .assert_code(4)
         .assert_says("TABLE a.film: privileges: only on the target: GRANT MAINTAIN TO bob")
-        .assert_says("1 differences");
+        .assert_says("1 difference");
 }
 
 /// To a version without it nothing can carry MAINTAIN, so that it is no difference: it is told.
@@ -375,7 +375,7 @@ fn patterns_mean_the_same_on_both_sides() {
     Dbhaul::new(["migrate"]).args(sides).args(less).run().assert_code(0);
     verify(&source, &target, &less).assert_code(0);
     let part = verify(&source, &target, &["-t", "shop"]);
-    part.assert_code(0).assert_says("rows: 1 tables equal (2 rows)");
+    part.assert_code(0).assert_says("rows: 1 table equal (2 rows)");
     target.psql("shop", "DELETE FROM sales.shop WHERE id = 1");
     verify(&source, &target, &["-t", "shop"]).assert_code(4).assert_says("DIFFERENT     sales.shop");
 }
@@ -401,7 +401,7 @@ fn whole_kinds_left_behind_are_no_difference() {
     target.psql("shop", "ALTER TABLE film FORCE ROW LEVEL SECURITY");
     verify(&source, &target, &options)
         .assert_code(4)
-        .assert_says("1 differences")
+        .assert_says("1 difference")
         .assert_says("force row security");
 }
 

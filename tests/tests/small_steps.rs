@@ -63,7 +63,7 @@ fn what_one_table_is_refused_costs_no_other() {
     let verify = Dbhaul::new(["verify", "--source", &from, "--target", &to]).run();
     verify.assert_code(4);
     let differ: Vec<&str> = verify.stdout.lines().filter(|line| line.contains("DIFFERENT ")).collect();
-    assert_eq!(differ, ["  DIFFERENT     public.t78: 1 rows on the left, 0 on the right"]);
+    assert_eq!(differ, ["  DIFFERENT     public.t78: 1 row on the left, 0 on the right"]);
 }
 
 /// Other servers commit before ours does: what is rolled back here for the sake of one table, and done again,

@@ -262,7 +262,7 @@ fn a_position_that_may_not_be_read_is_not_verified_and_all_else_is() {
     let (from, to) = (source.uri("shop"), target.uri_as("app", "shop"));
     let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     run.assert_code(4)
-        .assert_says("rows: 1 tables equal (2 rows), 0 different, 0 not verified")
+        .assert_says("rows: 1 table equal (2 rows), 0 different, 0 not verified")
         .assert_says("sequences: 1 compared, 0 different, 1 not verified")
         .assert_says(
             "NOT VERIFIED  public.sq: right: it may not be read, though it is the role's own: GRANT SELECT",

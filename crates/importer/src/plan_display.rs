@@ -115,13 +115,9 @@ impl ImportPlan {
                 continue;
             }
             shown.push(entry);
-            let segments = self.segments.get(&entry).map_or(0, Vec::len);
+            let segments = counted(self.segments.get(&entry).map_or(0, Vec::len), "segment");
             let rank = Bytes(scheduler.rank_bytes(id));
-            writeln!(
-                f,
-                "    first: {} ({segments} segments, chain of {rank})",
-                in_one_line(&self.describe(entry))
-            )?;
+            writeln!(f, "    first: {} ({segments}, chain of {rank})", in_one_line(&self.describe(entry)))?;
             if shown.len() == SHOWN {
                 break;
             }

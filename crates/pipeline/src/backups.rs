@@ -7,6 +7,7 @@ use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals};
 use dbhaul_catalog::{
     Catalog, ListedEntry, QualifiedName, Section, Target, Toc, in_one_line, listed_entry, render_entry, title,
 };
+use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
@@ -353,10 +354,10 @@ impl Display for BackupDetails {
         writeln!(f, "writer    dbhaul {}", self.dbhaul_version)?;
         if let Some(totals) = &summary.totals {
             let (plain, packs) = (format_bytes(totals.plain_bytes), format_bytes(totals.pack_bytes));
-            let rows = summary.row_count.unwrap_or_default();
+            let rows = counted(summary.row_count.unwrap_or_default(), "row");
             let is_beside = |table: &TableDetails| table.kind == TableKind::LargeObjects;
             let beside = if self.tables.iter().any(is_beside) { " and large objects" } else { "" };
-            writeln!(f, "size      {rows} rows{beside}, {plain}, stored in {packs}")?;
+            writeln!(f, "size      {rows}{beside}, {plain}, stored in {packs}")?;
         }
         write!(f, "tables    {}", summary.table_count.unwrap_or_default())?;
         for table in &self.tables {

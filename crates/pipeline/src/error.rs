@@ -172,7 +172,7 @@ pub enum PipelineError {
         databases: Vec<String>,
     },
     /// No backup, or more than one, has an identity that starts so.
-    #[error("{store} holds {matching_count} backups whose identity starts with {id:?}")]
+    #[error("{store} holds {} whose identity starts with {id:?}", counted(*matching_count, "backup"))]
     BackupId {
         /// The store.
         store: String,

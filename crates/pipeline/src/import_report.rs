@@ -110,8 +110,8 @@ impl Display for ImportSummary {
         if self.retried_attempt_count > 0 {
             write!(
                 f,
-                "\n  {} attempts were repeated after errors that pass, such as lost connections",
-                self.retried_attempt_count
+                "\n  repeated after errors that pass, such as lost connections: {}",
+                counted(self.retried_attempt_count, "attempt")
             )?;
         }
         self.roles.iter().try_for_each(|roles| roles.write_report(f))?;

@@ -8,6 +8,7 @@ use dbhaul_catalog::Toc;
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
+use dbhaul_progress::counted;
 use dbhaul_rows::CutParameters;
 use dbhaul_verifier::Report;
 use serde::Serialize;
@@ -407,10 +408,10 @@ fn tell_held(request: &MigrateRequest, mut process: HolderProcess, context: &Con
     }
     let id = process.process_id().map(|id| format!(" by process {id}")).unwrap_or_default();
     context.progress.warning(format!(
-        "the snapshot of {} stays held{id} for {} hours, so that --resume can go on: if the run is given up, \
+        "the snapshot of {} stays held{id} for {}, so that --resume can go on: if the run is given up, \
          `dbhaul cleanup --source ... --target ... --yes` lets it go, with --target at {}",
         request.source.describe(),
-        process.limit().as_secs() / 3600,
+        counted(process.limit().as_secs() / 3600, "hour"),
         request.written().describe()
     ));
 }

@@ -3,7 +3,7 @@
 
 use dbhaul_importer::UnfinishedRun;
 use dbhaul_postgres::{Error, SnapshotHolder};
-use dbhaul_progress::Phase;
+use dbhaul_progress::{Phase, counted};
 use jiff::{SignedDuration, Timestamp};
 
 use crate::hold::{HolderProcess, application_name};
@@ -170,24 +170,22 @@ async fn reopen(
 /// before the snapshot, and whoever resumes it cannot make it more.
 fn until(state: &SourceState) -> String {
     let Some(holder) = &state.holder else { return String::new() };
-    let hours = holder.limit_seconds / 3600;
+    let hours = counted(holder.limit_seconds / 3600, "hour");
     let least = state.snapshot.taken_at.parse::<Timestamp>().ok().and_then(|taken_at| {
         let limit = SignedDuration::from_secs(i64::try_from(holder.limit_seconds).ok()?);
         taken_at.checked_add(limit).ok()
     });
     let least = least.map(|least| format!(", at least until {least:.0}")).unwrap_or_default();
-    format!(
-        ", for {hours} hours after the run that took it was stopped{least}; --resume does not make that longer"
-    )
+    format!(", for {hours} after the run that took it was stopped{least}; --resume does not make that longer")
 }
 
 fn lost(request: &MigrateRequest, state: &SourceState, change: &str) -> PipelineError {
     let snapshot = &state.snapshot;
     let held = match &state.holder {
         Some(holder) => format!(
-            "; the process that held its snapshot (process {}, for {} hours after the run) is gone",
+            "; the process that held its snapshot (process {}, for {} after the run) is gone",
             holder.process_id.map_or("unknown".to_owned(), |id| id.to_string()),
-            holder.limit_seconds / 3600
+            counted(holder.limit_seconds / 3600, "hour")
         ),
         None => String::new(),
     };

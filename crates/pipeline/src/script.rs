@@ -268,10 +268,9 @@ impl Script {
             };
         }
         self.context.progress.phase_finished(Phase::Data);
-        let tables = self.plan.table_count;
-        let end = format!(
-            "--\n-- {row_count} rows of {tables} tables\n--\n\n--\n-- PostgreSQL database dump complete\n--\n\n"
-        );
+        let (rows, tables) = (counted(row_count, "row"), counted(self.plan.table_count, "table"));
+        let end =
+            format!("--\n-- {rows} of {tables}\n--\n\n--\n-- PostgreSQL database dump complete\n--\n\n");
         sink.text(&end).await?;
         Ok(row_count)
     }

@@ -3,6 +3,7 @@
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{CatalogDiff, Difference, in_one_line};
+use dbhaul_progress::counted;
 use serde::{Deserialize, Serialize};
 
 use crate::Verdict;
@@ -138,17 +139,22 @@ impl Display for TableResult {
         let name = in_one_line(&self.name);
         match &self.verdict {
             Verdict::Equal { digest } if self.name == LARGE_OBJECTS => {
-                write!(f, "  equal         {:>12} pieces of {name}", digest.row_count)
+                let pieces = counted(digest.row_count, "piece");
+                write!(f, "  equal         {pieces:>19} of {name}")
             }
             Verdict::Equal { digest } => {
-                write!(f, "  equal         {:>12} rows  {name}  digest {}", digest.row_count, digest.sum)
+                // the number stands at the same place before "row " as before "rows"
+                let rows = if digest.row_count == 1 { "row " } else { "rows" };
+                write!(f, "  equal         {:>12} {rows}  {name}  digest {}", digest.row_count, digest.sum)
             }
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
-                write!(f, "  DIFFERENT     {name}: {left} rows on the left, {right} on the right")
+                let left = counted(left, "row");
+                write!(f, "  DIFFERENT     {name}: {left} on the left, {right} on the right")
             }
             Verdict::Different { left, .. } => {
-                write!(f, "  DIFFERENT     {name}: {} rows on both sides, other contents", left.row_count)
+                let rows = counted(left.row_count, "row");
+                write!(f, "  DIFFERENT     {name}: {rows} on both sides, other contents")
             }
             Verdict::Missing => write!(f, "  MISSING       {name}: only on the left"),
             Verdict::Extra => write!(f, "  EXTRA         {name}: only on the right"),
@@ -191,7 +197,8 @@ impl Report {
         let unverified = |difference: &&Difference| matches!(difference, Difference::NotVerified { .. });
         let not_verified = self.schema.differences.iter().filter(unverified).count();
         let count = self.schema.differences.len() - not_verified;
-        write!(f, "schema: {} objects compared, {count} differences", self.compared_object_count)?;
+        let objects = counted(self.compared_object_count, "object");
+        write!(f, "schema: {objects} compared, {}", counted(count, "difference"))?;
         if not_verified > 0 {
             write!(f, ", {not_verified} not verified")?;
         }
@@ -206,8 +213,11 @@ impl Report {
         let totals = self.totals();
         writeln!(
             f,
-            "rows: {} tables equal ({} rows), {} different, {} not verified",
-            totals.equal, totals.equal_row_count, totals.different, totals.not_verified
+            "rows: {} equal ({}), {} different, {} not verified",
+            counted(totals.equal, "table"),
+            counted(totals.equal_row_count, "row"),
+            totals.different,
+            totals.not_verified
         )?;
         if let Some(large_objects) = self.tables.iter().find(|table| table.name == LARGE_OBJECTS) {
             let word = match &large_objects.verdict {
@@ -301,7 +311,7 @@ mod tests {
         report.tables.push(TableResult { name: LARGE_OBJECTS.into(), verdict });
         let text = report.to_string();
         assert!(text.contains(
-            "rows: 1 tables equal (2 rows), 0 different, 0 not verified\nlarge objects: different\n"
+            "rows: 1 table equal (2 rows), 0 different, 0 not verified\nlarge objects: different\n"
         ));
         assert!(text.ends_with("NOT EQUAL"));
     }

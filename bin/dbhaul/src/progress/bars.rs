@@ -101,7 +101,7 @@ fn task_words(task: &RunningTask, at: Duration) -> String {
     match task.row_count {
         0 if task.stage.is_some() => format!("{kind} {name}  {}{time}", stage_words(task)),
         0 => format!("{kind} {name}  {time}"),
-        rows => format!("{kind} {name}  {} rows  {time}", words::grouped(rows)),
+        rows => format!("{kind} {name}  {}  {time}", words::rows(rows)),
     }
 }
 

@@ -23,7 +23,7 @@ pub(super) fn line(tally: &Tally, at: Duration) -> String {
         parts.extend(tally.time_left(at).map(|left| format!("ETA {}", duration(left))));
     }
     if tally.row_count > 0 || tally.copies_rows() {
-        parts.push(format!("{} rows", grouped(tally.row_count)));
+        parts.push(rows(tally.row_count));
         parts.push(moved(tally));
     }
     if tally.finished_tasks > 0 || !tally.running.is_empty() {
@@ -67,6 +67,11 @@ fn moved(tally: &Tally) -> String {
 /// A number with its noun: `1 task`, `2 tasks`.
 fn counted(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// `1 row`, `1,204 rows`.
+pub(super) fn rows(count: u64) -> String {
+    format!("{} row{}", grouped(count), if count == 1 { "" } else { "s" })
 }
 
 /// Digits in groups of three.

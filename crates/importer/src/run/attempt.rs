@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbhaul_postgres::{Error, FailedStatement, Session};
+use dbhaul_progress::counted;
 
 use super::context::Context;
 use crate::ledger::DoneStep;
@@ -25,7 +26,7 @@ pub(crate) enum StepError {
     #[error("{}", with_causes(.0))]
     Statistics(#[from] StatisticsError),
     /// The target took another number of rows than were sent.
-    #[error("{sent} rows were sent, but the target counts {taken}")]
+    #[error("the target counts {} where {sent} went to it", counted(*taken, "row"))]
     RowCount {
         /// Rows in the chunks.
         sent: u64,
@@ -33,7 +34,7 @@ pub(crate) enum StepError {
         taken: u64,
     },
     /// A chunk's count and its digest do not agree.
-    #[error("a chunk of {row_count} rows carries a digest of {digest_row_count}")]
+    #[error("a chunk of {} carries a digest of {digest_row_count}", counted(*row_count, "row"))]
     ChunkCount {
         /// Rows the chunk says it has.
         row_count: u64,
