@@ -26,6 +26,7 @@ use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::unavailable;
+use crate::store_trial::{TriedStore, row_bytes};
 use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
 
@@ -140,7 +141,9 @@ impl Dump {
     pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
         Box::pin(check_side(("source", &request.source), &context)).await?;
-        let source = LiveDatabase::open(&request.source, &request.selection, "source", &context).await?;
+        let store = Box::pin(TriedStore::open(&request.store, &context)).await?;
+        let source = LiveDatabase::open(&request.source, &request.selection, "source", &context);
+        let source = Box::pin(source).await?;
         context.progress.phase_finished(Phase::Introspect);
         source.check_covered()?;
         extensions::check(&source.catalog)?;
@@ -149,6 +152,10 @@ impl Dump {
         check_families(&source.catalog, &request.selection)?;
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));
+        let tight = store.narrowness(row_bytes(&export)).await?;
+        for warning in store.left_behind.iter().chain(&tight) {
+            context.progress.warning(warning.as_str());
+        }
         let roles = recorded(&source, &request, &context).await?;
         let mut left_out = left_out(&source.catalog);
         left_out.extend(unread_passwords(roles.as_ref(), &request));
@@ -483,7 +490,8 @@ impl Display for DumpPlan {
         writeln!(f, "  {definitions}, rows of {}:", counted(self.tables.len(), "table"))?;
         write_tables(f, &self.tables)?;
         write_left_out(f, &self.left_out_as_asked)?;
-        writeln!(f, "  {} roles, hashes of {} passwords", self.role_count, self.password_count)?;
+        let (roles, passwords) = (counted(self.role_count, "role"), counted(self.password_count, "password"));
+        writeln!(f, "  {roles}, hashes of {passwords}")?;
         write_named(f, "cannot be carried", &self.left_out)
     }
 }
@@ -520,11 +528,9 @@ impl Display for DumpReport {
             self.elapsed_seconds
         )?;
         if self.password_count > 0 {
-            let (roles, passwords) = (self.role_count, self.password_count);
-            write!(
-                f,
-                "\n  {roles} roles, with the hashes of {passwords} passwords: guard the store like the server"
-            )?;
+            let (roles, passwords) =
+                (counted(self.role_count, "role"), counted(self.password_count, "password"));
+            write!(f, "\n  {roles}, with the hashes of {passwords}: guard the store like the server")?;
         }
         write_named(f, "left out, as asked", &self.left_out_as_asked)?;
         write_named(f, "skipped", &self.skipped)

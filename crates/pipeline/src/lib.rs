@@ -54,6 +54,7 @@ mod source;
 mod source_state;
 mod statistics;
 mod status;
+mod store_trial;
 mod target;
 mod throttle;
 mod verify;

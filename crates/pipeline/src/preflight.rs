@@ -1,5 +1,6 @@
 //! `preflight`: what would stand in the way, found out before anything is changed.
 
+mod places;
 mod soundness;
 
 use std::collections::BTreeSet;
@@ -9,16 +10,16 @@ use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{ServerVersion, in_one_line};
 use dbhaul_importer::{Blocker, EntrySegments, ImportPlan, check_target};
 use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
-use dbhaul_progress::Phase;
-use dbhaul_store::Access;
+use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
+use self::places::{can_use, look_at_store, reach_target};
 use crate::adapted::Adapted;
 use crate::extensions;
 use crate::hold::{HeldRun, held_runs};
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
-use crate::sides::{NamedSide, check_migration, check_side};
+use crate::sides::{check_migration, check_side};
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
 use crate::target::{creation_blockers, import_error, import_options, take_from_catalog};
@@ -52,6 +53,9 @@ pub struct Finding {
 pub struct PreflightReport {
     /// Findings, blockers first.
     pub findings: Vec<Finding>,
+    /// What the selected rows are expected to take on the source, where it could be asked.
+    #[serde(skip)]
+    row_bytes: Option<u64>,
 }
 
 impl PreflightReport {
@@ -79,10 +83,7 @@ pub async fn preflight(
     let mut report = PreflightReport::default();
     Box::pin(look_at_sides(request.clone(), &mut report, &context)).await?;
     if let Some(store) = &request.store {
-        match dbhaul_store::open(store, Access::Write, &context.cancel, &context.progress).await {
-            Ok(store) => report.add(Level::Info, "store", format!("{} answers", store.describe())),
-            Err(error) => report.add(Level::Blocker, "store", one_line(&error)),
-        }
+        Box::pin(look_at_store(store, &mut report, &context)).await?;
     }
     report.findings.sort_by_key(|finding| finding.level);
     context.progress.phase_finished(Phase::Preflight);
@@ -123,29 +124,16 @@ async fn look_at_sides(
     }
 }
 
-/// Whether sessions can be had of a side, and stay with their server processes.
-async fn can_use(
-    side: NamedSide<'_>,
-    report: &mut PreflightReport,
-    context: &Context,
-) -> Result<bool, PipelineError> {
-    match check_side(side, context).await {
-        Ok(()) => Ok(true),
-        Err(PipelineError::Server { source, .. }) => {
-            report.add(Level::Blocker, side.0, one_line(&source));
-            Ok(false)
-        }
-        Err(error) => Err(error),
-    }
-}
-
 async fn look_at_opened(
     request: &PreflightRequest,
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
     match LiveDatabase::open(&request.source, &request.selection, "source", context).await {
-        Ok(source) => look_at_databases(request, source, report, context).await,
+        Ok(source) => {
+            report.row_bytes = Some(source.row_bytes(&request.selection)?);
+            look_at_databases(request, source, report, context).await
+        }
         Err(PipelineError::Server { source, .. }) => {
             report.add(Level::Blocker, "source", one_line(&source));
             Ok(())
@@ -171,26 +159,6 @@ async fn look_at_databases(
     looked
 }
 
-/// Without a source there is nothing to ask the target about, but whether it answers.
-async fn reach_target(
-    target: &ConnectSettings,
-    report: &mut PreflightReport,
-    context: &Context,
-) -> Result<(), PipelineError> {
-    match Session::connect(target, SessionRole::Loader, &context.cancel).await {
-        Ok(session) => {
-            report.add(Level::Info, "target", format!("PostgreSQL {}", session.version()));
-            let closing = |error| PipelineError::server("cannot ask the target", error);
-            session.close().await.map_err(closing)
-        }
-        Err(postgres::Error::Cancelled) => Err(PipelineError::Cancelled),
-        Err(error) => {
-            report.add(Level::Blocker, "target", one_line(&error));
-            Ok(())
-        }
-    }
-}
-
 async fn look_at_source(
     request: &PreflightRequest,
     source: &LiveDatabase,
@@ -203,8 +171,8 @@ async fn look_at_source(
     let probe = Probe::new(&session);
     let size = format_bytes(probe.database_size_bytes().await.map_err(asking)?);
     let version = session.version();
-    let objects = source.catalog.objects.len();
-    report.add(Level::Info, "source", format!("PostgreSQL {version}, {size} on disk, {objects} objects"));
+    let objects = counted(source.catalog.objects.len(), "object");
+    report.add(Level::Info, "source", format!("PostgreSQL {version}, {size} on disk, {objects}"));
     for object in &source.catalog.uncovered {
         let object = &object.description;
         let message = format!("{object} is of a kind that dbhaul does not know; drop or exclude it");
@@ -363,6 +331,10 @@ async fn look_at_target(
     let asking = |error| PipelineError::server("cannot ask the target", error);
     for message in extensions::other_versions(&source.catalog, &session).await.map_err(asking)? {
         report.add(Level::Warning, "target", message);
+    }
+    if !request.options.create {
+        let differs = soundness::other_locale(&source.catalog.database, &session).await.map_err(asking)?;
+        differs.into_iter().for_each(|message| report.add(Level::Warning, "target", message));
     }
     look_at_collations(source, &session, report).await?;
     session.close().await.map_err(asking)?;

@@ -17,6 +17,7 @@ use crate::hold::is_gone;
 use crate::lock_wait::{self, Waiting};
 use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
+use crate::store_trial::row_bytes;
 use crate::whole_reads::whole_reads;
 use crate::{Context, PipelineError};
 
@@ -196,6 +197,13 @@ impl LiveDatabase {
             }
         });
         ExportPlan { tables: tables.collect() }
+    }
+
+    /// What the selected rows are expected to take on the server.
+    pub(crate) fn row_bytes(&self, selection: &Selection) -> Result<u64, PipelineError> {
+        let target = Target { version: self.catalog.server_version };
+        let toc = toc_of(&self.catalog, &selection.toc_options(&self.catalog)?, target)?;
+        Ok(row_bytes(&self.export_plan(&toc)))
     }
 
     fn table_plan(&self, entry: &TocEntry, table: &TableData) -> TablePlan {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use crate::key::{TEMPORARY_PREFIX, valid_key, valid_prefix, valid_range};
 use crate::memory::{past_the_end, too_long};
+use crate::store::TRIAL;
 use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
 
 mod listing;
@@ -128,6 +129,20 @@ impl Store for DirectoryStore {
             listing::page(root, &start, after.as_deref())
         })
         .await
+    }
+
+    async fn try_write(&self, keys: &[String]) -> Result<(), StoreError> {
+        for key in keys {
+            valid_key(key, Operation::Put, &self.description)?;
+            let relative = PathBuf::from(key);
+            let trying = move |root: &Path| try_write_near(&root.join(relative));
+            self.blocking(Operation::Put, Some(key), trying).await?;
+        }
+        Ok(())
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.blocking(Operation::Open, None, |root| free_bytes(&existing(root))).await
     }
 
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
@@ -250,6 +265,32 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
         builder.permissions(fs::Permissions::from_mode(0o600));
     }
     builder.tempfile_in(directory)
+}
+
+/// Writes a file where an object would lie, or in the nearest directory there is, and removes it.
+fn try_write_near(object: &Path) -> io::Result<()> {
+    let mut temporary = temporary_file(&existing(object.parent().unwrap_or(object)))?;
+    temporary.write_all(TRIAL)?;
+    temporary.as_file().sync_all()?;
+    temporary.close()
+}
+
+/// The path, or the nearest of its ancestors that exists.
+fn existing(path: &Path) -> PathBuf {
+    let found = path.ancestors().find(|path| fs::symlink_metadata(path).is_ok());
+    found.unwrap_or(Path::new(".")).to_path_buf()
+}
+
+/// What the file system has left for this account.
+#[cfg(unix)]
+fn free_bytes(directory: &Path) -> io::Result<Option<u64>> {
+    let found = rustix::fs::statvfs(directory)?;
+    Ok(Some(found.f_bavail.saturating_mul(found.f_frsize)))
+}
+
+#[cfg(not(unix))]
+fn free_bytes(_: &Path) -> io::Result<Option<u64>> {
+    Ok(None)
 }
 
 /// Creates a directory and its missing ancestors; each is synced into its parent, or a crash could

@@ -189,6 +189,10 @@ impl Store for FaultStore {
         self.under_fault(Operation::List, prefix, self.inner.list_page(prefix, token)).await
     }
 
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.free_bytes().await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.under_fault(Operation::Delete, key, self.inner.delete(key)).await
     }

@@ -104,6 +104,10 @@ impl Store for RecordingStore {
         self.record(Operation::List, prefix, result, |_| 0)
     }
 
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.free_bytes().await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         let result = self.inner.delete(key).await;
         self.record(Operation::Delete, key, result, |()| 0)

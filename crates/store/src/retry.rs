@@ -202,6 +202,10 @@ impl Store for RetryStore {
         self.retrying(|| self.inner.list_page(prefix, token)).await
     }
 
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.retrying(|| self.inner.free_bytes()).await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.retrying(|| self.inner.delete(key)).await
     }

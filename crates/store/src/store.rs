@@ -15,6 +15,9 @@ pub const MAX_OBJECT_BYTES: u64 = 5 << 30;
 /// Objects on one page of a listing, at most. S3 sends 1,000.
 pub const MAX_PAGE_OBJECT_COUNT: usize = 10_000;
 
+/// What [`Store::try_write`] writes: a block of a file system.
+pub(crate) const TRIAL: &[u8] = &[0; 4096];
+
 /// What [`Store::put`] does when the key is taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum PutMode {
@@ -101,6 +104,26 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// Any [`StoreError`]; a prefix that matches nothing is an empty page, not an error.
     async fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<ListPage, StoreError>;
+
+    /// Fails if objects cannot be written now: writes a small one where those of `keys` would lie, none of which
+    /// may exist, and removes it. A directory is tried for each key, without making any; of any other store the
+    /// first key stands for all.
+    ///
+    /// # Errors
+    /// As [`Self::put`] and [`Self::delete`]; that of a deletion leaves the object there.
+    async fn try_write(&self, keys: &[String]) -> Result<(), StoreError> {
+        let Some(key) = keys.first() else { return Ok(()) };
+        self.put(key, Bytes::from_static(TRIAL), PutMode::Create).await?;
+        self.delete(key).await
+    }
+
+    /// How many bytes can still be written, where the store knows. What a quota allows may be less.
+    ///
+    /// # Errors
+    /// Any [`StoreError`].
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        Ok(None)
+    }
 
     /// Deletes an object; one that does not exist is not an error.
     ///

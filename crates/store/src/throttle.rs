@@ -74,6 +74,14 @@ impl Store for ThrottleStore {
         self.inner.list_page(prefix, token).await
     }
 
+    async fn try_write(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.inner.try_write(keys).await
+    }
+
+    async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
+        self.inner.free_bytes().await
+    }
+
     async fn delete(&self, key: &str) -> Result<(), StoreError> {
         self.inner.delete(key).await
     }

@@ -1,8 +1,11 @@
 //! Whether servers are what one may build on: releases with known faults, and libraries that sort text
 //! otherwise than those of the other side.
 
-use dbhaul_catalog::ServerVersion;
+use std::fmt;
+
+use dbhaul_catalog::{Database, ServerVersion};
 use dbhaul_postgres::{CollationVersion, Probe, Session};
+use serde::Deserialize;
 
 /// Releases of one major with a fault that matters to whoever moves its databases.
 struct FaultyReleases {
@@ -73,6 +76,73 @@ pub(super) async fn changed(
         ));
     }
     Ok(messages)
+}
+
+/// What is to be said where the target's database has another locale than the source's.
+pub(super) async fn other_locale(
+    source: &Database,
+    target: &Session,
+) -> Result<Option<String>, dbhaul_postgres::Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        found: serde_json::Value,
+    }
+    // the columns differ from major to major
+    let sql = "SELECT pg_catalog.to_jsonb(d) AS found FROM pg_catalog.pg_database d \
+               WHERE d.datname = pg_catalog.current_database()";
+    let rows: Vec<Row> = target.query_json(sql).await?;
+    let Some(Row { found }) = rows.first() else { return Ok(None) };
+    let text = |name: &str| found.get(name).and_then(serde_json::Value::as_str);
+    let provider = match text("datlocprovider") {
+        Some("i") => "icu",
+        Some("b") => "builtin",
+        _ => "libc",
+    };
+    let there = Locale {
+        provider,
+        locale: text("datlocale").or_else(|| text("daticulocale")),
+        collate: text("datcollate").unwrap_or_default(),
+        ctype: text("datctype").unwrap_or_default(),
+    };
+    let here = Locale {
+        provider: &source.locale_provider,
+        locale: source.locale.as_deref(),
+        collate: &source.collate,
+        ctype: &source.ctype,
+    };
+    Ok((!there.is_same(&here)).then(|| {
+        format!(
+            "its locale is {there}, the source's is {here}: text may sort and compare otherwise, so that range \
+             partitions and checks that compare text may refuse rows; a database with the source's is what --create \
+             makes"
+        )
+    }))
+}
+
+/// The locale of a database.
+struct Locale<'a> {
+    provider: &'a str,
+    locale: Option<&'a str>,
+    collate: &'a str,
+    ctype: &'a str,
+}
+
+impl Locale<'_> {
+    fn is_same(&self, other: &Self) -> bool {
+        // the C library reads "en_US.UTF-8" and "en_US.utf8" alike
+        let plain = |name: &str| name.to_lowercase().replace('-', "");
+        let names = |locale: &Self| (plain(locale.collate), plain(locale.ctype));
+        (self.provider, self.locale) == (other.provider, other.locale) && names(self) == names(other)
+    }
+}
+
+impl fmt::Display for Locale<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(locale) = self.locale {
+            write!(f, "{locale} ({}) with ", self.provider)?;
+        }
+        write!(f, "LC_COLLATE {} and LC_CTYPE {}", self.collate, self.ctype)
+    }
 }
 
 #[cfg(test)]

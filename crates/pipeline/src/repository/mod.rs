@@ -86,6 +86,26 @@ impl Repository {
         }
     }
 
+    /// Opens a store that could be written to, and makes none of an empty place.
+    pub(crate) async fn open_to_try(
+        url: &StoreUrl,
+        context: &Context,
+    ) -> Result<Arc<dyn Store>, PipelineError> {
+        let store = dbhaul_store::open(url, Access::Write, &context.cancel, &context.progress).await?;
+        match config_bytes(&store).await? {
+            Some(bytes) => drop(Self::with_config(Arc::clone(&store), &bytes, context)?),
+            None => refuse_occupied(&store).await?,
+        }
+        Ok(store)
+    }
+
+    /// Keys of objects that are none, in every place where a dump writes.
+    pub(crate) fn trial_keys() -> Vec<String> {
+        let id = Ulid::generate();
+        let beside = |prefix: &str| format!("{prefix}{id}");
+        vec![keys::session(id), beside(keys::PACKS), beside(keys::BACKUPS)]
+    }
+
     fn with_config(store: Arc<dyn Store>, bytes: &[u8], context: &Context) -> Result<Self, PipelineError> {
         let config = RepoConfig::from_bytes(bytes).map_err(|source| archive_error(&store, source))?;
         Ok(Self::new(store, config, context))
