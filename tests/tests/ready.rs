@@ -405,3 +405,70 @@ fn rows_that_cannot_be_verified_for_row_security() {
     said.preflight.assert_says("role \"app\" is subject to FORCE ROW LEVEL SECURITY");
     said.preflight.assert_says("TABLE public.t");
 }
+
+/// What does not lie on tables that are there is tried among objects that stay, too.
+#[test]
+fn what_a_target_that_is_not_empty_refuses() {
+    let sql = "
+        CREATE TABLE t (a int PRIMARY KEY, b text); INSERT INTO t VALUES (1, 'x');
+        CREATE TABLE child (a int REFERENCES t);
+        CREATE VIEW old AS SELECT checkpoints_timed AS c FROM pg_stat_bgwriter;
+        CREATE VIEW needs_old AS SELECT * FROM old; COMMENT ON VIEW old IS 'old'";
+    let case = Case::of_sql(16, 18, sql).with(&["--allow-non-empty"]);
+    case.target.psql("shop", "CREATE TABLE mine (a int); INSERT INTO mine VALUES (7)");
+    // 4, for the table that only the target has
+    case.said().ends(
+        4,
+        &[
+            "VIEW public.old: column",
+            "VIEW public.needs_old: needs VIEW public.old",
+            "COMMENT VIEW public.old",
+        ],
+    );
+    assert_eq!(case.target.psql("shop", "SELECT b, mine.a FROM t, mine"), "x|7");
+}
+
+/// A run that keeps what is there fails at what it is to make anew: that is said before.
+#[test]
+fn what_a_target_holds_already_is_in_the_way() {
+    let sql = "CREATE SCHEMA app; CREATE TABLE app.t (a int); INSERT INTO app.t VALUES (1);
+               CREATE TABLE app.other (a int); INSERT INTO app.other VALUES (2);
+               CREATE INDEX t_a ON app.t (a); CREATE VIEW app.v AS SELECT * FROM app.t";
+    let case = Case::of_sql(17, 18, sql).with(&["--allow-non-empty"]);
+    case.target.psql("shop", "CREATE SCHEMA app; CREATE TABLE app.t (a int)");
+    let told = "the run will fail at what the target holds already, and end with 1: SCHEMA app, TABLE app.t;";
+    let into = case.target.uri("shop");
+    case.command(&["preflight"], &into).run().assert_says(told);
+    case.command(&["migrate", "--dry-run"], &into).run().assert_says(told);
+    case.command(&["migrate"], &into).run().assert_code(1).assert_says("schema \"app\" already exists");
+}
+
+/// A foreign key to a table that the selection left out, and that others use there.
+#[test]
+fn a_key_to_a_table_that_is_there() {
+    let sql = "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);
+               CREATE TABLE b (a int REFERENCES a); INSERT INTO b VALUES (1)";
+    let case = Case::of_sql(17, 18, sql).with(&["-t", "b", "--allow-non-empty"]);
+    case.target.psql("shop", "CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1)");
+    case.said().run.assert_code(0);
+    assert_eq!(
+        case.target.psql("shop", "SELECT count(*) FROM pg_constraint WHERE conname = 'b_a_fkey'"),
+        "1"
+    );
+}
+
+#[test]
+fn a_target_of_another_locale() {
+    let case = Case::of_sql(17, 18, "CREATE TABLE t (a text)");
+    case.target.drop_db("shop");
+    let make = "CREATE DATABASE shop TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'";
+    case.target.psql("postgres", make);
+    let said = case.said();
+    said.preflight.assert_code(0).assert_says(
+        "its locale is LC_COLLATE C and LC_CTYPE C, the source's is LC_COLLATE C.UTF-8 and LC_CTYPE C.UTF-8",
+    );
+    case.target.drop_db("shop");
+    case.target.psql("postgres", "CREATE DATABASE shop TEMPLATE template0 LOCALE 'C.utf8' ENCODING 'UTF8'");
+    let preflight = case.command(&["preflight"], &case.target.uri("shop")).run();
+    assert!(!preflight.assert_code(0).stdout.contains("its locale"), "{preflight}");
+}

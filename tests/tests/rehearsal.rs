@@ -34,9 +34,11 @@ fn tables_that_are_there_are_not_locked_to_find_out_what_is_refused() {
         let locked = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'";
         wait_until("the tables are locked", || (target.psql("postgres", locked) == "1").then_some(()));
         let dry_run = migrate().args(["--clean", "--if-exists", "--dry-run"]).run();
+        let beside = migrate().args(["--allow-non-empty", "--dry-run"]).run();
         let found = timeouts(&target);
         target.terminate_backends("shop", "%");
         dry_run.assert_code(0);
+        beside.assert_says("the run will fail at what the target holds already");
         assert_eq!(found, 0, "{}\n{}", dry_run, target.log());
     });
     migrate().args(["--clean", "--if-exists"]).run().assert_code(3);

@@ -20,6 +20,8 @@ pub(crate) struct Foretold {
     possible: BTreeSet<u32>,
     /// What failed, but may not once there are rows.
     doubts: BTreeMap<u32, String>,
+    /// What the target holds already and keeps.
+    standing: BTreeSet<u32>,
 }
 
 impl Foretold {
@@ -64,6 +66,27 @@ impl Foretold {
                 format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
             })
             .collect()
+    }
+
+    /// Notes that what an entry makes is there already, and stays.
+    pub(crate) fn stand(&mut self, entry: u32) {
+        self.standing.insert(entry);
+    }
+
+    /// What the run will fail at since it is there already, as a person is told.
+    pub(crate) fn in_the_way(&self, plan: &ImportPlan) -> Option<String> {
+        const SHOWN: usize = 8;
+        let names = self.standing.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry)));
+        let names: Vec<String> = names.collect();
+        let more = self.standing.len().saturating_sub(SHOWN);
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        (!names.is_empty()).then(|| {
+            format!(
+                "the run will fail at what the target holds already, and end with 1: {}{more}; leave it out of the \
+                 selection, or drop it there first",
+                names.join(", ")
+            )
+        })
     }
 
     /// Whether an entry was seen to be made without what it depends on.

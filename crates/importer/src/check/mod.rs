@@ -94,12 +94,12 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         None => {
             let mut refusals = Foretold::default();
             refuse_without_roles(plan, &roles, &mut refusals);
-            // Among objects that stay, a rehearsal would lock what others use and build on their rows.
-            let stays = plan.options.allow_non_empty && !plan.options.resume && contents.count > 0;
-            if blockers.is_empty() && !stays {
+            if blockers.is_empty() {
                 let holds_others = contents.count > 0 && !is_all_ours(plan, resumes);
-                let may_stand = plan.options.resume || plan.options.clean;
-                let circumstances = Circumstances { holds_others, may_stand, lock_slots: facts.lock_slots };
+                let is_replaced = plan.options.resume || plan.options.clean;
+                let may_stand = is_replaced || plan.options.allow_non_empty && contents.count > 0;
+                let lock_slots = facts.lock_slots;
+                let circumstances = Circumstances { holds_others, may_stand, is_replaced, lock_slots };
                 rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
             }
             refusals
@@ -112,6 +112,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             .into_iter()
             .chain(extension_warnings)
             .chain(refusals.doubts(plan))
+            .chain(refusals.in_the_way(plan))
             .collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),

@@ -11,9 +11,10 @@ use crate::run::{NOT_FOUND, may_rely_on_path};
 pub(super) struct Circumstances {
     /// Whether the target holds objects that the run has not made.
     pub(super) holds_others: bool,
-    /// Whether what the run is going to make may be there already: what it made before it was stopped, or
-    /// what it is going to drop.
+    /// Whether what the run is going to make may be there already.
     pub(super) may_stand: bool,
+    /// Whether that is what the run made before it was stopped, or is going to drop; else it stands in its way.
+    pub(super) is_replaced: bool,
     /// `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
     pub(super) lock_slots: u64,
 }
@@ -86,8 +87,10 @@ pub(super) fn judge(
             _ => words(error),
         });
     }
-    if leans || circumstances.may_stand && EXISTS_ALREADY.contains(&state) {
-        return if EXISTS_ALREADY.contains(&state) { Verdict::Stands } else { Verdict::Unknown };
+    // among objects that stay, what cannot be made twice is no sign that it is there
+    let exists = EXISTS_ALREADY.contains(&state) && (circumstances.is_replaced || state != "42P16");
+    if leans || circumstances.may_stand && exists {
+        return if exists { Verdict::Stands } else { Verdict::Unknown };
     }
     if let Some(needed) = unselected(plan, entry).filter(|_| is_not_found(state)) {
         return Verdict::Refused(format!(

@@ -257,7 +257,12 @@ impl Rehearsal<'_> {
                 self.foretold.doubt(entry.id, reason);
                 self.untold.unknown(entry.id);
             }
-            Verdict::Stands => self.untold.stands(entry.id),
+            Verdict::Stands => {
+                if !self.circumstances.is_replaced {
+                    self.foretold.stand(entry.id);
+                }
+                self.untold.stands(entry.id);
+            }
             Verdict::Unknown => self.untold.unknown(entry.id),
         }
         Ok(())

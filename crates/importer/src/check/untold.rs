@@ -49,6 +49,12 @@ enum Why {
     Unknown,
 }
 
+/// Whether an entry locks a table that the selection left out and the target may hold.
+fn is_on_others(plan: &ImportPlan, entry: &TocEntry) -> bool {
+    let is_left_out = || entry.object.is_some_and(|object| plan.options.unselected.contains_key(&object));
+    matches!(entry.kind.as_str(), "FK CONSTRAINT" | "TABLE ATTACH") && is_left_out()
+}
+
 impl Untold {
     pub(super) fn new(holds_others: bool) -> Self {
         Untold { holds_others, entries: BTreeMap::new(), leaning: BTreeSet::new() }
@@ -66,6 +72,9 @@ impl Untold {
     pub(super) fn manner(&mut self, plan: &ImportPlan, entry: &TocEntry) -> Manner {
         if self.entries.contains_key(&entry.id) {
             return Manner::NotTried;
+        }
+        if self.holds_others && is_on_others(plan, entry) {
+            return Manner::TakenBack;
         }
         let manners = entry.depends_on.iter().map(|on| self.manner_on(plan, entry, *on));
         let manner = manners.max_by_key(|manner| *manner as u8).unwrap_or(Manner::Kept);
