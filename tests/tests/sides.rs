@@ -128,7 +128,7 @@ fn one_database_under_two_names_is_not_its_own_target() {
     let names = [
         from.replace("127.0.0.1", "localhost"),
         server.socket_uri("shop"),
-        server.uri_as("reader", "shop"),
+        server.uri_as("reader", "shop").replace("127.0.0.1", "localhost"),
         pooler.uri("shop"),
     ];
     for name in &names {
