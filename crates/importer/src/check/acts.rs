@@ -11,7 +11,10 @@ use crate::footprint::is_child;
 /// The entries to try, in the order of the run, cut so that the locks of each act find room.
 pub(super) fn acts(plan: &ImportPlan, lock_slots: u64) -> Vec<Vec<u32>> {
     let most = usize::try_from(lock_slots / 6).unwrap_or(usize::MAX).clamp(100, 2_500);
-    let entries: Vec<&TocEntry> = wanted(plan).filter(|entry| is_tryable(plan, entry)).collect();
+    // a key that is built first, or validated last, has two steps and is tried once
+    let mut seen = BTreeSet::new();
+    let entries: Vec<&TocEntry> =
+        wanted(plan).filter(|entry| is_tryable(plan, entry) && seen.insert(entry.id)).collect();
     let needs = Needs::new(plan, &entries);
     let mut acts = Vec::new();
     let mut act: BTreeSet<usize> = BTreeSet::new();
@@ -73,9 +76,31 @@ fn is_tryable(plan: &ImportPlan, entry: &TocEntry) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::acts;
+    use std::collections::BTreeSet;
+
+    use super::{acts, is_tryable, wanted};
     use crate::testing::Entries;
-    use crate::{ImportOptions, plan};
+    use crate::{EntrySegments, ImportOptions, plan};
+
+    /// Keys of large tables have several steps.
+    #[test]
+    fn an_entry_is_tried_once() {
+        let mut entries = Entries::default();
+        let [from, to] = ["from", "to"].map(|name| entries.table(name));
+        let sizes = [from, to].map(|table| EntrySegments {
+            entry: entries.rows("rows", table),
+            segment_bytes: vec![1 << 30; 4],
+        });
+        let key = entries.key("key", &[to]);
+        entries.post_data("INDEX", "beside the key", &[to]);
+        entries.foreign_key("reference", from, to, key);
+        let plan = plan(entries.into_toc(), &sizes, ImportOptions::new("run", "backup")).unwrap();
+        let tried: Vec<u32> = acts(&plan, 6_400).concat();
+        let steps = wanted(&plan).filter(|entry| is_tryable(&plan, entry)).count();
+        let different: BTreeSet<&u32> = tried.iter().collect();
+        assert_eq!(tried.len(), different.len(), "{tried:?}");
+        assert!(steps > tried.len(), "every entry has one step");
+    }
 
     /// Each act has the tables that its entries are about, and these are attached in it.
     #[test]
