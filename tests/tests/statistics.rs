@@ -22,7 +22,7 @@ fn source(major: u16) -> Server {
 fn statistics(server: &Server, db: &str) -> Vec<String> {
     let dump = server.client("pg_dump").args(["--statistics-only", "-d", db]).output().unwrap();
     assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
-    let text = String::from_utf8(dump.stdout).unwrap();
+    let text = without_extended(&String::from_utf8(dump.stdout).unwrap());
     let statements = text.split("\nSELECT * FROM ").skip(1);
     let without_version = |statement: &str| -> String {
         let statement = statement.split("\n);\n").next().unwrap();
@@ -34,6 +34,15 @@ fn statistics(server: &Server, db: &str) -> Vec<String> {
     statements
 }
 
+/// A dump without the contents of extended statistics: the newest `pg_dump` carries them, which servers before
+/// 19 cannot take; they are gathered.
+fn without_extended(dump: &str) -> String {
+    let mut statements = dump.split("\nSELECT * FROM ");
+    let first = statements.next().unwrap_or_default().to_owned();
+    let kept = statements.filter(|statement| !statement.starts_with("pg_catalog.pg_restore_extended_stats("));
+    kept.fold(first, |text, statement| text + "\nSELECT * FROM " + statement)
+}
+
 /// What a copy by hand has: `pg_dump --statistics | psql`, and as contents of extended statistics
 /// cannot be carried, the one table that has some analyzed in between.
 fn statistics_by_pg_dump(from: &Server, to: &Server) -> Vec<String> {
@@ -43,6 +52,8 @@ fn statistics_by_pg_dump(from: &Server, to: &Server) -> Vec<String> {
         let mut dump = from.client("pg_dump");
         let done = dump.args(options).args(["-d", "stats", "-f"]).arg(file.path()).status().unwrap();
         assert!(done.success());
+        let script = without_extended(&std::fs::read_to_string(file.path()).unwrap());
+        std::fs::write(file.path(), script).unwrap();
         to.psql_file("by_pg_dump", file.path(), &[]);
     };
     run(&["--no-statistics"]);
