@@ -68,15 +68,16 @@ apt_unpack() {
 
 # wrap_program PROGRAM LIBRARIES: puts a script in the place of a program, which runs it, renamed to
 # .NAME.program, with its own loader. LIBRARIES is the directory of both, seen from the program's. The
-# program is told the script's path as its own, since PostgreSQL looks for its files from there; Tcl is told
-# where its scripts are.
+# program is told the script's path as its own, since PostgreSQL looks for its files from there; Tcl, PROJ and
+# GDAL are told where their files are.
 wrap_program() {
     local dir=${1%/*} name=${1##*/}
     mv "$1" "$dir/.$name.program"
     cat >"$1" <<-SCRIPT_END
 		#!/bin/sh
 		here=\${0%/*}
-		export TCL_LIBRARY="\$here/../../../../share/tcltk/tcl8.6"
+		share=\$here/../../../../share
+		export TCL_LIBRARY="\$share/tcltk/tcl8.6" PROJ_DATA="\$share/proj" GDAL_DATA="\$share/gdal"
 		exec "\$here/$2/ld-linux-x86-64.so.2" --argv0 "\$0" --library-path "\$here/$2" "\$here/.$name.program" "\$@"
 	SCRIPT_END
     chmod a+x "$1"

@@ -4,7 +4,7 @@
 require_platform() {
     [[ $(uname -s)-$(uname -m) == Linux-x86_64 ]] && return
     die "the test servers are built for Linux on x86_64; this machine is $(uname -s) on $(uname -m)" \
-        "Point DBHAUL_PG_ROOT at a directory with PostgreSQL installations in 13/ to 19/, 15-old/, 17-old/, 18-old/ and clients/ and run cargo nextest yourself."
+        "Point DBHAUL_PG_ROOT at a directory with PostgreSQL installations in 13/ to 19/, 15-old/, 17-old/, 18-old/, 18-extensions/ and clients/ and run cargo nextest yourself."
 }
 
 # need COMMAND PACKAGE...: makes COMMAND available, with apt-get when we are root.

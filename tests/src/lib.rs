@@ -52,6 +52,6 @@ pub use poll::wait_until;
 pub use pooler::{PoolMode, Pooler};
 pub use proxy::{Cut, Proxy};
 pub use s3::{Moto, S3Directory, S3Endpoint};
-pub use server::{Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};
+pub use server::{EXTENDED, Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};
 pub use statements::Statement;
 pub use tls::{Authority, CertificateFiles, Validity};

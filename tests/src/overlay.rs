@@ -30,10 +30,11 @@ pub(crate) fn install(installed: &Path, place: &Path, files: &[(String, String)]
         Ok(rest) => {
             let major = rest.parent().expect("the directory of a major");
             let libraries = Path::new("usr/lib/postgresql").join(major).join("lib");
-            make(Path::new("usr/share"));
-            for shared in [&libraries, Path::new("usr/lib/x86_64-linux-gnu"), Path::new("usr/share/tcltk")] {
+            for shared in [&libraries, Path::new("usr/lib/x86_64-linux-gnu")] {
                 link(&installed.join(shared), &place.join(shared));
             }
+            let data = Path::new("usr/share");
+            link_all_but(&installed.join(data), &make(data), "postgresql");
             link(&place.join(programs), &place.join("bin"));
             Path::new("usr/share/postgresql").join(major)
         }

@@ -4,6 +4,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::server::Build;
+
 /// The root of the workspace.
 pub(crate) fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("tests/ lies in the workspace").to_path_buf()
@@ -14,9 +16,14 @@ pub(crate) fn cache() -> PathBuf {
     std::env::var_os("DBHAUL_CACHE").map_or_else(|| workspace().join(".cache"), PathBuf::from)
 }
 
-/// The installation of a PostgreSQL server: the newest minor of a major, or an older one.
-pub(crate) fn server(major: u16, is_old_minor: bool) -> PathBuf {
-    required(servers().join(format!("{major}{}", if is_old_minor { "-old" } else { "" })))
+/// The installation of a PostgreSQL server of a major.
+pub(crate) fn server(major: u16, build: Build) -> PathBuf {
+    let suffix = match build {
+        Build::Newest => "",
+        Build::OldMinor => "-old",
+        Build::Extensions => "-extensions",
+    };
+    required(servers().join(format!("{major}{suffix}")))
 }
 
 /// The programs of the newest PostgreSQL clients.

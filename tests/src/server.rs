@@ -16,6 +16,20 @@ pub const MAJORS: [u16; 7] = [13, 14, 15, 16, 17, 18, 19];
 /// The majors of which an older minor is installed too: what a minor changes shows between the two.
 pub const OLD_MINORS: [u16; 3] = [15, 17, 18];
 
+/// The major that is installed with the extensions of `scripts/servers.pins` too.
+pub const EXTENDED: u16 = 18;
+
+/// Which installation of a major.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    /// The newest minor as it is.
+    Newest,
+    /// An older minor.
+    OldMinor,
+    /// The newest minor with extensions.
+    Extensions,
+}
+
 /// Numbers the servers of this process, for their directories and their templates.
 static SERVERS: AtomicUsize = AtomicUsize::new(0);
 
@@ -75,7 +89,7 @@ impl Encoding {
 #[derive(Debug)]
 pub struct ServerBuilder {
     major: u16,
-    is_old_minor: bool,
+    build: Build,
     settings: String,
     hba: Vec<String>,
     encoding: Encoding,
@@ -89,12 +103,18 @@ pub struct ServerBuilder {
 impl ServerBuilder {
     /// Takes an older minor of the major, one of [`OLD_MINORS`], instead of the newest.
     pub fn old_minor(mut self) -> Self {
-        self.is_old_minor = true;
+        self.build = Build::OldMinor;
+        self
+    }
+
+    /// Takes the installation with the extensions of `scripts/servers.pins`, which [`EXTENDED`] has.
+    pub fn extensions(mut self) -> Self {
+        self.build = Build::Extensions;
         self
     }
 
     fn installation(&self) -> PathBuf {
-        places::server(self.major, self.is_old_minor)
+        places::server(self.major, self.build)
     }
 
     /// Adds a line `name = 'value'` to `postgresql.conf`.
@@ -180,7 +200,7 @@ impl ServerBuilder {
         let port = Port::reserve();
         keeper.copy(&data(&self, number));
         self.configure(&dir, port.number);
-        let mut server = Server { major: self.major, is_old_minor: self.is_old_minor, keeper, port, dir };
+        let mut server = Server { major: self.major, build: self.build, keeper, port, dir };
         server.launch();
         server
     }
@@ -229,7 +249,7 @@ fn install_private(source: &Path, target: &Path) {
 #[derive(Debug)]
 pub struct Server {
     major: u16,
-    is_old_minor: bool,
+    build: Build,
     // Dropped before the port, so that the port is free again only once the server has gone.
     keeper: Keeper,
     port: Port,
@@ -249,7 +269,7 @@ impl Server {
     pub fn builder(major: u16) -> ServerBuilder {
         ServerBuilder {
             major,
-            is_old_minor: false,
+            build: Build::Newest,
             settings: String::new(),
             hba: Vec::new(),
             encoding: Encoding::Utf8,
@@ -369,7 +389,7 @@ impl Server {
         let follow = format!("host={} port={} user=postgres", self.dir.display(), self.port.number);
         let mut builder = Self::builder(self.major).config("primary_conninfo", &follow);
         builder.is_standby = true;
-        builder.is_old_minor = self.is_old_minor;
+        builder.build = self.build;
         // Stopped, so that its data does not change while it is copied.
         let standby = builder.start_from(|_, _| self.dir.join("data"));
         self.launch();

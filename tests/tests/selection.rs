@@ -236,6 +236,7 @@ fn rows_of_extensions() {
         (Whole, "-T app.settings"),
         (Whole, "-n public"),
         (Whole, "--exclude-table-data app.settings"),
+        (Whole, "--exclude-extension hstore"),
     ]);
 }
 

@@ -23,6 +23,7 @@ mod filter;
 mod keywords;
 /// The kinds of objects, one file each.
 pub mod kinds;
+mod members;
 mod names;
 mod object;
 mod order;

@@ -13,12 +13,13 @@ use crate::{Context, NamedReason, PipelineError};
 /// How many dependants a message names.
 const SHOWN: usize = 5;
 
-/// Extensions whose tables are more than tables. A copy as of ordinary ones would look whole and not
-/// be, so that there is none.
+/// Extensions that must be told of a restore, so that they keep from what is loaded. Nothing does that yet, so
+/// that there is no copy.
 const REFUSED: [(&str, &str); 1] = [(
     "timescaledb",
-    "its catalog knows hypertables and their chunks by OID, which a copy row by row breaks; move it as its \
-     own manual says, or select what does without it (--extension, --exclude-schema)",
+    "its manual wants timescaledb_pre_restore() before a restore and timescaledb_post_restore() behind it, which \
+     dbhaul does not call yet; move the database with pg_dump and pg_restore as the manual says, or select \
+     what does without it (--exclude-extension, --exclude-schema)",
 )];
 
 /// Extensions that are carried, but of which a person should know something.

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DataEntry, QualifiedName, RangeKey, Selection, TableData, Target, Toc, TocEntry, TocOptions,
-    TornFamily,
+    Catalog, DataEntry, Object, QualifiedName, RangeKey, Selection, TableData, Target, Toc, TocEntry,
+    TocOptions, TornFamily,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values};
@@ -336,12 +336,10 @@ fn set_sequence_sql(value: &SequenceValue) -> String {
     format!("SELECT pg_catalog.setval({name}, {}, {})", value.last_value, value.is_called)
 }
 
-/// The sequences of a catalog.
+/// The sequences of a catalog whose position is carried.
 pub(crate) fn sequences_of(catalog: &Catalog) -> Vec<QualifiedName> {
-    let sequences = catalog.objects.iter().filter(|object| matches!(object.body, Body::Sequence(_)));
-    sequences
-        .map(|object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name))
-        .collect()
+    let name = |object: &Object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
+    catalog.carried_sequences().map(name).collect()
 }
 
 /// OIDs of the large objects, ascending.

@@ -28,6 +28,8 @@ pub(super) struct Chosen<'a> {
     /// Tables of extensions that are left out whose rows are taken all the same,
     /// because the tables or their schemas were asked for (`processExtensionTables`).
     pub(super) configuration: Vec<ConfigurationTable>,
+    /// Relations of extensions that are left out.
+    left_out_members: Relations<'a>,
     large_objects: bool,
     /// What is taken for the sake of what needs it.
     needed: HashSet<ObjectId>,
@@ -49,13 +51,15 @@ impl<'a> Chosen<'a> {
             excluded_schemas: HashSet::new(),
             orphans: HashSet::new(),
             configuration: Vec::new(),
+            left_out_members: Relations::new(),
             large_objects: selection.large_objects.unwrap_or(everything) && selection.data,
             needed: HashSet::new(),
         };
         chosen.choose_schemas(selection, catalog, names_tables)?;
         chosen.choose_relations(selection, catalog, names_tables)?;
         chosen.find_orphans(catalog);
-        chosen.choose_configuration(catalog);
+        chosen.choose_configuration(selection, catalog);
+        chosen.find_left_out_members(catalog);
         Ok(chosen)
     }
 
@@ -203,7 +207,9 @@ impl<'a> Chosen<'a> {
         Some(trimmed)
     }
 
-    fn choose_configuration(&mut self, catalog: &Catalog) {
+    fn choose_configuration(&mut self, selection: &Selection, catalog: &Catalog) {
+        // all of them are taken where none was asked for
+        let names_schemas = !selection.schemas.is_empty();
         let left_out = catalog.objects.iter().filter(|object| !self.extensions.contains(&object.name));
         let tables = left_out.filter_map(|object| match &object.body {
             Body::Extension(extension) => Some(&extension.configuration),
@@ -211,10 +217,19 @@ impl<'a> Chosen<'a> {
         });
         let is_named = |table: &&ConfigurationTable| {
             self.included.contains(&(table.schema.as_str(), table.name.as_str()))
-                || self.schemas.contains(&table.schema)
+                || names_schemas && self.schemas.contains(&table.schema)
         };
         let chosen = tables.flatten().filter(is_named).filter(|table| !self.excludes(table));
         self.configuration = chosen.cloned().collect();
+    }
+
+    /// What is on such a relation goes the way of its extension.
+    fn find_left_out_members(&mut self, catalog: &'a Catalog) {
+        let is_left_out = |object: &&Object| {
+            is_relation(object)
+                && object.extension.as_ref().is_some_and(|name| !self.extensions.contains(name.as_str()))
+        };
+        self.left_out_members = catalog.objects.iter().filter(is_left_out).map(name_of).collect();
     }
 
     /// Whether it is a table of an extension's that only rows are taken of.
@@ -260,7 +275,9 @@ impl<'a> Chosen<'a> {
             Body::Index(index) => self.takes(&index.table),
             Body::Trigger(trigger) => self.takes(&trigger.table),
             Body::Rule(rule) => self.takes(&rule.table),
-            Body::Policy(policy) => self.takes(&policy.table),
+            Body::Policy(policy) => {
+                self.takes(&policy.table) && !self.left_out_members.contains(&key(&policy.table))
+            }
             _ if is_relation(object) => self.relations.contains(&name_of(object)),
             _ if self.orphans.contains(&object.id) => false,
             _ => object

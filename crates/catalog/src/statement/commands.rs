@@ -127,7 +127,7 @@ fn commands_of(kind: &str) -> &'static [&'static str] {
         "OPERATOR" => &["CREATE OPERATOR", "ALTER OPERATOR"],
         "OPERATOR CLASS" => &["CREATE OPERATOR CLASS"],
         "OPERATOR FAMILY" => &["CREATE OPERATOR FAMILY", "ALTER OPERATOR FAMILY"],
-        "POLICY" => &["CREATE POLICY"],
+        "POLICY" => &["CREATE POLICY", "DROP POLICY IF EXISTS"],
         "PROCEDURAL LANGUAGE" => &[
             "CREATE PROCEDURAL LANGUAGE",
             "CREATE TRUSTED PROCEDURAL LANGUAGE",

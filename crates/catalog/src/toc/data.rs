@@ -1,12 +1,12 @@
 //! Entries for rows, sequence values and contents of large objects.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
-use crate::kinds::{Body, ConfigurationTable, MaterializedView, Table};
+use crate::kinds::{Body, MaterializedView, Table};
 use crate::render::Draft;
 use crate::toc::build::Builder;
 use crate::toc::{DataEntry, Section, TableData};
-use crate::{Object, QualifiedName};
+use crate::{Object, ObjectId, QualifiedName};
 
 /// Bytes of a heap page.
 const PAGE_BYTES: u64 = 8_192;
@@ -14,22 +14,22 @@ const PAGE_BYTES: u64 = 8_192;
 impl Builder<'_> {
     /// Adds what fills the database.
     pub(super) fn add_data(&mut self) {
-        let configuration = self.configuration_tables();
+        let configuration = self.plan.catalog.configuration_tables();
+        let sequences: HashSet<ObjectId> =
+            self.plan.catalog.carried_sequences().map(|object| object.id).collect();
         let mut large_objects = Vec::new();
         for place in 0..self.plan.catalog.objects.len() {
             let object = self.plan.object(place);
-            let name = (object.schema.as_ref().map(String::from).unwrap_or_default(), object.name.clone());
+            let name = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
             let condition = configuration.get(&name);
-            if object.extension.is_some() && condition.is_none() {
-                continue;
-            }
             match &object.body {
+                Body::Sequence(_) if sequences.contains(&object.id) => self.add_sequence_value(place, object),
+                _ if object.extension.is_some() && condition.is_none() => {}
                 Body::Table(table)
                     if table.holds_rows() || self.options.with_foreign_data.contains(&object.id) =>
                 {
                     self.add_rows(place, object, table, condition);
                 }
-                Body::Sequence(_) => self.add_sequence_value(place, object),
                 Body::LargeObject(_) => large_objects.push(place),
                 _ => {}
             }
@@ -40,19 +40,6 @@ impl Builder<'_> {
         self.add_refreshes(&partitions);
         let is_data_only = !self.options.pre_data && !self.options.post_data;
         self.order_rows_by_foreign_keys(is_data_only);
-    }
-
-    /// Tables and sequences of extensions whose rows are the user's, with their condition.
-    fn configuration_tables(&self) -> HashMap<(String, String), Option<String>> {
-        let bodies = self.plan.catalog.objects.iter().map(|object| &object.body);
-        let tables = bodies.filter_map(|body| match body {
-            Body::Extension(extension) => Some(&extension.configuration),
-            _ => None,
-        });
-        let entry = |table: &ConfigurationTable| {
-            ((table.schema.clone(), table.name.clone()), table.condition.clone())
-        };
-        tables.flatten().chain(&self.plan.catalog.configuration).map(entry).collect()
     }
 
     fn add_rows(&mut self, place: usize, object: &Object, table: &Table, condition: Option<&Option<String>>) {

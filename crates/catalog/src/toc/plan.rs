@@ -33,8 +33,9 @@ pub(super) struct Plan<'a> {
 impl<'a> Plan<'a> {
     pub(super) fn new(catalog: &'a Catalog, target: &Target) -> Result<Self, TocError> {
         let names = Names::new(&catalog.objects);
-        let drafts: Vec<Vec<Draft>> =
+        let mut drafts: Vec<Vec<Draft>> =
             catalog.objects.iter().map(|object| drafts_of(object, target)).collect();
+        replace_policies_of_members(catalog, &mut drafts);
         let makers = makers(catalog, &drafts, &names);
         let mut plan = Plan {
             catalog,
@@ -117,6 +118,20 @@ impl<'a> Plan<'a> {
                 let parents = self.names.parents_of(self.catalog, constraint, &object.name);
                 let makers: Vec<usize> = parents.filter_map(|parent| self.makers[parent]).collect();
                 self.needs[place].extend(makers);
+            }
+        }
+    }
+}
+
+/// A policy on an extension's table is no member of the extension although its script may make it, so that
+/// it may be there already, and not be what the user has made of it.
+fn replace_policies_of_members(catalog: &Catalog, drafts: &mut [Vec<Draft>]) {
+    let members = catalog.member_tables();
+    for (object, drafts) in catalog.objects.iter().zip(drafts) {
+        let Body::Policy(policy) = &object.body else { continue };
+        for draft in drafts.iter_mut().filter(|_| members.contains(&policy.table)) {
+            if let Some(drop) = &draft.drop {
+                draft.create.insert(0, format!("{} IF EXISTS {}", drop.command, drop.object));
             }
         }
     }

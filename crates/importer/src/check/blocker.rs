@@ -57,6 +57,17 @@ pub enum Blocker {
         /// How many need it.
         needed_by_count: usize,
     },
+    /// An extension whose creation was tried and refused, so that rows would be missing.
+    RefusedExtension {
+        /// Its name.
+        name: String,
+        /// What the server said.
+        reason: String,
+        /// Some of the rows that need it, as `pg_restore -l` names them.
+        needed_by: Vec<String>,
+        /// How many need it.
+        needed_by_count: usize,
+    },
     /// A tablespace is not there, or the role may not use it.
     Tablespace {
         /// Its name.
@@ -154,11 +165,17 @@ impl fmt::Display for Blocker {
             }
             Blocker::MissingExtension { name, needed_by, needed_by_count } => {
                 write!(f, "extension {} is not available there; install it", quote_identifier(name))?;
-                let more = if *needed_by_count > needed_by.len() { ", ..." } else { "" };
-                match needed_by.as_slice() {
-                    [] => Ok(()),
-                    some => write!(f, " (needed by {}{more})", in_one_line(&some.join(", "))),
-                }
+                write_needed_by(f, needed_by, *needed_by_count)
+            }
+            Blocker::RefusedExtension { name, reason, needed_by, needed_by_count } => {
+                let name = quote_identifier(name);
+                write!(
+                    f,
+                    "extension {name} cannot be created there: {}; mend that, or leave it and its rows out with \
+                     --exclude-extension {name}",
+                    in_one_line(reason)
+                )?;
+                write_needed_by(f, needed_by, *needed_by_count)
             }
             Blocker::Tablespace { name, exists } => {
                 let problem = if *exists { "may not be used by the importing role" } else { "is not there" };
@@ -213,6 +230,14 @@ impl fmt::Display for Blocker {
                 )
             }
         }
+    }
+}
+
+fn write_needed_by(f: &mut fmt::Formatter<'_>, needed_by: &[String], count: usize) -> fmt::Result {
+    let more = if count > needed_by.len() { ", ..." } else { "" };
+    match needed_by {
+        [] => Ok(()),
+        some => write!(f, " (needed by {}{more})", in_one_line(&some.join(", "))),
     }
 }
 

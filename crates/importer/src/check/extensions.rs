@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{TocEntry, quote_identifier};
 
-use super::foretell::wanted;
+use super::foretell::{Foretold, wanted};
 use super::queries::OfferedExtension;
 use crate::ImportPlan;
 use crate::check::Blocker;
@@ -61,21 +61,51 @@ fn other_schema<'a>(entry: &'a TocEntry, found: &str) -> Option<&'a str> {
 
 /// What cannot be made without an extension, beside remarks about it.
 fn dependants(plan: &ImportPlan, extension: &TocEntry) -> Vec<String> {
-    let mut dependants = BTreeSet::from([extension.id]);
-    let mut needed_by = Vec::new();
-    for entry in &plan.toc.entries[extension.id as usize..] {
-        if entry.depends_on.iter().any(|on| dependants.contains(on)) {
-            dependants.insert(entry.id);
-            if entry.object != extension.object && !matches!(entry.kind.as_str(), "COMMENT" | "ACL") {
-                needed_by.push(describe(entry));
-            }
-        }
-    }
-    needed_by
+    let is_more = |entry: &&TocEntry| {
+        entry.object != extension.object && !matches!(entry.kind.as_str(), "COMMENT" | "ACL")
+    };
+    below(plan, extension).into_iter().filter(is_more).map(describe).collect()
 }
 
+/// What depends on an entry, directly or not.
+fn below<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Vec<&'a TocEntry> {
+    let mut seen = BTreeSet::from([entry.id]);
+    let mut below = Vec::new();
+    for entry in &plan.toc.entries[entry.id as usize..] {
+        if entry.depends_on.iter().any(|on| seen.contains(on)) {
+            seen.insert(entry.id);
+            below.push(entry);
+        }
+    }
+    below
+}
+
+/// Extensions that the target was seen to refuse although it offers them, where rows need them.
+pub(super) fn refused(plan: &ImportPlan, refusals: &Foretold) -> Vec<Blocker> {
+    let mut blockers = Vec::new();
+    for entry in wanted(plan).filter(|entry| entry.kind == "EXTENSION") {
+        let Some(reason) = refusals.refused(entry.id) else { continue };
+        // then that is what stands in the way
+        if entry.depends_on.iter().any(|on| refusals.refused(*on).is_some()) {
+            continue;
+        }
+        let is_lost = |entry: &TocEntry| entry.data.is_some() && refusals.refused(entry.id).is_some();
+        let mut needed_by: Vec<String> =
+            below(plan, entry).into_iter().filter(|entry| is_lost(entry)).map(describe).collect();
+        let needed_by_count = needed_by.len();
+        needed_by.truncate(SHOWN);
+        if needed_by_count > 0 {
+            let (name, reason) = (entry.name.clone(), reason.to_owned());
+            blockers.push(Blocker::RefusedExtension { name, reason, needed_by, needed_by_count });
+        }
+    }
+    blockers
+}
+
+/// How many of what needs an extension are named.
+const SHOWN: usize = 5;
+
 fn missing(extension: &TocEntry, mut needed_by: Vec<String>) -> Blocker {
-    const SHOWN: usize = 5;
     let needed_by_count = needed_by.len();
     needed_by.truncate(SHOWN);
     Blocker::MissingExtension { name: extension.name.clone(), needed_by, needed_by_count }

@@ -85,7 +85,7 @@ pub async fn check_target(
 pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<TargetReport, ImportError> {
     let checking = |error| ImportError::server("checking the target", error);
     let facts = queries::facts(session).await.map_err(checking)?;
-    let Looked { blockers, contents, found_ledger, taken, extension_warnings } =
+    let Looked { mut blockers, contents, found_ledger, taken, extension_warnings } =
         look(plan, session, &facts).await?;
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
     let roles = role_limits(plan, session, &facts).await.map_err(checking)?;
@@ -105,6 +105,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             refusals
         }
     };
+    blockers.extend(extensions::refused(plan, &refusals));
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
