@@ -221,7 +221,7 @@ fn a_grantor_that_the_role_may_become_grants_and_an_uninherited_owner_is_not_set
     source.create_db("shop");
     source.psql(
         "shop",
-        "ALTER SCHEMA public OWNER TO app;
+        "ALTER SCHEMA public OWNER TO app; GRANT USAGE ON SCHEMA public TO lender;
          CREATE TABLE lent (id int); ALTER TABLE lent OWNER TO app; GRANT SELECT ON lent TO lender WITH GRANT OPTION;
          SET ROLE lender; GRANT SELECT ON lent TO reader; RESET ROLE;
          CREATE TABLE kept (id int); ALTER TABLE kept OWNER TO keeper; INSERT INTO kept VALUES (1)",
