@@ -68,11 +68,11 @@ fn names_that_it_changes_are_not_read_under_it() {
     assert_eq!(target.psql("restored", all), "9000");
     let moved = target.uri("moved");
     target.create_db("moved");
-    let migrated = Dbhaul::new(["migrate", "--source", &from, "--target", &moved]).run();
-    migrated.assert_code(4).assert_says("NOT VERIFIED  public.large");
+    Dbhaul::new(["migrate", "--source", &from, "--target", &moved]).run().assert_code(0);
     assert_eq!(target.psql("moved", all), "9000");
-    // Its digest cannot be taken: that is said, and is not taken for a difference, nor for none.
-    let verify = Dbhaul::new(["verify", "--target", &to, "--store"]);
-    let verify = verify.arg(store.path()).run();
-    verify.assert_code(4).assert_says("NOT VERIFIED  public.small").assert_says("NOT VERIFIED  public.large");
+    // No query can be planned for its digest, which is taken from the rows: those that are equal, and those that are not.
+    let verify = || Dbhaul::new(["verify", "--target", &to, "--store"]).arg(store.path()).run();
+    verify().assert_code(0).assert_says(" 0 different, 0 not verified");
+    target.psql("restored", "UPDATE public.small SET relation = 'public.dim'");
+    verify().assert_code(4).assert_says(" 1 different, 0 not verified");
 }

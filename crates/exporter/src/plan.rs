@@ -90,6 +90,8 @@ pub struct TablePlan {
     pub segments: Vec<Segment>,
     /// How its rows travel; as text, unless somebody who knows where they go decides otherwise.
     pub form: RowForm,
+    /// Whether nothing but a `COPY` of the table itself may read it, since that is not planned.
+    pub is_unplanned: bool,
 }
 
 /// Everything an export will read.
@@ -121,7 +123,20 @@ impl TablePlan {
         // TID range scans came with 14; before, a condition on ctid reads the whole table each time.
         let by_tid = table.has_tids && table.condition.is_none() && version.major() >= 14;
         let segments = split_pages(size, if by_tid { segment_bytes } else { u64::MAX });
-        TablePlan { entry, source: RowSource::Table(table), digest_spec, segments, form: RowForm::Text }
+        let (source, form) = (RowSource::Table(table), RowForm::Text);
+        TablePlan { entry, source, digest_spec, segments, form, is_unplanned: false }
+    }
+
+    /// Has a table read by one `COPY` of the table itself and by no query, for to plan one would run functions of
+    /// others. What only a query can read, some rows of a table or those of a foreign table, stays as it is.
+    #[must_use]
+    pub fn unplanned(mut self) -> Self {
+        if matches!(&self.source, RowSource::Table(table) if table.condition.is_none()) {
+            let estimated_bytes = self.estimated_bytes();
+            self.segments = vec![Segment { range: SegmentRange::Whole, estimated_bytes }];
+            self.is_unplanned = true;
+        }
+        self
     }
 
     /// Cuts a table that would be read as one stream by ranges of a key, if it is worth it and enough is
@@ -132,6 +147,7 @@ impl TablePlan {
         let is_all = matches!(&self.source, RowSource::Table(table) if table.condition.is_none());
         if is_whole
             && is_all
+            && !self.is_unplanned
             && let Some(segments) = split_keys(key, self.estimated_bytes(), segment_bytes)
         {
             self.segments = segments;
@@ -152,7 +168,8 @@ impl TablePlan {
         let columns = [("loid", "oid"), ("page", "int8"), ("data", "bytea")];
         let columns = columns.map(|(name, type_name)| DigestColumn::new(name, type_name)).to_vec();
         let digest_spec = DigestSpec::new(columns, TextForm::Raw);
-        TablePlan { entry, source: RowSource::LargeObjects, digest_spec, segments, form: RowForm::Text }
+        let (source, form) = (RowSource::LargeObjects, RowForm::Text);
+        TablePlan { entry, source, digest_spec, segments, form, is_unplanned: false }
     }
 
     /// What it is called in messages and progress.
@@ -214,8 +231,9 @@ fn table_rows_sql(table: &TableData, range: &SegmentRange) -> String {
         Some(condition) => {
             format!("(SELECT {columns} FROM ONLY {name} {condition})")
         }
-        // An empty column list is no valid syntax, and a table without columns still has rows.
-        None if columns.is_empty() => format!("(SELECT FROM ONLY {name})"),
+        // An empty column list is no valid syntax, and a table without columns still has rows. Without a list,
+        // generated columns are left out.
+        None if columns.is_empty() => name,
         None => format!("{name} ({columns})"),
     }
 }
@@ -292,6 +310,41 @@ mod tests {
         check(10, 0, 10, &[(0, None)]);
         check(11, 0, 10, &[(0, Some(6)), (6, None)]);
         check(30, 0, 10, &[(0, Some(10)), (10, Some(20)), (20, None)]);
+    }
+
+    fn plan(condition: Option<&str>) -> TablePlan {
+        let table = TableData {
+            table: dbhaul_catalog::QualifiedName::new("public", "film"),
+            root: None,
+            columns: Vec::new(),
+            condition: condition.map(str::to_owned),
+            has_tids: true,
+            created_by_toc: true,
+        };
+        let size = RelationSize { heap_pages: 40, toast_bytes: 0, estimated_row_count: -1.0 };
+        let version = ServerVersion::of_major(16);
+        TablePlan::table(1, table, DigestSpec::default(), size, version, 10 * PAGE_BYTES)
+    }
+
+    #[test]
+    fn what_may_not_be_planned_is_one_copy_of_the_table() {
+        let sql = |plan: &TablePlan| -> Vec<String> {
+            plan.segments.iter().map(|segment| plan.copy_sql(segment, CopyFormat::Text)).collect()
+        };
+        assert!(sql(&plan(None)).iter().all(|sql| sql.contains("SELECT")));
+        let key = RangeKey {
+            column: "id".to_owned(),
+            is_nullable: false,
+            null_fraction: 0.0,
+            histogram: vec![1, 50, 100],
+            common_values: Vec::new(),
+            common_fractions: Vec::new(),
+        };
+        let unplanned = plan(None).unplanned().cut_by_key(&key, PAGE_BYTES);
+        assert_eq!(sql(&unplanned), ["COPY public.film TO STDOUT (FORMAT text)"]);
+        assert_eq!((unplanned.is_unplanned, unplanned.estimated_bytes()), (true, 40 * PAGE_BYTES));
+        // some rows of a table are read by a query or not at all
+        assert!(!plan(Some("WHERE i > 1")).unplanned().is_unplanned);
     }
 
     #[test]

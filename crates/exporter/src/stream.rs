@@ -81,6 +81,9 @@ impl SegmentReader {
         let plan = Arc::clone(&self.plan);
         let table = &plan.tables[self.index];
         let RowSource::Table(data) = &table.source else { return None };
+        if table.is_unplanned {
+            return None;
+        }
         let range = &table.segments.get(self.segment as usize)?.range;
         let sql = longest_row_sql(data, &segment_condition(data, range).unwrap_or_default())?;
         // whatever goes wrong here, the error that is being explained is the one to tell

@@ -32,6 +32,7 @@ mod guard;
 mod header;
 mod kinds;
 mod partitioning;
+mod plan_code;
 mod privileges;
 mod range_keys;
 mod read;
@@ -42,6 +43,7 @@ mod statistics_data;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};
+pub use plan_code::tables_with_others_code;
 pub use range_keys::range_keys;
 pub use read::read_catalog;
 pub use roles::read_roles;

@@ -189,7 +189,7 @@ impl Migrate {
         let toc = build_toc(&adapted.catalog, &request.selection, adapted.target, &source.sequences)?;
         let mut export = source.export_plan(&toc);
         if let Some((_, state)) = earlier {
-            state.cut(&mut export);
+            state.cut(&mut export)?;
         }
         let majors = (source.catalog.server_version, adapted.target.version);
         let forms = CopyForms::choose(&mut export, request.copy_format, majors);

@@ -9,7 +9,9 @@ use dbhaul_catalog::{
     TocOptions, TornFamily,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
-use dbhaul_introspect::{SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values};
+use dbhaul_introspect::{
+    SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values, tables_with_others_code,
+};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
 
@@ -43,6 +45,8 @@ pub(crate) struct LiveDatabase {
     pub(crate) range_keys: BTreeMap<u32, RangeKey>,
     /// Large tables that are read as one segment all the same, by `pg_class` OID.
     whole_reads: BTreeSet<u32>,
+    /// Tables of which no query may be planned, since that would run functions of others, by `pg_class` OID.
+    unplanned: BTreeSet<u32>,
     /// `version()`.
     pub(crate) version_text: String,
 }
@@ -118,7 +122,8 @@ impl LiveDatabase {
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
         let range_keys =
             range_keys(&session, &catalog, &large_streams(&catalog)).await.map_err(introspect)?;
-        let whole_reads = whole_reads(&session, &catalog).await.map_err(reading)?;
+        let unplanned = tables_with_others_code(&session).await.map_err(introspect)?;
+        let whole_reads = whole_reads(&session, &catalog, &unplanned).await.map_err(reading)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
@@ -131,6 +136,7 @@ impl LiveDatabase {
             search_path,
             range_keys,
             whole_reads,
+            unplanned,
             version_text: version_text.unwrap_or_default(),
         })
     }
@@ -217,6 +223,9 @@ impl LiveDatabase {
             self.catalog.server_version,
             if is_whole { u64::MAX } else { DEFAULT_SEGMENT_BYTES },
         );
+        if entry.object.is_some_and(|id| self.unplanned.contains(&id.oid)) {
+            return plan.unplanned();
+        }
         match entry.object.and_then(|id| self.range_keys.get(&id.oid)) {
             Some(key) if !is_whole => {
                 let segment_bytes = DEFAULT_SEGMENT_BYTES.max(plan.estimated_bytes() / MAX_KEY_RANGES);

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_exporter::{ExportPlan, Segment};
+use dbhaul_exporter::{ExportPlan, Segment, SegmentRange, TablePlan};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::SnapshotInfo;
 use serde::{Deserialize, Serialize};
@@ -66,12 +66,18 @@ impl SourceState {
 
     /// Cuts the tables where they were cut before. Tables that were cut then and are not in the plan, or
     /// the reverse, make it another plan, which the ledger refuses.
-    pub(crate) fn cut(&self, export: &mut ExportPlan) {
+    ///
+    /// # Errors
+    /// If a table that was cut can only be read as a whole by now.
+    pub(crate) fn cut(&self, export: &mut ExportPlan) -> Result<(), PipelineError> {
         for table in &mut export.tables {
-            if let Some(segments) = self.segments.get(&table.entry) {
-                table.segments.clone_from(segments);
+            let Some(segments) = self.segments.get(&table.entry) else { continue };
+            if table.is_unplanned && !is_whole(segments) {
+                return Err(not_in_parts(table));
             }
+            table.segments.clone_from(segments);
         }
+        Ok(())
     }
 
     /// Why a source, opened anew, is not proven to be what it was; nothing if it is.
@@ -111,6 +117,21 @@ impl SourceState {
     }
 }
 
+fn is_whole(segments: &[Segment]) -> bool {
+    matches!(segments, [Segment { range: SegmentRange::Whole, .. }])
+}
+
+fn not_in_parts(table: &TablePlan) -> PipelineError {
+    PipelineError::Request {
+        problem: format!(
+            "the run on the target cannot be resumed: it reads {} in parts, and a query for a part of it would run \
+             functions that its indexes or statistics have been given since",
+            table.name()
+        ),
+        help: "start over with --clean --if-exists".to_owned(),
+    }
+}
+
 fn unlogged_table(live: &LiveDatabase) -> Option<String> {
     let is_unlogged = |object: &&dbhaul_catalog::Object| match &object.body {
         Body::Table(table) => table.unlogged,
@@ -128,7 +149,60 @@ fn unreadable(error: &serde_json::Error) -> PipelineError {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use dbhaul_catalog::{QualifiedName, RelationSize, ServerVersion, TableData};
+    use dbhaul_exporter::{ExportPlan, PAGE_BYTES, TablePlan};
+    use dbhaul_postgres::SnapshotInfo;
+    use dbhaul_rows::DigestSpec;
+
     use super::SourceState;
+
+    fn table() -> TablePlan {
+        let table = TableData {
+            table: QualifiedName::new("public", "film"),
+            root: None,
+            columns: Vec::new(),
+            condition: None,
+            has_tids: true,
+            created_by_toc: true,
+        };
+        let size = RelationSize { heap_pages: 40, toast_bytes: 0, estimated_row_count: -1.0 };
+        TablePlan::table(1, table, DigestSpec::default(), size, ServerVersion::of_major(16), 10 * PAGE_BYTES)
+    }
+
+    fn state(table: &TablePlan) -> SourceState {
+        let snapshot = SnapshotInfo {
+            id: String::new(),
+            transactions: String::new(),
+            lsn: None,
+            system_identifier: None,
+            timeline: None,
+            started_at: String::new(),
+            taken_at: String::new(),
+            is_standby: false,
+            version: ServerVersion::of_major(16),
+            database: String::new(),
+        };
+        let segments = BTreeMap::from([(1, table.segments.clone())]);
+        SourceState { snapshot, sequences: Vec::new(), segments, holder: None }
+    }
+
+    #[test]
+    fn what_may_not_be_planned_any_more_is_not_read_in_parts() {
+        let cut = |earlier: TablePlan, now: TablePlan| {
+            let mut export = ExportPlan { tables: vec![now] };
+            state(&earlier).cut(&mut export).map(|()| export.tables[0].segments.len())
+        };
+        let error = cut(table(), table().unplanned()).unwrap_err();
+        assert!(error.to_string().contains("public.film"), "{error}");
+        assert!(error.help().unwrap().contains("--clean"), "{error}");
+        let parts = table().segments.len();
+        assert!(parts > 1);
+        assert_eq!(cut(table(), table()).unwrap(), parts);
+        assert_eq!(cut(table().unplanned(), table()).unwrap(), 1);
+        assert_eq!(cut(table().unplanned(), table().unplanned()).unwrap(), 1);
+    }
 
     #[test]
     fn a_state_that_cannot_be_read_names_the_way_out() {

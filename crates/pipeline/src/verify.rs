@@ -19,7 +19,6 @@ use self::side::Side;
 use crate::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
-use crate::target::search_path_of;
 use crate::verify_roots::{Roots, doubt_torn};
 use crate::verify_scope::{Scope, aspects, selected};
 use crate::{
@@ -107,10 +106,9 @@ async fn compare_sides(
 ) -> Result<Report, PipelineError> {
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(left, right);
-    let path = search_path_of(&left.catalog);
     let roots = roots(left, right);
-    let left_found = roots.sum_up(left.digests(&specs, (jobs, &path), context).await?, &specs);
-    let right_found = roots.sum_up(right.digests(&specs, (jobs, &path), context).await?, &specs);
+    let left_found = roots.sum_up(left.digests(&specs, jobs, context).await?, &specs);
+    let right_found = roots.sum_up(right.digests(&specs, jobs, context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
     let schema = compare_schemas(left, right, (scope, settler), context).await?;

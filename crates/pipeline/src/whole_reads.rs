@@ -14,14 +14,17 @@ const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 /// of their indexes rely on one, and which cannot be read with another, since it would change the text of
 /// their values. A `COPY` of a whole table is not planned, so that they can be read as one segment.
 ///
-/// Asks for each large table with such values, of which there are few.
+/// Asks for each large table with such values, of which there are few, but for those in `unplanned`, of which no
+/// query may be planned.
 pub(crate) async fn whole_reads(
     session: &Session,
     catalog: &Catalog,
+    unplanned: &BTreeSet<u32>,
 ) -> Result<BTreeSet<u32>, postgres::Error> {
     let mut whole = BTreeSet::new();
-    for object in catalog.objects.iter().filter(|object| depends_on_path(object) && is_large(catalog, object))
-    {
+    let may_be_planned = |object: &&Object| !unplanned.contains(&object.id.oid);
+    let is_asked = |object: &&Object| depends_on_path(object) && is_large(catalog, object);
+    for object in catalog.objects.iter().filter(may_be_planned).filter(is_asked) {
         let table = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
         let planned = session.query_strings(&format!("EXPLAIN SELECT 1 FROM ONLY {}", table.sql())).await;
         match planned {

@@ -1,5 +1,6 @@
-//! Row digests of a live database: one plain-SQL scan of each table.
+//! Row digests of a live database: one plain-SQL scan of each table, or a `COPY` where no query may read it.
 
+mod copied;
 mod together;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -8,7 +9,7 @@ use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{
-    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder, search_path_sql,
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
 };
 use dbhaul_progress::{Progress, Task};
 use dbhaul_rows::{DigestSpec, RowDigest};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::copied::copied;
 use crate::{Found, VerifyError};
 
 /// Attempts at a scan whose connection is lost, and the pause before the second, doubled for each after it.
@@ -25,19 +27,30 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// Rows are read from their table: an index that has all columns need not have all rows.
 const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
 
+/// How a set of rows is read for its digest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reading {
+    /// By a query, on the server.
+    Query,
+    /// By a query, or by a `COPY` of the table where a query cannot be planned.
+    QueryOrCopy,
+    /// By a `COPY` of the table, for to plan a query would run functions of others. The rows come here.
+    Copy,
+}
+
 /// One set of rows to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestTask {
     /// What it is called in the report; the key of the result.
     pub name: String,
-    /// The table, where the rows are those of one.
+    /// The table, where the rows are those of one; all of them, unless they are read by a query alone.
     pub table: Option<QualifiedName>,
     /// What stands behind `FROM`: `ONLY public.film`, or a query in parentheses with an alias.
     pub rows: String,
     /// How the rows are hashed.
     pub spec: DigestSpec,
-    /// Whether their text may be another under another search path: then they are read without one.
-    pub depends_on_path: bool,
+    /// How they are read.
+    pub reading: Reading,
     /// Size on disk in bytes, for order and progress.
     pub estimated_bytes: u64,
 }
@@ -77,8 +90,8 @@ const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 /// Digests tables over at most `jobs` sessions, largest first, all under the
 /// holder's snapshot. The result has an entry for every task: a table that
 /// cannot be read is [`Found::Unreadable`], not an error. Planning a scan looks into
-/// the functions of the table's indexes; where these do not find a name, the scan is
-/// tried again with `search_path`, under which they were made, unless the rows' text depends on that.
+/// the functions of the table's indexes; where these do not find a name without the search path under which they
+/// were made, the table is read by `COPY`, which is not planned.
 ///
 /// # Errors
 /// [`VerifyError::Cancelled`], [`VerifyError::Side`] if the server stays away or the snapshot is lost, and
@@ -87,7 +100,7 @@ pub async fn digest_tables(
     settings: &ConnectSettings,
     holder: &Arc<SnapshotHolder>,
     mut tasks: Vec<DigestTask>,
-    (jobs, search_path): (usize, &str),
+    jobs: usize,
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<String, Found>, VerifyError> {
@@ -99,7 +112,6 @@ pub async fn digest_tables(
         settings: settings.clone(),
         holder: Arc::clone(holder),
         jobs: worker_count,
-        search_path: search_path.to_owned(),
         queue: Mutex::new(tasks.into()),
         progress: progress.clone(),
         cancel: cancel.clone(),
@@ -156,7 +168,6 @@ struct Scan {
     settings: ConnectSettings,
     holder: Arc<SnapshotHolder>,
     jobs: usize,
-    search_path: String,
     queue: Mutex<VecDeque<DigestTask>>,
     progress: Progress,
     cancel: CancellationToken,
@@ -226,20 +237,15 @@ impl Scan {
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
         let mut attempt = 1;
-        let mut path = None;
+        let mut reading = task.reading;
         loop {
-            match self.try_digest(task, path, kept).await {
+            match self.try_digest(task, reading, kept).await {
+                // the functions of its indexes rely on a search path, under which nothing is planned here
                 Err(error)
-                    if path.is_none()
-                        && !task.depends_on_path
+                    if reading == Reading::QueryOrCopy
                         && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) =>
                 {
-                    self.progress.warning(format!(
-                        "digest of {} relies on the search path ({}); trying again with the source's",
-                        task.name,
-                        error.to_string().lines().next().unwrap_or_default()
-                    ));
-                    path = Some(self.search_path.as_str());
+                    reading = Reading::Copy;
                 }
                 Err(error) if error.class() == postgres::ErrorClass::Transient && attempt < ATTEMPTS => {
                     self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
@@ -256,23 +262,26 @@ impl Scan {
     async fn try_digest(
         &self,
         task: &DigestTask,
-        path: Option<&str>,
+        reading: Reading,
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
         let Reader { session, read_count } = self.reader(kept.take(), 1).await?;
-        if let Some(path) = path {
-            session.batch(&search_path_sql(path)).await?;
-        }
+        let digest = match &task.table {
+            Some(table) if reading == Reading::Copy => copied(&session, task, table).await?,
+            _ => self.queried(&session, task).await?,
+        };
+        *kept = Some(Reader { session, read_count: read_count + 1 });
+        Ok(digest)
+    }
+
+    async fn queried(&self, session: &Session, task: &DigestTask) -> Result<RowDigest, postgres::Error> {
         let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
         let [answer] = answers.as_slice() else {
-            return Err(task.answer_error(&session, "not one row".to_owned()));
+            return Err(task.answer_error(session, "not one row".to_owned()));
         };
-        let digest = answer.digest(task, &session)?;
+        let digest = answer.digest(task, session)?;
         if let Some(table) = &task.table {
-            self.holder.check_table(&session, table).await?;
-        }
-        if path.is_none() {
-            *kept = Some(Reader { session, read_count: read_count + 1 });
+            self.holder.check_table(session, table).await?;
         }
         Ok(digest)
     }

@@ -26,7 +26,7 @@ mod report;
 mod verdict;
 
 pub use definitions::{Settler, settle_definitions};
-pub use digest::{DigestTask, digest_tables};
+pub use digest::{DigestTask, Reading, digest_tables};
 pub use error::VerifyError;
 pub use report::{LARGE_OBJECTS, Report, SequenceResult, SideDescription, TableResult, Totals};
 pub use verdict::{Found, Verdict, judge};

@@ -9,7 +9,7 @@ use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
 use dbhaul_importer::{ImportOutcome, LeftoverLedger, Part, leftover_ledgers};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, SideDescription, digest_tables};
+use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription, digest_tables};
 
 use crate::repository::{CheckedBackup, Repository};
 use crate::roles::{known, live_roles, recorded_roles, refuse};
@@ -40,8 +40,8 @@ pub(super) struct Rows {
     /// What stands behind `FROM` in a scan.
     pub(super) from: String,
     pub(super) estimated_bytes: u64,
-    /// Whether their text may be another under another search path.
-    pub(super) depends_on_path: bool,
+    /// Whether a query or a `COPY` reads them.
+    pub(super) reading: Reading,
     pub(super) known: Option<RowDigest>,
     /// Why nothing can be known of them.
     pub(super) missing: Option<&'static str>,
@@ -56,7 +56,7 @@ impl Rows {
             root: None,
             from: String::new(),
             estimated_bytes: 0,
-            depends_on_path: false,
+            reading: Reading::Query,
             known: None,
             missing: Some("the backup was made without its rows"),
         }
@@ -122,7 +122,7 @@ impl Side {
                 root: selected.get(&name).cloned().flatten(),
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
-                depends_on_path: false,
+                reading: Reading::Query,
                 known: None,
                 missing: None,
             };
@@ -264,7 +264,7 @@ impl Side {
     pub(super) async fn digests(
         &self,
         specs: &BTreeMap<String, Result<DigestSpec, String>>,
-        (jobs, path): (usize, &str),
+        jobs: usize,
         context: &Context,
     ) -> Result<BTreeMap<String, Found>, PipelineError> {
         let mut found = BTreeMap::new();
@@ -284,7 +284,7 @@ impl Side {
                     table: rows.table.clone(),
                     rows: rows.from.clone(),
                     spec: spec.clone(),
-                    depends_on_path: rows.depends_on_path,
+                    reading: rows.reading,
                     estimated_bytes: rows.estimated_bytes,
                 }),
                 _ => {
@@ -299,7 +299,7 @@ impl Side {
             return Ok(found);
         };
         let (settings, holder) = (&live.settings, &live.holder);
-        let scan = digest_tables(settings, holder, tasks, (jobs, path), &context.progress, &context.cancel);
+        let scan = digest_tables(settings, holder, tasks, jobs, &context.progress, &context.cancel);
         found.extend(scan.await?);
         Ok(found)
     }
@@ -336,9 +336,10 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
     let toc = toc_of(&live.catalog, &selection.toc_options(&live.catalog)?, target)?;
     let rows = |plan: TablePlan| {
         let estimated_bytes = plan.estimated_bytes();
-        let depends_on_path = match &plan.source {
-            dbhaul_exporter::RowSource::Table(table) => table.text_depends_on_path(),
-            dbhaul_exporter::RowSource::LargeObjects => false,
+        let reading = match &plan.source {
+            _ if plan.is_unplanned => Reading::Copy,
+            dbhaul_exporter::RowSource::Table(table) if table.condition.is_none() => Reading::QueryOrCopy,
+            _ => Reading::Query,
         };
         let (name, table, root, from) = match &plan.source {
             dbhaul_exporter::RowSource::Table(table) => {
@@ -358,7 +359,7 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
             root,
             from,
             estimated_bytes,
-            depends_on_path,
+            reading,
             known: None,
             missing: None,
         };

@@ -6,7 +6,7 @@ use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres as postgres;
 use dbhaul_rows::RowDigest;
 
-use super::{Answer, DigestTask, Reader, Scan};
+use super::{Answer, DigestTask, Reader, Reading, Scan};
 
 /// Tables of more bytes are read alone.
 const MOST_BYTES: u64 = 1 << 20;
@@ -24,7 +24,9 @@ impl Scan {
         // towards the end less, so that no session is left alone with the last
         let share = queue.len() / (2 * self.jobs);
         let most = MOST_TABLES.min(self.holder.tables_per_transaction(self.jobs)).min(share);
-        let is_small = |task: &DigestTask| task.estimated_bytes <= MOST_BYTES && task.table.is_some();
+        let is_small = |task: &DigestTask| {
+            task.estimated_bytes <= MOST_BYTES && task.table.is_some() && task.reading != Reading::Copy
+        };
         let mut tasks: Vec<DigestTask> = queue.pop_front().into_iter().collect();
         let mut column_count = tasks.iter().map(|task| task.spec.columns.len()).sum::<usize>();
         while tasks.len() < most
