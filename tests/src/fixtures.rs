@@ -90,6 +90,12 @@ fn every_kind(server: &Server, db: &str, name: &str) {
     let script = std::fs::read_to_string(own(name)).expect("a fixture can be read");
     let file = tempfile::NamedTempFile::new().expect("the temporary directory is writable");
     let script = script.replace(ROLE_ON_TWO_LINES, ROLE_ON_ONE_LINE);
+    // what it includes lies beside it, and not beside the copy
+    let lines = script.lines().map(|line| match line.strip_prefix("\\ir ") {
+        Some(name) => format!("\\i '{}'\n", own(name).display()),
+        None => format!("{line}\n"),
+    });
+    let script: String = lines.collect();
     std::fs::write(file.path(), script).expect("the temporary directory is writable");
     server.psql_file(db, file.path(), &[]);
 }

@@ -2,8 +2,8 @@
 
 use dbhaul_pipeline::{
     BackupRef, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
-    MigrateRequest, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection, Status,
-    StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
+    MigrateRequest, PipelineError, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection,
+    Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -17,6 +17,15 @@ fn store_url(store: &TempDir) -> StoreUrl {
 }
 
 async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> Dump {
+    try_to_prepare_dump(server, db, store, selection).await.unwrap()
+}
+
+async fn try_to_prepare_dump(
+    server: &Server,
+    db: &str,
+    store: &TempDir,
+    selection: Selection,
+) -> Result<Dump, PipelineError> {
     let request = DumpRequest {
         source: settings(server, db),
         store: store_url(store),
@@ -28,7 +37,7 @@ async fn prepare_dump(server: &Server, db: &str, store: &TempDir, selection: Sel
         statistics: true,
         throttle: ThrottleOptions::default(),
     };
-    Box::pin(Dump::prepare(request, Context::silent())).await.unwrap()
+    Box::pin(Dump::prepare(request, Context::silent())).await
 }
 
 async fn dump(server: &Server, db: &str, store: &TempDir, selection: Selection) -> DumpReport {
@@ -349,8 +358,8 @@ async fn a_store_that_lost_its_configuration_gets_no_other() {
     let (server, store) = (shop(18), TempDir::new().unwrap());
     dump(&server, "shop", &store, Selection::default()).await;
     std::fs::remove_file(store.path().join("repo.json")).unwrap();
-    let prepared = prepare_dump(&server, "shop", &store, Selection::default()).await;
-    let error = Box::pin(prepared.execute()).await.unwrap_err();
+    let refused = try_to_prepare_dump(&server, "shop", &store, Selection::default()).await;
+    let error = refused.err().unwrap();
     assert!(error.to_string().contains("no repo.json"), "{error}");
     assert!(!store.path().join("repo.json").exists());
 }

@@ -46,19 +46,14 @@ fn without_extended(dump: &str) -> String {
 /// What a copy by hand has: `pg_dump --statistics | psql`, and as contents of extended statistics
 /// cannot be carried, the one table that has some analyzed in between.
 fn statistics_by_pg_dump(from: &Server, to: &Server) -> Vec<String> {
-    to.create_db("by_pg_dump");
-    let file = tempfile::NamedTempFile::new().unwrap();
-    let run = |options: &[&str]| {
-        let mut dump = from.client("pg_dump");
-        let done = dump.args(options).args(["-d", "stats", "-f"]).arg(file.path()).status().unwrap();
-        assert!(done.success());
-        let script = without_extended(&std::fs::read_to_string(file.path()).unwrap());
-        std::fs::write(file.path(), script).unwrap();
-        to.psql_file("by_pg_dump", file.path(), &[]);
-    };
-    run(&["--no-statistics"]);
+    from.copy_by_pg_dump_with("stats", to, "by_pg_dump", &["--no-statistics"]);
     to.psql("by_pg_dump", "ANALYZE \"Odd \"\"schema\".\"It's\"");
-    run(&["--statistics-only"]);
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let mut dump = from.client("pg_dump");
+    let dump = dump.args(["--statistics-only", "-d", "stats"]).output().unwrap();
+    assert!(dump.status.success(), "{}", String::from_utf8_lossy(&dump.stderr));
+    std::fs::write(file.path(), without_extended(&String::from_utf8(dump.stdout).unwrap())).unwrap();
+    to.psql_file("by_pg_dump", file.path(), &[]);
     statistics(to, "by_pg_dump")
 }
 
