@@ -174,6 +174,10 @@ async fn forward(mut client: TcpStream, frontend: Frontend, shared: Arc<Shared>)
     let mut cuts = shared.cuts.subscribe();
     cuts.mark_unchanged();
     let Ok(mut server) = TcpStream::connect(shared.server).await else { return };
+    // as on the connections it stands between: else each answer to a small message waits 40 ms for the one before
+    if client.set_nodelay(true).is_err() || server.set_nodelay(true).is_err() {
+        return;
+    }
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
     let both = async {

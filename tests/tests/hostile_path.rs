@@ -162,8 +162,14 @@ impl Tour {
     /// Runs a command that must end well and say nothing of a trap.
     #[track_caller]
     fn succeed(&self, arguments: &[&str]) {
+        self.end_with(0, arguments);
+    }
+
+    /// Runs a command that must end with this code and say nothing of a trap.
+    #[track_caller]
+    fn end_with(&self, code: i32, arguments: &[&str]) {
         let run = Dbhaul::new(arguments).run();
-        run.assert_code(0);
+        run.assert_code(code);
         assert!(!run.stdout.contains("PWNED") && !run.stderr.contains("PWNED"), "{run}");
         assert_untouched(&self.server, arguments[0]);
     }
@@ -217,9 +223,10 @@ fn tour(major: u16, way: Way) {
     tour.succeed(&[&["dump", "--format", "sql", "--file", &script], &from[..]].concat());
     tour.succeed(&[&["verify", "--store", &store], &from[..]].concat());
     tour.succeed(&["verify", "--source", &watched, "--store", &other]);
-    tour.succeed(&[&["preflight", "--target", &watched, beside], &from[..]].concat());
-    tour.succeed(&[&["migrate", "--target", &watched, beside, "--dry-run"], &from[..]].concat());
-    tour.succeed(&["restore", "--store", &store, "--target", &watched, beside, "--dry-run"]);
+    // it holds already what would be created there
+    tour.end_with(5, &[&["preflight", "--target", &watched, beside], &from[..]].concat());
+    tour.end_with(1, &[&["migrate", "--target", &watched, beside, "--dry-run"], &from[..]].concat());
+    tour.end_with(1, &["restore", "--store", &store, "--target", &watched, beside, "--dry-run"]);
 
     let restored = tour.target("restored");
     let restore = ["restore", "--store", &store, "--target", &restored];

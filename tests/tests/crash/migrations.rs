@@ -163,17 +163,19 @@ fn whoever_queues_for_a_table_does_not_hang_a_run_that_holds_its_snapshot() {
     scene.source.psql(SOURCE, "CREATE TABLE public.contended (i int)");
     scene.target.create_db("copy");
     let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();
-    let adopted = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'dbhaul%' \
-                   AND application_name NOT LIKE 'dbhaul hold %'";
+    let since_it_is_shared = || {
+        let log = scene.source.log();
+        log.split_once("SET TRANSACTION SNAPSHOT").map(|(_, since)| since.to_owned())
+    };
     wait_until("the run shares the snapshot", || {
         assert!(!run.has_ended(), "{}", run.stderr_so_far());
-        (scene.source.psql("postgres", adopted) != "0").then_some(())
+        since_it_is_shared()
     });
     // Nothing is asked of the process until it goes on: who locks before it does is seen now.
     let (process_id, _) = holder(&run).expect("it holds the snapshot");
     signal(&process_id, "STOP");
     wait_until("the catalogs are read", || {
-        scene.source.log().contains("SELECT pg_catalog.version()").then_some(())
+        since_it_is_shared().filter(|log| log.contains("SELECT pg_catalog.version()"))
     });
     let mut alter = scene.source.client("psql");
     alter.args(["-Xq", "-d", SOURCE, "-c", "ALTER TABLE public.contended ADD COLUMN j int"]);
@@ -333,7 +335,7 @@ fn a_second_ctrl_c_ends_a_run_at_once() {
     });
     proxy.stall();
     run.interrupt();
-    wait_until("it has heard", || run.stderr_so_far().contains("once more stops at once").then_some(()));
+    wait_until("it has heard", || run.stderr_so_far().contains("again to stop immediately").then_some(()));
     run.interrupt();
     let ended = run.wait();
     ended.assert_code(130);

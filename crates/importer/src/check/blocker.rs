@@ -17,6 +17,13 @@ pub enum Blocker {
         /// Whether an unfinished run was looked for in vain.
         nothing_to_resume: bool,
     },
+    /// It holds objects that are to be made, and keeps them.
+    InTheWay {
+        /// Some of them, as `pg_restore -l` names them.
+        names: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
     /// An unfinished import is there.
     Unfinished {
         /// Its run.
@@ -133,6 +140,13 @@ impl fmt::Display for Blocker {
                         .write_str("import into an empty database, or start over with --clean --if-exists");
                 }
                 write!(f, "{more}); import into an empty database, or ask for --clean or --allow-non-empty")
+            }
+            Blocker::InTheWay { names, more } => {
+                write!(f, "it already holds what is to be created there: {}", names.join(", "))?;
+                if *more > 0 {
+                    write!(f, " and {more} more")?;
+                }
+                f.write_str("; leave these objects out of the selection, drop them first, or ask for --clean")
             }
             Blocker::Unfinished { run, schema } => write!(
                 f,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dbhaul_catalog::{TocEntry, in_one_line};
 
+use super::Blocker;
 use crate::footprint::describe;
 use crate::plan::Work;
 use crate::prepared::{LeftOut, Part, Prepared};
@@ -73,20 +74,12 @@ impl Foretold {
         self.standing.insert(entry);
     }
 
-    /// What the run will fail at since it is there already, as a person is told.
-    pub(crate) fn in_the_way(&self, plan: &ImportPlan) -> Option<String> {
+    /// What is to be made and is there already.
+    pub(crate) fn in_the_way(&self, plan: &ImportPlan) -> Option<Blocker> {
         const SHOWN: usize = 8;
         let names = self.standing.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry)));
-        let names: Vec<String> = names.collect();
         let more = self.standing.len().saturating_sub(SHOWN);
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        (!names.is_empty()).then(|| {
-            format!(
-                "the run will fail at what the target holds already, and end with 1: {}{more}; leave it out of the \
-                 selection, or drop it there first",
-                names.join(", ")
-            )
-        })
+        (!self.standing.is_empty()).then(|| Blocker::InTheWay { names: names.collect(), more })
     }
 
     /// Whether an entry was seen to be made without what it depends on.

@@ -106,6 +106,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
         }
     };
     blockers.extend(extensions::refused(plan, &refusals));
+    blockers.extend(refusals.in_the_way(plan));
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
@@ -113,7 +114,6 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             .into_iter()
             .chain(extension_warnings)
             .chain(refusals.doubts(plan))
-            .chain(refusals.in_the_way(plan))
             .collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),
