@@ -71,7 +71,7 @@ fn counted(number: u64, noun: &str) -> String {
 
 /// `1 row`, `1,204 rows`.
 pub(super) fn rows(count: u64) -> String {
-    format!("{} row{}", grouped(count), if count == 1 { "" } else { "s" })
+    counted(count, "row")
 }
 
 /// Digits in groups of three.
