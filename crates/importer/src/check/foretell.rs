@@ -2,11 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use dbhaul_catalog::{TocEntry, in_one_line};
+use dbhaul_catalog::{ObjectId, TocEntry, in_one_line};
 
 use super::Blocker;
-use crate::footprint::describe;
-use crate::plan::Work;
+use crate::footprint::{Footprint, describe};
+use crate::plan::{Analyze, Work};
 use crate::prepared::{LeftOut, Part, Prepared};
 use crate::roles::RoleLimits;
 use crate::{ImportPlan, Skipped};
@@ -61,12 +61,11 @@ impl Foretold {
     /// What may fail, each with the reason, as a person is told.
     pub(crate) fn doubts(&self, plan: &ImportPlan) -> Vec<String> {
         let doubts = self.doubts.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
-        doubts
-            .map(|(entry, reason)| {
-                let object = in_one_line(&plan.describe(*entry));
-                format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
-            })
-            .collect()
+        let of_rows = doubts.map(|(entry, reason)| {
+            let object = in_one_line(&plan.describe(*entry));
+            format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
+        });
+        of_rows.chain(read_from_afar(plan)).collect()
     }
 
     /// Notes that what an entry makes is there already, and stays.
@@ -133,6 +132,34 @@ impl Foretold {
         let lost = |entry: &&TocEntry| entry.data.is_some() && self.whole.contains_key(&entry.id);
         wanted(plan).filter(lost).map(describe).collect::<BTreeSet<_>>().into_iter().collect()
     }
+}
+
+/// The tables under which lies a foreign table: `ANALYZE` of these asks its server, which the target may not reach.
+fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
+    let mut foreign = plan.toc.entries.iter().filter(|entry| entry.kind == "FOREIGN TABLE").peekable();
+    if foreign.peek().is_none() {
+        return Vec::new();
+    }
+    let foreign: BTreeMap<ObjectId, &TocEntry> =
+        foreign.map(|entry| (Footprint::key(entry), entry)).collect();
+    let footprint = Footprint::new(&plan.toc);
+    let read_by = |analyze: &Analyze| {
+        let table = Footprint::key(plan.entry(analyze.entry).ok()?);
+        let read = footprint.with_descendants(std::iter::once(table));
+        let below = read.iter().find_map(|table| foreign.get(table))?;
+        Some(format!(
+            "may fail, which depends on servers that the target reaches: ANALYZE {}: it reads {}",
+            in_one_line(&analyze.table.to_string()),
+            in_one_line(&describe(below))
+        ))
+    };
+    let works = plan.stages.iter().flat_map(|stage| &stage.steps).map(|step| &step.work);
+    works
+        .filter_map(|work| match work {
+            Work::Analyze(analyze) => read_by(analyze),
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Segment(_) => None,
+        })
+        .collect()
 }
 
 /// The entries of a plan in the order in which they are worked on, one with several segments several times.

@@ -1,0 +1,102 @@
+//! The same of every database that the tests have: each file of fixtures goes through preflight and the run.
+
+use std::path::{Path, PathBuf};
+
+use dbhaul_tests::{Dbhaul, Server};
+
+use super::judge_run;
+
+/// Files that are no database: roles, parts of others, and what is run with variables.
+const PARTS: [&str; 8] = [
+    "every-kind-roles.sql",
+    "hostile-roles.sql",
+    "like-our-own.sql",
+    "many-tables.sql",
+    "selection.sql",
+    "selection-kit.sql",
+    "tpch-keys.sql",
+    "tpch-tables.sql",
+];
+
+/// Files that need another source than a server of 15, as their first lines say.
+const OTHER_SOURCES: [(u16, &[&str]); 3] = [
+    (13, &["f18-aggregate-on-array_append.sql"]),
+    (16, &["words-16.sql"]),
+    (
+        18,
+        &[
+            "comments-on-domains.sql",
+            "comments-on-not-null.sql",
+            "f04-comment-on-domain-not-null.sql",
+            "not-valid-parents-18.sql",
+            "r07-child-valid-parent-not.sql",
+            "words-unreserved.sql",
+        ],
+    ),
+];
+
+/// Roles that files of cases name, and what they are on the source alone.
+const ROLES: [(&str, &str); 3] = [("fb_other", ""), ("fb_app", ""), ("fb_mvowner", "SUPERUSER")];
+
+fn fixtures(folder: &str) -> Vec<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(folder);
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let mut files: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|end| end == "sql")).collect();
+    files.sort();
+    files
+}
+
+fn name(file: &Path) -> &str {
+    file.file_name().unwrap().to_str().unwrap()
+}
+
+/// Two servers with every role that a fixture names.
+fn servers(from: u16, to: u16) -> (Server, Server) {
+    let (source, target) = (Server::start(from), Server::start(to));
+    for server in [&source, &target] {
+        for file in ["hostile-roles.sql", "every-kind-roles.sql"] {
+            let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures").join(file);
+            server.psql_file("postgres", &file, &[]);
+        }
+    }
+    for (role, attributes) in ROLES {
+        source.psql("postgres", &format!("CREATE ROLE {role} {attributes}"));
+        target.psql("postgres", &format!("CREATE ROLE {role}"));
+    }
+    (source, target)
+}
+
+/// Moves the database of one file, and judges. What the comparison says is for other tests.
+fn moves(source: &Server, target: &Server, file: &Path) {
+    let db = name(file).trim_end_matches(".sql");
+    println!("{db}");
+    for server in [source, target] {
+        server.create_db(db);
+    }
+    source.psql_file(db, file, &[]);
+    let (from, to) = (source.uri(db), target.uri(db));
+    let command = |words: &[&str]| Dbhaul::new(words).args(["--source", &from, "--target", &to]).run();
+    judge_run(&command(&["preflight"]), &command(&["migrate", "--no-verify", "--json"]));
+}
+
+#[test]
+fn fixtures_that_are_ready_run() {
+    let (source, target) = servers(15, 18);
+    let others: Vec<&str> = OTHER_SOURCES.iter().flat_map(|(_, files)| files.iter().copied()).collect();
+    for file in fixtures("").into_iter().chain(fixtures("cases")) {
+        if !PARTS.contains(&name(&file)) && !others.contains(&name(&file)) {
+            moves(&source, &target, &file);
+        }
+    }
+}
+
+#[test]
+fn fixtures_of_other_sources_that_are_ready_run() {
+    for (from, files) in OTHER_SOURCES {
+        let (source, target) = servers(from, 18);
+        for file in fixtures("cases").iter().filter(|file| files.contains(&name(file))) {
+            moves(&source, &target, file);
+        }
+    }
+}
