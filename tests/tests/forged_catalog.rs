@@ -31,10 +31,12 @@ const SOURCE: &str = "
     CREATE DOMAIN s.mark_domain AS int CHECK (value <> 77077);
     CREATE MATERIALIZED VIEW s.mark_filled AS SELECT 'mark five'::text AS x;
     CREATE TYPE s.mark_type AS (field int);
+    CREATE TABLE s.parted (a int) PARTITION BY RANGE (a);
+    CREATE TABLE s.mark_part PARTITION OF s.parted FOR VALUES FROM (3003) TO (4004);
     ALTER TABLE s.t ENABLE ROW LEVEL SECURITY";
 
 /// What stands in a catalog, what the forger puts in its place, and which object is named.
-const ATTEMPTS: [(&str, &str, &str); 15] = [
+const ATTEMPTS: [(&str, &str, &str); 17] = [
     ("'mark three'::text", "1; COMMIT; CREATE TABLE public.smuggled (); SELECT 2", "mark_view"),
     ("'mark three'::text", "1 \\! touch /tmp/smuggled\n", "mark_view"),
     ("'mark three'::text", "E'\\''; COMMIT; CREATE TABLE public.smuggled (); --'", "mark_view"),
@@ -74,6 +76,9 @@ const ATTEMPTS: [(&str, &str, &str); 15] = [
         " ON DELETE TO s.t DO NOTHING; ABORT; CREATE TABLE public.smuggled ()",
         "mark_rule",
     ),
+    // a bound is executed, whatever it does
+    ("FROM (3003)", "FROM (pg_catalog.lo_create(3003)::int)", "mark_part"),
+    ("FROM (3003)", "FROM (\"lo_create\"(3003))", "mark_part"),
 ];
 
 /// A directory store with one backup, to be forged and put back.

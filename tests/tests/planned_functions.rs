@@ -43,6 +43,35 @@ const LARGE: &str = "
     INSERT INTO public.large SELECT i, repeat('x', 500) FROM generate_series(1, 9000) i;
     CREATE INDEX ON public.large (public.step(i))";
 
+/// What the owner of a target can leave there for whoever looks at it: a schema that looks like the ledger of a run
+/// and holds views, checks of domains, and a function that the database to be moved has too.
+const STANDING: &str = "
+    CREATE FUNCTION public.canary(place text) RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE LOG 'CANARY % %', current_user, place;
+        RETURN 0;
+    END $$;
+    CREATE FUNCTION public.ok(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN RETURN public.canary(''function''); END';
+    CREATE DOMAIN public.positive AS int CONSTRAINT c CHECK (VALUE > 0 AND public.ok(1) = 0);
+    CREATE DOMAIN public.number AS int CONSTRAINT c CHECK (public.canary('element') = 0);
+    CREATE VIEW public.listed AS SELECT '{1}'::public.number[] AS numbers, 'other'::text AS what;
+    CREATE SCHEMA dbhaul;
+    COMMENT ON SCHEMA dbhaul IS 'dbhaul import ledger, run x';
+    CREATE VIEW dbhaul.run AS SELECT public.canary('ledger')::text AS run, 'f'::text AS fingerprint,
+        's'::text AS shape, NULL::text AS source_state, 'none'::text AS clean;
+    CREATE VIEW dbhaul.step AS
+        SELECT public.canary('steps')::text AS step, NULL::text AS digest, NULL::text AS left_out";
+
+/// What is to be moved there.
+const COMING: &str = "
+    CREATE FUNCTION public.ok(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+    CREATE DOMAIN public.positive AS int CONSTRAINT c CHECK (VALUE > 0);
+    CREATE DOMAIN public.number AS int CONSTRAINT c CHECK (VALUE > 1 OR VALUE <= 1);
+    CREATE VIEW public.listed AS SELECT '{1}'::public.number[] AS numbers, 'one'::text AS what;
+    CREATE TABLE public.t (i int CHECK (public.ok(2) = 1));
+    CREATE INDEX by_ok ON public.t (i) WHERE public.ok(1) = 1";
+
 /// A server with roles: an owner, who may do nothing but own a database, and superusers, one of whom looks how
 /// canaries sing, while the other has dbhaul move databases.
 fn server(major: u16) -> Server {
@@ -156,6 +185,57 @@ fn tour(major: u16) {
     let verify = Dbhaul::new([&["verify", "--target", &moved], &from[..]].concat()).run();
     verify.assert_code(4).assert_says("rows: ").assert_says("2 different");
     watched.assert_silent("verify");
+}
+
+/// Neither what looks like a ledger is read, nor is anything created that would run what is there.
+fn stands(major: u16) {
+    let server = server(major);
+    own(&server, "shop", COMING);
+    own(&server, "there", STANDING);
+    let sing = |sql: &str| {
+        let since = server.log().len();
+        server.psql("there", &format!("SET SESSION AUTHORIZATION witness; {sql}"));
+        songs(&server, "witness", since)
+    };
+    assert_eq!(sing("SELECT run FROM dbhaul.run"), ["ledger"]);
+    assert!(!sing("ALTER DOMAIN public.positive ADD CONSTRAINT again CHECK (public.ok(1) = 0)").is_empty());
+    assert!(!sing("CREATE VIEW public.again AS SELECT '{1}'::public.number[] AS numbers").is_empty());
+    server.psql("there", "DROP VIEW public.again; ALTER DOMAIN public.positive DROP CONSTRAINT again");
+
+    let (shop, there) = (server.uri_as("mover", "shop"), server.uri_as("mover", "there"));
+    let store = TempDir::new().unwrap();
+    let store = store.path().to_str().unwrap();
+    Dbhaul::new(["dump", "--source", &shop, "--store", store]).run().assert_code(0);
+    let watched = Watched::new(&server);
+    let run = |words: &[&str], code: i32| {
+        let run = Dbhaul::new(words).args(["--target", &there]).run();
+        run.assert_code(code);
+        watched.assert_silent(&words.join(" "));
+        run
+    };
+    let (from, stored) = (["--source", &shop], ["--store", store]);
+    let unread = "schema dbhaul has the comment of a run's ledger and is not read as one: role owner owns it";
+    run(&[&["preflight"], &from[..]].concat(), 5).assert_says(unread);
+    run(&[&["preflight", "--allow-non-empty"], &from[..]].concat(), 5);
+    run(&[&["preflight", "--clean", "--if-exists"], &from[..]].concat(), 0);
+    run(&[&["migrate", "--dry-run", "--clean", "--if-exists"], &from[..]].concat(), 0);
+    run(&[&["migrate", "--resume"], &from[..]].concat(), 1);
+    run(&[&["restore", "--dry-run", "--clean", "--if-exists"], &stored[..]].concat(), 0);
+    run(&[&["restore", "--resume"], &stored[..]].concat(), 1);
+    run(&["cleanup"], 0).assert_says("no unfinished run").assert_says(unread);
+    run(&["cleanup", "--yes"], 0);
+    run(&[&["verify"], &from[..]].concat(), 4);
+    run(&[&["verify"], &stored[..]].concat(), 4);
+}
+
+#[test]
+fn nobody_runs_what_stands_on_the_target_on_13() {
+    stands(13);
+}
+
+#[test]
+fn nobody_runs_what_stands_on_the_target_on_18() {
+    stands(18);
 }
 
 #[test]

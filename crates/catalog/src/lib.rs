@@ -72,8 +72,8 @@ pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};
 pub use shared_text::SharedText;
 pub use statement::{
-    StatementProblem, Token, TokenKind, check_entry, check_single, drop_statements, forbidden_statement,
-    tokens,
+    StatementProblem, Token, TokenKind, check_bound, check_entry, check_single, drop_statements,
+    forbidden_statement, tokens,
 };
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{

@@ -25,6 +25,8 @@ pub enum StatementProblem {
     Unended,
     /// It holds a piece that versions of PostgreSQL read in different ways.
     Ambiguous,
+    /// It attaches a partition whose bound is more than literals.
+    Bound,
     /// It is another command than an entry of its kind has.
     Command {
         /// The words that it begins with.
@@ -42,6 +44,9 @@ impl fmt::Display for StatementProblem {
             }
             StatementProblem::Ambiguous => {
                 f.write_str("versions of PostgreSQL read its definition in different ways")
+            }
+            StatementProblem::Bound => {
+                f.write_str("the bound of a partition in its definition is more than literals")
             }
             StatementProblem::Command { found } => {
                 write!(f, "its definition is the command {found}, which makes no object of this kind")
@@ -62,6 +67,9 @@ pub fn forbidden_statement(toc: &Toc) -> Option<(&TocEntry, StatementProblem)> {
 pub fn check_entry(entry: &TocEntry) -> Result<(), StatementProblem> {
     for sql in &entry.create {
         check(sql, |words| commands::creates(&entry.kind, words))?;
+        if sql.contains("ALTER TABLE") || sql.contains("CREATE TABLE") {
+            check_bound(sql)?;
+        }
     }
     if let Some(sql) = &entry.set_owner {
         check(sql, commands::sets_owner)?;
@@ -74,6 +82,30 @@ pub fn check_entry(entry: &TocEntry) -> Result<(), StatementProblem> {
         check(&adoption.adopt, |words| commands::creates("CONSTRAINT", words))?;
     }
     Ok(())
+}
+
+/// Checks that the bound of a partition in a statement, or a bound alone as servers print it, is made of literals.
+/// Any other expression there is executed as the statement runs (`transformPartitionBoundValue` in PostgreSQL's
+/// parse_utilcmd.c), whatever it does; no server prints one.
+///
+/// # Errors
+/// [`StatementProblem::Bound`], and what keeps it from being read.
+pub fn check_bound(sql: &str) -> Result<(), StatementProblem> {
+    const WORDS: [&str; 10] =
+        ["FROM", "TO", "IN", "WITH", "MODULUS", "REMAINDER", "MINVALUE", "MAXVALUE", "NULL", "TRUE"];
+    let tokens = tokens(sql)?;
+    let begins = |pair: &[Token<'_>]| pair[0].is("FOR") && pair[1].is("VALUES");
+    let Some(start) = tokens.windows(2).position(begins) else { return Ok(()) };
+    let is_literal = |token: &Token<'_>| match token.kind {
+        TokenKind::Word => token.is("FALSE") || WORDS.iter().any(|word| token.is(word)),
+        TokenKind::Text | TokenKind::Number => true,
+        TokenKind::Symbol => matches!(token.text, "(" | ")" | "," | "-" | ";"),
+        TokenKind::QuotedName => false,
+    };
+    match tokens[start + 2..].iter().all(is_literal) {
+        true => Ok(()),
+        false => Err(StatementProblem::Bound),
+    }
 }
 
 fn check_drop(drop: &DropStatement) -> Result<(), StatementProblem> {

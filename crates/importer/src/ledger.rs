@@ -16,10 +16,33 @@ use serde::Deserialize;
 /// How the comment of a ledger's schema begins; the run's identifier follows.
 pub(crate) const MARK: &str = "dbhaul import ledger, run ";
 
-/// A SQL condition on `pg_namespace`'s `oid` that is true for ledgers' schemas.
-pub(crate) fn is_ledger_sql(oid: &str) -> String {
+/// A SQL condition on a row `space` of `pg_namespace` that is true for the schemas of ledgers.
+///
+/// A comment is soon made, and whoever owns a relation decides what reading it does: a view runs its owner's
+/// functions as whoever reads it. So a ledger counts only if the role that asks, or a superuser, owns it, and if
+/// its relations are tables with nothing on them that runs when they are read or written.
+pub(crate) fn is_ledger_sql(space: &str) -> String {
+    let is_trusted = |owner: &str| {
+        format!(
+            "EXISTS (SELECT FROM pg_catalog.pg_roles trusted WHERE trusted.oid = {owner} \
+             AND (trusted.rolsuper OR trusted.rolname = current_user))"
+        )
+    };
     format!(
-        "coalesce(pg_catalog.starts_with(pg_catalog.obj_description({oid}, 'pg_namespace'), {}), false)",
+        "({is_marked} AND {is_own} AND 3 = (SELECT pg_catalog.count(*) FROM pg_catalog.pg_class part \
+         WHERE part.relnamespace = {space}.oid AND part.relname IN ('run', 'step', 'alive') \
+         AND part.relkind = 'r' AND NOT part.relhasrules AND NOT part.relhastriggers \
+         AND NOT part.relrowsecurity AND {are_own}))",
+        is_marked = is_marked_sql(space),
+        is_own = is_trusted(&format!("{space}.nspowner")),
+        are_own = is_trusted("part.relowner"),
+    )
+}
+
+/// A SQL condition on a row `space` of `pg_namespace` that is true where the comment says that it is a ledger.
+fn is_marked_sql(space: &str) -> String {
+    format!(
+        "coalesce(pg_catalog.starts_with(pg_catalog.obj_description({space}.oid, 'pg_namespace'), {}), false)",
         quote_literal(MARK)
     )
 }
@@ -147,8 +170,10 @@ fn is_one_of(steps: &[String]) -> String {
 impl Ledger {
     /// Ledgers on the target, of any run.
     pub(crate) async fn find(session: &Session) -> Result<Vec<FoundLedger>, Error> {
-        let sql =
-            format!("SELECT nspname FROM pg_catalog.pg_namespace WHERE {} ORDER BY 1", is_ledger_sql("oid"));
+        let sql = format!(
+            "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE {} ORDER BY 1",
+            is_ledger_sql("n")
+        );
         let mut found = Vec::new();
         for schema in session.query_strings(&sql).await? {
             let table = QualifiedName::new(&schema, "run").sql();
@@ -170,6 +195,28 @@ impl Ledger {
             }
         }
         Ok(found)
+    }
+
+    /// What is said of each schema whose comment calls it a ledger and that is not read as one: see
+    /// [`is_ledger_sql`].
+    pub(crate) async fn unread(session: &Session) -> Result<Vec<String>, Error> {
+        let sql = format!(
+            "SELECT n.nspname, pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace n \
+             WHERE {} AND NOT {} ORDER BY 1",
+            is_marked_sql("n"),
+            is_ledger_sql("n")
+        );
+        let rows = session.query_rows(&sql).await?;
+        let tell = |row: Vec<Option<String>>| match row.as_slice() {
+            [Some(schema), Some(owner)] => Some(format!(
+                "schema {} has the comment of a run's ledger and is not read as one: role {} owns it, or it holds \
+                 something else than a ledger; to resume or clean up that run, connect as the role that began it",
+                quote_identifier(schema),
+                quote_identifier(owner)
+            )),
+            _ => None,
+        };
+        Ok(rows.into_iter().filter_map(tell).collect())
     }
 
     /// A name for a new ledger's schema: `dbhaul`, or `dbhaul_1` and so on where that is taken.

@@ -67,4 +67,4 @@ pub use source::{
     Again, ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
     StatisticsStream, StatisticsWave,
 };
-pub use unfinished::{UnfinishedRun, remove_ledger, unfinished_runs};
+pub use unfinished::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};

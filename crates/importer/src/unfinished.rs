@@ -22,6 +22,15 @@ pub struct UnfinishedRun {
     pub done_step_count: u64,
 }
 
+/// What there is of unfinished runs on a target.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnfinishedRuns {
+    /// Those whose ledger the connecting role or a superuser owns.
+    pub runs: Vec<UnfinishedRun>,
+    /// A sentence for each schema whose comment calls it a ledger and that was not read.
+    pub unread: Vec<String>,
+}
+
 /// The unfinished runs on a target; changes nothing.
 ///
 /// # Errors
@@ -29,7 +38,7 @@ pub struct UnfinishedRun {
 pub async fn unfinished_runs(
     target: &ConnectSettings,
     cancel: &CancellationToken,
-) -> Result<Vec<UnfinishedRun>, ImportError> {
+) -> Result<UnfinishedRuns, ImportError> {
     let session = connect(target, cancel).await?;
     let looking = |error| ImportError::server("looking for unfinished runs on the target", error);
     let mut runs = Vec::new();
@@ -44,8 +53,9 @@ pub async fn unfinished_runs(
             done_step_count,
         });
     }
+    let unread = Ledger::unread(&session).await.map_err(looking)?;
     session.close().await.map_err(looking)?;
-    Ok(runs)
+    Ok(UnfinishedRuns { runs, unread })
 }
 
 /// Drops the ledger of a run, which can then not be resumed any more. What it has loaded stays. Whether

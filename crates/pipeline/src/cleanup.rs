@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::quote_identifier;
-use dbhaul_importer::{UnfinishedRun, remove_ledger, unfinished_runs};
+use dbhaul_catalog::{in_one_line, quote_identifier};
+use dbhaul_importer::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::counted;
 use serde::Serialize;
@@ -32,6 +32,9 @@ pub struct CleanupReport {
     pub target: Option<String>,
     /// Every unfinished run.
     pub runs: Vec<LeftRun>,
+    /// What is said of schemas on the target that look like ledgers and were not read, since whoever owns them may
+    /// have put anything there.
+    pub unread: Vec<String>,
     /// The source, without secrets, if only it was looked at.
     pub source: Option<String>,
     /// Snapshots of the source that are held for runs of which there is nothing on this target. Where only the
@@ -60,6 +63,10 @@ pub struct LeftRun {
 }
 
 impl CleanupReport {
+    fn write_unread(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.unread.iter().try_for_each(|unread| write!(f, "\n{}", in_one_line(unread)))
+    }
+
     /// Done.
     pub fn status(&self) -> Status {
         Status::Done
@@ -89,7 +96,8 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
         }
     };
     let importing = |source| import_error(target, source);
-    let found = unfinished_runs(target, &context.cancel).await.map_err(importing)?;
+    let UnfinishedRuns { runs: found, unread } =
+        unfinished_runs(target, &context.cancel).await.map_err(importing)?;
     let mut runs = Vec::new();
     for run in found {
         let holding_session_count = match &request.source {
@@ -121,6 +129,7 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
     Ok(CleanupReport {
         target: Some(target.describe()),
         runs,
+        unread,
         source: None,
         held_for_others,
         removed: request.remove,
@@ -157,7 +166,14 @@ async fn cleanup_source(
         }
     }
     let source = Some(source.describe());
-    Ok(CleanupReport { target: None, runs: Vec::new(), source, held_for_others, removed: remove })
+    Ok(CleanupReport {
+        target: None,
+        runs: Vec::new(),
+        unread: Vec::new(),
+        source,
+        held_for_others,
+        removed: remove,
+    })
 }
 
 /// The sessions on the source that hold a run's snapshot. Where there are none, it is made sure that the run
@@ -231,6 +247,7 @@ impl Display for CleanupReport {
         let target = self.target.as_deref().unwrap_or_default();
         if self.runs.is_empty() {
             write!(f, "{target}: no unfinished run, nothing to remove")?;
+            self.write_unread(f)?;
             return self.write_held(f);
         }
         let word = if self.removed { "removed from" } else { "would be removed from" };
@@ -239,7 +256,10 @@ impl Display for CleanupReport {
             let LeftRun { run, schema, imports, done_step_count, holder, holding_session_count } = run;
             write!(
                 f,
-                "\n  the ledger of run {run}, schema {schema}: {imports}, {} done",
+                "\n  the ledger of run {}, schema {}: {}, {} done",
+                in_one_line(run),
+                in_one_line(schema),
+                in_one_line(imports),
                 counted(*done_step_count, "step")
             )?;
             match (holding_session_count, holder) {
@@ -257,6 +277,7 @@ impl Display for CleanupReport {
         if !self.removed {
             write!(f, "\nnothing was removed: --yes does it")?;
         }
+        self.write_unread(f)?;
         self.write_held(f)
     }
 }

@@ -377,7 +377,7 @@ async fn may_have_ledger(target: &ConnectSettings, run: &str) -> bool {
     // with a token of its own: that the run's was cancelled may be why this is asked
     let cancel = CancellationToken::new();
     match tokio::time::timeout(LEDGER_PATIENCE, unfinished_runs(target, &cancel)).await {
-        Ok(Ok(runs)) => runs.iter().any(|found| found.run == run),
+        Ok(Ok(found)) => found.runs.iter().any(|found| found.run == run),
         // 3D000: there is no such database
         Ok(Err(error)) => error.sqlstate() != Some("3D000"),
         Err(_) => true,

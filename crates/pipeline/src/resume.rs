@@ -79,7 +79,7 @@ async fn find_earlier(
     }
     let target = request.written();
     match dbhaul_importer::unfinished_runs(&target, &context.cancel).await {
-        Ok(runs) => Ok(runs.into_iter().next()),
+        Ok(found) => Ok(found.runs.into_iter().next()),
         // 3D000: the run was stopped before it had created the database
         Err(error) if request.options.create && error.sqlstate() == Some("3D000") => Ok(None),
         Err(error) => Err(import_error(&target, error)),

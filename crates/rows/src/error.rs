@@ -31,6 +31,12 @@ pub enum RowsError {
         /// The column's number; 0 where the column is not known.
         column: usize,
     },
+    /// The rows hold a byte sequence that a server never writes in COPY text and reads otherwise than it stands.
+    #[error("the rows hold {found}, which COPY never writes and reads otherwise")]
+    NotCopyText {
+        /// What that is, in words.
+        found: &'static str,
+    },
     /// The bytes are not binary COPY of the columns asked for.
     #[error("row {row}, column {column}: invalid binary COPY: {problem}")]
     BadBinary {

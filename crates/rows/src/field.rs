@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::{memchr, memchr_iter};
+use memchr::{memchr, memchr_iter, memmem};
 use serde::Serialize;
 
 use crate::RowsError;
@@ -205,6 +205,33 @@ impl<'a> Iterator for FieldIter<'a> {
         self.rest = rest;
         Some(field)
     }
+}
+
+/// Looks in rows of COPY text, which may begin and end within a row, for a bare carriage return. A server writes `\r` for it, and takes
+/// a bare one for the end of a row (`CopyReadLineText` in PostgreSQL's copyfromparse.c), so that what it stores
+/// would be other rows than those that were counted and hashed here.
+///
+/// # Errors
+/// [`RowsError::NotCopyText`].
+pub fn check_returns(rows: &[u8]) -> Result<(), RowsError> {
+    match memchr(b'\r', rows) {
+        Some(_) => Err(RowsError::NotCopyText { found: "a bare carriage return" }),
+        None => Ok(()),
+    }
+}
+
+/// Looks in whole rows of COPY text for what a server never writes there and does not read as it stands: a bare
+/// carriage return, see [`check_returns`], and a row that begins with `\.`, the end of the data, behind which `psql`
+/// would take what follows for commands.
+///
+/// # Errors
+/// [`RowsError::NotCopyText`].
+pub fn check_copy_text(rows: &[u8]) -> Result<(), RowsError> {
+    check_returns(rows)?;
+    if rows.starts_with(b"\\.") || memmem::find(rows, b"\n\\.").is_some() {
+        return Err(RowsError::NotCopyText { found: "an end mark" });
+    }
+    Ok(())
 }
 
 /// The rows of a chunk, each without its line feed; bytes after the last line feed are not a row and are left out.

@@ -58,7 +58,7 @@ pub use digest::RowDigest;
 pub use error::RowsError;
 pub use field::{
     COPY_IN_FREEZE_OPTIONS, COPY_IN_OPTIONS, COPY_OUT_OPTIONS, CopyFormat, FIELD_DELIMITER, FieldIter,
-    NULL_FIELD, ROW_TERMINATOR, escape_field, split_rows, unescape_field,
+    NULL_FIELD, ROW_TERMINATOR, check_copy_text, check_returns, escape_field, split_rows, unescape_field,
 };
 pub use hash::hash_bytes_extended;
 pub use long_row::LongRow;

@@ -9,6 +9,7 @@ cases! { are_found_out:
     rows_of_another_table,
     rows_without_their_fields,
     rows_that_do_not_end,
+    rows_that_a_server_reads_otherwise,
 }
 
 /// Digests that add up everywhere, of rows that are not there.
@@ -75,4 +76,19 @@ fn rows_that_do_not_end() {
         parts.chunks("note")[0].place = place;
     };
     forged("unterminated", forge, &["public.note", "ends inside row"]);
+}
+
+/// A server takes a bare carriage return for the end of a row, and `\\.` for the end of them all.
+fn rows_that_a_server_reads_otherwise() {
+    for (text, what) in [
+        ("only\rone\t1\n", "a bare carriage return"),
+        ("only one\t1\n\\.\n", "an end mark"),
+        ("\\.\n", "an end mark"),
+    ] {
+        let forge = |parts: &mut Parts| {
+            let place = parts.add_rows(PackKind::Data, text);
+            parts.chunks("note")[0].place = place;
+        };
+        forged("read_otherwise", forge, &["public.note", what]);
+    }
 }

@@ -69,6 +69,9 @@ impl Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Find out what would stand in the way, without changing anything
+    ///
+    /// The definitions are created on the target in transactions that are rolled back. Functions that checks and
+    /// indexes call with constants run there meanwhile, with the rights of the connecting role.
     #[command(after_long_help = help::PREFLIGHT)]
     Preflight(Box<PreflightArgs>),
     /// Back a database up into a store
@@ -294,6 +297,8 @@ pub(crate) struct RestoreArgs {
     #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
     /// Print the plan and change nothing; ends with 1 if the run would be refused
+    ///
+    /// The definitions are created on the target in transactions that are rolled back, as `preflight` does.
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -342,6 +347,8 @@ pub(crate) struct MigrateArgs {
     #[command(flatten)]
     pub(crate) throttle: ThrottleArgs,
     /// Print the plan and change nothing; ends with 1 if the run would be refused
+    ///
+    /// The definitions are created on the target in transactions that are rolled back, as `preflight` does.
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,
     #[command(flatten)]

@@ -165,7 +165,8 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     taken.extend(
         plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
     );
-    let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).collect();
+    let unread = Ledger::unread(session).await.map_err(checking)?;
+    let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).chain(unread).collect();
     Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
 }
 

@@ -113,7 +113,7 @@ pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
         description: String,
     }
     let sql = format!(
-        "WITH spaces AS (SELECT oid, nspname FROM pg_catalog.pg_namespace \
+        "WITH spaces AS (SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n \
            WHERE nspname NOT IN ('pg_catalog', 'information_schema') AND nspname !~ '^pg_(toast|temp_)' \
            AND NOT {is_ledger}), \
          found AS ( \
@@ -133,7 +133,7 @@ pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
          FROM found WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_depend d WHERE d.classid = found.classid \
            AND d.objid = found.oid AND d.deptype = 'e') \
          ORDER BY found.oid LIMIT 8",
-        is_ledger = is_ledger_sql("oid"),
+        is_ledger = is_ledger_sql("n"),
     );
     let rows: Vec<Row> = session.query_json(&sql).await?;
     let count = rows.first().map_or(0, |row| row.count);

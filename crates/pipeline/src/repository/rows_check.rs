@@ -12,7 +12,7 @@ use dbhaul_archive::{
     ArchiveError, ChunkOpener, ChunkPieces, ChunkPlace, Manifest, PackId, PackKind, PackReader, PackSummary,
     RowChunk, TableEntry,
 };
-use dbhaul_rows::{DigestSpec, LongRow, RowDigest, RowsDigester, RowsError};
+use dbhaul_rows::{DigestSpec, LongRow, RowDigest, RowsDigester, RowsError, check_copy_text, check_returns};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::check::stop_if_cancelled;
@@ -161,7 +161,7 @@ pub(super) fn check_rows(
     rows: &[u8],
     expected: RowDigest,
 ) -> Result<(), PipelineError> {
-    match digester.digest(rows) {
+    match check_copy_text(rows).and_then(|()| digester.digest(rows)) {
         Ok(digest) => compare(table, place, digest, expected),
         Err(error) => {
             let chunk = format!("chunk {} at offset {} of pack {}", place.id, place.offset, place.pack);
@@ -215,7 +215,7 @@ impl LongChunk {
         let mut measured = Ok(());
         let pieces = ChunkOpener::open_in_pieces(place, stored, |piece| {
             if measured.is_ok() {
-                measured = row.measure(piece);
+                measured = check_returns(piece).and_then(|()| row.measure(piece));
             }
         })?;
         let damaged = |error: RowsError| ArchiveError::DamagedChunk {

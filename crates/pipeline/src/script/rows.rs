@@ -7,10 +7,11 @@ use dbhaul_catalog::{Toc, TocEntry};
 use dbhaul_exporter::{Exporter, RowSource, Segment, SegmentRange};
 use dbhaul_importer::{SegmentRef, SegmentSource};
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_rows::{Chunk, CutParameters, FieldIter, split_rows, unescape_field};
+use dbhaul_rows::{
+    Chunk, CutParameters, FieldIter, RowsError, check_copy_text, check_returns, split_rows, unescape_field,
+};
 use futures::StreamExt;
 use futures::stream::BoxStream;
-use memchr::memmem;
 
 use super::output::Sink;
 use crate::backups::StoredBackup;
@@ -68,12 +69,16 @@ impl Rows {
     /// Writes the rows of a table's `COPY`; returns how many.
     pub(super) async fn write_table(&self, entry: &TocEntry, sink: &mut Sink) -> Result<u64, PipelineError> {
         let mut row_count = 0;
+        // a piece of a long row may begin anywhere, even between the halves of an escaped backslash
+        let mut is_within_row = false;
         for segment in 0..self.segment_count(entry.id) {
             let mut chunks = self.open(entry.id, segment).await?;
             while let Some(chunk) = chunks.next().await {
                 let chunk = chunk?;
                 self.pass(&chunk).await;
-                check_end_marks(&chunk.data, entry)?;
+                let check = if is_within_row { check_returns } else { check_copy_text };
+                check(&chunk.data).map_err(|problem| damaged_rows(entry, &problem))?;
+                is_within_row = chunk.row_count == 0;
                 sink.bytes(&chunk.data).await?;
                 self.advance(entry.id, &chunk);
                 row_count += chunk.row_count;
@@ -160,17 +165,9 @@ impl Rows {
     }
 }
 
-/// Refuses rows that psql would take for the end of the rows: a server that writes
-/// COPY text escapes every backslash, so only a forged one sends them, and what
-/// follows would be run as commands.
-fn check_end_marks(rows: &[u8], entry: &TocEntry) -> Result<(), PipelineError> {
-    if !rows.starts_with(b"\\.") && memmem::find(rows, b"\n\\.").is_none() {
-        return Ok(());
-    }
-    Err(PipelineError::Damaged {
-        what: format!("{} {}", entry.kind, entry.name),
-        reason: "its rows hold an end mark, which COPY never writes".to_owned(),
-    })
+/// Rows that psql would take for others, or for the end of the rows: it would run what follows as commands.
+fn damaged_rows(entry: &TocEntry, problem: &RowsError) -> PipelineError {
+    PipelineError::Damaged { what: format!("{} {}", entry.kind, entry.name), reason: problem.to_string() }
 }
 
 /// Pieces of large objects as one statement.

@@ -7,7 +7,9 @@
 
 use std::collections::BTreeMap;
 
-use dbhaul_catalog::{Decision, QualifiedName, ServerVersion, Unsettled, quote_identifier, quote_literal};
+use dbhaul_catalog::{
+    Decision, Printed, QualifiedName, ServerVersion, Unsettled, quote_identifier, quote_literal,
+};
 use dbhaul_postgres::{ConnectSettings, Error, Session, SessionRole};
 use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
@@ -191,8 +193,11 @@ impl Scratch {
                 let reason = "creating it would lock tables against others' writes";
                 return Ok(Decision::NotVerified(reason.to_owned()));
             }
-            let may_run = trial::is_planned(printed) && (copy.has_foreign_types || tree.names_of_users());
-            if may_run && !self.may_run_functions {
+            let parts = match Tree::parse_parts(printed, version) {
+                Ok(parts) => parts,
+                Err(reason) => return Ok(Decision::NotVerified(reason)),
+            };
+            if !self.may_run_functions && self.may_run(printed, &tree, &parts, copy).await? {
                 let reason = "creating it could run functions of the target's users";
                 return Ok(Decision::NotVerified(reason.to_owned()));
             }
@@ -215,6 +220,38 @@ impl Scratch {
             }
         }
         Ok(if reason.is_empty() { Decision::Different } else { Decision::NotVerified(reason) })
+    }
+
+    /// Whether creating a definition could run what users have written: what is planned computes its constants, and
+    /// whatever is parsed reads its literals. To read one of a type that holds a domain, as an array or a row does,
+    /// runs the checks of the domain (`domain_in` in PostgreSQL's domains.c).
+    async fn may_run(
+        &self,
+        printed: &Printed,
+        tree: &Tree,
+        parts: &[Tree],
+        copy: &Copy,
+    ) -> Result<bool, Error> {
+        if !trial::is_only_parsed(printed) {
+            return Ok(copy.has_foreign_types
+                || tree.names_of_users()
+                || parts.iter().any(Tree::names_of_users));
+        }
+        let types: Vec<String> = std::iter::once(tree)
+            .chain(parts)
+            .flat_map(Tree::types_of_users)
+            .map(|name| quote_literal(&name))
+            .collect();
+        if types.is_empty() {
+            return Ok(false);
+        }
+        let sql = format!(
+            "SELECT 'holds' FROM pg_catalog.pg_type t WHERE t.oid IN \
+             (SELECT pg_catalog.to_regtype(name) FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name) \
+             AND t.typtype NOT IN ('b', 'e', 'p') LIMIT 1",
+            types.join(", ")
+        );
+        Ok(self.session.query_one_text(&sql).await?.is_some())
     }
 
     /// Creates both texts, one after the other, and reads each back: one flight.

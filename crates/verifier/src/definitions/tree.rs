@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use dbhaul_catalog::{
-    FunctionPart, Printed, QualifiedName, ServerVersion, quoted_for_newer, quoted_types_for_newer,
+    FunctionPart, Printed, QualifiedName, ServerVersion, quote_identifier, quoted_for_newer,
+    quoted_types_for_newer,
 };
 use serde_json::Value;
 
@@ -74,6 +75,49 @@ impl Tree {
         Ok(Tree { value: normal::normalised(value, is_view) })
     }
 
+    /// Parses what a definition is created with beside its own text: types, and the key of a partitioned table.
+    pub(super) fn parse_parts(printed: &Printed, version: ServerVersion) -> Result<Vec<Self>, String> {
+        match printed {
+            Printed::Generated { type_name, .. } => Ok(vec![Tree::parse_type(type_name)?]),
+            Printed::DomainConstraint(base) | Printed::DomainDefault(base) => {
+                let collate = base.collation.as_ref().map(|name| format!(" COLLATE {name}"));
+                Ok(vec![Tree::parse_type(&format!("{}{}", base.base_type, collate.unwrap_or_default()))?])
+            }
+            Printed::PartitionBound { parent, key: Some(key) } => {
+                let key_of = Printed::PartitionKey { relation: parent.clone() };
+                Ok(vec![Tree::parse(&key_of, (key, version))?])
+            }
+            _ => Ok(Vec::new()),
+        }
+    }
+
+    /// Parses a type with its collation, and nothing else.
+    fn parse_type(text: &str) -> Result<Self, String> {
+        use pg_query::NodeEnum;
+        let parsed = pg_query::parse(&format!("CREATE TABLE x (c {text})"), 0)
+            .map_err(|error| format!("its type cannot be parsed here ({error})"))?;
+        let unknown = || "its type is more than a type".to_owned();
+        let [statement] = parsed.protobuf.stmts.as_slice() else { return Err(unknown()) };
+        let node = statement.stmt.as_ref().and_then(|node| node.node.as_ref());
+        let Some(NodeEnum::CreateStmt(create)) = node else { return Err(unknown()) };
+        let is_plain =
+            create.partspec.is_none() && create.inh_relations.is_empty() && create.options.is_empty();
+        match create.table_elts.as_slice() {
+            [pg_query::protobuf::Node { node: Some(NodeEnum::ColumnDef(column)) }]
+                if is_plain && column.constraints.is_empty() => {}
+            _ => return Err(unknown()),
+        }
+        let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
+        Ok(Tree { value })
+    }
+
+    /// The types that it names and that are not the server's own, as SQL: in a print each has its schema.
+    pub(super) fn types_of_users(&self) -> Vec<String> {
+        let mut types = Vec::new();
+        collect_types(&self.value, &mut types);
+        types
+    }
+
     /// Whether creating it locks tables of the user's more than reading does.
     pub(super) fn locks_tables(&self) -> bool {
         const LOCKING: [&str; 5] = ["InsertStmt", "UpdateStmt", "DeleteStmt", "MergeStmt", "LockingClause"];
@@ -119,6 +163,25 @@ fn has_names_of_users(value: &Value) -> bool {
             (is_name && !normal::is_of_the_server(value)) || items.iter().any(has_names_of_users)
         }
         _ => false,
+    }
+}
+
+fn collect_types(value: &Value, types: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            if let Some(Value::Array(names)) = fields.get("names")
+                && fields.contains_key("typemod")
+                && names.len() > 1
+                && !normal::is_of_the_server(&Value::Array(names.clone()))
+            {
+                let parts =
+                    names.iter().filter_map(|name| name.pointer("/String/sval").and_then(Value::as_str));
+                types.push(parts.map(quote_identifier).collect::<Vec<_>>().join("."));
+            }
+            fields.values().for_each(|below| collect_types(below, types));
+        }
+        Value::Array(items) => items.iter().for_each(|item| collect_types(item, types)),
+        _ => {}
     }
 }
 
@@ -260,6 +323,26 @@ mod tests {
     fn condition(left: &str, right: &str, is_same: bool) {
         let verdict = verdict(&Printed::Condition { relation: relation() }, left, right);
         assert_eq!(verdict == TreeVerdict::Same, is_same, "{left}\n{right}\n{verdict:?}");
+    }
+
+    #[test]
+    fn types_and_nothing_else() {
+        let types = |text: &str| Tree::parse_type(text).map(|tree| tree.types_of_users());
+        assert_eq!(types("numeric(10,2)[] COLLATE pg_catalog.\"C\""), Ok(vec![]));
+        assert_eq!(types("public.\"Mood\"[]"), Ok(vec!["public.\"Mood\"".to_owned()]));
+        for text in [
+            "int DEFAULT s.f()",
+            "int) PARTITION BY RANGE (c",
+            "int, d int",
+            "int) INHERITS (y",
+            "int CHECK (s.f())",
+        ] {
+            assert!(types(text).is_err(), "{text}");
+        }
+        let version = ServerVersion::of_major(VERSION);
+        let tree = |text| Tree::parse(&Printed::Condition { relation: relation() }, (text, version)).unwrap();
+        assert_eq!(tree("a = '{1}'::public.d[]").types_of_users(), ["public.d"]);
+        assert!(tree("t.a = 'x'::text AND s.f(b)").types_of_users().is_empty());
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use dbhaul_catalog::kinds::{ConstraintType, FunctionKind};
 use dbhaul_catalog::{
-    DomainBase, FunctionPart, Printed, QualifiedName, ServerVersion, Signature, quote_identifier,
-    quote_literal,
+    DomainBase, FunctionPart, Printed, QualifiedName, ServerVersion, Signature, check_bound,
+    quote_identifier, quote_literal,
 };
 
 use super::tree;
@@ -50,18 +50,27 @@ pub(super) fn relation(printed: &Printed, text: &str) -> Option<QualifiedName> {
     }
 }
 
-/// Whether the server plans such a definition as it creates it: then it computes what is constant in it, and so
-/// runs functions that are IMMUTABLE (`eval_const_expressions` in clauses.c). Others are only parsed.
-pub(super) fn is_planned(printed: &Printed) -> bool {
-    matches!(
-        printed,
+/// Whether the server only parses such a definition as it creates it. Any other it plans: then it computes what is
+/// constant in it, and so runs functions that are IMMUTABLE (`eval_const_expressions` in clauses.c).
+pub(super) fn is_only_parsed(printed: &Printed) -> bool {
+    match printed {
+        Printed::Query { .. }
+        | Printed::Condition { .. }
+        | Printed::Default { .. }
+        | Printed::Rule { .. }
+        | Printed::Trigger { .. }
+        | Printed::DomainDefault(_)
+        | Printed::Function { .. }
+        | Printed::AggregateArguments
+        | Printed::Locale => true,
         Printed::Constraint { .. }
-            | Printed::Generated { .. }
-            | Printed::Index { .. }
-            | Printed::Statistics { .. }
-            | Printed::PartitionKey { .. }
-            | Printed::PartitionBound { .. }
-    )
+        | Printed::DomainConstraint(_)
+        | Printed::Generated { .. }
+        | Printed::Index { .. }
+        | Printed::Statistics { .. }
+        | Printed::PartitionKey { .. }
+        | Printed::PartitionBound { .. } => false,
+    }
 }
 
 /// How a definition is created in `scratch`, a quoted schema that has an empty copy of [`relation`].
@@ -270,6 +279,7 @@ fn function(scratch: &str, signature: &Signature, part: FunctionPart, text: &str
 
 fn bound(scratch: &str, parent: &str, key: Option<&str>, text: &str) -> Result<Trial, String> {
     let key = key.ok_or("how the partitioned table is partitioned is not known")?;
+    check_bound(text).map_err(|problem| problem.to_string())?;
     let (made, part) = (format!("{scratch}.{MADE}"), format!("{scratch}.{MADE}_part"));
     let creates = vec![
         format!("CREATE TABLE {made} (LIKE {parent}) PARTITION BY {key}"),
