@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pack_index::{HEADER_BYTES, trailer_bytes};
 use crate::{
-    Document, MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_PIECE_BYTES, Manifest, PackId, PackKind,
-    PackSummary, TableEntry, Totals,
+    Document, MAX_DOCUMENT_BYTES, MAX_PACK_BYTES, MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES,
+    MAX_STATISTICS_PIECE_BYTES, Manifest, PackId, PackKind, PackSummary, TableEntry, Totals,
+    max_stored_bytes,
 };
 
 impl Manifest {
@@ -33,6 +34,9 @@ impl Manifest {
         for (name, document, max_bytes) in self.documents() {
             check_document(document, max_bytes, &packs).map_err(|reason| format!("{name}: {reason}"))?;
         }
+        for (name, document, max_bytes) in self.whole_documents() {
+            check_whole(document, max_bytes).map_err(|reason| format!("{name}: {reason}"))?;
+        }
         Ok(())
     }
 
@@ -55,6 +59,20 @@ impl Manifest {
             .chain(lists)
     }
 
+    /// The documents that are read as a whole, so that all of their pieces are in memory together.
+    fn whole_documents(&self) -> impl Iterator<Item = (&'static str, &Document, u64)> {
+        let roles = self.roles.iter().map(|document| ("the roles", document, MAX_DOCUMENT_BYTES));
+        let statistics = self.statistics.iter();
+        let statistics =
+            statistics.map(|document| ("the planner statistics", document, MAX_STATISTICS_BYTES));
+        let others = [("the catalog", &self.catalog), ("the table of contents", &self.toc)];
+        others
+            .map(|(name, document)| (name, document, MAX_DOCUMENT_BYTES))
+            .into_iter()
+            .chain(roles)
+            .chain(statistics)
+    }
+
     /// The packs by their names, each once.
     fn packs_by_id(&self) -> Result<BTreeMap<PackId, &PackSummary>, String> {
         let mut packs = BTreeMap::new();
@@ -64,6 +82,10 @@ impl Manifest {
             }
             if pack.bytes < (HEADER_BYTES + trailer_bytes(0)) as u64 {
                 return Err(format!("pack {} is to have {} bytes, fewer than any pack", pack.id, pack.bytes));
+            }
+            if pack.bytes > MAX_PACK_BYTES {
+                let reason = format!("pack {} is to have {} bytes", pack.id, pack.bytes);
+                return Err(format!("{reason}, where {MAX_PACK_BYTES} is the most"));
             }
         }
         Ok(packs)
@@ -131,6 +153,10 @@ fn check_document(
             let reason = format!("the piece {} has {} bytes", piece.id, piece.plain_bytes);
             return Err(format!("{reason}, where {max_piece_bytes} is the most"));
         }
+        if piece.stored_bytes > max_stored_bytes(piece.plain_bytes) {
+            let (stored, plain) = (piece.stored_bytes, piece.plain_bytes);
+            return Err(format!("the piece {} takes {stored} bytes for {plain}", piece.id));
+        }
         if !lies_within(piece.offset, piece.stored_bytes, pack.bytes) {
             return Err(format!("the piece {} does not lie within pack {}", piece.id, piece.pack));
         }
@@ -140,6 +166,19 @@ fn check_document(
     match plain_bytes == document.plain_bytes {
         true => Ok(()),
         false => Err(format!("its pieces have {plain_bytes} bytes, not {}", document.plain_bytes)),
+    }
+}
+
+/// A piece is cheap to name again and again, and would take its memory each time.
+fn check_whole(document: &Document, max_bytes: u64) -> Result<(), String> {
+    if document.plain_bytes > max_bytes {
+        let reason = format!("it has {} bytes", document.plain_bytes);
+        return Err(format!("{reason}, where {max_bytes} is the most"));
+    }
+    let mut places = BTreeSet::new();
+    match document.pieces.iter().find(|piece| !places.insert((piece.pack, piece.offset))) {
+        Some(twice) => Err(format!("it names the piece {} twice", twice.id)),
+        None => Ok(()),
     }
 }
 

@@ -52,9 +52,10 @@ mod repo;
 mod segment;
 mod segment_list;
 
+pub(crate) use bounds::max_stored_bytes;
 pub use bounds::{
-    MAX_CONFIG_BYTES, MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_PIECE_BYTES, MAX_SEGMENTS,
-    MAX_STATISTICS_PIECE_BYTES,
+    MAX_CONFIG_BYTES, MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_PACK_BYTES,
+    MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES, MAX_STATISTICS_PIECE_BYTES,
 };
 pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
 pub use document::{

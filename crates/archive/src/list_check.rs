@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::{
     ArchiveError, ListTotals, MAX_CHUNK_BYTES, PackId, PackIndex, PackKind, PackSummary, RowChunk, Segment,
-    TableEntry,
+    TableEntry, max_stored_bytes,
 };
 
 /// Bytes of a chunk's identity that are kept to find one that is named twice.
@@ -131,6 +131,10 @@ impl<'a> ListCheck<'a> {
     fn check_counts(&self, chunk: &RowChunk) -> Result<(), ArchiveError> {
         let (place, rows) = (&chunk.place, chunk.digest.row_count);
         let is_long = place.plain_bytes > MAX_SHORT_BYTES && rows > 1;
+        if place.stored_bytes > max_stored_bytes(place.plain_bytes) {
+            let (stored, plain) = (place.stored_bytes, place.plain_bytes);
+            return Err(self.damaged(format!("chunk {} takes {stored} bytes for {plain}", place.id)));
+        }
         match rows == 0 || rows > place.plain_bytes || place.plain_bytes > MAX_CHUNK_BYTES || is_long {
             false => Ok(()),
             true => Err(self.damaged(format!(

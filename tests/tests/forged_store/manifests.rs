@@ -13,6 +13,8 @@ cases! { are_found_out:
     a_pack_is_listed_twice,
     a_pack_has_another_size,
     a_piece_of_two_gigabytes,
+    a_piece_that_is_named_twice,
+    pieces_and_packs_that_take_more_than_they_can,
     a_piece_outside_its_pack,
     a_document_without_its_bytes,
     positions_of_sequences,
@@ -146,6 +148,33 @@ fn a_piece_of_two_gigabytes() {
         table(manifest, "log")["list"]["plain_bytes"] = json!(2_u64 << 30);
     };
     check("piece_list", unchanged, change, &["the segment list of public.log", "is the most"]);
+}
+
+/// Each time that a piece is named it would take its memory anew.
+fn a_piece_that_is_named_twice() {
+    for (db, document) in [("twice_catalog", "catalog"), ("twice_toc", "toc")] {
+        let change = |manifest: &mut Value| {
+            let piece = manifest[document]["pieces"][0].clone();
+            let bytes =
+                piece["plain_bytes"].as_u64().unwrap() + manifest[document]["plain_bytes"].as_u64().unwrap();
+            manifest[document]["pieces"].as_array_mut().unwrap().push(piece);
+            manifest[document]["plain_bytes"] = json!(bytes);
+        };
+        check(db, unchanged, change, &["names the piece", "twice"]);
+    }
+}
+
+/// What is not in memory before compression is not to be so afterwards.
+fn pieces_and_packs_that_take_more_than_they_can() {
+    let change = |manifest: &mut Value| manifest["toc"]["pieces"][0]["stored_bytes"] = json!(6_u64 << 30);
+    check("stored_piece", unchanged, change, &["the table of contents", "takes 6442450944 bytes for"]);
+    let change = |manifest: &mut Value| {
+        manifest["packs"][0]["bytes"] = json!(6_u64 << 30);
+        add_up(manifest);
+    };
+    check("stored_pack", unchanged, change, &["is to have 6442450944 bytes", "is the most"]);
+    let forge = |parts: &mut Parts| parts.chunks("note")[0].place.stored_bytes = 1 << 31;
+    check("stored_chunk", forge, nothing, &["public.note", "takes 2147483648 bytes for"]);
 }
 
 fn a_piece_outside_its_pack() {
