@@ -484,6 +484,17 @@ fn a_key_to_a_table_that_is_there() {
     );
 }
 
+/// What no order of statements makes anew is told as what stands in the way, and not as a failure of looking.
+#[test]
+fn objects_that_cannot_be_ordered() {
+    let sql = "CREATE TABLE t (a int PRIMARY KEY);
+               ALTER TABLE t ADD b regclass GENERATED ALWAYS AS ('t_pkey'::regclass) STORED";
+    let case = Case::of_sql(17, 18, sql);
+    let said = case.said();
+    said.preflight.assert_code(5).assert_says("cannot order the objects of").assert_says("t_pkey");
+    said.run.assert_code(1).assert_stderr_has(&["cannot order the objects of"]);
+}
+
 #[test]
 fn a_target_of_another_locale() {
     let case = Case::of_sql(17, 18, "CREATE TABLE t (a text)");

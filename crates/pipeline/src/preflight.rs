@@ -117,10 +117,17 @@ async fn look_at_sides(
         }
         Err(error) => return Err(error),
     }
-    match &request.target {
+    let looked = match &request.target {
         _ if has_source => look_at_opened(&request, report, context).await,
         Some(target) => reach_target(target, report, context).await,
         None => Ok(()),
+    };
+    match looked {
+        Err(error @ PipelineError::Toc { .. }) => {
+            report.add(Level::Blocker, "source", one_line(&error));
+            Ok(())
+        }
+        looked => looked,
     }
 }
 
