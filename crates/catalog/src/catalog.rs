@@ -42,6 +42,9 @@ pub struct Catalog {
     /// Tables partitioned so of which a selection has left parts behind. Never compared.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub torn_families: Vec<TornFamily>,
+    /// What TimescaleDB keeps; `None` where it is not installed. Never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hypertables: Option<crate::Hypertables>,
     /// What objects need that a selection has left behind, as a person knows it, by the object that needs it.
     /// Never stored, never compared.
     #[serde(skip)]
@@ -214,6 +217,7 @@ impl Catalog {
             relation_sizes: BTreeMap::new(),
             unstable_hashes: BTreeSet::new(),
             torn_families: Vec::new(),
+            hypertables: None,
             unselected: BTreeMap::new(),
             role_names: Vec::new(),
             uncovered: Vec::new(),

@@ -31,6 +31,7 @@ mod range_key;
 mod redact;
 mod render;
 mod requote;
+mod restoring;
 mod roles;
 mod script;
 mod secret;
@@ -60,6 +61,9 @@ pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
 pub use requote::{quoted_for_newer, quoted_types_for_newer};
+pub use restoring::{
+    HypertableFeature, Hypertables, TIMESCALEDB, UntestedFeature, end_of_restore, rehearsed, replaced_rows,
+};
 pub use roles::{
     GrantStatement, Membership, MembershipOptions, Password, Role, RoleLoss, RoleMap, RoleMapError, RolePlan,
     RoleScope, RoleStatements, Roles,

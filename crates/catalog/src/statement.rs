@@ -12,7 +12,7 @@ use std::fmt;
 
 pub use scan::{Token, TokenKind, tokens};
 
-use crate::{DropStatement, Toc, TocEntry};
+use crate::{DropStatement, Toc, TocEntry, restoring};
 
 /// Why a statement is neither sent nor written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn forbidden_statement(toc: &Toc) -> Option<(&TocEntry, StatementProblem)> {
 /// What is wrong with the first statement that may not be sent.
 pub fn check_entry(entry: &TocEntry) -> Result<(), StatementProblem> {
     for sql in &entry.create {
-        check(sql, |words| commands::creates(&entry.kind, words))?;
+        check(sql, |words| commands::creates(&entry.kind, words) || restoring::begins(entry, sql))?;
         if sql.contains("ALTER TABLE") || sql.contains("CREATE TABLE") {
             check_bound(sql)?;
         }

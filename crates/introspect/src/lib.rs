@@ -30,6 +30,7 @@ mod depends;
 mod error;
 mod guard;
 mod header;
+mod hypertables;
 mod kinds;
 mod partitioning;
 mod plan_code;

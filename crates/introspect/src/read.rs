@@ -5,7 +5,7 @@ use dbhaul_postgres::Session;
 
 use crate::depends::{Dependencies, mark_members};
 use crate::reader::Reader;
-use crate::{Error, annotations, database, guard, kinds, partitioning, privileges, sizes};
+use crate::{Error, annotations, database, guard, hypertables, kinds, partitioning, privileges, sizes};
 
 /// Reads everything the session's database is made of.
 ///
@@ -28,6 +28,7 @@ pub async fn read_catalog(session: &Session) -> Result<Catalog, Error> {
         relation_sizes: sizes::read(&reader).await?,
         unstable_hashes: partitioning::read(&reader).await?,
         torn_families: Vec::new(),
+        hypertables: hypertables::read(&reader).await?,
         unselected: std::collections::BTreeMap::new(),
         role_names: Vec::new(),
         uncovered: guard::uncovered(&reader, &dependencies).await?,

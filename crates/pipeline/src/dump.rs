@@ -146,7 +146,7 @@ impl Dump {
         let source = Box::pin(source).await?;
         context.progress.phase_finished(Phase::Introspect);
         source.check_covered()?;
-        extensions::check(&source.catalog)?;
+        extensions::check(&source.catalog, &request.selection)?;
         source.check_readable(&request.selection)?;
         let target = Target { version: source.catalog.server_version };
         check_families(&source.catalog, &request.selection)?;

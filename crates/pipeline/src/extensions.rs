@@ -4,26 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dbhaul_catalog::kinds::{Body, Extension};
-use dbhaul_catalog::{Catalog, Object, ObjectId, quote_literal};
+use dbhaul_catalog::{Catalog, Object, ObjectId, Selection, TIMESCALEDB, quote_literal};
 use dbhaul_postgres::{ConnectSettings, Error, Session, SessionRole};
 use serde::Deserialize;
 
-use crate::{Context, NamedReason, PipelineError};
+use crate::{Context, NamedReason, PipelineError, WriteOptions, hypertables};
 
 /// How many dependants a message names.
 const SHOWN: usize = 5;
 
-/// Extensions that must be told of a restore, so that they keep from what is loaded. Nothing does that yet, so
-/// that there is no copy.
-const REFUSED: [(&str, &str); 1] = [(
-    "timescaledb",
-    "its manual wants timescaledb_pre_restore() before a restore and timescaledb_post_restore() behind it, which \
-     dbhaul does not call yet; move the database with pg_dump and pg_restore as the manual says, or select \
-     what does without it (--exclude-extension, --exclude-schema)",
-)];
-
 /// Extensions that are carried, but of which a person should know something.
-const NOTED: [(&str, &str); 4] = [
+const NOTED: [(&str, &str); 5] = [
     (
         "postgis_topology",
         "the rows of topology.topology and topology.layer come along; see that each topology's schema is \
@@ -44,6 +35,11 @@ const NOTED: [(&str, &str); 4] = [
         "its queues are tables that it makes itself, as members of the extension; their messages do not \
          come along",
     ),
+    (
+        TIMESCALEDB,
+        "from the beginning of a run to its end the target is in restoring mode, in which its hypertables are plain \
+         tables; the jobs that it brings itself come along as the target's installation has them",
+    ),
 ];
 
 /// An extension and what to know of it.
@@ -52,16 +48,31 @@ pub(crate) fn noted(catalog: &Catalog) -> Vec<NamedReason> {
 }
 
 /// Extensions that are refused, each with the reason.
-pub(crate) fn refused(catalog: &Catalog) -> Vec<NamedReason> {
-    known(catalog, &REFUSED)
+///
+/// # Errors
+/// A pattern of the selection that cannot be read.
+pub(crate) fn refused(catalog: &Catalog, selection: &Selection) -> Result<Vec<NamedReason>, PipelineError> {
+    let of_timescaledb = |reason| NamedReason { object: format!("EXTENSION {TIMESCALEDB}"), reason };
+    Ok(hypertables::refused(catalog, selection)?.into_iter().map(of_timescaledb).collect())
+}
+
+/// Ways of writing in which an extension cannot be copied, each with the reason.
+pub(crate) fn refused_ways(catalog: &Catalog, options: &WriteOptions) -> Vec<NamedReason> {
+    let of_timescaledb = |reason| NamedReason { object: format!("EXTENSION {TIMESCALEDB}"), reason };
+    hypertables::refused_ways(catalog, options).into_iter().map(of_timescaledb).collect()
 }
 
 /// Fails, naming it, on an extension that is refused.
 ///
 /// # Errors
 /// [`PipelineError::Request`].
-pub(crate) fn check(catalog: &Catalog) -> Result<(), PipelineError> {
-    match refused(catalog).into_iter().next() {
+pub(crate) fn check(catalog: &Catalog, selection: &Selection) -> Result<(), PipelineError> {
+    none_of(refused(catalog, selection)?)
+}
+
+/// Fails with the first of these reasons.
+pub(crate) fn none_of(refused: Vec<NamedReason>) -> Result<(), PipelineError> {
+    match refused.into_iter().next() {
         None => Ok(()),
         Some(NamedReason { object, reason }) => {
             Err(PipelineError::Request { problem: format!("{object} cannot be copied"), help: reason })
@@ -75,10 +86,12 @@ pub(crate) fn check(catalog: &Catalog) -> Result<(), PipelineError> {
 /// [`PipelineError::Request`] on an extension that is refused; if the target cannot be asked.
 pub(crate) async fn look(
     catalog: &Catalog,
+    (selection, options): (&Selection, &WriteOptions),
     target: &ConnectSettings,
     context: &Context,
 ) -> Result<Vec<String>, PipelineError> {
-    check(catalog)?;
+    check(catalog, selection)?;
+    none_of(refused_ways(catalog, options))?;
     let asking = |source| PipelineError::server("cannot ask the target for its extensions", source);
     let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(asking)?;
     let mut notes = other_versions(catalog, &session).await.map_err(asking)?;
@@ -113,7 +126,8 @@ struct Available {
 }
 
 /// Extensions that will have another version on the target than on the source, with some of what rests
-/// on each. One that the target does not offer at all is not among them: the importer blocks on it.
+/// on each. One that the target does not offer at all is not among them, and one that must be of the same version: the
+/// importer blocks on these.
 ///
 /// # Errors
 /// If the target cannot be asked.
@@ -133,7 +147,7 @@ pub(crate) async fn other_versions(catalog: &Catalog, target: &Session) -> Resul
     let available: BTreeMap<String, Available> =
         rows.into_iter().map(|available| (available.name.clone(), available)).collect();
     let mut found = Vec::new();
-    for (object, extension) in extensions(catalog) {
+    for (object, extension) in extensions(catalog).filter(|(object, _)| object.name != TIMESCALEDB) {
         let Some(available) = available.get(&object.name) else { continue };
         let found_version = available.installed_version.as_ref().or(available.default_version.as_ref());
         if let Some(version) = found_version.filter(|version| **version != extension.version) {

@@ -33,6 +33,7 @@ mod explained;
 mod exported_segments;
 mod extensions;
 mod hold;
+mod hypertables;
 mod import_report;
 mod left_out;
 mod locales;

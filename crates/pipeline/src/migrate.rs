@@ -207,7 +207,8 @@ impl Migrate {
         options.source_state = Some(state.to_text()?);
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &source.catalog, &request.options);
-        options.notes.extend(extensions::look(&source.catalog, &request.target, context).await?);
+        let asked = (&request.selection, &request.options);
+        options.notes.extend(extensions::look(&source.catalog, asked, &request.target, context).await?);
         options.is_downgrade = adapted.is_downgrade;
         settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
         let importing = |source| import_error(&request.target, source);

@@ -188,7 +188,7 @@ async fn look_at_source(
     for NamedReason { object, reason } in left_out(&source.catalog) {
         report.add(Level::Warning, "source", format!("{object}: {reason}"));
     }
-    for NamedReason { object, reason } in extensions::refused(&source.catalog) {
+    for NamedReason { object, reason } in refused_extensions(request, source)? {
         report.add(Level::Blocker, "source", format!("{object} cannot be copied: {reason}"));
     }
     for NamedReason { object, reason } in extensions::noted(&source.catalog) {
@@ -224,6 +224,17 @@ async fn look_at_source(
         report.add(Level::Warning, "source", message);
     }
     Ok(())
+}
+
+fn refused_extensions(
+    request: &PreflightRequest,
+    source: &LiveDatabase,
+) -> Result<Vec<NamedReason>, PipelineError> {
+    let mut refused = extensions::refused(&source.catalog, &request.selection)?;
+    if request.target.is_some() {
+        refused.extend(extensions::refused_ways(&source.catalog, &request.options));
+    }
+    Ok(refused)
 }
 
 /// Tables are locked for as long as the snapshot is held, as far as the server has room for that.

@@ -142,7 +142,8 @@ impl Restore {
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &catalog, &request.options);
-        options.notes.extend(extensions::look(&catalog, &request.target, &context).await?);
+        let asked = (&request.selection, &request.options);
+        options.notes.extend(extensions::look(&catalog, asked, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
         let unavailable = unavailable(&catalog, &request.selection).or(missing);
         settle(&mut options, adapted.target.version, unavailable);

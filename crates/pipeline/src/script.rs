@@ -13,8 +13,8 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{
     Catalog, Section, StatementProblem, Target, Toc, TocEntry, check_single, connect_command, copy_header,
-    database_create, forbidden_statement, in_one_line, quote_identifier, render_drops, render_entry,
-    render_preamble, render_statement, title,
+    database_create, end_of_restore, forbidden_statement, in_one_line, quote_identifier, render_drops,
+    render_entry, render_preamble, render_statement, title,
 };
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::{Phase, counted};
@@ -26,7 +26,10 @@ use crate::left_out::left_out;
 use crate::sides::check_side;
 use crate::source::{LiveDatabase, build_toc_of, check_families};
 use crate::throttle::{Throttle, ThrottleOptions};
-use crate::{BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, format_bytes};
+use crate::{
+    BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, WriteOptions, extensions,
+    format_bytes,
+};
 use output::Sink;
 pub use output::{ByteStream, ScriptOutput};
 use rows::Rows;
@@ -151,6 +154,11 @@ impl Script {
         };
         script.connect_command()?;
         script.check_statements()?;
+        extensions::check(&script.catalog, &script.request.selection)?;
+        let ScriptOptions { clean, create, .. } = script.request.options;
+        // with --create it drops the database
+        let ways = WriteOptions { clean: clean && !create, ..WriteOptions::default() };
+        extensions::none_of(extensions::refused_ways(&script.catalog, &ways))?;
         Ok(script)
     }
 
@@ -268,6 +276,9 @@ impl Script {
             };
         }
         self.context.progress.phase_finished(Phase::Data);
+        if let Some((entry, sql)) = end_of_restore(&self.toc) {
+            sink.text(&format!("{}{}\n", title(entry), render_statement(&sql))).await?;
+        }
         let (rows, tables) = (counted(row_count, "row"), counted(self.plan.table_count, "table"));
         let end =
             format!("--\n-- {rows} of {tables}\n--\n\n--\n-- PostgreSQL database dump complete\n--\n\n");

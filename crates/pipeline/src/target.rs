@@ -5,7 +5,8 @@ use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
 use dbhaul_catalog::{
-    Catalog, Database, Target, database_create, in_one_line, quote_identifier, without_values,
+    Catalog, Database, TIMESCALEDB, Target, database_create, end_of_restore, in_one_line, quote_identifier,
+    without_values,
 };
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
@@ -160,8 +161,20 @@ pub(crate) async fn run_import(
     source: Arc<dyn SegmentSource>,
     context: &Context,
 ) -> Result<ImportOutcome, PipelineError> {
+    let end = end_of_restore(plan.toc()).map(|(_, sql)| sql);
     let import = dbhaul_importer::import(plan, target, source, &context.progress, &context.cancel);
-    Box::pin(import).await.map_err(|source| import_error(target, source))
+    let outcome = Box::pin(import).await;
+    let has_begun = match &outcome {
+        Ok(outcome) => outcome.ledger_schema.is_some(),
+        Err(error) => !error.has_changed_nothing(),
+    };
+    if let Some(sql) = end.filter(|_| has_begun) {
+        context.progress.warning(format!(
+            "{TIMESCALEDB} on the target stays in restoring mode, in which its hypertables are plain tables, until \
+             --resume has completed the run; to use the target as it is, {sql} there"
+        ));
+    }
+    outcome.map_err(|source| import_error(target, source))
 }
 
 pub(crate) fn import_error(target: &ConnectSettings, source: ImportError) -> PipelineError {

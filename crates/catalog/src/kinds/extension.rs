@@ -3,8 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
+use crate::restoring::{TIMESCALEDB, begin_sql};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier};
+use crate::{Object, quote_identifier, quote_literal};
 
 /// An installed extension. Its members are made by `CREATE EXTENSION`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +13,7 @@ pub struct Extension {
     /// The schema its objects are in (`extnamespace`).
     pub schema: String,
     /// `extversion`. Not part of the statement: the target creates the version
-    /// it has as default, as with `pg_dump`.
+    /// it has as default, as with `pg_dump`. That of TimescaleDB must be the same.
     pub version: String,
     /// Whether its objects may be moved to another schema.
     pub relocatable: bool,
@@ -36,10 +37,16 @@ impl Render for Extension {
         let name = object.sql_name();
         let create =
             format!("CREATE EXTENSION IF NOT EXISTS {name} WITH SCHEMA {}", quote_identifier(&self.schema));
+        let (version, begin) = match object.name == TIMESCALEDB {
+            true => (format!(" VERSION {}", quote_literal(&self.version)), Some(begin_sql(&self.schema))),
+            false => (String::new(), None),
+        };
+        let draft = Draft::new(Section::PreData, "EXTENSION", create + &version);
         vec![Draft {
+            create: draft.create.into_iter().chain(begin).collect(),
             address: Some(format!("EXTENSION {name}")),
             drop: Some(DropStatement { command: "DROP EXTENSION".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "EXTENSION", create)
+            ..draft
         }]
     }
 }

@@ -8,6 +8,7 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
 use super::foretell::Foretold;
+use super::queries::OfferedExtension;
 use super::{extensions, look, queries, refuse_without_roles, role_limits};
 use crate::outcome::tell;
 use crate::{ImportError, ImportPlan, Skipped};
@@ -40,8 +41,11 @@ impl ImportPlan {
         let blockers = match is_there {
             true => look(self, &session, &facts).await?.blockers,
             false => {
-                let available = queries::available_extensions(&session).await.map_err(asking)?;
-                extensions::compare(self, &available).blockers
+                let offered = queries::available_extensions(&session).await.map_err(asking)?;
+                // what is in the database that we are in is not in the one that will be
+                let offered: Vec<OfferedExtension> =
+                    offered.into_iter().map(OfferedExtension::anew).collect();
+                extensions::compare(self, &offered, &facts).blockers
             }
         };
         session.close().await.map_err(asking)?;

@@ -91,6 +91,20 @@ pub enum Blocker {
         /// Where the statements look for it, quoted.
         wanted: String,
     },
+    /// An extension whose library the server must preload, and does not.
+    NotPreloaded {
+        /// Its name.
+        name: String,
+    },
+    /// An extension that must be of the same version is there in another one.
+    ExtensionVersion {
+        /// Its name.
+        name: String,
+        /// Its version there.
+        found: String,
+        /// The version of the source, as a literal.
+        wanted: String,
+    },
     /// The role may not create tables in schema `public`.
     MayNotCreateInPublic {
         /// The importing role.
@@ -205,6 +219,19 @@ impl fmt::Display for Blocker {
                  ALTER EXTENSION ... SET SCHEMA on one side first",
                 quote_identifier(name),
                 quote_identifier(found)
+            ),
+            Blocker::NotPreloaded { name } => write!(
+                f,
+                "extension {0} cannot be created there before the server preloads it: add {0} to \
+                 shared_preload_libraries and restart the server",
+                quote_identifier(name)
+            ),
+            Blocker::ExtensionVersion { name, found, wanted } => write!(
+                f,
+                "extension {0} is there in version {found}, and must have that of the source, {wanted}; ALTER \
+                 EXTENSION {0} UPDATE on the older side, or DROP EXTENSION {0} on the target, which then creates it \
+                 in that version",
+                quote_identifier(name)
             ),
             Blocker::MayNotCreateInPublic { role, table_count } => {
                 let role = quote_identifier(role);

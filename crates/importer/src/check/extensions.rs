@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{TocEntry, quote_identifier};
+use dbhaul_catalog::{TocEntry, end_of_restore, quote_identifier, quote_literal};
 
 use super::foretell::{Foretold, wanted};
-use super::queries::OfferedExtension;
+use super::queries::{Facts, OfferedExtension};
 use crate::ImportPlan;
 use crate::check::Blocker;
 use crate::footprint::describe;
@@ -19,20 +19,29 @@ pub(super) struct Comparison {
 
 /// Compares. An extension that is not on offer stands in the way; one that is in another schema than
 /// the statements say does so if anything needs it.
-pub(super) fn compare(plan: &ImportPlan, offered: &[OfferedExtension]) -> Comparison {
+pub(super) fn compare(plan: &ImportPlan, offered: &[OfferedExtension], facts: &Facts) -> Comparison {
     let offered: BTreeMap<&str, &OfferedExtension> =
         offered.iter().map(|extension| (extension.name.as_str(), extension)).collect();
     let mut comparison = Comparison::default();
+    let restored = end_of_restore(&plan.toc).map(|(entry, _)| entry.id);
     for entry in wanted(plan).filter(|entry| entry.kind == "EXTENSION") {
         let needed_by = dependants(plan, entry);
+        let is_offered = offered.contains_key(entry.name.as_str());
+        if restored == Some(entry.id) && is_offered && !facts.has_timescaledb {
+            comparison.blockers.push(Blocker::NotPreloaded { name: entry.name.clone() });
+        }
         match offered.get(entry.name.as_str()) {
             None => comparison.blockers.push(missing(entry, needed_by)),
-            Some(OfferedExtension { installed_schema: Some(schema), .. }) => {
-                if let Some(wanted) = other_schema(entry, schema) {
+            Some(OfferedExtension { installed_schema, installed_version, .. }) => {
+                if let Some(schema) = installed_schema
+                    && let Some(wanted) = other_schema(entry, schema)
+                {
                     comparison.elsewhere(entry, schema, wanted, &needed_by);
                 }
+                if let Some(found) = installed_version {
+                    comparison.blockers.extend(other_version(entry, found));
+                }
             }
-            Some(_) => {}
         }
     }
     comparison
@@ -55,8 +64,25 @@ impl Comparison {
 
 /// The schema that a statement wants an extension in, quoted, if that is not the one it is in.
 fn other_schema<'a>(entry: &'a TocEntry, found: &str) -> Option<&'a str> {
-    let (_, wanted) = entry.create.first()?.rsplit_once(" WITH SCHEMA ")?;
+    let (_, wanted) = create_and_version(entry)?.0.rsplit_once(" WITH SCHEMA ")?;
     (wanted != quote_identifier(found)).then_some(wanted)
+}
+
+/// The statement that makes an extension, and the version that it asks for at its end, as a literal.
+fn create_and_version(entry: &TocEntry) -> Option<(&str, Option<&str>)> {
+    let create = entry.create.first()?;
+    match create.strip_suffix('\'').and_then(|start| start.rsplit_once(" VERSION '")) {
+        Some((start, _)) => Some((start, create.get(start.len() + " VERSION ".len()..))),
+        None => Some((create, None)),
+    }
+}
+
+/// One that is there in another version than the one that is asked for stays so.
+fn other_version(entry: &TocEntry, found: &str) -> Option<Blocker> {
+    let (_, wanted) = create_and_version(entry)?;
+    let wanted = wanted.filter(|wanted| *wanted != quote_literal(found))?;
+    let (name, found, wanted) = (entry.name.clone(), found.to_owned(), wanted.to_owned());
+    Some(Blocker::ExtensionVersion { name, found, wanted })
 }
 
 /// What cannot be made without an extension, beside remarks about it.

@@ -156,7 +156,7 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     let mut taken = queries::schemas(session).await.map_err(checking)?;
     blockers.extend(missing_schemas(plan, &taken));
     let available = queries::available_extensions(session).await.map_err(checking)?;
-    let extensions = extensions::compare(plan, &available);
+    let extensions = extensions::compare(plan, &available, facts);
     blockers.extend(extensions.blockers);
     if !plan.options.tablespaces.is_empty() {
         let usable = queries::tablespaces(session).await.map_err(checking)?;

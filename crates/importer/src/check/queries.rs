@@ -24,6 +24,9 @@ pub(super) struct Facts {
     pub(super) may_create: bool,
     /// True too where there is no schema `public`.
     pub(super) may_create_in_public: bool,
+    /// Whether TimescaleDB is among the libraries that the server preloads, without which it ends every session that
+    /// creates the extension.
+    pub(super) has_timescaledb: bool,
     pub(super) lock_slots: u64,
     pub(super) maintenance_work_mem_bytes: u64,
     pub(super) shared_buffers_bytes: u64,
@@ -53,6 +56,15 @@ pub(super) struct OfferedExtension {
     pub(super) name: String,
     /// Where it is, if it is there.
     pub(super) installed_schema: Option<String>,
+    /// Its version there, if it is there.
+    pub(super) installed_version: Option<String>,
+}
+
+impl OfferedExtension {
+    /// As it is for a database that is still to be created.
+    pub(super) fn anew(self) -> Self {
+        OfferedExtension { installed_schema: None, installed_version: None, ..self }
+    }
 }
 
 pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
@@ -72,6 +84,7 @@ pub(super) async fn facts(session: &Session) -> Result<Facts, Error> {
          pg_catalog.has_database_privilege(pg_catalog.current_database(), 'CREATE') AS may_create, \
          (SELECT pg_catalog.count(*) FROM pg_catalog.pg_namespace WHERE nspname = 'public' \
            AND NOT pg_catalog.has_schema_privilege(oid, 'CREATE')) = 0 AS may_create_in_public, \
+         EXISTS (SELECT FROM pg_catalog.pg_settings WHERE name = 'timescaledb.disable_load') AS has_timescaledb, \
          pg_catalog.current_setting('max_locks_per_transaction')::pg_catalog.int8 \
            * (pg_catalog.current_setting('max_connections')::pg_catalog.int8 \
               + pg_catalog.current_setting('max_prepared_transactions')::pg_catalog.int8) AS lock_slots, \
@@ -142,7 +155,8 @@ pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
 
 /// Extensions that can be created, or are there.
 pub(super) async fn available_extensions(session: &Session) -> Result<Vec<OfferedExtension>, Error> {
-    let sql = "SELECT coalesce(e.extname, a.name)::text AS name, n.nspname::text AS installed_schema \
+    let sql = "SELECT coalesce(e.extname, a.name)::text AS name, n.nspname::text AS installed_schema, \
+                 e.extversion AS installed_version \
                FROM pg_catalog.pg_available_extensions a \
                FULL JOIN pg_catalog.pg_extension e ON e.extname = a.name \
                LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace";

@@ -7,7 +7,7 @@
 //! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
 //! fires. What is on a relation that the target holds already is not tried, for it would lock what others use.
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
 use super::acts::acts;
@@ -16,7 +16,7 @@ use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::untold::{Manner, Untold};
 use super::{is_about_privileges, polymorphic, refresh};
 use crate::ImportPlan;
-use crate::piece::messages;
+use crate::piece::{Piece, messages};
 use crate::prepared::Prepared;
 use crate::roles::{RoleLimits, is_privilege};
 use crate::run::{NOT_FOUND, may_rely_on_path};
@@ -312,7 +312,13 @@ impl Rehearsal<'_> {
     }
 
     fn prepare(&self, entry: &TocEntry) -> Prepared {
-        Prepared::new(entry, self.roles, &self.plan.options, self.foretold)
+        let mut prepared = Prepared::new(entry, self.roles, &self.plan.options, self.foretold);
+        for statement in &mut prepared.statements {
+            if let Some(other) = rehearsed(entry, &statement.text()) {
+                *statement = Piece::plain(other);
+            }
+        }
+        prepared
     }
 
     fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {

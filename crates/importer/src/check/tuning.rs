@@ -102,6 +102,7 @@ mod tests {
             in_recovery: false,
             may_create: true,
             may_create_in_public: true,
+            has_timescaledb: false,
             lock_slots: 6_400,
             maintenance_work_mem_bytes: 64 << 20,
             shared_buffers_bytes: 16 << 30,

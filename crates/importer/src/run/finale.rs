@@ -1,6 +1,7 @@
 //! The end of a run: what comes last goes in together with the end of the ledger.
 
 use async_trait::async_trait;
+use dbhaul_catalog::end_of_restore;
 use dbhaul_postgres::{Error, Session};
 
 use super::attempt::{Attempt, StepError, once, ready};
@@ -17,7 +18,8 @@ use crate::stages::StageName;
 /// ledger; returns whether it was dropped.
 ///
 /// The ledger is dropped in the transaction that creates event triggers, and before them, since they would
-/// fire on it.
+/// fire on it. In the same transaction, at its end, an extension that was told of the restore is told that it is over:
+/// while there is a ledger, there is something to resume.
 pub(super) async fn run(
     control: &mut Control,
     context: &Context,
@@ -109,6 +111,8 @@ async fn end(
         };
         made.push((work, done, is_resumed));
     }
+    let end = end_of_restore(&context.plan.toc).filter(|(entry, _)| !record.is_broken(entry.id));
+    statements.extend(end.map(|(_, sql)| sql));
     until_gone(context, control, &mut EndAttempt { own, statements }).await?;
     for (work, done, is_resumed) in made {
         if is_resumed {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::{DataEntry, TableData, TocEntry, quote_identifier};
+use dbhaul_catalog::{DataEntry, TableData, TocEntry, quote_identifier, replaced_rows};
 use dbhaul_postgres::Session;
 use dbhaul_progress::Task;
 use dbhaul_rows::{Chunk, CopyFormat, RowDigest};
@@ -60,7 +60,7 @@ impl SegmentAttempt {
                 // what is loaded through a root goes into partitions that other segments fill too
                 let is_whole = matches!(segments, [bytes] if *bytes >= LEAST_FROZEN_BYTES);
                 let (prepare, copy) = table_statements(table, is_ours && is_whole && table.root.is_none());
-                (prepare, copy, None)
+                (prepare.or_else(|| replaced_rows(table)), copy, None)
             }
             Some(DataEntry::LargeObjects) | None => (
                 Some(large_objects::CREATE_PAGES_SQL.to_owned()),

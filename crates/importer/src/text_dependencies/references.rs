@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dbhaul_catalog::{ObjectId, Toc, TocEntry};
+use dbhaul_catalog::{ObjectId, TIMESCALEDB, Toc, TocEntry};
 
 use super::words::{Words, operator};
 use crate::footprint::{Footprint, entry_by_id};
@@ -166,6 +166,8 @@ impl<'a> References<'a> {
                     reads.views.insert(entry.id);
                     next.extend(&entry.depends_on);
                 }
+                // in a restore its functions look into no table
+                "EXTENSION" if entry.name == TIMESCALEDB => {}
                 "EXTENSION" => reads.tables.extend(self.configuration.get(&entry.id).into_iter().flatten()),
                 "AGGREGATE" | "OPERATOR" | "OPERATOR CLASS" | "OPERATOR FAMILY" | "TYPE" | "CAST"
                 | "CHECK CONSTRAINT" => next.extend(&entry.depends_on),
