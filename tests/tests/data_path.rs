@@ -52,6 +52,7 @@ async fn restore(server: &Server, db: &str, store: &TempDir, options: WriteOptio
         target: settings(server, db),
         selection: Selection::default(),
         options,
+        verify: true,
     };
     let restore = Restore::prepare(request, Context::silent()).await.unwrap();
     Box::pin(restore.execute()).await.unwrap()

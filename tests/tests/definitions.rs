@@ -63,6 +63,59 @@ fn report(run: &Finished) -> String {
     format!("{}{}", run.stdout, run.stderr)
 }
 
+/// Members of two of the server's own operator families: loose ones, of operators and functions of the user's and of
+/// the server's, and those of a class, of which one is optional and so a loose one from 14 on.
+const ADDED_TO_FAMILIES: &str = "
+    CREATE SCHEMA s; CREATE TYPE s.e AS ENUM ('a', 'b');
+    CREATE FUNCTION s.lt(numeric, int4) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 < $2::numeric';
+    CREATE FUNCTION s.cmp(numeric, int4) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 0';
+    CREATE OPERATOR s.<<< (LEFTARG = numeric, RIGHTARG = int4, FUNCTION = s.lt);
+    ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree
+      ADD OPERATOR 1 s.<<< (numeric, int4), FUNCTION 1 (numeric, int4) s.cmp(numeric, int4);
+    ALTER OPERATOR FAMILY pg_catalog.text_ops USING btree
+      ADD OPERATOR 1 pg_catalog.~<~ (pg_catalog.bpchar, pg_catalog.bpchar);
+    CREATE FUNCTION s.elt(s.e, s.e) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT $1 < $2';
+    CREATE FUNCTION s.ecmp(s.e, s.e) RETURNS int IMMUTABLE LANGUAGE sql AS 'SELECT 0';
+    CREATE FUNCTION s.sup(internal) RETURNS void LANGUAGE internal AS 'btint4sortsupport';
+    CREATE OPERATOR s.< (LEFTARG = s.e, RIGHTARG = s.e, FUNCTION = s.elt);
+    CREATE OPERATOR CLASS s.eops FOR TYPE s.e USING btree FAMILY pg_catalog.integer_ops AS
+      OPERATOR 1 s.<, FUNCTION 1 s.ecmp(s.e, s.e), FUNCTION 2 s.sup(internal);";
+
+/// What users have added to operator families, whether it is a class's or loose.
+const ADDED: &str = "SELECT amopfamily, amopopr::regoperator::text FROM pg_amop WHERE oid >= 16384
+    UNION ALL SELECT amprocfamily, amproc::regprocedure::text FROM pg_amproc WHERE oid >= 16384 ORDER BY 1, 2";
+
+#[test]
+fn what_users_add_to_the_servers_own_operator_families_is_carried_and_compared() {
+    let newest = Server::start(NEWEST);
+    for major in [13, 15] {
+        let (source, db) = (Server::start(major), format!("from_{major}"));
+        for server in [&source, &newest] {
+            server.create_db(&db);
+        }
+        source.psql(&db, ADDED_TO_FAMILIES);
+        let (from, to) = (source.uri(&db), newest.uri(&db));
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+        assert_eq!(newest.psql(&db, ADDED), source.psql(&db, ADDED));
+        assert_eq!(newest.psql(&db, ADDED).lines().count(), 6);
+
+        // and back by way of a backup
+        let store = store_of(&newest, &db);
+        source.create_db("back");
+        let restored = restore(&store, &source, "back", &["--allow-downgrade"]);
+        assert!(matches!(restored.code, Some(0 | 3)), "{restored}");
+        assert_eq!(source.psql("back", ADDED), source.psql(&db, ADDED));
+
+        newest.psql(
+            &db,
+            "ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree DROP OPERATOR 1 (numeric, int4)",
+        );
+        let run = verify(&source, &newest, &db, &[]);
+        run.assert_code(4);
+        assert_names(&run, &["OPERATOR FAMILY pg_catalog.integer_ops USING btree"]);
+    }
+}
+
 /// Asserts that a run says of each of these that it differs or is not verified, in a line of its own.
 #[track_caller]
 fn assert_names(run: &Finished, objects: &[&str]) {
@@ -98,6 +151,89 @@ fn a_correct_copy_is_equal_within_a_major() {
         let (from, to) = (server.uri("one"), server.uri("two"));
         Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
     }
+}
+
+/// A store in a directory of its own.
+fn store_of(source: &Server, db: &str) -> tempfile::TempDir {
+    let store = tempfile::tempdir().unwrap();
+    Dbhaul::new(["dump", "--source", &source.uri(db), "--store"]).arg(store.path()).run().assert_code(0);
+    store
+}
+
+fn restore(store: &tempfile::TempDir, target: &Server, db: &str, options: &[&str]) -> Finished {
+    let restore = Dbhaul::new(["restore", "--backup", "latest", "--target", &target.uri(db), "--store"]);
+    restore.arg(store.path()).args(options).run()
+}
+
+#[test]
+fn a_restore_settles_definitions_on_its_target() {
+    let (old, new) = (Server::start(15), Server::start(NEWEST));
+    load_printed_otherwise(&old, "one");
+    let store = store_of(&old, "one");
+    new.create_db("one");
+    let up = restore(&store, &new, "one", &[]);
+    up.assert_code(0);
+    up.assert_says("\n\nEQUAL (rows were compared as they were loaded");
+    assert_eq!(new.psql("one", "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'dbhaul%'"), "0");
+
+    // what only the target has is told, and no difference
+    new.create_db("beside");
+    new.psql("beside", "CREATE TABLE mine (i int); INSERT INTO mine VALUES (1)");
+    let beside = restore(&store, &new, "beside", &["--allow-non-empty"]);
+    beside.assert_code(0);
+    beside.assert_says("for information: only the target has: TABLE public.mine\n");
+
+    // something on the target changes what is made there
+    new.create_db("meddled");
+    new.psql(
+        "meddled",
+        "CREATE SCHEMA m; CREATE FUNCTION m.meddle() RETURNS event_trigger LANGUAGE plpgsql AS $$BEGIN
+           IF pg_catalog.to_regclass('s.t') IS NOT NULL AND NOT EXISTS (
+             SELECT FROM pg_constraint WHERE conname = 'extra') THEN
+             ALTER TABLE s.t ADD CONSTRAINT extra CHECK (a > 0), ALTER a SET STATISTICS 7;
+           END IF; END$$;
+         CREATE EVENT TRIGGER meddling ON ddl_command_end WHEN tag IN ('CREATE VIEW') EXECUTE FUNCTION m.meddle()",
+    );
+    old.create_db("small");
+    old.psql("small", "CREATE SCHEMA s; CREATE TABLE s.t (a int); CREATE VIEW s.v AS SELECT a FROM s.t");
+    let small = store_of(&old, "small");
+    let meddled = restore(&small, &new, "meddled", &["--allow-non-empty"]);
+    meddled.assert_code(4);
+    assert_names(&meddled, &["TABLE s.t"]);
+    meddled.assert_says("\n\nNOT EQUAL");
+
+    // sections alone, and what is not to be compared
+    new.create_db("parts");
+    for options in [&["--section", "pre-data"][..], &["--section", "post-data", "--allow-non-empty"]] {
+        let part = restore(&small, &new, "parts", options);
+        part.assert_code(0);
+        part.assert_says("NOT COMPARED with what is on the target");
+    }
+    new.create_db("unverified");
+    let unverified = restore(&small, &new, "unverified", &["--no-verify"]);
+    unverified.assert_code(0);
+    for said in [
+        "from backup",
+        "(PostgreSQL 15.",
+        "(PostgreSQL 18.",
+        "scope everything",
+        "loaded 0 rows s.t digest 0",
+        "NOT COMPARED",
+    ] {
+        unverified.assert_says(said);
+    }
+
+    // down, where what the older server makes of a text is not asked
+    new.create_db("down");
+    new.psql(
+        "down",
+        "CREATE TABLE t (a varchar(9) CHECK (a IN ('x', 'y')), b int); CREATE INDEX i ON t (b) WHERE b > 0",
+    );
+    let store = store_of(&new, "down");
+    old.create_db("down");
+    let down = restore(&store, &old, "down", &["--allow-downgrade"]);
+    down.assert_code(0);
+    down.assert_says("\n\nEQUAL (rows were compared as they were loaded");
 }
 
 #[test]

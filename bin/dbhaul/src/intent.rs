@@ -199,6 +199,7 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
         target: places.require_target()?,
         selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
+        verify: args.verify,
     };
     if args.resume && args.write.clean {
         return Err(UsageError::new("--resume keeps what an earlier run has loaded and --clean drops it"));

@@ -5,6 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, Difference, Identity, Object, ObjectId, QualifiedName, TocEntry};
 use dbhaul_importer::{Part, Skipped};
+use dbhaul_verifier::Report;
+
+use crate::Status;
 
 /// What of an object may differ since it was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -143,6 +146,21 @@ impl Excuses {
             {
                 self.add(object, Extent::Properties);
             }
+        }
+    }
+
+    /// How a run ends that has written and then compared: what was skipped may be all that differs. Rows and
+    /// sequences must be equal, and every object that differs must be one of those that were skipped.
+    pub(crate) fn judge(&self, written: Status, compared: Option<&Report>) -> Status {
+        let explains = |report: &Report| {
+            report.rows_are_equal()
+                && report.sequences.is_empty()
+                && report.schema.differences.iter().all(|difference| self.explain(difference))
+        };
+        match (compared, written) {
+            (Some(report), Status::Done) if !report.is_equal() => Status::Different,
+            (Some(report), Status::Skipped) if !explains(report) => Status::Different,
+            (_, status) => status,
         }
     }
 

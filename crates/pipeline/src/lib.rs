@@ -25,6 +25,7 @@ mod cleanup;
 mod cleanup_store;
 mod context;
 mod copy_format;
+mod copy_scope;
 mod dump;
 mod dump_lists;
 mod dump_rows;
@@ -72,6 +73,7 @@ pub use backups::{
 pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use cleanup_store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use context::Context;
+pub use copy_scope::CopyScope;
 pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
 pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::Toc;
+use dbhaul_catalog::{ServerVersion, Toc};
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
+use crate::copy_scope::CopyScope;
 use crate::dump::{PlannedTable, write_tables};
 use crate::explained::Excuses;
 use crate::exported_segments::{ExportedSegments, entry_segments};
@@ -34,6 +35,7 @@ use crate::target::{
     planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::throttle::Throttle;
+use crate::verify::{describe_live, verify_copy};
 use crate::verify_copy::verify_patiently;
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
 
@@ -73,6 +75,9 @@ pub struct MigratePlan {
     pub source: String,
     /// The target, without secrets.
     pub target: String,
+    /// The target's version.
+    #[serde(skip)]
+    target_version: ServerVersion,
     /// The snapshot's time, by the source's clock.
     pub snapshot_time: String,
     /// The run that it goes on with, if it resumes one.
@@ -110,6 +115,9 @@ pub struct MigrateReport {
     pub summary: ImportSummary,
     /// The comparison made afterwards, if it was asked for and everything was written.
     pub verification: Option<Report>,
+    /// What was written, where nothing was compared afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<CopyScope>,
     /// Tables that were copied in binary in part, because a row was too long for COPY text.
     pub turned_to_binary: Vec<String>,
     /// Seconds it took, with the verification.
@@ -129,20 +137,7 @@ impl MigratePlan {
 impl MigrateReport {
     /// Failed, different, skipped or done.
     pub fn status(&self) -> Status {
-        match (&self.verification, self.summary.status()) {
-            (_, Status::Failed) => Status::Failed,
-            (Some(report), Status::Done) if !report.is_equal() => Status::Different,
-            (Some(report), Status::Skipped) if !self.explains(report) => Status::Different,
-            (_, status) => status,
-        }
-    }
-
-    /// Whether what was skipped can be all that differs: rows and sequences must be
-    /// equal, and every object that differs must be one of those that were skipped.
-    fn explains(&self, report: &Report) -> bool {
-        report.rows_are_equal()
-            && report.sequences.is_empty()
-            && report.schema.differences.iter().all(|difference| self.excuses.explain(difference))
+        self.excuses.judge(self.summary.status(), self.verification.as_ref())
     }
 }
 
@@ -220,6 +215,7 @@ impl Migrate {
         let plan = MigratePlan {
             source: request.source.describe(),
             target: request.target.describe(),
+            target_version: adapted.target.version,
             snapshot_time: source.holder.info().taken_at.clone(),
             resumes: earlier.map(|(run, _)| run.run.clone()),
             tables: forms.plan(&export),
@@ -336,9 +332,13 @@ async fn compare(
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());
     let mut verification = None;
     if request.verify && outcome.failed.is_empty() {
-        let compared = verify_patiently(source, &target, request, &outcome, context);
-        verification = Some(Box::pin(compared).await?);
+        let compare = async || Box::pin(verify_copy(source, &target, request, &outcome, context)).await;
+        verification = Some(Box::pin(verify_patiently(&target, context, compare)).await?);
     }
+    let scope = verification.is_none().then(|| {
+        let into = (&target, plan.target_version);
+        CopyScope::new(describe_live(source), into, (&request.selection, &request.options), &outcome)
+    });
     if outcome.failed.is_empty() {
         let refused = limit_connections(&request.target, &request.options, &source.catalog, context).await?;
         summary.skipped.extend(refused);
@@ -349,6 +349,7 @@ async fn compare(
         created: request.options.create,
         summary,
         verification,
+        scope,
         turned_to_binary,
         elapsed_seconds: started.elapsed().as_secs_f64(),
         excuses,
@@ -481,9 +482,7 @@ impl Display for MigrateReport {
                 start_over(self.created)
             )?;
         }
-        match &self.verification {
-            Some(report) => write!(f, "\n\n{report}"),
-            None => write!(f, "\n  not verified"),
-        }
+        self.verification.iter().try_for_each(|report| write!(f, "\n\n{report}"))?;
+        self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
     }
 }

@@ -143,6 +143,8 @@ pub struct RestoreRequest {
     pub selection: Selection,
     /// How.
     pub options: WriteOptions,
+    /// Compare definitions and sequences afterwards, as they are on the target.
+    pub verify: bool,
 }
 
 /// In which format a migration copies rows.

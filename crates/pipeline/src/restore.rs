@@ -1,20 +1,22 @@
 //! `restore`: a backup becomes a database.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, Toc, in_one_line};
+use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, ServerVersion, Toc, in_one_line};
 use dbhaul_importer::{EntrySegments, ImportOutcome, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::{Phase, counted};
 use dbhaul_rows::RowDigest;
-use dbhaul_verifier::LARGE_OBJECTS;
+use dbhaul_verifier::{LARGE_OBJECTS, Report};
 use serde::Serialize;
 
 use crate::adapted::Adapted;
+use crate::copy_scope::CopyScope;
+use crate::explained::Excuses;
 use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
@@ -27,6 +29,8 @@ use crate::target::{
     create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
     run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
+use crate::verify::{Original, describe_backup, verify_restored};
+use crate::verify_copy::verify_patiently;
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 
 /// A restore that is ready to run: backup read and checked, nothing written.
@@ -34,9 +38,10 @@ pub struct Restore {
     request: RestoreRequest,
     context: Context,
     source: Arc<dyn SegmentSource>,
-    catalog: Catalog,
+    original: Original,
     import: ImportPlan,
     importer: ImportingRole,
+    target_version: ServerVersion,
     /// The digests of the rows of each entry, as the manifest has them.
     expected: Vec<Expected>,
     roles: RoleWork,
@@ -88,14 +93,23 @@ pub struct RestoreReport {
     /// What was written.
     #[serde(flatten)]
     pub summary: ImportSummary,
-    /// Seconds it took.
+    /// The comparison made afterwards, if it was asked for and everything was written: of definitions and sequences
+    /// on the target, and of rows as they were loaded.
+    pub verification: Option<Report>,
+    /// What was written, where nothing was compared afterwards.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scope: Option<CopyScope>,
+    /// Seconds it took, with the verification.
     pub elapsed_seconds: f64,
+    /// What a comparison may find to differ since it was skipped.
+    #[serde(skip)]
+    excuses: Excuses,
 }
 
 impl RestoreReport {
-    /// Done, skipped or failed.
+    /// Failed, different, skipped or done.
     pub fn status(&self) -> Status {
-        self.summary.status()
+        self.excuses.judge(self.summary.status(), self.verification.as_ref())
     }
 }
 
@@ -171,7 +185,21 @@ impl Restore {
             schedule: format!("{import:#}"),
         };
         let source = Arc::new(segments);
-        Ok(Restore { request, context, source, catalog, import, importer, expected, roles, plan })
+        let description = describe_backup(&manifest, &repository);
+        let original = Original::new(description, catalog, sequences(&manifest));
+        let target_version = adapted.target.version;
+        Ok(Restore {
+            request,
+            context,
+            source,
+            original,
+            import,
+            importer,
+            target_version,
+            expected,
+            roles,
+            plan,
+        })
     }
 
     /// What will be done.
@@ -191,21 +219,36 @@ impl Restore {
             "restore runs the SQL of backup {} in {} on {} with the rights of {}",
             self.plan.backup, self.plan.store, self.plan.target, self.importer
         ));
-        let (options, wanted) = (&self.request.options, &self.request.target);
-        let roles =
-            create_roles(&self.roles, &self.import, wanted, (options, &self.catalog), &self.context).await?;
-        let (target, mut unset) =
-            create_database(&self.request.target, &self.request.options, &self.catalog, &self.context)
-                .await?;
-        tell_losses(&self.plan.losses, &self.context);
-        let outcome = run_import(self.import, &target, self.source, &self.context).await?;
-        if outcome.failed.is_empty() {
-            let (options, given) = (&self.request.options, &self.request.target);
-            unset.extend(limit_connections(given, options, &self.catalog, &self.context).await?);
-        }
-        unset.extend(left_out(&self.catalog));
-        unset.extend(self.plan.losses);
+        let (request, context, mut original) = (&self.request, &self.context, self.original);
+        let (options, wanted, catalog) = (&request.options, &request.target, original.catalog());
+        let toc = Arc::clone(self.import.toc());
+        let roles = create_roles(&self.roles, &self.import, wanted, (options, catalog), context).await?;
+        let (target, mut unset) = create_database(wanted, options, catalog, context).await?;
+        tell_losses(&self.plan.losses, context);
+        let outcome = run_import(self.import, &target, self.source, context).await?;
         let wrong = wrong_rows(self.expected, &outcome);
+        let mut verification = None;
+        if is_compared(request) && outcome.failed.is_empty() && wrong.is_empty() {
+            let loaded = loaded(&outcome);
+            let compare = async || {
+                let done = (&outcome, &loaded);
+                let compared = verify_restored(&mut original, &target, request, done, context);
+                Box::pin(compared).await
+            };
+            verification = Some(Box::pin(verify_patiently(&target, context, compare)).await?);
+        }
+        let catalog = original.catalog();
+        if outcome.failed.is_empty() {
+            unset.extend(limit_connections(wanted, options, catalog, context).await?);
+        }
+        let scope = verification.is_none().then(|| {
+            let into = (&target, self.target_version);
+            CopyScope::new(original.description().clone(), into, (&request.selection, options), &outcome)
+        });
+        unset.extend(left_out(catalog));
+        unset.extend(self.plan.losses);
+        let told = unset.iter().map(|told| &told.object);
+        let excuses = Excuses::new(catalog, &toc.entries, &outcome.skipped, told);
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
@@ -213,9 +256,23 @@ impl Restore {
                 .with_roles(roles)
                 .with_left_out(self.plan.left_out_as_asked)
                 .with_failed(wrong),
+            verification,
+            scope,
             elapsed_seconds: started.elapsed().as_secs_f64(),
+            excuses,
         })
     }
+}
+
+/// Whether the definitions are compared: where a section is left out, nobody knows which of them are there.
+fn is_compared(request: &RestoreRequest) -> bool {
+    request.verify && request.selection.pre_data && request.selection.post_data
+}
+
+/// The digests of what was loaded, by the names that reports have for it.
+fn loaded(outcome: &ImportOutcome) -> BTreeMap<String, RowDigest> {
+    let tables = outcome.tables.iter().map(|table| (table.table.sql(), table.digest));
+    tables.chain(outcome.large_objects.map(|digest| (LARGE_OBJECTS.to_owned(), digest))).collect()
 }
 
 /// The rows that were loaded, table by table, are those of the manifest: what is neither is a failure.
@@ -344,14 +401,16 @@ impl Display for RestorePlan {
 impl Display for RestoreReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let word = match self.status() {
-            Status::Failed => "restore INCOMPLETE",
+            Status::Failed | Status::Different => "restore INCOMPLETE",
             _ => "restored",
         };
         writeln!(f, "{word}: backup {} into {}, in {:.1} s", self.backup, self.target, self.elapsed_seconds)?;
         Display::fmt(&self.summary, f)?;
         match &self.summary.ledger_schema {
-            Some(schema) => write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here"),
-            None => Ok(()),
+            Some(schema) => write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?,
+            None => {}
         }
+        self.verification.iter().try_for_each(|report| write!(f, "\n\n{report}"))?;
+        self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
     }
 }

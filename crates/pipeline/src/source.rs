@@ -79,8 +79,8 @@ impl LiveDatabase {
         }
     }
 
-    /// One attempt at a snapshot.
-    async fn read(
+    /// As [`Self::open`], with no table locked: for definitions and positions alone.
+    pub(crate) async fn read(
         settings: &ConnectSettings,
         selection: &Selection,
         role: &str,

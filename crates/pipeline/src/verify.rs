@@ -1,21 +1,26 @@
 //! `verify`: are two databases equal? Any two of live databases and backups.
 
 mod agree;
+mod restored;
 mod side;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{CatalogDiff, QualifiedName, compare_aspects};
+use dbhaul_catalog::{CatalogDiff, QualifiedName, Selection, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
-use dbhaul_verifier::{Report, SequenceResult, Settler, TableResult, Verdict, settle_definitions};
+use dbhaul_verifier::{
+    Report, RowsOfRight, SequenceResult, Settler, TableResult, Verdict, settle_definitions,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
+pub(crate) use self::restored::{Original, verify_restored};
 use self::side::Side;
+pub(crate) use self::side::{describe_backup, describe_live};
 use crate::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
@@ -132,16 +137,9 @@ pub(crate) async fn verify_copy(
     context: &Context,
 ) -> Result<Report, PipelineError> {
     let copy = request.selection.for_copy_of(&source.catalog);
-    let settler = Settler::Target {
-        settings: Box::new(target.clone()),
-        although_read_only: true,
-        may_run_functions: true,
-    };
+    let settler = of_copy(target);
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
-    let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
-    let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
-    let (hidden_sequences, hidden): (Vec<_>, Vec<_>) =
-        target.unreadable(&copy)?.into_iter().partition(is_sequence);
+    let (hidden_sequences, hidden) = hidden(&target, &copy)?;
     let mut right = Side::live(target, &copy)?;
     let mut left = Side::copied(source, &request.selection, outcome)?;
     let skipped = left.forget_skipped(outcome);
@@ -153,9 +151,7 @@ pub(crate) async fn verify_copy(
         left.rows.remove(object);
         right.rows.remove(object);
     }
-    for NamedReason { object, .. } in &hidden_sequences {
-        left.sequences.retain(|value| value.sequence.sql() != *object);
-    }
+    left.hide_sequences(&hidden_sequences);
     // The limit is set when everything else is done, and would stop the sessions that compare.
     left.catalog.database.connection_limit = right.catalog.database.connection_limit;
     let scope = Scope {
@@ -174,15 +170,35 @@ pub(crate) async fn verify_copy(
     };
     report.tables.extend(hidden.into_iter().map(unread));
     report.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    add_hidden_sequences(&mut report, hidden_sequences);
+    Ok(report)
+}
+
+/// Who is asked what definitions mean that this run has just created: their server.
+fn of_copy(target: &ConnectSettings) -> Settler {
+    Settler::Target { settings: Box::new(target.clone()), although_read_only: true, may_run_functions: true }
+}
+
+/// What of a copy the role may not read: sequences, and everything else.
+fn hidden(
+    target: &LiveDatabase,
+    copy: &Selection,
+) -> Result<(Vec<NamedReason>, Vec<NamedReason>), PipelineError> {
+    let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
+    let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
+    Ok(target.unreadable(copy)?.into_iter().partition(is_sequence))
+}
+
+/// Adds sequences of a copy that the role may not read.
+fn add_hidden_sequences(report: &mut Report, hidden: Vec<NamedReason>) {
     let unread = |NamedReason { object, reason }| SequenceResult {
         name: object,
         left: None,
         right: None,
         not_verified: Some(format!("right: {reason}")),
     };
-    report.sequences.extend(hidden_sequences.into_iter().map(unread));
+    report.sequences.extend(hidden.into_iter().map(unread));
     report.sequences.sort_by(|one, other| one.name.cmp(&other.name));
-    Ok(report)
 }
 
 /// What cannot be compared takes the partitions that are compared together with it along.
@@ -251,6 +267,7 @@ fn report(
         schema,
         compared_object_count: left.catalog.objects.len() as u64,
         tables,
+        rows_of_right: RowsOfRight::Read,
         compared_sequence_count,
         sequences,
         not_compared: Vec::new(),

@@ -2,34 +2,29 @@
 
 use std::time::Duration;
 
-use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_verifier::Report;
 
-use crate::source::LiveDatabase;
-use crate::verify::verify_copy;
-use crate::{Context, MigrateRequest, PipelineError};
+use crate::{Context, PipelineError};
 
 /// Comparisons begun before the copy is left without one, and the pause before the second, doubled for each
 /// after it: together half a minute, in which a server starts anew.
 const ATTEMPTS: u32 = 6;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Compares a copy with the digests taken on the way. Nobody but this run writes the copy, so where its
+/// Compares a copy with what it was made of, by `verify`. Nobody but this run writes the copy, so where its
 /// snapshot goes with the connections, a later one is as good.
 ///
 /// # Errors
 /// [`PipelineError::Unverified`]: the copy is whole and nobody has compared it.
 pub(crate) async fn verify_patiently(
-    source: &LiveDatabase,
     target: &ConnectSettings,
-    request: &MigrateRequest,
-    outcome: &ImportOutcome,
     context: &Context,
+    mut verify: impl AsyncFnMut() -> Result<Report, PipelineError>,
 ) -> Result<Report, PipelineError> {
     let mut attempt = 1;
     loop {
-        let error = match Box::pin(verify_copy(source, target, request, outcome, context)).await {
+        let error = match Box::pin(verify()).await {
             Ok(report) => return Ok(report),
             Err(error) => error,
         };

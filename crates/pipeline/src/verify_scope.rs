@@ -67,6 +67,17 @@ const DATABASE: &str = "properties of the database itself (owner, privileges, se
 impl Scope<'_> {
     /// How it is compared, in words.
     pub(crate) fn options(&self) -> Vec<String> {
+        let rows = "rows by their number and the sum of their 64-bit hashes, for each table";
+        vec![self.definitions(), rows.to_owned()]
+    }
+
+    /// What of it a copy carries, in words.
+    pub(crate) fn carried(&self) -> Vec<String> {
+        let rows = self.selection.data.then(|| "rows, positions of sequences".to_owned());
+        self.compares_definitions().then(|| self.definitions()).into_iter().chain(rows).collect()
+    }
+
+    fn definitions(&self) -> String {
         let Aspects { owners, privileges, comments, policies, .. } = self.aspects;
         let compared = [
             ("owners", owners),
@@ -78,10 +89,7 @@ impl Scope<'_> {
         let compared = compared.iter().filter(|(_, is_compared)| *is_compared).map(|(what, _)| *what);
         let compared: Vec<&str> =
             self.compares_definitions().then_some("definitions").into_iter().chain(compared).collect();
-        vec![
-            compared.join(", "),
-            "rows by their number and the sum of their 64-bit hashes, for each table".to_owned(),
-        ]
+        compared.join(", ")
     }
 
     /// Whether definitions are compared.

@@ -28,5 +28,5 @@ mod verdict;
 pub use definitions::{Settler, settle_definitions};
 pub use digest::{DigestTask, Reading, digest_tables};
 pub use error::VerifyError;
-pub use report::{LARGE_OBJECTS, Report, SequenceResult, SideDescription, TableResult, Totals};
+pub use report::{LARGE_OBJECTS, Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Totals};
 pub use verdict::{Found, Verdict, judge};

@@ -48,6 +48,17 @@ pub struct SequenceResult {
     pub not_verified: Option<String>,
 }
 
+/// Of what the digests of the right's rows are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum RowsOfRight {
+    /// Of the rows that are there.
+    #[default]
+    Read,
+    /// Of the rows that were loaded there, as they were sent: they have not been read since.
+    Loaded,
+}
+
 /// The outcome of a verification.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Report {
@@ -71,6 +82,9 @@ pub struct Report {
     pub compared_object_count: u64,
     /// Every table of either side.
     pub tables: Vec<TableResult>,
+    /// Of what the digests of the right's rows are.
+    #[serde(default)]
+    pub rows_of_right: RowsOfRight,
     /// How many sequences were compared.
     pub compared_sequence_count: u64,
     /// Sequences that differ, or could not be compared.
@@ -135,17 +149,19 @@ impl Display for SideDescription {
 }
 
 impl Display for TableResult {
+    /// Of rows that were not read on the right, `{:#}` says that they were loaded.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let name = in_one_line(&self.name);
+        let same = if f.alternate() { "loaded" } else { "equal " };
         match &self.verdict {
             Verdict::Equal { digest } if self.name == LARGE_OBJECTS => {
                 let pieces = counted(digest.row_count, "piece");
-                write!(f, "  equal         {pieces:>19} of {name}")
+                write!(f, "  {same}        {pieces:>19} of {name}")
             }
             Verdict::Equal { digest } => {
                 // the number stands at the same place before "row " as before "rows"
                 let rows = if digest.row_count == 1 { "row " } else { "rows" };
-                write!(f, "  equal         {:>12} {rows}  {name}  digest {}", digest.row_count, digest.sum)
+                write!(f, "  {same}        {:>12} {rows}  {name}  digest {}", digest.row_count, digest.sum)
             }
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
@@ -185,6 +201,9 @@ impl Display for Report {
         }
         writeln!(f)?;
         f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })?;
+        if self.rows_of_right == RowsOfRight::Loaded && !self.tables.is_empty() {
+            f.write_str(" (rows were compared as they were loaded, and not read on the right: `dbhaul verify` does that)")?;
+        }
         match &self.selection {
             Some(selection) => write!(f, " (only what is selected was compared: {})", in_one_line(selection)),
             None => Ok(()),
@@ -213,22 +232,34 @@ impl Report {
         let totals = self.totals();
         writeln!(
             f,
-            "rows: {} equal ({}), {} different, {} not verified",
+            "rows: {} {} ({}), {} different, {} not verified",
             counted(totals.equal, "table"),
+            self.same(),
             counted(totals.equal_row_count, "row"),
             totals.different,
             totals.not_verified
         )?;
         if let Some(large_objects) = self.tables.iter().find(|table| table.name == LARGE_OBJECTS) {
             let word = match &large_objects.verdict {
-                Verdict::Equal { .. } => "equal",
+                Verdict::Equal { .. } => self.same(),
                 Verdict::NotVerified { .. } => "not verified",
                 _ => "different",
             };
             writeln!(f, "large objects: {word}")?;
         }
         let (equal, other): (Vec<_>, Vec<_>) = self.tables.iter().partition(|table| table.verdict.is_equal());
-        other.iter().chain(&equal).try_for_each(|table| writeln!(f, "{table}"))
+        other.iter().chain(&equal).try_for_each(|table| match self.rows_of_right {
+            RowsOfRight::Read => writeln!(f, "{table}"),
+            RowsOfRight::Loaded => writeln!(f, "{table:#}"),
+        })
+    }
+
+    /// What is said of rows with the same digests.
+    fn same(&self) -> &'static str {
+        match self.rows_of_right {
+            RowsOfRight::Read => "equal",
+            RowsOfRight::Loaded => "loaded whole",
+        }
     }
 
     fn fmt_sequences(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -277,6 +308,7 @@ mod tests {
                 .into_iter()
                 .map(|verdict| TableResult { name: "public.t".into(), verdict })
                 .collect(),
+            rows_of_right: RowsOfRight::default(),
             compared_sequence_count: 0,
             sequences: Vec::new(),
             not_compared: Vec::new(),
@@ -314,6 +346,20 @@ mod tests {
             "rows: 1 table equal (2 rows), 0 different, 0 not verified\nlarge objects: different\n"
         ));
         assert!(text.ends_with("NOT EQUAL"));
+    }
+
+    #[test]
+    fn rows_that_were_not_read_are_not_called_equal() {
+        let mut report = report(vec![Verdict::Equal { digest: RowDigest { row_count: 2, sum: 7 } }]);
+        assert!(report.to_string().contains("\n  equal                    2 rows  public.t  digest 7\n"));
+        report.rows_of_right = RowsOfRight::Loaded;
+        let text = report.to_string();
+        assert!(
+            text.contains("rows: 1 table loaded whole (2 rows), 0 different, 0 not verified\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n  loaded                   2 rows  public.t  digest 7\n"), "{text}");
+        assert!(text.contains("\nEQUAL (rows were compared as they were loaded, and not read"), "{text}");
     }
 
     #[test]

@@ -14,7 +14,7 @@ use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription
 use crate::repository::{CheckedBackup, Repository};
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
-use crate::{Context, PipelineError, VerifySide};
+use crate::{Context, NamedReason, PipelineError, VerifySide};
 
 /// One side, opened.
 pub(super) struct Side {
@@ -133,23 +133,28 @@ impl Side {
         for name in selected.into_keys() {
             rows.entry(name).or_insert_with(Rows::not_in_backup);
         }
+        let description = describe_backup(manifest, repository);
+        let sequences = crate::restore::sequences(manifest);
+        Ok(Side { rows, ..Self::without_rows(description, catalog, sequences) })
+    }
+
+    /// A side of which only definitions and positions are compared, with what it has of them.
+    pub(super) fn without_rows(
+        description: SideDescription,
+        catalog: Catalog,
+        mut sequences: Vec<SequenceValue>,
+    ) -> Self {
         let names: BTreeSet<QualifiedName> = sequences_of(&catalog).into_iter().collect();
-        let mut sequences = crate::restore::sequences(manifest);
         sequences.retain(|value| names.contains(&value.sequence));
-        Ok(Side {
-            description: SideDescription {
-                name: format!("backup {} in {}", manifest.id, repository.describe()),
-                server_version: manifest.source.server_version_num.to_string(),
-                as_of: manifest.snapshot_time.to_string(),
-                lsn: manifest.source.lsn.clone(),
-            },
-            sequences,
-            rows,
+        Side {
+            description,
             catalog,
+            sequences,
+            rows: BTreeMap::new(),
             live: None,
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
-        })
+        }
     }
 
     /// Reads the rows that are compared out of the backup: what was written of them is known, and what is there now
@@ -242,6 +247,12 @@ impl Side {
         ledgers.into_iter().map(told).collect()
     }
 
+    /// Takes out the positions of sequences that cannot be read on the other side.
+    pub(super) fn hide_sequences(&mut self, hidden: &[NamedReason]) {
+        let is_hidden = |name: &String| hidden.iter().any(|hidden| hidden.object == *name);
+        self.sequences.retain(|value| !is_hidden(&value.sequence.sql()));
+    }
+
     /// Takes out the rows and positions that a copy has skipped, each named in its report; returns them.
     pub(super) fn forget_skipped(&mut self, outcome: &ImportOutcome) -> impl Iterator<Item = String> + use<> {
         let mut forgotten = Vec::new();
@@ -319,7 +330,18 @@ fn name_of(table: &TableEntry) -> String {
     }
 }
 
-fn describe_live(live: &LiveDatabase) -> SideDescription {
+/// A backup as reports name it.
+pub(crate) fn describe_backup(manifest: &Manifest, repository: &Repository) -> SideDescription {
+    SideDescription {
+        name: format!("backup {} in {}", manifest.id, repository.describe()),
+        server_version: manifest.source.server_version_num.to_string(),
+        as_of: manifest.snapshot_time.to_string(),
+        lsn: manifest.source.lsn.clone(),
+    }
+}
+
+/// A live database as reports name it.
+pub(crate) fn describe_live(live: &LiveDatabase) -> SideDescription {
     let info = live.holder.info();
     SideDescription {
         name: live.settings.describe(),
