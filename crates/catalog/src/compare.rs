@@ -178,6 +178,9 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
     let members = right.objects.keys().filter_map(|identity| left.members.get_key_value(identity));
     for (identity, &object) in left.objects.iter().chain(members) {
         let Some(&other) = right.objects.get(identity).or_else(|| right.members.get(identity)) else {
+            if has_all_elsewhere((&left, &right), object) {
+                continue;
+            }
             findings.push(Finding::Settled(Difference::Missing { identity: object.identity() }));
             continue;
         };
@@ -202,10 +205,21 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
             walk(&place, &[], &one, &two, &mut findings);
         }
     }
-    let extra = right.objects.iter().filter(|(identity, _)| !left.has(identity));
+    let extra = right
+        .objects
+        .iter()
+        .filter(|(identity, object)| !left.has(identity) && !has_all_elsewhere((&left, &right), object));
     findings
         .extend(extra.map(|(_, object)| Finding::Settled(Difference::Extra { identity: object.identity() })));
     Comparison::new(findings)
+}
+
+/// Whether an object that one side alone has is what the other has too, tied to others.
+fn has_all_elsewhere((left, right): (&Side<'_>, &Side<'_>), object: &Object) -> bool {
+    match (&left.families, &right.families) {
+        (Some(left), Some(right)) => left.has_all_elsewhere(right, object),
+        _ => false,
+    }
 }
 
 fn owners<'a>(left: &'a Object, right: &'a Object) -> (Option<&'a str>, Option<&'a str>) {

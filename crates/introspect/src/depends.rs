@@ -11,6 +11,7 @@ use dbhaul_catalog::{Class, Dependency, Object, ObjectId, SharedText};
 use serde::Deserialize;
 
 use crate::Error;
+use crate::header::FIRST_USER_OID;
 use crate::reader::Reader;
 
 /// One row of `pg_depend`, columns left out. There may be millions.
@@ -37,16 +38,21 @@ pub(crate) struct Dependencies {
 
 impl Dependencies {
     pub(crate) async fn read(reader: &Reader<'_>) -> Result<Self, Error> {
-        let sql = "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
-                          refobjid::int8 AS ro, deptype::text AS t
-                   FROM pg_catalog.pg_depend WHERE deptype <> 'p'";
+        let sql = format!(
+            "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
+                    refobjid::int8 AS ro, deptype::text AS t
+             FROM pg_catalog.pg_depend WHERE deptype <> 'p'
+             UNION ALL {} UNION ALL {}",
+            added_to_families("pg_amop", "amopfamily"),
+            added_to_families("pg_amproc", "amprocfamily")
+        );
         let mut rows: Vec<Row> = Vec::new();
         let mut members = HashMap::new();
         let take = |row: Row| match row.t {
             'e' => drop(members.insert(address(row.c, row.o), row.ro)),
             _ => rows.push(row),
         };
-        reader.query_each("dependencies", sql, take).await?;
+        reader.query_each("dependencies", &sql, take).await?;
         rows.sort_unstable();
         let objects = reader.objects().iter().map(|object| object.id).collect();
         Ok(Dependencies { rows, objects, members })
@@ -120,6 +126,20 @@ impl Dependencies {
     pub(crate) fn extension_of(&self, id: ObjectId) -> Option<u32> {
         self.members.get(&id).copied()
     }
+}
+
+/// That what a user has added to one of the server's own operator families is a loose member of that: on what
+/// `initdb` made no dependency is recorded.
+fn added_to_families(catalog: &str, family: &str) -> String {
+    format!(
+        "SELECT 'pg_catalog.{catalog}'::pg_catalog.regclass::pg_catalog.oid::int8, m.oid::int8,
+                'pg_catalog.pg_opfamily'::pg_catalog.regclass::pg_catalog.oid::int8, m.{family}::int8, 'a'
+         FROM pg_catalog.{catalog} m
+         WHERE m.oid >= {FIRST_USER_OID} AND m.{family} < {FIRST_USER_OID} AND NOT EXISTS (
+             SELECT FROM pg_catalog.pg_depend d
+             WHERE d.objid = m.oid AND d.classid = 'pg_catalog.{catalog}'::pg_catalog.regclass
+               AND d.refclassid = 'pg_catalog.pg_opclass'::pg_catalog.regclass)"
+    )
 }
 
 /// Marks members of extensions, and the parts of member tables that are objects

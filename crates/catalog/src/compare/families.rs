@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::quoting::bare;
-use crate::kinds::{Body, FunctionMember, OperatorMember};
+use crate::kinds::{Body, FunctionMember, OperatorMember, is_the_servers_own};
 use crate::{Identity, Object};
 
 /// The members of each family, its classes' among them.
@@ -33,6 +33,13 @@ impl Families {
             families.by_name.entry(family).or_default().extend(members);
         }
         families
+    }
+
+    /// Whether an object is only what one of the server's own families has got, and that has the same on the other
+    /// side, where all of it may be members of classes.
+    pub(super) fn has_all_elsewhere(&self, other: &Families, object: &Object) -> bool {
+        let is_own = matches!(object.body, Body::OperatorFamily(_)) && is_the_servers_own(object);
+        is_own && family(object).is_some_and(|family| self.by_name.get(&family) == other.by_name.get(&family))
     }
 
     /// Replaces the members of an object with those of its family.

@@ -6,7 +6,8 @@ use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 use crate::{Object, quote_identifier};
 
-/// An operator family with its loose members: those of no operator class.
+/// An operator family with its loose members: those of no operator class. In schema `pg_catalog` it is one of the
+/// server's own, with those members alone that users have added.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OperatorFamily {
     /// The access method, unquoted.
@@ -54,14 +55,24 @@ pub(crate) fn members(operators: &[OperatorMember], functions: &[FunctionMember]
     operators.chain(functions).collect()
 }
 
+/// Whether a family comes with every server, so that an object is what users have added to it.
+pub(crate) fn is_the_servers_own(object: &Object) -> bool {
+    object.schema.as_deref() == Some("pg_catalog")
+}
+
 impl Render for OperatorFamily {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = format!("{} USING {}", object.sql_name(), quote_identifier(&self.access_method));
+        let members = members(&self.operators, &self.functions);
+        let add = format!("ALTER OPERATOR FAMILY {name} ADD\n    {}", members.join(",\n    "));
+        if is_the_servers_own(object) {
+            // Members go with the operators and functions that they are.
+            return vec![Draft::new(Section::PreData, "OPERATOR FAMILY", add)];
+        }
         let create = format!("CREATE OPERATOR FAMILY {name}");
         let mut draft = Draft::owned(Section::PreData, "OPERATOR FAMILY", "OPERATOR FAMILY", &name, create);
-        let members = members(&self.operators, &self.functions);
         if !members.is_empty() {
-            draft.create.push(format!("ALTER OPERATOR FAMILY {name} ADD\n    {}", members.join(",\n    ")));
+            draft.create.push(add);
         }
         vec![draft]
     }
@@ -74,7 +85,9 @@ impl Render for OperatorFamily {
 #[cfg(test)]
 mod tests {
     use super::{FunctionMember, OperatorFamily, OperatorMember};
+    use crate::ServerVersion;
     use crate::kinds::{Body, sample};
+    use crate::render::{Render, Target};
 
     #[test]
     fn operator_families() {
@@ -105,5 +118,26 @@ mod tests {
         ] {
             sample::check(true, Body::from(body), expected);
         }
+    }
+
+    #[test]
+    fn the_servers_own_are_only_added_to() {
+        let family = OperatorFamily {
+            access_method: "btree".to_owned(),
+            operators: vec![OperatorMember {
+                strategy: 1,
+                operator: "s.<(numeric,integer)".to_owned(),
+                sort_family: None,
+            }],
+            functions: Vec::new(),
+        };
+        let object = sample::object(Some("pg_catalog"), "integer_ops", Body::from(family.clone()));
+        let drafts = family.render(&object, &Target { version: ServerVersion::of_major(18) });
+        assert_eq!(drafts.len(), 1);
+        assert_eq!(
+            drafts[0].create,
+            ["ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree ADD\n    OPERATOR 1 s.<(numeric,integer)"]
+        );
+        assert!(drafts[0].drop.is_none() && drafts[0].address.is_none() && !drafts[0].has_owner);
     }
 }

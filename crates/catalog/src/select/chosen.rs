@@ -280,6 +280,8 @@ impl<'a> Chosen<'a> {
             }
             _ if is_relation(object) => self.relations.contains(&name_of(object)),
             _ if self.orphans.contains(&object.id) => false,
+            // what was added to the server's own operator families
+            _ if object.schema.as_deref() == Some("pg_catalog") => self.everything,
             _ => object
                 .schema
                 .as_ref()
