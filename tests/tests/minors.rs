@@ -127,3 +127,64 @@ fn the_newest_minors_keep_options_of_their_own() {
         assert_eq!(found, wanted.lines().collect::<Vec<_>>(), "{major}");
     }
 }
+
+/// Options that no server has yet, as a later minor may bring them, on all that has options.
+const OF_A_LATER_MINOR: &str = "
+    CREATE TABLE t (a int, b text) WITH (fillfactor = 70); INSERT INTO t VALUES (1, 'x');
+    CREATE TABLE u (a int CONSTRAINT pk PRIMARY KEY, b text); INSERT INTO u VALUES (1, 'x');
+    CREATE INDEX i ON t (a) WITH (fillfactor = 60) WHERE a > 0; CREATE INDEX g ON t USING gin (to_tsvector('simple', b));
+    CREATE VIEW v AS SELECT 1 AS x; CREATE MATERIALIZED VIEW m AS SELECT 1 AS x;
+    CREATE TABLE p (a int) PARTITION BY LIST (a); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1);
+    SET allow_system_table_mods = on;
+    UPDATE pg_class SET reloptions = coalesce(reloptions, '{}') || '{\"later\\\"one=it''s, (1)\"}'
+      WHERE oid IN ('t'::regclass, 'i'::regclass, 'g'::regclass, 'v'::regclass, 'm'::regclass, 'p1'::regclass, 'pk'::regclass);
+    CREATE VIEW guarded AS SELECT 1 AS x; UPDATE pg_class SET reloptions = '{security_later=1}' WHERE oid = 'guarded'::regclass;
+    UPDATE pg_class SET reloptions = '{later=2}' WHERE oid = (SELECT reltoastrelid FROM pg_class WHERE oid = 'u'::regclass);
+    UPDATE pg_attribute SET attoptions = '{n_distinct=3,later=3}' WHERE attrelid = 't'::regclass AND attname = 'a'";
+
+/// Options of relations and columns that users have set.
+const SET: &str = "SELECT relname, reloptions FROM pg_class WHERE oid >= 16384 AND reloptions IS NOT NULL
+    UNION ALL SELECT attname, ARRAY(SELECT o FROM unnest(attoptions) o WHERE o !~ 'pg_attver') FROM pg_attribute
+    WHERE attrelid = 't'::regclass AND attname = 'a' ORDER BY 1";
+
+#[test]
+fn options_that_the_target_does_not_know_are_left_out_and_told() {
+    let (source, target) = (Server::start(15), Server::start(18));
+    source.create_db("shop");
+    source.psql("shop", OF_A_LATER_MINOR);
+    for copy in ["migrated", "restored"] {
+        target.create_db(copy);
+    }
+    let (from, to) = (source.uri("shop"), target.uri("migrated"));
+    let preflight = Dbhaul::new(["preflight", "--source", &from, "--target", &to]).run();
+    preflight.assert_code(0);
+    let store = TempDir::new().unwrap();
+    Dbhaul::new(["dump", "--source", &from, "--store"]).arg(store.path()).run().assert_code(0);
+    let migrated = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
+    let restore =
+        Dbhaul::new(["restore", "--backup", "latest", "--target", &target.uri("restored"), "--store"]);
+    let restored = restore.arg(store.path()).run();
+    for run in [&migrated, &restored] {
+        run.assert_code(3);
+        run.assert_says("10 skipped:");
+        run.assert_says("VIEW public.guarded: unrecognized parameter");
+    }
+    for run in [&preflight, &migrated, &restored] {
+        for object in [
+            "TABLE public.t",
+            "TABLE public.u",
+            "TABLE public.p1",
+            "VIEW public.v",
+            "MATERIALIZED VIEW public.m",
+            "INDEX public.i",
+            "INDEX public.g",
+            "CONSTRAINT public.pk u",
+        ] {
+            run.assert_says(&format!("{object}: made without the storage parameter later"));
+        }
+    }
+    for copy in ["migrated", "restored"] {
+        assert_eq!(target.psql(copy, SET), "a|{n_distinct=3}\ni|{fillfactor=60}\nt|{fillfactor=70}");
+        assert_eq!(target.psql(copy, "SELECT count(*) FROM t JOIN u USING (a, b)"), "1");
+    }
+}

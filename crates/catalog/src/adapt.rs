@@ -7,11 +7,13 @@
 mod newer;
 mod not_null;
 mod older;
+mod options;
 mod order;
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+pub use self::options::{StorageParameter, doubtful_parameters};
 use crate::kinds::Body;
 use crate::requote::NEWEST_MAJOR;
 use crate::{Catalog, Object, ObjectId, ServerVersion};
@@ -27,6 +29,8 @@ pub struct TargetFacts {
     pub has_lz4: bool,
     /// Whether the role may call functions leakproof.
     pub may_be_leakproof: bool,
+    /// Those of [`doubtful_parameters`] that it refuses.
+    pub refused_parameters: BTreeSet<StorageParameter>,
 }
 
 /// Something that an object will not have on the target, or that will not be there at all.
@@ -59,6 +63,7 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
         let name = object.identity().to_string();
         settings(object, &name, target, &mut losses);
         compression(object, &name, target, &mut losses);
+        options::take(object, &name, &target.refused_parameters, &mut losses);
         if !is_older {
             continue;
         }
@@ -203,7 +208,13 @@ mod tests {
         let losses = |has_lz4: bool| {
             let mut catalog = materialized_view();
             let version = ServerVersion::of_major(18);
-            let facts = TargetFacts { version, settings: BTreeSet::new(), has_lz4, may_be_leakproof: true };
+            let facts = TargetFacts {
+                version,
+                settings: BTreeSet::new(),
+                has_lz4,
+                may_be_leakproof: true,
+                refused_parameters: BTreeSet::new(),
+            };
             let losses = adapt(&mut catalog, &facts).losses;
             let Body::MaterializedView(view) = &catalog.objects[0].body else { unreachable!("it is one") };
             assert_eq!(view.columns[0].compression.is_some(), has_lz4);

@@ -44,7 +44,7 @@ mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use adapt::{Adaptation, Loss, TargetFacts, adapt};
+pub use adapt::{Adaptation, Loss, StorageParameter, TargetFacts, adapt, doubtful_parameters};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,

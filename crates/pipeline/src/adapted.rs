@@ -1,6 +1,11 @@
 //! A catalog as a target takes it, with what is lost by that.
 
-use dbhaul_catalog::{Adaptation, Catalog, Loss, ServerVersion, Target, TargetFacts, adapt};
+use std::collections::BTreeSet;
+
+use dbhaul_catalog::{
+    Adaptation, Catalog, Loss, ServerVersion, StorageParameter, Target, TargetFacts, adapt,
+    doubtful_parameters,
+};
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
 
@@ -49,14 +54,38 @@ impl Adapted {
             return Err(too_old(target, version, catalog.server_version));
         }
         let offer = Probe::new(&session).offer().await.map_err(asking)?;
+        let refused_parameters = refused_parameters(&session, catalog).await.map_err(asking)?;
         session.close().await.map_err(asking)?;
         let mut catalog = catalog.clone();
-        let Adaptation { losses, notes } = adapt(&mut catalog, &facts(version, offer));
+        let facts = TargetFacts { refused_parameters, ..facts(version, offer) };
+        let Adaptation { losses, notes } = adapt(&mut catalog, &facts);
         let named = |Loss { object, what }| NamedReason { object, reason: what };
         let losses = losses.into_iter().map(named).collect();
         Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, notes })
     }
 }
+
+/// How many storage parameters are tried at most. Databases have none or a few that are not in every server; what is
+/// not tried is found out when its object is.
+const MOST_TRIALS: usize = 64;
+
+/// The storage parameters that the target does not take, found out by trying them.
+async fn refused_parameters(
+    session: &Session,
+    catalog: &Catalog,
+) -> Result<BTreeSet<StorageParameter>, dbhaul_postgres::Error> {
+    let mut refused = BTreeSet::new();
+    for parameter in doubtful_parameters(catalog).into_iter().take(MOST_TRIALS) {
+        let refusal = Probe::new(session).refusal(&parameter.trial()).await?;
+        if refusal.is_some_and(|refusal| refusal.sqlstate == INVALID_PARAMETER) {
+            refused.insert(parameter);
+        }
+    }
+    Ok(refused)
+}
+
+/// How a server refuses a storage parameter that it does not know, or its value.
+const INVALID_PARAMETER: &str = "22023";
 
 fn facts(version: ServerVersion, offer: Offer) -> TargetFacts {
     TargetFacts {
@@ -64,6 +93,7 @@ fn facts(version: ServerVersion, offer: Offer) -> TargetFacts {
         settings: offer.settings.into_iter().collect(),
         has_lz4: offer.has_lz4,
         may_be_leakproof: offer.may_be_leakproof,
+        refused_parameters: BTreeSet::new(),
     }
 }
 

@@ -285,7 +285,7 @@ fn without(definition: &str, words: &str) -> Option<String> {
 }
 
 /// Where words stand in a definition, identifiers and strings left out.
-fn outside_quotes(definition: &str, words: &str) -> Option<usize> {
+pub(super) fn outside_quotes(definition: &str, words: &str) -> Option<usize> {
     let mut quote: Option<char> = None;
     for (at, character) in definition.char_indices() {
         match quote {

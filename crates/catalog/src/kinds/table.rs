@@ -12,6 +12,7 @@ pub use annotations::ColumnAnnotations;
 pub use column::{
     Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull, ViewColumn,
 };
+pub(crate) use options::storage_parameters;
 pub use options::column_options;
 
 use crate::render::{Draft, Part, Render, Target};
