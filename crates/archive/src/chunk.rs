@@ -115,13 +115,13 @@ impl ChunkOpener {
     /// Bytes of the frame's content, if that and its own length are those of the place.
     pub(crate) fn check_frame(place: &ChunkPlace, stored: &[u8]) -> Result<u64, String> {
         if stored.len() as u64 != place.stored_bytes {
-            return Err(format!("{} bytes were read where {} are stored", stored.len(), place.stored_bytes));
+            return Err(format!("its stored size is {}, not {}", stored.len(), place.stored_bytes));
         }
         let content_bytes = zstd::zstd_safe::get_frame_content_size(stored)
             .map_err(|_| "not a zstd frame".to_owned())?
             .ok_or("the zstd frame does not say its size")?;
         if content_bytes != place.plain_bytes || content_bytes > MAX_CHUNK_BYTES {
-            return Err(format!("holds {content_bytes} bytes where {} are expected", place.plain_bytes));
+            return Err(format!("its content has the size {content_bytes}, not {}", place.plain_bytes));
         }
         Ok(content_bytes)
     }
@@ -131,7 +131,10 @@ impl ChunkOpener {
         let capacity = usize::try_from(content_bytes).map_err(|error| error.to_string())?;
         let plain = self.decompressor.decompress(stored, capacity).map_err(|error| error.to_string())?;
         if plain.len() != capacity {
-            return Err(format!("{} bytes were decompressed where {capacity} are expected", plain.len()));
+            return Err(format!(
+                "its content has the size {} when decompressed, not {capacity}",
+                plain.len()
+            ));
         }
         let found = ChunkId::of(&plain);
         if found != place.id {

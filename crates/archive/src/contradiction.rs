@@ -81,7 +81,7 @@ impl Manifest {
                 return Err(format!("it lists pack {} twice", pack.id));
             }
             if pack.bytes < (HEADER_BYTES + trailer_bytes(0)) as u64 {
-                return Err(format!("pack {} is to have {} bytes, fewer than any pack", pack.id, pack.bytes));
+                return Err(format!("pack {} is to be shorter than any pack: bytes {}", pack.id, pack.bytes));
             }
             if pack.bytes > MAX_PACK_BYTES {
                 let reason = format!("pack {} is to have {} bytes", pack.id, pack.bytes);
@@ -123,13 +123,13 @@ fn check_counts(table: &TableEntry) -> Result<(), String> {
     let lines = table.segments.checked_add(table.chunks);
     if lines.is_none_or(|lines| lines > table.list.plain_bytes) {
         return Err(format!(
-            "it has {} segments and {} chunks, more than its list of {} bytes can name",
+            "its list cannot name so many: segments {}, chunks {}, bytes of the list {}",
             table.segments, table.chunks, table.list.plain_bytes
         ));
     }
     if table.digest.row_count > table.plain_bytes || table.chunks > table.digest.row_count {
         return Err(format!(
-            "{} rows cannot be in {} chunks of {} bytes together",
+            "its counts do not fit each other: rows {}, chunks {}, bytes {}",
             table.digest.row_count, table.chunks, table.plain_bytes
         ));
     }
@@ -150,7 +150,7 @@ fn check_document(
             return Err(format!("the piece {} lies in pack {}, which is one of rows", piece.id, piece.pack));
         }
         if piece.plain_bytes > max_piece_bytes {
-            let reason = format!("the piece {} has {} bytes", piece.id, piece.plain_bytes);
+            let reason = format!("the piece {} has the size {}", piece.id, piece.plain_bytes);
             return Err(format!("{reason}, where {max_piece_bytes} is the most"));
         }
         if piece.stored_bytes > max_stored_bytes(piece.plain_bytes) {
@@ -165,7 +165,9 @@ fn check_document(
     }
     match plain_bytes == document.plain_bytes {
         true => Ok(()),
-        false => Err(format!("its pieces have {plain_bytes} bytes, not {}", document.plain_bytes)),
+        false => {
+            Err(format!("its pieces have the size {plain_bytes} together, not {}", document.plain_bytes))
+        }
     }
 }
 

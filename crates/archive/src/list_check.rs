@@ -138,7 +138,7 @@ impl<'a> ListCheck<'a> {
         match rows == 0 || rows > place.plain_bytes || place.plain_bytes > MAX_CHUNK_BYTES || is_long {
             false => Ok(()),
             true => Err(self.damaged(format!(
-                "chunk {} is to have {rows} rows in {} bytes, which cannot be",
+                "chunk {} is to have rows and bytes as cannot be: rows {rows}, bytes {}",
                 place.id, place.plain_bytes
             ))),
         }

@@ -93,7 +93,7 @@ impl std::fmt::Display for ListTotals {
         let Self { segments, chunks, plain_bytes, stored_bytes, digest } = self;
         write!(
             f,
-            "{segments} segments of {chunks} chunks, {plain_bytes} bytes of rows in {stored_bytes}, digest {digest}"
+            "segments {segments}, chunks {chunks}, bytes of rows {plain_bytes} in {stored_bytes}, digest {digest}"
         )
     }
 }
@@ -315,8 +315,10 @@ impl SegmentListReader {
             return Err(self.damaged(format!("segment {} is missing", self.totals.segments)));
         }
         if header.chunks > MAX_SEGMENT_CHUNKS {
-            let reason =
-                format!("a segment of {} chunks, where {MAX_SEGMENT_CHUNKS} is the most", header.chunks);
+            let reason = format!(
+                "a segment has more chunks than it may: {}, of at most {MAX_SEGMENT_CHUNKS}",
+                header.chunks
+            );
             return Err(self.damaged(reason));
         }
         self.state = State::InSegment { header, chunks: Vec::new() };

@@ -228,7 +228,7 @@ impl BinaryCutter {
         let text = kind.text(field, &mut self.scratch).ok_or_else(|| RowsError::BadBinary {
             row: self.rows + 1,
             column: column + 1,
-            problem: format!("{} bytes are no value of {kind:?}", field.len()),
+            problem: format!("a field of length {} is no value of {kind:?}", field.len()),
         })?;
         self.hash = hash_bytes_extended(text, self.hash);
         Ok(())

@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowsError {
     /// A row has more or fewer fields than the COPY has columns.
-    #[error("row {row} has {found} fields where {expected} columns are expected")]
+    #[error("row {row} does not have one field for each column: fields {found}, columns {expected}")]
     ColumnCount {
         /// The row's number.
         row: u64,
@@ -16,7 +16,7 @@ pub enum RowsError {
         found: usize,
     },
     /// The stream ended inside a row: the COPY was cut off.
-    #[error("the stream of rows ends inside row {row}, {pending_bytes} bytes after its start")]
+    #[error("the stream of rows ends inside row {row}, of which it has this many bytes: {pending_bytes}")]
     UnterminatedRow {
         /// The row's number.
         row: u64,

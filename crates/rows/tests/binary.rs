@@ -122,7 +122,11 @@ fn what_is_no_binary_copy_is_refused() {
         &[BinaryType::Jsonb],
         "row 1, column 1: invalid binary COPY: 3 bytes are no value of Jsonb",
     );
-    check(&one(b"x"), &[BinaryType::Text; 2], "row 1 has 1 fields where 2 columns are expected");
+    check(
+        &one(b"x"),
+        &[BinaryType::Text; 2],
+        "row 1 does not have one field for each column: fields 1, columns 2",
+    );
     check(
         &[&one(b"x")[..], b"y"].concat(),
         &[BinaryType::Text],

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dbhaul_postgres::{ConnectSettings, ErrorClass, Session, SessionRole};
+use dbhaul_progress::counted;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -144,13 +145,14 @@ fn too_much(options: ThrottleOptions, load: Load) -> Option<String> {
     let Load { active_sessions, standby_lag_bytes } = load;
     if let Some(most) = options.max_source_load.filter(|most| active_sessions > *most) {
         return Some(format!(
-            "the source has {active_sessions} active sessions besides ours, {most} are allowed"
+            "the source has {} besides ours, where at most {most} may be",
+            counted(active_sessions, "active session")
         ));
     }
     let most = options.max_standby_lag_bytes?;
     let behind = standby_lag_bytes.filter(|behind| *behind > most)?;
     let (behind, most) = (format_bytes(behind), format_bytes(most));
-    Some(format!("a standby of the source is {behind} behind, {most} are allowed"))
+    Some(format!("a standby of the source is {behind} behind, where at most {most} may be"))
 }
 
 async fn load(session: &Session) -> Result<Load, dbhaul_postgres::Error> {
@@ -184,9 +186,9 @@ mod tests {
     #[test]
     fn reading_waits_only_beyond_a_limit() {
         check((Some(3), None), (3, Some(1 << 40)), None);
-        check((Some(3), None), (4, None), Some("4 active sessions besides ours, 3 are allowed"));
+        check((Some(3), None), (4, None), Some("4 active sessions besides ours, where at most 3 may be"));
         check((Some(0), Some(1024)), (0, Some(1024)), None);
-        check((None, Some(1024)), (99, Some(4096)), Some("4.0 KiB behind, 1.0 KiB are allowed"));
+        check((None, Some(1024)), (99, Some(4096)), Some("4.0 KiB behind, where at most 1.0 KiB may be"));
         check((None, Some(0)), (99, None), None);
     }
 }

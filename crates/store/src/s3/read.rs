@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use aws_sdk_s3::primitives::ByteStream;
 use bytes::{Bytes, BytesMut};
+use dbhaul_progress::counted;
 
 use super::answer::BoundedAnswer;
 use super::failure::{Request, network_cause};
@@ -114,7 +115,7 @@ async fn collect(
             Some(Ok(part)) if (bytes.len() + part.len()) as u64 > limit_bytes => return Err(too_long()),
             Some(Ok(part)) => bytes.extend_from_slice(&part),
             Some(Err(error)) => {
-                let cut = format!("the answer broke off after {} bytes", bytes.len());
+                let cut = format!("the answer broke off after {}", counted(bytes.len(), "byte"));
                 return Err(request
                     .error(ErrorKind::Unreachable)
                     .with_detail(cut)
@@ -124,9 +125,13 @@ async fn collect(
         }
     }
     match announced_bytes {
-        Some(announced) if announced != bytes.len() => Err(request
-            .error(ErrorKind::Unreachable)
-            .with_detail(format!("the answer ended after {} of {announced} bytes", bytes.len()))),
+        Some(announced) if announced != bytes.len() => {
+            Err(request.error(ErrorKind::Unreachable).with_detail(format!(
+                "the answer ended after {} of {}",
+                bytes.len(),
+                counted(announced, "byte")
+            )))
+        }
         _ => Ok(bytes.freeze()),
     }
 }
