@@ -370,7 +370,7 @@ pub(crate) struct RoleMapArgs {
 pub(crate) enum StatisticsName {
     /// ANALYZE after the rows and indexes, parents of partitions too
     Analyze,
-    /// The source's own, where the target is 18 or newer; else as analyze
+    /// The source's own, where the target is 18 or newer; else as analyze. Extended statistics are always gathered anew
     Copy,
     /// None
     None,
