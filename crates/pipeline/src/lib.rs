@@ -61,6 +61,7 @@ mod target;
 mod throttle;
 mod verify;
 mod verify_copy;
+mod verify_lsn;
 mod verify_roots;
 mod verify_scope;
 mod whole_reads;

@@ -24,6 +24,7 @@ pub(crate) use self::side::{describe_backup, describe_live};
 use crate::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
+use crate::verify_lsn::doubt_printed_otherwise;
 use crate::verify_roots::{Roots, doubt_torn};
 use crate::verify_scope::{Scope, aspects, selected};
 use crate::{
@@ -116,6 +117,7 @@ async fn compare_sides(
     let right_found = roots.sum_up(right.digests(&specs, jobs, context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
+    doubt_printed_otherwise(&mut tables, &left.catalog, &right.catalog);
     let schema = compare_schemas(left, right, (scope, settler), context).await?;
     let mut report = report(left, right, (schema, tables), scope)?;
     report.not_compared.extend(roots.not_compared());
