@@ -71,8 +71,8 @@ pub use manifest::{
     TableKind, Totals,
 };
 pub use outline::{TocOutline, tables_with_primary_key};
-pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack};
-pub use pack_index::{IndexTail, PackEntry, parse_index_tail};
+pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack, check_pack_header};
+pub use pack_index::{HEADER_BYTES as PACK_HEADER_BYTES, IndexTail, PackEntry, parse_index_tail};
 pub use pieces::ChunkPieces;
 pub use repo::{Encryption, REPO_FORMAT_VERSION, RepoConfig};
 pub use segment::{ChunkPlace, RowChunk, Segment, SegmentRange};

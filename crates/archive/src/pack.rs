@@ -8,8 +8,8 @@ use crate::pack_index::{
     HEADER_BYTES, HEADER_CONTENT_BYTES, HEADER_FRAME, encode_trailer, read_u32, trailer_bytes,
 };
 use crate::{
-    ArchiveError, ChunkId, ChunkPlace, IndexTail, PackEntry, PackId, PackIndex, SealedChunk, keys,
-    parse_index_tail,
+    ArchiveError, ChunkId, ChunkPlace, IndexTail, PackEntry, PackId, PackIndex, PackSummary, SealedChunk,
+    keys, parse_index_tail,
 };
 
 /// Size at which a pack counts as full.
@@ -30,6 +30,16 @@ pub enum PackKind {
     Data,
     /// Pieces of segment lists and documents.
     Meta,
+}
+
+impl PackKind {
+    /// What it holds, in words.
+    fn words(self) -> &'static str {
+        match self {
+            Self::Data => "rows",
+            Self::Meta => "metadata",
+        }
+    }
 }
 
 /// A pack under construction, in memory.
@@ -202,6 +212,21 @@ impl PackReader {
         // The chunks of the index fill the bytes.
         Ok(self.bytes.slice(range.start as usize..range.end as usize))
     }
+}
+
+/// Compares the first [`PACK_HEADER_BYTES`] of a pack with what the manifest says of it.
+///
+/// # Errors
+/// [`ArchiveError::DamagedPack`] if it is none, or holds what is said to lie elsewhere;
+/// [`ArchiveError::UnsupportedVersion`] and [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
+pub fn check_pack_header(pack: &PackSummary, header: &[u8]) -> Result<(), ArchiveError> {
+    let kind = parse_header(pack.id, header)?;
+    if kind == pack.kind {
+        return Ok(());
+    }
+    let reason =
+        format!("it is a pack of {}, where the manifest says one of {}", kind.words(), pack.kind.words());
+    Err(ArchiveError::DamagedPack { pack: pack.id, reason })
 }
 
 fn parse_header(id: PackId, bytes: &[u8]) -> Result<PackKind, ArchiveError> {

@@ -13,7 +13,7 @@ const TRAILER_MAGIC: &[u8; 8] = b"DBHAULPT";
 /// Content of the header frame: magic, version, cipher, kind, four zero bytes.
 pub(crate) const HEADER_CONTENT_BYTES: usize = 16;
 /// The whole header: a skippable zstd frame.
-pub(crate) const HEADER_BYTES: usize = 8 + HEADER_CONTENT_BYTES;
+pub const HEADER_BYTES: usize = 8 + HEADER_CONTENT_BYTES;
 /// One entry: id, offset, stored and plain bytes.
 const ENTRY_BYTES: usize = 32 + 8 + 8 + 8;
 /// Frame magic and length, before the entries.

@@ -5,6 +5,10 @@ cases! { are_found_out:
     an_index_that_does_not_fill_its_pack,
     an_index_of_more_chunks_than_fit,
     bytes_behind_the_trailer,
+    a_pack_of_rows_that_says_it_holds_metadata,
+    a_pack_of_rows_of_a_kind_to_come,
+    a_pack_of_rows_that_is_said_to_be_encrypted,
+    bytes_before_the_header,
 }
 
 /// Changes the bytes of the pack that a table's rows lie in, and names it anew.
@@ -70,4 +74,26 @@ fn an_index_of_more_chunks_than_fit() {
 fn bytes_behind_the_trailer() {
     let forge = |parts: &mut Parts| with_other_pack(parts, |bytes| bytes.extend_from_slice(b"more"));
     check("behind", forge, nothing, &["does not end as a pack ends"]);
+}
+
+/// Changes one byte of the header: the version is in the 17th and 18th, the cipher in the 19th, the kind in the 20th.
+fn with_header_byte(db: &str, at: usize, value: u8, words: &[&str]) {
+    let forge = |parts: &mut Parts| with_other_pack(parts, |bytes| bytes[at] = value);
+    check(db, forge, nothing, words);
+}
+
+fn a_pack_of_rows_that_says_it_holds_metadata() {
+    with_header_byte("header_kind", 19, 1, &["is a pack of metadata, where the manifest says one of rows"]);
+}
+
+fn a_pack_of_rows_of_a_kind_to_come() {
+    with_header_byte("header_kind_2", 19, 2, &["pack kind 2"]);
+}
+
+fn a_pack_of_rows_that_is_said_to_be_encrypted() {
+    with_header_byte("header_cipher", 18, 1, &["cipher 1"]);
+}
+
+fn bytes_before_the_header() {
+    with_header_byte("header_magic", 8, b'X', &["does not start as a pack starts"]);
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dbhaul_archive::{
     ArchiveError, BackupKey, ChunkPlace, ListCheck, Manifest, PackId, PackKind, PackReader, PackSummary,
-    Segment, TableEntry, TableKind, TocOutline, keys, tables_with_primary_key,
+    Segment, TableEntry, TableKind, TocOutline, check_pack_header, keys, tables_with_primary_key,
 };
 use dbhaul_catalog::Catalog;
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -71,12 +71,9 @@ impl Repository {
     /// Reads a whole pack and compares every byte with its name, and its kind with what it is said to be.
     pub(super) async fn read_pack(&self, pack: &PackSummary) -> Result<PackReader, PipelineError> {
         let bytes = self.store().get_at_most(&keys::pack(pack.id), pack.bytes).await?;
-        let read = PackReader::open(pack.id, bytes).map_err(|source| self.error(source))?;
-        if read.kind() == pack.kind {
-            return Ok(read);
-        }
-        let reason = format!("it is one of {:?}, where the manifest says {:?}", read.kind(), pack.kind);
-        Err(self.error(ArchiveError::DamagedPack { pack: pack.id, reason }))
+        let read = PackReader::open(pack.id, bytes.clone());
+        let read = read.and_then(|read| check_pack_header(pack, &bytes).map(|()| read));
+        read.map_err(|source| self.error(source))
     }
 
     /// Compares the places of all pieces and rows with the indexes of their packs. Tables are taken in the order of

@@ -1,8 +1,9 @@
-//! The indexes of packs of rows, read as lists name them.
+//! The beginnings and indexes of packs of rows, read as lists name them.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use dbhaul_archive::{PackId, PackIndex, PackSummary, keys};
+use dbhaul_archive::{PACK_HEADER_BYTES, PackId, PackIndex, PackSummary, check_pack_header, keys};
+use futures::future::try_join;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use super::Repository;
@@ -72,7 +73,10 @@ impl<'a> Indexes<'a> {
 async fn read(repository: &Repository, pack: &PackSummary) -> Result<PackIndex, PipelineError> {
     let key = keys::pack(pack.id);
     let first = PackIndex::first_tail(pack.bytes);
-    let tail = repository.store().get_range(&key, first).await?;
+    let header = 0..pack.bytes.min(PACK_HEADER_BYTES as u64);
+    let store = repository.store();
+    let (header, tail) = try_join(store.get_range(&key, header), store.get_range(&key, first)).await?;
+    check_pack_header(pack, &header).map_err(|source| repository.error(source))?;
     let parse = |tail: &[u8]| PackIndex::parse(pack, tail).map_err(|source| repository.error(source));
     let tail_bytes = match parse(&tail)? {
         Ok(index) => return Ok(index),
