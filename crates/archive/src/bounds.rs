@@ -5,7 +5,8 @@ use crate::MAX_CHUNK_BYTES;
 /// `repo.json` is no longer.
 pub const MAX_CONFIG_BYTES: u64 = 64 << 20;
 
-/// A manifest is no longer. It has up to a thousand bytes for each table, and databases of 100,000 tables exist.
+/// A manifest is no longer. It has 864 bytes for a table of twelve columns, and databases of 100,000 tables exist
+/// (docs/decisions/0010-manifests-up-to-256-mib.md).
 pub const MAX_MANIFEST_BYTES: u64 = 256 << 20;
 
 /// A piece of a document or of a segment list is no longer before compression.

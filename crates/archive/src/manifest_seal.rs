@@ -19,22 +19,14 @@ impl Manifest {
     ///
     /// # Errors
     /// [`ArchiveError::Encode`] if it contradicts itself: [`Manifest::totals`] must be
-    /// [`Manifest::computed_totals`], and every piece must lie in a pack that is listed.
+    /// [`Manifest::computed_totals`], and every piece must lie in a pack that is listed. Also if it is larger
+    /// than a reader would take, so that no backup is committed that could not be read.
     pub fn to_bytes(&self) -> Result<Bytes, ArchiveError> {
         self.contradiction().map_err(|reason| ArchiveError::encode("the manifest", reason))?;
         let mut body =
             serde_json::to_vec(self).map_err(|error| ArchiveError::encode("the manifest", error))?;
         body.push(b'\n');
-        let mut object = seal_line(&body);
-        object.extend_from_slice(&body);
-        if object.len() as u64 > MAX_MANIFEST_BYTES {
-            let reason = format!(
-                "it has {} bytes, where {MAX_MANIFEST_BYTES} is the most: dump fewer tables at a time",
-                object.len()
-            );
-            return Err(ArchiveError::encode("the manifest", reason));
-        }
-        Ok(Bytes::from(object))
+        sealed(&body, MAX_MANIFEST_BYTES)
     }
 
     /// Reads and verifies the object stored under `key`.
@@ -61,9 +53,38 @@ impl Manifest {
     }
 }
 
+/// The object of a manifest with this body, if it is no larger than `max_bytes`.
+fn sealed(body: &[u8], max_bytes: u64) -> Result<Bytes, ArchiveError> {
+    let object = [&seal_line(body), body].concat();
+    if object.len() as u64 <= max_bytes {
+        return Ok(Bytes::from(object));
+    }
+    let reason = format!(
+        "the manifest would have {} bytes, and {max_bytes} is the most: select fewer tables for each backup",
+        object.len()
+    );
+    Err(ArchiveError::encode("the manifest", reason))
+}
+
 /// The first line of a manifest with this body. It has one spelling only, so it is compared and not parsed.
 fn seal_line(body: &[u8]) -> Vec<u8> {
     let hash = blake3::hash(body);
     format!("{{\"dbhaul\":\"manifest\",\"body_bytes\":{},\"blake3\":\"{}\"}}\n", body.len(), hash.to_hex())
         .into_bytes()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{seal_line, sealed};
+
+    #[test]
+    fn no_manifest_is_sealed_that_is_too_large_to_be_read() {
+        let body = b"{}\n";
+        let whole = [&seal_line(body), &body[..]].concat();
+        let bytes = whole.len() as u64;
+        assert_eq!(sealed(body, bytes).unwrap(), whole);
+        let refused = sealed(body, bytes - 1).unwrap_err().to_string();
+        let told = format!("{bytes} bytes, and {} is the most: select fewer tables", bytes - 1);
+        assert!(refused.contains(&told), "{refused}");
+    }
 }
