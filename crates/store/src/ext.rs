@@ -65,7 +65,7 @@ pub trait StoreExt: Store {
 
 impl<S: Store + ?Sized> StoreExt for S {
     fn list_stream<'a>(&'a self, prefix: &'a str) -> BoxStream<'a, Result<ObjectMeta, StoreError>> {
-        let start = Walk { page: VecDeque::new(), next: None, ended: false };
+        let start = Walk { page: VecDeque::new(), next: None, ended: false, empty_page_count: 0 };
         stream::try_unfold(start, move |mut walk| async move {
             loop {
                 if let Some(object) = walk.page.pop_front() {
@@ -86,7 +86,12 @@ struct Walk {
     page: VecDeque<ObjectMeta>,
     next: Option<String>,
     ended: bool,
+    /// Pages without an object since the last object.
+    empty_page_count: u32,
 }
+
+/// Pages without an object that may follow each other. Stores that remember what was deleted may have some.
+const MAX_EMPTY_PAGES: u32 = 10_000;
 
 impl Walk {
     /// Fetches the next page. A store that hands out the same token twice would never end.
@@ -103,6 +108,13 @@ impl Walk {
                 .with_key(prefix)
                 .with_detail(detail));
         }
+        self.empty_page_count = if page.objects.is_empty() { self.empty_page_count + 1 } else { 0 };
+        if self.empty_page_count > MAX_EMPTY_PAGES {
+            let detail = format!("the store lists nothing on {MAX_EMPTY_PAGES} pages, and has more of them");
+            return Err(StoreError::new(ErrorKind::Damaged, Operation::List, store.describe())
+                .with_key(prefix)
+                .with_detail(detail));
+        }
         self.ended = page.next.is_none();
         self.next = page.next;
         self.page = page.objects.into();
@@ -115,5 +127,67 @@ fn absent_as_none<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreEr
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_not_found() => Ok(None),
         Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ops::Range;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::ListPage;
+
+    /// Pages that are empty, or all begin with the same token.
+    #[derive(Debug, Default)]
+    struct Endless {
+        page_count: AtomicU32,
+        repeats: bool,
+    }
+
+    fn no_such_thing<T>() -> Result<T, StoreError> {
+        Err(StoreError::new(ErrorKind::Unsupported, Operation::Get, "endless"))
+    }
+
+    #[async_trait]
+    impl Store for Endless {
+        fn describe(&self) -> String {
+            "endless".to_owned()
+        }
+
+        async fn put(&self, _: &str, _: Bytes, _: PutMode) -> Result<(), StoreError> {
+            no_such_thing()
+        }
+
+        async fn get_at_most(&self, _: &str, _: u64) -> Result<Bytes, StoreError> {
+            no_such_thing()
+        }
+
+        async fn get_range(&self, _: &str, _: Range<u64>) -> Result<Bytes, StoreError> {
+            no_such_thing()
+        }
+
+        async fn head(&self, _: &str) -> Result<ObjectMeta, StoreError> {
+            no_such_thing()
+        }
+
+        async fn list_page(&self, _: &str, _: Option<&str>) -> Result<ListPage, StoreError> {
+            let number = self.page_count.fetch_add(1, Ordering::Relaxed);
+            let token = if self.repeats { "same".to_owned() } else { number.to_string() };
+            Ok(ListPage { objects: Vec::new(), next: Some(token) })
+        }
+
+        async fn delete(&self, _: &str) -> Result<(), StoreError> {
+            no_such_thing()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_listing_ends() {
+        for (repeats, told) in [(true, "repeats the same page"), (false, "lists nothing on 10000 pages")] {
+            let store = Endless { repeats, ..Endless::default() };
+            let refused = store.list("backups/").await.unwrap_err().to_string();
+            assert!(refused.contains(told), "{refused}");
+        }
     }
 }

@@ -9,7 +9,7 @@ mod pack_writer;
 mod rows_check;
 mod segments;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -18,7 +18,7 @@ use dbhaul_archive::{
     RepoConfig, keys, read_document,
 };
 use dbhaul_progress::Progress;
-use dbhaul_store::{Access, ErrorKind, Store, StoreExt, StoreUrl};
+use dbhaul_store::{Access, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -138,10 +138,19 @@ impl Repository {
     /// The keys of all committed backups, oldest first within a database. Whatever else lies among them, such as
     /// what file managers leave behind, is told and passed over.
     pub(crate) async fn backup_keys(&self) -> Result<Vec<BackupKey>, PipelineError> {
+        self.backup_keys_at_most(MAX_BACKUPS).await
+    }
+
+    async fn backup_keys_at_most(&self, max: usize) -> Result<Vec<BackupKey>, PipelineError> {
         let (mut backups, mut strays) = (Vec::new(), Strays::default());
         let mut objects = self.store.list_stream(keys::BACKUPS);
         while let Some(object) = objects.try_next().await? {
             match object.key.parse() {
+                Ok(_) if backups.len() == max => {
+                    let error = StoreError::new(ErrorKind::Damaged, Operation::List, self.describe());
+                    let detail = format!("the store lists more than {max} backups");
+                    return Err(error.with_key(keys::BACKUPS).with_detail(detail).into());
+                }
                 Ok(key) => backups.push(key),
                 Err(_) => strays.add(object.key),
             }
@@ -204,11 +213,12 @@ impl Repository {
 
     /// Fails unless every pack of the manifest is in the store with its size.
     pub(crate) async fn check_packs(&self, manifest: &Manifest) -> Result<(), PipelineError> {
+        let wanted: BTreeSet<PackId> = manifest.packs.iter().map(|pack| pack.id).collect();
         let mut found: BTreeMap<PackId, u64> = BTreeMap::new();
         let mut objects = self.store.list_stream(keys::PACKS);
         while let Some(object) = objects.try_next().await? {
-            // Whatever else lies there is not a pack, and no backup refers to it.
-            if let Ok(id) = keys::parse_pack(&object.key) {
+            // Whatever else lies there is another backup's, or not a pack: no memory is taken for it.
+            if let Some(id) = keys::parse_pack(&object.key).ok().filter(|id| wanted.contains(id)) {
                 found.insert(id, object.size_bytes);
             }
         }
@@ -261,10 +271,13 @@ impl Repository {
 /// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
 async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), PipelineError> {
     store.create(key, bytes.clone()).await?;
-    let found = match store.get_optional(key).await? {
-        Some(stored) if stored == bytes => return Ok(()),
-        Some(_) => "returns other bytes",
-        None => "has no such object",
+    let found = match store.get_optional_at_most(key, bytes.len() as u64).await {
+        Ok(Some(stored)) if stored == bytes => return Ok(()),
+        Ok(Some(_)) => "returns other bytes",
+        Ok(None) => "has no such object",
+        // it would return more than was written
+        Err(error) if error.kind() == ErrorKind::Damaged => "returns other bytes",
+        Err(error) => return Err(error.into()),
     };
     Err(PipelineError::NotKept { store: store.describe(), key: key.to_owned(), found })
 }
@@ -295,6 +308,9 @@ async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
     }
     Ok(())
 }
+
+/// The most backups of a store: one each minute makes so many in two years.
+const MAX_BACKUPS: usize = 1_000_000;
 
 /// What file managers leave in a directory that somebody has looked at.
 const LITTER: [&str; 4] = [".DS_Store", ".directory", "Thumbs.db", "desktop.ini"];
@@ -338,4 +354,31 @@ fn rows_fault(table: &str, reason: String) -> PipelineError {
 
 fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> PipelineError {
     PipelineError::Archive { store: store.describe(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use dbhaul_archive::RepoConfig;
+    use dbhaul_store::{MemoryStore, Store, StoreExt};
+    use jiff::Timestamp;
+    use ulid::Ulid;
+
+    use super::Repository;
+    use crate::Context;
+
+    #[tokio::test]
+    async fn no_memory_is_taken_for_backups_without_end() {
+        let store: Arc<dyn Store> = Arc::new(MemoryStore::default());
+        for id in 0..3 {
+            let key = format!("backups/shop/20260131T020304Z-{}", Ulid::from_parts(1_769_824_984_567, id));
+            store.create(&key, "".into()).await.unwrap();
+        }
+        let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
+        let repository = Repository::new(store, config, &Context::silent());
+        assert_eq!(repository.backup_keys_at_most(3).await.unwrap().len(), 3);
+        let refused = repository.backup_keys_at_most(2).await.unwrap_err().to_string();
+        assert!(refused.contains("more than 2 backups"), "{refused}");
+    }
 }
