@@ -1,10 +1,12 @@
-//! Functions that find what they name only by the source's search path, met by whoever reads the tables.
+//! Functions that find what they name only by the source's search path, met by whoever reads the tables: nobody
+//! looks for it there.
 
 use dbhaul_tests::{Dbhaul, Original, Server};
 use tempfile::TempDir;
 
-/// A table that is read in several parts, each by a query: a row on each of 9,000 pages. To plan one, the
-/// server takes the index's function apart, whose body names another without its schema.
+/// A table of a size that is read in several parts, each by a query: a row on each of 9,000 pages. To plan one, the
+/// server takes the index's function apart, whose body names another without its schema. So it is read by a COPY that
+/// needs no plan.
 const LARGE: &str = "
     CREATE FUNCTION public.inner_step(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1 + 1';
     CREATE FUNCTION public.outer_step(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT inner_step($1)';
@@ -22,7 +24,7 @@ fn a_large_table_is_read_though_its_index_relies_on_it() {
     let (store, from) = (TempDir::new().unwrap(), source.uri("shop"));
     let original = Original::new(&source, "shop", &target);
     let plan = Dbhaul::new(["dump", "--dry-run", "--source", &from, "--store"]).arg(store.path()).run();
-    plan.assert_code(0).assert_says("2 segments public.large");
+    plan.assert_code(0).assert_says("1 segment public.large");
     Dbhaul::new(["dump", "--source", &from, "--store"]).arg(store.path()).run().assert_code(0);
     for db in ["restored", "moved"] {
         target.create_db(db);
@@ -33,6 +35,34 @@ fn a_large_table_is_read_though_its_index_relies_on_it() {
     Dbhaul::new(["migrate", "--source", &from, "--target", &target.uri("moved")]).run().assert_code(0);
     for db in ["restored", "moved"] {
         original.assert_rows_equal(db);
+    }
+}
+
+/// The owner of a database may choose what functions of others find that name something without its schema.
+#[test]
+fn what_an_owner_puts_there_is_not_run_by_whoever_reads() {
+    for major in [14, 16] {
+        let server = Server::start(major);
+        server.psql("postgres", "CREATE ROLE owner LOGIN");
+        server.psql("postgres", "CREATE DATABASE shop OWNER owner");
+        server.psql("shop", LARGE);
+        server.psql("shop", "DROP FUNCTION public.inner_step(int)");
+        let evil = "SET ROLE owner; CREATE SCHEMA evil; CREATE FUNCTION evil.inner_step(int) RETURNS int \
+            LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN RAISE LOG 'CANARY %', current_user; RETURN $1 + 1; END $$; \
+            ALTER DATABASE shop SET search_path = evil, public";
+        server.psql("shop", evil);
+        let sings = || server.log().contains("LOG:  CANARY postgres");
+        let (store, from) = (TempDir::new().unwrap(), server.uri("shop"));
+        for command in ["dump", "verify"] {
+            let run = Dbhaul::new([command, "--source", &from, "--store"]).arg(store.path()).run();
+            run.assert_code(0);
+        }
+        let script = ["dump", "--format", "sql", "--source", &from, "--file"];
+        let (directory, name) = (TempDir::new().unwrap(), "shop.sql");
+        Dbhaul::new(script).arg(directory.path().join(name)).run().assert_code(0);
+        assert!(!sings(), "{major}");
+        server.psql("shop", "EXPLAIN SELECT FROM public.bare");
+        assert!(sings(), "the function is there to be found on {major}");
     }
 }
 

@@ -149,12 +149,6 @@ pub struct TableData {
 }
 
 impl TableData {
-    /// Whether the text of rows may be another under another `search_path`, as that of a `regclass` is,
-    /// wherever in a value it stands.
-    pub fn text_depends_on_path(&self) -> bool {
-        !self.columns.iter().all(DataColumn::has_text_of_its_own)
-    }
-
     /// The table that rows are loaded into.
     pub fn destination(&self) -> &QualifiedName {
         self.root.as_ref().unwrap_or(&self.table)
@@ -175,42 +169,9 @@ pub struct DataColumn {
     pub base_type_kind: char,
 }
 
-impl DataColumn {
-    /// Whether the text of its values is known to be the same under every `search_path`. What the members
-    /// of composites, and of arrays and ranges of others' types, are is not known here.
-    pub fn has_text_of_its_own(&self) -> bool {
-        let name = self.base_type_name.strip_prefix("pg_catalog.").unwrap_or(&self.base_type_name);
-        let is_built_in = !name.contains('.') && !name.starts_with("reg") && !name.starts_with("_reg");
-        match self.base_type_kind {
-            'e' => true,
-            'b' => is_built_in || name.contains('.') && !name.ends_with("[]"),
-            'r' | 'm' => is_built_in,
-            _ => false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{DataColumn, DropStatement};
-
-    #[test]
-    fn text_that_no_path_changes() {
-        let column = |base_type_name: &str, base_type_kind| DataColumn {
-            name: "c".into(),
-            type_name: base_type_name.into(),
-            base_type_name: base_type_name.into(),
-            base_type_kind,
-        };
-        let own = [("integer", 'b'), ("text[]", 'b'), ("public.mood", 'e'), ("public.hstore", 'b')];
-        for (name, kind) in own.into_iter().chain([("int4range", 'r'), ("\"char\"", 'b')]) {
-            assert!(column(name, kind).has_text_of_its_own(), "{name}");
-        }
-        let others = [("regclass", 'b'), ("regclass[]", 'b'), ("public.pair", 'c'), ("public.pair[]", 'b')];
-        for (name, kind) in others.into_iter().chain([("public.pairs", 'r'), ("record", 'p')]) {
-            assert!(!column(name, kind).has_text_of_its_own(), "{name}");
-        }
-    }
+    use super::DropStatement;
 
     #[track_caller]
     fn check(command: &str, expected: &str) {

@@ -1,7 +1,7 @@
 //! The exporter: a plan, a snapshot, and sessions that read under it.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 use dbhaul_postgres::{self as postgres, ConnectSettings, CopyOut, SnapshotHolder};
 use dbhaul_rows::CutParameters;
@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::form::{RowCutter, TurnedTables};
 use crate::pool::{Lease, SessionPool};
 use crate::stream::SegmentReader;
-use crate::{ExportError, ExportPlan, RowSource, SegmentRows, TablePlan};
+use crate::{ExportError, ExportPlan, SegmentRows, TablePlan};
 
 /// Reads the segments of a plan, any of them in any order and several at a
 /// time, all under one snapshot.
@@ -20,14 +20,7 @@ pub struct Exporter {
     cut: CutParameters,
     pool: Arc<SessionPool>,
     turned: Arc<TurnedTables>,
-    /// The source's own search path.
-    search_path: Option<String>,
-    /// Entries that cannot be read without it.
-    need_path: Mutex<HashSet<u32>>,
 }
-
-/// SQLSTATEs of a name that was not found: function, table, other object, schema.
-const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
 impl std::fmt::Debug for Exporter {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -48,18 +41,7 @@ impl Exporter {
     ) -> Self {
         let by_entry = plan.tables.iter().enumerate().map(|(index, table)| (table.entry, index)).collect();
         let pool = SessionPool::new(settings, holder, jobs, cancel);
-        let (turned, need_path) = (Arc::default(), Mutex::default());
-        Exporter { plan, by_entry, cut, pool, turned, search_path: None, need_path }
-    }
-
-    /// With the search path that the source's sessions have by default. A part of a table is read
-    /// by a query, and to plan a query the server looks into functions of the table's indexes, whose
-    /// bodies may hold names that only this path finds. What cannot be read with an empty path is
-    /// read with this one.
-    #[must_use]
-    pub fn with_search_path(mut self, search_path: Option<String>) -> Self {
-        self.search_path = search_path;
-        self
+        Exporter { plan, by_entry, cut, pool, turned: Arc::default() }
     }
 
     /// What is read.
@@ -105,27 +87,14 @@ impl Exporter {
         entries.into_iter().filter_map(|entry| self.table(entry)).map(TablePlan::name).collect()
     }
 
-    /// Begins a `COPY` on a session of the pool, with the source's search path if it cannot do without.
+    /// Begins a `COPY` on a session of the pool.
     async fn begin(
         &self,
         table: &TablePlan,
         sql: &str,
         use_no_index: bool,
     ) -> Result<(Lease, CopyOut), Beginning> {
-        let needs_path =
-            |entry| self.need_path.lock().unwrap_or_else(PoisonError::into_inner).contains(entry);
-        if !needs_path(&table.entry) {
-            let lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
-            match lease.copy_out(table, sql).await {
-                Ok(copy) => return Ok((lease, copy)),
-                Err(error) if self.may_need_path(table, &error) => {}
-                Err(error) => return Err(Beginning::Copy(error)),
-            }
-            self.need_path.lock().unwrap_or_else(PoisonError::into_inner).insert(table.entry);
-        }
-        let mut lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
-        let path = self.search_path.as_deref().unwrap_or_default();
-        lease.set_search_path(path).await.map_err(Beginning::Lease)?;
+        let lease = self.lease(use_no_index).await.map_err(Beginning::Lease)?;
         let copy = lease.copy_out(table, sql).await.map_err(Beginning::Copy)?;
         Ok((lease, copy))
     }
@@ -136,15 +105,6 @@ impl Exporter {
             lease.use_no_index().await?;
         }
         Ok(lease)
-    }
-
-    /// Whether a name was not found that the source's search path may find. The text of values such
-    /// as `regclass` depends on the path, so tables with these are read without it or not at all.
-    fn may_need_path(&self, table: &TablePlan, error: &postgres::Error) -> bool {
-        let RowSource::Table(data) = &table.source else { return false };
-        self.search_path.is_some()
-            && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state))
-            && !data.text_depends_on_path()
     }
 
     /// Closes the sessions that are not in use.

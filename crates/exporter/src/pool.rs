@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dbhaul_postgres::{
     self as postgres, ConnectSettings, CopyOut, Session, SessionOptions, SessionRole, SnapshotHolder,
-    search_path_sql,
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
@@ -43,8 +42,6 @@ pub(crate) struct SessionPool {
 /// A session in a transaction under the snapshot.
 struct Reader {
     session: Session,
-    /// The transaction's search path, where it is not the pinned, empty one.
-    path: Option<String>,
     /// Whether its queries use no index.
     is_without_indexes: bool,
     /// Reads in this transaction, which keeps a lock on each table that it has read.
@@ -84,12 +81,7 @@ impl SessionPool {
         };
         let mut reader = match self.take_idle() {
             Some(reader) => reader,
-            None => Reader {
-                session: self.connect().await?,
-                path: None,
-                is_without_indexes: false,
-                read_count: 0,
-            },
+            None => Reader { session: self.connect().await?, is_without_indexes: false, read_count: 0 },
         };
         if reader.read_count >= self.holder.tables_per_transaction(self.jobs) {
             reader.session.commit().await?;
@@ -148,10 +140,7 @@ impl Lease {
         if self.reader.is_without_indexes {
             self.reader.session.batch(WITHOUT_INDEXES).await?;
         }
-        match &self.reader.path {
-            Some(path) => self.reader.session.batch(&search_path_sql(path)).await,
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Has queries read tables themselves, until the session is given back.
@@ -161,21 +150,11 @@ impl Lease {
         Ok(())
     }
 
-    /// Sets the search path, until the session is given back.
-    pub(crate) async fn set_search_path(&mut self, path: &str) -> Result<(), postgres::Error> {
-        self.reader.session.batch(&search_path_sql(path)).await?;
-        self.reader.path = Some(path.to_owned());
-        Ok(())
-    }
-
     /// Returns the session for the next reader. Only for one whose last command ended well.
     ///
     /// # Errors
     /// If it cannot be made what it was; then it is closed.
     pub(crate) async fn give_back(mut self) -> Result<(), postgres::Error> {
-        if self.reader.path.take().is_some() {
-            self.reader.session.batch(&search_path_sql("")).await?;
-        }
         if std::mem::take(&mut self.reader.is_without_indexes) {
             self.reader.session.batch(WITH_INDEXES).await?;
         }

@@ -44,7 +44,7 @@ mod statistics_data;
 
 pub use error::Error;
 pub use kinds::sequence::{SequenceValue, sequence_values};
-pub use plan_code::tables_with_others_code;
+pub use plan_code::{PlanCode, plan_code};
 pub use range_keys::range_keys;
 pub use read::read_catalog;
 pub use roles::read_roles;

@@ -210,7 +210,7 @@ impl Dump {
             repository.config().cut.clone(),
             self.context.cancel.clone(),
         );
-        let exporter = Arc::new(exporter.with_search_path(self.source.search_path.clone()));
+        let exporter = Arc::new(exporter);
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
         let lists = Arc::new(ListStore::new(repository, &self.export)?);
         let documents = self.write_documents(&lists).await?;

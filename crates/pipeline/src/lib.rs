@@ -59,12 +59,12 @@ mod status;
 mod store_trial;
 mod target;
 mod throttle;
+mod unplanned;
 mod verify;
 mod verify_copy;
 mod verify_lsn;
 mod verify_roots;
 mod verify_scope;
-mod whole_reads;
 mod words;
 
 pub use backups::{

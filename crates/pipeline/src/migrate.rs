@@ -306,7 +306,6 @@ async fn copy(
         CutParameters::fixed(CHUNK_BYTES),
         context.cancel.clone(),
     );
-    let exporter = exporter.with_search_path(source.search_path.clone());
     let statistics = source.statistics(&request.selection, context)?;
     let throttle = Throttle::start(request.throttle, &request.source, context).await?;
     let exporter = Arc::new(ExportedSegments { exporter, statistics, throttle });

@@ -10,7 +10,7 @@ use dbhaul_catalog::{
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{
-    SequenceValue, StatisticsPlan, range_keys, read_catalog, sequence_values, tables_with_others_code,
+    SequenceValue, StatisticsPlan, plan_code, range_keys, read_catalog, sequence_values,
 };
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
@@ -20,7 +20,7 @@ use crate::lock_wait::{self, Waiting};
 use crate::readable::Unreadable;
 use crate::statistics::LiveStatistics;
 use crate::store_trial::row_bytes;
-use crate::whole_reads::whole_reads;
+use crate::unplanned::unplanned;
 use crate::{Context, PipelineError};
 
 /// Snapshots taken before giving up on a database whose tables are rewritten all the time.
@@ -39,13 +39,11 @@ pub(crate) struct LiveDatabase {
     pub(crate) sequences: Vec<SequenceValue>,
     /// What the role may not read.
     pub(crate) unreadable: Unreadable,
-    /// `search_path` as the database's own settings have it, to retry what needs it.
+    /// `search_path` as the database's own settings have it, for what is created on a target and needs it.
     pub(crate) search_path: Option<String>,
     /// By what large tables are cut that cannot be cut by pages, by `pg_class` OID.
     pub(crate) range_keys: BTreeMap<u32, RangeKey>,
-    /// Large tables that are read as one segment all the same, by `pg_class` OID.
-    whole_reads: BTreeSet<u32>,
-    /// Tables of which no query may be planned, since that would run functions of others, by `pg_class` OID.
+    /// Tables of which no query may be planned, by `pg_class` OID.
     unplanned: BTreeSet<u32>,
     /// `version()`.
     pub(crate) version_text: String,
@@ -122,8 +120,8 @@ impl LiveDatabase {
         let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
         let range_keys =
             range_keys(&session, &catalog, &large_streams(&catalog)).await.map_err(introspect)?;
-        let unplanned = tables_with_others_code(&session).await.map_err(introspect)?;
-        let whole_reads = whole_reads(&session, &catalog, &unplanned).await.map_err(reading)?;
+        let code = plan_code(&session).await.map_err(introspect)?;
+        let unplanned = unplanned(&session, &catalog, code).await.map_err(reading)?;
         let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
         let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
@@ -135,7 +133,6 @@ impl LiveDatabase {
             unreadable,
             search_path,
             range_keys,
-            whole_reads,
             unplanned,
             version_text: version_text.unwrap_or_default(),
         })
@@ -214,24 +211,23 @@ impl LiveDatabase {
 
     fn table_plan(&self, entry: &TocEntry, table: &TableData) -> TablePlan {
         let size = entry.object.and_then(|id| self.catalog.relation_sizes.get(&id.oid)).copied();
-        let is_whole = entry.object.is_some_and(|id| self.whole_reads.contains(&id.oid));
         let plan = TablePlan::table(
             entry.id,
             table.clone(),
             digest_spec(table, &self.catalog.database.encoding),
             size.unwrap_or_default(),
             self.catalog.server_version,
-            if is_whole { u64::MAX } else { DEFAULT_SEGMENT_BYTES },
+            DEFAULT_SEGMENT_BYTES,
         );
         if entry.object.is_some_and(|id| self.unplanned.contains(&id.oid)) {
             return plan.unplanned();
         }
         match entry.object.and_then(|id| self.range_keys.get(&id.oid)) {
-            Some(key) if !is_whole => {
+            Some(key) => {
                 let segment_bytes = DEFAULT_SEGMENT_BYTES.max(plan.estimated_bytes() / MAX_KEY_RANGES);
                 plan.cut_by_key(key, segment_bytes)
             }
-            _ => plan,
+            None => plan,
         }
     }
 

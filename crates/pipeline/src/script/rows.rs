@@ -55,7 +55,6 @@ impl Rows {
         let tasks = TableTasks::new(&plan, &context.progress);
         let (holder, cut) = (Arc::clone(&live.holder), CutParameters::fixed(CHUNK_BYTES));
         let exporter = Exporter::new(Arc::new(plan), settings, holder, 1, cut, context.cancel.clone());
-        let exporter = exporter.with_search_path(live.search_path.clone());
         Rows::Live { exporter, tasks, throttle }
     }
 
