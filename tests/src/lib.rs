@@ -10,6 +10,9 @@
 //! [`Server::pg_dump_inserts_sorted`] ask the newest `pg_dump`, [`Server::sql_digest`] lets the server hash
 //! every row of every table. A round trip holds when they agree on both sides.
 //!
+//! Servers log every statement, and a server that goes fails its test when dbhaul has sent one that names
+//! something without its schema where the search path is not empty.
+//!
 //! Everything here panics when it cannot do its work: a server that is missing fails the test that needs
 //! it, with the command that installs it. Nothing skips.
 //!
@@ -32,13 +35,16 @@ mod binary;
 mod fixtures;
 mod judge;
 mod keeper;
+mod log;
 mod oracle;
 mod overlay;
+mod path;
 mod places;
 mod poll;
 mod pooler;
 mod ports;
 mod proxy;
+mod qualified;
 mod s3;
 mod server;
 mod statements;
@@ -51,6 +57,7 @@ pub use judge::Original;
 pub use poll::wait_until;
 pub use pooler::{PoolMode, Pooler};
 pub use proxy::{Cut, Proxy};
+pub use qualified::assert_qualified;
 pub use s3::{Moto, S3Directory, S3Endpoint};
 pub use server::{EXTENDED, Encoding, MAJORS, OLD_MINORS, Server, ServerBuilder};
 pub use statements::Statement;

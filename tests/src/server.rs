@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use crate::keeper::Keeper;
 use crate::ports::Port;
 use crate::tls::CertificateFiles;
-use crate::{overlay, places, template, wait_until};
+use crate::{log, overlay, places, template, wait_until};
 
 /// The majors that dbhaul supports, and that the tests require to be installed.
 pub const MAJORS: [u16; 7] = [13, 14, 15, 16, 17, 18, 19];
@@ -49,7 +49,9 @@ max_connections = 100
 shared_buffers = '128MB'
 jit = off
 logging_collector = off
-log_line_prefix = '%m [%p] %q%a %d '
+log_statement = 'all'
+log_parameter_max_length = 0
+log_parameter_max_length_on_error = 0
 timezone = 'UTC'
 ";
 
@@ -212,8 +214,11 @@ impl ServerBuilder {
             std::fs::write(&signal, "").expect("the data directory is writable");
             places::give_to_server(&signal);
         }
-        let mut settings =
-            format!("{SETTINGS}port = {port}\nunix_socket_directories = '{}'\n", dir.display());
+        let mut settings = format!(
+            "{SETTINGS}port = {port}\nunix_socket_directories = '{}'\nlog_line_prefix = '{}'\n",
+            dir.display(),
+            log::LINE_PREFIX
+        );
         if let Some(files) = &self.tls {
             for (source, name) in [(&files.certificate, "server.crt"), (&files.key, "server.key")] {
                 install_private(source, &data.join(name));
@@ -245,7 +250,8 @@ fn install_private(source: &Path, target: &Path) {
     places::give_to_server(target);
 }
 
-/// A running PostgreSQL server, stopped and deleted when dropped.
+/// A running PostgreSQL server, stopped and deleted when dropped, which fails the test if its log shows a
+/// statement of dbhaul's that it should not have sent.
 #[derive(Debug)]
 pub struct Server {
     major: u16,
@@ -443,6 +449,20 @@ impl Server {
             .env("LC_ALL", "C.UTF-8")
             .stdin(Stdio::null());
         command
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        // What clients are still saying is part of the log.
+        self.keeper.stop("QUIT");
+        let bytes = std::fs::read(self.dir.join("server.log")).expect("the server has logged");
+        let count = log::judge(&String::from_utf8_lossy(&bytes))
+            .unwrap_or_else(|problem| panic!("dbhaul has sent to server {}: {problem}", self.major));
+        assert!(count > 0, "server {} does not log what is sent to it", self.major);
     }
 }
 

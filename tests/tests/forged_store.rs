@@ -2,7 +2,8 @@
 //! every hash fits, and is false in one respect. Whatever reads it ends with 1 and names what is wrong, and a restore
 //! has not touched its target by then.
 
-use std::sync::OnceLock;
+use std::cell::RefCell;
+use std::rc::{Rc, Weak};
 
 use dbhaul_archive::{PackId, PackKind, RowChunk, Segment, SegmentRange};
 use dbhaul_rows::RowDigest;
@@ -14,14 +15,24 @@ use tempfile::TempDir;
 /// Memory that a run may take, whatever it is given.
 const MAX_RESIDENT_BYTES: u64 = 256 << 20;
 
-fn origin() -> &'static Origin {
-    static ORIGIN: OnceLock<Origin> = OnceLock::new();
-    ORIGIN.get_or_init(|| Origin::new(17))
+/// What the cases of a test share, as long as the test keeps it.
+fn origin() -> Rc<Origin> {
+    thread_local! {
+        static ORIGIN: RefCell<Weak<Origin>> = const { RefCell::new(Weak::new()) };
+    }
+    ORIGIN.with_borrow_mut(|shared| {
+        shared.upgrade().unwrap_or_else(|| {
+            let origin = Rc::new(Origin::new(17));
+            *shared = Rc::downgrade(&origin);
+            origin
+        })
+    })
 }
 
 /// The four commands that read a backup, each with what it says.
 fn read_all(store: &TempDir, target: &str) -> [(&'static str, Finished); 4] {
-    let (place, server) = (store.path().to_str().unwrap(), &origin().server);
+    let origin = origin();
+    let (place, server) = (store.path().to_str().unwrap(), &origin.server);
     let shop = server.uri("shop");
     let commands: [(&str, Vec<&str>); 4] = [
         ("show", vec!["backup", "show", "--store", place]),
@@ -37,7 +48,8 @@ fn read_all(store: &TempDir, target: &str) -> [(&'static str, Finished); 4] {
 fn assert_untouched(db: &str) {
     let sql = "SELECT count(*) FROM pg_class WHERE relnamespace NOT IN ('pg_catalog'::regnamespace, \
                'information_schema'::regnamespace, 'pg_toast'::regnamespace)";
-    let server = &origin().server;
+    let origin = origin();
+    let server = &origin.server;
     assert_eq!(server.psql(db, sql).trim(), "0", "{db}");
     assert_eq!(server.psql(db, "SELECT count(*) FROM pg_namespace WHERE nspname = 'dbhaul'").trim(), "0");
     assert_eq!(server.psql(db, "SELECT count(*) FROM pg_largeobject_metadata").trim(), "0");
@@ -53,7 +65,8 @@ fn check(db: &str, forge: impl FnOnce(&mut Parts), change: impl FnOnce(&mut Valu
 
 #[track_caller]
 fn check_store(db: &str, store: &TempDir, words: &[&str]) {
-    let server = &origin().server;
+    let origin = origin();
+    let server = &origin.server;
     server.create_db(db);
     for (name, run) in read_all(store, &server.uri(db)) {
         assert_eq!(run.code, Some(1), "{name}: {}{}", run.stdout, run.stderr);
@@ -76,6 +89,7 @@ macro_rules! cases {
     ($name:ident: $($case:ident),* $(,)?) => {
         #[test]
         fn $name() {
+            let _origin = origin();
             $( println!("{}", stringify!($case)); $case(); )*
         }
     };
@@ -91,8 +105,9 @@ fn nothing(_: &mut Value) {}
 
 #[test]
 fn a_store_that_is_sealed_again_reads() {
-    let store = origin().take_apart().seal(nothing);
-    let server = &origin().server;
+    let origin = origin();
+    let store = origin.take_apart().seal(nothing);
+    let server = &origin.server;
     server.create_db("sealed_again");
     for (name, run) in read_all(&store, &server.uri("sealed_again")) {
         assert_eq!(run.code, Some(0), "{name}: {}{}", run.stdout, run.stderr);

@@ -30,6 +30,63 @@ fn server_goes_with_its_directory() {
     assert!(!dir.exists());
 }
 
+/// What a server of this harness says of what was sent to it, when it goes.
+fn judged(server: Server) -> Result<(), String> {
+    let gone = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(server)));
+    gone.map_err(|panic| panic.downcast_ref::<String>().expect("it says why").clone())
+}
+
+#[test]
+fn server_that_goes_tells_of_names_without_schemas() {
+    let say = |client: &str, messages: &[&str]| {
+        let server = Server::start(18);
+        let mut psql = server.client("psql");
+        psql.env("PGAPPNAME", client).args(["-XqAt", "-d", "postgres"]);
+        messages.iter().for_each(|message| drop(psql.args(["-c", message])));
+        psql.output().unwrap();
+        server
+    };
+    let opening = ["SET search_path = ''", "SET a.b = 1", "SET a.b = 1", "BEGIN"];
+    let path = "SELECT pg_catalog.set_config('search_path', 'pg_catalog, public', true)";
+    let fine = ["SELECT 1 + 1", path, "SELECT 1 OPERATOR(pg_catalog.+) 1", "COMMIT", "SELECT\n1 + 1"];
+    assert_eq!(judged(say("dbhaul", &[&opening[..], &fine].concat())), Ok(()));
+    assert_eq!(judged(say("psql", &["SELECT 1 + 1"])), Ok(()));
+    let planted: [&[&str]; 4] = [
+        &["SELECT\n1 + 1"],
+        &[&opening[..], &[path, "SELECT 1 + 1"]].concat(),
+        &[&opening[..], &[path, "SELECT pg_catalog.lower(x) + absent(x) FROM s.t"]].concat(),
+        &["SET search_path = ''", "SELECT 1 + 1"],
+    ];
+    for messages in planted {
+        let found = judged(say("dbhaul hold x", messages)).unwrap_err();
+        assert!(found.contains("without a schema: operator +"), "{found}");
+    }
+    let silent = Server::builder(18).config("log_statement", "none").start();
+    assert!(judged(silent).unwrap_err().contains("does not log"));
+}
+
+/// What outlives its test is never judged.
+#[test]
+fn no_test_keeps_a_server_for_ever() {
+    let mut directories = vec![std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).unwrap();
+                // in two parts, so that they are not found here
+                for (one, other) in
+                    [("Once", "Lock"), ("Lazy", "Lock"), ("Box::", "leak"), ("mem::", "forget")]
+                {
+                    assert!(!text.contains(&format!("{one}{other}")), "{one}{other} in {}", path.display());
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn data_survives_restart_and_crash() {
     let mut server = Server::start(16);

@@ -2,17 +2,10 @@
 //! the server's own, in a schema that the search path names before `pg_catalog`. Nothing of them may be run
 //! or found by any session, on either side, whatever sets the path.
 
-#[path = "hostile_path/path.rs"]
-mod path;
-#[path = "hostile_path/qualified.rs"]
-mod qualified;
-
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
-use dbhaul_tests::{Dbhaul, MAJORS, Proxy, Server, wait_until};
+use dbhaul_tests::{Dbhaul, MAJORS, Proxy, Server, assert_qualified, wait_until};
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
-
-use self::qualified::assert_qualified;
 
 /// Each of its objects raises an error with this word.
 const TRAP: &str = include_str!("../fixtures/cases/hostile-path.sql");

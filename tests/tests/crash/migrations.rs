@@ -158,8 +158,7 @@ fn the_process_that_holds_a_snapshot_shows_no_password_and_ends_with_its_run() {
 /// The process that holds the snapshot must not wait behind somebody who waits for the run.
 #[test]
 fn whoever_queues_for_a_table_does_not_hang_a_run_that_holds_its_snapshot() {
-    let source = Server::builder(16).config("log_statement", "all").start();
-    let scene = Scene::between(Fixture::Music, source, Server::start(17));
+    let scene = Scene::between(Fixture::Music, Server::start(16), Server::start(17));
     scene.source.psql(SOURCE, "CREATE TABLE public.contended (i int)");
     scene.target.create_db("copy");
     let mut run = scene.migrate("copy").arg("--hold-snapshot").spawn();

@@ -94,7 +94,8 @@ fn strays_change_nothing() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, "stray").unwrap();
     }
-    let server = &origin().server;
+    let origin = origin();
+    let server = &origin.server;
     server.create_db("strays");
     for (name, run) in read_all(&store, &server.uri("strays")) {
         assert_eq!(run.code, Some(0), "{name}: {}{}", run.stdout, run.stderr);

@@ -150,7 +150,8 @@ fn a_chunk_has_more_rows_than_bytes() {
 
 /// Chunks of a table without a key may have the same rows.
 fn the_same_rows_twice_are_no_forgery_where_nothing_forbids_them() {
-    let server = &origin().server;
+    let origin = origin();
+    let server = &origin.server;
     server.create_db("repeated");
     server.psql("repeated", "CREATE TABLE t AS SELECT 'x'::text FROM generate_series(1, 300000)");
     server.create_db("repeated_copy");

@@ -17,7 +17,8 @@ fn forged(db: &str, forge: impl FnOnce(&mut Parts), words: &[&str]) {
     let mut parts = origin().take_apart();
     forge(&mut parts);
     let store = parts.seal(nothing);
-    let server = &origin().server;
+    let origin = origin();
+    let server = &origin.server;
     server.create_db(db);
     for (name, run) in read_all(&store, &server.uri(db)) {
         if name == "show" {

@@ -4,40 +4,61 @@ use pg_query::protobuf::TransactionStmtKind as Kind;
 use pg_query::protobuf::VariableSetKind;
 use serde_json::Value;
 
-use super::qualified::{items, names};
+use crate::qualified::{items, names};
 
-/// Whether there may be something in the path: true at the beginning, when it is as somebody has set it.
+/// What there may be in a path, from the safest on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    /// Nothing but what is the server's own.
+    Empty,
+    /// What a database's owner chose, behind the server's own: set for the texts of users that rely on it.
+    Sources,
+    /// What somebody has set, in whatever order. So it is at the beginning.
+    Anything,
+}
+
+/// The path of a session.
+#[derive(Debug, Clone)]
 pub(crate) struct Path {
-    session: bool,
+    session: Reach,
     /// Of the transaction, where that has its own.
-    local: Option<bool>,
+    local: Option<Reach>,
     /// What the session's was before the transaction that it is in.
-    before: Option<bool>,
-    savepoints: Vec<(String, bool, Option<bool>)>,
+    before: Option<Reach>,
+    savepoints: Vec<(String, Reach, Option<Reach>)>,
 }
 
 impl Default for Path {
     fn default() -> Self {
-        Path { session: true, local: None, before: None, savepoints: Vec::new() }
+        Path { session: Reach::Anything, local: None, before: None, savepoints: Vec::new() }
     }
 }
 
 impl Path {
-    pub(crate) fn finds_things(&self) -> bool {
+    pub(crate) fn reach(&self) -> Reach {
         self.local.unwrap_or(self.session)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.reach() == Reach::Empty
+    }
+
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.before.is_some()
     }
 
     /// What a statement does to it.
     pub(crate) fn follow(&mut self, kind: &str, fields: &Value) {
         match kind {
             "VariableSetStmt" if fields["kind"] == VariableSetKind::VarResetAll as i32 => {
-                self.set(true, false)
+                self.set(Reach::Anything, false);
             }
             "VariableSetStmt" if fields["name"].as_str().is_some_and(is_path) => {
                 let values: Vec<_> = items(&fields["args"]).iter().map(text).collect();
-                self.set(values != [Some("")], fields["is_local"] == true);
+                let reach = if values == [Some("")] { Reach::Empty } else { Reach::Anything };
+                self.set(reach, fields["is_local"] == true);
             }
-            "DiscardStmt" => self.set(true, false),
+            "DiscardStmt" => self.set(Reach::Anything, false),
             "TransactionStmt" => self.transaction(fields),
             _ => self.calls(fields, &Vec::from_iter(rows(fields))),
         }
@@ -50,11 +71,11 @@ impl Path {
         }
     }
 
-    fn set(&mut self, finds_things: bool, is_local: bool) {
+    fn set(&mut self, reach: Reach, is_local: bool) {
         if is_local {
-            self.local = Some(finds_things);
+            self.local = Some(reach);
         } else {
-            (self.session, self.local) = (finds_things, None);
+            (self.session, self.local) = (reach, None);
         }
     }
 
@@ -67,7 +88,7 @@ impl Path {
             let before = self.before.take().unwrap_or(self.session);
             let is_kept = !is(&[Kind::TransStmtRollback]);
             // where the transaction has failed, its end is no commit
-            self.session = before || (is_kept && self.session);
+            self.session = if is_kept { before.max(self.session) } else { before };
             self.local = None;
             self.savepoints.clear();
             if fields["chain"] == true {
@@ -102,19 +123,28 @@ impl Path {
     }
 
     fn call(&mut self, arguments: &[Value], rows: &[(&str, Option<&str>)]) {
-        let [name, value, is_local] = arguments else { return self.set(true, false) };
+        let [name, value, is_local] = arguments else { return self.set(Reach::Anything, false) };
         let is_local = is_local["node"]["AConst"]["val"]["Boolval"]["boolval"] == true;
         match text(name) {
-            Some(name) if is_path(name) => self.set(text(value) != Some(""), is_local),
+            Some(name) if is_path(name) => self.set(reach_of(text(value)), is_local),
             Some(_) => {}
             // names and values are in rows, or who knows where
-            None if rows.is_empty() => self.set(true, is_local),
+            None if rows.is_empty() => self.set(Reach::Anything, is_local),
             None => {
                 for (_, value) in rows.iter().filter(|(name, _)| is_path(name)) {
-                    self.set(*value != Some(""), is_local);
+                    self.set(reach_of(*value), is_local);
                 }
             }
         }
+    }
+}
+
+/// Of the value of `set_config`, where it is known.
+fn reach_of(value: Option<&str>) -> Reach {
+    match value {
+        Some("") => Reach::Empty,
+        Some(path) if path.starts_with("pg_catalog, ") => Reach::Sources,
+        _ => Reach::Anything,
     }
 }
 
