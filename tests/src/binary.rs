@@ -23,13 +23,14 @@ pub struct Dbhaul {
     environment: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
     file_limit_kib: Option<u64>,
+    umask: Option<&'static str>,
 }
 
 impl Dbhaul {
     /// A command line, without the program's name.
     pub fn new<A: AsRef<OsStr>>(arguments: impl IntoIterator<Item = A>) -> Self {
         let arguments = arguments.into_iter().map(|a| a.as_ref().to_owned()).collect();
-        Self { arguments, environment: Vec::new(), dir: None, file_limit_kib: None }
+        Self { arguments, environment: Vec::new(), dir: None, file_limit_kib: None, umask: None }
     }
 
     /// Adds an argument.
@@ -68,6 +69,12 @@ impl Dbhaul {
         self
     }
 
+    /// Runs under another umask than the tests', in octal digits.
+    pub fn umask(mut self, digits: &'static str) -> Self {
+        self.umask = Some(digits);
+        self
+    }
+
     /// Runs to the end.
     pub fn run(self) -> Finished {
         self.spawn().wait()
@@ -77,9 +84,10 @@ impl Dbhaul {
     pub fn spawn(self) -> Running {
         let home = TempDir::new().expect("the temporary directory is writable");
         let program = program();
-        let mut command = match self.file_limit_kib {
-            None => Command::new(&program),
-            Some(limit_kib) => limited(&program, limit_kib),
+        let mut command = match (self.file_limit_kib, self.umask) {
+            (Some(limit_kib), _) => limited(&program, limit_kib),
+            (None, Some(digits)) => with_umask(&program, digits),
+            (None, None) => Command::new(&program),
         };
         let inherited = ["PATH", "LANG", "TMPDIR", "RUST_BACKTRACE", "LLVM_PROFILE_FILE"];
         let inherited = inherited.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
@@ -110,6 +118,13 @@ fn limited(program: &Path, limit_kib: u64) -> Command {
         .args(["-c", "trap '' XFSZ; ulimit -f \"$0\"; exec \"$@\""])
         .arg(limit_kib.to_string())
         .arg(program);
+    command
+}
+
+/// A command that runs the program with a umask.
+fn with_umask(program: &Path, digits: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", "umask \"$0\"; exec \"$@\"", digits]).arg(program);
     command
 }
 

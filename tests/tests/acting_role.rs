@@ -89,6 +89,8 @@ fn limits_on_time_that_a_database_or_a_role_has_end_no_session() {
         for limit in limits {
             server.psql("postgres", &format!("ALTER DATABASE shop SET {limit} = 1"));
             server.psql("postgres", &format!("ALTER ROLE app SET {limit} = 1"));
+            // goes before both
+            server.psql("postgres", &format!("ALTER ROLE app IN DATABASE shop SET {limit} = 1"));
         }
         let idle = "ALTER DATABASE shop SET idle_in_transaction_session_timeout = 1";
         server.psql("postgres", idle);

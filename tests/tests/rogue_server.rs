@@ -373,6 +373,10 @@ fn require_auth_is_what_it_is_to_libpq_on_real_servers() {
         "md5,scram-sha-256",
         "none,password",
         "!none,!password",
+        "sspi",
+        "oauth",
+        "!gss",
+        "!sspi,!oauth",
     ];
     for user in ["scram", "md5", "clear", "free"] {
         for list in lists {

@@ -42,6 +42,11 @@ fn quoted(name: &str) -> String {
     format!("\"{}\"", name.replace('"', "\"\""))
 }
 
+/// As it stands in a URI.
+fn percent(text: &str) -> String {
+    text.bytes().map(|byte| format!("%{byte:02X}")).collect()
+}
+
 /// A database in which everything has such a name.
 fn load(server: &Server, db: &str) {
     let evil = quoted(EVIL);
@@ -132,6 +137,23 @@ fn no_name_commands_a_terminal() {
     run(&["dump", EVIL], &[&from, &at]).assert_code(2);
     run(&["backup", "list", "--store", EVIL], &[]).assert_code(1);
     run(&["cleanup"], &[&to, &from]);
+    // Whom the server does not know, what stands in a store or is no place of one, and files that are not there.
+    let directory_of = |name: &str| directory.path().join(name).display().to_string();
+    run(&["dump", "--source", &server.uri_as(&percent(EVIL), "postgres")], &[&at]).assert_code(1);
+    run(&["dump", "--role", EVIL], &[&from, &at]).assert_code(1);
+    run(
+        &["dump", "--source", &format!("{source}?sslmode=verify-full&sslrootcert={}", percent(EVIL))],
+        &[&at],
+    );
+    run(
+        &["dump", "--source", &format!("{source}?passfile={}&service={}", percent(EVIL), percent(EVIL))],
+        &[&at],
+    );
+    run(&["dump", "--roles", "all", "-v"], &[&from, &at]);
+    run(&["dump", "-F", "sql", "-f", &directory_of(&format!("none/{EVIL}"))], &[&from]).assert_code(2);
+    run(&["backup", "show", "--backup", EVIL], &[&at]);
+    std::fs::write(Path::new(store).join("backups").join("stray\u{1b}[2J\u{202e}\r\nFORGED"), "").unwrap();
+    run(&["backup", "list"], &[&at]).assert_code(0);
     // An index over a function that fails with such words, in the middle of a restore.
     server.psql(
         EVIL,
@@ -228,24 +250,28 @@ fn collect(directory: &Path, found: &mut Vec<(String, u32)>) {
 
 #[test]
 fn what_is_written_is_for_its_owner_alone() {
-    // The umask of the tests is 022 as a rule, which would let everybody read.
     let server = Server::start(18);
     server.create_db("shop");
     server.psql("shop", "CREATE TABLE t AS SELECT generate_series(1, 9) a");
-    let directory = TempDir::new().unwrap();
-    let path = |name: &str| directory.path().join(name).display().to_string();
     let uri = server.uri("shop");
-    let (store, report, json) = (path("new/store"), path("report.txt"), path("report.json"));
-    Dbhaul::new(["dump", "--source", &uri, "--store", &store, "--report", &report]).run().assert_code(0);
-    Dbhaul::new(["dump", "--source", &uri, "--store", &store, "--report", &json]).run().assert_code(0);
-    Dbhaul::new(["dump", "--source", &uri, "-F", "sql", "-f", &path("shop.sql")]).run().assert_code(0);
-    Dbhaul::new(["backup", "export", "--store", &store, "-f", &path("export.sql")]).run().assert_code(0);
-    let mut found = Vec::new();
-    collect(directory.path(), &mut found);
-    assert!(found.len() > 10, "{found:?}");
-    for (file, mode) in found {
-        let expected = if Path::new(&file).is_dir() { 0o700 } else { 0o600 };
-        assert_eq!(mode, expected, "{file}: {mode:o}");
+    for umask in ["000", "077"] {
+        let directory = TempDir::new().unwrap();
+        let path = |name: &str| directory.path().join(name).display().to_string();
+        let (store, report, json) = (path("new/store"), path("report.txt"), path("report.json"));
+        let run = |words: &[&str]| {
+            Dbhaul::new(words).umask(umask).run().assert_code(0);
+        };
+        run(&["dump", "--source", &uri, "--store", &store, "--report", &report]);
+        run(&["dump", "--source", &uri, "--store", &store, "--report", &json]);
+        run(&["dump", "--source", &uri, "-F", "sql", "-f", &path("shop.sql")]);
+        run(&["backup", "export", "--store", &store, "-f", &path("export.sql")]);
+        let mut found = Vec::new();
+        collect(directory.path(), &mut found);
+        assert!(found.len() > 10, "{found:?}");
+        for (file, mode) in found {
+            let expected = if Path::new(&file).is_dir() { 0o700 } else { 0o600 };
+            assert_eq!(mode, expected, "{file}: {mode:o} under {umask}");
+        }
     }
 }
 

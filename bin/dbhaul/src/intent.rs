@@ -38,8 +38,9 @@ pub(crate) struct UsageError {
 }
 
 impl UsageError {
+    /// A problem is one line, whatever a name or a path in it holds: none can begin another.
     fn new(problem: impl Into<String>) -> Self {
-        UsageError { problem: problem.into() }
+        UsageError { problem: problem.into().replace('\n', "\\n").replace('\r', "\\r") }
     }
 }
 
