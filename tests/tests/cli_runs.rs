@@ -164,7 +164,7 @@ impl LockedTable {
         source.create_db("shop");
         source.psql("shop", "CREATE TABLE t AS SELECT i FROM generate_series(1, 100000) i");
         let mut locker = source.client("psql");
-        locker.env("PGAPPNAME", "a nightly job").args(["-Xq", "-d", &source.uri("shop")]);
+        locker.args(["-Xq", "-d", &source.uri("shop"), "-c", "SET application_name = 'a nightly job'"]);
         locker.args(["-c", "BEGIN; LOCK TABLE t; SELECT pg_sleep(600)"]).stdout(std::process::Stdio::null());
         let locked = Self { locker: locker.spawn().unwrap(), source };
         wait_until("the table is locked", || locked.has_lock(true).then_some(()));

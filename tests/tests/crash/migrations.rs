@@ -305,13 +305,13 @@ fn the_source_alone_is_cleaned_up() {
 
     // What a run is at work on is not taken from it.
     let mut at_work = scene.source.client("psql");
-    at_work.env("PGAPPNAME", "dbhaul").args(["-Xq", "-d", SOURCE, "-c", "SELECT pg_sleep(600)"]);
+    at_work.env("PGAPPNAME", "dbhaul").args(["-Xq", "-d", SOURCE, "-c", "SELECT pg_catalog.pg_sleep(600)"]);
     let mut at_work = at_work.stdout(std::process::Stdio::null()).spawn().unwrap();
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbhaul'";
     wait_until("somebody is at work", || (scene.source.psql("postgres", sessions) == "1").then_some(()));
     cleanup(&["--yes"]).assert_code(1).assert_stderr_has(&["nothing was removed", "1 session is"]);
     assert_eq!(scene.holding_session_count(), 1);
-    scene.source.terminate_backends(SOURCE, "SELECT pg_sleep%");
+    scene.source.terminate_backends(SOURCE, "SELECT pg_catalog.pg_sleep%");
     at_work.wait().unwrap();
     wait_until("nobody is at work", || (scene.source.psql("postgres", sessions) == "0").then_some(()));
 
