@@ -366,7 +366,7 @@ mod tests {
     use ulid::Ulid;
 
     use super::Repository;
-    use crate::Context;
+    use crate::{Context, PipelineError};
 
     #[tokio::test]
     async fn no_memory_is_taken_for_backups_without_end() {
@@ -378,7 +378,10 @@ mod tests {
         let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
         let repository = Repository::new(store, config, &Context::silent());
         assert_eq!(repository.backup_keys_at_most(3).await.unwrap().len(), 3);
-        let refused = repository.backup_keys_at_most(2).await.unwrap_err().to_string();
-        assert!(refused.contains("more than 2 backups"), "{refused}");
+        let refused = repository.backup_keys_at_most(2).await.unwrap_err();
+        assert!(
+            matches!(&refused, PipelineError::Store(error) if error.to_string().contains("more than 2 backups")),
+            "{refused:?}"
+        );
     }
 }
