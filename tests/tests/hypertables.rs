@@ -180,7 +180,12 @@ fn what_differs_is_found() {
 }
 
 /// What the source makes use of, how to be rid of it, and what is said of it.
-const UNTRIED: [(&str, &str, [&str; 2]); 8] = [
+const UNTRIED: [(&str, &str, [&str; 2]); 9] = [
+    (
+        "INSERT INTO _timescaledb_catalog.tablespace (hypertable_id, tablespace_name) VALUES (2, 'fast disks')",
+        "DELETE FROM _timescaledb_catalog.tablespace",
+        ["tablespaces attached to hypertables (", "fast disks"],
+    ),
     (
         "INSERT INTO _timescaledb_catalog.bgw_job (application_name, schedule_interval, max_runtime, max_retries,
            retry_period, proc_schema, proc_name) VALUES ('Retention [1000]', '1h', '1h', 1, '1h', 'app', 'now_n')",
@@ -256,7 +261,7 @@ fn what_was_never_tried_is_refused() {
     }
     Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
     // of one object alone
-    source.psql("metrics", UNTRIED[4].0);
+    source.psql("metrics", UNTRIED[5].0);
     let dump = Dbhaul::new(["dump", "--source", &from, "--store", store]).run();
     dump.assert_code(1).assert_says("the database uses continuous aggregates (app.by_day)");
 }

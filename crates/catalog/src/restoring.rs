@@ -52,6 +52,8 @@ pub enum HypertableFeature {
     ChunkSkipping,
     /// Rows in a table of its catalog, or a catalog, that is not known.
     Unknown,
+    /// Tablespaces for chunks to come, which its catalog names.
+    Tablespaces,
     /// Foreign keys that refer to hypertables: in a restore these are empty tables with children.
     ForeignKeys,
     /// A restore that was begun and not ended.

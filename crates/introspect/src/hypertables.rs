@@ -20,7 +20,7 @@ const SCHEMA: &str = "_timescaledb_catalog";
 const PLAIN: [&str; 6] = ["hypertable", "tablespace", "dimension", "chunk", "dimension_slice", "metadata"];
 
 /// Without these it is no version that this reader knows.
-const NEEDED: [&str; 4] = ["hypertable", "dimension", "chunk", "dimension_slice"];
+const NEEDED: [&str; 5] = ["hypertable", "tablespace", "dimension", "chunk", "dimension_slice"];
 
 /// How many objects of a feature are named.
 const SHOWN: usize = 3;
@@ -62,6 +62,9 @@ const PROPERTIES: &str = "
     FROM (SELECT pg_catalog.to_jsonb(t) AS j FROM ONLY _timescaledb_catalog.chunk t) c
     WHERE c.j ->> 'osm_chunk' = 'true' OR COALESCE(c.j ->> 'status', '0') <> '0'
       OR c.j ->> 'compressed_chunk_id' IS NOT NULL
+    UNION ALL
+    SELECT 'tablespaces', tablespace_name::text FROM ONLY _timescaledb_catalog.tablespace
+    WHERE tablespace_name <> 'pg_default'
     UNION ALL
     SELECT 'foreign_keys',
            pg_catalog.format('%I on %s', k.conname, k.conrelid::pg_catalog.regclass)
@@ -107,7 +110,7 @@ fn installed<'a>(reader: &'a Reader<'_>) -> Option<&'a Extension> {
 
 /// Its configuration tables, without the sequences among them.
 fn catalog_tables<'a>(reader: &Reader<'_>, extension: &'a Extension) -> Vec<&'a ConfigurationTable> {
-    let is_table = |object: &&dbhaul_catalog::Object| matches!(object.body, Body::Table(_));
+    let is_table = |object: &&dbhaul_catalog::Object| matches!(&object.body, Body::Table(table) if table.foreign.is_none());
     let tables: BTreeSet<(&str, &str)> = reader
         .objects()
         .iter()

@@ -74,6 +74,7 @@ fn untested(UntestedFeature { feature, details }: &UntestedFeature) -> String {
         HypertableFeature::ContinuousAggregates => "continuous aggregates",
         HypertableFeature::Jobs => "jobs or policies",
         HypertableFeature::ChunkSkipping => "chunk skipping",
+        HypertableFeature::Tablespaces => "tablespaces attached to hypertables",
         HypertableFeature::Unknown => "parts of its catalog that dbhaul does not know",
     };
     format!(
