@@ -47,7 +47,7 @@ pub(crate) fn refused_ways(catalog: &Catalog, options: &WriteOptions) -> Vec<Str
 }
 
 fn has_extension(catalog: &Catalog) -> bool {
-    catalog.objects.iter().any(|object| is_timescaledb(object))
+    catalog.objects.iter().any(is_timescaledb)
 }
 
 fn is_timescaledb(object: &Object) -> bool {

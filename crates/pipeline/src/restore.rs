@@ -406,9 +406,8 @@ impl Display for RestoreReport {
         };
         writeln!(f, "{word}: backup {} into {}, in {:.1} s", self.backup, self.target, self.elapsed_seconds)?;
         Display::fmt(&self.summary, f)?;
-        match &self.summary.ledger_schema {
-            Some(schema) => write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?,
-            None => {}
+        if let Some(schema) = &self.summary.ledger_schema {
+            write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
         }
         self.verification.iter().try_for_each(|report| write!(f, "\n\n{report}"))?;
         self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
