@@ -251,7 +251,12 @@ fn a_not_null_gives_way_to_a_constraint_of_its_name() {
         let told = "its NOT NULL of column i will be named t2_i_not_null1";
         let moved = pair.moves("f11-check-named-like-not-null", 0);
         moved.told(told).agrees_on(COLUMNS).agrees_on(CONSTRAINTS);
-        pair.moves("not-null-names", 0).told(told).agrees_on(COLUMNS).agrees_on(CONSTRAINTS);
+        let moved = pair.moves("not-null-names", 0);
+        moved.told(told).agrees_on(COLUMNS).agrees_on(CONSTRAINTS);
+        // constraint triggers are constraints too
+        moved.told("its NOT NULL of column i will be named ct_i_not_null1");
+        moved.told("its NOT NULL of column j will be named ct_j_not_null2");
+        moved.told("TABLE public.ctp1: its NOT NULL of column a will be named ctp1_a_not_null1");
     }
     for majors in [(13, 17), (16, 18)] {
         let pair = Pair::new(majors);

@@ -17,6 +17,7 @@ pub(super) fn may_clash(catalog: &Catalog) -> bool {
         && catalog.objects.iter().any(|object| match &object.body {
             Body::Domain(domain) => domain.constraints.iter().any(|check| is_like(&check.name)),
             Body::Constraint(_) => is_like(&object.name),
+            Body::Trigger(trigger) => trigger.is_constraint() && is_like(&object.name),
             _ => false,
         })
 }
@@ -32,7 +33,7 @@ pub(super) fn name_in_domains(catalog: &mut Catalog, version: ServerVersion, ada
         let taken: BTreeSet<&str> = domain.constraints.iter().map(|check| check.name.as_str()).collect();
         let chosen = chosen_name(&[&object.name]);
         if domain.not_null && taken.contains(chosen.as_str()) {
-            let name = free_name(&chosen, &taken);
+            let name = free_name(&chosen, |name| taken.contains(name));
             adaptation.notes.push(note(&identity.to_string(), "its NOT NULL", (&name, &chosen), version));
             domain.not_null_name = Some(name);
         }
@@ -45,7 +46,8 @@ pub(super) fn name_in_tables(catalog: &mut Catalog, version: ServerVersion, adap
     if version.major() < 18 || catalog.server_version.major() >= 18 {
         return;
     }
-    let (family, taken) = (Family::new(catalog), taken_names(catalog));
+    let family = Family::new(catalog);
+    let taken = taken_names(catalog, &family);
     if taken.is_empty() {
         return;
     }
@@ -54,7 +56,7 @@ pub(super) fn name_in_tables(catalog: &mut Catalog, version: ServerVersion, adap
         let own = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
         let Body::Table(table) = &mut object.body else { continue };
         let is_partition = table.partition_of.is_some();
-        let mut names: Option<BTreeSet<&str>> = None;
+        let mut names: Option<BTreeSet<String>> = None;
         for column in &mut table.columns {
             let is_named_here = |own: bool| own || is_partition;
             let Some(not_null) = &mut column.not_null else { continue };
@@ -63,8 +65,9 @@ pub(super) fn name_in_tables(catalog: &mut Catalog, version: ServerVersion, adap
             }
             let chosen = chosen_name(&[&object.name, &column.name]);
             let names = names.get_or_insert_with(|| family.names_below(&own, &taken));
-            if names.contains(chosen.as_str()) {
-                let name = free_name(&chosen, names);
+            if names.contains(&chosen) {
+                let name = free_name(&chosen, |name| names.contains(name));
+                names.insert(name.clone());
                 let what = format!("its NOT NULL of column {}", quote_identifier(&column.name));
                 adaptation.notes.push(note(&identity.to_string(), &what, (&name, &chosen), version));
                 not_null.name = Some(name);
@@ -180,14 +183,19 @@ fn tables(catalog: &Catalog) -> impl Iterator<Item = (QualifiedName, &Table)> {
     })
 }
 
-/// The names of the constraints of each table.
-fn taken_names(catalog: &Catalog) -> BTreeMap<QualifiedName, BTreeSet<String>> {
+/// The names of the constraints of each table, as far as they are like those that are chosen. A constraint
+/// trigger is one of them, also where a partition has its copy.
+fn taken_names(catalog: &Catalog, family: &Family) -> BTreeMap<QualifiedName, BTreeSet<String>> {
     let mut taken: BTreeMap<QualifiedName, BTreeSet<String>> = BTreeMap::new();
-    for object in &catalog.objects {
-        if let Body::Constraint(constraint) = &object.body
-            && object.name.contains("not_null")
-        {
-            taken.entry(constraint.table.clone()).or_default().insert(object.name.clone());
+    // a number behind a name that fills its place takes letters from its end
+    for object in catalog.objects.iter().filter(|object| object.name.contains("_not_n")) {
+        let tables = match &object.body {
+            Body::Constraint(constraint) => BTreeSet::from([constraint.table.clone()]),
+            Body::Trigger(trigger) if trigger.is_constraint() => family.with_partitions(&trigger.table),
+            _ => continue,
+        };
+        for table in tables {
+            taken.entry(table).or_default().insert(object.name.clone());
         }
     }
     taken
@@ -195,14 +203,20 @@ fn taken_names(catalog: &Catalog) -> BTreeMap<QualifiedName, BTreeSet<String>> {
 
 /// Which table inherits from which.
 struct Family {
+    /// Partitions, which inherit otherwise, by the partitioned table.
+    partitions: BTreeMap<QualifiedName, Vec<QualifiedName>>,
     parents: BTreeMap<QualifiedName, Vec<QualifiedName>>,
     children: BTreeMap<QualifiedName, Vec<QualifiedName>>,
 }
 
 impl Family {
     fn new(catalog: &Catalog) -> Self {
-        let mut family = Family { parents: BTreeMap::new(), children: BTreeMap::new() };
+        let mut family =
+            Family { partitions: BTreeMap::new(), parents: BTreeMap::new(), children: BTreeMap::new() };
         for (name, table) in tables(catalog) {
+            if let Some(partition) = &table.partition_of {
+                family.partitions.entry(partition.parent.clone()).or_default().push(name.clone());
+            }
             for parent in &table.inherits {
                 family.parents.entry(name.clone()).or_default().push(parent.clone());
                 family.children.entry(parent.clone()).or_default().push(name.clone());
@@ -219,13 +233,18 @@ impl Family {
     }
 
     /// The names of constraints of a table and of all that inherit from it.
-    fn names_below<'t>(
+    fn names_below(
         &self,
         table: &QualifiedName,
-        taken: &'t BTreeMap<QualifiedName, BTreeSet<String>>,
-    ) -> BTreeSet<&'t str> {
+        taken: &BTreeMap<QualifiedName, BTreeSet<String>>,
+    ) -> BTreeSet<String> {
         let below = reach(&self.children, table);
-        below.iter().filter_map(|table| taken.get(table)).flatten().map(String::as_str).collect()
+        below.iter().filter_map(|table| taken.get(table)).flatten().cloned().collect()
+    }
+
+    /// A table and its partitions, at any level.
+    fn with_partitions(&self, table: &QualifiedName) -> BTreeSet<QualifiedName> {
+        reach(&self.partitions, table)
     }
 }
 
@@ -269,13 +288,13 @@ fn shortened(name: &str, bytes: usize) -> &str {
 }
 
 /// A name like another, with a number behind it that makes it free.
-fn free_name(chosen: &str, taken: &BTreeSet<&str>) -> String {
+fn free_name(chosen: &str, is_taken: impl Fn(&str) -> bool) -> String {
     let mut number = 1_u64;
     loop {
         let suffix = number.to_string();
         let room = NAME_BYTES - suffix.len();
         let name = format!("{}{suffix}", shortened(chosen, room));
-        if !taken.contains(name.as_str()) {
+        if !is_taken(&name) {
             return name;
         }
         number += 1;
@@ -300,8 +319,8 @@ mod tests {
 
     #[test]
     fn names_that_are_free() {
-        let taken = BTreeSet::from(["t_i_not_null1", "t_i_not_null2"]);
-        assert_eq!(free_name("t_i_not_null", &taken), "t_i_not_null3");
-        assert_eq!(free_name(&"x".repeat(63), &taken), format!("{}1", "x".repeat(62)));
+        let is_taken = |name: &str| BTreeSet::from(["t_i_not_null1", "t_i_not_null2"]).contains(name);
+        assert_eq!(free_name("t_i_not_null", is_taken), "t_i_not_null3");
+        assert_eq!(free_name(&"x".repeat(63), is_taken), format!("{}1", "x".repeat(62)));
     }
 }

@@ -51,6 +51,12 @@ impl Firing {
 }
 
 impl Trigger {
+    /// Whether it is a constraint trigger, which takes a name among the constraints of its table too.
+    pub(crate) fn is_constraint(&self) -> bool {
+        // as src/backend/utils/adt/ruleutils.c writes it, whatever the language of messages
+        self.definition.starts_with("CREATE CONSTRAINT TRIGGER ")
+    }
+
     fn firing_statement(&self, name: &str) -> String {
         format!("ALTER TABLE {} {} TRIGGER {name}", self.table, self.firing.sql())
     }
