@@ -339,6 +339,98 @@ fn statistics_that_cannot_be_computed() {
     }
 }
 
+/// Rows decide whether these can be made. What cannot spoils the proof of nothing else, whatever copies.
+#[test]
+fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
+    let sql = "
+        CREATE TABLE t (i int PRIMARY KEY); INSERT INTO t VALUES (1), (2);
+        CREATE FUNCTION f() RETURNS bigint LANGUAGE sql AS 'SELECT count(*) FROM t';
+        CREATE MATERIALIZED VIEW m AS SELECT f() AS n; CREATE MATERIALIZED VIEW over AS SELECT n FROM m;
+        CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1); CREATE TABLE b (id int REFERENCES a);
+        ALTER TABLE b DISABLE TRIGGER ALL; INSERT INTO b VALUES (1), (7); ALTER TABLE b ENABLE TRIGGER ALL;
+        CREATE FUNCTION g(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT $1';
+        CREATE TABLE u (i int); INSERT INTO u VALUES (1), (2); CREATE UNIQUE INDEX u_g ON u (public.g(i));
+        CREATE TABLE c (i int CHECK (public.g(i) > 5)); INSERT INTO c VALUES (6);
+        CREATE DOMAIN large AS int CHECK (public.g(VALUE) > 5); CREATE TABLE r (i large); INSERT INTO r VALUES (6);
+        CREATE OR REPLACE FUNCTION g(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'";
+    let case = Case::of_sql(16, 18, sql);
+    case.command(&["preflight"], &case.target.uri("shop")).run().assert_code(0);
+    let store = tempfile::TempDir::new().unwrap();
+    let kept = store.path().join("store");
+    let kept = kept.to_str().unwrap();
+    Dbhaul::new(["dump", "--store", kept, "--source", &case.source.uri("shop")]).run().assert_code(0);
+    case.target.create_db("restored");
+    let (migrated, restored) = (case.target.uri("shop"), case.target.uri("restored"));
+    let runs = [
+        ("shop", case.command(&["migrate", "--json"], &migrated).run()),
+        ("restored", Dbhaul::new(["restore", "--json", "--store", kept, "--target", &restored]).run()),
+    ];
+    for (db, run) in &runs {
+        let report = run.assert_code(1).json();
+        let named = |list: &str| -> Vec<String> {
+            let list = report[list].as_array().unwrap();
+            let mut names: Vec<_> = list.iter().map(|it| it["object"].as_str().unwrap().to_owned()).collect();
+            names.sort();
+            names
+        };
+        let failed = [
+            "CHECK CONSTRAINT public.c c_i_check",
+            "FK CONSTRAINT public.b b_id_fkey",
+            "INDEX public.u_g",
+            "TABLE DATA public.r, segment 0",
+        ];
+        assert_eq!(named("failed"), failed, "{run}");
+        let unfilled = ["MATERIALIZED VIEW DATA public.m", "MATERIALIZED VIEW DATA public.over"];
+        assert_eq!(named("skipped"), unfilled, "{run}");
+        let verified = &report["verification"];
+        let tables = verified["tables"].as_array().unwrap().iter();
+        let verdicts: Vec<_> = tables
+            .map(|table| {
+                format!("{} {}", table["name"].as_str().unwrap(), table["verdict"].as_str().unwrap())
+            })
+            .collect();
+        let wanted = ["a equal", "b equal", "c equal", "r not-verified", "t equal", "u equal"];
+        let wanted = wanted.map(|name| format!("public.{name}"));
+        assert_eq!(verdicts, wanted, "{run}");
+        let differing = verified["schema"]["differences"].as_array().unwrap().iter();
+        let mut names: Vec<_> = differing.map(|it| it["identity"]["name"].as_str().unwrap()).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["b_id_fkey", "c_i_check", "m", "over", "u_g"], "{run}");
+        let texts = report["failed"].to_string();
+        assert!(texts.contains("until which it protects no rows"), "{texts}");
+        // what is said to be done does it
+        let key =
+            "ALTER TABLE ONLY public.b ADD CONSTRAINT b_id_fkey FOREIGN KEY (id) REFERENCES public.a(id)";
+        assert!(texts.contains(&format!("or run: {key}")), "{texts}");
+        case.target.psql(db, &format!("DELETE FROM b WHERE id = 7; {key}"));
+    }
+    let again = case.command(&["migrate", "--clean", "--if-exists"], &migrated).run();
+    again
+        .assert_code(1)
+        .assert_says("of 5 differences in definitions below, 5 from what was skipped or failed");
+}
+
+/// A key to rows that are left out as asked may hold all the same.
+#[test]
+fn keys_to_rows_that_are_left_out() {
+    let sql = "
+        CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);
+        CREATE TABLE b (id int REFERENCES a, v text); INSERT INTO b VALUES (1, 'x');
+        CREATE TABLE n (id int REFERENCES a); INSERT INTO n VALUES (NULL);
+        CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);
+        CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (9) TO (99); INSERT INTO p VALUES (1), (10);
+        CREATE TABLE d (id int REFERENCES p) PARTITION BY LIST (id);
+        CREATE TABLE d1 PARTITION OF d DEFAULT; INSERT INTO d VALUES (1), (10);
+    ";
+    let case = Case::of_sql(18, 18, sql);
+    let case = case.with(&["--exclude-table-data", "a", "--exclude-table-data", "p1"]);
+    let told = "FK CONSTRAINT public.b b_id_fkey: refers to rows of public.a that are left out";
+    case.said().ends(3, &[told, "FK CONSTRAINT public.d d_id_fkey: refers to rows of public.p that"]);
+    let keys = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1";
+    assert_eq!(case.target.psql("shop", keys), "n_id_fkey");
+}
+
 /// For a superuser too, every kind is tried.
 #[test]
 fn what_a_superuser_is_refused() {

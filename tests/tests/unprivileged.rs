@@ -246,6 +246,48 @@ fn a_grantor_that_the_role_may_become_grants_and_an_uninherited_owner_is_not_set
     assert_eq!(target.psql("shop", "SELECT count(*) FROM kept"), "1");
 }
 
+/// What a role may not do to the server's own objects, and whose an operator is that is only declared, was
+/// told before the run: it makes no difference of a copy that has all else.
+#[test]
+fn what_is_skipped_of_the_servers_own_objects_is_no_difference() {
+    let (source, target) = (Server::start(15), Server::start(18));
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE ROLE app LOGIN; CREATE ROLE reader; CREATE ROLE keeper");
+        server.psql("postgres", "CREATE DATABASE shop OWNER app");
+    }
+    source.psql(
+        "shop",
+        "CREATE TABLE film (id int); INSERT INTO film VALUES (1), (2);
+         GRANT USAGE ON LANGUAGE plpgsql TO reader; GRANT USAGE ON TYPE pg_catalog.int4 TO reader;
+         GRANT USAGE ON SCHEMA information_schema TO reader WITH GRANT OPTION;
+         REVOKE SELECT ON pg_catalog.pg_class FROM PUBLIC;
+         GRANT SELECT (rolname, rolpassword) ON pg_catalog.pg_authid TO reader;
+         GRANT EXECUTE ON FUNCTION pg_catalog.pg_sleep(float8) TO reader;
+         REVOKE EXECUTE ON FUNCTION pg_catalog.count() FROM PUBLIC;
+         ALTER VIEW information_schema.tables OWNER TO keeper;
+         CREATE OPERATOR @&@ (FUNCTION = int4eq, LEFTARG = int, RIGHTARG = int, COMMUTATOR = OPERATOR(public.@@=));
+         CREATE OPERATOR @&! (FUNCTION = int48eq, LEFTARG = int, RIGHTARG = bigint, COMMUTATOR = OPERATOR(public.!&@), NEGATOR = OPERATOR(public.<&>))",
+    );
+    let (from, to) = (source.uri("shop"), target.uri_as("app", "shop"));
+    let sides = ["--source", from.as_str(), "--target", to.as_str()];
+    let preflight = Dbhaul::new(["preflight", "--json"]).args(sides).run();
+    preflight.assert_code(0);
+    let run = Dbhaul::new(["migrate", "--json"]).args(sides).run();
+    run.assert_code(3);
+    let skipped = skipped(&run);
+    assert_same("migrate", &foretold(&preflight), &skipped);
+    let grants =
+        ["LANGUAGE plpgsql", "pg_catalog.pg_class", "pg_catalog.pg_sleep", "SCHEMA information_schema"];
+    assert_has(&skipped, &grants);
+    let differing = run.json()["verification"]["schema"]["differences"].clone();
+    let differing = serde_json::to_string(&differing).unwrap();
+    for name in
+        ["plpgsql", "pg_class", "pg_sleep", "information_schema", "pg_authid", "count", "@@=", "!&@", "<&>"]
+    {
+        assert!(differing.contains(&format!("\"{name}\"")), "{name} is no difference: {differing}");
+    }
+}
+
 /// What the copy's own privileges hide is not verified, and all else is.
 #[test]
 fn a_position_that_may_not_be_read_is_not_verified_and_all_else_is() {

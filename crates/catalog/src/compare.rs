@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges};
+pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges, system_identity};
 pub use self::aspects::Aspects;
 use self::families::Families;
 use self::findings::Finding;

@@ -52,7 +52,7 @@ pub use catalog::{
 pub use compare::{
     Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, Printed, Signature,
     SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_system_privileges,
-    kept_maintain, lost_maintain,
+    kept_maintain, lost_maintain, system_identity,
 };
 pub use filter::FilterError;
 pub use names::{QualifiedName, for_terminal, in_one_line, is_command, quote_identifier, quote_literal};

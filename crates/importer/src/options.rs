@@ -48,6 +48,9 @@ pub struct ImportOptions {
     pub is_downgrade: bool,
     /// What objects need that a selection left out, as a person knows it, by the object that needs it.
     pub unselected: BTreeMap<ObjectId, String>,
+    /// Foreign keys whose rows may refer to rows that the caller leaves out, with what a person is to know of it:
+    /// one that then cannot be validated is left out.
+    pub keys_without_rows: BTreeMap<ObjectId, String>,
     /// Whether triggers and foreign keys of tables that are there already take no part in loading.
     pub disable_triggers: bool,
     /// Whether a target whose transactions are read-only by default is written to.
@@ -81,6 +84,7 @@ impl ImportOptions {
             tablespaces: Vec::new(),
             is_downgrade: false,
             unselected: BTreeMap::new(),
+            keys_without_rows: BTreeMap::new(),
             disable_triggers: false,
             allow_read_only: false,
             retry: RetryPolicy::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_catalog::{DataEntry, Toc};
+use dbhaul_catalog::{DataEntry, Toc, in_one_line};
 
 use crate::ImportOptions;
 use crate::footprint::{describe, entry_by_id};
@@ -14,6 +14,7 @@ pub(crate) fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
         _ => false,
     });
     let mut warnings = options.notes.clone();
+    warnings.extend(keys_without_rows(toc, options));
     if options.sections.data && loads_existing && !options.sections.pre_data {
         warnings.push(
             "rows go into tables that exist already: their triggers fire, and foreign keys among them may \
@@ -22,6 +23,23 @@ pub(crate) fn warnings(toc: &Toc, options: &ImportOptions) -> Vec<String> {
         );
     }
     warnings
+}
+
+/// Warns of foreign keys that hold only where rows do not refer to those that are left out.
+fn keys_without_rows(toc: &Toc, options: &ImportOptions) -> Vec<String> {
+    if !(options.sections.data && options.sections.post_data) {
+        return Vec::new();
+    }
+    let keys = toc.entries.iter().filter(|entry| entry.kind == "FK CONSTRAINT");
+    let told = keys.filter_map(|entry| {
+        let reason = options.keys_without_rows.get(&entry.object?)?;
+        let key = in_one_line(&describe(entry));
+        Some(format!(
+            "will be skipped if a row that is carried needs one of them: {key}: {}",
+            in_one_line(reason)
+        ))
+    });
+    told.collect()
 }
 
 /// Warns of what functions compute from each other: no order is right for all of it.

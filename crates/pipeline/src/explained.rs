@@ -1,13 +1,17 @@
 //! Whether what was skipped explains what differs: by object and part, never by wording.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Formatter};
 
-use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Difference, Identity, Object, ObjectId, QualifiedName, TocEntry};
-use dbhaul_importer::{Part, Skipped};
+use dbhaul_catalog::kinds::{Body, Operator};
+use dbhaul_catalog::{
+    Catalog, Difference, Identity, Object, ObjectId, QualifiedName, TocEntry, system_identity,
+};
+use dbhaul_importer::{ImportOutcome, Part};
+use dbhaul_progress::counted;
 use dbhaul_verifier::Report;
 
-use crate::Status;
+use crate::{ImportSummary, Status};
 
 /// What of an object may differ since it was skipped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,38 +36,49 @@ enum Extent {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Excuses {
     by_object: BTreeMap<Identity, BTreeSet<Extent>>,
+    /// The server's own objects whose privileges or owner were not changed as on the source.
+    of_server: BTreeSet<Identity>,
     /// Objects that cannot be carried or not whole, as they were told before the run.
     told: BTreeSet<String>,
 }
 
 impl Excuses {
-    /// Takes what an import skipped, with the entries of its table of contents, and the objects, named as
+    /// Takes what an import skipped and what failed, with the entries of its table of contents, and the objects, named as
     /// [`Identity`] prints them, that the source could not carry as they are.
     pub(crate) fn new<'a>(
         catalog: &Catalog,
         entries: &[TocEntry],
-        skipped: &[Skipped],
+        outcome: &ImportOutcome,
         told: impl Iterator<Item = &'a String>,
     ) -> Self {
         let mut excuses = Excuses { told: told.cloned().collect(), ..Excuses::default() };
         let objects: BTreeMap<ObjectId, &Object> =
             catalog.objects.iter().map(|object| (object.id, object)).collect();
         let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
-        for item in skipped {
+        let mut unowned_operators = Vec::new();
+        let skipped = outcome.skipped.iter().map(|skipped| (skipped.entry, &skipped.part));
+        let failed = outcome.failed.iter().map(|failed| (failed.entry, &Part::Whole));
+        for (id, part) in skipped.chain(failed) {
             // entries are numbered from 1; 0 stands for planner statistics, which are not compared
-            let Some(entry) = (item.entry as usize).checked_sub(1).and_then(|at| entries.get(at)) else {
+            let Some(entry) = (id as usize).checked_sub(1).and_then(|at| entries.get(at)) else {
                 continue;
             };
-            let Some(object) = entry.object.as_ref().and_then(|id| objects.get(id)) else { continue };
-            let Some(extent) = extent(entry, &item.part) else { continue };
+            let Some(object) = entry.object.as_ref().and_then(|id| objects.get(id)) else {
+                if entry.kind == "ACL" {
+                    excuses.of_server.insert(system_identity(&entry.name));
+                }
+                continue;
+            };
+            let Some(extent) = extent(entry, part) else { continue };
             excuses.add(object, extent);
             match extent {
                 Extent::Whole => {
                     gone.insert(object.id);
                 }
-                Extent::Owner => {
-                    unowned.insert(name(object));
-                }
+                Extent::Owner => match &object.body {
+                    Body::Operator(operator) => unowned_operators.push((&**operator, Extent::Owner)),
+                    _ => drop(unowned.insert(name(object))),
+                },
                 _ => {}
             }
         }
@@ -79,7 +94,35 @@ impl Excuses {
         {
             excuses.add(object, Extent::Owner);
         }
+        excuses.add_declared_operators(catalog, &unowned_operators, &gone);
         excuses
+    }
+
+    /// An operator that is only declared is made by the one that names it as its other half, and is its
+    /// owner's: both go as that one does.
+    fn add_declared_operators<'a>(
+        &mut self,
+        catalog: &'a Catalog,
+        unowned: &[(&'a Operator, Extent)],
+        gone: &BTreeSet<ObjectId>,
+    ) {
+        let lost = catalog.objects.iter().filter(|object| gone.contains(&object.id));
+        let lost = lost.filter_map(|object| match &object.body {
+            Body::Operator(operator) => Some((&**operator, Extent::Whole)),
+            _ => None,
+        });
+        let makers: Vec<_> = lost.chain(unowned.iter().copied()).collect();
+        if makers.is_empty() {
+            return;
+        }
+        for object in &catalog.objects {
+            let Body::Operator(declared) = &object.body else { continue };
+            if declared.function.is_some() {
+                continue;
+            }
+            let makers = makers.iter().filter(|(maker, _)| names_half(maker, object, declared));
+            makers.for_each(|(_, extent)| self.add(object, *extent));
+        }
     }
 
     fn add(&mut self, object: &Object, extent: Extent) {
@@ -164,10 +207,29 @@ impl Excuses {
         }
     }
 
+    /// How much of what differs comes from what was skipped or failed, so that nobody has to look for the rest.
+    pub(crate) fn write(
+        &self,
+        f: &mut Formatter<'_>,
+        summary: &ImportSummary,
+        report: &Report,
+    ) -> fmt::Result {
+        let differences = &report.schema.differences;
+        if differences.is_empty() || summary.skipped.is_empty() && summary.failed.is_empty() {
+            return Ok(());
+        }
+        let explained = differences.iter().filter(|difference| self.explain(difference)).count();
+        let count = counted(differences.len(), "difference");
+        write!(f, "\n  of {count} in definitions below, {explained} from what was skipped or failed")
+    }
+
     /// Whether a difference is one of what was skipped.
     pub(crate) fn explain(&self, difference: &Difference) -> bool {
         let identity = difference.identity();
         if self.told.contains(&identity.to_string()) {
+            return true;
+        }
+        if self.of_server.contains(identity) {
             return true;
         }
         let Some(extents) = self.by_object.get(identity) else { return false };
@@ -217,6 +279,17 @@ fn extent(entry: &TocEntry, part: &Part) -> Option<Extent> {
     }
 }
 
+/// Whether an operator names a declared one as its commutator, with the operands the other way round, or as
+/// its negator.
+fn names_half(maker: &Operator, object: &Object, declared: &Operator) -> bool {
+    // which names are quoted depends on the server
+    let name = format!("OPERATOR({}.{})", object.schema.as_deref().unwrap_or_default(), object.name);
+    let is_it = |half: &Option<String>| half.as_ref().is_some_and(|half| half.replace('"', "") == name);
+    let commutes = maker.left_type == declared.right_type && maker.right_type == declared.left_type;
+    let negates = maker.left_type == declared.left_type && maker.right_type == declared.right_type;
+    commutes && is_it(&maker.commutator) || negates && is_it(&maker.negator)
+}
+
 /// The table whose identity column a sequence serves.
 fn identity_of(object: &Object) -> Option<&QualifiedName> {
     let Body::Sequence(sequence) = &object.body else { return None };
@@ -231,6 +304,7 @@ fn name(object: &Object) -> QualifiedName {
 mod tests {
     use dbhaul_catalog::kinds::{EnumType, Operator, Schema, Table, View};
     use dbhaul_catalog::{Class, Section, ServerVersion};
+    use dbhaul_importer::Skipped;
     use serde_json::json;
 
     use super::*;
@@ -311,7 +385,8 @@ mod tests {
             adoption: None,
         };
         let skipped = Skipped { entry: 1, description: String::new(), part, reason: String::new() };
-        let excuses = Excuses::new(&catalog, &[entry], &[skipped], std::iter::empty());
+        let outcome = ImportOutcome { skipped: vec![skipped], ..ImportOutcome::default() };
+        let excuses = Excuses::new(&catalog, &[entry], &outcome, std::iter::empty());
         let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
         let identity = object.identity();
         let difference = match path {

@@ -25,7 +25,7 @@ use crate::hold::{HolderProcess, end_holding};
 use crate::left_out::left_out;
 use crate::resume::{Opened, open_source, start_over};
 use crate::roles::RoleWork;
-use crate::rows_left_out::{left_out_as_asked, write_left_out};
+use crate::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_migration;
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::source_state::{HolderRecord, SourceState};
@@ -113,11 +113,14 @@ pub struct MigrateReport {
     /// What was written.
     #[serde(flatten)]
     pub summary: ImportSummary,
-    /// The comparison made afterwards, if it was asked for and everything was written.
+    /// The comparison made afterwards, if it was asked for.
     pub verification: Option<Report>,
     /// What was written, where nothing was compared afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<CopyScope>,
+    /// Why there is none of a copy that is not whole, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<String>,
     /// Tables that were copied in binary in part, because a row was too long for COPY text.
     pub turned_to_binary: Vec<String>,
     /// Seconds it took, with the verification.
@@ -202,6 +205,7 @@ impl Migrate {
         options.source_state = Some(state.to_text()?);
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &source.catalog, &request.options);
+        options.keys_without_rows = keys_without_rows(&source.catalog, &request.selection)?;
         let asked = (&request.selection, &request.options);
         options.notes.extend(extensions::look(&source.catalog, asked, &request.target, context).await?);
         options.is_downgrade = adapted.is_downgrade;
@@ -326,13 +330,18 @@ async fn compare(
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
     let told = unset.iter().map(|told| &told.object);
-    let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome.skipped, told);
+    let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome, told);
     let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());
-    let mut verification = None;
-    if request.verify && outcome.failed.is_empty() {
+    let (mut verification, mut unverified) = (None, None);
+    if request.verify {
+        // what failed spoils the proof of nothing else
         let compare = async || Box::pin(verify_copy(source, &target, request, &outcome, context)).await;
-        verification = Some(Box::pin(verify_patiently(&target, context, compare)).await?);
+        match Box::pin(verify_patiently(&target, context, compare)).await {
+            Ok(report) => verification = Some(report),
+            Err(error) if outcome.failed.is_empty() || context.cancel.is_cancelled() => return Err(error),
+            Err(error) => unverified = Some(crate::one_line(&error)),
+        }
     }
     let scope = verification.is_none().then(|| {
         let into = (&target, plan.target_version);
@@ -349,6 +358,7 @@ async fn compare(
         summary,
         verification,
         scope,
+        unverified,
         turned_to_binary,
         elapsed_seconds: started.elapsed().as_secs_f64(),
         excuses,
@@ -481,7 +491,11 @@ impl Display for MigrateReport {
                 start_over(self.created)
             )?;
         }
-        self.verification.iter().try_for_each(|report| write!(f, "\n\n{report}"))?;
+        self.verification.iter().try_for_each(|report| {
+            self.excuses.write(f, &self.summary, report)?;
+            write!(f, "\n\n{report}")
+        })?;
+        self.unverified.iter().try_for_each(|reason| write!(f, "\n  not verified: {reason}"))?;
         self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
     }
 }

@@ -19,6 +19,7 @@ use crate::extensions;
 use crate::hold::{HeldRun, held_runs};
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
+use crate::rows_left_out::keys_without_rows;
 use crate::sides::{check_migration, check_side};
 use crate::source::{LiveDatabase, build_toc, check_families};
 use crate::statistics::{settle, unavailable};
@@ -410,6 +411,7 @@ async fn check_import(
     let mut options = import_options(&request.options, "preflight".to_owned(), search_path);
     options.coming_roles = coming;
     take_from_catalog(&mut options, &source.catalog, &request.options);
+    options.keys_without_rows = keys_without_rows(&source.catalog, &request.selection)?;
     settle(&mut options, adapted.target.version, unavailable(&source.catalog, &request.selection));
     options.is_downgrade = adapted.is_downgrade;
     let coming = options.coming_roles.clone();

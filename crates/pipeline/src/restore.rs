@@ -21,7 +21,7 @@ use crate::extensions;
 use crate::left_out::left_out;
 use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
 use crate::roles::RoleWork;
-use crate::rows_left_out::{left_out_as_asked, write_left_out};
+use crate::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::{build_toc_of, check_families};
 use crate::statistics::{BackupStatistics, settle, unavailable};
@@ -93,9 +93,12 @@ pub struct RestoreReport {
     /// What was written.
     #[serde(flatten)]
     pub summary: ImportSummary,
-    /// The comparison made afterwards, if it was asked for and everything was written: of definitions and sequences
+    /// The comparison made afterwards, if it was asked for: of definitions and sequences
     /// on the target, and of rows as they were loaded.
     pub verification: Option<Report>,
+    /// Why there is none of a copy that is not whole, if it was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unverified: Option<String>,
     /// What was written, where nothing was compared afterwards.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scope: Option<CopyScope>,
@@ -156,6 +159,7 @@ impl Restore {
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &catalog, &request.options);
+        options.keys_without_rows = keys_without_rows(&catalog, &request.selection)?;
         let asked = (&request.selection, &request.options);
         options.notes.extend(extensions::look(&catalog, asked, &request.target, &context).await?);
         let missing = statistics.is_none().then_some("the backup holds none");
@@ -227,15 +231,22 @@ impl Restore {
         tell_losses(&self.plan.losses, context);
         let outcome = run_import(self.import, &target, self.source, context).await?;
         let wrong = wrong_rows(self.expected, &outcome);
-        let mut verification = None;
-        if is_compared(request) && outcome.failed.is_empty() && wrong.is_empty() {
+        let (mut verification, mut unverified) = (None, None);
+        if is_compared(request) && wrong.is_empty() {
             let loaded = loaded(&outcome);
             let compare = async || {
                 let done = (&outcome, &loaded);
                 let compared = verify_restored(&mut original, &target, request, done, context);
                 Box::pin(compared).await
             };
-            verification = Some(Box::pin(verify_patiently(&target, context, compare)).await?);
+            // what failed spoils the proof of nothing else
+            match Box::pin(verify_patiently(&target, context, compare)).await {
+                Ok(report) => verification = Some(report),
+                Err(error) if outcome.failed.is_empty() || context.cancel.is_cancelled() => {
+                    return Err(error);
+                }
+                Err(error) => unverified = Some(crate::one_line(&error)),
+            }
         }
         let catalog = original.catalog();
         if outcome.failed.is_empty() {
@@ -248,7 +259,7 @@ impl Restore {
         unset.extend(left_out(catalog));
         unset.extend(self.plan.losses);
         let told = unset.iter().map(|told| &told.object);
-        let excuses = Excuses::new(catalog, &toc.entries, &outcome.skipped, told);
+        let excuses = Excuses::new(catalog, &toc.entries, &outcome, told);
         Ok(RestoreReport {
             backup: self.plan.backup,
             target: target.describe(),
@@ -257,6 +268,7 @@ impl Restore {
                 .with_left_out(self.plan.left_out_as_asked)
                 .with_failed(wrong),
             verification,
+            unverified,
             scope,
             elapsed_seconds: started.elapsed().as_secs_f64(),
             excuses,
@@ -409,7 +421,11 @@ impl Display for RestoreReport {
         if let Some(schema) = &self.summary.ledger_schema {
             write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
         }
-        self.verification.iter().try_for_each(|report| write!(f, "\n\n{report}"))?;
+        self.verification.iter().try_for_each(|report| {
+            self.excuses.write(f, &self.summary, report)?;
+            write!(f, "\n\n{report}")
+        })?;
+        self.unverified.iter().try_for_each(|reason| write!(f, "\n  not verified: {reason}"))?;
         self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
     }
 }

@@ -1,11 +1,13 @@
 //! What a run leaves out, and a comparison alone, because rows were to be left out (`--exclude-table-data`):
 //! positions of sequences and filling of materialized views that the patterns name, as with `pg_dump`.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Formatter};
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Difference, Identity, Object, QualifiedName, Selection, in_one_line};
+use dbhaul_catalog::{
+    Catalog, Difference, Identity, Object, ObjectId, QualifiedName, Selection, in_one_line,
+};
 use dbhaul_introspect::SequenceValue;
 
 use crate::words::listed;
@@ -76,6 +78,52 @@ impl RowsLeftOut {
         ];
         std::iter::once(format!("rows of tables {excluded}")).chain(lists.into_iter().flatten()).collect()
     }
+}
+
+/// Foreign keys of rows that are carried to tables whose rows are left out, or some of theirs: whether they can be
+/// validated depends on the rows. Each with what is to be said of it.
+///
+/// # Errors
+/// If the selection cannot be used.
+pub(crate) fn keys_without_rows(
+    catalog: &Catalog,
+    selection: &Selection,
+) -> Result<BTreeMap<ObjectId, String>, PipelineError> {
+    let RowsLeftOut { patterns, .. } = RowsLeftOut::of(catalog, selection)?;
+    if patterns.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let without = selection.toc_options(catalog)?.without_data;
+    // whether rows of a table, its partitions' included, are left out, and whether some are carried
+    let mut left_out: HashSet<QualifiedName> = HashSet::new();
+    let mut carried: HashSet<QualifiedName> = HashSet::new();
+    let tables = || {
+        catalog.objects.iter().filter_map(|object| match &object.body {
+            Body::Table(table) => Some((object, table)),
+            _ => None,
+        })
+    };
+    let name = |object: &Object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &*object.name);
+    let parents: HashMap<QualifiedName, &QualifiedName> = tables()
+        .filter_map(|(object, table)| Some((name(object), &table.partition_of.as_ref()?.parent)))
+        .collect();
+    for (object, _) in tables().filter(|(_, table)| table.holds_rows()) {
+        let into = if without.contains(&object.id) { &mut left_out } else { &mut carried };
+        let own = name(object);
+        let mut next = Some(&own);
+        while let Some(table) = next.filter(|table| into.insert((*table).clone())) {
+            next = parents.get(table).copied();
+        }
+    }
+    let told = |object: &Object| match &object.body {
+        Body::Constraint(key) if object.extension.is_none() && carried.contains(&key.table) => {
+            let referenced = key.referenced_table.as_ref().filter(|table| left_out.contains(table))?;
+            let reason = format!("refers to rows of {referenced} that are left out (excluded by {patterns})");
+            Some((object.id, reason))
+        }
+        _ => None,
+    };
+    Ok(catalog.objects.iter().filter_map(told).collect())
 }
 
 /// What a run leaves out beside rows since patterns name it: positions of sequences, but for those whose owning

@@ -145,6 +145,10 @@ pub(crate) async fn verify_copy(
     let mut right = Side::live(target, &copy)?;
     let mut left = Side::copied(source, &request.selection, outcome)?;
     let skipped = left.forget_skipped(outcome);
+    let ledgers = match &outcome.ledger_schema {
+        Some(_) => right.forget_ledgers(&left),
+        None => Vec::new(),
+    };
     let roots = roots(&left, &right);
     let mut seen = BTreeSet::new();
     let hidden = hidden.into_iter().flat_map(|hidden| with_siblings(hidden, &roots));
@@ -165,6 +169,7 @@ pub(crate) async fn verify_copy(
         Box::pin(compare_sides(&left, &right, request.options.jobs, (&scope, &settler), context)).await;
     right.release().await;
     let mut report = report?;
+    report.information.extend(ledgers);
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
     let unread = |NamedReason { object, reason }| TableResult {
         name: object,

@@ -112,7 +112,7 @@ pub fn compare_system_privileges(left: &Catalog, right: &Catalog, aspects: Aspec
         let none = Change::default();
         let (left, right) =
             (one.by_object.get(key).unwrap_or(&none), two.by_object.get(key).unwrap_or(&none));
-        let identity = identity(&key.0);
+        let identity = system_identity(&key.0);
         let path = |property: &str| match &key.1 {
             Some(column) => format!("columns.{column}.{property}"),
             None => property.to_owned(),
@@ -164,8 +164,9 @@ impl Changes {
     }
 }
 
-/// The identity behind an address such as `FUNCTION pg_catalog.pg_reload_conf()`.
-fn identity(address: &str) -> Identity {
+/// The identity under which [`compare_system_privileges`] tells of one of the server's own objects, from its
+/// address, such as `FUNCTION pg_catalog.pg_reload_conf()`.
+pub fn system_identity(address: &str) -> Identity {
     let (kind, name) = address.split_once(' ').unwrap_or(("", address));
     let (name, discriminator) = match name.find('(') {
         Some(at) => (&name[..at], Some(name[at..].to_owned())),
@@ -181,7 +182,7 @@ fn identity(address: &str) -> Identity {
 
 #[cfg(test)]
 mod tests {
-    use super::{Aspects, compare_databases, compare_system_privileges, identity};
+    use super::{Aspects, compare_databases, compare_system_privileges, system_identity};
     use crate::{Acl, Catalog, Database, Difference, ServerVersion, SystemPrivileges, parse_acl};
 
     fn acl(items: &[&str]) -> Option<Acl> {
@@ -277,7 +278,7 @@ mod tests {
             "SCHEMA pg_catalog",
             "LANGUAGE internal",
         ] {
-            let identity = identity(address);
+            let identity = system_identity(address);
             let name = match &identity.discriminator {
                 Some(_) => identity.to_string().replacen(" ()", "()", 1),
                 None => identity.to_string(),

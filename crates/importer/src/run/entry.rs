@@ -1,12 +1,13 @@
 //! Running the statements of one TOC entry, or analyzing one table.
 
 use async_trait::async_trait;
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{QualifiedName, TocEntry};
 use dbhaul_postgres::{Error, FailedStatement, Session};
 
 use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
+use crate::ImportPlan;
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::piece::messages;
@@ -120,13 +121,29 @@ const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
 /// materialized view has no rows of its own.
 const HOLDS_ROWS: [&str; 4] = ["TABLE", "SEQUENCE SET", "BLOB", "BLOBS"];
 
-/// Whether an entry that failed so is left out rather than failed: a refusal that nobody could foretell.
-pub(crate) fn is_left_out(entry: &TocEntry, error: &StepError) -> bool {
+/// Errors that may pass, by class or code: connections, conflicts, room, objects in use, operators, the system. What
+/// fails for one of them is done by a run that is resumed.
+const MAY_PASS: [&str; 8] = ["08", "40", "53", "55006", "55P03", "57", "58", "XX"];
+
+/// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, or that
+/// the caller has told; `None` where it failed.
+pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepError) -> Option<String> {
     let kind = entry.kind.as_str();
-    match error.sqlstate() {
-        Some("42501") => entry.data.is_none() && !HOLDS_ROWS.contains(&kind),
-        Some("42704") => NAMES_ROLES.contains(&kind),
-        _ => false,
+    let state = error.sqlstate()?;
+    let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
+    match state {
+        "42501" if entry.data.is_none() && !HOLDS_ROWS.contains(&kind) => Some(error.to_string()),
+        "42704" if NAMES_ROLES.contains(&kind) => Some(error.to_string()),
+        // in the words in which it was announced
+        "23503" => plan.options.keys_without_rows.get(&entry.object?).cloned(),
+        // it holds no rows of its own, and its definition is there
+        _ if kind == "MATERIALIZED VIEW DATA" && !may_pass() => {
+            let view = QualifiedName::new(entry.schema.as_deref().unwrap_or_default(), &entry.name).sql();
+            Some(format!(
+                "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"
+            ))
+        }
+        _ => None,
     }
 }
 

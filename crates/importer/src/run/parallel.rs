@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::attempt::{Attempt, StepError};
 use super::builds::{self, Builds, Watched};
 use super::context::Context;
-use super::entry::{AnalyzeAttempt, EntryAttempt, is_left_out};
+use super::entry::{AnalyzeAttempt, EntryAttempt, why_left_out};
 use super::record::Record;
 use super::segment::SegmentAttempt;
 use super::together::{self, Ended, Member};
@@ -229,12 +229,12 @@ impl<'a> Director<'a> {
             Err(error) => {
                 self.end_task(id, Some(error.to_string()));
                 let entry = self.context.plan.entry(work.entry())?;
-                match is_left_out(entry, &error) {
+                match why_left_out(&self.context.plan, entry, &error) {
                     _ if matches!(work, Work::Analyze(_)) && error.sqlstate().is_some() => {
                         self.record.not_analyzed(self.context, work, &error);
                     }
-                    true => self.record.left_out(self.context, entry.id, &error),
-                    false => self.record.failed(self.context, work, &error),
+                    Some(reason) => self.record.left_out(self.context, entry.id, reason),
+                    None => self.record.failed(self.context, work, &error),
                 }
                 self.skip_dependants(id);
             }

@@ -84,7 +84,8 @@ impl Record {
 
     /// Notes a step that failed for good.
     pub(crate) fn failed(&mut self, context: &Context, work: &Work, error: &StepError) {
-        self.fail(context, work, error.to_string());
+        let remedy = remedy(context, work).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
+        self.fail(context, work, format!("{error}{remedy}"));
     }
 
     /// Notes planner statistics that could not be copied, of a relation or of all that were left: as
@@ -101,9 +102,9 @@ impl Record {
     }
 
     /// Notes an entry that was left out though nothing is wrong with it otherwise.
-    pub(crate) fn left_out(&mut self, context: &Context, entry: u32, error: &StepError) {
+    pub(crate) fn left_out(&mut self, context: &Context, entry: u32, reason: String) {
         self.broken.insert(entry);
-        self.skip(context, entry, error.to_string());
+        self.skip(context, entry, reason);
     }
 
     /// Notes a table whose statistics could not be gathered, as where it has a foreign table under it
@@ -218,6 +219,36 @@ impl Record {
         let description = context.plan.describe(entry);
         self.skipped.push(Skipped { entry, description, part: Part::Whole, reason });
     }
+}
+
+/// Kinds of what is made after the rows, by statements that hold no secrets.
+const SHOWN: [&str; 7] =
+    ["INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "RULE", "STATISTICS"];
+
+/// Those that keep rows out: until they are there nothing does.
+const PROTECTS: [&str; 4] = ["CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER"];
+
+/// What is to be done about an object that failed.
+fn remedy(context: &Context, work: &Work) -> Option<String> {
+    let entry = match work {
+        Work::Validate(_) => context.plan.entry_of(work).ok()?.into_owned(),
+        Work::Entry(id) | Work::Build(id) => context.plan.entry(*id).ok()?.clone(),
+        Work::Segment(_) | Work::Analyze(_) => return None,
+    };
+    if !SHOWN.contains(&entry.kind.as_str()) {
+        return None;
+    }
+    let is_unique = entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX "));
+    let until_then = match is_unique || PROTECTS.contains(&entry.kind.as_str()) {
+        true => ", until which it protects no rows",
+        false => "",
+    };
+    let statements = entry.create.join("; ");
+    let or_run = match statements.contains('\n') {
+        true => String::new(),
+        false => format!(", or run: {statements}"),
+    };
+    Some(format!("to do{until_then}: mend what stands in its way, then go on with --resume{or_run}"))
 }
 
 /// What is said of a table that `ANALYZE` fails on for its values.

@@ -6,7 +6,7 @@ use dbhaul_postgres::Session;
 use super::attempt::{Attempt, StepError, until_committed};
 use super::context::{Context, join};
 use super::control::Control;
-use super::entry::{EntryAttempt, is_left_out};
+use super::entry::{EntryAttempt, why_left_out};
 use super::record::Record;
 use crate::ImportError;
 use crate::check::is_about_privileges;
@@ -98,8 +98,10 @@ async fn one(
     match until_committed(context, &mut control.slot, &key, &what, &mut attempt).await {
         Ok(done) => record.finished(context, work, &done),
         Err(error) if error.is_cancelled() || error.is_outage() => return Err(error.into_import_error(what)),
-        Err(error) if is_left_out(entry, &error) => record.left_out(context, entry.id, &error),
-        Err(error) => record.failed(context, work, &error),
+        Err(error) => match why_left_out(&context.plan, entry, &error) {
+            Some(reason) => record.left_out(context, entry.id, reason),
+            None => record.failed(context, work, &error),
+        },
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! What a restore made, compared with the backup: definitions and sequences as they are on the target, rows as
 //! they were loaded there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{Catalog, Difference};
 use dbhaul_importer::ImportOutcome;
@@ -60,9 +60,13 @@ pub(crate) async fn verify_restored(
     let (hidden_sequences, _) = hidden(&live, &copy)?;
     // Catalogs may be large: none is copied.
     let catalog = std::mem::replace(&mut live.catalog, Catalog::empty(left.catalog.server_version));
-    let right = Side::without_rows(describe_live(&live), catalog, std::mem::take(&mut live.sequences));
+    let mut right = Side::without_rows(describe_live(&live), catalog, std::mem::take(&mut live.sequences));
     live.release().await;
     let skipped = left.forget_skipped(outcome);
+    let ledgers = match &outcome.ledger_schema {
+        Some(_) => right.forget_ledgers(left),
+        None => Vec::new(),
+    };
     left.hide_sequences(&hidden_sequences);
     // The limit is set when everything else is done.
     let there = right.catalog.database.connection_limit;
@@ -78,10 +82,13 @@ pub(crate) async fn verify_restored(
         name: name.clone(),
         verdict: Verdict::Equal { digest: *digest },
     };
-    let tables = loaded.iter().map(equal).collect();
+    let mut tables: Vec<TableResult> = loaded.iter().map(equal).collect();
+    tables.extend(not_loaded(outcome, loaded));
+    tables.sort_by(|one, other| one.name.cmp(&other.name));
     let report = schema.and_then(|schema| report(left, &right, (schema, tables), &scope));
     left.catalog.database.connection_limit = limit;
     let mut report = report?;
+    report.information.extend(ledgers);
     report.rows_of_right = RowsOfRight::Loaded;
     report.options.pop();
     report.options.push(ROWS_AS_LOADED.to_owned());
@@ -90,6 +97,17 @@ pub(crate) async fn verify_restored(
     forget_others(&mut report);
     context.progress.phase_finished(Phase::Verify);
     Ok(report)
+}
+
+/// Tables whose rows failed.
+fn not_loaded(outcome: &ImportOutcome, loaded: &BTreeMap<String, RowDigest>) -> Vec<TableResult> {
+    let names = outcome.failed.iter().filter_map(|failed| failed.description.strip_prefix("TABLE DATA "));
+    let names: BTreeSet<&str> = names.filter(|name| !loaded.contains_key(*name)).collect();
+    let result = |name: &str| TableResult {
+        name: name.to_owned(),
+        verdict: Verdict::NotVerified { reason: "right: not all of its rows were loaded".to_owned() },
+    };
+    names.into_iter().map(result).collect()
 }
 
 /// What only the target has was there before, or came with something: it is told.
