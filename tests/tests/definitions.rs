@@ -237,6 +237,37 @@ fn a_restore_settles_definitions_on_its_target() {
 }
 
 #[test]
+fn columns_with_and_without_the_name_of_their_relation_are_the_same() {
+    for (from, to) in [(13, 18), (15, 16)] {
+        let (source, target) = (Server::start(from), Server::start(to));
+        let db = "qualifiers";
+        source.create_db(db);
+        source.psql(db, &case(db));
+        target.create_db(db);
+        let (left, right) = (source.uri(db), target.uri(db));
+        Dbhaul::new(["migrate", "--source", &left, "--target", &right]).run().assert_code(0);
+        verify(&source, &target, db, &["--no-scratch"]).assert_code(0);
+        // the same text but for a qualifier that makes another column of it
+        for (view, query) in [
+            ("sorted_by_cast", "SELECT id::text AS id, n FROM t ORDER BY t.n, t.id"),
+            (
+                "sampled_alias",
+                "SELECT x.id FROM t AS x TABLESAMPLE system (10) WHERE x.id > 1 ORDER BY x.n + 1",
+            ),
+            ("of_function", "SELECT r.b AS a FROM some() AS r(a int, b int)"),
+        ] {
+            target.psql(db, &format!("CREATE OR REPLACE VIEW {view} AS {query}"));
+        }
+        let changed = verify(&source, &target, db, &["--no-scratch"]);
+        changed.assert_code(4);
+        assert_names(
+            &changed,
+            &["VIEW public.sorted_by_cast", "VIEW public.sampled_alias", "VIEW public.of_function"],
+        );
+    }
+}
+
+#[test]
 fn other_meanings_are_told_by_name() {
     let newest = Server::start(NEWEST);
     for (name, objects) in [

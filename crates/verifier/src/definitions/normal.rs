@@ -219,8 +219,10 @@ fn unqualify(select: &mut Value) {
         }
     }
     for clause in ["sort_clause", "distinct_clause"] {
-        if let Some(clause) = select.get_mut(clause) {
-            strip(clause, &relation, &|column| !ambiguous(column));
+        for item in select.get_mut(clause).and_then(Value::as_array_mut).into_iter().flatten() {
+            // only a name alone may be one of the query's own columns; names in an expression never are
+            let is_name = item.get("ColumnRef").is_some() || item.pointer("/SortBy/node/ColumnRef").is_some();
+            strip(item, &relation, &|column| !(is_name && ambiguous(column)));
         }
     }
     // what was a name of its own may now be the one that it has without
@@ -232,12 +234,19 @@ fn unqualify(select: &mut Value) {
 /// The name under which a query's columns are qualified, if it has one relation alone.
 fn only_relation(select: &Value) -> Option<String> {
     let [relation] = select.get("from_clause")?.as_array()?.as_slice() else { return None };
-    let (_, relation) = relation
-        .as_object()?
-        .iter()
-        .find(|(kind, _)| matches!(kind.as_str(), "RangeVar" | "RangeSubselect" | "RangeFunction"))?;
+    let relation = relation.pointer("/RangeTableSample/relation").unwrap_or(relation);
+    let (kind, relation) = relation.as_object()?.iter().next()?;
+    let own_name = match kind.as_str() {
+        "RangeVar" => relation.get("relname").and_then(Value::as_str),
+        // as get_from_clause_item in ruleutils.c leaves them without alias
+        "RangeTableFunc" => Some("xmltable"),
+        "JsonTable" => Some("json_table"),
+        "RangeSubselect" | "RangeFunction" => None,
+        // a join has two
+        _ => return None,
+    };
     let alias = relation.pointer("/alias/aliasname").and_then(Value::as_str);
-    alias.or_else(|| relation.get("relname").and_then(Value::as_str)).map(str::to_owned)
+    alias.or(own_name).map(str::to_owned)
 }
 
 /// The columns that a query makes, each with its name.

@@ -361,6 +361,63 @@ mod tests {
     }
 
     #[test]
+    fn qualifiers_of_every_kind_of_relation() {
+        let from = [
+            ("s.t", "t"),
+            ("ONLY s.t", "t"),
+            ("s.t x(a, b)", "x"),
+            ("s.t TABLESAMPLE system (10) REPEATABLE (1)", "t"),
+            ("s.t x TABLESAMPLE bernoulli (10)", "x"),
+            ("XMLTABLE('/a' PASSING p COLUMNS a integer, b integer)", "\"xmltable\""),
+            ("XMLTABLE('/a' PASSING p COLUMNS a integer, b integer) x", "x"),
+            ("JSON_TABLE(p, '$' COLUMNS (a integer, b integer))", "\"json_table\""),
+            ("JSON_TABLE(p, '$' COLUMNS (a integer, b integer)) x", "x"),
+            ("(SELECT 1 AS a, 2 AS b) x", "x"),
+            ("LATERAL (SELECT 1 AS a, 2 AS b) x", "x"),
+            ("(VALUES (1, 2)) x(a, b)", "x"),
+            ("s.f() x(a, b)", "x"),
+            ("LATERAL s.f() x(a integer, b integer)", "x"),
+            ("ROWS FROM(s.f(), s.g()) WITH ORDINALITY x(a, b)", "x"),
+        ];
+        for (from, name) in from {
+            let text =
+                |name: &str| format!("SELECT {name}a FROM {from} WHERE ({name}b > 1) ORDER BY {name}b");
+            query(&text(&format!("{name}.")), &text(""), true);
+            query(&text("other."), &text(""), false);
+        }
+        for from in ["s.t, s.u", "s.t JOIN s.u USING (b)", "s.t TABLESAMPLE system (10), s.u"] {
+            query(&format!("SELECT t.a FROM {from}"), &format!("SELECT a FROM {from}"), false);
+        }
+        query(
+            "WITH c AS (SELECT t.a FROM s.t) SELECT c.a FROM c",
+            "WITH c AS (SELECT t.a FROM s.t) SELECT a FROM c",
+            true,
+        );
+    }
+
+    #[test]
+    fn qualifiers_in_what_a_query_sorts_by() {
+        for clause in [
+            "ORDER BY (t.a + 1)",
+            "ORDER BY (t.a COLLATE \"C\") USING ~>~",
+            "ORDER BY (- t.a) DESC NULLS LAST",
+            "GROUP BY t.a, GROUPING SETS ((t.a), ())",
+            "WINDOW w AS (PARTITION BY t.a ORDER BY t.a)",
+        ] {
+            let text = |clause: &str| format!("SELECT b AS a FROM s.t {clause}");
+            query(&text(clause), &text(&clause.replace("t.a", "a")), true);
+        }
+        // a name alone is one of the query's own columns, if there is one
+        for clause in ["ORDER BY t.a USING ~>~", "ORDER BY b, t.a DESC", "ORDER BY (t.a)"] {
+            let text = |clause: &str| format!("SELECT b AS a FROM s.t {clause}");
+            query(&text(clause), &text(&clause.replace("t.a", "a")), false);
+        }
+        let distinct = |of: &str| format!("SELECT DISTINCT ON ({of}) b AS a FROM s.t");
+        query(&distinct("t.a + 1"), &distinct("a + 1"), true);
+        query(&distinct("t.a"), &distinct("a"), false);
+    }
+
+    #[test]
     fn names_that_nobody_sees() {
         query(
             "SELECT q.id FROM (SELECT t.id FROM s.t UNION ALL SELECT NULL::integer) q",
