@@ -254,7 +254,7 @@ fn columns_with_and_without_the_name_of_their_relation_are_the_same() {
                 "sampled_alias",
                 "SELECT x.id FROM t AS x TABLESAMPLE system (10) WHERE x.id > 1 ORDER BY x.n + 1",
             ),
-            ("of_function", "SELECT r.b AS a FROM some() AS r(a int, b int)"),
+            ("of_function", "SELECT r.b AS a FROM pairs() AS r(a int, b int)"),
         ] {
             target.psql(db, &format!("CREATE OR REPLACE VIEW {view} AS {query}"));
         }
@@ -264,6 +264,37 @@ fn columns_with_and_without_the_name_of_their_relation_are_the_same() {
             &changed,
             &["VIEW public.sorted_by_cast", "VIEW public.sampled_alias", "VIEW public.of_function"],
         );
+    }
+}
+
+#[test]
+fn event_triggers_do_not_fire_and_hinder_no_comparison() {
+    for major in [14, 16, 18] {
+        let server = Server::start(major);
+        for (db, condition) in [("silent_left", "(a OR b) AND c"), ("silent_right", "a OR (b AND c)")] {
+            server.create_db(db);
+            server.psql(
+                db,
+                &format!(
+                    "CREATE TABLE k (a bool, b bool, c bool, CONSTRAINT k_c CHECK ({condition}));
+                     CREATE FUNCTION stop() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN RAISE ''fired''; END';
+                     CREATE EVENT TRIGGER stops ON ddl_command_start EXECUTE FUNCTION stop()"
+                ),
+            );
+        }
+        let (left, right) = (server.uri("silent_left"), server.uri("silent_right"));
+        let compare = || Dbhaul::new(["verify", "--source", &left, "--target", &right]).run();
+        // only the server knows that these are different, not printed in two ways
+        let run = compare();
+        run.assert_code(4).assert_says("2 differences");
+        assert!(!report(&run).contains("fire on the target"), "{major}: {run}");
+        for db in ["silent_left", "silent_right"] {
+            server.psql(db, "ALTER EVENT TRIGGER stops ENABLE ALWAYS");
+        }
+        // no session but one that turns off all of them keeps such a trigger from firing
+        let told =
+            if major >= 17 { "2 differences" } else { "event triggers would fire on the target: stops" };
+        compare().assert_code(4).assert_says(told);
     }
 }
 

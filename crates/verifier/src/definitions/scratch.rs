@@ -119,18 +119,37 @@ impl Scratch {
     async fn prepare(&self) -> Result<Option<String>, Error> {
         // a table that another session has locked is not waited for
         self.session.execute("SET LOCAL lock_timeout = '10s'").await?;
-        let sql = "SELECT pg_catalog.string_agg(pg_catalog.quote_ident(evtname), ', ') \
-                   FROM pg_catalog.pg_event_trigger WHERE evtenabled IN ('O', 'A')";
-        if let Some(triggers) = self.session.query_one_text(sql).await? {
-            let is_superuser =
-                self.session.query_one_text("SHOW is_superuser").await?.as_deref() == Some("on");
-            if !is_superuser || self.session.version().major() < 17 {
-                return Ok(Some(format!("event triggers would fire on the target: {triggers}")));
-            }
-            self.session.execute("SET LOCAL event_triggers = off").await?;
+        if let Some(triggers) = self.silence_event_triggers().await? {
+            return Ok(Some(format!("event triggers would fire on the target: {triggers}")));
         }
         self.session.execute(&format!("CREATE SCHEMA {}", self.schema)).await?;
         Ok(None)
+    }
+
+    /// Keeps event triggers from firing, by settings of this transaction; returns the names of those that
+    /// would fire all the same.
+    async fn silence_event_triggers(&self) -> Result<Option<String>, Error> {
+        let sql = event_triggers_sql(self.session.version().major());
+        let rows = self.session.query_rows(&sql).await?;
+        let Some([fire, fire_in_replica, may_turn_off, may_be_replica]) = rows.first().map(Vec::as_slice)
+        else {
+            return Ok(None);
+        };
+        let may = |answer: &Option<String>| answer.as_deref() == Some("t");
+        if fire.is_none() {
+            Ok(None)
+        } else if may(may_turn_off) {
+            self.session.execute("SET LOCAL event_triggers = off").await?;
+            Ok(None)
+        } else if may(may_be_replica) && fire_in_replica.is_none() {
+            // no rows are written here, so that it silences nothing else
+            self.session.execute("SET LOCAL session_replication_role = replica").await?;
+            Ok(None)
+        } else if may(may_be_replica) {
+            Ok(fire_in_replica.clone())
+        } else {
+            Ok(fire.clone())
+        }
     }
 
     async fn decide_prepared(&self, unsettled: &[&Unsettled]) -> Result<Vec<Decision>, Error> {
@@ -295,6 +314,26 @@ impl Scratch {
         flight.push(self.session.query_one_text(&trial.read).map(Step::Read).boxed());
         flight.push(execute("ROLLBACK TO SAVEPOINT trial"));
     }
+}
+
+/// Asks which event triggers fire in this session, and which would if it were a replica's; and whether its role
+/// may turn all of them off (settable since 17) and may call the session a replica's.
+fn event_triggers_sql(major: u32) -> String {
+    let may_set = |setting: &str| match major {
+        15.. => format!("pg_catalog.has_parameter_privilege('{setting}', 'SET')"),
+        _ => "pg_catalog.current_setting('is_superuser')::pg_catalog.bool".to_owned(),
+    };
+    let may_turn_off = if major >= 17 { may_set("event_triggers") } else { "false".to_owned() };
+    let may_be_replica = may_set("session_replication_role");
+    format!(
+        "SELECT pg_catalog.string_agg(t.name, ', ') FILTER (WHERE t.enabled IN ('A', s.own)), \
+         pg_catalog.string_agg(t.name, ', ') FILTER (WHERE t.enabled IN ('A', 'R')), \
+         {may_turn_off}, {may_be_replica} \
+         FROM (SELECT CASE pg_catalog.current_setting('session_replication_role') \
+         WHEN 'replica' THEN 'R' ELSE 'O' END AS own) s \
+         CROSS JOIN (SELECT pg_catalog.quote_ident(evtname) AS name, evtenabled::pg_catalog.text AS enabled \
+         FROM pg_catalog.pg_event_trigger WHERE evtevent <> 'login') t"
+    )
 }
 
 /// The answer to one message of a trial.
