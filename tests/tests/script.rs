@@ -259,6 +259,7 @@ fn flags_of_the_other_format_are_refused() {
     for (flags, expected) in [
         (vec!["--store", "s", "--file", "x"], "--file belongs to a script"),
         (vec!["--store", "s", "--clean"], "dbhaul restore"),
+        (vec!["--store", "s", "--target-version", "17"], "--target-version belongs to a script"),
         (vec!["--format", "sql", "--store", "s"], "--store is where"),
         (vec!["--format", "sql", "-j", "4"], "--jobs is for"),
         (vec!["--format", "sql", "-Z", "3"], "--compress is for"),

@@ -15,7 +15,6 @@ use std::collections::BTreeSet;
 
 pub use self::options::{StorageParameter, doubtful_parameters};
 use crate::kinds::Body;
-use crate::requote::NEWEST_MAJOR;
 use crate::{Catalog, Object, ObjectId, ServerVersion};
 
 /// What a target is and has.
@@ -88,19 +87,33 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     adaptation
 }
 
-/// The catalog as every server from its own major on takes it, as far as there is a way to write that.
-pub(crate) fn for_any_target(catalog: &Catalog) -> Cow<'_, Catalog> {
-    let newest = ServerVersion::of_major(NEWEST_MAJOR);
-    let mut adapted = catalog.quoted_for(NEWEST_MAJOR);
-    if newer::has_unlogged_parents(&adapted) {
-        newer::unlogged(adapted.to_mut(), newest, &mut Losses::default());
-    }
-    if not_null::may_clash(&adapted) {
-        let mut adaptation = Adaptation::default();
-        not_null::name_in_domains(adapted.to_mut(), newest, &mut adaptation);
-        not_null::name_in_tables(adapted.to_mut(), newest, &mut adaptation);
-    }
+/// The catalog as every server from its own major to `newest` takes it, as far as there is a way to write that.
+pub(crate) fn for_majors_up_to(catalog: &Catalog, newest: u32) -> Cow<'_, Catalog> {
+    let mut adapted = catalog.quoted_for(newest);
+    adapt_up_to(&mut adapted, newest);
     adapted
+}
+
+/// What a script of a catalog for servers from its own major to `newest` changes.
+pub fn changes_up_to(catalog: &Catalog, newest: u32) -> Adaptation {
+    adapt_up_to(&mut Cow::Borrowed(catalog), newest)
+}
+
+fn adapt_up_to(catalog: &mut Cow<'_, Catalog>, newest: u32) -> Adaptation {
+    let mut losses = Losses::default();
+    order::keep(catalog, &mut losses);
+    if newest >= newer::ALL_PARENTS_LOGGED && newer::has_unlogged_parents(catalog) {
+        // the first major that makes a difference is the one to be named
+        let first = ServerVersion::of_major(newer::ALL_PARENTS_LOGGED);
+        newer::unlogged(catalog.to_mut(), first, &mut losses);
+    }
+    let mut adaptation = Adaptation { losses: losses.list, notes: Vec::new() };
+    if not_null::may_clash(catalog) {
+        let newest = ServerVersion::of_major(newest);
+        not_null::name_in_domains(catalog.to_mut(), newest, &mut adaptation);
+        not_null::name_in_tables(catalog.to_mut(), newest, &mut adaptation);
+    }
+    adaptation
 }
 
 #[derive(Default)]

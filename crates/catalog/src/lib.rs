@@ -44,7 +44,7 @@ mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use adapt::{Adaptation, Loss, StorageParameter, TargetFacts, adapt, doubtful_parameters};
+pub use adapt::{Adaptation, Loss, StorageParameter, TargetFacts, adapt, changes_up_to, doubtful_parameters};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
@@ -60,7 +60,7 @@ pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
-pub use requote::{quoted_for_newer, quoted_types_for_newer};
+pub use requote::{NEWEST_MAJOR, quoted_for_newer, quoted_types_for_newer};
 pub use restoring::{
     HypertableFeature, Hypertables, TIMESCALEDB, UntestedFeature, end_of_restore, rehearsed, replaced_rows,
 };

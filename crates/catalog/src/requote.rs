@@ -37,7 +37,7 @@ const SINCE: [(&str, u32); 14] = [
 ];
 
 /// The newest major whose keywords are known.
-pub(crate) const NEWEST_MAJOR: u32 = 19;
+pub const NEWEST_MAJOR: u32 = 19;
 
 impl Catalog {
     /// The catalog with its SQL as a server of a newer major reads it. A catalog of that major or a newer

@@ -294,7 +294,7 @@ impl Selection {
             subscriptions: self.subscriptions,
             without_data: self.without_data(catalog, Strictness::None)?,
             with_foreign_data: self.with_foreign_data(catalog, Strictness::None)?,
-            for_any_target: false,
+            up_to_major: None,
         })
     }
 

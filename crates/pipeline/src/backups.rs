@@ -5,7 +5,8 @@ use std::fmt::{self, Display, Formatter};
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals};
 use dbhaul_catalog::{
-    Catalog, ListedEntry, QualifiedName, Section, Target, Toc, in_one_line, listed_entry, render_entry, title,
+    Catalog, ListedEntry, NEWEST_MAJOR, QualifiedName, Section, Target, Toc, in_one_line, listed_entry,
+    render_entry, title,
 };
 use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
@@ -154,11 +155,11 @@ impl StoredBackup {
         Ok(StoredBackup { repository, manifest, catalog })
     }
 
-    /// The TOC of the selected part, for a target of the source's major or newer.
-    pub(crate) fn toc(&self, selection: &Selection) -> Result<Toc, PipelineError> {
+    /// The TOC of the selected part, for a target of any major from the source's to this one.
+    pub(crate) fn toc(&self, selection: &Selection, newest: u32) -> Result<Toc, PipelineError> {
         let mut options = selection.toc_options(&self.catalog)?;
         options.with_foreign_data.extend(foreign_tables(&self.manifest, &self.catalog));
-        options.for_any_target = true;
+        options.up_to_major = Some(newest);
         let target = Target { version: self.catalog.server_version };
         build_toc_of(&self.catalog, &options, target, &sequences(&self.manifest))
     }
@@ -206,7 +207,7 @@ pub async fn show_toc(
     context: Context,
 ) -> Result<BackupToc, PipelineError> {
     let stored = StoredBackup::open(store, backup, database, selection, &context).await?;
-    let entries = stored.toc(selection)?.entries.iter().map(listed_entry).collect();
+    let entries = stored.toc(selection, NEWEST_MAJOR)?.entries.iter().map(listed_entry).collect();
     let manifest = stored.manifest;
     Ok(BackupToc {
         backup: manifest.id.to_string(),
@@ -232,7 +233,7 @@ pub async fn show_definitions(
     let stored = StoredBackup::open(store, backup, database, selection, &context).await?;
     let mut sql = String::new();
     let mut section = None;
-    for entry in &stored.toc(selection)?.entries {
+    for entry in &stored.toc(selection, NEWEST_MAJOR)?.entries {
         if section.replace(entry.section) != Some(entry.section) {
             let name = match entry.section {
                 Section::PreData => "pre-data",

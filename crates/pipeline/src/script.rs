@@ -12,9 +12,9 @@ mod rows;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{
-    Catalog, Section, StatementProblem, Target, Toc, TocEntry, check_single, connect_command, copy_header,
-    database_create, end_of_restore, forbidden_statement, in_one_line, quote_identifier, render_drops,
-    render_entry, render_preamble, render_statement, title,
+    Adaptation, Catalog, Loss, NEWEST_MAJOR, Section, StatementProblem, Target, Toc, TocEntry, changes_up_to,
+    check_single, connect_command, copy_header, database_create, end_of_restore, forbidden_statement,
+    in_one_line, quote_identifier, render_drops, render_entry, render_preamble, render_statement, title,
 };
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::{Phase, counted};
@@ -25,6 +25,7 @@ use crate::import_report::write_named;
 use crate::left_out::left_out;
 use crate::sides::check_side;
 use crate::source::{LiveDatabase, build_toc_of, check_families};
+use crate::target::{tell_losses, write_losses};
 use crate::throttle::{Throttle, ThrottleOptions};
 use crate::{
     BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, WriteOptions, extensions,
@@ -71,6 +72,8 @@ pub struct ScriptOptions {
     pub if_exists: bool,
     /// Create the database, named as the source's, and go on in it.
     pub create: bool,
+    /// The newest major that it is for [default: the newest that is known].
+    pub target_version: Option<u32>,
     /// How much of a live source it may take.
     pub throttle: ThrottleOptions,
 }
@@ -100,8 +103,14 @@ pub struct ScriptPlan {
     pub definition_count: usize,
     /// Tables whose rows are written.
     pub table_count: usize,
+    /// The majors that the script is for, in words.
+    pub target_versions: String,
     /// Objects that cannot be carried.
     pub left_out: Vec<NamedReason>,
+    /// What is not written as it is, so that the script fits those majors.
+    pub losses: Vec<NamedReason>,
+    /// What is not as one would expect, though nothing is lost.
+    pub notes: Vec<String>,
 }
 
 /// What was written.
@@ -117,7 +126,7 @@ pub struct ScriptReport {
     pub row_count: u64,
     /// Bytes of the script.
     pub script_bytes: u64,
-    /// Objects that are not in it, each with the reason.
+    /// Objects that are not in it, or not as they are, each with the reason.
     pub skipped: Vec<NamedReason>,
     /// Seconds it took.
     pub elapsed_seconds: f64,
@@ -171,12 +180,12 @@ impl Script {
     ) -> Result<Self, PipelineError> {
         check_families(&live.catalog, &request.selection)?;
         let mut options = request.selection.toc_options(&live.catalog)?;
-        options.for_any_target = true;
+        options.up_to_major = Some(newest_major(&request.options, &live.catalog)?);
         let target = Target { version: live.catalog.server_version };
         let toc = build_toc_of(&live.catalog, &options, target, &live.sequences)?;
         let rows = Rows::of_live(&live, settings, &toc, throttle, &context);
         let (source, time) = (live.settings.describe(), live.holder.info().taken_at.clone());
-        let plan = plan(source, live.version_text.clone(), time, &live.catalog, &toc);
+        let plan = plan(source, live.version_text.clone(), time, (&live.catalog, &toc), &request)?;
         let catalog = live.catalog.clone();
         Ok(Script { request, context, live: Some(live), catalog, toc, rows, plan })
     }
@@ -186,11 +195,11 @@ impl Script {
         request: ScriptRequest,
         context: Context,
     ) -> Result<Self, PipelineError> {
-        let toc = stored.toc(&request.selection)?;
+        let toc = stored.toc(&request.selection, newest_major(&request.options, &stored.catalog)?)?;
         let source = format!("backup {} in {}", stored.manifest.id, stored.repository.describe());
         let (version, time) =
             (stored.manifest.source.server_version.clone(), stored.manifest.snapshot_time.to_string());
-        let plan = plan(source, version, time, &stored.catalog, &toc);
+        let plan = plan(source, version, time, (&stored.catalog, &toc), &request)?;
         let rows = Rows::of_backup(&stored, &toc)?;
         Ok(Script { request, context, live: None, catalog: stored.catalog, toc, rows, plan })
     }
@@ -226,6 +235,8 @@ impl Script {
     /// Whatever stopped it. What was written then ends in a statement that fails.
     pub async fn execute(self, output: ScriptOutput) -> Result<ScriptReport, PipelineError> {
         let started = std::time::Instant::now();
+        tell_losses(&self.plan.losses, &self.context);
+        self.plan.notes.iter().for_each(|note| self.context.progress.notice(note));
         let mut sink = Sink::open(output).await?;
         let cancel = self.context.cancel.clone();
         let written = cancel.run_until_cancelled(Box::pin(self.write(&mut sink))).await;
@@ -249,7 +260,7 @@ impl Script {
             table_count: self.plan.table_count,
             row_count,
             script_bytes,
-            skipped: self.plan.left_out,
+            skipped: [self.plan.left_out, self.plan.losses].concat(),
             elapsed_seconds: started.elapsed().as_secs_f64(),
         })
     }
@@ -291,15 +302,21 @@ impl Script {
         let mut header = format!(
             "--\n-- PostgreSQL database dump\n--\n\n-- Dumped from: {}\n-- Dumped from database version: {}\n\
              -- Dumped by dbhaul {}, as of {}\n\
-             -- For PostgreSQL {} or newer\n",
+             -- For PostgreSQL {}\n",
             one_line(&self.plan.source),
             one_line(&self.plan.server_version),
             env!("CARGO_PKG_VERSION"),
             self.plan.snapshot_time,
-            self.catalog.server_version.major(),
+            self.plan.target_versions,
         );
         for NamedReason { object, reason } in &self.plan.left_out {
             header.push_str(&format!("-- NOT in it: {}: {}\n", one_line(object), one_line(reason)));
+        }
+        for NamedReason { object, reason } in &self.plan.losses {
+            header.push_str(&format!("-- CHANGED: {}: {}\n", one_line(object), one_line(reason)));
+        }
+        for note in &self.plan.notes {
+            header.push_str(&format!("-- Note: {}\n", one_line(note)));
         }
         header.push('\n');
         header + &self.preamble()
@@ -366,22 +383,51 @@ impl Script {
     }
 }
 
+/// The newest major that a script of a catalog is for.
+fn newest_major(options: &ScriptOptions, catalog: &Catalog) -> Result<u32, PipelineError> {
+    let (own, newest) = (catalog.server_version.major(), options.target_version);
+    if let Some(newest) = newest.filter(|newest| !(own..=NEWEST_MAJOR.max(own)).contains(newest)) {
+        return Err(PipelineError::Request {
+            problem: format!("a script of a database of PostgreSQL {own} cannot be written for {newest}"),
+            help: format!("give --target-version a major from {own} to {}", NEWEST_MAJOR.max(own)),
+        });
+    }
+    Ok(newest.unwrap_or(NEWEST_MAJOR.max(own)))
+}
+
 fn plan(
     source: String,
     server_version: String,
     snapshot_time: String,
-    catalog: &Catalog,
-    toc: &Toc,
-) -> ScriptPlan {
+    (catalog, toc): (&Catalog, &Toc),
+    request: &ScriptRequest,
+) -> Result<ScriptPlan, PipelineError> {
+    let newest = newest_major(&request.options, catalog)?;
+    let Adaptation { losses, notes } = match request.selection.pre_data {
+        true => changes_up_to(catalog, newest),
+        false => Adaptation::default(),
+    };
+    let own = catalog.server_version.major();
+    let target_versions = match request.options.target_version {
+        None => format!("{own} or newer"),
+        Some(newest) if newest == own => own.to_string(),
+        Some(newest) => format!("{own} to {newest}"),
+    };
     let is_table = |entry: &&TocEntry| matches!(entry.data, Some(dbhaul_catalog::DataEntry::Table(_)));
-    ScriptPlan {
+    Ok(ScriptPlan {
         source,
         server_version,
         snapshot_time,
+        target_versions,
         definition_count: toc.entries.iter().filter(|entry| entry.section != Section::Data).count(),
         table_count: toc.entries.iter().filter(is_table).count(),
         left_out: left_out(catalog),
-    }
+        losses: losses
+            .into_iter()
+            .map(|Loss { object, what }| NamedReason { object, reason: what })
+            .collect(),
+        notes,
+    })
 }
 
 impl Display for ScriptPlan {
@@ -389,6 +435,8 @@ impl Display for ScriptPlan {
         writeln!(f, "write {} as SQL", self.source)?;
         writeln!(f, "  as of {}", self.snapshot_time)?;
         let definitions = counted(self.definition_count, "definition");
+        writeln!(f, "  for PostgreSQL {}", self.target_versions)?;
+        write_losses(f, &self.losses)?;
         write!(f, "  {definitions}, rows of {}", counted(self.table_count, "table"))?;
         write_named(f, "cannot be carried", &self.left_out)
     }

@@ -313,6 +313,10 @@ pub(crate) struct ScriptArgs {
     /// Create the database, named as the source's, and go on in it
     #[arg(short = 'C', long, conflicts_with = "data_only")]
     pub(crate) create: bool,
+    /// Write it for servers up to this major: what these have is not changed for newer ones
+    /// [default: the source's major and all newer ones]
+    #[arg(long, value_name = "MAJOR")]
+    pub(crate) target_version: Option<u32>,
 }
 
 /// Which roles.

@@ -57,18 +57,29 @@ pub(super) fn refuse_without_format(args: &ScriptArgs) -> Result<(), UsageError>
         ("--clean", args.clean),
         ("--if-exists", args.if_exists),
         ("--create", args.create),
+        ("--target-version", args.target_version.is_some()),
     ];
     match given.iter().find(|(_, given)| *given) {
         None => Ok(()),
         Some((flag, _)) => {
-            let way = if *flag == "--file" { "" } else { ", or give it to `dbhaul restore`" };
+            let way = if matches!(*flag, "--file" | "--target-version") {
+                ""
+            } else {
+                ", or give it to `dbhaul restore`"
+            };
             Err(UsageError::new(format!("{flag} belongs to a script: add --format sql{way}")))
         }
     }
 }
 
 fn options(args: &ScriptArgs) -> ScriptOptions {
-    ScriptOptions { clean: args.clean, if_exists: args.if_exists, create: args.create, ..Default::default() }
+    ScriptOptions {
+        clean: args.clean,
+        if_exists: args.if_exists,
+        create: args.create,
+        target_version: args.target_version,
+        ..Default::default()
+    }
 }
 
 fn finish(

@@ -6,11 +6,14 @@ use super::Losses;
 use crate::kinds::{Body, Table, TableKind};
 use crate::{Catalog, QualifiedName, ServerVersion};
 
+/// The first major in which partitioned tables cannot be `UNLOGGED`.
+pub(super) const ALL_PARENTS_LOGGED: u32 = 18;
+
 /// Since 18 a partitioned table, which holds no rows itself, cannot be `UNLOGGED`. And what a logged table's
 /// foreign key refers to must be logged.
 pub(super) fn unlogged(catalog: &mut Catalog, version: ServerVersion, losses: &mut Losses) {
     let major = version.major();
-    if major < 18 || catalog.server_version.major() >= 18 {
+    if major < ALL_PARENTS_LOGGED || catalog.server_version.major() >= ALL_PARENTS_LOGGED {
         return;
     }
     let mut logged: BTreeMap<QualifiedName, String> = BTreeMap::new();
@@ -61,7 +64,7 @@ pub(super) fn unlogged(catalog: &mut Catalog, version: ServerVersion, losses: &m
     }
 }
 
-/// Whether there is a partitioned table that is `UNLOGGED`.
+/// Whether there is a partitioned table that is `UNLOGGED`, as there may be before 18.
 pub(super) fn has_unlogged_parents(catalog: &Catalog) -> bool {
     let is_one = |table: &Table| table.unlogged && table.table_kind == TableKind::Partitioned;
     catalog.objects.iter().any(|object| matches!(&object.body, Body::Table(table) if is_one(table)))

@@ -188,7 +188,8 @@ impl Builder<'_> {
     /// not known it is whatever makes the statements say all: before 15 everybody
     /// may create in it, later not.
     fn public_base(&self, owner: &str, acl: Option<&Acl>) -> Acl {
-        if !self.options.for_any_target || self.plan.catalog.server_version.major() >= 15 {
+        let is_same_for_all = self.options.up_to_major.is_none_or(|newest| newest < 15);
+        if is_same_for_all || self.plan.catalog.server_version.major() >= 15 {
             return public_schema_acl(owner, self.target.version);
         }
         let closed = public_schema_acl(owner, ServerVersion::of_major(15));

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::adapt::for_any_target;
+use crate::adapt::for_majors_up_to;
 use crate::kinds::Body;
 use crate::render::{Draft, Part, Target};
 use crate::toc::plan::Plan;
@@ -22,8 +22,8 @@ impl Toc {
     /// loop is an error that names its members.
     pub fn build(catalog: &Catalog, target: &Target, options: &TocOptions) -> Result<Toc, TocError> {
         // Names are quoted for a known target before; a script may be read by any.
-        let any = options.for_any_target.then(|| for_any_target(catalog));
-        let plan = Plan::new(any.as_deref().unwrap_or(catalog), target)?;
+        let adapted = options.up_to_major.map(|newest| for_majors_up_to(catalog, newest));
+        let plan = Plan::new(adapted.as_deref().unwrap_or(catalog), target)?;
         let mut builder = Builder::new(plan, options, *target);
         builder.add_objects();
         builder.add_data();

@@ -31,9 +31,9 @@ pub struct TocOptions {
     pub without_data: BTreeSet<ObjectId>,
     /// Foreign tables whose rows are taken (`--include-foreign-data`).
     pub with_foreign_data: BTreeSet<ObjectId>,
-    /// Whether the target may be of any major from the source's on, as it is for a
-    /// script: then statements rely on nothing that majors disagree about.
-    pub for_any_target: bool,
+    /// The newest major that the target may be of, where any from the source's on will do, as for a
+    /// script: then statements rely on nothing that these majors disagree about.
+    pub up_to_major: Option<u32>,
 }
 
 impl Default for TocOptions {
@@ -52,7 +52,7 @@ impl Default for TocOptions {
             subscriptions: true,
             without_data: BTreeSet::new(),
             with_foreign_data: BTreeSet::new(),
-            for_any_target: false,
+            up_to_major: None,
         }
     }
 }
