@@ -235,6 +235,20 @@ fn what_a_script_changes_is_told() {
 }
 
 #[test]
+fn what_names_an_index_comes_after_it() {
+    for majors in [(13, 13), (18, 18)] {
+        let pair = Pair::new(majors);
+        pair.moves("names-of-indexes", 0).is_what_pg_dump_makes();
+        let files = TempDir::new().unwrap();
+        let (script, db) = (files.path().join("script.sql"), "names by script");
+        let dump = Dbhaul::new(["dump", "--source", &pair.source.uri("names-of-indexes"), "--format", "sql"]);
+        dump.arg("--file").arg(&script).run().assert_code(0);
+        pair.target.create_db(db);
+        pair.target.psql_file(db, &script, &[]);
+    }
+}
+
+#[test]
 fn comments_on_whatever_can_have_one() {
     for majors in [(13, 13), (14, 18), (17, 17), (18, 18)] {
         let pair = Pair::new(majors);

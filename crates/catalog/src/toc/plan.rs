@@ -91,8 +91,12 @@ impl<'a> Plan<'a> {
             if maker == needed || self.drafts[maker].is_empty() {
                 continue;
             }
-            // A partition's index is made before it is attached to its parent's.
-            if is_index_like(self.object(maker)) && is_index_like(self.object(needed)) {
+            // A partition's index is made before it is attached to its parent's. One that names another by a
+            // constant needs it to be made.
+            let is_attached = matches!(edge.deptype, 'P' | 'S')
+                && is_index_like(self.object(maker))
+                && is_index_like(self.object(needed));
+            if is_attached {
                 self.later_needs.entry(maker).or_default().push(needed);
             } else {
                 self.needs[maker].push(needed);
