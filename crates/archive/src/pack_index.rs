@@ -98,7 +98,7 @@ fn parse_tail(pack_bytes: u64, tail: &[u8]) -> Result<IndexTail, String> {
     let count = read_u32(tail, count_at)? as usize;
     let wanted_bytes = trailer_bytes(count);
     if wanted_bytes as u64 > pack_bytes {
-        return Err(format!("its index claims more chunks than fit: {count}"));
+        return Err(format!("its index claims {count} chunks, more than fit"));
     }
     let Some(start) = tail.len().checked_sub(wanted_bytes) else {
         return Ok(IndexTail::Longer { tail_bytes: wanted_bytes as u64 });

@@ -315,10 +315,8 @@ impl SegmentListReader {
             return Err(self.damaged(format!("segment {} is missing", self.totals.segments)));
         }
         if header.chunks > MAX_SEGMENT_CHUNKS {
-            let reason = format!(
-                "a segment has more chunks than it may: {}, of at most {MAX_SEGMENT_CHUNKS}",
-                header.chunks
-            );
+            let reason =
+                format!("a segment of {} chunks, where {MAX_SEGMENT_CHUNKS} is the most", header.chunks);
             return Err(self.damaged(reason));
         }
         self.state = State::InSegment { header, chunks: Vec::new() };

@@ -6,7 +6,7 @@
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RowsError {
     /// A row has more or fewer fields than the COPY has columns.
-    #[error("row {row} does not have one field for each column: fields {found}, columns {expected}")]
+    #[error("row {row} has {} where {} expected", counted(*.found, "field"), columns(*.expected))]
     ColumnCount {
         /// The row's number.
         row: u64,
@@ -16,7 +16,7 @@ pub enum RowsError {
         found: usize,
     },
     /// The stream ended inside a row: the COPY was cut off.
-    #[error("the stream of rows ends inside row {row}, of which it has this many bytes: {pending_bytes}")]
+    #[error("the stream of rows ends inside row {row}, {} after its start", counted(*.pending_bytes, "byte"))]
     UnterminatedRow {
         /// The row's number.
         row: u64,
@@ -59,4 +59,14 @@ pub enum RowsError {
         /// What is wrong.
         reason: String,
     },
+}
+
+/// A number with its noun.
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
+}
+
+fn columns(count: usize) -> String {
+    format!("{} {}", counted(count, "column"), if count == 1 { "is" } else { "are" })
 }

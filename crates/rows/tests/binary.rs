@@ -115,18 +115,14 @@ fn what_is_no_binary_copy_is_refused() {
     check(
         &one(b"abc"),
         &[BinaryType::Integer],
-        "row 1, column 1: invalid binary COPY: 3 bytes are no value of Integer",
+        "row 1, column 1: invalid binary COPY: a field of length 3 is no value of Integer",
     );
     check(
         &one(b"\x02{}"),
         &[BinaryType::Jsonb],
-        "row 1, column 1: invalid binary COPY: 3 bytes are no value of Jsonb",
+        "row 1, column 1: invalid binary COPY: a field of length 3 is no value of Jsonb",
     );
-    check(
-        &one(b"x"),
-        &[BinaryType::Text; 2],
-        "row 1 does not have one field for each column: fields 1, columns 2",
-    );
+    check(&one(b"x"), &[BinaryType::Text; 2], "row 1 has 1 field where 2 columns are expected");
     check(
         &[&one(b"x")[..], b"y"].concat(),
         &[BinaryType::Text],

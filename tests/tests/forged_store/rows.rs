@@ -68,7 +68,7 @@ fn rows_without_their_fields() {
         let place = parts.add_rows(PackKind::Data, "only one\n");
         parts.chunks("note")[0].place = place;
     };
-    forged("fields", forge, &["public.note", "1 fields where 2 columns are expected"]);
+    forged("fields", forge, &["public.note", "1 field where 2 columns are expected"]);
 }
 
 fn rows_that_do_not_end() {
