@@ -12,6 +12,9 @@ pub(crate) const LINE_PREFIX: &str = "%m [%p] %q%c (%b) <%a> ";
 /// prepare and to judge, and servers to reach foreign tables. All other sessions are dbhaul's, whatever they are called.
 const OTHERS: [&str; 5] = ["psql", "pg_dump", "pg_dumpall", "pg_restore", "postgres_fdw"];
 
+/// What a server calls a client that has not named itself, or not yet.
+const UNKNOWN: &str = "[unknown]";
+
 /// The kind of process that serves a client's session.
 const SERVES_CLIENTS: &str = "client backend";
 
@@ -42,10 +45,14 @@ pub(crate) fn judge(log: &str) -> Result<usize, String> {
     let mut parser = Parser::default();
     let mut count = 0;
     for line in lines(log) {
+        let says_something = statement(line.level, &line.text).is_some();
+        if line.client == UNKNOWN && !says_something && !sessions.contains_key(line.session) {
+            continue; // a server warns of its database before it takes the client's name
+        }
         // a session is who it says it is when it begins
         let is_ours = || line.served_by == SERVES_CLIENTS && !OTHERS.contains(&line.client);
         let session = sessions.entry(line.session).or_insert_with(|| is_ours().then(Logged::default));
-        count += usize::from(statement(line.level, &line.text).is_some());
+        count += usize::from(says_something);
         let Some(session) = session else { continue };
         let taken = session.take(&mut parser, &line);
         taken.map_err(|problem| format!("{problem}\nin {}\nof session {}", line.text, line.session))?;
@@ -159,6 +166,9 @@ mod tests {
         for client in ["dbhaul", "[unknown]", "my psql"] {
             assert!(judge(&bare(client)).is_err(), "{client}");
         }
+        let warned = "2026-11-29 20:00:00.000 UTC [7] 66a.7 (client backend) <[unknown]> WARNING:  version\n";
+        assert_eq!(judge(&(warned.to_owned() + &bare("psql"))), Ok(1));
+        assert!(judge(&(warned.to_owned() + &bare("dbhaul"))).is_err());
         // who it is shows at the beginning
         assert!(judge(&(bare("dbhaul") + &bare("psql"))).is_err());
         assert_eq!(judge(&(bare("psql") + &bare("dbhaul"))), Ok(2));
