@@ -108,7 +108,7 @@ impl Tree {
             _ => return Err(unknown()),
         }
         let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
-        Ok(Tree { value })
+        Ok(Tree { value: normal::normalised(value, false) })
     }
 
     /// The types that it names and that are not the server's own, as SQL: in a print each has its schema.
