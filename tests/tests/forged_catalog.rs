@@ -36,7 +36,7 @@ const SOURCE: &str = "
     ALTER TABLE s.t ENABLE ROW LEVEL SECURITY";
 
 /// What stands in a catalog, what the forger puts in its place, and which object is named.
-const ATTEMPTS: [(&str, &str, &str); 17] = [
+const ATTEMPTS: [(&str, &str, &str); 18] = [
     ("'mark three'::text", "1; COMMIT; CREATE TABLE public.smuggled (); SELECT 2", "mark_view"),
     ("'mark three'::text", "1 \\! touch /tmp/smuggled\n", "mark_view"),
     ("'mark three'::text", "E'\\''; COMMIT; CREATE TABLE public.smuggled (); --'", "mark_view"),
@@ -79,6 +79,11 @@ const ATTEMPTS: [(&str, &str, &str); 17] = [
     // a bound is executed, whatever it does
     ("FROM (3003)", "FROM (pg_catalog.lo_create(3003)::int)", "mark_part"),
     ("FROM (3003)", "FROM (\"lo_create\"(3003))", "mark_part"),
+    (
+        "CREATE INDEX mark_index ON s.t USING btree (a)",
+        "alter table s.parted attach partition s.t for values from (pg_catalog.lo_create(1)::int) to (9)",
+        "mark_index",
+    ),
 ];
 
 /// A directory store with one backup, to be forged and put back.

@@ -11,6 +11,7 @@ use dbhaul_importer::{ImportOutcome, Part};
 use dbhaul_progress::counted;
 use dbhaul_verifier::Report;
 
+use crate::copy_scope::CopyScope;
 use crate::{ImportSummary, Status};
 
 /// What of an object may differ since it was skipped.
@@ -207,13 +208,25 @@ impl Excuses {
         }
     }
 
-    /// How much of what differs comes from what was skipped or failed, so that nobody has to look for the rest.
-    pub(crate) fn write(
+    /// Writes what a run says at its end: the comparison, or why there is none, and what was written in that case.
+    pub(crate) fn write_end(
         &self,
         f: &mut Formatter<'_>,
         summary: &ImportSummary,
-        report: &Report,
+        (verification, unverified, scope): (Option<&Report>, Option<&str>, Option<&CopyScope>),
     ) -> fmt::Result {
+        if let Some(report) = verification {
+            self.write(f, summary, report)?;
+            write!(f, "\n\n{report}")?;
+        }
+        if let Some(reason) = unverified {
+            write!(f, "\n  not verified: {reason}")?;
+        }
+        scope.map_or(Ok(()), |scope| write!(f, "\n\n{scope}"))
+    }
+
+    /// How much of what differs comes from what was skipped or failed, so that nobody has to look for the rest.
+    fn write(&self, f: &mut Formatter<'_>, summary: &ImportSummary, report: &Report) -> fmt::Result {
         let differences = &report.schema.differences;
         if differences.is_empty() || summary.skipped.is_empty() && summary.failed.is_empty() {
             return Ok(());

@@ -421,11 +421,7 @@ impl Display for RestoreReport {
         if let Some(schema) = &self.summary.ledger_schema {
             write!(f, "\n  the ledger stays in schema {schema}: --resume goes on from here")?;
         }
-        self.verification.iter().try_for_each(|report| {
-            self.excuses.write(f, &self.summary, report)?;
-            write!(f, "\n\n{report}")
-        })?;
-        self.unverified.iter().try_for_each(|reason| write!(f, "\n  not verified: {reason}"))?;
-        self.scope.iter().try_for_each(|scope| write!(f, "\n\n{scope}"))
+        let compared = (self.verification.as_ref(), self.unverified.as_deref(), self.scope.as_ref());
+        self.excuses.write_end(f, &self.summary, compared)
     }
 }
