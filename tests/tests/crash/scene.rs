@@ -107,6 +107,14 @@ impl Scene {
         wait_until("no snapshot is held", || (self.holding_session_count() == 0).then_some(()));
     }
 
+    /// Ends what still holds a snapshot of the source.
+    pub(crate) fn let_go(&self) {
+        self.wait_until_no_session_of_a_run_is_left();
+        let source = self.source.uri(SOURCE);
+        Dbhaul::new(["cleanup", "--yes", "--source", &source]).run().assert_code(0);
+        self.wait_until_let_go();
+    }
+
     /// Waits until the server has noticed that a killed run is gone: what its sessions were about, they
     /// finish.
     pub(crate) fn wait_for_silence(&self, db: &str) {
