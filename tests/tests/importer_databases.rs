@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use dbhaul_catalog::{DataEntry, Target, Toc, TocOptions, quote_identifier, quote_literal};
+use dbhaul_catalog::{DataEntry, EntryKind, Target, Toc, TocOptions, quote_identifier, quote_literal};
 use dbhaul_importer::{
     EntrySegments, ImportOptions, SegmentRef, SegmentRows, SegmentSource, SourceError, import, plan,
 };
@@ -61,7 +61,7 @@ async fn toc(source: &ConnectSettings, target: &ConnectSettings) -> Toc {
     let (from, to) = (session(source).await, session(target).await);
     let catalog = read_catalog(&from).await.unwrap();
     let mut toc = Toc::build(&catalog, &Target { version: to.version() }, &TocOptions::default()).unwrap();
-    for entry in toc.entries.iter_mut().filter(|entry| entry.kind == "SEQUENCE SET") {
+    for entry in toc.entries.iter_mut().filter(|entry| entry.kind == EntryKind::SequenceSet) {
         let schema = entry.schema.as_deref().unwrap();
         let name = format!("{}.{}", quote_identifier(schema), quote_identifier(&entry.name));
         let row = &from.query_rows(&format!("SELECT last_value, is_called FROM {name}")).await.unwrap()[0];

@@ -8,7 +8,7 @@ mod shop;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use dbhaul_catalog::Section;
+use dbhaul_catalog::{EntryKind, Section};
 use dbhaul_importer::{
     Blocker, ImportError, ImportOptions, ImportOutcome, ImportPlan, check_target, import, plan,
 };
@@ -69,21 +69,21 @@ fn sales() -> (TocBuilder, u32) {
     let rows = toc.rows("sale", table);
     toc.add(
         Section::PostData,
-        "CONSTRAINT",
+        EntryKind::Constraint,
         "sale sale_pkey",
         &[table, rows],
         &["ALTER TABLE ONLY public.sale ADD CONSTRAINT sale_pkey PRIMARY KEY (id)"],
     );
     let index = toc.add(
         Section::PostData,
-        "INDEX",
+        EntryKind::Index,
         "sale_v_idx",
         &[table, rows],
         &["CREATE INDEX sale_v_idx ON public.sale USING btree (v)"],
     );
     toc.add(
         Section::PostData,
-        "COMMENT",
+        EntryKind::Comment,
         "INDEX sale_v_idx",
         &[index],
         &["COMMENT ON INDEX public.sale_v_idx IS 'by value'"],
@@ -115,7 +115,7 @@ async fn rows_of_several_transactions_end_visible_to_all_where_a_foreign_key_rea
     let refund = toc.table("refund", "CREATE TABLE public.refund (sale bigint)");
     toc.add(
         Section::PostData,
-        "FK CONSTRAINT",
+        EntryKind::ForeignKey,
         "refund refund_sale_fkey",
         &[refund, sale, sale_key],
         &["ALTER TABLE ONLY public.refund ADD CONSTRAINT refund_sale_fkey \
@@ -212,14 +212,14 @@ async fn a_failed_index_stops_nothing_else_and_can_be_resumed() {
     let (mut toc, entry) = sales();
     let unique = toc.add(
         Section::PostData,
-        "INDEX",
+        EntryKind::Index,
         "sale_unique",
         &[1, entry],
         &["CREATE UNIQUE INDEX sale_unique ON public.sale USING btree ((id % 7))"],
     );
     toc.add(
         Section::PostData,
-        "COMMENT",
+        EntryKind::Comment,
         "INDEX sale_unique",
         &[unique],
         &["COMMENT ON INDEX public.sale_unique IS 'never'"],
@@ -254,7 +254,7 @@ async fn a_bad_row_fails_its_table_and_names_the_line() {
     let bad_rows = toc.rows("bad", bad);
     toc.add(
         Section::PostData,
-        "INDEX",
+        EntryKind::Index,
         "bad_idx",
         &[bad, bad_rows],
         &["CREATE INDEX bad_idx ON public.bad (v)"],
@@ -281,7 +281,7 @@ async fn roles_that_are_missing_are_named_and_the_rest_is_granted() {
     toc.owned_by(table, "ghost", "ALTER TABLE public.t OWNER TO ghost");
     toc.add(
         Section::PostData,
-        "ACL",
+        EntryKind::Acl,
         "TABLE t",
         &[table],
         &["GRANT SELECT ON TABLE public.t TO ghost", "GRANT SELECT ON TABLE public.t TO reader"],
@@ -299,10 +299,10 @@ async fn roles_that_are_missing_are_named_and_the_rest_is_granted() {
 async fn a_users_schema_dbhaul_and_an_event_trigger_that_forbids_everything() {
     let server = target(13);
     let mut toc = TocBuilder::default();
-    toc.add(Section::PreData, "SCHEMA", "dbhaul", &[], &["CREATE SCHEMA dbhaul"]);
+    toc.add(Section::PreData, EntryKind::Schema, "dbhaul", &[], &["CREATE SCHEMA dbhaul"]);
     let function = toc.add(
         Section::PreData,
-        "FUNCTION",
+        EntryKind::Function,
         "forbid()",
         &[],
         &["CREATE FUNCTION public.forbid() RETURNS event_trigger LANGUAGE plpgsql AS \
@@ -310,7 +310,7 @@ async fn a_users_schema_dbhaul_and_an_event_trigger_that_forbids_everything() {
     );
     toc.add(
         Section::PostData,
-        "EVENT TRIGGER",
+        EntryKind::EventTrigger,
         "forbidding",
         &[function],
         &["CREATE EVENT TRIGGER forbidding ON sql_drop EXECUTE FUNCTION public.forbid()"],
@@ -326,7 +326,13 @@ async fn a_users_schema_dbhaul_and_an_event_trigger_that_forbids_everything() {
 async fn large_objects_are_put_by_pages() {
     let server = target(18);
     let mut toc = TocBuilder::default();
-    let object = toc.add(Section::PreData, "BLOB", "4711", &[], &["SELECT pg_catalog.lo_create('4711')"]);
+    let object = toc.add(
+        Section::PreData,
+        EntryKind::LargeObject,
+        "4711",
+        &[],
+        &["SELECT pg_catalog.lo_create('4711')"],
+    );
     let blobs = toc.large_objects(object);
     let rows = Arc::new(Rows::pages(4711, 3));
     let plan = plan(toc.into_toc(), &[rows.segments(blobs, 1)], options()).unwrap();
@@ -401,7 +407,7 @@ async fn an_index_that_relies_on_the_search_path_is_built_with_the_sources_and_f
     let (mut toc, entry) = sales();
     toc.add(
         Section::PreData,
-        "FUNCTION",
+        EntryKind::Function,
         "half(bigint)",
         &[],
         &[
@@ -412,7 +418,7 @@ async fn an_index_that_relies_on_the_search_path_is_built_with_the_sources_and_f
     );
     toc.add(
         Section::PostData,
-        "INDEX",
+        EntryKind::Index,
         "sale_half",
         &[1, entry],
         &["CREATE INDEX sale_half ON public.sale USING btree (public.half(id))"],
@@ -442,7 +448,7 @@ async fn partitioned_tables_are_analyzed_with_their_parents() {
         let part = toc.table("log_1", "CREATE TABLE public.log_1 (id bigint, v text)");
         toc.add(
             Section::PreData,
-            "TABLE ATTACH",
+            EntryKind::TableAttach,
             "log_1",
             &[parent, part],
             &["ALTER TABLE ONLY public.log ATTACH PARTITION public.log_1 FOR VALUES FROM (0) TO (1000000)"],
@@ -493,21 +499,21 @@ async fn an_owner_without_privileges_makes_what_it_may_and_names_the_rest() {
     toc.owned_by(1, "other", "ALTER TABLE public.sale OWNER TO other");
     toc.add(
         Section::PreData,
-        "COMMENT",
+        EntryKind::Comment,
         "EXTENSION plpgsql",
         &[],
         &["COMMENT ON EXTENSION plpgsql IS 'not ours'"],
     );
     let function = toc.add(
         Section::PreData,
-        "FUNCTION",
+        EntryKind::Function,
         "f()",
         &[],
         &["CREATE FUNCTION public.f() RETURNS event_trigger LANGUAGE plpgsql AS 'BEGIN END'"],
     );
     toc.add(
         Section::PostData,
-        "EVENT TRIGGER",
+        EntryKind::EventTrigger,
         "watch",
         &[function],
         &["CREATE EVENT TRIGGER watch ON ddl_command_end EXECUTE FUNCTION public.f()"],

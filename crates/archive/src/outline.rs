@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
 use dbhaul_catalog::kinds::{Body, ConstraintType};
 use dbhaul_catalog::{
-    Catalog, DataEntry, ObjectId, QualifiedName, Section, SharedText, Target, Toc, TocOptions,
+    Catalog, DataEntry, EntryKind, ObjectId, QualifiedName, Section, SharedText, Target, Toc, TocOptions,
 };
 use serde::Deserialize;
 
@@ -117,7 +117,7 @@ impl Manifest {
         let sections: BTreeSet<Section> = toc.entries.iter().map(|entry| entry.section).collect();
         let is_due = |entry: &&dbhaul_catalog::TocEntry| match is_whole {
             true => true,
-            false => entry.kind == "TABLE" && sections.contains(&entry.section),
+            false => entry.kind == EntryKind::Table && sections.contains(&entry.section),
         };
         let mut missing = expected
             .entries

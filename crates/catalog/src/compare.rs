@@ -31,7 +31,9 @@ pub use self::printed::{DomainBase, FunctionPart, Printed, Signature, Unsettled}
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
 use crate::kinds::{Body, Table};
 use crate::render::Target;
-use crate::{Acl, Catalog, Identity, InitialAcl, Object, ObjectId, PartName, QualifiedName, ServerVersion};
+use crate::{
+    Acl, Catalog, EntryKind, Identity, InitialAcl, Object, ObjectId, PartName, QualifiedName, ServerVersion,
+};
 
 /// What differs between two catalogs, in order of identity.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -115,7 +117,7 @@ impl Difference {
     pub fn unfilled_view(&self) -> Option<&Identity> {
         match self {
             Difference::Different { identity, path, .. }
-                if identity.kind == "MATERIALIZED VIEW" && path == "body.populated" =>
+                if identity.kind == EntryKind::MaterializedView && path == "body.populated" =>
             {
                 Some(identity)
             }
@@ -334,7 +336,7 @@ impl<'a> Side<'a> {
 
     /// The table of this name, if it is compared.
     fn table(&self, name: &QualifiedName) -> Option<&'a Table> {
-        let object = ["TABLE", "FOREIGN TABLE"].into_iter().find_map(|kind| {
+        let object = [EntryKind::Table, EntryKind::ForeignTable].into_iter().find_map(|kind| {
             self.objects.get(&Identity {
                 kind: kind.to_owned(),
                 schema: Some(name.schema.to_string()),
@@ -469,10 +471,10 @@ fn body_value(body: &Body) -> Value {
 
 /// Where values may be passwords: that they differ is said, what they are is not.
 fn is_secret(identity: &Identity, path: &str) -> bool {
-    match identity.kind.as_str() {
-        "USER MAPPING" => path.starts_with("body.options"),
-        "SUBSCRIPTION" => path.starts_with("body.definition"),
-        "DATABASE" => path.starts_with("settings."),
+    match identity.kind {
+        EntryKind::UserMapping => path.starts_with("body.options"),
+        EntryKind::Subscription => path.starts_with("body.definition"),
+        EntryKind::Database => path.starts_with("settings."),
         _ => false,
     }
 }

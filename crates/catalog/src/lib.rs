@@ -81,6 +81,7 @@ pub use statement::{
 };
 pub use statistics_data::{ColumnStatistics, RelationStatistics};
 pub use toc::{
-    Adoption, DataColumn, DataEntry, DropStatement, Section, TableData, Toc, TocEntry, TocError, TocOptions,
+    Adoption, DataColumn, DataEntry, DropStatement, EntryKind, Section, TableData, Toc, TocEntry, TocError,
+    TocOptions, UnknownKind,
 };
 pub use version::ServerVersion;

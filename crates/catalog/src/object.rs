@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::acl::Acl;
 use crate::kinds::Body;
-use crate::{QualifiedName, SharedText, quote_identifier};
+use crate::{EntryKind, QualifiedName, SharedText, quote_identifier};
 
 /// The system catalog an object lives in: the `classid` of `pg_depend`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -94,7 +94,7 @@ impl Object {
     /// and, where those are not unique, the discriminator.
     pub fn identity(&self) -> Identity {
         Identity {
-            kind: self.body.kind().to_owned(),
+            kind: self.body.kind(),
             schema: self.schema.as_ref().map(String::from),
             name: self.name.clone(),
             discriminator: self.body.discriminator(),
@@ -106,7 +106,7 @@ impl Object {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Identity {
     /// `TABLE`, `FUNCTION`, ... as `pg_dump` names it in its TOC.
-    pub kind: String,
+    pub kind: EntryKind,
     /// The schema, for kinds that live in one.
     pub schema: Option<String>,
     /// The name.

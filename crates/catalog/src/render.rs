@@ -1,7 +1,7 @@
 //! From objects to statements: what each kind implements.
 
 use crate::toc::{Adoption, DropStatement, Section};
-use crate::{Object, ObjectId, ServerVersion};
+use crate::{EntryKind, Object, ObjectId, ServerVersion};
 
 /// What the statements are written for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub struct Draft {
     /// When.
     pub section: Section,
     /// What, in the words of `pg_restore -l`.
-    pub kind: &'static str,
+    pub kind: EntryKind,
     /// Statements, each a single one without final semicolon.
     pub create: Vec<String>,
     /// The kind and name for `ALTER ... OWNER TO`, `COMMENT ON` and
@@ -48,7 +48,7 @@ pub enum Part {
 
 impl Draft {
     /// A main draft with one statement and no owner, comment address or drop.
-    pub fn new(section: Section, kind: &'static str, create: impl Into<String>) -> Self {
+    pub fn new(section: Section, kind: EntryKind, create: impl Into<String>) -> Self {
         Draft {
             section,
             kind,
@@ -74,19 +74,23 @@ impl Draft {
         }
     }
 
-    /// The usual object: `address` ("TABLE public.film") serves for owner,
-    /// comment and drop alike.
-    pub fn owned(
+    /// The usual object: its kind and name ("TABLE public.film") serve for owner, comment and drop alike.
+    pub fn owned(section: Section, kind: EntryKind, name: &str, create: impl Into<String>) -> Self {
+        Draft::addressed(section, kind, kind.as_str(), name, create)
+    }
+
+    /// As [`Self::owned`], of a kind that statements call by a `word` of its own.
+    pub fn addressed(
         section: Section,
-        kind: &'static str,
-        address: &str,
+        kind: EntryKind,
+        word: &str,
         name: &str,
         create: impl Into<String>,
     ) -> Self {
         Draft {
-            address: Some(format!("{address} {name}")),
+            address: Some(format!("{word} {name}")),
             has_owner: true,
-            drop: Some(DropStatement { command: format!("DROP {address}"), object: name.to_owned() }),
+            drop: Some(DropStatement { command: format!("DROP {word}"), object: name.to_owned() }),
             ..Draft::new(section, kind, create)
         }
     }
@@ -99,7 +103,7 @@ pub(crate) trait Render {
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft>;
 
     /// The TOC kind where it differs from the kind's usual one (`PROCEDURE`).
-    fn kind(&self) -> Option<&'static str> {
+    fn kind(&self) -> Option<EntryKind> {
         None
     }
 

@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::statement::{TokenKind, tokens};
-use crate::{QualifiedName, TableData, Toc, TocEntry, quote_identifier};
+use crate::{EntryKind, QualifiedName, TableData, Toc, TocEntry, quote_identifier};
 
 /// The extension's name.
 pub const TIMESCALEDB: &str = "timescaledb";
@@ -68,7 +68,7 @@ pub(crate) fn begin_sql(schema: &str) -> String {
 /// Whether a statement of an entry is the one that begins a restore.
 pub(crate) fn begins(entry: &TocEntry, sql: &str) -> bool {
     let is_schema = |kind| matches!(kind, TokenKind::Word | TokenKind::QuotedName);
-    let is_ours = entry.kind == "EXTENSION" && entry.name == TIMESCALEDB && sql.ends_with(BEGIN);
+    let is_ours = entry.kind == EntryKind::Extension && entry.name == TIMESCALEDB && sql.ends_with(BEGIN);
     // `SELECT`, the schema, a dot, the function, two parentheses
     is_ours
         && tokens(sql).is_ok_and(|tokens| {

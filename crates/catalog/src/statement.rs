@@ -12,7 +12,7 @@ use std::fmt;
 
 pub use scan::{Token, TokenKind, tokens};
 
-use crate::{DropStatement, Toc, TocEntry, restoring};
+use crate::{DropStatement, EntryKind, Toc, TocEntry, restoring};
 
 /// Why a statement is neither sent nor written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub fn forbidden_statement(toc: &Toc) -> Option<(&TocEntry, StatementProblem)> {
 /// What is wrong with the first statement that may not be sent.
 pub fn check_entry(entry: &TocEntry) -> Result<(), StatementProblem> {
     for sql in &entry.create {
-        check(sql, |words| commands::creates(&entry.kind, words) || restoring::begins(entry, sql))?;
+        check(sql, |words| commands::creates(entry.kind, words) || restoring::begins(entry, sql))?;
     }
     if let Some(sql) = &entry.set_owner {
         check(sql, commands::sets_owner)?;
@@ -75,8 +75,8 @@ pub fn check_entry(entry: &TocEntry) -> Result<(), StatementProblem> {
         check_drop(drop)?;
     }
     if let Some(adoption) = entry.adoption.as_deref() {
-        check(&adoption.build, |words| commands::creates("INDEX", words))?;
-        check(&adoption.adopt, |words| commands::creates("CONSTRAINT", words))?;
+        check(&adoption.build, |words| commands::creates(EntryKind::Index, words))?;
+        check(&adoption.adopt, |words| commands::creates(EntryKind::Constraint, words))?;
     }
     Ok(())
 }
@@ -127,7 +127,8 @@ pub fn drop_statements(drop: &DropStatement, if_exists: bool) -> Result<Vec<Stri
         return Ok(vec![sql]);
     }
     let statements = scan::split(&sql)?;
-    let is_privileges = |sql: &str| check(sql, |words| commands::creates("DEFAULT ACL", words)).is_ok();
+    let is_privileges =
+        |sql: &str| check(sql, |words| commands::creates(EntryKind::DefaultAcl, words)).is_ok();
     match statements.iter().all(|sql| is_privileges(sql)) {
         true => Ok(statements.into_iter().map(str::to_owned).collect()),
         false => Err(StatementProblem::Several),

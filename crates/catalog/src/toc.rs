@@ -3,13 +3,14 @@
 mod annotate;
 mod build;
 mod data;
+mod kind;
 #[cfg(test)]
 mod loop_tests;
 mod options;
 mod plan;
-mod priority;
 mod repair;
 
+pub use kind::{EntryKind, UnknownKind};
 pub use options::{TocError, TocOptions};
 
 use serde::{Deserialize, Serialize};
@@ -44,7 +45,7 @@ pub struct TocEntry {
     pub section: Section,
     /// What, in the words of `pg_restore -l`: `TABLE`, `INDEX`, `COMMENT`,
     /// `ACL`, `TABLE DATA`, `SEQUENCE SET`, `BLOBS`.
-    pub kind: SharedText,
+    pub kind: EntryKind,
     /// The schema, if any, unquoted.
     pub schema: Option<SharedText>,
     /// The object, as `pg_restore -l` names it: `film`, `film film_pkey`, `f(integer)`.

@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dbhaul_catalog::{Class, ObjectId, QualifiedName, Section, Toc, TocEntry, quote_identifier};
+use dbhaul_catalog::{Class, EntryKind, ObjectId, QualifiedName, Section, Toc, TocEntry, quote_identifier};
 
 /// Kinds that are a relation others lock.
-const RELATION_KINDS: [&str; 4] = ["TABLE", "FOREIGN TABLE", "MATERIALIZED VIEW", "VIEW"];
+const RELATION_KINDS: [EntryKind; 4] =
+    [EntryKind::Table, EntryKind::ForeignTable, EntryKind::MaterializedView, EntryKind::View];
 
 /// What entries touch. Tables are named by their address in the source catalog.
 #[derive(Debug, Default)]
@@ -59,20 +60,20 @@ impl Footprint {
     }
 
     fn add(&mut self, toc: &Toc, entry: &TocEntry) {
-        let is_relation = RELATION_KINDS.contains(&entry.kind.as_str());
-        let is_filled = entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA";
+        let is_relation = RELATION_KINDS.contains(&entry.kind);
+        let is_filled = entry.data.is_some() || entry.kind == EntryKind::MaterializedViewData;
         let mut tables = BTreeSet::new();
         if is_relation || is_filled {
             tables.insert(Footprint::key(entry));
-        } else if entry.section != Section::PreData || entry.kind == "TABLE ATTACH" {
+        } else if entry.section != Section::PreData || entry.kind == EntryKind::TableAttach {
             tables.extend(entry.depends_on.iter().flat_map(|on| self.tables.get(on)).flatten());
         }
         if is_relation {
             self.relation_entries.insert(Footprint::key(entry), entry.id);
         }
-        match entry.kind.as_str() {
-            "TABLE" | "FOREIGN TABLE" => self.add_inherited(toc, entry),
-            "TABLE ATTACH" => self.add_attached(toc, entry),
+        match entry.kind {
+            EntryKind::Table | EntryKind::ForeignTable => self.add_inherited(toc, entry),
+            EntryKind::TableAttach => self.add_attached(toc, entry),
             _ => {}
         }
         self.tables.insert(entry.id, tables);
@@ -82,7 +83,7 @@ impl Footprint {
     /// column of the other's row type: taking that for a child costs a little waiting and no more.
     fn add_inherited(&mut self, toc: &Toc, entry: &TocEntry) {
         let tables = entry.depends_on.iter().filter_map(|on| entry_by_id(toc, *on));
-        for parent in tables.filter(|on| on.kind == "TABLE") {
+        for parent in tables.filter(|on| on.kind == EntryKind::Table) {
             self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(entry));
         }
     }
@@ -93,7 +94,7 @@ impl Footprint {
             .depends_on
             .iter()
             .filter_map(|on| entry_by_id(toc, *on))
-            .filter(|on| on.kind == "TABLE" || on.kind == "FOREIGN TABLE")
+            .filter(|on| on.kind == EntryKind::Table || on.kind == EntryKind::ForeignTable)
             .collect();
         for parent in tables.iter().filter(|on| !is_child(entry, on)) {
             for child in tables.iter().filter(|on| is_child(entry, on)) {
@@ -121,18 +122,39 @@ pub(crate) fn describe(entry: &TocEntry) -> String {
     if name.starts_with(&format!("{kind} ")) {
         return name.clone();
     }
-    match (kind.as_str(), schema) {
+    match (kind, schema) {
         // their names are addresses that hold the schema already
-        ("ACL" | "COMMENT" | "SECURITY LABEL", _) => format!("{kind} {name}"),
+        (EntryKind::Acl | EntryKind::Comment | EntryKind::SecurityLabel, _) => format!("{kind} {name}"),
         // their names say more than one name
         (
-            "CONSTRAINT" | "CHECK CONSTRAINT" | "FK CONSTRAINT" | "DEFAULT" | "TRIGGER" | "RULE" | "POLICY"
-            | "FUNCTION" | "PROCEDURE" | "AGGREGATE" | "OPERATOR" | "OPERATOR CLASS" | "OPERATOR FAMILY"
-            | "CAST" | "TRANSFORM" | "USER MAPPING" | "DEFAULT ACL",
+            EntryKind::Constraint
+            | EntryKind::CheckConstraint
+            | EntryKind::ForeignKey
+            | EntryKind::Default
+            | EntryKind::Trigger
+            | EntryKind::Rule
+            | EntryKind::Policy
+            | EntryKind::Function
+            | EntryKind::Procedure
+            | EntryKind::Aggregate
+            | EntryKind::Operator
+            | EntryKind::OperatorClass
+            | EntryKind::OperatorFamily
+            | EntryKind::Cast
+            | EntryKind::Transform
+            | EntryKind::UserMapping
+            | EntryKind::DefaultAcl,
             Some(schema),
         ) => format!("{kind} {}.{name}", quote_identifier(schema)),
         (_, Some(schema)) => format!("{kind} {}", QualifiedName::new(schema, name)),
-        ("CAST" | "TRANSFORM" | "USER MAPPING" | "DEFAULT ACL" | "BLOBS", None) => format!("{kind} {name}"),
+        (
+            EntryKind::Cast
+            | EntryKind::Transform
+            | EntryKind::UserMapping
+            | EntryKind::DefaultAcl
+            | EntryKind::LargeObjectData,
+            None,
+        ) => format!("{kind} {name}"),
         (_, None) => format!("{kind} {}", quote_identifier(name)),
     }
 }

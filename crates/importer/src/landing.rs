@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{DataEntry, EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
 use crate::footprint::Footprint;
 
@@ -24,7 +24,7 @@ impl Landing {
         if landing.below.is_empty() {
             return landing;
         }
-        for entry in toc.entries.iter().filter(|entry| entry.kind == "TABLE") {
+        for entry in toc.entries.iter().filter(|entry| entry.kind == EntryKind::Table) {
             let Some(schema) = &entry.schema else { continue };
             if let Some(below) = landing.below.get_mut(&QualifiedName::new(schema, &entry.name)) {
                 below.extend(footprint.with_descendants(std::iter::once(Footprint::key(entry))));

@@ -1,6 +1,6 @@
 //! What an import did.
 
-use dbhaul_catalog::{QualifiedName, TocEntry};
+use dbhaul_catalog::{EntryKind, QualifiedName, TocEntry};
 use dbhaul_rows::RowDigest;
 
 use crate::footprint::describe;
@@ -50,6 +50,8 @@ pub struct LoadedTable {
 pub struct Skipped {
     /// The TOC entry; 0 for planner statistics.
     pub entry: u32,
+    /// What the entry makes; `None` for planner statistics.
+    pub kind: Option<EntryKind>,
     /// It, as `pg_restore -l` names it: `ACL public film`.
     pub description: String,
     /// Which part of it.
@@ -61,7 +63,7 @@ pub struct Skipped {
 impl Skipped {
     pub(crate) fn new(entry: &TocEntry, left_out: LeftOut) -> Self {
         let LeftOut { part, reason } = left_out;
-        Skipped { entry: entry.id, description: describe(entry), part, reason }
+        Skipped { entry: entry.id, kind: Some(entry.kind), description: describe(entry), part, reason }
     }
 }
 
@@ -83,7 +85,7 @@ pub struct Failed {
 pub fn tell(skipped: &[Skipped]) -> Vec<(String, String)> {
     let mut lines: Vec<Line> = Vec::new();
     for item in skipped {
-        let is_privilege = item.description.starts_with("ACL") || item.description.starts_with("DEFAULT ACL");
+        let is_privilege = item.kind.is_some_and(EntryKind::is_privilege);
         let (kind, statement_count) = match &item.part {
             Part::Owner => (LineKind::Owners, 0),
             Part::Statements(statements) if is_privilege => (LineKind::Grants, statements.len()),
@@ -127,7 +129,8 @@ impl Line<'_> {
         let names = || self.objects.join(", ");
         let granted_on = || {
             let of_kind = |object: &&str| {
-                ["ACL ", "DEFAULT ACL "].iter().find_map(|kind| object.strip_prefix(kind).map(str::to_owned))
+                let mut kinds = [EntryKind::Acl, EntryKind::DefaultAcl].into_iter();
+                kinds.find_map(|kind| Some(object.strip_prefix(kind.as_str())?.trim_start().to_owned()))
             };
             let names =
                 self.objects.iter().map(|object| of_kind(object).unwrap_or_else(|| (*object).to_owned()));

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use dbhaul_catalog::{QualifiedName, Toc, TocEntry, forbidden_statement, in_one_line};
+use dbhaul_catalog::{EntryKind, QualifiedName, Toc, TocEntry, forbidden_statement, in_one_line};
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::check::{Foretold, TargetReport};
@@ -272,13 +272,13 @@ impl ImportPlan {
 /// Whether an entry is imported at all. Privileges go with the object they are on; a materialized view is
 /// filled where rows are wanted, though it stands in post-data.
 fn is_wanted(toc: &Toc, entry: &TocEntry, options: &ImportOptions) -> bool {
-    match entry.kind.as_str() {
-        "ACL" | "DEFAULT ACL" if !options.privileges => false,
-        "ACL" => {
+    match entry.kind {
+        EntryKind::Acl | EntryKind::DefaultAcl if !options.privileges => false,
+        EntryKind::Acl => {
             let on = entry.depends_on.first().and_then(|on| entry_by_id(toc, *on));
             options.sections.contains(on.unwrap_or(entry).section)
         }
-        "MATERIALIZED VIEW DATA" => options.sections.data,
+        EntryKind::MaterializedViewData => options.sections.data,
         _ => options.sections.contains(entry.section),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_catalog::{DropStatement, TocEntry, quote_identifier};
+use dbhaul_catalog::{DropStatement, EntryKind, TocEntry, quote_identifier};
 
 use crate::ImportOptions;
 use crate::piece::Piece;
@@ -52,7 +52,7 @@ impl RoleLimits {
         for statement in &entry.create {
             let words = words(statement);
             let is_authorization =
-                is_privilege(&entry.kind) && words.get(1).is_some_and(|word| word.is("SESSION"));
+                entry.kind.is_privilege() && words.get(1).is_some_and(|word| word.is("SESSION"));
             if is_authorization {
                 let role = words.last().filter(|_| words[0].is("SET"));
                 grantor = role.map(|role| role.text.clone());
@@ -106,7 +106,7 @@ pub(crate) fn needed_roles<'a>(
         if options.set_owners && entry.set_owner.is_some() {
             roles.extend(entry.owner.as_ref().map(String::from));
         }
-        if options.privileges || !is_privilege(&entry.kind) {
+        if options.privileges || !entry.kind.is_privilege() {
             let statements = entry.create.iter();
             roles.extend(statements.flat_map(|statement| roles_named(entry, &words(statement))));
         }
@@ -114,17 +114,12 @@ pub(crate) fn needed_roles<'a>(
     roles
 }
 
-/// Whether entries of a kind grant and revoke.
-pub(crate) fn is_privilege(kind: &str) -> bool {
-    matches!(kind, "ACL" | "DEFAULT ACL")
-}
-
 /// Every role that a statement of an entry names, beside its owner.
 fn roles_named(entry: &TocEntry, words: &[Word]) -> Vec<String> {
-    match entry.kind.as_str() {
-        "ACL" | "DEFAULT ACL" => named_roles(words),
-        "POLICY" => policy_roles(words),
-        "USER MAPPING" => mapped_role(words).into_iter().collect(),
+    match entry.kind {
+        EntryKind::Acl | EntryKind::DefaultAcl => named_roles(words),
+        EntryKind::Policy => policy_roles(words),
+        EntryKind::UserMapping => mapped_role(words).into_iter().collect(),
         _ => Vec::new(),
     }
 }

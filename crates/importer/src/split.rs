@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use dbhaul_catalog::{ObjectId, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
 use crate::footprint::Footprint;
 
@@ -49,22 +49,22 @@ pub(crate) fn splits(
         if let Some(segments) = segments.get(&entry.id) {
             *bytes.entry(Footprint::key(entry)).or_default() += segments.iter().sum::<u64>();
         }
-        if let ("TABLE", Some(schema)) = (entry.kind.as_str(), &entry.schema) {
+        if let (EntryKind::Table, Some(schema)) = (entry.kind, &entry.schema) {
             tables.insert(QualifiedName::new(schema, &entry.name).sql(), Footprint::key(entry));
         }
-        if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT") {
+        if matches!(entry.kind, EntryKind::Index | EntryKind::Constraint) {
             footprint.tables(entry.id).for_each(|table| *indexes.entry(table).or_default() += 1);
         }
     }
     let is_large = |table: &ObjectId| bytes.get(table).is_some_and(|bytes| *bytes >= LEAST_BYTES);
-    let split = |entry: &TocEntry| match entry.kind.as_str() {
-        "CONSTRAINT" => {
+    let split = |entry: &TocEntry| match entry.kind {
+        EntryKind::Constraint => {
             let has_more = |table: &ObjectId| indexes.get(table).is_some_and(|count| *count > 1);
             let is_worth = footprint.tables(entry.id).any(|table| is_large(&table) && has_more(&table));
             let adoption = entry.adoption.as_ref().filter(|_| is_worth)?;
             Some(Split::Build { build: adoption.build.clone(), adopt: adoption.adopt.clone() })
         }
-        "FK CONSTRAINT" => {
+        EntryKind::ForeignKey => {
             // of partitioned tables the parts have rows of their own in the catalogs, which a later
             // validation of the whole does not reach on every version
             let is_plain = footprint.with_descendants(footprint.tables(entry.id)).len()

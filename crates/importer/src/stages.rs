@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use dbhaul_catalog::{Section, TocEntry};
+use dbhaul_catalog::{EntryKind, Section, TocEntry};
 
 use crate::StatisticsWave;
 
@@ -64,12 +64,15 @@ impl StageName {
     }
 
     fn of_kind(entry: &TocEntry) -> StageName {
-        match entry.kind.as_str() {
-            "ROW SECURITY" | "POLICY" => StageName::Policies,
-            "ACL" | "DEFAULT ACL" => StageName::Grants,
-            "MATERIALIZED VIEW DATA" => StageName::Refresh,
-            "EVENT TRIGGER" => StageName::Last,
-            kind if kind.starts_with("PUBLICATION") || kind.starts_with("SUBSCRIPTION") => StageName::Last,
+        match entry.kind {
+            EntryKind::RowSecurity | EntryKind::Policy => StageName::Policies,
+            EntryKind::Acl | EntryKind::DefaultAcl => StageName::Grants,
+            EntryKind::MaterializedViewData => StageName::Refresh,
+            EntryKind::EventTrigger => StageName::Last,
+            EntryKind::Publication
+            | EntryKind::PublicationTable
+            | EntryKind::PublicationSchema
+            | EntryKind::Subscription => StageName::Last,
             _ if entry.section == Section::PreData && entry.data.is_none() => StageName::PreData,
             _ => StageName::Bulk,
         }

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use dbhaul_catalog::{DataEntry, ObjectId, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{DataEntry, EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
 use crate::SegmentRef;
 use crate::footprint::{Footprint, entry_by_id};
@@ -114,7 +114,7 @@ impl Builder<'_> {
                 }
             }
             let added: Vec<NodeId> = (first..steps.len()).collect();
-            if entry.data.is_some() || entry.kind == "MATERIALIZED VIEW DATA" {
+            if entry.data.is_some() || entry.kind == EntryKind::MaterializedViewData {
                 let is_free = self.waits_for_nothing(entry, places);
                 for table in self.landing.tables(entry) {
                     places.rows.entry(table).or_default().extend(&added);
@@ -125,7 +125,7 @@ impl Builder<'_> {
                 places.free_rows.extend(added.iter().filter(|_| is_free));
                 *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
             }
-            if matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT" | "STATISTICS") {
+            if matches!(entry.kind, EntryKind::Index | EntryKind::Constraint | EntryKind::Statistics) {
                 for table in self.footprint.tables(entry.id) {
                     places.analyzed_after.entry(table).or_default().extend(&added);
                 }
@@ -146,7 +146,7 @@ impl Builder<'_> {
             })
             .collect();
         let is_free = |entry: &&TocEntry| {
-            matches!(entry.kind.as_str(), "INDEX" | "CONSTRAINT")
+            matches!(entry.kind, EntryKind::Index | EntryKind::Constraint)
                 && self.texts.of_entry(entry.id).is_none()
                 && self.footprint.with_descendants(self.footprint.tables(entry.id)).is_disjoint(&naming)
         };
@@ -202,7 +202,7 @@ impl Builder<'_> {
 
     /// Both sides of every foreign key that is validated.
     fn linked_by_foreign_keys(&self, entries: &[&TocEntry]) -> BTreeSet<ObjectId> {
-        let foreign_keys = entries.iter().filter(|entry| entry.kind == "FK CONSTRAINT");
+        let foreign_keys = entries.iter().filter(|entry| entry.kind == EntryKind::ForeignKey);
         self.footprint.with_descendants(foreign_keys.flat_map(|entry| self.footprint.tables(entry.id)))
     }
 
@@ -251,18 +251,18 @@ impl Builder<'_> {
         let mut needs = self.dependencies(toc_entry, places);
         let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
         let family = self.footprint.with_descendants(tables.iter().copied());
-        if toc_entry.kind != "MATERIALIZED VIEW DATA" {
+        if toc_entry.kind != EntryKind::MaterializedViewData {
             needs.extend(family.iter().flat_map(|table| places.rows.get(table)).flatten());
         }
-        let validates = toc_entry.kind == "FK CONSTRAINT";
+        let validates = toc_entry.kind == EntryKind::ForeignKey;
         let mut after: Vec<NodeId> = match validates {
             true => family.iter().filter_map(|table| places.analyzes.get(table).copied()).collect(),
             false => Vec::new(),
         };
         let own = places.entries.get(&entry).map(Vec::as_slice).unwrap_or_default();
-        let read = self.texts.of_entry(entry).map(|reads| match toc_entry.kind.as_str() {
+        let read = self.texts.of_entry(entry).map(|reads| match toc_entry.kind {
             // one that is not filled yet cannot be read, so that waiting for all of them would gain nothing
-            "MATERIALIZED VIEW DATA" => {
+            EntryKind::MaterializedViewData => {
                 rows_read(&Reads { anything: false, ..reads.clone() }, places, |_| true)
             }
             _ => rows_read(reads, places, |_| true),
@@ -359,10 +359,10 @@ fn rows_read(reads: &Reads, places: &Places, is_before: impl Fn(&ObjectId) -> bo
 
 /// What building an entry is worth beside loading rows: a rough fraction of its tables.
 fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) -> u64 {
-    let divisor = match entry.kind.as_str() {
+    let divisor = match entry.kind {
         _ if entry.weight_bytes > 0 => return entry.weight_bytes,
-        "INDEX" | "CONSTRAINT" | "FK CONSTRAINT" => 4,
-        "CHECK CONSTRAINT" => 8,
+        EntryKind::Index | EntryKind::Constraint | EntryKind::ForeignKey => 4,
+        EntryKind::CheckConstraint => 8,
         _ => return 0,
     };
     family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
@@ -383,7 +383,7 @@ fn filled_table(entry: &TocEntry) -> Option<QualifiedName> {
     match &entry.data {
         Some(DataEntry::Table(data)) => Some(data.table.clone()),
         Some(DataEntry::LargeObjects) => None,
-        None if entry.kind == "MATERIALIZED VIEW DATA" => {
+        None if entry.kind == EntryKind::MaterializedViewData => {
             Some(QualifiedName::new(entry.schema.clone()?, &entry.name))
         }
         None => None,
@@ -392,10 +392,10 @@ fn filled_table(entry: &TocEntry) -> Option<QualifiedName> {
 
 /// How the statements of an entry lock its tables.
 fn lock_mode(entry: &TocEntry) -> Option<LockMode> {
-    match entry.kind.as_str() {
-        "SEQUENCE SET" => None,
-        "INDEX" => Some(LockMode::Index),
-        "STATISTICS" | "COMMENT" | "SECURITY LABEL" => Some(LockMode::Maintain),
+    match entry.kind {
+        EntryKind::SequenceSet => None,
+        EntryKind::Index => Some(LockMode::Index),
+        EntryKind::Statistics | EntryKind::Comment | EntryKind::SecurityLabel => Some(LockMode::Maintain),
         _ => Some(LockMode::Exclusive),
     }
 }

@@ -1,7 +1,8 @@
 //! Tables of contents for tests.
 
 use dbhaul_catalog::{
-    Adoption, Class, DataEntry, DropStatement, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry,
+    Adoption, Class, DataEntry, DropStatement, EntryKind, ObjectId, QualifiedName, Section, TableData, Toc,
+    TocEntry,
 };
 
 /// Entries, numbered as they come; each call returns the id.
@@ -16,19 +17,19 @@ impl Entries {
     }
 
     pub(crate) fn table(&mut self, name: &str) -> u32 {
-        let id = self.push(Section::PreData, "TABLE", name, &[]);
+        let id = self.push(Section::PreData, EntryKind::Table, name, &[]);
         self.last().object = Some(ObjectId::new(Class::PG_CLASS, 16_384 + id));
         id
     }
 
     pub(crate) fn attach(&mut self, name: &str, part: u32, parent: u32) -> u32 {
-        let id = self.push(Section::PreData, "TABLE ATTACH", name, &[parent, part]);
+        let id = self.push(Section::PreData, EntryKind::TableAttach, name, &[parent, part]);
         self.last().object = self.object(part);
         id
     }
 
     pub(crate) fn rows(&mut self, name: &str, table: u32) -> u32 {
-        let id = self.push(Section::Data, "TABLE DATA", name, &[table]);
+        let id = self.push(Section::Data, EntryKind::TableData, name, &[table]);
         let object = self.object(table);
         let entry = self.last();
         entry.object = object;
@@ -43,17 +44,17 @@ impl Entries {
         id
     }
 
-    pub(crate) fn pre_data(&mut self, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+    pub(crate) fn pre_data(&mut self, kind: EntryKind, name: &str, depends_on: &[u32]) -> u32 {
         self.push(Section::PreData, kind, name, depends_on)
     }
 
-    pub(crate) fn post_data(&mut self, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+    pub(crate) fn post_data(&mut self, kind: EntryKind, name: &str, depends_on: &[u32]) -> u32 {
         self.push(Section::PostData, kind, name, depends_on)
     }
 
     /// A function with a body in a string.
     pub(crate) fn function(&mut self, name: &str, language: &str, body: &str) -> u32 {
-        let id = self.push(Section::PreData, "FUNCTION", &format!("{name}(integer)"), &[]);
+        let id = self.push(Section::PreData, EntryKind::Function, &format!("{name}(integer)"), &[]);
         self.last().create = vec![format!(
             "CREATE FUNCTION public.{name}(integer) RETURNS integer\n    LANGUAGE {language} IMMUTABLE\n    AS $${body}$$"
         )];
@@ -79,7 +80,7 @@ impl Entries {
 
     /// A unique or primary key that can be built as an index first.
     pub(crate) fn key(&mut self, name: &str, depends_on: &[u32]) -> u32 {
-        let id = self.post_data("CONSTRAINT", name, depends_on);
+        let id = self.post_data(EntryKind::Constraint, name, depends_on);
         let adoption = Adoption {
             build: "CREATE UNIQUE INDEX".to_owned(),
             adopt: "ALTER TABLE ADD CONSTRAINT".to_owned(),
@@ -91,7 +92,7 @@ impl Entries {
     /// A foreign key from the first table to the second, which has a key.
     pub(crate) fn foreign_key(&mut self, name: &str, from: u32, to: u32, key: u32) -> u32 {
         let table = self.toc.entries[from as usize - 1].name.clone();
-        let id = self.post_data("FK CONSTRAINT", name, &[from, to, key]);
+        let id = self.post_data(EntryKind::ForeignKey, name, &[from, to, key]);
         let entry = self.last();
         entry.create = vec!["ALTER TABLE ADD FOREIGN KEY".to_owned()];
         let command = format!("ALTER TABLE ONLY public.{table} DROP CONSTRAINT");
@@ -99,12 +100,12 @@ impl Entries {
         id
     }
 
-    fn push(&mut self, section: Section, kind: &str, name: &str, depends_on: &[u32]) -> u32 {
+    fn push(&mut self, section: Section, kind: EntryKind, name: &str, depends_on: &[u32]) -> u32 {
         let id = self.toc.entries.len() as u32 + 1;
         self.toc.entries.push(TocEntry {
             id,
             section,
-            kind: kind.into(),
+            kind,
             schema: Some("public".into()),
             name: name.to_owned(),
             owner: None,

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_catalog::{DataEntry, Toc, in_one_line};
+use dbhaul_catalog::{DataEntry, EntryKind, Toc, in_one_line};
 
 use crate::ImportOptions;
 use crate::footprint::{describe, entry_by_id};
@@ -30,7 +30,7 @@ fn keys_without_rows(toc: &Toc, options: &ImportOptions) -> Vec<String> {
     if !(options.sections.data && options.sections.post_data) {
         return Vec::new();
     }
-    let keys = toc.entries.iter().filter(|entry| entry.kind == "FK CONSTRAINT");
+    let keys = toc.entries.iter().filter(|entry| entry.kind == EntryKind::ForeignKey);
     let told = keys.filter_map(|entry| {
         let reason = options.keys_without_rows.get(&entry.object?)?;
         let key = in_one_line(&describe(entry));

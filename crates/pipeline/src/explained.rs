@@ -5,7 +5,7 @@ use std::fmt::{self, Formatter};
 
 use dbhaul_catalog::kinds::{Body, Operator};
 use dbhaul_catalog::{
-    Catalog, Difference, Identity, Object, ObjectId, QualifiedName, TocEntry, system_identity,
+    Catalog, Difference, EntryKind, Identity, Object, ObjectId, QualifiedName, TocEntry, system_identity,
 };
 use dbhaul_importer::{ImportOutcome, Part};
 use dbhaul_progress::counted;
@@ -65,7 +65,7 @@ impl Excuses {
                 continue;
             };
             let Some(object) = entry.object.as_ref().and_then(|id| objects.get(id)) else {
-                if entry.kind == "ACL" {
+                if entry.kind == EntryKind::Acl {
                     excuses.of_server.insert(system_identity(&entry.name));
                 }
                 continue;
@@ -269,23 +269,23 @@ impl Extent {
 
 /// What of its object an entry is, as far as it was skipped; `None` for rows, which are compared by themselves.
 fn extent(entry: &TocEntry, part: &Part) -> Option<Extent> {
-    match (entry.kind.as_str(), part) {
-        ("TABLE DATA" | "SEQUENCE SET" | "BLOBS", _) => None,
-        ("ACL" | "DEFAULT ACL", _) => {
-            Some(if entry.kind.as_str() == "ACL" { Extent::Privileges } else { Extent::Whole })
+    match (entry.kind, part) {
+        (EntryKind::TableData | EntryKind::SequenceSet | EntryKind::LargeObjectData, _) => None,
+        (EntryKind::Acl | EntryKind::DefaultAcl, _) => {
+            Some(if entry.kind == EntryKind::Acl { Extent::Privileges } else { Extent::Whole })
         }
-        ("COMMENT", _) => Some(Extent::Comment),
-        ("SECURITY LABEL", _) => Some(Extent::Labels),
-        ("MATERIALIZED VIEW DATA", _) => Some(Extent::Filling),
+        (EntryKind::Comment, _) => Some(Extent::Comment),
+        (EntryKind::SecurityLabel, _) => Some(Extent::Labels),
+        (EntryKind::MaterializedViewData, _) => Some(Extent::Filling),
         (_, Part::Owner) => Some(Extent::Owner),
         (_, Part::Statements(_)) => Some(Extent::Properties),
         (
-            "INDEX ATTACH"
-            | "TABLE ATTACH"
-            | "SEQUENCE OWNED BY"
-            | "ROW SECURITY"
-            | "PUBLICATION TABLE"
-            | "PUBLICATION TABLES IN SCHEMA",
+            EntryKind::IndexAttach
+            | EntryKind::TableAttach
+            | EntryKind::SequenceOwnedBy
+            | EntryKind::RowSecurity
+            | EntryKind::PublicationTable
+            | EntryKind::PublicationSchema,
             Part::Whole,
         ) => Some(Extent::Properties),
         (_, Part::Whole) => Some(Extent::Whole),
@@ -379,12 +379,12 @@ mod tests {
     }
 
     /// Whether a difference of object `of` is explained where an entry of `kind` for `skipped` was.
-    fn check((kind, skipped, part): (&str, u32, Part), of: u32, path: Option<&str>, expected: bool) {
+    fn check((kind, skipped, part): (EntryKind, u32, Part), of: u32, path: Option<&str>, expected: bool) {
         let catalog = catalog();
         let entry = TocEntry {
             id: 1,
             section: Section::PreData,
-            kind: kind.into(),
+            kind,
             schema: None,
             name: String::new(),
             owner: None,
@@ -397,7 +397,8 @@ mod tests {
             weight_bytes: 0,
             adoption: None,
         };
-        let skipped = Skipped { entry: 1, description: String::new(), part, reason: String::new() };
+        let skipped =
+            Skipped { entry: 1, kind: Some(kind), description: String::new(), part, reason: String::new() };
         let outcome = ImportOutcome { skipped: vec![skipped], ..ImportOutcome::default() };
         let excuses = Excuses::new(&catalog, &[entry], &outcome, std::iter::empty());
         let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
@@ -418,32 +419,32 @@ mod tests {
 
     #[test]
     fn privileges_excuse_privileges() {
-        let acl = || ("ACL", 1, Part::Whole);
+        let acl = || (EntryKind::Acl, 1, Part::Whole);
         check(acl(), 1, Some("acl"), true);
         check(acl(), 1, Some("body.columns.0.acl"), true);
         check(acl(), 1, Some("body.columns.0.type_name"), false);
         check(acl(), 1, Some("owner"), false);
         check(acl(), 1, None, false);
-        check(("COMMENT", 1, Part::Whole), 1, Some("comment"), true);
-        check(("COMMENT", 1, Part::Whole), 1, Some("acl"), false);
-        check(("TABLE", 1, Part::Owner), 1, Some("owner"), true);
-        check(("TABLE", 1, Part::Owner), 1, Some("body.unlogged"), false);
-        check(("TABLE", 1, Part::Owner), 1, None, false);
+        check((EntryKind::Comment, 1, Part::Whole), 1, Some("comment"), true);
+        check((EntryKind::Comment, 1, Part::Whole), 1, Some("acl"), false);
+        check((EntryKind::Table, 1, Part::Owner), 1, Some("owner"), true);
+        check((EntryKind::Table, 1, Part::Owner), 1, Some("body.unlogged"), false);
+        check((EntryKind::Table, 1, Part::Owner), 1, None, false);
     }
 
     #[test]
     fn an_object_excuses_no_other() {
-        check(("VIEW", 2, Part::Whole), 2, None, true);
-        check(("VIEW", 2, Part::Whole), 1, Some("body.unlogged"), false);
-        check(("VIEW", 2, Part::Whole), 3, Some("owner"), false);
-        check(("TABLE", 1, Part::Whole), 3, Some("acl"), false);
-        check(("TABLE DATA", 1, Part::Whole), 1, Some("body.unlogged"), false);
+        check((EntryKind::View, 2, Part::Whole), 2, None, true);
+        check((EntryKind::View, 2, Part::Whole), 1, Some("body.unlogged"), false);
+        check((EntryKind::View, 2, Part::Whole), 3, Some("owner"), false);
+        check((EntryKind::Table, 1, Part::Whole), 3, Some("acl"), false);
+        check((EntryKind::TableData, 1, Part::Whole), 1, Some("body.unlogged"), false);
     }
 
     #[test]
     fn a_type_excuses_what_is_made_of_it() {
-        check(("TYPE", 4, Part::Whole), 5, None, true);
-        check(("TYPE", 4, Part::Whole), 6, None, false);
-        check(("TYPE", 4, Part::Owner), 5, None, false);
+        check((EntryKind::Type, 4, Part::Whole), 5, None, true);
+        check((EntryKind::Type, 4, Part::Whole), 6, None, false);
+        check((EntryKind::Type, 4, Part::Owner), 5, None, false);
     }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DataEntry, Object, QualifiedName, RangeKey, Selection, TableData, Target, Toc, TocEntry,
-    TocOptions, TornFamily,
+    Catalog, DataEntry, EntryKind, Object, QualifiedName, RangeKey, Selection, TableData, Target, Toc,
+    TocEntry, TocOptions, TornFamily,
 };
 use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{
@@ -317,7 +317,7 @@ pub(crate) fn build_toc_of(
     let mut toc = toc_of(catalog, options, target)?;
     let values: HashMap<&QualifiedName, &SequenceValue> =
         sequences.iter().map(|value| (&value.sequence, value)).collect();
-    for entry in toc.entries.iter_mut().filter(|entry| entry.kind == "SEQUENCE SET") {
+    for entry in toc.entries.iter_mut().filter(|entry| entry.kind == EntryKind::SequenceSet) {
         let name = QualifiedName::new(entry.schema.clone().unwrap_or_default(), &entry.name);
         match values.get(&name) {
             Some(value) => entry.create = vec![set_sequence_sql(value)],

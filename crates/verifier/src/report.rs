@@ -286,6 +286,8 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
+    use dbhaul_catalog::EntryKind;
+
     use super::*;
     use dbhaul_catalog::Identity;
     use dbhaul_rows::RowDigest;
@@ -375,7 +377,8 @@ mod tests {
     #[test]
     fn a_definition_that_nobody_could_compare_is_not_equal() {
         let mut report = report(Vec::new());
-        let identity = Identity { kind: "VIEW".into(), schema: None, name: "v".into(), discriminator: None };
+        let identity =
+            Identity { kind: EntryKind::View, schema: None, name: "v".into(), discriminator: None };
         report.schema.differences.push(Difference::NotVerified {
             identity,
             path: "body.definition".into(),

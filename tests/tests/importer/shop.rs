@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use dbhaul_catalog::{
-    Class, DataColumn, DataEntry, DropStatement, ObjectId, QualifiedName, Section, TableData, Toc, TocEntry,
+    Class, DataColumn, DataEntry, DropStatement, EntryKind, ObjectId, QualifiedName, Section, TableData, Toc,
+    TocEntry,
 };
 use dbhaul_importer::{EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError};
 use dbhaul_rows::{Chunk, CutParameters, Cutter, DigestColumn, DigestSpec, RowDigest, TextForm};
@@ -27,7 +28,7 @@ impl TocBuilder {
     pub(crate) fn add(
         &mut self,
         section: Section,
-        kind: &str,
+        kind: EntryKind,
         name: &str,
         needs: &[u32],
         create: &[&str],
@@ -36,8 +37,8 @@ impl TocBuilder {
         self.toc.entries.push(TocEntry {
             id,
             section,
-            kind: kind.into(),
-            schema: (kind != "SCHEMA" && kind != "BLOB").then(|| "public".into()),
+            kind,
+            schema: (kind != EntryKind::Schema && kind != EntryKind::LargeObject).then(|| "public".into()),
             name: name.to_owned(),
             owner: None,
             create: create.iter().map(|&statement| statement.to_owned()).collect(),
@@ -53,14 +54,14 @@ impl TocBuilder {
     }
 
     pub(crate) fn table(&mut self, name: &str, create: &str) -> u32 {
-        let id = self.add(Section::PreData, "TABLE", name, &[], &[create]);
+        let id = self.add(Section::PreData, EntryKind::Table, name, &[], &[create]);
         self.entry(id).object = Some(ObjectId::new(Class::PG_CLASS, 16_384 + id));
         id
     }
 
     /// The rows of a table with the columns `id bigint, v text`.
     pub(crate) fn rows(&mut self, name: &str, table: u32) -> u32 {
-        let id = self.add(Section::Data, "TABLE DATA", name, &[table], &[]);
+        let id = self.add(Section::Data, EntryKind::TableData, name, &[table], &[]);
         let column = |name: &str, type_name: &str| DataColumn {
             name: name.into(),
             type_name: type_name.into(),
@@ -82,7 +83,7 @@ impl TocBuilder {
     }
 
     pub(crate) fn large_objects(&mut self, object: u32) -> u32 {
-        let id = self.add(Section::Data, "BLOBS", "BLOBS", &[object], &[]);
+        let id = self.add(Section::Data, EntryKind::LargeObjectData, "BLOBS", &[object], &[]);
         self.entry(id).data = Some(DataEntry::LargeObjects);
         id
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use dbhaul_archive::*;
-use dbhaul_catalog::ServerVersion;
+use dbhaul_catalog::{EntryKind, ServerVersion};
 use dbhaul_rows::{CutParameters, Cutter, DigestColumn, DigestSpec, RowDigest, SipKey, TextForm};
 use serde_json::{Value, json};
 use ulid::Ulid;
@@ -29,7 +29,7 @@ pub(crate) fn toc() -> Value {
     json!({"entries": [{
         "id": 1,
         "section": "pre-data",
-        "kind": "TABLE",
+        "kind": EntryKind::Table,
         "schema": "public",
         "name": "film",
         "owner": "postgres",
@@ -39,7 +39,7 @@ pub(crate) fn toc() -> Value {
     }, {
         "id": 2,
         "section": "post-data",
-        "kind": "CONSTRAINT",
+        "kind": EntryKind::Constraint,
         "schema": "public",
         "name": "film film_pkey",
         "owner": "postgres",

@@ -9,7 +9,7 @@ use super::handed_over::Handover;
 use super::{Aspects, Comparison, Difference, Majors, Place, walk};
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::acl::system::system_grants;
-use crate::{Acl, Catalog, Database, Identity, ServerVersion, SystemPrivileges, quote_identifier};
+use crate::{Acl, Catalog, Database, EntryKind, Identity, ServerVersion, SystemPrivileges, quote_identifier};
 
 /// Compares the databases themselves: owner, privileges, comment, encoding, locale, tablespace,
 /// limits, and which settings they have. Names are not compared, nor versions of collations, which
@@ -18,7 +18,7 @@ use crate::{Acl, Catalog, Database, Identity, ServerVersion, SystemPrivileges, q
 /// Nothing is compared of what `aspects` has not.
 pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> Vec<Difference> {
     let identity = Identity {
-        kind: "DATABASE".to_owned(),
+        kind: EntryKind::Database,
         schema: None,
         name: left.database.name.clone(),
         discriminator: None,
@@ -167,7 +167,8 @@ impl Changes {
 /// The identity under which [`compare_system_privileges`] tells of one of the server's own objects, from its
 /// address, such as `FUNCTION pg_catalog.pg_reload_conf()`.
 pub fn system_identity(address: &str) -> Identity {
-    let (kind, name) = address.split_once(' ').unwrap_or(("", address));
+    // An address that names no kind is its own name.
+    let (kind, name) = EntryKind::of_address(address).unwrap_or((EntryKind::Acl, address));
     let (name, discriminator) = match name.find('(') {
         Some(at) => (&name[..at], Some(name[at..].to_owned())),
         None => (name, None),
@@ -177,7 +178,7 @@ pub fn system_identity(address: &str) -> Identity {
         None => (None, name),
     };
     let name = name.strip_prefix('"').and_then(|name| name.strip_suffix('"')).unwrap_or(name);
-    Identity { kind: kind.to_owned(), schema, name: name.replace("\"\"", "\""), discriminator }
+    Identity { kind, schema, name: name.replace("\"\"", "\""), discriminator }
 }
 
 #[cfg(test)]
@@ -272,18 +273,15 @@ mod tests {
 
     #[test]
     fn addresses() {
-        for address in [
-            "FUNCTION pg_catalog.pg_reload_conf()",
-            "TABLE information_schema.\"A b\"",
-            "SCHEMA pg_catalog",
-            "LANGUAGE internal",
+        for (address, printed) in [
+            ("FUNCTION pg_catalog.pg_reload_conf()", "FUNCTION pg_catalog.pg_reload_conf ()"),
+            ("TABLE information_schema.\"A b\"", "TABLE information_schema.\"A b\""),
+            ("SCHEMA pg_catalog", "SCHEMA pg_catalog"),
+            // the language that statements call so is listed by its whole name
+            ("LANGUAGE internal", "PROCEDURAL LANGUAGE internal"),
+            ("FOREIGN DATA WRAPPER w", "FOREIGN DATA WRAPPER w"),
         ] {
-            let identity = system_identity(address);
-            let name = match &identity.discriminator {
-                Some(_) => identity.to_string().replacen(" ()", "()", 1),
-                None => identity.to_string(),
-            };
-            assert_eq!(name, address);
+            assert_eq!(system_identity(address).to_string(), printed);
         }
     }
 }

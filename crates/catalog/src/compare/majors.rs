@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::locale;
-use crate::{Identity, ServerVersion};
+use crate::{EntryKind, Identity, ServerVersion};
 
 /// Two majors, to judge differences that come from them alone.
 ///
@@ -30,7 +30,7 @@ impl Majors {
         }
         if let (["locale"] | ["body", "locale"], Some(left), Some(right)) =
             (path, left.as_str(), right.as_str())
-            && ["COLLATION", "DATABASE"].contains(&identity.kind.as_str())
+            && [EntryKind::Collation, EntryKind::Database].contains(&identity.kind)
             && locale::is_same(left, right)
         {
             return true;
@@ -86,10 +86,10 @@ mod tests {
     use serde_json::json;
 
     use super::Majors;
-    use crate::{Identity, ServerVersion};
+    use crate::{EntryKind, Identity, ServerVersion};
 
     fn identity() -> Identity {
-        Identity { kind: "TYPE".to_owned(), schema: None, name: "t".to_owned(), discriminator: None }
+        Identity { kind: EntryKind::Type, schema: None, name: "t".to_owned(), discriminator: None }
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
 
@@ -29,14 +29,14 @@ impl Render for AccessMethod {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let type_of = match self.type_of {
-            AccessMethodType::Index => "INDEX",
-            AccessMethodType::Table => "TABLE",
+            AccessMethodType::Index => EntryKind::Index,
+            AccessMethodType::Table => EntryKind::Table,
         };
         let create = format!("CREATE ACCESS METHOD {name} TYPE {type_of} HANDLER {}", self.handler);
         vec![Draft {
             address: Some(format!("ACCESS METHOD {name}")),
             drop: Some(DropStatement { command: "DROP ACCESS METHOD".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "ACCESS METHOD", create)
+            ..Draft::new(Section::PreData, EntryKind::AccessMethod, create)
         }]
     }
 }

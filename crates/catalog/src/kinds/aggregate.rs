@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::kinds::ParallelSafety;
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_literal};
+use crate::{EntryKind, Object, quote_literal};
 
 /// An aggregate function: plain, ordered-set or hypothetical-set. Functions,
 /// types and operators are SQL text.
@@ -178,7 +178,7 @@ impl Render for Aggregate {
         let signature = format!("{name}({})", self.identity_arguments);
         let create =
             format!("CREATE AGGREGATE {name}({}) (\n    {}\n)", self.arguments, self.options().join(",\n    "));
-        vec![Draft::owned(Section::PreData, "AGGREGATE", "AGGREGATE", &signature, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Aggregate, &signature, create)]
     }
 
     fn discriminator(&self) -> Option<String> {

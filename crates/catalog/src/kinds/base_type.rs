@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_literal};
+use crate::{EntryKind, Object, quote_literal};
 
 /// A base type. Functions are SQL text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,7 +89,7 @@ impl Render for BaseType {
         let name = object.sql_name();
         let create = format!("CREATE TYPE {name} (\n    {}\n)", self.options(target).join(",\n    "));
         let drop = DropStatement { command: "DROP TYPE".to_owned(), object: format!("{name} CASCADE") };
-        vec![Draft { drop: Some(drop), ..Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create) }]
+        vec![Draft { drop: Some(drop), ..Draft::owned(Section::PreData, EntryKind::Type, &name, create) }]
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
 
@@ -62,7 +62,7 @@ impl Render for Cast {
         vec![Draft {
             address: Some(format!("CAST {types}")),
             drop: Some(DropStatement { command: "DROP CAST".to_owned(), object: types.clone() }),
-            ..Draft::new(Section::PreData, "CAST", format!("CREATE CAST {types} {method}{context}"))
+            ..Draft::new(Section::PreData, EntryKind::Cast, format!("CREATE CAST {types} {method}{context}"))
         }]
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_literal};
+use crate::{EntryKind, Object, quote_literal};
 
 /// A collation. Its version is the server's library's and is not carried.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,7 +61,7 @@ impl Render for Collation {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let create = format!("CREATE COLLATION {name} ({})", self.options().join(", "));
-        vec![Draft::owned(Section::PreData, "COLLATION", "COLLATION", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Collation, &name, create)]
     }
 }
 

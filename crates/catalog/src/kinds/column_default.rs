@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, QualifiedName, SharedText, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, SharedText, quote_identifier};
 
 /// A column default or generation expression: one row of `pg_attrdef`. Its
 /// object's name is the column's.
@@ -41,7 +41,7 @@ impl Render for ColumnDefault {
             command: command.to_owned(),
             object: format!("{table} ALTER COLUMN {column} DROP DEFAULT"),
         };
-        vec![Draft { drop: Some(drop), ..Draft::new(Section::PreData, "DEFAULT", set) }]
+        vec![Draft { drop: Some(drop), ..Draft::new(Section::PreData, EntryKind::Default, set) }]
     }
 
     fn discriminator(&self) -> Option<String> {

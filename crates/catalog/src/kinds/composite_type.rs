@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// A stand-alone composite type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,12 +41,12 @@ impl Render for CompositeType {
         let name = object.sql_name();
         let attributes: Vec<String> = self.attributes.iter().map(Attribute::sql).collect();
         let create = format!("CREATE TYPE {name} AS ({}\n)", attributes.join(","));
-        let mut drafts = vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create)];
+        let mut drafts = vec![Draft::owned(Section::PreData, EntryKind::Type, &name, create)];
         drafts.extend(self.attributes.iter().filter_map(|attribute| {
             let comment = quote_literal(attribute.comment.as_ref()?);
             let column = quote_identifier(&attribute.name);
             let sql = format!("COMMENT ON COLUMN {name}.{column} IS {comment}");
-            Some(Draft { part: Part::After, ..Draft::new(Section::PreData, "COMMENT", sql) })
+            Some(Draft { part: Part::After, ..Draft::new(Section::PreData, EntryKind::Comment, sql) })
         }));
         drafts.extend(self.attributes.iter().flat_map(|attribute| {
             let column = quote_identifier(&attribute.name);
@@ -54,7 +54,7 @@ impl Render for CompositeType {
             attribute.security_labels.iter().map(move |(provider, label)| {
                 let (provider, label) = (quote_identifier(provider), quote_literal(label));
                 let sql = format!("SECURITY LABEL FOR {provider} ON COLUMN {name}.{column} IS {label}");
-                Draft { part: Part::After, ..Draft::new(Section::PreData, "SECURITY LABEL", sql) }
+                Draft { part: Part::After, ..Draft::new(Section::PreData, EntryKind::SecurityLabel, sql) }
             })
         }));
         drafts

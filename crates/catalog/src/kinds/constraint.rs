@@ -6,7 +6,7 @@ use super::IndexProperties;
 use super::table::options::with_clause;
 use crate::render::{Draft, Render, Target};
 use crate::toc::{Adoption, DropStatement, Section};
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A constraint of a table, in the schema of it.
 ///
@@ -84,7 +84,7 @@ impl Constraint {
         format!("CONSTRAINT {} ON {}", quote_identifier(&object.name), self.table)
     }
 
-    fn draft(&self, object: &Object, kind: &'static str, only: &str, definition: &str) -> Draft {
+    fn draft(&self, object: &Object, kind: EntryKind, only: &str, definition: &str) -> Draft {
         let name = quote_identifier(&object.name);
         let table = &self.table;
         let add = format!("ALTER TABLE {only}{table} ADD CONSTRAINT {name} {definition}");
@@ -100,7 +100,7 @@ impl Constraint {
     /// A key with the index that enforces it and everything beside that.
     fn key_drafts(&self, object: &Object, index: &ConstraintIndex) -> Vec<Draft> {
         let name = QualifiedName::new(&self.table.schema, &index.name);
-        let mut main = self.draft(object, "CONSTRAINT", "ONLY ", &self.key_definition(index));
+        let mut main = self.draft(object, EntryKind::Constraint, "ONLY ", &self.key_definition(index));
         if self.constraint_type == ConstraintType::Exclusion
             && let Some(tablespace) = &index.properties.tablespace
         {
@@ -167,7 +167,7 @@ impl Constraint {
     fn validation(&self, object: &Object) -> Draft {
         let name = quote_identifier(&object.name);
         let validate = format!("ALTER TABLE {} VALIDATE CONSTRAINT {name}", self.table);
-        Draft { address: Some(self.address(object)), ..Draft::new(Section::PostData, "CONSTRAINT", validate) }
+        Draft { address: Some(self.address(object)), ..Draft::new(Section::PostData, EntryKind::Constraint, validate) }
     }
 
     fn drafts(&self, object: &Object) -> Vec<Draft> {
@@ -178,11 +178,11 @@ impl Constraint {
             ) => self.key_drafts(object, index),
             (ConstraintType::ForeignKey, _) => {
                 let only = if self.table_is_partitioned { "" } else { "ONLY " };
-                vec![self.draft(object, "FK CONSTRAINT", only, &self.definition)]
+                vec![self.draft(object, EntryKind::ForeignKey, only, &self.definition)]
             }
             // Not ONLY: children inherit it, and theirs are not rendered.
-            (ConstraintType::Check, _) => vec![self.draft(object, "CHECK CONSTRAINT", "", &self.definition)],
-            _ => vec![self.draft(object, "CONSTRAINT", "", &self.definition)],
+            (ConstraintType::Check, _) => vec![self.draft(object, EntryKind::CheckConstraint, "", &self.definition)],
+            _ => vec![self.draft(object, EntryKind::Constraint, "", &self.definition)],
         }
     }
 }
@@ -197,10 +197,10 @@ impl Render for Constraint {
         if !self.separate || inherited_check { Vec::new() } else { self.drafts(object) }
     }
 
-    fn kind(&self) -> Option<&'static str> {
+    fn kind(&self) -> Option<EntryKind> {
         match self.constraint_type {
-            ConstraintType::Check => Some("CHECK CONSTRAINT"),
-            ConstraintType::ForeignKey => Some("FK CONSTRAINT"),
+            ConstraintType::Check => Some(EntryKind::CheckConstraint),
+            ConstraintType::ForeignKey => Some(EntryKind::ForeignKey),
             _ => None,
         }
     }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_literal};
+use crate::{EntryKind, Object, quote_literal};
 
 /// An encoding conversion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,7 +29,7 @@ impl Render for Conversion {
             quote_literal(&self.target),
             self.function
         );
-        vec![Draft::owned(Section::PreData, "CONVERSION", "CONVERSION", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Conversion, &name, create)]
     }
 }
 

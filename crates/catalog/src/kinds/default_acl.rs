@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Acl, AclItem, Object, quote_identifier};
+use crate::{EntryKind, Acl, AclItem, Object, quote_identifier};
 
 /// What a role's new objects of one type grant, in one schema (the object's
 /// schema) or everywhere.
@@ -142,7 +142,7 @@ impl Render for DefaultAcl {
             [false, true].into_iter().filter_map(|option| self.grant(item, option, &prefix, target))
         }));
         let drop = self.undo(&prefix, target);
-        vec![Draft { create, drop, ..Draft::new(Section::PostData, "DEFAULT ACL", "") }]
+        vec![Draft { create, drop, ..Draft::new(Section::PostData, EntryKind::DefaultAcl, "") }]
     }
 
     fn discriminator(&self) -> Option<String> {

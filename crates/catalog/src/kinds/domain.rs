@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// A domain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,7 +56,7 @@ impl Domain {
         Some(Draft {
             part: Part::After,
             drop: Some(drop),
-            ..Draft::new(Section::PreData, "DEFAULT", set)
+            ..Draft::new(Section::PreData, EntryKind::Default, set)
         })
     }
 
@@ -98,7 +98,7 @@ impl DomainConstraint {
                 object: name.clone(),
             }),
             part: Part::After,
-            ..Draft::new(section, "CHECK CONSTRAINT", format!("ALTER DOMAIN {domain} ADD {}", self.clause()))
+            ..Draft::new(section, EntryKind::CheckConstraint, format!("ALTER DOMAIN {domain} ADD {}", self.clause()))
         });
         let comment = self.comment.as_ref().map(|text| comment_draft(section, &self.name, domain, text));
         separate.into_iter().chain(comment).collect()
@@ -109,14 +109,14 @@ impl DomainConstraint {
 fn comment_draft(section: Section, constraint: &str, domain: &str, text: &str) -> Draft {
     let (constraint, text) = (quote_identifier(constraint), quote_literal(text));
     let sql = format!("COMMENT ON CONSTRAINT {constraint} ON DOMAIN {domain} IS {text}");
-    Draft { part: Part::After, ..Draft::new(section, "COMMENT", sql) }
+    Draft { part: Part::After, ..Draft::new(section, EntryKind::Comment, sql) }
 }
 
 impl Render for Domain {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let mut drafts =
-            vec![Draft::owned(Section::PreData, "DOMAIN", "DOMAIN", &name, self.create(&name, &object.name))];
+            vec![Draft::owned(Section::PreData, EntryKind::Domain, &name, self.create(&name, &object.name))];
         drafts.extend(self.not_null_comment.as_ref().map(|text| {
             comment_draft(Section::PreData, &self.not_null_name(&object.name), &name, text)
         }));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_literal};
+use crate::{EntryKind, Object, quote_literal};
 
 /// An enum type.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ impl Render for EnumType {
         let labels: Vec<String> =
             self.labels.iter().map(|label| format!("\n    {}", quote_literal(label))).collect();
         let create = format!("CREATE TYPE {name} AS ENUM ({}\n)", labels.join(","));
-        vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Type, &name, create)]
     }
 }
 

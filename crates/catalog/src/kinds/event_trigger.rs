@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// An event trigger.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +45,7 @@ impl Render for EventTrigger {
             quote_identifier(&self.event),
             self.function
         );
-        let mut draft = Draft::owned(Section::PostData, "EVENT TRIGGER", "EVENT TRIGGER", &name, create);
+        let mut draft = Draft::owned(Section::PostData, EntryKind::EventTrigger, &name, create);
         let state = match self.enabled {
             EventTriggerState::Origin => None,
             EventTriggerState::Replica => Some("ENABLE REPLICA"),

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::render::{Draft, Render, Target};
 use crate::restoring::{TIMESCALEDB, begin_sql};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// An installed extension. Its members are made by `CREATE EXTENSION`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,7 +41,7 @@ impl Render for Extension {
             true => (format!(" VERSION {}", quote_literal(&self.version)), Some(begin_sql(&self.schema))),
             false => (String::new(), None),
         };
-        let draft = Draft::new(Section::PreData, "EXTENSION", create + &version);
+        let draft = Draft::new(Section::PreData, EntryKind::Extension, create + &version);
         vec![Draft {
             create: draft.create.into_iter().chain(begin).collect(),
             address: Some(format!("EXTENSION {name}")),

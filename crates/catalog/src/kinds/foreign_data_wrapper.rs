@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::table::options::generic_options;
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -28,7 +28,7 @@ pub(super) fn options_clause(options: &[(String, String)]) -> String {
 
 impl Render for ForeignDataWrapper {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
-        const KIND: &str = "FOREIGN DATA WRAPPER";
+        const KIND: EntryKind = EntryKind::ForeignDataWrapper;
         let name = object.sql_name();
         let mut create = format!("CREATE {KIND} {name}");
         for (word, function) in
@@ -39,7 +39,7 @@ impl Render for ForeignDataWrapper {
             }
         }
         create.push_str(&options_clause(&self.options));
-        vec![Draft::owned(Section::PreData, KIND, KIND, &name, create)]
+        vec![Draft::owned(Section::PreData, KIND, &name, create)]
     }
 }
 

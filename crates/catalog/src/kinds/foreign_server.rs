@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::foreign_data_wrapper::options_clause;
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// A foreign server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,7 +31,7 @@ impl Render for ForeignServer {
         }
         create.push_str(&format!(" FOREIGN DATA WRAPPER {}", quote_identifier(&self.wrapper)));
         create.push_str(&options_clause(&self.options));
-        vec![Draft::owned(Section::PreData, "SERVER", "SERVER", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Server, &name, create)]
     }
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::render::{Draft, Part, Render, Target};
 use crate::setting::setting_value;
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
 /// A function, procedure or window function.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,10 +146,10 @@ pub(crate) fn dollar_quote(text: &str) -> String {
 }
 
 impl Function {
-    fn keyword(&self) -> &'static str {
+    fn entry_kind(&self) -> EntryKind {
         match self.kind {
-            FunctionKind::Procedure => "PROCEDURE",
-            FunctionKind::Function | FunctionKind::Window => "FUNCTION",
+            FunctionKind::Procedure => EntryKind::Procedure,
+            FunctionKind::Function | FunctionKind::Window => EntryKind::Function,
         }
     }
 
@@ -168,13 +168,13 @@ impl Function {
         drafts.push(Draft {
             part: Part::After,
             drop: Some(drop),
-            ..Draft::new(Section::PreData, self.keyword(), replace)
+            ..Draft::new(Section::PreData, self.entry_kind(), replace)
         });
         drafts
     }
 
     fn create(&self, command: &str, name: &str) -> String {
-        let mut sql = format!("{command} {} {name}({})", self.keyword(), self.arguments);
+        let mut sql = format!("{command} {} {name}({})", self.entry_kind(), self.arguments);
         if let Some(result) = &self.result {
             sql.push_str(&format!(" RETURNS {result}"));
         }
@@ -226,18 +226,18 @@ impl Function {
 
 impl Render for Function {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
-        let keyword = self.keyword();
+        let kind = self.entry_kind();
         let name = object.sql_name();
         let signature = format!("{name}({})", self.identity_arguments);
-        let mut draft = Draft::owned(Section::PreData, keyword, keyword, &signature, self.create("CREATE", &name));
+        let mut draft = Draft::owned(Section::PreData, kind, &signature, self.create("CREATE", &name));
         draft.create.extend(self.depends_on_extensions.iter().map(|extension| {
-            format!("ALTER {keyword} {signature} DEPENDS ON EXTENSION {}", quote_identifier(extension))
+            format!("ALTER {kind} {signature} DEPENDS ON EXTENSION {}", quote_identifier(extension))
         }));
         vec![draft]
     }
 
-    fn kind(&self) -> Option<&'static str> {
-        Some(self.keyword())
+    fn kind(&self) -> Option<EntryKind> {
+        Some(self.entry_kind())
     }
 
     fn discriminator(&self) -> Option<String> {

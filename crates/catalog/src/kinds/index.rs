@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// An index of a table or materialized view, in the schema of it.
 ///
@@ -69,7 +69,7 @@ impl IndexProperties {
     pub(super) fn attach_draft(&self, index: &QualifiedName) -> Option<Draft> {
         let parent = self.parent.as_ref()?;
         let attach = format!("ALTER INDEX {parent} ATTACH PARTITION {index}");
-        Some(Draft { part: Part::After, ..Draft::new(Section::PostData, "INDEX ATTACH", attach) })
+        Some(Draft { part: Part::After, ..Draft::new(Section::PostData, EntryKind::IndexAttach, attach) })
     }
 }
 
@@ -114,7 +114,7 @@ impl Render for Index {
         let mut main = Draft {
             create,
             has_owner: false,
-            ..Draft::owned(Section::PostData, "INDEX", "INDEX", &name.sql(), String::new())
+            ..Draft::owned(Section::PostData, EntryKind::Index, &name.sql(), String::new())
         };
         if self.properties.parent.is_some() {
             // It cannot be dropped by itself: it goes with the parent's.

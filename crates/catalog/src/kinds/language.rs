@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -29,7 +29,7 @@ impl Render for Language {
                 create.push_str(&format!(" {word} {function}"));
             }
         }
-        vec![Draft::owned(Section::PreData, "PROCEDURAL LANGUAGE", "LANGUAGE", &name, create)]
+        vec![Draft::addressed(Section::PreData, EntryKind::ProceduralLanguage, "LANGUAGE", &name, create)]
     }
 }
 

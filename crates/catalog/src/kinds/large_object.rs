@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
 
@@ -19,7 +19,7 @@ impl Render for LargeObject {
             drop: Some(DropStatement { command: unlink.to_owned(), object: format!("'{}'", object.name) }),
             address: Some(format!("LARGE OBJECT {}", object.name)),
             has_owner: true,
-            ..Draft::new(Section::PreData, "BLOB", create)
+            ..Draft::new(Section::PreData, EntryKind::LargeObject, create)
         }]
     }
 }

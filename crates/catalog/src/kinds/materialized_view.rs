@@ -7,7 +7,7 @@ use super::table::statement::storage_alterations;
 use super::{ReplicaIdentity, ViewColumn};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// A materialized view.
 ///
@@ -95,10 +95,10 @@ impl MaterializedView {
 impl Render for MaterializedView {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
-        let kind = "MATERIALIZED VIEW";
+        let kind = EntryKind::MaterializedView;
         let mut create = vec![self.create_statement(&name)];
         create.extend(self.alter_statements(&name));
-        vec![Draft { create, ..Draft::owned(Section::PreData, kind, kind, &name, String::new()) }]
+        vec![Draft { create, ..Draft::owned(Section::PreData, kind, &name, String::new()) }]
     }
 }
 

@@ -3,14 +3,14 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
 use crate::render::{Draft, Render, Target};
+use crate::{EntryKind, Object};
 
 #[cfg(test)]
 mod sample;
 
 macro_rules! kinds {
-    ($($module:ident $name:ident $kind:literal $doc:literal)*) => {
+    ($($module:ident $name:ident $kind:ident $doc:literal)*) => {
         $(mod $module;)*
         $(pub use $module::*;)*
 
@@ -30,8 +30,8 @@ macro_rules! kinds {
 
         impl Body {
             /// The kind as `pg_restore -l` prints it.
-            pub fn kind(&self) -> &'static str {
-                match self { $(Body::$name(body) => body.kind().unwrap_or($kind),)* }
+            pub fn kind(&self) -> EntryKind {
+                match self { $(Body::$name(body) => body.kind().unwrap_or(EntryKind::$kind),)* }
             }
 
             /// What tells the object from others of its kind, schema and name.
@@ -52,46 +52,46 @@ macro_rules! kinds {
 }
 
 kinds! {
-    schema Schema "SCHEMA" "A schema."
-    extension Extension "EXTENSION" "An installed extension."
-    enum_type EnumType "TYPE" "An enum type."
-    domain Domain "DOMAIN" "A domain."
-    composite_type CompositeType "TYPE" "A stand-alone composite type."
-    range_type RangeType "TYPE" "A range type."
-    base_type BaseType "TYPE" "A base type."
-    shell_type ShellType "SHELL TYPE" "A type that is only declared."
-    function Function "FUNCTION" "A function, procedure or window function."
-    aggregate Aggregate "AGGREGATE" "An aggregate function."
-    language Language "PROCEDURAL LANGUAGE" "A procedural language."
-    cast Cast "CAST" "A cast between two types."
-    operator Operator "OPERATOR" "An operator."
-    operator_class OperatorClass "OPERATOR CLASS" "An operator class."
-    operator_family OperatorFamily "OPERATOR FAMILY" "An operator family."
-    access_method AccessMethod "ACCESS METHOD" "An access method."
-    conversion Conversion "CONVERSION" "An encoding conversion."
-    collation Collation "COLLATION" "A collation."
-    transform Transform "TRANSFORM" "A transform of a type for a language."
-    text_search_parser TextSearchParser "TEXT SEARCH PARSER" "A text search parser."
-    text_search_template TextSearchTemplate "TEXT SEARCH TEMPLATE" "A text search template."
-    text_search_dictionary TextSearchDictionary "TEXT SEARCH DICTIONARY" "A text search dictionary."
-    text_search_configuration TextSearchConfiguration "TEXT SEARCH CONFIGURATION" "A text search configuration."
-    foreign_data_wrapper ForeignDataWrapper "FOREIGN DATA WRAPPER" "A foreign-data wrapper."
-    foreign_server ForeignServer "SERVER" "A foreign server."
-    user_mapping UserMapping "USER MAPPING" "A user mapping."
-    event_trigger EventTrigger "EVENT TRIGGER" "An event trigger."
-    publication Publication "PUBLICATION" "A publication."
-    subscription Subscription "SUBSCRIPTION" "A subscription."
-    default_acl DefaultAcl "DEFAULT ACL" "Default privileges."
-    large_object LargeObject "BLOB" "A large object."
-    table Table "TABLE" "A table: ordinary, partitioned or foreign."
-    sequence Sequence "SEQUENCE" "A sequence."
-    view View "VIEW" "A view."
-    materialized_view MaterializedView "MATERIALIZED VIEW" "A materialized view."
-    column_default ColumnDefault "DEFAULT" "A column default or generation expression."
-    index Index "INDEX" "An index."
-    constraint Constraint "CONSTRAINT" "A constraint of a table."
-    trigger Trigger "TRIGGER" "A trigger."
-    rule Rule "RULE" "A rewrite rule other than a view's own."
-    policy Policy "POLICY" "A row-security policy."
-    statistics Statistics "STATISTICS" "Extended statistics."
+    schema Schema Schema "A schema."
+    extension Extension Extension "An installed extension."
+    enum_type EnumType Type "An enum type."
+    domain Domain Domain "A domain."
+    composite_type CompositeType Type "A stand-alone composite type."
+    range_type RangeType Type "A range type."
+    base_type BaseType Type "A base type."
+    shell_type ShellType ShellType "A type that is only declared."
+    function Function Function "A function, procedure or window function."
+    aggregate Aggregate Aggregate "An aggregate function."
+    language Language ProceduralLanguage "A procedural language."
+    cast Cast Cast "A cast between two types."
+    operator Operator Operator "An operator."
+    operator_class OperatorClass OperatorClass "An operator class."
+    operator_family OperatorFamily OperatorFamily "An operator family."
+    access_method AccessMethod AccessMethod "An access method."
+    conversion Conversion Conversion "An encoding conversion."
+    collation Collation Collation "A collation."
+    transform Transform Transform "A transform of a type for a language."
+    text_search_parser TextSearchParser TextSearchParser "A text search parser."
+    text_search_template TextSearchTemplate TextSearchTemplate "A text search template."
+    text_search_dictionary TextSearchDictionary TextSearchDictionary "A text search dictionary."
+    text_search_configuration TextSearchConfiguration TextSearchConfiguration "A text search configuration."
+    foreign_data_wrapper ForeignDataWrapper ForeignDataWrapper "A foreign-data wrapper."
+    foreign_server ForeignServer Server "A foreign server."
+    user_mapping UserMapping UserMapping "A user mapping."
+    event_trigger EventTrigger EventTrigger "An event trigger."
+    publication Publication Publication "A publication."
+    subscription Subscription Subscription "A subscription."
+    default_acl DefaultAcl DefaultAcl "Default privileges."
+    large_object LargeObject LargeObject "A large object."
+    table Table Table "A table: ordinary, partitioned or foreign."
+    sequence Sequence Sequence "A sequence."
+    view View View "A view."
+    materialized_view MaterializedView MaterializedView "A materialized view."
+    column_default ColumnDefault Default "A column default or generation expression."
+    index Index Index "An index."
+    constraint Constraint Constraint "A constraint of a table."
+    trigger Trigger Trigger "A trigger."
+    rule Rule Rule "A rewrite rule other than a view's own."
+    policy Policy Policy "A row-security policy."
+    statistics Statistics Statistics "Extended statistics."
 }

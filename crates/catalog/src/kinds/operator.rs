@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// An operator. Types, functions and other operators (`OPERATOR(s.=)`) are SQL text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,7 +68,7 @@ impl Render for Operator {
         let name = operator_name(object);
         let create = format!("CREATE OPERATOR {name} (\n    {}\n)", self.options(function).join(",\n    "));
         let signature = format!("{name} {}", self.arguments());
-        vec![Draft::owned(Section::PreData, "OPERATOR", "OPERATOR", &signature, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Operator, &signature, create)]
     }
 
     fn discriminator(&self) -> Option<String> {

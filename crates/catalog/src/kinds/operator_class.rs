@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::operator_family::{FunctionMember, OperatorMember, members};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// An operator class.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ impl Render for OperatorClass {
             items.join(" ,\n    ")
         );
         let name = format!("{class} USING {method}");
-        vec![Draft::owned(Section::PreData, "OPERATOR CLASS", "OPERATOR CLASS", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::OperatorClass, &name, create)]
     }
 
     fn discriminator(&self) -> Option<String> {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// An operator family with its loose members: those of no operator class. In schema `pg_catalog` it is one of the
 /// server's own, with those members alone that users have added.
@@ -67,10 +67,10 @@ impl Render for OperatorFamily {
         let add = format!("ALTER OPERATOR FAMILY {name} ADD\n    {}", members.join(",\n    "));
         if is_the_servers_own(object) {
             // Members go with the operators and functions that they are.
-            return vec![Draft::new(Section::PreData, "OPERATOR FAMILY", add)];
+            return vec![Draft::new(Section::PreData, EntryKind::OperatorFamily, add)];
         }
         let create = format!("CREATE OPERATOR FAMILY {name}");
-        let mut draft = Draft::owned(Section::PreData, "OPERATOR FAMILY", "OPERATOR FAMILY", &name, create);
+        let mut draft = Draft::owned(Section::PreData, EntryKind::OperatorFamily, &name, create);
         if !members.is_empty() {
             draft.create.push(add);
         }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A row-security policy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,7 +79,7 @@ impl Render for Policy {
         vec![Draft {
             address: Some(format!("POLICY {identity}")),
             drop: Some(DropStatement { command: "DROP POLICY".to_owned(), object: identity.clone() }),
-            ..Draft::new(Section::PostData, "POLICY", self.create_statement(&identity))
+            ..Draft::new(Section::PostData, EntryKind::Policy, self.create_statement(&identity))
         }]
     }
 

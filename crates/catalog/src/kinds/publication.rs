@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A publication.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -89,16 +89,16 @@ impl PublicationTable {
 impl Render for Publication {
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
-        let after = |kind: &'static str, sql: String| Draft {
+        let after = |kind: EntryKind, sql: String| Draft {
             part: Part::After,
             ..Draft::new(Section::PostData, kind, sql)
         };
         let create = self.create(&name, target);
-        let mut drafts = vec![Draft::owned(Section::PostData, "PUBLICATION", "PUBLICATION", &name, create)];
-        drafts.extend(self.tables.iter().map(|table| after("PUBLICATION TABLE", table.add(&name))));
+        let mut drafts = vec![Draft::owned(Section::PostData, EntryKind::Publication, &name, create)];
+        drafts.extend(self.tables.iter().map(|table| after(EntryKind::PublicationTable, table.add(&name))));
         drafts.extend(self.schemas.iter().map(|schema| {
             let sql = format!("ALTER PUBLICATION {name} ADD TABLES IN SCHEMA {}", quote_identifier(schema));
-            after("PUBLICATION TABLES IN SCHEMA", sql)
+            after(EntryKind::PublicationSchema, sql)
         }));
         drafts
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -41,7 +41,7 @@ impl Render for RangeType {
             .filter_map(|(option, value)| value.map(|value| format!("\n    {option} = {value}")))
             .collect();
         let create = format!("CREATE TYPE {name} AS RANGE ({}\n)", options.join(","));
-        vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::Type, &name, create)]
     }
 }
 

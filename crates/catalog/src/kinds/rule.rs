@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Firing;
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A rewrite rule other than a view's own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,7 +30,7 @@ impl Render for Rule {
             create,
             address: Some(format!("RULE {identity}")),
             drop: Some(DropStatement { command: "DROP RULE".to_owned(), object: identity }),
-            ..Draft::new(Section::PostData, "RULE", String::new())
+            ..Draft::new(Section::PostData, EntryKind::Rule, String::new())
         }]
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DropStatement, Section};
 
@@ -19,7 +19,7 @@ impl Render for Schema {
         if object.name == "public" {
             return public_schema(object);
         }
-        vec![Draft::owned(Section::PreData, "SCHEMA", "SCHEMA", &name, format!("CREATE SCHEMA {name}"))]
+        vec![Draft::owned(Section::PreData, EntryKind::Schema, &name, format!("CREATE SCHEMA {name}"))]
     }
 }
 
@@ -29,7 +29,7 @@ impl Render for Schema {
 fn public_schema(object: &Object) -> Vec<Draft> {
     let main = Draft {
         section: Section::PreData,
-        kind: "SCHEMA",
+        kind: EntryKind::Schema,
         create: Vec::new(),
         address: Some("SCHEMA public".to_owned()),
         has_owner: object.owner.as_deref() != Some(DEFAULT_PUBLIC_OWNER),
@@ -42,7 +42,7 @@ fn public_schema(object: &Object) -> Vec<Draft> {
     if object.comment.is_none() {
         // A new database's `public` has a comment; the source's was taken away.
         let sql = "COMMENT ON SCHEMA public IS NULL";
-        drafts.push(Draft { part: Part::After, ..Draft::new(Section::PreData, "COMMENT", sql) });
+        drafts.push(Draft { part: Part::After, ..Draft::new(Section::PreData, EntryKind::Comment, sql) });
     }
     drafts
 }

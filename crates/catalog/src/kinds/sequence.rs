@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::IdentityKind;
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A sequence.
 ///
@@ -97,7 +97,7 @@ impl Sequence {
             identity.sql(),
             self.options(),
         );
-        Draft { address: Some(format!("SEQUENCE {name}")), ..Draft::new(Section::PreData, "SEQUENCE", add) }
+        Draft { address: Some(format!("SEQUENCE {name}")), ..Draft::new(Section::PreData, EntryKind::Sequence, add) }
     }
 
     fn plain_drafts(&self, name: &str) -> Vec<Draft> {
@@ -105,13 +105,13 @@ impl Sequence {
         let type_name =
             if self.type_name == "bigint" { String::new() } else { format!("\n    AS {}", self.type_name) };
         let create = format!("CREATE {unlogged}SEQUENCE {name}{type_name}\n    {}", self.options());
-        let mut drafts = vec![Draft::owned(Section::PreData, "SEQUENCE", "SEQUENCE", name, create)];
+        let mut drafts = vec![Draft::owned(Section::PreData, EntryKind::Sequence, name, create)];
         if let Some(owner) = &self.owned_by {
             let column = quote_identifier(&owner.column);
             let owned_by = format!("ALTER SEQUENCE {name} OWNED BY {}.{column}", owner.table);
             drafts.push(Draft {
                 part: Part::After,
-                ..Draft::new(Section::PreData, "SEQUENCE OWNED BY", owned_by)
+                ..Draft::new(Section::PreData, EntryKind::SequenceOwnedBy, owned_by)
             });
         }
         drafts

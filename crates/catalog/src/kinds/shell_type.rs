@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -13,11 +13,11 @@ pub struct ShellType {}
 impl Render for ShellType {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
-        vec![Draft::owned(Section::PreData, "TYPE", "TYPE", &name, format!("CREATE TYPE {name}"))]
+        vec![Draft::owned(Section::PreData, EntryKind::Type, &name, format!("CREATE TYPE {name}"))]
     }
 
-    fn kind(&self) -> Option<&'static str> {
-        Some("TYPE")
+    fn kind(&self) -> Option<EntryKind> {
+        Some(EntryKind::Type)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -24,7 +24,7 @@ impl Render for Statistics {
         );
         vec![Draft {
             create,
-            ..Draft::owned(Section::PostData, "STATISTICS", "STATISTICS", &name, String::new())
+            ..Draft::owned(Section::PostData, EntryKind::Statistics, &name, String::new())
         }]
     }
 }

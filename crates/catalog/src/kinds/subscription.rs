@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, Secret, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, Secret, quote_identifier, quote_literal};
 
 /// A subscription, as a definition: it is made without connecting and disabled,
 /// as by `pg_dump`, so that a copy of a database does not take changes meant
@@ -104,7 +104,7 @@ impl Render for Subscription {
         let Some(definition) = &self.definition else { return Vec::new() };
         let name = object.sql_name();
         let create = definition.create(&name, target);
-        vec![Draft::owned(Section::PostData, "SUBSCRIPTION", "SUBSCRIPTION", &name, create)]
+        vec![Draft::owned(Section::PostData, EntryKind::Subscription, &name, create)]
     }
 }
 

@@ -17,7 +17,7 @@ pub use options::column_options;
 
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DataColumn, Section};
-use crate::{Object, QualifiedName};
+use crate::{EntryKind, Object, QualifiedName};
 
 /// A table: ordinary, partitioned or foreign.
 ///
@@ -149,8 +149,8 @@ impl Table {
         self.partition_of.is_some() || self.inherits_later
     }
 
-    fn command(&self) -> &'static str {
-        if self.table_kind == TableKind::Foreign { "FOREIGN TABLE" } else { "TABLE" }
+    fn entry_kind(&self) -> EntryKind {
+        if self.table_kind == TableKind::Foreign { EntryKind::ForeignTable } else { EntryKind::Table }
     }
 }
 
@@ -158,26 +158,26 @@ impl Render for Table {
     fn render(&self, object: &Object, target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let mut create = vec![self.create_statement(&name, target)];
-        let kind = self.command();
+        let kind = self.entry_kind();
         if self.inherits_later {
             let inherit = |parent| format!("ALTER {kind} ONLY {name} INHERIT {parent}");
             create.extend(self.inherits.iter().map(inherit));
         }
         create.extend(self.alter_statements(&name, target));
         let mut drafts =
-            vec![Draft { create, ..Draft::owned(Section::PreData, kind, kind, &name, String::new()) }];
+            vec![Draft { create, ..Draft::owned(Section::PreData, kind, &name, String::new()) }];
         if let Some(PartitionOf { parent, bound }) = &self.partition_of {
             let attach = format!("ALTER TABLE ONLY {parent} ATTACH PARTITION {name} {bound}");
-            drafts.push(Draft { part: Part::After, ..Draft::new(Section::PreData, "TABLE ATTACH", attach) });
+            drafts.push(Draft { part: Part::After, ..Draft::new(Section::PreData, EntryKind::TableAttach, attach) });
         }
         if self.row_security {
             let enable = format!("ALTER TABLE {name} ENABLE ROW LEVEL SECURITY");
-            drafts.push(Draft { part: Part::After, ..Draft::new(Section::PostData, "ROW SECURITY", enable) });
+            drafts.push(Draft { part: Part::After, ..Draft::new(Section::PostData, EntryKind::RowSecurity, enable) });
         }
         drafts
     }
 
-    fn kind(&self) -> Option<&'static str> {
-        Some(self.command())
+    fn kind(&self) -> Option<EntryKind> {
+        Some(self.entry_kind())
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// A text search configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -26,10 +26,10 @@ pub struct TokenMapping {
 
 impl Render for TextSearchConfiguration {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
-        const KIND: &str = "TEXT SEARCH CONFIGURATION";
+        const KIND: EntryKind = EntryKind::TextSearchConfiguration;
         let name = object.sql_name();
         let create = format!("CREATE {KIND} {name} (\n    PARSER = {} )", self.parser);
-        let mut draft = Draft::owned(Section::PreData, KIND, KIND, &name, create);
+        let mut draft = Draft::owned(Section::PreData, KIND, &name, create);
         draft.create.extend(self.mappings.iter().map(|mapping| {
             let (token, dictionaries) = (quote_identifier(&mapping.token), mapping.dictionaries.join(", "));
             format!("ALTER {KIND} {name}\n    ADD MAPPING FOR {token} WITH {dictionaries}")

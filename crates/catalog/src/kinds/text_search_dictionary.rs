@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 
@@ -17,11 +17,11 @@ pub struct TextSearchDictionary {
 
 impl Render for TextSearchDictionary {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
-        const KIND: &str = "TEXT SEARCH DICTIONARY";
+        const KIND: EntryKind = EntryKind::TextSearchDictionary;
         let name = object.sql_name();
         let options = self.options.as_ref().map_or(String::new(), |options| format!(",\n    {options}"));
         let create = format!("CREATE {KIND} {name} (\n    TEMPLATE = {}{options} )", self.template);
-        vec![Draft::owned(Section::PreData, KIND, KIND, &name, create)]
+        vec![Draft::owned(Section::PreData, KIND, &name, create)]
     }
 }
 

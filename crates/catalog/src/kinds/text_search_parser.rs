@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::Object;
+use crate::{EntryKind, Object};
 
 /// A text search parser. Functions are SQL text.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Render for TextSearchParser {
         vec![Draft {
             address: Some(format!("TEXT SEARCH PARSER {name}")),
             drop: Some(DropStatement { command: "DROP TEXT SEARCH PARSER".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "TEXT SEARCH PARSER", create)
+            ..Draft::new(Section::PreData, EntryKind::TextSearchParser, create)
         }]
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Object;
+use crate::{EntryKind, Object};
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
 
@@ -23,7 +23,7 @@ impl Render for TextSearchTemplate {
         vec![Draft {
             address: Some(format!("TEXT SEARCH TEMPLATE {name}")),
             drop: Some(DropStatement { command: "DROP TEXT SEARCH TEMPLATE".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "TEXT SEARCH TEMPLATE", create)
+            ..Draft::new(Section::PreData, EntryKind::TextSearchTemplate, create)
         }]
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// A transform of a type for a language; the object's name is
 /// `TRANSFORM FOR type LANGUAGE language`.
@@ -34,7 +34,7 @@ impl Render for Transform {
         vec![Draft {
             address: Some(format!("TRANSFORM {name}")),
             drop: Some(DropStatement { command: "DROP TRANSFORM".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "TRANSFORM", create)
+            ..Draft::new(Section::PreData, EntryKind::Transform, create)
         }]
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, QualifiedName, quote_identifier};
+use crate::{EntryKind, Object, QualifiedName, quote_identifier};
 
 /// A trigger of a table or view.
 ///
@@ -87,7 +87,7 @@ impl Render for Trigger {
             create: self.create_statements(&name),
             address: Some(format!("TRIGGER {identity}")),
             drop: (!self.is_partition_copy).then_some(drop),
-            ..Draft::new(Section::PostData, "TRIGGER", String::new())
+            ..Draft::new(Section::PostData, EntryKind::Trigger, String::new())
         }]
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, Secret, quote_identifier, quote_literal};
+use crate::{EntryKind, Object, Secret, quote_identifier, quote_literal};
 
 /// A user mapping; the object's name is `USER MAPPING user SERVER server`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +34,7 @@ impl Render for UserMapping {
         let create = format!("CREATE USER MAPPING {name}{clause}");
         vec![Draft {
             drop: Some(DropStatement { command: "DROP USER MAPPING".to_owned(), object: name }),
-            ..Draft::new(Section::PreData, "USER MAPPING", create)
+            ..Draft::new(Section::PreData, EntryKind::UserMapping, create)
         }]
     }
 }

@@ -6,7 +6,7 @@ use super::ViewColumn;
 use super::table::options::with_clause;
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::{DropStatement, Section};
-use crate::{Object, quote_identifier};
+use crate::{EntryKind, Object, quote_identifier};
 
 /// A view.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -44,9 +44,9 @@ impl View {
                 command: "CREATE OR REPLACE VIEW".to_owned(),
                 object: format!("{name} AS\n{}", self.dummy_select()),
             }),
-            ..Draft::new(Section::PostData, "RULE", self.statement("CREATE OR REPLACE VIEW", &name))
+            ..Draft::new(Section::PostData, EntryKind::Rule, self.statement("CREATE OR REPLACE VIEW", &name))
         };
-        vec![Draft::owned(Section::PreData, "VIEW", "VIEW", &name, dummy), replacement]
+        vec![Draft::owned(Section::PreData, EntryKind::View, &name, dummy), replacement]
     }
 
     fn statement(&self, command: &str, name: &str) -> String {
@@ -60,7 +60,7 @@ impl Render for View {
     fn render(&self, object: &Object, _target: &Target) -> Vec<Draft> {
         let name = object.sql_name();
         let create = self.statement("CREATE VIEW", &name);
-        vec![Draft::owned(Section::PreData, "VIEW", "VIEW", &name, create)]
+        vec![Draft::owned(Section::PreData, EntryKind::View, &name, create)]
     }
 }
 

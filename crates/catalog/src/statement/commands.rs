@@ -1,6 +1,7 @@
 //! Which commands make, drop and give away objects of each kind.
 
 use super::{Token, TokenKind};
+use crate::EntryKind;
 
 /// Words enough to tell commands apart.
 const MOST_WORDS: usize = 6;
@@ -81,15 +82,15 @@ pub(super) fn drops(words: &[&str]) -> bool {
 }
 
 /// Whether a statement may be one that makes an object of a kind.
-pub(super) fn creates(kind: &str, words: &[&str]) -> bool {
-    is_one_of(words, commands_of(kind)) || kind == "ACL" && sets_owner(words)
+pub(super) fn creates(kind: EntryKind, words: &[&str]) -> bool {
+    is_one_of(words, commands_of(kind)) || kind == EntryKind::Acl && sets_owner(words)
 }
 
 /// The commands that an entry of a kind has, each as the words that it begins with.
-fn commands_of(kind: &str) -> &'static [&'static str] {
+fn commands_of(kind: EntryKind) -> &'static [&'static str] {
     match kind {
-        "ACCESS METHOD" => &["CREATE ACCESS METHOD"],
-        "ACL" | "DEFAULT ACL" => &[
+        EntryKind::AccessMethod => &["CREATE ACCESS METHOD"],
+        EntryKind::Acl | EntryKind::DefaultAcl => &[
             "ALTER DEFAULT PRIVILEGES",
             "GRANT",
             "REVOKE",
@@ -97,22 +98,24 @@ fn commands_of(kind: &str) -> &'static [&'static str] {
             "SET SESSION AUTHORIZATION",
             "RESET SESSION AUTHORIZATION",
         ],
-        "AGGREGATE" => &["CREATE AGGREGATE", "CREATE OR REPLACE AGGREGATE"],
-        "BLOB" | "BLOBS" | "SEQUENCE SET" => &["SELECT PG_CATALOG"],
-        "CAST" => &["CREATE CAST"],
-        "CHECK CONSTRAINT" | "CONSTRAINT" | "FK CONSTRAINT" => {
+        EntryKind::Aggregate => &["CREATE AGGREGATE", "CREATE OR REPLACE AGGREGATE"],
+        EntryKind::LargeObject | EntryKind::LargeObjectData | EntryKind::SequenceSet => {
+            &["SELECT PG_CATALOG"]
+        }
+        EntryKind::Cast => &["CREATE CAST"],
+        EntryKind::CheckConstraint | EntryKind::Constraint | EntryKind::ForeignKey => {
             &["ALTER TABLE", "ALTER FOREIGN TABLE", "ALTER DOMAIN", "ALTER INDEX"]
         }
-        "COLLATION" => &["CREATE COLLATION"],
-        "COMMENT" => &["COMMENT ON"],
-        "CONVERSION" => &["CREATE CONVERSION", "CREATE DEFAULT CONVERSION"],
-        "DEFAULT" => &["ALTER TABLE", "ALTER FOREIGN TABLE", "ALTER VIEW", "ALTER DOMAIN"],
-        "DOMAIN" => &["CREATE DOMAIN", "ALTER DOMAIN"],
-        "EVENT TRIGGER" => &["CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER"],
-        "EXTENSION" => &["CREATE EXTENSION"],
-        "FOREIGN DATA WRAPPER" => &["CREATE FOREIGN DATA WRAPPER"],
-        "FOREIGN TABLE" => &["CREATE FOREIGN TABLE", "ALTER FOREIGN TABLE"],
-        "FUNCTION" | "PROCEDURE" => &[
+        EntryKind::Collation => &["CREATE COLLATION"],
+        EntryKind::Comment => &["COMMENT ON"],
+        EntryKind::Conversion => &["CREATE CONVERSION", "CREATE DEFAULT CONVERSION"],
+        EntryKind::Default => &["ALTER TABLE", "ALTER FOREIGN TABLE", "ALTER VIEW", "ALTER DOMAIN"],
+        EntryKind::Domain => &["CREATE DOMAIN", "ALTER DOMAIN"],
+        EntryKind::EventTrigger => &["CREATE EVENT TRIGGER", "ALTER EVENT TRIGGER"],
+        EntryKind::Extension => &["CREATE EXTENSION"],
+        EntryKind::ForeignDataWrapper => &["CREATE FOREIGN DATA WRAPPER"],
+        EntryKind::ForeignTable => &["CREATE FOREIGN TABLE", "ALTER FOREIGN TABLE"],
+        EntryKind::Function | EntryKind::Procedure => &[
             "CREATE FUNCTION",
             "CREATE OR REPLACE FUNCTION",
             "CREATE PROCEDURE",
@@ -120,44 +123,51 @@ fn commands_of(kind: &str) -> &'static [&'static str] {
             "ALTER FUNCTION",
             "ALTER PROCEDURE",
         ],
-        "INDEX" => &["CREATE INDEX", "CREATE UNIQUE INDEX", "ALTER INDEX", "ALTER TABLE"],
-        "INDEX ATTACH" => &["ALTER INDEX"],
-        "MATERIALIZED VIEW" => &["CREATE MATERIALIZED VIEW", "ALTER MATERIALIZED VIEW", "ALTER TABLE"],
-        "MATERIALIZED VIEW DATA" => &["REFRESH MATERIALIZED VIEW"],
-        "OPERATOR" => &["CREATE OPERATOR", "ALTER OPERATOR"],
-        "OPERATOR CLASS" => &["CREATE OPERATOR CLASS"],
-        "OPERATOR FAMILY" => &["CREATE OPERATOR FAMILY", "ALTER OPERATOR FAMILY"],
-        "POLICY" => &["CREATE POLICY", "DROP POLICY IF EXISTS"],
-        "PROCEDURAL LANGUAGE" => &[
+        EntryKind::Index => &["CREATE INDEX", "CREATE UNIQUE INDEX", "ALTER INDEX", "ALTER TABLE"],
+        EntryKind::IndexAttach => &["ALTER INDEX"],
+        EntryKind::MaterializedView => {
+            &["CREATE MATERIALIZED VIEW", "ALTER MATERIALIZED VIEW", "ALTER TABLE"]
+        }
+        EntryKind::MaterializedViewData => &["REFRESH MATERIALIZED VIEW"],
+        EntryKind::Operator => &["CREATE OPERATOR", "ALTER OPERATOR"],
+        EntryKind::OperatorClass => &["CREATE OPERATOR CLASS"],
+        EntryKind::OperatorFamily => &["CREATE OPERATOR FAMILY", "ALTER OPERATOR FAMILY"],
+        EntryKind::Policy => &["CREATE POLICY", "DROP POLICY IF EXISTS"],
+        EntryKind::ProceduralLanguage => &[
             "CREATE PROCEDURAL LANGUAGE",
             "CREATE TRUSTED PROCEDURAL LANGUAGE",
             "CREATE OR REPLACE PROCEDURAL LANGUAGE",
             "CREATE OR REPLACE TRUSTED PROCEDURAL LANGUAGE",
         ],
-        kind if kind.starts_with("PUBLICATION") => &["CREATE PUBLICATION", "ALTER PUBLICATION"],
-        "ROW SECURITY" => &["ALTER TABLE"],
-        "RULE" => &["CREATE RULE", "CREATE OR REPLACE VIEW", "ALTER TABLE"],
-        "SCHEMA" => &["CREATE SCHEMA"],
-        "SECURITY LABEL" => &["SECURITY LABEL"],
-        "SEQUENCE" | "SEQUENCE OWNED BY" => {
+        EntryKind::Publication | EntryKind::PublicationTable | EntryKind::PublicationSchema => {
+            &["CREATE PUBLICATION", "ALTER PUBLICATION"]
+        }
+        EntryKind::RowSecurity => &["ALTER TABLE"],
+        EntryKind::Rule => &["CREATE RULE", "CREATE OR REPLACE VIEW", "ALTER TABLE"],
+        EntryKind::Schema => &["CREATE SCHEMA"],
+        EntryKind::SecurityLabel => &["SECURITY LABEL"],
+        EntryKind::Sequence | EntryKind::SequenceOwnedBy => {
             &["CREATE SEQUENCE", "CREATE UNLOGGED SEQUENCE", "ALTER SEQUENCE", "ALTER TABLE"]
         }
-        "SERVER" => &["CREATE SERVER"],
-        "SHELL TYPE" | "TYPE" => &["CREATE TYPE", "ALTER TYPE"],
-        "STATISTICS" => &["CREATE STATISTICS", "ALTER STATISTICS"],
-        kind if kind.starts_with("SUBSCRIPTION") => &["CREATE SUBSCRIPTION", "ALTER SUBSCRIPTION"],
-        "TABLE" => &["CREATE TABLE", "CREATE UNLOGGED TABLE", "ALTER TABLE"],
-        "TABLE ATTACH" => &["ALTER TABLE"],
-        "TEXT SEARCH CONFIGURATION" => {
+        EntryKind::Server => &["CREATE SERVER"],
+        EntryKind::ShellType | EntryKind::Type => &["CREATE TYPE", "ALTER TYPE"],
+        EntryKind::Statistics => &["CREATE STATISTICS", "ALTER STATISTICS"],
+        EntryKind::Subscription => &["CREATE SUBSCRIPTION", "ALTER SUBSCRIPTION"],
+        EntryKind::Table => &["CREATE TABLE", "CREATE UNLOGGED TABLE", "ALTER TABLE"],
+        EntryKind::TableAttach => &["ALTER TABLE"],
+        EntryKind::TextSearchConfiguration => {
             &["CREATE TEXT SEARCH CONFIGURATION", "ALTER TEXT SEARCH CONFIGURATION"]
         }
-        "TEXT SEARCH DICTIONARY" => &["CREATE TEXT SEARCH DICTIONARY"],
-        "TEXT SEARCH PARSER" => &["CREATE TEXT SEARCH PARSER"],
-        "TEXT SEARCH TEMPLATE" => &["CREATE TEXT SEARCH TEMPLATE"],
-        "TRANSFORM" => &["CREATE TRANSFORM"],
-        "TRIGGER" => &["CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER", "ALTER TABLE", "ALTER TRIGGER"],
-        "USER MAPPING" => &["CREATE USER MAPPING"],
-        "VIEW" => &["CREATE VIEW", "CREATE OR REPLACE VIEW", "ALTER VIEW"],
-        _ => &[],
+        EntryKind::TextSearchDictionary => &["CREATE TEXT SEARCH DICTIONARY"],
+        EntryKind::TextSearchParser => &["CREATE TEXT SEARCH PARSER"],
+        EntryKind::TextSearchTemplate => &["CREATE TEXT SEARCH TEMPLATE"],
+        EntryKind::Transform => &["CREATE TRANSFORM"],
+        EntryKind::Trigger => {
+            &["CREATE TRIGGER", "CREATE CONSTRAINT TRIGGER", "ALTER TABLE", "ALTER TRIGGER"]
+        }
+        EntryKind::UserMapping => &["CREATE USER MAPPING"],
+        EntryKind::View => &["CREATE VIEW", "CREATE OR REPLACE VIEW", "ALTER VIEW"],
+        // What these hold is not made by statements of their own.
+        EntryKind::Database | EntryKind::TableData => &[],
     }
 }

@@ -1,5 +1,6 @@
 use super::commands::creates;
 use super::{StatementProblem, Token, TokenKind, check, check_single, tokens};
+use crate::EntryKind;
 
 #[track_caller]
 fn single(sql: &str) {
@@ -120,10 +121,10 @@ fn tokens_are_told_apart() {
 
 #[test]
 fn a_kind_has_its_commands_and_no_others() {
-    let is_allowed = |kind: &str, sql: &str| check(sql, |words| creates(kind, words)).is_ok();
-    assert!(is_allowed("VIEW", "CREATE VIEW s.v AS SELECT 1"));
-    assert!(is_allowed("TRIGGER", "/* x */ create constraint TRIGGER t AFTER INSERT ON s.t"));
-    assert!(is_allowed("ACL", "ALTER FUNCTION pg_catalog.f() OWNER TO a"));
+    let is_allowed = |kind: EntryKind, sql: &str| check(sql, |words| creates(kind, words)).is_ok();
+    assert!(is_allowed(EntryKind::View, "CREATE VIEW s.v AS SELECT 1"));
+    assert!(is_allowed(EntryKind::Trigger, "/* x */ create constraint TRIGGER t AFTER INSERT ON s.t"));
+    assert!(is_allowed(EntryKind::Acl, "ALTER FUNCTION pg_catalog.f() OWNER TO a"));
     for sql in [
         "DO $$ BEGIN END $$",
         "COMMIT",
@@ -149,7 +150,17 @@ fn a_kind_has_its_commands_and_no_others() {
         "TRUNCATE s.t",
         "CREATE SUBSCRIPTION s CONNECTION 'x' PUBLICATION p",
     ] {
-        for kind in ["VIEW", "INDEX", "TRIGGER", "RULE", "TABLE", "STATISTICS", "COMMENT", "UNHEARD OF"] {
+        for kind in [
+            EntryKind::View,
+            EntryKind::Index,
+            EntryKind::Trigger,
+            EntryKind::Rule,
+            EntryKind::Table,
+            EntryKind::Statistics,
+            EntryKind::Comment,
+            EntryKind::TableData,
+            EntryKind::Database,
+        ] {
             assert!(!is_allowed(kind, sql), "{kind}: {sql}");
         }
     }

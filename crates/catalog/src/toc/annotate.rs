@@ -9,12 +9,15 @@ use crate::catalog::PartName;
 use crate::kinds::Body;
 use crate::render::Draft;
 use crate::toc::build::Builder;
-use crate::toc::priority::SCHEMA_ACL;
 use crate::toc::repair::part_of_relation;
 use crate::{
-    Acl, InitialAcl, Object, ObjectId, Section, ServerVersion, SystemPrivileges, quote_identifier,
+    Acl, EntryKind, InitialAcl, Object, ObjectId, Section, ServerVersion, SystemPrivileges, quote_identifier,
     quote_literal,
 };
+
+/// The place of the privileges of schemas, before all others: who grants on what is in a schema must be
+/// allowed into it.
+const SCHEMA_ACL_PRIORITY: u8 = EntryKind::Acl.priority() - 1;
 
 const COMMENT_STEP: u32 = 1_000;
 const LABEL_STEP: u32 = 2_000;
@@ -68,7 +71,12 @@ impl Builder<'_> {
     /// `comment` is a literal or `NULL`.
     fn add_comment_statement(&mut self, object: &Object, main: usize, address: &str, comment: &str) {
         let sql = format!("COMMENT ON {address} IS {comment}");
-        let node = self.push_behind(main, object, Draft::new(Section::PreData, "COMMENT", sql), COMMENT_STEP);
+        let node = self.push_behind(
+            main,
+            object,
+            Draft::new(Section::PreData, EntryKind::Comment, sql),
+            COMMENT_STEP,
+        );
         self.name_after(node, main, address);
     }
 
@@ -88,7 +96,7 @@ impl Builder<'_> {
                     quote_identifier(provider),
                     quote_literal(label)
                 );
-                let draft = Draft::new(Section::PreData, "SECURITY LABEL", sql);
+                let draft = Draft::new(Section::PreData, EntryKind::SecurityLabel, sql);
                 let node = self.push_behind(main, object, draft, LABEL_STEP);
                 self.name_after(node, main, &address);
             }
@@ -208,12 +216,13 @@ impl Builder<'_> {
         if statements.is_empty() {
             return None;
         }
-        let draft = Draft { create: statements, ..Draft::new(Section::PostData, "ACL", String::new()) };
+        let draft =
+            Draft { create: statements, ..Draft::new(Section::PostData, EntryKind::Acl, String::new()) };
         let home = self.nodes[main].home;
         let node = self.push(object, draft, 0, vec![main]);
         self.nodes[node].home = home;
         if matches!(object.body, Body::Schema(_)) {
-            self.nodes[node].key.priority = SCHEMA_ACL;
+            self.nodes[node].key.priority = SCHEMA_ACL_PRIORITY;
         }
         address.clone_into(&mut self.entries[node].name);
         Some(node)

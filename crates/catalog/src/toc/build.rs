@@ -6,11 +6,10 @@ use crate::adapt::for_majors_up_to;
 use crate::kinds::Body;
 use crate::render::{Draft, Part, Target};
 use crate::toc::plan::Plan;
-use crate::toc::priority::priority;
 use crate::toc::repair::shell_draft;
 use crate::{
-    Catalog, Object, ObjectId, Section, SharedText, SystemPrivileges, Toc, TocEntry, TocError, TocOptions,
-    order, quote_identifier,
+    Catalog, EntryKind, Object, ObjectId, Section, SharedText, SystemPrivileges, Toc, TocEntry, TocError,
+    TocOptions, order, quote_identifier,
 };
 
 impl Toc {
@@ -39,6 +38,8 @@ pub(super) struct Node {
     pub(super) needs: Vec<usize>,
     /// The section by which the entry is wanted or not.
     pub(super) home: Section,
+    /// What the object is that the entry belongs to.
+    about: EntryKind,
 }
 
 /// What decides where no dependency does.
@@ -99,15 +100,15 @@ impl<'a> Builder<'a> {
         let schema = object.schema.clone().unwrap_or_default();
         let key = Key {
             section: draft.section,
-            priority: priority(draft.kind),
+            priority: draft.kind.priority(),
             name: SharedText::from(&object.name),
             schema,
             more: object.body.discriminator().map(SharedText::from).unwrap_or_default(),
             step,
         };
         // Large objects are wanted where rows are, even empty ones.
-        let home = if draft.kind == "BLOB" { Section::Data } else { draft.section };
-        self.add_node(entry(object, draft), Node { key, needs, home })
+        let home = if draft.kind == EntryKind::LargeObject { Section::Data } else { draft.section };
+        self.add_node(entry(object, draft), Node { key, needs, home, about: object.body.kind() })
     }
 
     fn add_node(&mut self, entry: TocEntry, node: Node) -> usize {
@@ -120,7 +121,7 @@ impl<'a> Builder<'a> {
     pub(super) fn push_system_acl(&mut self, system: &SystemPrivileges, statements: Vec<String>) {
         let key = Key {
             section: Section::PostData,
-            priority: priority("ACL"),
+            priority: EntryKind::Acl.priority(),
             name: SharedText::from(&system.address),
             schema: SharedText::default(),
             more: system.column.as_ref().map(SharedText::from).unwrap_or_default(),
@@ -129,7 +130,7 @@ impl<'a> Builder<'a> {
         let entry = TocEntry {
             id: 0,
             section: Section::PostData,
-            kind: "ACL".into(),
+            kind: EntryKind::Acl,
             schema: None,
             name: system.address.clone(),
             owner: Some(SharedText::from(&system.owner)),
@@ -142,14 +143,15 @@ impl<'a> Builder<'a> {
             weight_bytes: 0,
             adoption: None,
         };
-        self.add_node(entry, Node { key, needs: Vec::new(), home: Section::PreData });
+        let node = Node { key, needs: Vec::new(), home: Section::PreData, about: EntryKind::Acl };
+        self.add_node(entry, node);
     }
 
     /// Adds an entry that stands right behind another of the same object.
     pub(super) fn push_behind(&mut self, node: usize, object: &Object, draft: Draft, step: u32) -> usize {
         let key = Key { step, ..self.nodes[node].key.clone() };
         let home = self.nodes[node].home;
-        self.add_node(entry(object, draft), Node { key, needs: vec![node], home })
+        self.add_node(entry(object, draft), Node { key, needs: vec![node], home, about: object.body.kind() })
     }
 
     fn add_objects(&mut self) {
@@ -191,13 +193,13 @@ impl<'a> Builder<'a> {
     fn add_part(&mut self, place: usize, object: &Object, draft: Draft, step: u32, main: usize) {
         let kind = draft.kind;
         let mut needs = vec![main];
-        if kind == "COMMENT" {
+        if kind == EntryKind::Comment {
             // What it is about may be a part of its own: a domain's constraint.
             needs.extend(self.after.get(&place).into_iter().flatten());
         }
         let node = self.push(object, draft, step, needs);
         self.after.entry(place).or_default().push(node);
-        if kind == "INDEX ATTACH" {
+        if kind == EntryKind::IndexAttach {
             for &parent in self.plan.later_needs.get(&place).map(Vec::as_slice).unwrap_or_default() {
                 self.attached.entry(parent).or_default().push((node, place));
             }
@@ -265,9 +267,9 @@ impl<'a> Builder<'a> {
         }
         let keys: Vec<&Key> = self.nodes.iter().map(|node| &node.key).collect();
         let order = order::sort(&keys, &needs).map_err(|stuck| self.loop_error(&stuck, &needs))?;
-        let wanted = |node: usize| {
-            let TocEntry { kind, name, .. } = &self.entries[node];
-            self.options.wants(self.nodes[node].home) && self.options.wants_entry(kind, name)
+        let wanted = |place: usize| {
+            let node = &self.nodes[place];
+            self.options.wants(node.home) && self.options.wants_entry(self.entries[place].kind, node.about)
         };
         let mut ids: Vec<Option<u32>> = vec![None; self.nodes.len()];
         for (id, &node) in (1..).zip(order.iter().filter(|&&node| wanted(node))) {
@@ -307,7 +309,7 @@ fn entry(object: &Object, draft: Draft) -> TocEntry {
     TocEntry {
         id: 0,
         section: draft.section,
-        kind: draft.kind.into(),
+        kind: draft.kind,
         schema: object.schema.clone(),
         name: entry_name(object),
         owner: object.owner.clone(),

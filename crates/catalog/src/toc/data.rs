@@ -6,7 +6,7 @@ use crate::kinds::{Body, MaterializedView, Table};
 use crate::render::Draft;
 use crate::toc::build::Builder;
 use crate::toc::{DataEntry, Section, TableData};
-use crate::{Object, ObjectId, QualifiedName};
+use crate::{EntryKind, Object, ObjectId, QualifiedName};
 
 /// Bytes of a heap page.
 const PAGE_BYTES: u64 = 8_192;
@@ -65,7 +65,8 @@ impl Builder<'_> {
             created_by_toc: object.extension.is_none() && self.options.pre_data && !is_foreign,
         };
         let needs = self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
-        let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "TABLE DATA", String::new()) };
+        let draft =
+            Draft { create: Vec::new(), ..Draft::new(Section::Data, EntryKind::TableData, String::new()) };
         let node = self.push(object, draft, 0, needs);
         self.entries[node].weight_bytes = self.size_bytes(object);
         self.entries[node].data = Some(DataEntry::Table(Box::new(data)));
@@ -103,16 +104,20 @@ impl Builder<'_> {
         let mut needs: Vec<usize> =
             self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
         needs.extend(self.after.get(&place).into_iter().flatten());
-        let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "SEQUENCE SET", String::new()) };
+        let draft =
+            Draft { create: Vec::new(), ..Draft::new(Section::Data, EntryKind::SequenceSet, String::new()) };
         self.push(object, draft, 0, needs);
     }
 
     fn add_large_objects(&mut self, places: &[usize]) {
         let Some(&first) = places.first() else { return };
-        let draft = Draft { create: Vec::new(), ..Draft::new(Section::Data, "BLOBS", String::new()) };
+        let draft = Draft {
+            create: Vec::new(),
+            ..Draft::new(Section::Data, EntryKind::LargeObjectData, String::new())
+        };
         let node = self.push(self.plan.object(first), draft, 0, self.mains(places));
         let entry = &mut self.entries[node];
-        "BLOBS".clone_into(&mut entry.name);
+        EntryKind::LargeObjectData.as_str().clone_into(&mut entry.name);
         (entry.owner, entry.object, entry.data) = (None, None, Some(DataEntry::LargeObjects));
     }
 
@@ -181,7 +186,7 @@ impl Builder<'_> {
             let sql = MaterializedView::refresh_statement(object);
             let node = self.push(
                 object,
-                Draft::new(Section::PostData, "MATERIALIZED VIEW DATA", sql),
+                Draft::new(Section::PostData, EntryKind::MaterializedViewData, sql),
                 0,
                 vec![main],
             );

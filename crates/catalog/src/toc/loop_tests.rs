@@ -2,7 +2,8 @@
 
 use crate::kinds::{Body, Schema, View, ViewColumn};
 use crate::{
-    Catalog, Class, Dependency, Object, ObjectId, Section, ServerVersion, Target, Toc, TocError, TocOptions,
+    Catalog, Class, Dependency, EntryKind, Object, ObjectId, Section, ServerVersion, Target, Toc, TocError,
+    TocOptions,
 };
 
 const VERSION: ServerVersion = ServerVersion::of_major(18);
@@ -95,17 +96,14 @@ fn comments_follow_their_object_and_privileges_come_late() {
 fn views_that_need_each_other_are_made_in_two_steps() {
     let catalog = catalog(vec![view(1, "v"), view(2, "w")], &[(0, 1), (1, 0)]);
     let toc = Toc::build(&catalog, &Target { version: VERSION }, &TocOptions::default()).unwrap();
-    let made: Vec<(&str, Section, &str)> = toc
-        .entries
-        .iter()
-        .map(|entry| (entry.kind.as_str(), entry.section, entry.create[0].as_str()))
-        .collect();
+    let made: Vec<(EntryKind, Section, &str)> =
+        toc.entries.iter().map(|entry| (entry.kind, entry.section, entry.create[0].as_str())).collect();
     assert_eq!(
         made,
         [
-            ("VIEW", Section::PreData, "CREATE VIEW s.v AS\nSELECT\n    NULL::integer AS a"),
-            ("VIEW", Section::PreData, "CREATE VIEW s.w AS\n SELECT w"),
-            ("RULE", Section::PostData, "CREATE OR REPLACE VIEW s.v AS\n SELECT v"),
+            (EntryKind::View, Section::PreData, "CREATE VIEW s.v AS\nSELECT\n    NULL::integer AS a"),
+            (EntryKind::View, Section::PreData, "CREATE VIEW s.w AS\n SELECT w"),
+            (EntryKind::Rule, Section::PostData, "CREATE OR REPLACE VIEW s.v AS\n SELECT v"),
         ]
     );
     assert_eq!(toc.entries[2].depends_on, [1, 2]);

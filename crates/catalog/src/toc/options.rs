@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Identity, ObjectId, Section};
+use crate::{EntryKind, Identity, ObjectId, Section};
 
 /// What a table of contents shall hold.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,25 +77,26 @@ impl TocOptions {
         }
     }
 
-    /// Whether an entry of this TOC kind and name is wanted, whatever its section: a comment only with what
-    /// it is on.
-    pub(crate) fn wants_entry(&self, kind: &str, name: &str) -> bool {
-        let is_note = matches!(kind, "COMMENT" | "SECURITY LABEL");
-        let about = name.split(' ').next().filter(|_| is_note);
-        self.wants_kind(kind) && about.is_none_or(|about| self.wants_kind(about))
+    /// Whether an entry of a kind is wanted, whatever its section: a comment or security label only with the
+    /// object that it is `about`.
+    pub(crate) fn wants_entry(&self, kind: EntryKind, about: EntryKind) -> bool {
+        let is_note = matches!(kind, EntryKind::Comment | EntryKind::SecurityLabel);
+        self.wants_kind(kind) && (!is_note || self.wants_kind(about))
     }
 
     /// Whether entries of this TOC kind are wanted, whatever their section.
-    fn wants_kind(&self, kind: &str) -> bool {
+    fn wants_kind(&self, kind: EntryKind) -> bool {
         match kind {
-            "DEFAULT ACL" | "ACL" => self.privileges,
-            "COMMENT" => self.comments,
-            "SECURITY LABEL" => self.security_labels,
+            EntryKind::DefaultAcl | EntryKind::Acl => self.privileges,
+            EntryKind::Comment => self.comments,
+            EntryKind::SecurityLabel => self.security_labels,
             // With the definitions behind the rows, but not where no rows are wanted at all.
-            "MATERIALIZED VIEW DATA" => self.data || !self.pre_data,
-            "POLICY" | "ROW SECURITY" => self.policies,
-            _ if kind.starts_with("PUBLICATION") => self.publications,
-            _ if kind.starts_with("SUBSCRIPTION") => self.subscriptions,
+            EntryKind::MaterializedViewData => self.data || !self.pre_data,
+            EntryKind::Policy | EntryKind::RowSecurity => self.policies,
+            EntryKind::Publication | EntryKind::PublicationTable | EntryKind::PublicationSchema => {
+                self.publications
+            }
+            EntryKind::Subscription => self.subscriptions,
             _ => true,
         }
     }

@@ -15,7 +15,7 @@ use crate::kinds::{Body, Domain, FunctionSource};
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::plan::{Plan, needed_by};
 use crate::toc::{DropStatement, Section};
-use crate::{Class, Object, TocError, order, quote_identifier};
+use crate::{Class, EntryKind, Object, TocError, order, quote_identifier};
 
 impl Plan<'_> {
     /// Repairs until no loop is left.
@@ -213,7 +213,7 @@ pub(super) fn shell_draft(object: &Object) -> Draft {
     let name = object.sql_name();
     Draft {
         drop: Some(DropStatement { command: "DROP TYPE".to_owned(), object: name.clone() }),
-        ..Draft::new(Section::PreData, "SHELL TYPE", format!("CREATE TYPE {name}"))
+        ..Draft::new(Section::PreData, EntryKind::ShellType, format!("CREATE TYPE {name}"))
     }
 }
 

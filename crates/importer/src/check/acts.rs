@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{EntryKind, TocEntry};
 
 use super::foretell::wanted;
 use crate::ImportPlan;
@@ -47,7 +47,7 @@ impl Needs {
         let mut needs = Needs { places: BTreeMap::new(), attachments: BTreeMap::new() };
         for (place, entry) in entries.iter().enumerate() {
             needs.places.insert(entry.id, place);
-            if entry.kind == "TABLE ATTACH" {
+            if entry.kind == EntryKind::TableAttach {
                 let tables = entry.depends_on.iter().filter_map(|on| plan.entry(*on).ok());
                 needs.attachments.extend(tables.filter(|on| is_child(entry, on)).map(|on| (on.id, place)));
             }
@@ -64,19 +64,21 @@ impl Needs {
 /// Whether trying it changes nothing that a rollback does not take back, and costs no more than some rows
 /// of the catalogs. What is about an event trigger cannot be tried, since that is not kept.
 fn is_tryable(plan: &ImportPlan, entry: &TocEntry) -> bool {
-    let on = |id: &u32| plan.entry(*id).is_ok_and(|on| on.kind == "EVENT TRIGGER");
+    let on = |id: &u32| plan.entry(*id).is_ok_and(|on| on.kind == EntryKind::EventTrigger);
     if entry.depends_on.iter().any(on) {
         return false;
     }
-    let is_large_object = entry.kind == "BLOB" || entry.name.starts_with("LARGE OBJECT ");
-    let fills =
-        entry.data.is_some() || matches!(entry.kind.as_str(), "SEQUENCE SET" | "MATERIALIZED VIEW DATA");
+    let is_large_object = entry.kind == EntryKind::LargeObject || entry.name.starts_with("LARGE OBJECT ");
+    let fills = entry.data.is_some()
+        || matches!(entry.kind, EntryKind::SequenceSet | EntryKind::MaterializedViewData);
     !fills && !is_large_object
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use dbhaul_catalog::EntryKind;
 
     use super::{acts, is_tryable, wanted};
     use crate::testing::Entries;
@@ -92,7 +94,7 @@ mod tests {
             segment_bytes: vec![1 << 30; 4],
         });
         let key = entries.key("key", &[to]);
-        entries.post_data("INDEX", "beside the key", &[to]);
+        entries.post_data(EntryKind::Index, "beside the key", &[to]);
         entries.foreign_key("reference", from, to, key);
         let plan = plan(entries.into_toc(), &sizes, ImportOptions::new("run", "backup")).unwrap();
         let tried: Vec<u32> = acts(&plan, 6_400).concat();
@@ -114,10 +116,10 @@ mod tests {
             entries.attach(&name, part, parent);
             indexes.push((part, number));
         }
-        let whole = entries.post_data("INDEX", "whole", &[parent]);
+        let whole = entries.post_data(EntryKind::Index, "whole", &[parent]);
         for (part, number) in indexes {
-            let index = entries.post_data("INDEX", &format!("index {number}"), &[part]);
-            entries.post_data("INDEX ATTACH", &format!("index {number}"), &[whole, index]);
+            let index = entries.post_data(EntryKind::Index, &format!("index {number}"), &[part]);
+            entries.post_data(EntryKind::IndexAttach, &format!("index {number}"), &[whole, index]);
         }
         let plan = plan(entries.into_toc(), &[], ImportOptions::new("run", "backup")).unwrap();
         let acts = acts(&plan, 0);
@@ -128,7 +130,7 @@ mod tests {
                 if entry.name.starts_with("part ") {
                     let attaches = |id: &u32| {
                         let other = plan.entry(*id).unwrap();
-                        other.kind == "TABLE ATTACH" && other.name == entry.name
+                        other.kind == EntryKind::TableAttach && other.name == entry.name
                     };
                     assert!(act.iter().any(attaches), "{entry:?}");
                 }

@@ -1,6 +1,6 @@
 //! What on the target gets in the way of a run without refusing anything: told before it begins.
 
-use dbhaul_catalog::{DataEntry, in_one_line, quote_literal};
+use dbhaul_catalog::{DataEntry, EntryKind, in_one_line, quote_literal};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
@@ -98,8 +98,12 @@ impl Advance {
         let dropped = plan.drops.iter().filter_map(|id| plan.entry(*id).ok());
         let relations = dropped.filter(|entry| {
             matches!(
-                entry.kind.as_str(),
-                "TABLE" | "FOREIGN TABLE" | "VIEW" | "MATERIALIZED VIEW" | "SEQUENCE"
+                entry.kind,
+                EntryKind::Table
+                    | EntryKind::ForeignTable
+                    | EntryKind::View
+                    | EntryKind::MaterializedView
+                    | EntryKind::Sequence
             )
         });
         let names: Vec<String> = relations
@@ -147,7 +151,8 @@ impl Advance {
         let forces = |statement: &String| {
             statement.starts_with("ALTER TABLE ") && statement.ends_with(" FORCE ROW LEVEL SECURITY")
         };
-        let forced = wanted(plan).filter(|entry| entry.kind == "TABLE" && entry.create.iter().any(forces));
+        let forced =
+            wanted(plan).filter(|entry| entry.kind == EntryKind::Table && entry.create.iter().any(forces));
         let names: Vec<String> = forced.map(|entry| in_one_line(&describe(entry))).collect();
         if names.is_empty() {
             return;

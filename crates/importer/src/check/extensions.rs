@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{TocEntry, end_of_restore, quote_identifier, quote_literal};
+use dbhaul_catalog::{EntryKind, TocEntry, end_of_restore, quote_identifier, quote_literal};
 
 use super::foretell::{Foretold, wanted};
 use super::queries::{Facts, OfferedExtension};
@@ -24,7 +24,7 @@ pub(super) fn compare(plan: &ImportPlan, offered: &[OfferedExtension], facts: &F
         offered.iter().map(|extension| (extension.name.as_str(), extension)).collect();
     let mut comparison = Comparison::default();
     let restored = end_of_restore(&plan.toc).map(|(entry, _)| entry.id);
-    for entry in wanted(plan).filter(|entry| entry.kind == "EXTENSION") {
+    for entry in wanted(plan).filter(|entry| entry.kind == EntryKind::Extension) {
         let needed_by = dependants(plan, entry);
         let is_offered = offered.contains_key(entry.name.as_str());
         if restored == Some(entry.id) && is_offered && !facts.has_timescaledb {
@@ -90,7 +90,7 @@ fn other_version(entry: &TocEntry, found: &str) -> Option<Blocker> {
 /// What cannot be made without an extension, beside remarks about it.
 fn dependants(plan: &ImportPlan, extension: &TocEntry) -> Vec<String> {
     let is_more = |entry: &&TocEntry| {
-        entry.object != extension.object && !matches!(entry.kind.as_str(), "COMMENT" | "ACL")
+        entry.object != extension.object && !matches!(entry.kind, EntryKind::Comment | EntryKind::Acl)
     };
     below(plan, extension).into_iter().filter(is_more).map(describe).collect()
 }
@@ -111,7 +111,7 @@ fn below<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Vec<&'a TocEntry> {
 /// Extensions that the target was seen to refuse although it offers them, where rows need them.
 pub(super) fn refused(plan: &ImportPlan, refusals: &Foretold) -> Vec<Blocker> {
     let mut blockers = Vec::new();
-    for entry in wanted(plan).filter(|entry| entry.kind == "EXTENSION") {
+    for entry in wanted(plan).filter(|entry| entry.kind == EntryKind::Extension) {
         let Some(reason) = refusals.refused(entry.id) else { continue };
         // then that is what stands in the way
         if entry.depends_on.iter().any(|on| refusals.refused(*on).is_some()) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use dbhaul_catalog::{ObjectId, TocEntry, in_one_line};
+use dbhaul_catalog::{EntryKind, ObjectId, TocEntry, in_one_line};
 
 use super::Blocker;
 use crate::footprint::{Footprint, describe};
@@ -136,7 +136,8 @@ impl Foretold {
 
 /// The tables under which lies a foreign table: `ANALYZE` of these asks its server, which the target may not reach.
 fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
-    let mut foreign = plan.toc.entries.iter().filter(|entry| entry.kind == "FOREIGN TABLE").peekable();
+    let mut foreign =
+        plan.toc.entries.iter().filter(|entry| entry.kind == EntryKind::ForeignTable).peekable();
     if foreign.peek().is_none() {
         return Vec::new();
     }

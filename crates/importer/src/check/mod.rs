@@ -16,7 +16,7 @@ mod untold;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{Section, ServerVersion, TocEntry};
+use dbhaul_catalog::{EntryKind, Section, ServerVersion, TocEntry};
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use dbhaul_progress::counted;
 use tokio_util::sync::CancellationToken;
@@ -163,7 +163,11 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
         blockers.extend(unusable_tablespaces(plan, &usable));
     }
     taken.extend(
-        plan.toc.entries.iter().filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.clone()),
+        plan.toc
+            .entries
+            .iter()
+            .filter(|entry| entry.kind == EntryKind::Schema)
+            .map(|entry| entry.name.clone()),
     );
     let unread = Ledger::unread(session).await.map_err(checking)?;
     let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).chain(unread).collect();
@@ -233,7 +237,9 @@ pub(crate) fn is_about_privileges(warning: &dbhaul_postgres::ServerError) -> boo
 /// without that privilege most databases would arrive as empty shells.
 fn closed_schema(plan: &ImportPlan, facts: &Facts) -> Option<Blocker> {
     let is_in_public = |entry: &&TocEntry| {
-        entry.kind == "TABLE" && entry.schema.as_deref() == Some("public") && !entry.create.is_empty()
+        entry.kind == EntryKind::Table
+            && entry.schema.as_deref() == Some("public")
+            && !entry.create.is_empty()
     };
     let count = wanted(plan).filter(is_in_public).count();
     (count > 0 && !facts.may_create_in_public)
@@ -243,11 +249,13 @@ fn closed_schema(plan: &ImportPlan, facts: &Facts) -> Option<Blocker> {
 /// Schemas that a selection of tables does not bring along. An extension may make one of its own, so with
 /// those it is left to the run.
 fn missing_schemas(plan: &ImportPlan, existing: &BTreeSet<String>) -> Option<Blocker> {
-    if wanted(plan).any(|entry| entry.kind == "EXTENSION") {
+    if wanted(plan).any(|entry| entry.kind == EntryKind::Extension) {
         return None;
     }
-    let made: BTreeSet<&str> =
-        wanted(plan).filter(|entry| entry.kind == "SCHEMA").map(|entry| entry.name.as_str()).collect();
+    let made: BTreeSet<&str> = wanted(plan)
+        .filter(|entry| entry.kind == EntryKind::Schema)
+        .map(|entry| entry.name.as_str())
+        .collect();
     let needs = |entry: &&TocEntry| entry.section == Section::PreData && !entry.create.is_empty();
     let schemas = wanted(plan).filter(needs).filter_map(|entry| entry.schema.as_deref());
     let is_missing = |schema: &&str| !made.contains(schema) && !existing.contains(*schema);
@@ -257,7 +265,8 @@ fn missing_schemas(plan: &ImportPlan, existing: &BTreeSet<String>) -> Option<Blo
 
 /// A policy or a user mapping is for roles: where one of them is missing there is none.
 fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Foretold) {
-    for entry in wanted(plan).filter(|entry| matches!(entry.kind.as_str(), "POLICY" | "USER MAPPING")) {
+    for entry in wanted(plan).filter(|entry| matches!(entry.kind, EntryKind::Policy | EntryKind::UserMapping))
+    {
         if let Some((_, reason)) = roles.runnable(entry).left_out.into_iter().next() {
             refusals.refuse(entry.id, reason);
         }

@@ -1,6 +1,6 @@
 //! Aggregates on functions whose argument types became others with 14.
 
-use dbhaul_catalog::{TocEntry, TokenKind, tokens};
+use dbhaul_catalog::{EntryKind, TocEntry, TokenKind, tokens};
 
 use super::refusal::Problem;
 
@@ -16,7 +16,7 @@ const RENAMED: [(&str, &str); 4] = [
 /// The statement that would make an aggregate with the newer types, where a function that it needs was not
 /// found with the older ones.
 pub(super) fn other_statement(entry: &TocEntry, problem: &Problem) -> Option<String> {
-    if entry.kind != "AGGREGATE" || problem.sqlstate() != Some("42883") {
+    if entry.kind != EntryKind::Aggregate || problem.sqlstate() != Some("42883") {
         return None;
     }
     let create = entry.create.first()?;

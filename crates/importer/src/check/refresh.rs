@@ -5,7 +5,7 @@
 //! the target. Nothing is filled to find that out, for that may take hours and runs the user's functions:
 //! the server says what each owner lacks, once all is made.
 
-use dbhaul_catalog::quote_literal;
+use dbhaul_catalog::{EntryKind, quote_literal};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
@@ -30,7 +30,7 @@ pub(super) async fn foretell(
     session: &Session,
     foretold: &mut Foretold,
 ) -> Result<(), Error> {
-    let filled: Vec<_> = wanted(plan).filter(|entry| entry.kind == "MATERIALIZED VIEW DATA").collect();
+    let filled: Vec<_> = wanted(plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData).collect();
     if filled.is_empty() {
         return Ok(());
     }

@@ -1,6 +1,6 @@
 //! What the target's refusal of one statement says about the run.
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{EntryKind, TocEntry};
 use dbhaul_postgres::{Error, ServerError};
 
 use crate::ImportPlan;
@@ -82,8 +82,8 @@ pub(super) fn judge(
         return Verdict::Unknown;
     }
     if state == "42501" {
-        return Verdict::Refused(match entry.kind.as_str() {
-            "ACL" => MAY_NOT_GRANT.to_owned(),
+        return Verdict::Refused(match entry.kind {
+            EntryKind::Acl => MAY_NOT_GRANT.to_owned(),
             _ => words(error),
         });
     }
@@ -98,7 +98,7 @@ pub(super) fn judge(
         ));
     }
     // a function of the user's gave up on tables without rows; what it does with rows is not known
-    if may_rely_on_path(&entry.kind) && error.where_.is_some() {
+    if may_rely_on_path(entry.kind) && error.where_.is_some() {
         return Verdict::Doubtful(words(error));
     }
     Verdict::Refused(words(error))

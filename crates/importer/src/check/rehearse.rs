@@ -7,7 +7,7 @@
 //! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
 //! fires. What is on a relation that the target holds already is not tried, for it would lock what others use.
 
-use dbhaul_catalog::{TocEntry, rehearsed};
+use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
 use super::acts::acts;
@@ -18,7 +18,7 @@ use super::{is_about_privileges, polymorphic, refresh};
 use crate::ImportPlan;
 use crate::piece::{Piece, messages};
 use crate::prepared::Prepared;
-use crate::roles::{RoleLimits, is_privilege};
+use crate::roles::RoleLimits;
 use crate::run::{NOT_FOUND, may_rely_on_path};
 
 /// Entries that are under way together as long as none is refused.
@@ -107,9 +107,9 @@ impl Rehearsal<'_> {
         for &id in ids.iter().take(self.flight_entries) {
             let Ok(entry) = self.plan.entry(id) else { break };
             // what a grant that was ignored in part has granted is not taken back, which harms no other grant
-            let grants = is_privilege(&entry.kind);
-            let is_alone =
-                entry.kind == "EVENT TRIGGER" || self.foretold.refused_dependency(self.plan, entry).is_some();
+            let grants = entry.kind.is_privilege();
+            let is_alone = entry.kind == EntryKind::EventTrigger
+                || self.foretold.refused_dependency(self.plan, entry).is_some();
             if is_alone || *flight.grants.get_or_insert(grants) != grants {
                 break;
             }
@@ -190,7 +190,7 @@ impl Rehearsal<'_> {
                 self.taken_back(entry).await
             }
             // it would fire on whatever is tried after it
-            Manner::Kept if entry.kind == "EVENT TRIGGER" => self.taken_back(entry).await,
+            Manner::Kept if entry.kind == EntryKind::EventTrigger => self.taken_back(entry).await,
             Manner::Kept => self.by_kind(entry).await,
         }
     }
@@ -199,7 +199,7 @@ impl Rehearsal<'_> {
         if let Some(reason) = self.foretold.refused_dependency(self.plan, entry) {
             return self.dependant(entry, reason).await;
         }
-        match is_privilege(&entry.kind) {
+        match entry.kind.is_privilege() {
             true => self.grants(entry).await,
             false => self.object(entry).await,
         }
@@ -209,7 +209,7 @@ impl Rehearsal<'_> {
     /// none, such as that of a function on a transform of its arguments' type.
     async fn dependant(&mut self, entry: &TocEntry, reason: String) -> Result<(), Error> {
         let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
-        if statements.is_empty() || entry.kind == "EVENT TRIGGER" {
+        if statements.is_empty() || entry.kind == EntryKind::EventTrigger {
             self.foretold.refuse(entry.id, reason);
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl Rehearsal<'_> {
 
     /// The source's search path, under which a run would do again what was not found.
     fn path_to_retry(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
-        let may_differ = may_rely_on_path(&entry.kind) && NOT_FOUND.contains(&problem.sqlstate()?);
+        let may_differ = may_rely_on_path(entry.kind) && NOT_FOUND.contains(&problem.sqlstate()?);
         self.plan.options.source_search_path.clone().filter(|_| may_differ)
     }
 

@@ -6,37 +6,49 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::TocEntry;
+use dbhaul_catalog::{EntryKind, TocEntry};
 
 use crate::ImportPlan;
 
 /// Kinds that hold rows or are read, so that what is on them locks them.
-const RELATION_KINDS: [&str; 5] = ["TABLE", "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", "SEQUENCE"];
+const RELATION_KINDS: [EntryKind; 5] = [
+    EntryKind::Table,
+    EntryKind::ForeignTable,
+    EntryKind::View,
+    EntryKind::MaterializedView,
+    EntryKind::Sequence,
+];
 
 /// Kinds that are on a relation without reading its rows, and that may be refused.
-const LIGHT_KINDS: [&str; 5] = ["ACL", "COMMENT", "SECURITY LABEL", "POLICY", "PUBLICATION TABLE"];
+const LIGHT_KINDS: [EntryKind; 5] = [
+    EntryKind::Acl,
+    EntryKind::Comment,
+    EntryKind::SecurityLabel,
+    EntryKind::Policy,
+    EntryKind::PublicationTable,
+];
 
 /// Kinds whose statements the server plans or executes in part as it runs them, which calls functions that they
 /// name: checks, generated columns, expressions and predicates of indexes and keys, of statistics and partitions.
-const PLANNED_KINDS: [&str; 10] = [
-    "TABLE",
-    "FOREIGN TABLE",
-    "TABLE ATTACH",
-    "INDEX",
-    "CONSTRAINT",
-    "CHECK CONSTRAINT",
-    "DOMAIN",
-    "STATISTICS",
-    "MATERIALIZED VIEW",
-    "MATERIALIZED VIEW DATA",
+const PLANNED_KINDS: [EntryKind; 10] = [
+    EntryKind::Table,
+    EntryKind::ForeignTable,
+    EntryKind::TableAttach,
+    EntryKind::Index,
+    EntryKind::Constraint,
+    EntryKind::CheckConstraint,
+    EntryKind::Domain,
+    EntryKind::Statistics,
+    EntryKind::MaterializedView,
+    EntryKind::MaterializedViewData,
 ];
 
 /// Kinds of which a literal of a statement may be, whatever the statement does with it: reading one runs the checks
 /// of domains.
-const TYPE_KINDS: [&str; 2] = ["TYPE", "DOMAIN"];
+const TYPE_KINDS: [EntryKind; 2] = [EntryKind::Type, EntryKind::Domain];
 
 /// Kinds that are what they are, whoever made them.
-const ALIKE_KINDS: [&str; 2] = ["SCHEMA", "EXTENSION"];
+const ALIKE_KINDS: [EntryKind; 2] = [EntryKind::Schema, EntryKind::Extension];
 
 /// How an entry is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +83,7 @@ enum Why {
 /// Whether an entry locks a table that the selection left out and the target may hold.
 fn is_on_others(plan: &ImportPlan, entry: &TocEntry) -> bool {
     let is_left_out = || entry.object.is_some_and(|object| plan.options.unselected.contains_key(&object));
-    matches!(entry.kind.as_str(), "FK CONSTRAINT" | "TABLE ATTACH") && is_left_out()
+    matches!(entry.kind, EntryKind::ForeignKey | EntryKind::TableAttach) && is_left_out()
 }
 
 impl Untold {
@@ -112,12 +124,12 @@ impl Untold {
     }
 
     fn manner_on(&self, plan: &ImportPlan, entry: &TocEntry, on: u32) -> Manner {
-        let is_relation = plan.entry(on).is_ok_and(|on| RELATION_KINDS.contains(&on.kind.as_str()));
+        let is_relation = plan.entry(on).is_ok_and(|on| RELATION_KINDS.contains(&on.kind));
         match self.entries.get(&on) {
             None => Manner::Kept,
             Some(Why::Unknown) => Manner::NotTried,
             Some(Why::Stands) if is_relation => {
-                let is_light = !self.holds_others && LIGHT_KINDS.contains(&entry.kind.as_str());
+                let is_light = !self.holds_others && LIGHT_KINDS.contains(&entry.kind);
                 if is_light { Manner::TakenBack } else { Manner::NotTried }
             }
             Some(Why::Stands) if self.would_run(plan, entry, on) => Manner::NotTried,
@@ -129,15 +141,15 @@ impl Untold {
     /// what it does, and a rehearsal is no run. A check that a domain gets is tried on the rows of its tables, too.
     fn would_run(&self, plan: &ImportPlan, entry: &TocEntry, on: u32) -> bool {
         let Ok(on) = plan.entry(on) else { return true };
-        let on = on.kind.as_str();
-        if ALIKE_KINDS.contains(&on) || LIGHT_KINDS.contains(&entry.kind.as_str()) {
+        let on = on.kind;
+        if ALIKE_KINDS.contains(&on) || LIGHT_KINDS.contains(&entry.kind) {
             return false;
         }
-        TYPE_KINDS.contains(&on) || PLANNED_KINDS.contains(&entry.kind.as_str())
+        TYPE_KINDS.contains(&on) || PLANNED_KINDS.contains(&entry.kind)
     }
 
     fn is_other(&self, plan: &ImportPlan, on: u32) -> bool {
-        let is_alike = || plan.entry(on).is_ok_and(|on| ALIKE_KINDS.contains(&on.kind.as_str()));
+        let is_alike = || plan.entry(on).is_ok_and(|on| ALIKE_KINDS.contains(&on.kind));
         self.leaning.contains(&on) || self.entries.get(&on) == Some(&Why::Stands) && !is_alike()
     }
 }

@@ -2,6 +2,7 @@ use super::{ImportPlan, Work, plan};
 use crate::stages::StageName;
 use crate::testing::Entries;
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
+use dbhaul_catalog::EntryKind;
 
 fn options() -> ImportOptions {
     ImportOptions::new("run", "backup")
@@ -16,13 +17,13 @@ fn shop() -> ImportPlan {
     let mut toc = Entries::default();
     let customer = toc.table("customer");
     let sale = toc.table("sale");
-    toc.pre_data("ACL", "TABLE customer", &[customer]);
+    toc.pre_data(EntryKind::Acl, "TABLE customer", &[customer]);
     let customer_rows = toc.rows("customer", customer);
     let sale_rows = toc.rows("sale", sale);
-    let customer_key = toc.post_data("CONSTRAINT", "customer customer_pkey", &[customer]);
-    toc.post_data("INDEX", "sale_customer_idx", &[sale]);
-    toc.post_data("FK CONSTRAINT", "sale sale_customer_fkey", &[sale, customer, customer_key]);
-    toc.post_data("EVENT TRIGGER", "watch", &[]);
+    let customer_key = toc.post_data(EntryKind::Constraint, "customer customer_pkey", &[customer]);
+    toc.post_data(EntryKind::Index, "sale_customer_idx", &[sale]);
+    toc.post_data(EntryKind::ForeignKey, "sale sale_customer_fkey", &[sale, customer, customer_key]);
+    toc.post_data(EntryKind::EventTrigger, "watch", &[]);
     let segments = [segments(customer_rows, &[10]), segments(sale_rows, &[500, 500, 20])];
     plan(toc.into_toc(), &segments, options()).unwrap()
 }
@@ -73,7 +74,7 @@ fn keys_and_foreign_keys_of_large_tables_take_two_steps() {
     let (customer_rows, sale_rows) = (toc.rows("customer", customer), toc.rows("sale", sale));
     let customer_key = toc.key("customer customer_pkey", &[customer]);
     toc.key("sale sale_pkey", &[sale]);
-    toc.post_data("INDEX", "sale_customer_idx", &[sale]);
+    toc.post_data(EntryKind::Index, "sale_customer_idx", &[sale]);
     let key = toc.foreign_key("sale sale_customer_fkey", sale, customer, customer_key);
     toc.foreign_key("customer customer_self_fkey", customer, customer, customer_key);
     let bytes = [segments(customer_rows, &[10]), segments(sale_rows, &[32 << 20])];
@@ -136,18 +137,18 @@ fn row_security_is_in_force_only_after_foreign_keys() {
     let mut toc = Entries::default();
     let (customer, sale) = (toc.table("customer"), toc.table("sale"));
     let rows = toc.rows("customer", customer);
-    toc.post_data("ROW SECURITY", "customer", &[customer]);
-    let policy = toc.post_data("POLICY", "customer everyone", &[customer]);
-    toc.post_data("COMMENT", "POLICY everyone ON customer", &[policy]);
-    toc.post_data("FK CONSTRAINT", "sale sale_customer_fkey", &[sale, customer]);
+    toc.post_data(EntryKind::RowSecurity, "customer", &[customer]);
+    let policy = toc.post_data(EntryKind::Policy, "customer everyone", &[customer]);
+    toc.post_data(EntryKind::Comment, "POLICY everyone ON customer", &[policy]);
+    toc.post_data(EntryKind::ForeignKey, "sale sale_customer_fkey", &[sale, customer]);
     let plan = plan(toc.into_toc(), &[segments(rows, &[10])], options()).unwrap();
     let kinds = |name| {
         let stage = plan.stages.iter().find(|stage| stage.name == name).unwrap();
         let entries = stage.steps.iter().map(|step| plan.entry(step.work.entry()).unwrap());
-        entries.map(|entry| entry.kind.clone()).collect::<Vec<_>>()
+        entries.map(|entry| entry.kind).collect::<Vec<_>>()
     };
-    assert_eq!(kinds(StageName::Policies), ["ROW SECURITY", "POLICY", "COMMENT"]);
-    assert!(kinds(StageName::Bulk).contains(&"FK CONSTRAINT".into()));
+    assert_eq!(kinds(StageName::Policies), [EntryKind::RowSecurity, EntryKind::Policy, EntryKind::Comment]);
+    assert!(kinds(StageName::Bulk).contains(&EntryKind::ForeignKey));
     assert!(StageName::Bulk < StageName::Policies && StageName::Policies < StageName::Refresh);
 }
 
@@ -158,7 +159,7 @@ fn an_index_of_a_partitioned_table_waits_for_the_rows_of_partitions() {
     let part = toc.table("log_1");
     toc.attach("log_1", part, parent);
     let rows = toc.rows("log_1", part);
-    toc.post_data("FK CONSTRAINT", "log log_fkey", &[parent]);
+    toc.post_data(EntryKind::ForeignKey, "log log_fkey", &[parent]);
     let plan = plan(toc.into_toc(), &[segments(rows, &[5])], options()).unwrap();
     assert_eq!(
         one_by_one(&plan),
@@ -183,7 +184,7 @@ fn what_waits_for_all_rows_waits_at_one_gate() {
     toc.depend(computed, &[hides]);
     for (number, table) in tables.iter().enumerate() {
         bytes.push(segments(toc.rows(&format!("t{number}"), *table), &[5, 5]));
-        toc.post_data("INDEX", &format!("t{number}_idx"), &[*table, hides]);
+        toc.post_data(EntryKind::Index, &format!("t{number}_idx"), &[*table, hides]);
     }
     bytes.push(segments(toc.rows("computed", computed), &[1 << 30]));
     let plan = plan(toc.into_toc(), &bytes, options()).unwrap();
@@ -221,7 +222,7 @@ fn rows_without_segments_are_refused() {
 fn sections_privileges_and_shape() {
     let mut toc = Entries::default();
     let table = toc.table("t");
-    toc.pre_data("ACL", "TABLE t", &[table]);
+    toc.pre_data(EntryKind::Acl, "TABLE t", &[table]);
     let toc = toc.into_toc();
     let with = |change: &dyn Fn(&mut ImportOptions)| {
         let mut options = options();

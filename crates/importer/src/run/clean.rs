@@ -1,7 +1,7 @@
 //! `--clean`: dropping what the TOC is going to create, in reverse.
 
 use async_trait::async_trait;
-use dbhaul_catalog::{TocEntry, drop_statements};
+use dbhaul_catalog::{EntryKind, TocEntry, drop_statements};
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, StepError, ready, until_committed};
@@ -56,7 +56,7 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
 /// of a role that the importing one may not speak for, which are not going to be set either.
 fn is_harmless(entry: &TocEntry, error: &StepError) -> bool {
     let state = error.sqlstate().unwrap_or_default();
-    ABSENT.contains(&state) || (state == "42501" && entry.kind == "DEFAULT ACL")
+    ABSENT.contains(&state) || (state == "42501" && entry.kind == EntryKind::DefaultAcl)
 }
 
 struct DropAttempt {

@@ -1,7 +1,7 @@
 //! Running the statements of one TOC entry, or analyzing one table.
 
 use async_trait::async_trait;
-use dbhaul_catalog::{QualifiedName, TocEntry};
+use dbhaul_catalog::{EntryKind, QualifiedName, TocEntry};
 use dbhaul_postgres::{Error, FailedStatement, Session};
 
 use super::attempt::{Shared, StepError};
@@ -13,31 +13,36 @@ use crate::ledger::DoneStep;
 use crate::piece::messages;
 use crate::plan::Analyze;
 use crate::prepared::Prepared;
-use crate::roles::is_privilege;
 
 /// Kinds whose statements run functions of the user's.
-pub(crate) const RUNS_FUNCTIONS: [&str; 4] =
-    ["INDEX", "CONSTRAINT", "CHECK CONSTRAINT", "MATERIALIZED VIEW DATA"];
+pub(crate) const RUNS_FUNCTIONS: [EntryKind; 4] =
+    [EntryKind::Index, EntryKind::Constraint, EntryKind::CheckConstraint, EntryKind::MaterializedViewData];
 
 /// Kinds whose statements may be planned, and then have the text of the user's functions put in their place.
-const PLANS_FUNCTIONS: [&str; 6] =
-    ["TABLE", "TABLE ATTACH", "DOMAIN", "DEFAULT", "STATISTICS", "MATERIALIZED VIEW"];
+const PLANS_FUNCTIONS: [EntryKind; 6] = [
+    EntryKind::Table,
+    EntryKind::TableAttach,
+    EntryKind::Domain,
+    EntryKind::Default,
+    EntryKind::Statistics,
+    EntryKind::MaterializedView,
+];
 
 /// Whether what makes an entry of a kind may call functions that find names by the search path only.
-pub(crate) fn may_rely_on_path(kind: &str) -> bool {
+pub(crate) fn may_rely_on_path(kind: EntryKind) -> bool {
     RUNS_FUNCTIONS.contains(&kind) || PLANS_FUNCTIONS.contains(&kind)
 }
 
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
     key: String,
-    kind: String,
+    kind: EntryKind,
     prepared: Prepared,
 }
 
 impl EntryAttempt {
     pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> PathAttempt<Self> {
-        let attempt = EntryAttempt { key, kind: entry.kind.to_string(), prepared: context.prepare(entry) };
+        let attempt = EntryAttempt { key, kind: entry.kind, prepared: context.prepare(entry) };
         PathAttempt::new(attempt, crate::footprint::describe(entry))
     }
 
@@ -87,7 +92,7 @@ impl Transaction for EntryAttempt {
         let mut own: Vec<String> = first.into_iter().collect();
         own.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
         session.begin_and(&join(&own)).await?;
-        let refusal = match is_privilege(&self.kind) {
+        let refusal = match self.kind.is_privilege() {
             true => self.grant(session).await?,
             false => self.make(session).await?,
         };
@@ -105,7 +110,7 @@ impl Transaction for EntryAttempt {
     }
 
     fn runs_functions(&self) -> bool {
-        may_rely_on_path(&self.kind)
+        may_rely_on_path(self.kind)
     }
 }
 
@@ -115,11 +120,12 @@ fn append(text: Option<String>, more: String) -> String {
 
 /// Kinds whose statement names roles. What else they need was made before them, so an object that is
 /// undefined (SQLSTATE 42704) is a role that the target lacks.
-const NAMES_ROLES: [&str; 2] = ["POLICY", "USER MAPPING"];
+const NAMES_ROLES: [EntryKind; 2] = [EntryKind::Policy, EntryKind::UserMapping];
 
 /// Kinds that hold rows: without them data is lost, so that they fail and are never merely left out. A
 /// materialized view has no rows of its own.
-const HOLDS_ROWS: [&str; 4] = ["TABLE", "SEQUENCE SET", "BLOB", "BLOBS"];
+const HOLDS_ROWS: [EntryKind; 4] =
+    [EntryKind::Table, EntryKind::SequenceSet, EntryKind::LargeObject, EntryKind::LargeObjectData];
 
 /// Errors that may pass, by class or code: connections, conflicts, room, objects in use, operators, the system. What
 /// fails for one of them is done by a run that is resumed.
@@ -128,7 +134,7 @@ const MAY_PASS: [&str; 8] = ["08", "40", "53", "55006", "55P03", "57", "58", "XX
 /// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, or that
 /// the caller has told; `None` where it failed.
 pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepError) -> Option<String> {
-    let kind = entry.kind.as_str();
+    let kind = entry.kind;
     let state = error.sqlstate()?;
     let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
     match state {
@@ -137,7 +143,7 @@ pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepErro
         // in the words in which it was announced
         "23503" => plan.options.keys_without_rows.get(&entry.object?).cloned(),
         // it holds no rows of its own, and its definition is there
-        _ if kind == "MATERIALIZED VIEW DATA" && !may_pass() => {
+        _ if kind == EntryKind::MaterializedViewData && !may_pass() => {
             let view = QualifiedName::new(entry.schema.as_deref().unwrap_or_default(), &entry.name).sql();
             Some(format!(
                 "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"

@@ -1,5 +1,6 @@
 //! A parallel stage: one task directs, the others each do one step over a session.
 
+use dbhaul_catalog::EntryKind;
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -349,7 +350,7 @@ fn names(context: &Context, work: &Work) -> (String, String) {
     match context.plan.entry(work.entry()) {
         Ok(entry) => {
             let kind = match work {
-                Work::Build(_) => "INDEX",
+                Work::Build(_) => EntryKind::Index.as_str(),
                 Work::Validate(_) => "VALIDATE",
                 _ => entry.kind.as_str(),
             };

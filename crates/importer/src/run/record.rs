@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use dbhaul_catalog::{DataEntry, TocEntry, in_one_line};
+use dbhaul_catalog::{DataEntry, EntryKind, TocEntry, in_one_line};
 use dbhaul_rows::RowDigest;
 
 use super::attempt::StepError;
@@ -95,7 +95,7 @@ impl Record {
         match error.sqlstate() {
             Some("42501") => {
                 let reason = error.to_string();
-                self.skipped.push(Skipped { entry: 0, description, part: Part::Whole, reason });
+                self.skipped.push(Skipped { entry: 0, kind: None, description, part: Part::Whole, reason });
             }
             _ => self.failed.push(Failed { entry: 0, description, segment: None, error: error.to_string() }),
         }
@@ -118,7 +118,7 @@ impl Record {
             }
             let description = format!("ANALYZE {}", analyze.table);
             let (entry, part) = (analyze.entry, Part::Whole);
-            self.skipped.push(Skipped { entry, description, part, reason: error.to_string() });
+            self.skipped.push(Skipped { entry, kind: None, description, part, reason: error.to_string() });
         }
     }
 
@@ -217,16 +217,25 @@ impl Record {
 
     fn skip(&mut self, context: &Context, entry: u32, reason: String) {
         let description = context.plan.describe(entry);
-        self.skipped.push(Skipped { entry, description, part: Part::Whole, reason });
+        let kind = context.plan.entry(entry).ok().map(|entry| entry.kind);
+        self.skipped.push(Skipped { entry, kind, description, part: Part::Whole, reason });
     }
 }
 
 /// Kinds of what is made after the rows, by statements that hold no secrets.
-const SHOWN: [&str; 7] =
-    ["INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "RULE", "STATISTICS"];
+const SHOWN: [EntryKind; 7] = [
+    EntryKind::Index,
+    EntryKind::Constraint,
+    EntryKind::ForeignKey,
+    EntryKind::CheckConstraint,
+    EntryKind::Trigger,
+    EntryKind::Rule,
+    EntryKind::Statistics,
+];
 
 /// Those that keep rows out: until they are there nothing does.
-const PROTECTS: [&str; 4] = ["CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER"];
+const PROTECTS: [EntryKind; 4] =
+    [EntryKind::Constraint, EntryKind::ForeignKey, EntryKind::CheckConstraint, EntryKind::Trigger];
 
 /// What is to be done about an object that failed.
 fn remedy(context: &Context, work: &Work) -> Option<String> {
@@ -235,11 +244,11 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
         Work::Entry(id) | Work::Build(id) => context.plan.entry(*id).ok()?.clone(),
         Work::Segment(_) | Work::Analyze(_) => return None,
     };
-    if !SHOWN.contains(&entry.kind.as_str()) {
+    if !SHOWN.contains(&entry.kind) {
         return None;
     }
     let is_unique = entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX "));
-    let until_then = match is_unique || PROTECTS.contains(&entry.kind.as_str()) {
+    let until_then = match is_unique || PROTECTS.contains(&entry.kind) {
         true => ", until which it protects no rows",
         false => "",
     };

@@ -12,7 +12,6 @@ use crate::ImportError;
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
-use crate::roles::is_privilege;
 
 /// Entries that go into one transaction at most.
 const BATCH_ENTRIES: usize = 64;
@@ -66,7 +65,7 @@ async fn batch(
         let left_out = prepared.left_out_text();
         attempt.claims.push(context.ledger.claim_sql(&work.ledger_key(), left_out.as_deref()));
         attempt.statements.extend(prepared.messages());
-        attempt.grants |= is_privilege(&entry.kind);
+        attempt.grants |= entry.kind.is_privilege();
         attempt.done.push(DoneStep { left_out, ..DoneStep::default() });
     }
     let what = format!("{} and what follows", context.plan.describe(first.entry()));

@@ -2,7 +2,7 @@
 //! server and us more than the work itself.
 
 use async_trait::async_trait;
-use dbhaul_catalog::{DataEntry, TableData};
+use dbhaul_catalog::{DataEntry, EntryKind, TableData};
 use dbhaul_postgres::Session;
 
 use super::attempt::{Attempt, Shared, StepError, once, until_committed};
@@ -24,8 +24,15 @@ const LOCKS_PER_STEP: usize = 16;
 const MOST_BYTES: u64 = LEAST_FROZEN_BYTES / 4;
 
 /// Kinds whose statements lock what the schedule knows of, and no more.
-const SIMPLE: [&str; 7] =
-    ["INDEX", "CONSTRAINT", "FK CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "DEFAULT", "SEQUENCE SET"];
+const SIMPLE: [EntryKind; 7] = [
+    EntryKind::Index,
+    EntryKind::Constraint,
+    EntryKind::ForeignKey,
+    EntryKind::CheckConstraint,
+    EntryKind::Trigger,
+    EntryKind::Default,
+    EntryKind::SequenceSet,
+];
 
 /// One step and how to do it alone.
 pub(super) struct Member {
@@ -83,7 +90,7 @@ fn kind(context: &Context, stage: &Stage, id: NodeId) -> Option<Kind> {
         }
         Work::Entry(entry) => {
             let is_whole = !plan.splits.contains_key(entry);
-            let is_simple = SIMPLE.contains(&plan.entry(*entry).ok()?.kind.as_str());
+            let is_simple = SIMPLE.contains(&plan.entry(*entry).ok()?.kind);
             let is_small = step.node.weight_bytes <= MOST_BYTES;
             (is_whole && is_simple && is_small).then_some(Kind::Statements)
         }

@@ -3,7 +3,7 @@
 //! Their steps stay in the ledger, which is logged. Left at that, a run that goes on after a crash would
 //! end well with empty tables.
 
-use dbhaul_catalog::{DataEntry, QualifiedName};
+use dbhaul_catalog::{DataEntry, EntryKind, QualifiedName};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
@@ -119,7 +119,7 @@ fn steps_that_fill(plan: &ImportPlan, relation: &QualifiedName, root: Option<&Qu
                 let segments = (0_u32..).take(count).map(|segment| SegmentRef { entry: entry.id, segment });
                 steps.extend(segments.map(|segment| Work::Segment(segment).ledger_key()));
             }
-            None if entry.kind == "SEQUENCE SET"
+            None if entry.kind == EntryKind::SequenceSet
                 && entry.name == relation.name
                 && entry.schema.as_deref() == Some(&relation.schema) =>
             {

@@ -14,7 +14,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{ObjectId, Toc, TocEntry};
+use dbhaul_catalog::{EntryKind, ObjectId, Toc, TocEntry};
 
 pub(crate) use references::Reads;
 
@@ -55,7 +55,7 @@ impl TextDependencies {
             if reads.is_empty() {
                 continue;
             }
-            if entry.kind == "TABLE" {
+            if entry.kind == EntryKind::Table {
                 for table in family {
                     texts.late_tables.entry(table).or_default().reads.add(&reads);
                 }
@@ -63,7 +63,7 @@ impl TextDependencies {
                 texts.reads.insert(entry.id, reads);
             }
         }
-        let refreshes = toc.entries.iter().filter(|entry| entry.kind == "MATERIALIZED VIEW DATA");
+        let refreshes = toc.entries.iter().filter(|entry| entry.kind == EntryKind::MaterializedViewData);
         texts.refreshed = refreshes.map(Footprint::key).collect();
         texts.find_tangles();
         texts
@@ -137,20 +137,22 @@ impl TextDependencies {
 /// Whether making an entry, or loading what it makes, may call functions.
 fn computes(entry: &TocEntry) -> bool {
     matches!(
-        entry.kind.as_str(),
-        "INDEX"
-            | "CONSTRAINT"
-            | "CHECK CONSTRAINT"
-            | "FK CONSTRAINT"
-            | "STATISTICS"
-            | "TABLE"
-            | "MATERIALIZED VIEW DATA"
+        entry.kind,
+        EntryKind::Index
+            | EntryKind::Constraint
+            | EntryKind::CheckConstraint
+            | EntryKind::ForeignKey
+            | EntryKind::Statistics
+            | EntryKind::Table
+            | EntryKind::MaterializedViewData
     )
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+
+    use dbhaul_catalog::EntryKind;
 
     use super::{Reads, TextDependencies};
     use crate::footprint::Footprint;
@@ -170,7 +172,7 @@ mod tests {
         with(&mut toc, rate);
         let function = toc.function("lookup", language, body);
         let sale = toc.table("sale");
-        let index = toc.post_data("INDEX", "sale_idx", &[sale, function]);
+        let index = toc.post_data(EntryKind::Index, "sale_idx", &[sale, function]);
         let rate = toc.object(rate).unwrap();
         let toc = toc.into_toc();
         let texts = TextDependencies::new(&toc, &Footprint::new(&toc));
@@ -191,8 +193,8 @@ mod tests {
     #[test]
     fn views_stand_for_what_they_read() {
         let view = |toc: &mut Entries, rate: u32| {
-            let inner = toc.pre_data("VIEW", "current \"rate\"", &[rate]);
-            toc.pre_data("VIEW", "outer", &[inner]);
+            let inner = toc.pre_data(EntryKind::View, "current \"rate\"", &[rate]);
+            toc.pre_data(EntryKind::View, "outer", &[inner]);
         };
         check("sql", "SELECT factor FROM \"outer\"", view, true);
         check("sql", "SELECT factor FROM \"current \"\"rate\"\"\"", view, true);
@@ -203,8 +205,8 @@ mod tests {
     fn a_view_in_two_steps_is_there_after_the_second() {
         let mut second = 0;
         let reads = reads("sql", "SELECT factor FROM seen", |toc, rate| {
-            let view = toc.pre_data("VIEW", "seen", &[]);
-            second = toc.post_data("RULE", "seen", &[view, rate]);
+            let view = toc.pre_data(EntryKind::View, "seen", &[]);
+            second = toc.post_data(EntryKind::Rule, "seen", &[view, rate]);
             let object = toc.object(rate).map(|id| dbhaul_catalog::ObjectId { oid: 99, ..id });
             toc.set_object(view, object);
             toc.set_object(second, object);
@@ -219,24 +221,24 @@ mod tests {
         check("plpgsql", "BEGIN RETURN Inner_One($1); END", |toc, _| _ = called(toc), true);
         let operator = |toc: &mut Entries, _: u32| {
             let function = called(toc);
-            toc.pre_data("OPERATOR", "==>(integer, integer)", &[function]);
+            toc.pre_data(EntryKind::Operator, "==>(integer, integer)", &[function]);
         };
         check("sql", "SELECT 1 ==>-$1", operator, true);
         let aggregate = |toc: &mut Entries, _: u32| {
             let function = called(toc);
-            toc.pre_data("AGGREGATE", "total(integer)", &[function]);
+            toc.pre_data(EntryKind::Aggregate, "total(integer)", &[function]);
         };
         check("sql", "SELECT total($1)", aggregate, true);
         let domain = |toc: &mut Entries, _: u32| {
             let function = called(toc);
-            let domain = toc.pre_data("DOMAIN", "known", &[]);
-            toc.pre_data("CHECK CONSTRAINT", "known", &[domain, function]);
+            let domain = toc.pre_data(EntryKind::Domain, "known", &[]);
+            toc.pre_data(EntryKind::CheckConstraint, "known", &[domain, function]);
         };
         check("sql", "SELECT $1::known", domain, true);
         let cast = |toc: &mut Entries, _: u32| {
             let function = called(toc);
-            let of = toc.pre_data("TYPE", "money_of", &[]);
-            toc.pre_data("CAST", "(integer AS public.money_of)", &[of, function]);
+            let of = toc.pre_data(EntryKind::Type, "money_of", &[]);
+            toc.pre_data(EntryKind::Cast, "(integer AS public.money_of)", &[of, function]);
         };
         check("sql", "SELECT $1::money_of", cast, true);
     }
@@ -264,7 +266,7 @@ mod tests {
         toc.attach("rate_1", part, rate);
         let function = toc.function("lookup", "sql", "SELECT factor FROM rate");
         let sale = toc.table("sale");
-        let index = toc.post_data("INDEX", "sale_idx", &[sale, function]);
+        let index = toc.post_data(EntryKind::Index, "sale_idx", &[sale, function]);
         let tables = BTreeSet::from([toc.object(rate).unwrap(), toc.object(part).unwrap()]);
         let toc = toc.into_toc();
         let texts = TextDependencies::new(&toc, &Footprint::new(&toc));

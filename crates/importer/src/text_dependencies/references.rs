@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use dbhaul_catalog::{ObjectId, TIMESCALEDB, Toc, TocEntry};
+use dbhaul_catalog::{EntryKind, ObjectId, TIMESCALEDB, Toc, TocEntry};
 
 use super::words::{Words, operator};
 use crate::footprint::{Footprint, entry_by_id};
@@ -71,42 +71,47 @@ impl<'a> References<'a> {
     }
 
     fn add(&mut self, entry: &TocEntry) {
-        let on = |kind: &str| {
+        let on = |kind: EntryKind| {
             let entries = entry.depends_on.iter().filter_map(|on| entry_by_id(self.toc, *on));
             entries.filter(|on| on.kind == kind).map(|on| on.id).collect::<Vec<_>>()
         };
-        match entry.kind.as_str() {
-            "TABLE" | "FOREIGN TABLE" | "MATERIALIZED VIEW" | "VIEW" | "TYPE" | "DOMAIN" => {
+        match entry.kind {
+            EntryKind::Table
+            | EntryKind::ForeignTable
+            | EntryKind::MaterializedView
+            | EntryKind::View
+            | EntryKind::Type
+            | EntryKind::Domain => {
                 self.names.entry(entry.name.clone()).or_default().push(entry.id);
             }
-            "FUNCTION" | "PROCEDURE" | "AGGREGATE" => {
+            EntryKind::Function | EntryKind::Procedure | EntryKind::Aggregate => {
                 let names = [entry.name.split_once('('), entry.name.rsplit_once('(')];
                 let names: BTreeSet<&str> = names.iter().flatten().map(|(name, _)| *name).collect();
                 for name in names {
                     self.names.entry(name.to_owned()).or_default().push(entry.id);
                 }
             }
-            "OPERATOR" => {
+            EntryKind::Operator => {
                 self.operators.entry(operator(&entry.name).to_owned()).or_default().push(entry.id);
             }
-            "CAST" => {
+            EntryKind::Cast => {
                 let types = entry.depends_on.iter().filter_map(|on| entry_by_id(self.toc, *on));
-                for of in types.filter(|on| on.kind != "FUNCTION") {
+                for of in types.filter(|on| on.kind != EntryKind::Function) {
                     self.names.entry(of.name.clone()).or_default().push(entry.id);
                 }
             }
-            "CHECK CONSTRAINT" => {
-                on("DOMAIN").iter().for_each(|on| self.later.entry(*on).or_default().push(entry.id));
+            EntryKind::CheckConstraint => {
+                on(EntryKind::Domain).iter().for_each(|on| self.later.entry(*on).or_default().push(entry.id));
             }
-            "RULE" => {
-                let own = on("VIEW").into_iter().filter(|on| {
+            EntryKind::Rule => {
+                let own = on(EntryKind::View).into_iter().filter(|on| {
                     entry.object.is_some()
                         && entry_by_id(self.toc, *on).is_some_and(|on| on.object == entry.object)
                 });
                 own.for_each(|on| self.later.entry(on).or_default().push(entry.id));
             }
             _ if entry.data.is_some() => {
-                for extension in on("EXTENSION") {
+                for extension in on(EntryKind::Extension) {
                     self.configuration.entry(extension).or_default().push(Footprint::key(entry));
                 }
             }
@@ -119,15 +124,15 @@ impl<'a> References<'a> {
         let mut reads = Reads::default();
         let callable = |on: &&TocEntry| {
             matches!(
-                on.kind.as_str(),
-                "FUNCTION"
-                    | "AGGREGATE"
-                    | "OPERATOR"
-                    | "OPERATOR CLASS"
-                    | "OPERATOR FAMILY"
-                    | "DOMAIN"
-                    | "TYPE"
-                    | "EXTENSION"
+                on.kind,
+                EntryKind::Function
+                    | EntryKind::Aggregate
+                    | EntryKind::Operator
+                    | EntryKind::OperatorClass
+                    | EntryKind::OperatorFamily
+                    | EntryKind::Domain
+                    | EntryKind::Type
+                    | EntryKind::Extension
             )
         };
         let called = entry.depends_on.iter().filter_map(|on| entry_by_id(self.toc, *on)).filter(callable);
@@ -148,29 +153,36 @@ impl<'a> References<'a> {
         let mut open = vec![start];
         while let Some(entry) = open.pop().and_then(|id| entry_by_id(self.toc, id)) {
             let mut next: Vec<u32> = Vec::new();
-            match entry.kind.as_str() {
-                "TABLE" | "FOREIGN TABLE" | "MATERIALIZED VIEW" => {
+            match entry.kind {
+                EntryKind::Table | EntryKind::ForeignTable | EntryKind::MaterializedView => {
                     let family = self.footprint.with_descendants(std::iter::once(Footprint::key(entry)));
                     reads.tables.extend(family);
                 }
-                "FUNCTION" | "PROCEDURE" => {
+                EntryKind::Function | EntryKind::Procedure => {
                     let text = self.text(entry);
                     reads.anything |= text.hides;
                     next.extend(text.calls.iter().chain(&entry.depends_on));
                 }
-                "VIEW" | "DOMAIN" => {
+                EntryKind::View | EntryKind::Domain => {
                     let later = self.later.get(&entry.id).into_iter().flatten();
                     next.extend(entry.depends_on.iter().chain(later));
                 }
-                "RULE" => {
+                EntryKind::Rule => {
                     reads.views.insert(entry.id);
                     next.extend(&entry.depends_on);
                 }
                 // in a restore its functions look into no table
-                "EXTENSION" if entry.name == TIMESCALEDB => {}
-                "EXTENSION" => reads.tables.extend(self.configuration.get(&entry.id).into_iter().flatten()),
-                "AGGREGATE" | "OPERATOR" | "OPERATOR CLASS" | "OPERATOR FAMILY" | "TYPE" | "CAST"
-                | "CHECK CONSTRAINT" => next.extend(&entry.depends_on),
+                EntryKind::Extension if entry.name == TIMESCALEDB => {}
+                EntryKind::Extension => {
+                    reads.tables.extend(self.configuration.get(&entry.id).into_iter().flatten())
+                }
+                EntryKind::Aggregate
+                | EntryKind::Operator
+                | EntryKind::OperatorClass
+                | EntryKind::OperatorFamily
+                | EntryKind::Type
+                | EntryKind::Cast
+                | EntryKind::CheckConstraint => next.extend(&entry.depends_on),
                 _ => {}
             }
             open.extend(next.into_iter().filter(|id| seen.insert(*id)));

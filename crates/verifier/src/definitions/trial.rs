@@ -2,7 +2,7 @@
 
 use dbhaul_catalog::kinds::{ConstraintType, FunctionKind};
 use dbhaul_catalog::{
-    DomainBase, FunctionPart, Printed, QualifiedName, ServerVersion, Signature, check_bound,
+    DomainBase, EntryKind, FunctionPart, Printed, QualifiedName, ServerVersion, Signature, check_bound,
     quote_identifier, quote_literal,
 };
 
@@ -258,7 +258,8 @@ fn function(scratch: &str, signature: &Signature, part: FunctionPart, text: &str
         FunctionPart::Result => signature.result = Some(text.to_owned()),
         FunctionPart::Body => signature.body = Some(text.to_owned()),
     }
-    let kind = if signature.kind == FunctionKind::Procedure { "PROCEDURE" } else { "FUNCTION" };
+    let kind =
+        if signature.kind == FunctionKind::Procedure { EntryKind::Procedure } else { EntryKind::Function };
     let returns = signature.result.as_ref().map(|result| format!(" RETURNS {result}")).unwrap_or_default();
     let body = signature.body.unwrap_or_else(|| "AS ''".to_owned());
     let create =

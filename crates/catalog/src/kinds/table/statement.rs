@@ -11,7 +11,7 @@ impl Table {
         // A partitioned table holds no rows; since 18 it cannot be called unlogged either.
         let can_be = self.table_kind != TableKind::Partitioned || target.version.major() < 18;
         let unlogged = if self.unlogged && can_be { "UNLOGGED " } else { "" };
-        let mut sql = format!("CREATE {unlogged}{} {name}", self.command());
+        let mut sql = format!("CREATE {unlogged}{} {name}", self.entry_kind());
         if let Some(of_type) = &self.of_type {
             sql.push_str(&format!(" OF {of_type}"));
         }
@@ -93,7 +93,7 @@ impl Table {
 
     /// What only `ALTER TABLE` has syntax for.
     pub(super) fn alter_statements(&self, name: &str, target: &Target) -> Vec<String> {
-        let command = self.command();
+        let command = self.entry_kind();
         let mut statements: Vec<String> = Vec::new();
         for column in &self.columns {
             let alter =
