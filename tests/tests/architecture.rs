@@ -4,37 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 
-/// For each crate, the crates of this workspace that it may import. The lists are closed downward by hand:
-/// what is not listed is forbidden. The same table stands in ARCHITECTURE.md.
-const MAY_IMPORT: &[(&str, &[&str])] = &[
-    ("progress", &[]),
-    ("catalog", &[]),
-    ("rows", &[]),
-    ("archive", &["catalog", "rows"]),
-    ("store", &["progress"]),
-    ("postgres", &["catalog", "rows"]),
-    ("introspect", &["postgres", "catalog"]),
-    ("exporter", &["progress", "catalog", "rows", "archive", "store", "postgres", "introspect"]),
-    ("importer", &["progress", "catalog", "rows", "archive", "store", "postgres", "introspect"]),
-    ("verifier", &["progress", "catalog", "rows", "archive", "store", "postgres", "introspect"]),
-    (
-        "pipeline",
-        &[
-            "progress",
-            "catalog",
-            "rows",
-            "archive",
-            "store",
-            "postgres",
-            "introspect",
-            "exporter",
-            "importer",
-            "verifier",
-        ],
-    ),
-    ("dbhaul", &["pipeline", "progress"]),
-];
-
 /// Crates from outside that only one of ours may name, by prefix.
 const ONLY: &[(&str, &str)] = &[
     ("tokio-postgres", "postgres"),
@@ -64,22 +33,57 @@ fn imports(package: &Package) -> BTreeSet<String> {
     package.dependencies.iter().filter(|d| kinds.contains(&d.kind)).map(|d| d.name.clone()).collect()
 }
 
+/// For each crate, the crates of this workspace that it may import, as the table "Who may import whom" of
+/// ARCHITECTURE.md has it.
+fn may_import() -> BTreeMap<String, BTreeSet<String>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../ARCHITECTURE.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let (_, section) = text.split_once("\n## Who may import whom\n").unwrap();
+    let rows = section.lines().take_while(|line| !line.starts_with("## ")).filter_map(row);
+    let rows: Vec<(u32, Vec<&str>, &str)> = rows.collect();
+    let below = |level: u32| {
+        let lower = rows.iter().filter(move |row| row.0 < level);
+        lower.flat_map(|row| row.1.iter().map(|name| (*name).to_owned())).collect::<BTreeSet<_>>()
+    };
+    let allowed = |level: u32, words: &str| match words.split(';').next().unwrap() {
+        "nothing of ours" => BTreeSet::new(),
+        "anything below" => below(level),
+        names => names.split(", ").map(str::to_owned).collect(),
+    };
+    let of_row = |(level, names, words): &(u32, Vec<&str>, &str)| {
+        let allowed = allowed(*level, words);
+        assert!(
+            allowed.is_subset(&below(*level)),
+            "level {level} of ARCHITECTURE.md imports upward: {words}"
+        );
+        names.iter().map(|name| ((*name).to_owned(), allowed.clone())).collect::<Vec<_>>()
+    };
+    rows.iter().flat_map(of_row).collect()
+}
+
+/// Level, crates and what they may import, of a row of the table; `None` for its head and the text around it.
+fn row(line: &str) -> Option<(u32, Vec<&str>, &str)> {
+    let cells: Vec<&str> = line.trim_matches('|').split('|').map(str::trim).collect();
+    let [level, crates, may_import] = cells[..] else { return None };
+    let crates = crates.split(", ").map(|name| name.strip_prefix("bin/").unwrap_or(name)).collect();
+    Some((level.parse().ok()?, crates, may_import))
+}
+
 #[test]
 fn every_crate_stands_in_the_table() {
-    let known: BTreeSet<String> =
-        MAY_IMPORT.iter().map(|(name, _)| *name).chain(OUTSIDE).map(str::to_owned).collect();
+    let known: BTreeSet<String> = may_import().into_keys().chain(OUTSIDE.map(str::to_owned)).collect();
     assert_eq!(packages().into_keys().collect::<BTreeSet<_>>(), known);
 }
 
 #[test]
 fn imports_go_downward_only() {
     let packages = packages();
-    for (name, allowed) in MAY_IMPORT {
-        for import in imports(&packages[*name]) {
+    for (name, allowed) in may_import() {
+        for import in imports(&packages[&name]) {
             let ours = packages.contains_key(short(&import)) && import.starts_with("dbhaul");
             let import = short(&import);
             assert!(
-                !ours || allowed.contains(&import),
+                !ours || allowed.contains(import),
                 "{name} imports {import}, which ARCHITECTURE.md forbids"
             );
         }

@@ -14,10 +14,10 @@ use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::repository::{CheckedBackup, Repository};
 use crate::restore::{foreign_tables, sequences, tables_of};
 use crate::source::build_toc_of;
 use crate::{BackupRef, Context, PipelineError, Selection, format_age, format_bytes};
+use dbhaul_repository::{CheckedBackup, Repository, RepositoryError};
 
 /// One line of `backup list`.
 #[derive(Debug, Clone, Serialize)]
@@ -89,16 +89,16 @@ pub struct TableDetails {
 /// # Errors
 /// If the store cannot be read.
 pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupList, PipelineError> {
-    let repository = Repository::open(store, &context).await?;
+    let repository = Repository::open(store, &context.progress, &context.cancel).await?;
     let now = Timestamp::now();
     let mut backups = Vec::new();
     for key in repository.backup_keys().await? {
         let (totals, row_count, damage) = match repository.manifest(&key).await {
             Ok(manifest) => (Some(reported_totals(&manifest)), Some(row_count(&manifest)), None),
-            Err(error @ (PipelineError::Archive { .. } | PipelineError::Damaged { .. })) => {
+            Err(error @ (RepositoryError::Archive { .. } | RepositoryError::Damaged { .. })) => {
                 (None, None, Some(crate::one_line(&error)))
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         backups.push(BackupSummary {
             id: key.id.to_string(),
@@ -125,9 +125,9 @@ pub async fn show_backup(
     database: Option<&str>,
     context: Context,
 ) -> Result<BackupDetails, PipelineError> {
-    let repository = Repository::open(store, &context).await?;
+    let repository = Repository::open(store, &context.progress, &context.cancel).await?;
     let key = repository.find(backup, database).await?;
-    let CheckedBackup { manifest, .. } = repository.checked_backup(&key, &context).await?;
+    let CheckedBackup { manifest, .. } = repository.checked_backup(&key, &context.cancel).await?;
     Ok(details(&manifest))
 }
 
@@ -148,9 +148,9 @@ impl StoredBackup {
         selection: &Selection,
         context: &Context,
     ) -> Result<Self, PipelineError> {
-        let repository = Repository::open(store, context).await?;
+        let repository = Repository::open(store, &context.progress, &context.cancel).await?;
         let key = repository.find(backup, database).await?;
-        let CheckedBackup { manifest, catalog } = repository.checked_backup(&key, context).await?;
+        let CheckedBackup { manifest, catalog } = repository.checked_backup(&key, &context.cancel).await?;
         let catalog = selection.apply(&catalog)?;
         Ok(StoredBackup { repository, manifest, catalog })
     }

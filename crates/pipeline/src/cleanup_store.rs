@@ -10,8 +10,8 @@ use dbhaul_store::{StoreExt, StoreUrl};
 use futures::TryStreamExt;
 use serde::Serialize;
 
-use crate::repository::{Repository, is_living};
 use crate::{Context, PipelineError, Status, format_bytes};
+use dbhaul_repository::{Repository, is_living};
 
 /// Packs that are removed at a time.
 const BATCH: usize = 500;
@@ -77,13 +77,13 @@ pub async fn cleanup_store(
     context: Context,
 ) -> Result<StoreCleanupReport, PipelineError> {
     let repository = match request.remove {
-        true => Repository::open_to_write(&request.store, &context).await?,
-        false => Repository::open(&request.store, &context).await?,
+        true => Repository::open_to_write(&request.store, &context.progress, &context.cancel).await?,
+        false => Repository::open(&request.store, &context.progress, &context.cancel).await?,
     };
     if !request.remove {
         return look(&repository, &request, SystemTime::now(), &context).await.map(|(report, _)| report);
     }
-    let tombstone = repository.tombstone(&context).await?;
+    let tombstone = repository.tombstone().await?;
     let removed = async {
         let now = tombstone.now().await?;
         let (mut report, backups) = look(&repository, &request, now, &context).await?;

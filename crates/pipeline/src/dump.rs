@@ -20,7 +20,6 @@ use crate::dump_rows::store_rows;
 use crate::extensions;
 use crate::import_report::write_named;
 use crate::left_out::{excluded, left_out};
-use crate::repository::{PlacedChunk, Repository, document, unnamed_pack};
 use crate::roles::live_roles;
 use crate::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::sides::check_side;
@@ -29,6 +28,7 @@ use crate::statistics::unavailable;
 use crate::store_trial::{TriedStore, row_bytes};
 use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
+use dbhaul_repository::{PlacedChunk, Repository, document, unnamed_pack};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
 pub struct Dump {
@@ -192,9 +192,11 @@ impl Dump {
     }
 
     async fn store(&mut self) -> Result<DumpReport, PipelineError> {
-        let repository = Repository::open_or_create(&self.request.store, &self.context).await?;
+        let repository =
+            Repository::open_or_create(&self.request.store, &self.context.progress, &self.context.cancel)
+                .await?;
         // while it lies there nobody removes packs, whether they are ours or only like ours
-        let lease = repository.lease(&self.context).await?;
+        let lease = repository.lease().await?;
         let report = Box::pin(self.store_in(&repository)).await;
         lease.take_away().await;
         report
@@ -403,10 +405,7 @@ fn unread_passwords(roles: Option<&Roles>, request: &DumpRequest) -> Vec<NamedRe
 
 /// The time of a snapshot, as the server told it.
 fn snapshot_time(text: &str) -> Result<Timestamp, PipelineError> {
-    text.parse().map_err(|error| PipelineError::Damaged {
-        what: "the snapshot's time".to_owned(),
-        reason: format!("{text:?}: {error}"),
-    })
+    text.parse().map_err(|error| PipelineError::damaged("the snapshot's time", format!("{text:?}: {error}")))
 }
 
 /// Each pack once: the same rows twice make the same pack.

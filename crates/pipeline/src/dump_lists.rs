@@ -15,8 +15,8 @@ use serde::Serialize;
 use tokio::sync::Mutex;
 
 use crate::PipelineError;
-use crate::repository::{PackWriter, PlacedChunk, Repository, unnamed_pack};
 use crate::statistics::LiveStatistics;
+use dbhaul_repository::{PackWriter, PlacedChunk, Repository, unnamed_pack};
 
 /// zstd level of metadata: small, and read often.
 const METADATA_LEVEL: i32 = 9;
@@ -94,7 +94,7 @@ impl ListStore {
     ) -> Result<Vec<PlacedChunk>, PipelineError> {
         let mut state = self.state.lock().await;
         let sealed = sealed_json(name, value, &mut state.sealer);
-        self.writer.add(&sealed.map_err(|source| self.repository.error(source))?).await
+        Ok(self.writer.add(&sealed.map_err(|source| self.repository.error(source))?).await?)
     }
 
     /// Stores planner statistics; returns their pieces.
@@ -121,7 +121,7 @@ impl ListStore {
         let mut state = self.state.lock().await;
         self.write_named(&mut state).await?;
         if !state.waiting.is_empty() {
-            return Err(unnamed_pack());
+            return Err(unnamed_pack().into());
         }
         if let Some(entry) = state.lists.keys().min() {
             return Err(PipelineError::Worker {
@@ -134,7 +134,7 @@ impl ListStore {
 
     /// Uploads the last pack of metadata, and returns all.
     pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
-        self.writer.finish().await
+        Ok(self.writer.finish().await?)
     }
 
     /// Stops uploads and waits for their ends.

@@ -12,10 +12,10 @@ use tokio::task::JoinSet;
 
 use crate::dump_lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
 use crate::progress_tables::TableTasks;
-use crate::repository::{PackWriter, PlacedChunk, Repository};
 use crate::sealing::{Helpers, Sealing};
 use crate::throttle::Throttle;
 use crate::{Context, DumpRequest, PipelineError};
+use dbhaul_repository::{PackWriter, PlacedChunk, Repository};
 
 /// Sealed chunks of a segment are brought to a pack together, so that they can
 /// be read back together.

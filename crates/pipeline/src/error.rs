@@ -1,13 +1,13 @@
 //! What can stop a command, in words for the person who gave it.
 
-use dbhaul_archive::ArchiveError;
 use dbhaul_catalog::{SelectionError, TocError};
 use dbhaul_exporter::ExportError;
 use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
 use dbhaul_postgres::{self as postgres, ErrorClass};
 use dbhaul_progress::{Progress, counted};
-use dbhaul_store::{ErrorKind, StoreError};
+use dbhaul_repository::RepositoryError;
+use dbhaul_store::StoreError;
 use dbhaul_verifier::VerifyError;
 use thiserror::Error;
 
@@ -111,76 +111,9 @@ pub enum PipelineError {
         #[source]
         source: Box<PipelineError>,
     },
-    /// The store failed.
-    #[error("the store failed")]
-    Store(#[from] StoreError),
-    /// What is in the store is damaged, or not for this version.
-    #[error("{store}: the backup cannot be used")]
-    Archive {
-        /// The store.
-        store: String,
-        /// What is wrong.
-        #[source]
-        source: ArchiveError,
-    },
-    /// Parts of a backup contradict each other.
-    #[error("the backup is damaged: {what}: {reason}")]
-    Damaged {
-        /// Which part.
-        what: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A store that took a backup and does not return it.
-    #[error("{store} answered that it had written {key}, but {found} when that is read back")]
-    NotKept {
-        /// The store.
-        store: String,
-        /// The object.
-        key: String,
-        /// What it returns.
-        found: &'static str,
-    },
-    /// The store holds nothing of dbhaul's.
-    #[error("{store} is not a store of backups: it has no repo.json")]
-    NoRepository {
-        /// The store.
-        store: String,
-    },
-    /// A place to begin a store in holds something else.
-    #[error("{place} is not a store of backups, and not empty: {found:?} lies there")]
-    OccupiedPlace {
-        /// The place.
-        place: String,
-        /// The first thing found there.
-        found: String,
-    },
-    /// The store holds no backup (of that database).
-    #[error("{store} holds no backup{}", database.as_ref().map(|name| format!(" of database {name:?}")).unwrap_or_default())]
-    NoBackup {
-        /// The store.
-        store: String,
-        /// The database asked for.
-        database: Option<String>,
-    },
-    /// `latest` means nothing across databases.
-    #[error("{store} holds backups of several databases: {}", databases.join(", "))]
-    SeveralDatabases {
-        /// The store.
-        store: String,
-        /// Their names.
-        databases: Vec<String>,
-    },
-    /// No backup, or more than one, has an identity that starts so.
-    #[error("{store} holds {} whose identity starts with {id:?}", counted(*matching_count, "backup"))]
-    BackupId {
-        /// The store.
-        store: String,
-        /// What was asked for.
-        id: String,
-        /// How many match.
-        matching_count: usize,
-    },
+    /// The store or a backup in it cannot be read or written.
+    #[error(transparent)]
+    Repository(RepositoryError),
     /// The request contradicts itself or the servers.
     #[error("{problem}")]
     Request {
@@ -225,6 +158,11 @@ impl PipelineError {
         }
     }
 
+    /// Parts of a backup contradict each other.
+    pub(crate) fn damaged(what: impl Into<String>, reason: impl Into<String>) -> Self {
+        PipelineError::Repository(RepositoryError::Damaged { what: what.into(), reason: reason.into() })
+    }
+
     /// How a command that ended with this error ended.
     pub fn status(&self) -> Status {
         match self {
@@ -232,7 +170,7 @@ impl PipelineError {
             | PipelineError::Export(ExportError::Cancelled)
             | PipelineError::Verify(VerifyError::Cancelled) => Status::Interrupted,
             PipelineError::Import { source, .. } if source.is_cancelled() => Status::Interrupted,
-            PipelineError::Store(error) if error.kind() == ErrorKind::Interrupted => Status::Interrupted,
+            PipelineError::Repository(error) if error.is_cancelled() => Status::Interrupted,
             PipelineError::Server { source, .. } if source.class() == ErrorClass::Cancelled => {
                 Status::Interrupted
             }
@@ -253,7 +191,7 @@ impl PipelineError {
     /// Whether the same may succeed if it is tried again.
     pub(crate) fn is_transient(&self) -> bool {
         match self {
-            PipelineError::Store(error) => error.is_transient(),
+            PipelineError::Repository(error) => error.is_transient(),
             PipelineError::Server { source, .. } => source.class() == ErrorClass::Transient,
             // with a new snapshot, for whoever can do with one
             PipelineError::Verify(VerifyError::Side { source, .. }) => {
@@ -293,24 +231,7 @@ impl PipelineError {
             PipelineError::SameDatabase { .. } => {
                 "name two databases: one cannot be copied into itself, and to compare it with itself proves nothing"
             }
-            PipelineError::NotKept { .. } => {
-                "there is no backup of this run that can be relied on: the store, or a proxy or cache before it, \
-                 does not keep what it accepts; use another one"
-            }
-            PipelineError::NoRepository { .. } => {
-                "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"
-            }
-            PipelineError::OccupiedPlace { .. } => {
-                "name an existing store, or an empty or new directory or prefix: packs are to lie among nothing \
-                 that somebody else may move or delete"
-            }
-            PipelineError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
-            PipelineError::SeveralDatabases { .. } => "name one with --database",
-            PipelineError::BackupId { .. } => "`dbhaul backup list --store ...` shows the identities",
-            PipelineError::Archive { .. } | PipelineError::Damaged { .. } => {
-                "do not trust this backup; restore another one (`dbhaul backup list --store ...`), \
-                 or get the damaged object back from a replica of the store"
-            }
+            PipelineError::Repository(error) => error.help()?,
             PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
                 "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \
                  migration can if its snapshot was held (--hold-snapshot) or the source was neither written to nor \
@@ -333,5 +254,21 @@ impl PipelineError {
             _ => return None,
         };
         Some(help.to_owned())
+    }
+}
+
+impl From<RepositoryError> for PipelineError {
+    fn from(error: RepositoryError) -> Self {
+        match error {
+            RepositoryError::Worker { what, reason } => PipelineError::Worker { what, reason },
+            RepositoryError::Cancelled => PipelineError::Cancelled,
+            error => PipelineError::Repository(error),
+        }
+    }
+}
+
+impl From<StoreError> for PipelineError {
+    fn from(error: StoreError) -> Self {
+        PipelineError::Repository(error.into())
     }
 }

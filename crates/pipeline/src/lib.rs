@@ -20,6 +20,7 @@
 //! ```
 
 mod adapted;
+mod backup_segments;
 mod backups;
 mod cleanup;
 mod cleanup_store;
@@ -43,7 +44,6 @@ mod migrate;
 mod preflight;
 mod progress_tables;
 mod readable;
-mod repository;
 mod request;
 mod restore;
 mod resume;
@@ -82,8 +82,8 @@ pub use import_report::{ImportSummary, NamedReason};
 pub use migrate::{Migrate, MigratePlan, MigrateReport};
 pub use preflight::{Finding, Level, PreflightReport, preflight};
 pub use request::{
-    BackupRef, CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions,
-    Scratch, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, Scratch,
+    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 pub use restore::{Restore, RestorePlan, RestoreReport};
 pub use roles::RoleReport;
@@ -93,7 +93,7 @@ pub use script::{
 pub use status::Status;
 pub use throttle::ThrottleOptions;
 pub use verify::{VerifyReport, verify};
-pub use words::{format_age, format_bytes, one_line};
+pub use words::{format_age, format_bytes};
 
 pub use dbhaul_catalog::{
     FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,
@@ -101,4 +101,6 @@ pub use dbhaul_catalog::{
 };
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
+pub use dbhaul_progress::one_line;
+pub use dbhaul_repository::{BackupRef, RepositoryError};
 pub use dbhaul_store::StoreUrl;

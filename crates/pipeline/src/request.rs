@@ -3,18 +3,10 @@
 use dbhaul_catalog::{RoleMap, RoleScope, Selection};
 use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
+use dbhaul_repository::BackupRef;
 use dbhaul_store::StoreUrl;
 
 use crate::{HoldProgram, ThrottleOptions};
-
-/// Which backup of a store.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum BackupRef {
-    /// The newest of the store (of one database, if the store holds several).
-    Latest,
-    /// The backup whose ULID is, or starts with, this.
-    Id(String),
-}
 
 /// What is done about roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,11 +15,11 @@ use dbhaul_verifier::{LARGE_OBJECTS, Report};
 use serde::Serialize;
 
 use crate::adapted::Adapted;
+use crate::backup_segments::{BackupSegments, tables_by_entry};
 use crate::copy_scope::CopyScope;
 use crate::explained::Excuses;
 use crate::extensions;
 use crate::left_out::left_out;
-use crate::repository::{BackupSegments, CheckedBackup, Repository, tables_by_entry};
 use crate::roles::RoleWork;
 use crate::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_side;
@@ -32,6 +32,7 @@ use crate::target::{
 use crate::verify::{Original, describe_backup, verify_restored};
 use crate::verify_copy::verify_patiently;
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
+use dbhaul_repository::{CheckedBackup, Repository};
 
 /// A restore that is ready to run: backup read and checked, nothing written.
 pub struct Restore {
@@ -131,10 +132,10 @@ impl Restore {
     /// If the backup is not whole, or the target cannot be asked.
     pub async fn prepare(request: RestoreRequest, context: Context) -> Result<Self, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
-        let repository = Repository::open(&request.store, &context).await?;
+        let repository = Repository::open(&request.store, &context.progress, &context.cancel).await?;
         let key = repository.find(&request.backup, request.database.as_deref()).await?;
         let CheckedBackup { manifest, catalog: whole } =
-            Box::pin(repository.checked_backup(&key, &context)).await?;
+            Box::pin(repository.checked_backup(&key, &context.cancel)).await?;
         let mut catalog = request.selection.apply(&whole)?;
         let (options, target) = (&request.options, &request.target);
         Box::pin(check_side(("target", target), &context)).await?;

@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::PipelineError;
+use dbhaul_repository::RepositoryError;
 
 /// Chunks of one reader that helpers seal, or that wait for one before them, at most.
 const MAX_WAITING_CHUNKS: usize = 8;
@@ -36,7 +37,7 @@ impl Helpers {
     }
 
     fn error(&self, source: ArchiveError) -> PipelineError {
-        PipelineError::Archive { store: self.store.clone(), source }
+        RepositoryError::Archive { store: self.store.clone(), source }.into()
     }
 
     /// The sealing of one reader.

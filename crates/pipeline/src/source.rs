@@ -323,7 +323,7 @@ pub(crate) fn build_toc_of(
             Some(value) => entry.create = vec![set_sequence_sql(value)],
             None => {
                 let reason = "its position was not read".to_owned();
-                return Err(PipelineError::Damaged { what: format!("sequence {name}"), reason });
+                return Err(PipelineError::damaged(format!("sequence {name}"), reason));
             }
         }
     }

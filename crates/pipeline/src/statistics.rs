@@ -13,8 +13,8 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
 use futures::stream::{StreamExt, TryStreamExt, try_unfold};
 use tokio_util::sync::CancellationToken;
 
-use crate::repository::{PackWriter, PlacedChunk, Repository};
 use crate::{Context, PipelineError};
+use dbhaul_repository::{PackWriter, PlacedChunk, Repository};
 
 /// Plain bytes of a piece of a backup's statistics, at least: whole lines.
 const PIECE_BYTES: usize = 1 << 20;
@@ -225,7 +225,7 @@ impl BackupStatistics {
 }
 
 fn damaged(error: serde_json::Error) -> PipelineError {
-    PipelineError::Damaged { what: "the backup's planner statistics".to_owned(), reason: error.to_string() }
+    PipelineError::damaged("the backup's planner statistics", error.to_string())
 }
 
 /// The relations of a catalog that can have statistics, but for tables whose rows stay behind.

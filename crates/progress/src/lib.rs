@@ -25,9 +25,11 @@
 mod counted;
 mod event;
 mod handle;
+mod one_line;
 mod recorder;
 
 pub use counted::{Count, counted};
 pub use event::{Event, Phase, TaskId};
 pub use handle::{Progress, Sink, Task};
+pub use one_line::one_line;
 pub use recorder::Recorder;

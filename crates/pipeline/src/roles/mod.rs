@@ -17,9 +17,9 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 
 pub use report::RoleReport;
 
-use crate::repository::Repository;
 use crate::source::LiveDatabase;
 use crate::{Context, NamedReason, PipelineError, WriteOptions};
+use dbhaul_repository::Repository;
 
 /// What is to be done about roles before a target is written.
 #[derive(Debug, Default)]
@@ -198,7 +198,7 @@ pub(crate) async fn recorded_roles(
     manifest: &Manifest,
 ) -> Result<Option<Roles>, PipelineError> {
     match &manifest.roles {
-        Some(document) => repository.document("roles", document).await.map(Some),
+        Some(document) => Ok(repository.document("roles", document).await.map(Some)?),
         None => Ok(None),
     }
 }

@@ -14,9 +14,9 @@ use futures::StreamExt;
 use futures::stream::BoxStream;
 
 use super::output::Sink;
+use crate::backup_segments::BackupSegments;
 use crate::backups::StoredBackup;
 use crate::progress_tables::TableTasks;
-use crate::repository::BackupSegments;
 use crate::source::LiveDatabase;
 use crate::throttle::Throttle;
 use crate::{Context, PipelineError};
@@ -166,7 +166,7 @@ impl Rows {
 
 /// Rows that psql would take for others, or for the end of the rows: it would run what follows as commands.
 fn damaged_rows(entry: &TocEntry, problem: &RowsError) -> PipelineError {
-    PipelineError::Damaged { what: format!("{} {}", entry.kind, entry.name), reason: problem.to_string() }
+    PipelineError::damaged(format!("{} {}", entry.kind, entry.name), problem.to_string())
 }
 
 /// Pieces of large objects as one statement.
@@ -178,10 +178,7 @@ struct Pieces {
 impl Pieces {
     /// Adds a row of three fields: OID, page, data.
     fn push(&mut self, row: &[u8]) -> Result<(), PipelineError> {
-        let damaged = || PipelineError::Damaged {
-            what: "large objects".to_owned(),
-            reason: "a row is not an OID, a page and data".to_owned(),
-        };
+        let damaged = || PipelineError::damaged("large objects", "a row is not an OID, a page and data");
         let mut fields = FieldIter::new(row).map(|field| unescape_field(field).ok().flatten());
         let mut next = || {
             let field = fields.next().flatten().ok_or_else(damaged)?;

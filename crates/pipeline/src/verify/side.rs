@@ -11,10 +11,10 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription, digest_tables};
 
-use crate::repository::{CheckedBackup, Repository};
 use crate::roles::{known, live_roles, recorded_roles, refuse};
 use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
 use crate::{Context, NamedReason, PipelineError, VerifySide};
+use dbhaul_repository::{CheckedBackup, Repository};
 
 /// One side, opened.
 pub(super) struct Side {
@@ -78,10 +78,10 @@ impl Side {
                 Self::live(live, selection)
             }
             VerifySide::Backup { store, backup, database } => {
-                let repository = Repository::open(store, context).await?;
+                let repository = Repository::open(store, &context.progress, &context.cancel).await?;
                 let key = repository.find(backup, database.as_deref()).await?;
                 let CheckedBackup { manifest, catalog: whole } =
-                    Box::pin(repository.checked_backup(&key, context)).await?;
+                    Box::pin(repository.checked_backup(&key, &context.cancel)).await?;
                 let mut side = Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)?;
                 Box::pin(side.read_rows(&repository, &manifest, context)).await?;
                 side.recorded_roles = match recorded_roles(&repository, &manifest).await? {
@@ -167,7 +167,7 @@ impl Side {
     ) -> Result<(), PipelineError> {
         let named = |table: &&TableEntry| self.rows.contains_key(&name_of(table));
         let tables: Vec<&TableEntry> = manifest.tables.iter().filter(named).collect();
-        let digests = repository.read_rows(manifest, &tables, context).await?;
+        let digests = repository.read_rows(manifest, &tables, &context.cancel).await?;
         for (table, digest) in tables.into_iter().zip(digests) {
             if let Some(rows) = self.rows.get_mut(&name_of(table)) {
                 rows.known = Some(digest);

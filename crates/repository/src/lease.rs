@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dbhaul_archive::keys;
+use dbhaul_progress::one_line;
 use dbhaul_store::{ObjectMeta, StoreExt};
 use tokio::task::JoinSet;
 use ulid::Ulid;
 
-use super::Repository;
-use crate::{Context, PipelineError};
+use crate::{Repository, RepositoryError};
 
 /// How often a sign is renewed.
 const RENEWAL: Duration = Duration::from_secs(5 * 60);
@@ -20,7 +20,7 @@ pub(crate) const SIGN_LIFE: Duration = Duration::from_secs(60 * 60);
 
 /// A sign in the store, renewed until it is taken away. Dropped, it is not renewed any more.
 #[derive(Debug)]
-pub(crate) struct Sign {
+pub struct Sign {
     repository: Repository,
     key: String,
     renewals: JoinSet<()>,
@@ -31,17 +31,12 @@ impl Repository {
     ///
     /// # Errors
     /// If one is, or the store fails.
-    pub(crate) async fn lease(&self, context: &Context) -> Result<Sign, PipelineError> {
-        let lease = self.sign(keys::session(Ulid::generate()), "a dump is at work", context).await?;
+    pub async fn lease(&self) -> Result<Sign, RepositoryError> {
+        let lease = self.sign(keys::session(Ulid::generate()), "a dump is at work").await?;
         if let Some(other) = self.living(keys::TRASH, &lease).await?.first() {
             let sign = other.key.clone();
             lease.take_away().await;
-            return Err(PipelineError::Request {
-                problem: format!("packs are being removed from {}: {sign} says so", self.describe()),
-                help: "run the dump again when `dbhaul cleanup --store` has ended; what it leaves behind if it is \
-                       killed counts no more after an hour"
-                    .to_owned(),
-            });
+            return Err(RepositoryError::CleanupAtWork { store: self.describe(), sign });
         }
         Ok(lease)
     }
@@ -50,30 +45,25 @@ impl Repository {
     ///
     /// # Errors
     /// If one is, or the store fails.
-    pub(crate) async fn tombstone(&self, context: &Context) -> Result<Sign, PipelineError> {
-        let tombstone = self.sign(keys::trash(Ulid::generate()), "packs are being removed", context).await?;
+    pub async fn tombstone(&self) -> Result<Sign, RepositoryError> {
+        let tombstone = self.sign(keys::trash(Ulid::generate()), "packs are being removed").await?;
         if let Some(other) = self.living(keys::SESSIONS, &tombstone).await?.first() {
             let sign = other.key.clone();
             tombstone.take_away().await;
-            return Err(PipelineError::Request {
-                problem: format!("nothing was removed: a dump into {} is at work, as {sign} says", self.describe()),
-                help: "run it again when the dump has ended; what a dump leaves behind that is killed counts no more \
-                       after an hour"
-                    .to_owned(),
-            });
+            return Err(RepositoryError::DumpAtWork { store: self.describe(), sign });
         }
         Ok(tombstone)
     }
 
-    async fn sign(&self, key: String, text: &'static str, context: &Context) -> Result<Sign, PipelineError> {
+    async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
         self.store().create(&key, Bytes::from_static(text.as_bytes())).await?;
-        let (store, progress, renewed) = (self.store().clone(), context.progress.clone(), key.clone());
+        let (store, progress, renewed) = (self.store().clone(), self.progress.clone(), key.clone());
         let mut renewals = JoinSet::new();
         renewals.spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
                 if let Err(error) = store.overwrite(&renewed, Bytes::from_static(text.as_bytes())).await {
-                    progress.warning(format!("{}; trying again in 5 min", crate::one_line(&error)));
+                    progress.warning(format!("{}; trying again in 5 min", one_line(&error)));
                 }
             }
         });
@@ -81,7 +71,7 @@ impl Repository {
     }
 
     /// The signs of this kind that were renewed not long before ours was made, by the store's clock.
-    pub(crate) async fn living(&self, prefix: &str, ours: &Sign) -> Result<Vec<ObjectMeta>, PipelineError> {
+    pub async fn living(&self, prefix: &str, ours: &Sign) -> Result<Vec<ObjectMeta>, RepositoryError> {
         let now = ours.now().await?;
         let mut signs = self.store().list(prefix).await?;
         signs.retain(|sign| is_living(sign, now));
@@ -90,7 +80,7 @@ impl Repository {
 }
 
 /// Whether it was renewed within an hour. One whose time is not known counts as living.
-pub(crate) fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
+pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
     sign.modified.is_none_or(|modified| {
         now.duration_since(modified).is_ok_and(|age| age < SIGN_LIFE) || modified > now
     })
@@ -98,23 +88,23 @@ pub(crate) fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
 
 impl Sign {
     /// The time of the store's clock when the sign was made or last renewed; else ours.
-    pub(crate) async fn now(&self) -> Result<SystemTime, PipelineError> {
+    pub async fn now(&self) -> Result<SystemTime, RepositoryError> {
         let meta = self.repository.store().head(&self.key).await?;
         Ok(meta.modified.unwrap_or_else(SystemTime::now))
     }
 
     /// Renews the sign now.
-    pub(crate) async fn renew(&self) -> Result<(), PipelineError> {
+    pub async fn renew(&self) -> Result<(), RepositoryError> {
         let store = self.repository.store();
         let text = store.get_at_most(&self.key, 1024).await?;
         Ok(store.overwrite(&self.key, text).await?)
     }
 
     /// Takes the sign away. If that fails it counts no more after an hour.
-    pub(crate) async fn take_away(mut self) {
+    pub async fn take_away(mut self) {
         self.renewals.shutdown().await;
         if let Err(error) = self.repository.store().delete(&self.key).await {
-            let message = crate::one_line(&error);
+            let message = one_line(&error);
             self.repository.progress.warning(format!("{message}; `dbhaul cleanup --store` removes it"));
         }
     }

@@ -28,14 +28,14 @@ impl Metadata {
     }
 
     /// The pack, if it is here.
-    pub(super) fn pack(&self, id: PackId) -> Option<PackReader> {
+    pub(crate) fn pack(&self, id: PackId) -> Option<PackReader> {
         let packs = self.packs();
         let current = packs.current.as_ref().filter(|(current, _)| *current == id).map(|(_, pack)| pack);
         packs.kept.get(&id).or(current).cloned()
     }
 
     /// Keeps a pack if there is room for it, or else until the next comes.
-    pub(super) fn add(&self, id: PackId, bytes: u64, pack: PackReader) {
+    pub(crate) fn add(&self, id: PackId, bytes: u64, pack: PackReader) {
         let mut packs = self.packs();
         if packs.kept_bytes.saturating_add(bytes) <= KEPT_BYTES {
             if packs.kept.insert(id, pack).is_none() {
@@ -47,7 +47,7 @@ impl Metadata {
     }
 
     /// Forgets the pack that there was no room for.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.packs().current = None;
     }
 }

@@ -6,18 +6,17 @@ use dbhaul_archive::{PACK_HEADER_BYTES, PackId, PackIndex, PackSummary, check_pa
 use futures::future::try_join;
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
-use super::Repository;
-use crate::PipelineError;
+use crate::{Repository, RepositoryError};
 
 /// Indexes that are read at the same time.
-pub(super) const INDEXES_AT_ONCE: usize = 8;
+pub(crate) const INDEXES_AT_ONCE: usize = 8;
 
 /// Chunks whose places are kept, 56 bytes each: those of 16 GiB of rows.
 const KEPT_CHUNKS: usize = 256 << 10;
 
 /// Indexes in memory; those that were read first go first. Neighbours in a table are neighbours in packs, so that
 /// few are read twice.
-pub(super) struct Indexes<'a> {
+pub(crate) struct Indexes<'a> {
     repository: &'a Repository,
     packs: &'a BTreeMap<PackId, PackSummary>,
     kept: HashMap<PackId, PackIndex>,
@@ -27,18 +26,18 @@ pub(super) struct Indexes<'a> {
 
 impl<'a> Indexes<'a> {
     /// None yet, of these packs.
-    pub(super) fn new(repository: &'a Repository, packs: &'a BTreeMap<PackId, PackSummary>) -> Self {
+    pub(crate) fn new(repository: &'a Repository, packs: &'a BTreeMap<PackId, PackSummary>) -> Self {
         let (kept, order) = (HashMap::new(), VecDeque::new());
         Indexes { repository, packs, kept, order, chunk_count: 0 }
     }
 
     /// The index of a pack that was read.
-    pub(super) fn get(&self, pack: PackId) -> Option<&PackIndex> {
+    pub(crate) fn get(&self, pack: PackId) -> Option<&PackIndex> {
         self.kept.get(&pack)
     }
 
     /// Reads those of these packs that are not here, and forgets others.
-    pub(super) async fn read(&mut self, wanted: &BTreeSet<PackId>) -> Result<(), PipelineError> {
+    pub(crate) async fn read(&mut self, wanted: &BTreeSet<PackId>) -> Result<(), RepositoryError> {
         let missing = wanted.iter().filter(|pack| !self.kept.contains_key(pack));
         let missing: Vec<&PackSummary> = missing.filter_map(|pack| self.packs.get(pack)).collect();
         if missing.is_empty() {
@@ -70,7 +69,7 @@ impl<'a> Indexes<'a> {
     }
 }
 
-async fn read(repository: &Repository, pack: &PackSummary) -> Result<PackIndex, PipelineError> {
+async fn read(repository: &Repository, pack: &PackSummary) -> Result<PackIndex, RepositoryError> {
     let key = keys::pack(pack.id);
     let first = PackIndex::first_tail(pack.bytes);
     let header = 0..pack.bytes.min(PACK_HEADER_BYTES as u64);

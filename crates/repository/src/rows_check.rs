@@ -12,13 +12,15 @@ use dbhaul_archive::{
     ArchiveError, ChunkOpener, ChunkPieces, ChunkPlace, Manifest, PackId, PackKind, PackReader, PackSummary,
     RowChunk, TableEntry,
 };
+use dbhaul_progress::one_line;
 use dbhaul_rows::{DigestSpec, LongRow, RowDigest, RowsDigester, RowsError, check_copy_text, check_returns};
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use tokio_util::sync::CancellationToken;
 
-use super::check::stop_if_cancelled;
-use super::segments::scan_list;
-use super::{Repository, rows_fault};
-use crate::{Context, PipelineError};
+use crate::check::stop_if_cancelled;
+use crate::lists::scan_list;
+use crate::repository::rows_fault;
+use crate::{Repository, RepositoryError};
 
 /// Chunks that are looked up at a time, about 100 bytes each.
 const CHUNKS_AT_ONCE: u64 = 512 << 10;
@@ -36,12 +38,12 @@ struct Wanted {
 impl Repository {
     /// Reads every pack of rows of a checked backup, and in them the rows of these tables; returns the digest of the
     /// rows that were read, table by table. A difference from what the lists say is an error that names the table.
-    pub(crate) async fn read_rows(
+    pub async fn read_rows(
         &self,
         manifest: &Manifest,
         tables: &[&TableEntry],
-        context: &Context,
-    ) -> Result<Vec<RowDigest>, PipelineError> {
+        cancel: &CancellationToken,
+    ) -> Result<Vec<RowDigest>, RepositoryError> {
         let specs: Arc<[(String, DigestSpec)]> =
             tables.iter().map(|table| (table.qualified_name(), table.digest_spec.clone())).collect();
         let mut digests = vec![RowDigest::default(); tables.len()];
@@ -51,8 +53,8 @@ impl Repository {
         let rounds = chunk_count.div_ceil(CHUNKS_AT_ONCE).max(1);
         let packs_of_round = packs.len().div_ceil(usize::try_from(rounds).unwrap_or(usize::MAX)).max(1);
         for some in packs.chunks(packs_of_round) {
-            let wanted = self.look_up(tables, some, context).await?;
-            let reads = iter(wanted).map(|(pack, chunks)| self.read_pack_rows(pack, chunks, &specs, context));
+            let wanted = self.look_up(tables, some, cancel).await?;
+            let reads = iter(wanted).map(|(pack, chunks)| self.read_pack_rows(pack, chunks, &specs, cancel));
             let mut reads = reads.buffer_unordered(PACKS_AT_ONCE);
             while let Some(found) = reads.try_next().await? {
                 for (table, digest) in found {
@@ -75,12 +77,12 @@ impl Repository {
         &self,
         tables: &[&TableEntry],
         packs: &[&'p PackSummary],
-        context: &Context,
-    ) -> Result<Vec<(&'p PackSummary, Vec<Wanted>)>, PipelineError> {
+        cancel: &CancellationToken,
+    ) -> Result<Vec<(&'p PackSummary, Vec<Wanted>)>, RepositoryError> {
         let mut wanted: BTreeMap<PackId, Vec<Wanted>> =
             packs.iter().map(|pack| (pack.id, Vec::new())).collect();
         for (number, table) in (0..).zip(tables) {
-            stop_if_cancelled(context)?;
+            stop_if_cancelled(cancel)?;
             let mut list = scan_list(self, table);
             while let Some((_, segments)) = list.next().await? {
                 for RowChunk { place, digest } in segments.iter().flat_map(|segment| &segment.chunks) {
@@ -100,17 +102,20 @@ impl Repository {
         pack: &PackSummary,
         chunks: Vec<Wanted>,
         specs: &Arc<[(String, DigestSpec)]>,
-        context: &Context,
-    ) -> Result<BTreeMap<u32, RowDigest>, PipelineError> {
-        stop_if_cancelled(context)?;
-        let task = context.progress.task("PACK", &pack.id.to_string(), Some(pack.bytes));
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<u32, RowDigest>, RepositoryError> {
+        stop_if_cancelled(cancel)?;
+        let task = self.progress.task("PACK", &pack.id.to_string(), Some(pack.bytes));
         let read = match self.read_pack(pack).await {
             Ok(read) => {
                 let (store, specs) = (self.describe(), Arc::clone(specs));
                 let opening =
                     tokio::task::spawn_blocking(move || open_chunks(&store, &read, &chunks, &specs));
                 opening.await.unwrap_or_else(|error| {
-                    Err(PipelineError::Worker { what: "reader of a pack".into(), reason: error.to_string() })
+                    Err(RepositoryError::Worker {
+                        what: "reader of a pack".into(),
+                        reason: error.to_string(),
+                    })
                 })
             }
             Err(error) => Err(error),
@@ -120,7 +125,7 @@ impl Repository {
                 task.advance(found.values().map(|digest| digest.row_count).sum(), pack.bytes);
                 task.finish();
             }
-            Err(error) => task.fail(crate::one_line(error)),
+            Err(error) => task.fail(one_line(error)),
         }
         read
     }
@@ -131,8 +136,8 @@ fn open_chunks(
     pack: &PackReader,
     chunks: &[Wanted],
     specs: &[(String, DigestSpec)],
-) -> Result<BTreeMap<u32, RowDigest>, PipelineError> {
-    let failed = |source: ArchiveError| PipelineError::Archive { store: store.to_owned(), source };
+) -> Result<BTreeMap<u32, RowDigest>, RepositoryError> {
+    let failed = |source: ArchiveError| RepositoryError::Archive { store: store.to_owned(), source };
     let mut opener = ChunkOpener::new().map_err(failed)?;
     let mut digesters: BTreeMap<u32, RowsDigester> = BTreeMap::new();
     let mut found: BTreeMap<u32, RowDigest> = BTreeMap::new();
@@ -154,13 +159,13 @@ fn open_chunks(
 }
 
 /// Compares the rows of a chunk with the count and digest that the list of their table has for it.
-pub(super) fn check_rows(
+pub(crate) fn check_rows(
     digester: &mut RowsDigester,
     table: &str,
     place: &ChunkPlace,
     rows: &[u8],
     expected: RowDigest,
-) -> Result<(), PipelineError> {
+) -> Result<(), RepositoryError> {
     match check_copy_text(rows).and_then(|()| digester.digest(rows)) {
         Ok(digest) => compare(table, place, digest, expected),
         Err(error) => {
@@ -174,12 +179,13 @@ pub(super) fn check_rows(
 const LONG_CHUNK_BYTES: u64 = 8 << 20;
 
 /// Whether a chunk holds one long row.
-pub(super) fn is_long(place: &ChunkPlace, digest: RowDigest) -> bool {
+pub(crate) fn is_long(place: &ChunkPlace, digest: RowDigest) -> bool {
     place.plain_bytes > LONG_CHUNK_BYTES && digest.row_count == 1
 }
 
 /// A chunk of one long row in pieces.
-pub(super) struct LongChunk {
+#[derive(Debug)]
+pub(crate) struct LongChunk {
     pieces: ChunkPieces,
     place: ChunkPlace,
     /// Taken at the end.
@@ -188,14 +194,14 @@ pub(super) struct LongChunk {
 }
 
 /// What is wrong with a long chunk.
-pub(super) enum Fault {
+pub(crate) enum Fault {
     Archive(ArchiveError),
-    Rows(PipelineError),
+    Rows(RepositoryError),
 }
 
 impl Fault {
     /// As an error of the pipeline.
-    pub(super) fn into_error(self, failed: impl Fn(ArchiveError) -> PipelineError) -> PipelineError {
+    pub(crate) fn into_error(self, failed: impl Fn(ArchiveError) -> RepositoryError) -> RepositoryError {
         match self {
             Fault::Archive(error) => failed(error),
             Fault::Rows(error) => error,
@@ -205,7 +211,7 @@ impl Fault {
 
 impl LongChunk {
     /// Compares the bytes of the chunk with its identity, and measures its row.
-    pub(super) fn open(
+    pub(crate) fn open(
         spec: &DigestSpec,
         place: &ChunkPlace,
         stored: Bytes,
@@ -229,7 +235,7 @@ impl LongChunk {
     }
 
     /// The next piece, and the digest of the row with the last one: it was compared with the expected one.
-    pub(super) fn next_piece(&mut self, table: &str) -> Result<Option<(Bytes, RowDigest)>, Fault> {
+    pub(crate) fn next_piece(&mut self, table: &str) -> Result<Option<(Bytes, RowDigest)>, Fault> {
         let Some(piece) = self.pieces.next_piece().map_err(Fault::Archive)? else { return Ok(None) };
         let wrong = |error: RowsError| {
             let reason = format!("chunk {} of pack {}: {error}", self.place.id, self.place.pack);
@@ -252,7 +258,7 @@ fn compare(
     place: &ChunkPlace,
     found: RowDigest,
     expected: RowDigest,
-) -> Result<(), PipelineError> {
+) -> Result<(), RepositoryError> {
     if found == expected {
         return Ok(());
     }

@@ -8,9 +8,8 @@ use dbhaul_archive::{ChunkOpener, RowChunk, TableEntry, keys};
 use dbhaul_rows::{Chunk, DigestSpec, RowsDigester};
 use tokio::task::JoinSet;
 
-use super::Repository;
-use super::rows_check::{LongChunk, check_rows, is_long};
-use crate::PipelineError;
+use crate::rows_check::{LongChunk, check_rows, is_long};
+use crate::{Repository, RepositoryError};
 
 /// Neighbouring chunks are read together up to this many stored bytes.
 const READ_BYTES: u64 = 4 << 20;
@@ -21,7 +20,8 @@ type Run = VecDeque<(RowChunk, Bytes)>;
 /// Reads the chunks of one segment in order, neighbours in one request. While one run of
 /// neighbours is used the next is read, so that a store far away keeps nobody waiting; no more
 /// than these two are in memory. Dropping it aborts the reading.
-pub(crate) struct ChunkReader {
+#[derive(Debug)]
+pub struct ChunkReader {
     repository: Repository,
     opener: ChunkOpener,
     rest: VecDeque<RowChunk>,
@@ -37,18 +37,18 @@ pub(crate) struct ChunkReader {
     /// What is left of a long chunk.
     open: Option<LongChunk>,
     /// The read of the run after it, at most one.
-    ahead: JoinSet<Result<Run, PipelineError>>,
+    ahead: JoinSet<Result<Run, RepositoryError>>,
 }
 
 impl ChunkReader {
     /// A reader of these chunks of a table. Those of long rows come in pieces that end anywhere if `in_pieces`:
     /// then their rows count in the last piece.
-    pub(crate) fn new(
+    pub fn new(
         repository: Repository,
         table: &TableEntry,
         chunks: Vec<RowChunk>,
         in_pieces: bool,
-    ) -> Result<Self, PipelineError> {
+    ) -> Result<Self, RepositoryError> {
         let opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
         Ok(ChunkReader {
             repository,
@@ -66,7 +66,7 @@ impl ChunkReader {
 
     /// The next chunk, or the next piece of a long one; the bytes of all of it were compared with its
     /// identity, and its rows with their count and digest.
-    pub(crate) async fn next(&mut self) -> Result<Option<Chunk>, PipelineError> {
+    pub async fn next(&mut self) -> Result<Option<Chunk>, RepositoryError> {
         if let Some(piece) = self.next_piece()? {
             return Ok(Some(piece));
         }
@@ -85,7 +85,7 @@ impl ChunkReader {
     }
 
     /// The next piece of a long chunk. The last one stands for its rows.
-    fn next_piece(&mut self) -> Result<Option<Chunk>, PipelineError> {
+    fn next_piece(&mut self) -> Result<Option<Chunk>, RepositoryError> {
         let Some(long) = &mut self.open else { return Ok(None) };
         let piece = long.next_piece(&self.table);
         let piece = piece.map_err(|fault| fault.into_error(|source| self.repository.error(source)))?;
@@ -96,12 +96,12 @@ impl ChunkReader {
     }
 
     /// Waits for the run that is being read, and starts to read the one after it.
-    async fn read_run(&mut self) -> Result<(), PipelineError> {
+    async fn read_run(&mut self) -> Result<(), RepositoryError> {
         if self.ahead.is_empty() {
             self.start_run();
         }
         if let Some(run) = self.ahead.join_next().await {
-            self.read = run.map_err(|error| PipelineError::Worker {
+            self.read = run.map_err(|error| RepositoryError::Worker {
                 what: "reader of a pack".into(),
                 reason: error.to_string(),
             })??;

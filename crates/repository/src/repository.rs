@@ -1,14 +1,5 @@
 //! A store of backups: the archive's objects in a store.
 
-mod check;
-mod chunks;
-mod indexes;
-mod lease;
-mod metadata;
-mod pack_writer;
-mod rows_check;
-mod segments;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -22,126 +13,151 @@ use dbhaul_store::{Access, ErrorKind, Operation, Store, StoreError, StoreExt, St
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use metadata::Metadata;
+use crate::RepositoryError;
+use crate::metadata::Metadata;
 
-pub(crate) use check::CheckedBackup;
-pub(crate) use chunks::ChunkReader;
-pub(crate) use lease::is_living;
-pub(crate) use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
-pub(crate) use segments::{BackupSegments, tables_by_entry};
-
-use crate::{BackupRef, Context, PipelineError};
+/// Which backup.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum BackupRef {
+    /// The newest of the store (of one database, if the store holds several).
+    Latest,
+    /// The backup whose ULID is, or starts with, this.
+    Id(String),
+}
 
 /// An opened store with its configuration.
 #[derive(Debug, Clone)]
-pub(crate) struct Repository {
+pub struct Repository {
     store: Arc<dyn Store>,
     config: RepoConfig,
-    progress: Progress,
+    pub(crate) progress: Progress,
     /// Packs of metadata that were read whole, as long as they are few.
-    metadata: Arc<Metadata>,
+    pub(crate) metadata: Arc<Metadata>,
 }
 
 impl Repository {
     /// Opens a store that must hold backups already.
-    pub(crate) async fn open(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        Self::open_for(url, Access::Read, context).await
+    pub async fn open(
+        url: &StoreUrl,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RepositoryError> {
+        Self::open_for(url, Access::Read, progress, cancel).await
     }
 
     /// Opens a store that must hold backups already, to remove something.
-    pub(crate) async fn open_to_write(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        Self::open_for(url, Access::Write, context).await
+    pub async fn open_to_write(
+        url: &StoreUrl,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RepositoryError> {
+        Self::open_for(url, Access::Write, progress, cancel).await
     }
 
-    async fn open_for(url: &StoreUrl, access: Access, context: &Context) -> Result<Self, PipelineError> {
-        let store = dbhaul_store::open(url, access, &context.cancel, &context.progress).await?;
+    async fn open_for(
+        url: &StoreUrl,
+        access: Access,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RepositoryError> {
+        let store = dbhaul_store::open(url, access, cancel, progress).await?;
         match config_bytes(&store).await? {
-            Some(bytes) => Self::with_config(store, &bytes, context),
-            None => Err(PipelineError::NoRepository { store: store.describe() }),
+            Some(bytes) => Self::with_config(store, &bytes, progress),
+            None => Err(RepositoryError::NoRepository { store: store.describe() }),
         }
     }
 
     /// Opens a store to write to; an empty one becomes a repository.
-    pub(crate) async fn open_or_create(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        let store = dbhaul_store::open(url, Access::Write, &context.cancel, &context.progress).await?;
+    pub async fn open_or_create(
+        url: &StoreUrl,
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Self, RepositoryError> {
+        let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
         if let Some(bytes) = config_bytes(&store).await? {
-            return Self::with_config(store, &bytes, context);
+            return Self::with_config(store, &bytes, progress);
         }
         refuse_occupied(&store).await?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
         match create_surely(&store, keys::REPO_CONFIG, bytes).await {
             Ok(()) => {
-                context.progress.notice(format!("created a new store in {}", store.describe()));
-                Ok(Self::new(store, config, context))
+                progress.notice(format!("created a new store in {}", store.describe()));
+                Ok(Self::new(store, config, progress))
             }
             // Another writer was first; its configuration is the store's.
-            Err(PipelineError::Store(error)) if error.kind() == ErrorKind::AlreadyExists => {
+            Err(RepositoryError::Store(error)) if error.kind() == ErrorKind::AlreadyExists => {
                 let bytes = store.get_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?;
-                Self::with_config(store, &bytes, context)
+                Self::with_config(store, &bytes, progress)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Opens a store that could be written to, and makes none of an empty place.
-    pub(crate) async fn open_to_try(
+    pub async fn open_to_try(
         url: &StoreUrl,
-        context: &Context,
-    ) -> Result<Arc<dyn Store>, PipelineError> {
-        let store = dbhaul_store::open(url, Access::Write, &context.cancel, &context.progress).await?;
+        progress: &Progress,
+        cancel: &CancellationToken,
+    ) -> Result<Arc<dyn Store>, RepositoryError> {
+        let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
         match config_bytes(&store).await? {
-            Some(bytes) => drop(Self::with_config(Arc::clone(&store), &bytes, context)?),
+            Some(bytes) => drop(Self::with_config(Arc::clone(&store), &bytes, progress)?),
             None => refuse_occupied(&store).await?,
         }
         Ok(store)
     }
 
     /// Keys of objects that are none, in every place where a dump writes.
-    pub(crate) fn trial_keys() -> Vec<String> {
+    pub fn trial_keys() -> Vec<String> {
         let id = Ulid::generate();
         let beside = |prefix: &str| format!("{prefix}{id}");
         vec![keys::session(id), beside(keys::PACKS), beside(keys::BACKUPS)]
     }
 
-    fn with_config(store: Arc<dyn Store>, bytes: &[u8], context: &Context) -> Result<Self, PipelineError> {
+    fn with_config(
+        store: Arc<dyn Store>,
+        bytes: &[u8],
+        progress: &Progress,
+    ) -> Result<Self, RepositoryError> {
         let config = RepoConfig::from_bytes(bytes).map_err(|source| archive_error(&store, source))?;
-        Ok(Self::new(store, config, context))
+        Ok(Self::new(store, config, progress))
     }
 
-    fn new(store: Arc<dyn Store>, config: RepoConfig, context: &Context) -> Self {
-        Repository { store, config, progress: context.progress.clone(), metadata: Arc::default() }
+    fn new(store: Arc<dyn Store>, config: RepoConfig, progress: &Progress) -> Self {
+        Repository { store, config, progress: progress.clone(), metadata: Arc::default() }
     }
 
     /// What all backups in it have in common.
-    pub(crate) fn config(&self) -> &RepoConfig {
+    pub fn config(&self) -> &RepoConfig {
         &self.config
     }
 
     /// The store below.
-    pub(crate) fn store(&self) -> &Arc<dyn Store> {
+    pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
     }
 
     /// The store's name in messages.
-    pub(crate) fn describe(&self) -> String {
+    pub fn describe(&self) -> String {
         self.store.describe()
     }
 
     /// An archive error with the store's name.
-    pub(crate) fn error(&self, source: ArchiveError) -> PipelineError {
+    pub fn error(&self, source: ArchiveError) -> RepositoryError {
         archive_error(&self.store, source)
     }
 
     /// The keys of all committed backups, oldest first within a database. Whatever else lies among them, such as
     /// what file managers leave behind, is told and passed over.
-    pub(crate) async fn backup_keys(&self) -> Result<Vec<BackupKey>, PipelineError> {
+    pub async fn backup_keys(&self) -> Result<Vec<BackupKey>, RepositoryError> {
         self.backup_keys_at_most(MAX_BACKUPS).await
     }
 
-    async fn backup_keys_at_most(&self, max: usize) -> Result<Vec<BackupKey>, PipelineError> {
+    async fn backup_keys_at_most(&self, max: usize) -> Result<Vec<BackupKey>, RepositoryError> {
         let (mut backups, mut strays) = (Vec::new(), Strays::default());
         let mut objects = self.store.list_stream(keys::BACKUPS);
         while let Some(object) = objects.try_next().await? {
@@ -160,16 +176,16 @@ impl Repository {
     }
 
     /// The key of the backup that is meant.
-    pub(crate) async fn find(
+    pub async fn find(
         &self,
         backup: &BackupRef,
         database: Option<&str>,
-    ) -> Result<BackupKey, PipelineError> {
+    ) -> Result<BackupKey, RepositoryError> {
         let mut found = self.backup_keys().await?;
         found.retain(|key| database.is_none_or(|name| key.database == name));
         if found.is_empty() {
             let database = database.map(str::to_owned);
-            return Err(PipelineError::NoBackup { store: self.describe(), database });
+            return Err(RepositoryError::NoBackup { store: self.describe(), database });
         }
         match backup {
             BackupRef::Latest => self.latest(found),
@@ -177,24 +193,24 @@ impl Repository {
         }
     }
 
-    fn latest(&self, found: Vec<BackupKey>) -> Result<BackupKey, PipelineError> {
+    fn latest(&self, found: Vec<BackupKey>) -> Result<BackupKey, RepositoryError> {
         let mut databases: Vec<&str> = found.iter().map(|key| key.database.as_str()).collect();
         databases.dedup();
         if databases.len() > 1 {
             let databases = databases.into_iter().map(str::to_owned).collect();
-            return Err(PipelineError::SeveralDatabases { store: self.describe(), databases });
+            return Err(RepositoryError::SeveralDatabases { store: self.describe(), databases });
         }
         let latest = found.into_iter().max_by_key(|key| (key.time, key.id));
-        latest.ok_or_else(|| PipelineError::NoBackup { store: self.describe(), database: None })
+        latest.ok_or_else(|| RepositoryError::NoBackup { store: self.describe(), database: None })
     }
 
-    fn by_id(&self, found: Vec<BackupKey>, prefix: &str) -> Result<BackupKey, PipelineError> {
+    fn by_id(&self, found: Vec<BackupKey>, prefix: &str) -> Result<BackupKey, RepositoryError> {
         let wanted = prefix.to_ascii_uppercase();
         let mut matching: Vec<_> =
             found.into_iter().filter(|key| key.id.to_string().starts_with(&wanted)).collect();
         match matching.pop() {
             Some(key) if matching.is_empty() => Ok(key),
-            more => Err(PipelineError::BackupId {
+            more => Err(RepositoryError::BackupId {
                 store: self.describe(),
                 id: prefix.to_owned(),
                 matching_count: matching.len() + usize::from(more.is_some()),
@@ -203,7 +219,7 @@ impl Repository {
     }
 
     /// Reads and verifies a manifest, and that it belongs to this store.
-    pub(crate) async fn manifest(&self, key: &BackupKey) -> Result<Manifest, PipelineError> {
+    pub async fn manifest(&self, key: &BackupKey) -> Result<Manifest, RepositoryError> {
         let key = key.to_string();
         let bytes = self.store.get_at_most(&key, MAX_MANIFEST_BYTES).await?;
         let manifest = Manifest::from_bytes(&key, &bytes).map_err(|source| self.error(source))?;
@@ -212,7 +228,7 @@ impl Repository {
     }
 
     /// Fails unless every pack of the manifest is in the store with its size.
-    pub(crate) async fn check_packs(&self, manifest: &Manifest) -> Result<(), PipelineError> {
+    pub async fn check_packs(&self, manifest: &Manifest) -> Result<(), RepositoryError> {
         let wanted: BTreeSet<PackId> = manifest.packs.iter().map(|pack| pack.id).collect();
         let mut found: BTreeMap<PackId, u64> = BTreeMap::new();
         let mut objects = self.store.list_stream(keys::PACKS);
@@ -230,7 +246,7 @@ impl Repository {
 
     /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
     /// store returns its manifest, not when it says that it has it.
-    pub(crate) async fn commit(&self, manifest: &Manifest) -> Result<BackupKey, PipelineError> {
+    pub async fn commit(&self, manifest: &Manifest) -> Result<BackupKey, RepositoryError> {
         self.check_packs(manifest).await?;
         let key = manifest.key();
         let bytes = manifest.to_bytes().map_err(|source| self.error(source))?;
@@ -239,17 +255,20 @@ impl Repository {
     }
 
     /// Reads one piece of metadata and verifies it.
-    pub(crate) async fn piece(
+    pub async fn piece(
         &self,
         opener: &mut ChunkOpener,
         place: &dbhaul_archive::ChunkPlace,
-    ) -> Result<Bytes, PipelineError> {
+    ) -> Result<Bytes, RepositoryError> {
         let stored = self.stored_piece(place).await?;
         opener.open(place, &stored).map_err(|source| self.error(source))
     }
 
     /// The stored bytes of a piece of metadata.
-    async fn stored_piece(&self, place: &dbhaul_archive::ChunkPlace) -> Result<Bytes, PipelineError> {
+    pub(crate) async fn stored_piece(
+        &self,
+        place: &dbhaul_archive::ChunkPlace,
+    ) -> Result<Bytes, RepositoryError> {
         match self.metadata.pack(place.pack) {
             Some(pack) => pack.stored(place).map_err(|source| self.error(source)),
             None => Ok(self.store.get_range(&keys::pack(place.pack), place.range()).await?),
@@ -257,11 +276,11 @@ impl Repository {
     }
 
     /// Reads a document, a few pieces at a time; `name` is what it is called in errors.
-    pub(crate) async fn document<T: DeserializeOwned>(
+    pub async fn document<T: DeserializeOwned>(
         &self,
         name: &str,
         document: &Document,
-    ) -> Result<T, PipelineError> {
+    ) -> Result<T, RepositoryError> {
         let pieces = iter(&document.pieces).map(|place| self.stored_piece(place));
         let stored = pieces.buffered(PIECES_AT_ONCE).try_collect().await?;
         read_document(name, document, stored).map_err(|source| self.error(source))
@@ -269,7 +288,7 @@ impl Repository {
 }
 
 /// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
-async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), PipelineError> {
+async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), RepositoryError> {
     store.create(key, bytes.clone()).await?;
     let found = match store.get_optional_at_most(key, bytes.len() as u64).await {
         Ok(Some(stored)) if stored == bytes => return Ok(()),
@@ -279,23 +298,23 @@ async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Resul
         Err(error) if error.kind() == ErrorKind::Damaged => "returns other bytes",
         Err(error) => return Err(error.into()),
     };
-    Err(PipelineError::NotKept { store: store.describe(), key: key.to_owned(), found })
+    Err(RepositoryError::NotKept { store: store.describe(), key: key.to_owned(), found })
 }
 
 /// Pieces of a document or list that are asked for together.
-const PIECES_AT_ONCE: usize = 4;
+pub(crate) const PIECES_AT_ONCE: usize = 4;
 
-async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>, PipelineError> {
+async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>, RepositoryError> {
     Ok(store.get_optional_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?)
 }
 
 /// A place with backups and no `repo.json` has lost it: a new one, with another
 /// identity, would make every backup there one of a foreign store. And a place
 /// that holds something else is somebody else's.
-async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
+async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), RepositoryError> {
     let page = store.list_page(keys::BACKUPS, None).await?;
     if let Some(backup) = page.objects.first() {
-        return Err(PipelineError::Damaged {
+        return Err(RepositoryError::Damaged {
             what: store.describe(),
             reason: format!("it holds {} but no {}", backup.key, keys::REPO_CONFIG),
         });
@@ -303,7 +322,7 @@ async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), PipelineError> {
     let mut objects = store.list_stream("");
     while let Some(object) = objects.try_next().await? {
         if !LITTER.contains(&object.key.as_str()) {
-            return Err(PipelineError::OccupiedPlace { place: store.describe(), found: object.key });
+            return Err(RepositoryError::OccupiedPlace { place: store.describe(), found: object.key });
         }
     }
     Ok(())
@@ -348,12 +367,12 @@ impl Strays {
 }
 
 /// The error of rows of a table that are not what was written.
-fn rows_fault(table: &str, reason: String) -> PipelineError {
-    PipelineError::Damaged { what: format!("table {table}"), reason }
+pub(crate) fn rows_fault(table: &str, reason: String) -> RepositoryError {
+    RepositoryError::Damaged { what: format!("table {table}"), reason }
 }
 
-fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> PipelineError {
-    PipelineError::Archive { store: store.describe(), source }
+fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> RepositoryError {
+    RepositoryError::Archive { store: store.describe(), source }
 }
 
 #[cfg(test)]
@@ -361,12 +380,13 @@ mod tests {
     use std::sync::Arc;
 
     use dbhaul_archive::RepoConfig;
+    use dbhaul_progress::Progress;
     use dbhaul_store::{MemoryStore, Store, StoreExt};
     use jiff::Timestamp;
     use ulid::Ulid;
 
     use super::Repository;
-    use crate::{Context, PipelineError};
+    use crate::RepositoryError;
 
     #[tokio::test]
     async fn no_memory_is_taken_for_backups_without_end() {
@@ -376,11 +396,11 @@ mod tests {
             store.create(&key, "".into()).await.unwrap();
         }
         let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
-        let repository = Repository::new(store, config, &Context::silent());
+        let repository = Repository::new(store, config, &Progress::silent());
         assert_eq!(repository.backup_keys_at_most(3).await.unwrap().len(), 3);
         let refused = repository.backup_keys_at_most(2).await.unwrap_err();
         assert!(
-            matches!(&refused, PipelineError::Store(error) if error.to_string().contains("more than 2 backups")),
+            matches!(&refused, RepositoryError::Store(error) if error.to_string().contains("more than 2 backups")),
             "{refused:?}"
         );
     }

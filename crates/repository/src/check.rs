@@ -8,52 +8,58 @@ use dbhaul_archive::{
     Segment, TableEntry, TableKind, TocOutline, check_pack_header, keys, tables_with_primary_key,
 };
 use dbhaul_catalog::Catalog;
+use dbhaul_progress::one_line;
 use futures::stream::{StreamExt, TryStreamExt, iter};
+use tokio_util::sync::CancellationToken;
 
-use super::Repository;
-use super::indexes::{INDEXES_AT_ONCE, Indexes};
-use super::segments::scan_list;
-use crate::{Context, PipelineError};
+use crate::indexes::{INDEXES_AT_ONCE, Indexes};
+use crate::lists::scan_list;
+use crate::{Repository, RepositoryError};
 
 /// Packs of metadata that are read at the same time; each is about 32 MiB.
 const PACKS_AT_ONCE: usize = 2;
 
 /// A backup whose parts fit together.
-pub(crate) struct CheckedBackup {
+#[derive(Debug)]
+pub struct CheckedBackup {
     /// Its manifest.
-    pub(crate) manifest: Manifest,
+    pub manifest: Manifest,
     /// All of its catalog.
-    pub(crate) catalog: Catalog,
+    pub catalog: Catalog,
 }
 
 impl Repository {
     /// Reads a backup but for its rows, and compares its parts: manifest, catalog, table of contents, segment lists,
     /// and the packs with their indexes and sizes.
-    pub(crate) async fn checked_backup(
+    pub async fn checked_backup(
         &self,
         key: &BackupKey,
-        context: &Context,
-    ) -> Result<CheckedBackup, PipelineError> {
+        cancel: &CancellationToken,
+    ) -> Result<CheckedBackup, RepositoryError> {
         let manifest = self.manifest(key).await?;
         self.check_packs(&manifest).await?;
         let packs: BTreeMap<PackId, PackSummary> =
             manifest.packs.iter().map(|pack| (pack.id, *pack)).collect();
         let meta: Vec<&PackSummary> = packs.values().filter(|pack| pack.kind == PackKind::Meta).collect();
         // Those that are kept come first, all together; the others are read again when their lists are.
-        let checks = iter(&meta).map(|pack| self.check_pack(pack, context));
+        let checks = iter(&meta).map(|pack| self.check_pack(pack, cancel));
         checks.buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await?;
         let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
         let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
         manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
         drop(toc);
-        self.check_lists(&manifest, &catalog, &packs, context).await?;
+        self.check_lists(&manifest, &catalog, &packs, cancel).await?;
         Ok(CheckedBackup { manifest, catalog })
     }
 
     /// Compares a pack of metadata with its name, and keeps it if there is room.
-    async fn check_pack(&self, pack: &PackSummary, context: &Context) -> Result<(), PipelineError> {
-        stop_if_cancelled(context)?;
-        let task = context.progress.task("PACK", &pack.id.to_string(), Some(pack.bytes));
+    async fn check_pack(
+        &self,
+        pack: &PackSummary,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        stop_if_cancelled(cancel)?;
+        let task = self.progress.task("PACK", &pack.id.to_string(), Some(pack.bytes));
         match self.read_pack(pack).await {
             Ok(read) => {
                 self.metadata.add(pack.id, pack.bytes, read);
@@ -62,14 +68,14 @@ impl Repository {
                 Ok(())
             }
             Err(error) => {
-                task.fail(crate::one_line(&error));
+                task.fail(one_line(&error));
                 Err(error)
             }
         }
     }
 
     /// Reads a whole pack and compares every byte with its name, and its kind with what it is said to be.
-    pub(super) async fn read_pack(&self, pack: &PackSummary) -> Result<PackReader, PipelineError> {
+    pub(crate) async fn read_pack(&self, pack: &PackSummary) -> Result<PackReader, RepositoryError> {
         let bytes = self.store().get_at_most(&keys::pack(pack.id), pack.bytes).await?;
         let read = PackReader::open(pack.id, bytes.clone());
         let read = read.and_then(|read| check_pack_header(pack, &bytes).map(|()| read));
@@ -83,8 +89,8 @@ impl Repository {
         manifest: &Manifest,
         catalog: &Catalog,
         packs: &BTreeMap<PackId, PackSummary>,
-        context: &Context,
-    ) -> Result<(), PipelineError> {
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
         let keyed = tables_with_primary_key(catalog);
         let mut tables: Vec<&TableEntry> = manifest.tables.iter().collect();
         let first_pack =
@@ -96,7 +102,7 @@ impl Repository {
         let mut indexes = Indexes::new(self, packs);
         let mut current = None;
         for table in tables {
-            stop_if_cancelled(context)?;
+            stop_if_cancelled(cancel)?;
             let pack = table.list.pieces.first().map(|piece| piece.pack);
             if let Some(summary) =
                 pack.filter(|pack| current != Some(*pack)).and_then(|pack| packs.get(&pack))
@@ -105,7 +111,7 @@ impl Repository {
                 self.metadata.add(summary.id, summary.bytes, self.read_pack(summary).await?);
             }
             current = pack;
-            self.check_list(table, has_no_row_twice(table, &keyed), packs, &mut indexes, context).await?;
+            self.check_list(table, has_no_row_twice(table, &keyed), packs, &mut indexes, cancel).await?;
         }
         self.metadata.end();
         Ok(())
@@ -116,7 +122,7 @@ impl Repository {
         &self,
         pieces: impl Iterator<Item = &ChunkPlace>,
         packs: &BTreeMap<PackId, PackSummary>,
-    ) -> Result<(), PipelineError> {
+    ) -> Result<(), RepositoryError> {
         let mut by_pack: BTreeMap<PackId, Vec<&ChunkPlace>> = BTreeMap::new();
         for piece in pieces {
             by_pack.entry(piece.pack).or_default().push(piece);
@@ -140,13 +146,13 @@ impl Repository {
         has_no_row_twice: bool,
         packs: &BTreeMap<PackId, PackSummary>,
         indexes: &mut Indexes<'_>,
-        context: &Context,
-    ) -> Result<(), PipelineError> {
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
         let mut check = ListCheck::new(table, packs, has_no_row_twice);
         for pass in 0..check.passes() {
             let mut lists = scan_list(self, table);
             while let Some((_, segments)) = lists.next().await? {
-                stop_if_cancelled(context)?;
+                stop_if_cancelled(cancel)?;
                 let named = check.packs(segments).map_err(|source| self.error(source))?;
                 if pass > 0 {
                     take(self, &mut check, segments, &named, indexes)?;
@@ -172,7 +178,7 @@ fn take(
     segments: &[Segment],
     packs: &BTreeSet<PackId>,
     indexes: &Indexes<'_>,
-) -> Result<(), PipelineError> {
+) -> Result<(), RepositoryError> {
     for segment in segments {
         let taken = check.take(segment, packs, |pack| indexes.get(pack));
         taken.map_err(|source| repository.error(source))?;
@@ -188,6 +194,6 @@ fn has_no_row_twice(table: &TableEntry, keyed: &HashSet<(String, String)>) -> bo
     }
 }
 
-pub(super) fn stop_if_cancelled(context: &Context) -> Result<(), PipelineError> {
-    if context.cancel.is_cancelled() { Err(PipelineError::Cancelled) } else { Ok(()) }
+pub(crate) fn stop_if_cancelled(cancel: &CancellationToken) -> Result<(), RepositoryError> {
+    if cancel.is_cancelled() { Err(RepositoryError::Cancelled) } else { Ok(()) }
 }

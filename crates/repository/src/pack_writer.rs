@@ -10,14 +10,14 @@ use dbhaul_store::{ErrorKind, Store, StoreError, StoreExt};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
-use crate::PipelineError;
+use crate::RepositoryError;
 
 /// Packs that are uploaded while the next one fills.
 const UPLOADS: usize = 2;
 
 /// Where a chunk went, until its pack is finished and has a name.
 #[derive(Debug, Clone)]
-pub(crate) struct PlacedChunk {
+pub struct PlacedChunk {
     pack: PackName,
     entry: PackEntry,
 }
@@ -27,7 +27,7 @@ type PackName = Arc<OnceLock<PackId>>;
 
 impl PlacedChunk {
     /// Its place, once its pack has a name.
-    pub(crate) fn place(&self) -> Option<ChunkPlace> {
+    pub fn place(&self) -> Option<ChunkPlace> {
         self.pack.get().map(|pack| self.entry.place(*pack))
     }
 }
@@ -35,7 +35,7 @@ impl PlacedChunk {
 /// Builds packs out of runs of chunks that many tasks bring, and uploads them.
 /// Dropping it aborts the uploads; what was uploaded stays unreferenced.
 #[derive(Debug)]
-pub(crate) struct PackWriter {
+pub struct PackWriter {
     store: Arc<dyn Store>,
     kind: PackKind,
     state: Mutex<State>,
@@ -52,7 +52,8 @@ struct State {
 }
 
 impl PackWriter {
-    pub(crate) fn new(store: Arc<dyn Store>, kind: PackKind) -> Self {
+    /// A writer of packs of a kind into a store.
+    pub fn new(store: Arc<dyn Store>, kind: PackKind) -> Self {
         let state = State {
             builder: PackBuilder::new(kind),
             name: PackName::default(),
@@ -69,7 +70,7 @@ impl PackWriter {
 
     /// Adds chunks, which stay neighbours as far as packs allow. Waits while too
     /// many packs are being uploaded, which holds up all that bring chunks.
-    pub(crate) async fn add(&self, chunks: &[SealedChunk]) -> Result<Vec<PlacedChunk>, PipelineError> {
+    pub async fn add(&self, chunks: &[SealedChunk]) -> Result<Vec<PlacedChunk>, RepositoryError> {
         let mut state = self.state.lock().await;
         let mut placed = Vec::with_capacity(chunks.len());
         for chunk in chunks {
@@ -83,11 +84,11 @@ impl PackWriter {
     }
 
     /// Seals plain pieces and adds them; for metadata, which is small.
-    pub(crate) async fn add_plain(
+    pub async fn add_plain(
         &self,
         sealer: &mut ChunkSealer,
         pieces: &[bytes::Bytes],
-    ) -> Result<Vec<PlacedChunk>, PipelineError> {
+    ) -> Result<Vec<PlacedChunk>, RepositoryError> {
         let mut placed = Vec::with_capacity(pieces.len());
         for piece in pieces {
             let sealed = sealer.seal(piece).map_err(|source| self.archive_error(source))?;
@@ -97,7 +98,7 @@ impl PackWriter {
     }
 
     /// Uploads the last pack, waits for all, and returns the packs.
-    pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
+    pub async fn finish(self) -> Result<Vec<PackSummary>, RepositoryError> {
         let mut state = self.state.lock().await;
         if !state.builder.is_empty() {
             self.upload(&mut state).await?;
@@ -110,11 +111,11 @@ impl PackWriter {
     }
 
     /// Stops the uploads and waits for their ends. What was uploaded stays unreferenced.
-    pub(crate) async fn abort(&self) {
+    pub async fn abort(&self) {
         self.state.lock().await.uploads.shutdown().await;
     }
 
-    async fn upload(&self, state: &mut State) -> Result<(), PipelineError> {
+    async fn upload(&self, state: &mut State) -> Result<(), RepositoryError> {
         while let Some(result) = state.uploads.try_join_next() {
             state.uploaded.push(joined(result)?);
         }
@@ -132,8 +133,8 @@ impl PackWriter {
         Ok(())
     }
 
-    fn archive_error(&self, source: dbhaul_archive::ArchiveError) -> PipelineError {
-        PipelineError::Archive { store: self.store.describe(), source }
+    fn archive_error(&self, source: dbhaul_archive::ArchiveError) -> RepositoryError {
+        RepositoryError::Archive { store: self.store.describe(), source }
     }
 }
 
@@ -154,23 +155,23 @@ async fn put_pack(store: &dyn Store, pack: SealedPack) -> Result<PackSummary, St
     Ok(summary)
 }
 
-fn joined<T>(result: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, PipelineError> {
+fn joined<T>(result: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, RepositoryError> {
     match result {
         Ok(result) => Ok(result?),
         Err(error) => {
-            Err(PipelineError::Worker { what: "upload of a pack".into(), reason: error.to_string() })
+            Err(RepositoryError::Worker { what: "upload of a pack".into(), reason: error.to_string() })
         }
     }
 }
 
 /// The document made of placed pieces, once the packs have names.
-pub(crate) fn document(pieces: &[PlacedChunk]) -> Option<Document> {
+pub fn document(pieces: &[PlacedChunk]) -> Option<Document> {
     pieces.iter().map(PlacedChunk::place).collect::<Option<Vec<_>>>().map(Document::new)
 }
 
 /// All packs have names at the end; one that has none then is a bug of ours.
-pub(crate) fn unnamed_pack() -> PipelineError {
-    PipelineError::Worker { what: "pack writer".into(), reason: "a chunk lies in no finished pack".into() }
+pub fn unnamed_pack() -> RepositoryError {
+    RepositoryError::Worker { what: "pack writer".into(), reason: "a chunk lies in no finished pack".into() }
 }
 
 #[cfg(test)]

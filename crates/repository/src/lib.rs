@@ -1,0 +1,45 @@
+//! A store as a place of backups: find, list, read, write and check them.
+//!
+//! A *repository* is a [store](dbhaul_store::Store) with a `repo.json`, which says how backups in it are cut and
+//! whose they are. Its objects are those of the [archive](dbhaul_archive): *packs* of chunks, and for each *backup* a
+//! *manifest*, which names the packs and commits the backup by being there. A dump brings chunks to a
+//! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`].
+//! Whoever reads a backup [checks](Repository::checked_backup) first that its parts fit together, and reads rows
+//! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A dump and a cleanup see each other by
+//! *signs* ([`Sign`]) that they leave in the store.
+//!
+//! This crate knows no server, and not where the rows come from or go.
+//!
+//! ```no_run
+//! # async fn example(url: dbhaul_store::StoreUrl) -> Result<(), dbhaul_repository::RepositoryError> {
+//! use dbhaul_progress::Progress;
+//! use dbhaul_repository::{BackupRef, Repository};
+//! use tokio_util::sync::CancellationToken;
+//!
+//! let cancel = CancellationToken::new();
+//! let repository = Repository::open(&url, &Progress::silent(), &cancel).await?;
+//! let key = repository.find(&BackupRef::Latest, Some("shop")).await?;
+//! let backup = repository.checked_backup(&key, &cancel).await?;
+//! println!("{} tables", backup.manifest.tables.len());
+//! # Ok(())
+//! # }
+//! ```
+
+mod check;
+mod chunks;
+mod error;
+mod indexes;
+mod lease;
+mod lists;
+mod metadata;
+mod pack_writer;
+mod repository;
+mod rows_check;
+
+pub use check::CheckedBackup;
+pub use chunks::ChunkReader;
+pub use error::RepositoryError;
+pub use lease::{Sign, is_living};
+pub use lists::BackupRows;
+pub use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
+pub use repository::{BackupRef, Repository};
