@@ -164,12 +164,18 @@ fn a_default_without_its_sequence() {
 #[test]
 fn a_table_without_what_it_refers_to() {
     let case = Case::of_file(17, 18, "r09.sql").with(&["-t", "b"]);
+    // a table that is included brings what is part of it: here the sequences of its columns
+    case.source.psql(
+        "shop",
+        "ALTER TABLE a ADD n int GENERATED ALWAYS AS IDENTITY; CREATE SEQUENCE own; ALTER SEQUENCE own OWNED BY a.id",
+    );
     case.said().ends(3, &["b_a_fkey: needs TABLE public.a", INCLUDES]);
     assert_eq!(case.target.psql("shop", "SELECT a FROM b"), "1");
     case.target.psql("shop", "DROP TABLE b");
     let case = case.with(&["-t", "b", "--with-dependencies"]);
     case.said().ends(0, &[]);
     assert_eq!(case.target.psql("shop", "SELECT id FROM a"), "1");
+    assert_eq!(case.target.psql("shop", "SELECT pg_get_serial_sequence('a', 'id')"), "public.own");
 }
 
 #[test]

@@ -104,7 +104,6 @@ impl<'a> Chosen<'a> {
         self.excluded = find("--exclude-table", &selection.exclude_tables, plain)?;
         let parents = find("--exclude-table-and-children", &selection.exclude_tables_and_children, plain)?;
         self.excluded.extend(families.with_descendants(parents));
-        let mut owned: HashMap<(&str, &str), &QualifiedName> = HashMap::new();
         for object in catalog.objects.iter().filter(|object| is_relation(object)) {
             let name = name_of(object);
             let wanted = match names_tables {
@@ -114,22 +113,14 @@ impl<'a> Chosen<'a> {
             if wanted && !self.excluded.contains(&name) {
                 self.relations.insert(name);
             }
+            // An identity column's sequence is nothing without its table.
             if let Body::Sequence(sequence) = &object.body
-                && let Some(owner) = &sequence.owned_by
+                && sequence.owned_by.as_ref().is_some_and(|owner| owner.identity.is_some())
             {
-                owned.insert(name, &owner.table);
-                // An identity column's sequence is nothing without its table.
-                if owner.identity.is_some() {
-                    self.relations.remove(&name);
-                }
+                self.relations.remove(&name);
             }
         }
-        // A table brings the sequences of its columns along.
-        for (sequence, table) in owned {
-            if self.takes(table) {
-                self.relations.insert(sequence);
-            }
-        }
+        self.add_owned_sequences(catalog);
         Ok(())
     }
 
@@ -154,10 +145,26 @@ impl<'a> Chosen<'a> {
                     None => self.needed.insert(object.id),
                 };
             }
+            is_more |= self.add_owned_sequences(catalog);
             if !is_more {
                 return;
             }
         }
+    }
+
+    /// Takes the sequences of the columns of tables that are taken; returns whether there were more. An identity
+    /// column is none without its sequence, which needs the table rather than the other way round.
+    fn add_owned_sequences(&mut self, catalog: &'a Catalog) -> bool {
+        let owned = catalog.objects.iter().filter(|object| match &object.body {
+            Body::Sequence(sequence) => {
+                sequence.owned_by.as_ref().is_some_and(|owner| self.takes(&owner.table))
+            }
+            _ => false,
+        });
+        let owned: Vec<_> = owned.map(name_of).collect();
+        let before = self.relations.len();
+        self.relations.extend(owned);
+        self.relations.len() > before
     }
 
     /// Statistics are of no use without the table they are about.
