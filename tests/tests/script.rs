@@ -73,6 +73,15 @@ fn awkward_rows_and_names_stay_what_they_are() {
     source.create_db("shop");
     // The function's body is not looked at, as it would not be in a restore.
     source.psql("shop", &format!("SET check_function_bodies = off; {AWKWARD}"));
+    // What is all on 16 is not all on 18, which has MAINTAIN.
+    for server in [&source, &target] {
+        server.psql("postgres", "CREATE ROLE reader");
+    }
+    source.psql(
+        "shop",
+        "ALTER DEFAULT PRIVILEGES GRANT ALL ON TABLES TO reader; CREATE TABLE granted (i int);
+        CREATE TABLE kept (i int); REVOKE SELECT ON kept FROM postgres; GRANT ALL ON granted TO PUBLIC",
+    );
     // A target with other habits of reading.
     target.create_db("copy");
     target.psql("postgres", "ALTER DATABASE copy SET DateStyle = 'German, DMY'");
@@ -87,6 +96,11 @@ fn awkward_rows_and_names_stay_what_they_are() {
     assert!(psql.current_dir(files.path()).status().unwrap().success());
     assert!(!files.path().join("escaped").exists(), "a name became a command");
     Original::new(&source, "shop", &target).assert_rows_equal("copy");
+    let maintainers =
+        "SELECT count(*) FROM (SELECT relacl FROM pg_class WHERE relnamespace = 'public'::regnamespace
+        UNION ALL SELECT defaclacl FROM pg_default_acl) x (acl), aclexplode(acl)
+        WHERE privilege_type = 'MAINTAIN' AND grantee <> 'postgres'::regrole";
+    assert_eq!(target.psql("copy", maintainers), "0");
     let comment = "SELECT obj_description(c.oid) FROM pg_class c WHERE relname LIKE 'two%'";
     assert_eq!(target.psql("copy", comment), source.psql("shop", comment));
     let body = "SELECT prosrc FROM pg_proc WHERE proname LIKE 'f%touch%'";

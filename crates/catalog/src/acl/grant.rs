@@ -12,8 +12,7 @@ pub(crate) struct GrantObject<'a> {
     /// The column, for [`Grantable::Column`].
     pub(crate) column: Option<&'a str>,
     pub(crate) owner: &'a str,
-    /// The server that will run the statements: it decides what `ALL` covers.
-    /// What an older server called all stays what it was there.
+    /// The oldest server that shall run the statements: a newer one may, and there `ALL` may cover more.
     pub(crate) target: ServerVersion,
 }
 
@@ -37,7 +36,7 @@ pub(crate) fn grant_statements(on: &GrantObject<'_>, acl: &Acl, base: &Acl) -> V
 
 fn revoke(on: &GrantObject<'_>, item: &AclItem) -> Option<String> {
     let (plain, grantable) = split(on, item);
-    let all = if plain.len() + grantable.len() == on.kind.privileges(on.target).len() {
+    let all = if plain.len() + grantable.len() == on.kind.all_privileges() {
         vec![with_column(on, "ALL")]
     } else {
         [plain, grantable].concat().into_iter().map(|word| with_column(on, word)).collect()
@@ -49,7 +48,7 @@ fn revoke(on: &GrantObject<'_>, item: &AclItem) -> Option<String> {
 
 fn grant(on: &GrantObject<'_>, item: &AclItem) -> Vec<String> {
     let (plain, grantable) = split(on, item);
-    let every = on.kind.privileges(on.target).len();
+    let every = on.kind.all_privileges();
     let mut statements = Vec::new();
     for (words, option) in [(plain, ""), (grantable, " WITH GRANT OPTION")] {
         if words.is_empty() {
@@ -127,12 +126,27 @@ mod tests {
                 "GRANT SELECT ON TABLE public.x TO bob WITH GRANT OPTION",
             ],
         );
-        check(Grantable::Table, None, &[all, "bob=arwdDxt/own"], &["GRANT ALL ON TABLE public.x TO bob"]);
+        // on 17 and later ALL is more than that
+        check(
+            Grantable::Table,
+            None,
+            &[all, "bob=arwdDxt/own"],
+            &["GRANT SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE ON TABLE public.x TO bob"],
+        );
+        check(
+            Grantable::Sequence,
+            None,
+            &["own=rwU/own", "bob=rwU/own"],
+            &["GRANT ALL ON SEQUENCE public.x TO bob"],
+        );
         check(
             Grantable::Table,
             None,
             &["own=r/own"],
-            &["REVOKE ALL ON TABLE public.x FROM own", "GRANT SELECT ON TABLE public.x TO own"],
+            &[
+                "REVOKE SELECT,INSERT,REFERENCES,DELETE,TRIGGER,TRUNCATE,UPDATE ON TABLE public.x FROM own",
+                "GRANT SELECT ON TABLE public.x TO own",
+            ],
         );
     }
 

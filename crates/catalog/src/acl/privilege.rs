@@ -70,6 +70,12 @@ impl Grantable {
         }
     }
 
+    /// How many privileges `ALL` stands for on the newest server. A statement that an older one shall run may be run
+    /// by a newer one too, where `ALL` would give more than is meant.
+    pub(crate) fn all_privileges(self) -> usize {
+        self.privileges(ServerVersion::NEWEST_TESTED).len()
+    }
+
     /// Letters and words of every privilege of the kind on a server, in the
     /// order of `pg_dump` (src/bin/pg_dump/dumputils.c, `parseAclItem`).
     pub(crate) fn privileges(self, version: ServerVersion) -> &'static [(u8, &'static str)] {

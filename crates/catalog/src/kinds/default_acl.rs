@@ -54,7 +54,13 @@ impl DefaultAclType {
 
     /// Letter and keyword of each privilege that objects of the type have.
     fn privileges(self, target: &Target) -> impl Iterator<Item = (char, &'static str)> {
-        let known: &[(char, &str)] = match self {
+        let has_maintain = target.version.major() >= 17;
+        self.all_privileges().iter().copied().filter(move |(letter, _)| *letter != 'm' || has_maintain)
+    }
+
+    /// Those that `ALL` stands for on the newest server.
+    fn all_privileges(self) -> &'static [(char, &'static str)] {
+        match self {
             DefaultAclType::Tables => &[
                 ('r', "SELECT"),
                 ('a', "INSERT"),
@@ -70,9 +76,7 @@ impl DefaultAclType {
             DefaultAclType::Types => &[('U', "USAGE")],
             DefaultAclType::Schemas => &[('C', "CREATE"), ('U', "USAGE")],
             DefaultAclType::LargeObjects => &[('r', "SELECT"), ('w', "UPDATE")],
-        };
-        let has_maintain = target.version.major() >= 17;
-        known.iter().copied().filter(move |(letter, _)| *letter != 'm' || has_maintain)
+        }
     }
 }
 
@@ -112,12 +116,13 @@ impl DefaultAcl {
             .filter(|(_, option)| with_option.is_none_or(|wanted| wanted == *option))
             .map(|(letter, _)| letter)
             .collect();
-        let known: Vec<_> = self.object_type.privileges(target).collect();
+        let known = self.object_type.privileges(target);
         let names: Vec<&str> =
-            known.iter().filter(|(letter, _)| held.contains(letter)).map(|(_, name)| *name).collect();
+            known.filter(|(letter, _)| held.contains(letter)).map(|(_, name)| name).collect();
         match names.len() {
             0 => None,
-            count if count == known.len() => Some("ALL".to_owned()),
+            // an older server's script may be run by a newer one, where ALL would be more
+            count if count == self.object_type.all_privileges().len() => Some("ALL".to_owned()),
             _ => Some(names.join(",")),
         }
     }
