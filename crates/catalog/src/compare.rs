@@ -136,6 +136,9 @@ impl std::fmt::Display for Difference {
                 if let Some(grants) = words::grants(path, left, right) {
                     return write!(f, "{identity}: {property}: {grants}");
                 }
+                if let Some(columns) = words::columns(path, left, right) {
+                    return write!(f, "{identity}: {columns}");
+                }
                 let (left, right) = (words::value(left), words::value(right));
                 write!(f, "{identity}: {property} is {left} on the left and {right} on the right")
             }

@@ -67,6 +67,59 @@ pub(super) fn grants(path: &str, left: &Value, right: &Value) -> Option<String> 
     (!sides.is_empty()).then(|| sides.join("; "))
 }
 
+/// Which columns of a table only one side has, or how the sides' columns differ as a list; `None` for anything else.
+pub(super) fn columns(path: &str, left: &Value, right: &Value) -> Option<String> {
+    if let Some((name, None)) = path.strip_prefix("body.columns.").and_then(unquoted) {
+        let (side, column) = match (left, right) {
+            (Value::Null, column) => ("right", column),
+            (column, Value::Null) => ("left", column),
+            _ => return None,
+        };
+        // of a member of an extension only the privileges are compared: the column is there
+        column.get("type_name")?;
+        return Some(only_on(side, &[column_words(&name, column)]));
+    }
+    let (Value::Array(left), Value::Array(right), "body.columns") = (left, right, path) else { return None };
+    let name = |column: &Value| column.get("name").and_then(Value::as_str).unwrap_or_default().to_owned();
+    let (here, there): (Vec<_>, Vec<_>) = (left.iter().map(name).collect(), right.iter().map(name).collect());
+    let missing = |of: &[Value], others: &[String]| -> Vec<String> {
+        let lone = of.iter().filter(|column| !others.contains(&name(column)));
+        lone.map(|column| column_words(&name(column), column)).collect()
+    };
+    let lone = [("left", missing(left, &there)), ("right", missing(right, &here))];
+    let mut parts: Vec<String> = lone
+        .iter()
+        .filter(|(_, names)| !names.is_empty())
+        .map(|(side, names)| only_on(side, names))
+        .collect();
+    let both = |names: &[String], others: &[String]| -> Vec<String> {
+        names.iter().filter(|name| others.contains(name)).cloned().collect()
+    };
+    if both(&here, &there) != both(&there, &here) {
+        parts.push("the columns are in another order".to_owned());
+    }
+    let other = |column: &Value| right.iter().find(|other| name(other) == name(column));
+    let differ = left.iter().filter(|column| other(column).is_some_and(|other| other != *column));
+    let differ: Vec<String> = differ.map(|column| quote_identifier(&name(column))).collect();
+    match differ.len() {
+        0 => {}
+        1 => parts.push(format!("column {} differs", differ[0])),
+        _ => parts.push(format!("columns {} differ", differ.join(", "))),
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// A column's name and type.
+fn column_words(name: &str, column: &Value) -> String {
+    let of_type = column.get("type_name").and_then(Value::as_str).map(|name| format!(" {name}"));
+    format!("{}{}", quote_identifier(name), of_type.unwrap_or_default())
+}
+
+fn only_on(side: &str, columns: &[String]) -> String {
+    let (word, verb) = if columns.len() == 1 { ("column", "is") } else { ("columns", "are") };
+    format!("{word} {} {verb} only on the {side}", columns.join(", "))
+}
+
 /// One of a list.
 fn singular(list: &str) -> &str {
     match list {
@@ -102,7 +155,7 @@ fn item(of: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{property, value};
+    use super::{columns, property, value};
 
     #[test]
     fn properties() {
@@ -124,6 +177,32 @@ mod tests {
         ] {
             assert_eq!(property(path), words);
         }
+    }
+
+    #[test]
+    fn columns_of_one_side() {
+        let column =
+            |name: &str, of_type: &str| json!({ "name": name, "type_name": of_type, "is_local": true });
+        let (a, b) = (column("a", "integer"), column("B b", "text"));
+        for (left, right, words) in [
+            (json!([a]), json!([a, b]), "column \"B b\" text is only on the right"),
+            (json!([b, a]), json!([]), "columns \"B b\" text, a integer are only on the left"),
+            (
+                json!([column("a", "bigint"), b]),
+                json!([a]),
+                "column \"B b\" text is only on the left; column a differs",
+            ),
+            (
+                json!([a, b, column("c", "x")]),
+                json!([b, a]),
+                "column c x is only on the left; the columns are in another order",
+            ),
+        ] {
+            assert_eq!(columns("body.columns", &left, &right).unwrap(), words);
+        }
+        let one = columns("body.columns.\"B b\"", &json!(null), &b);
+        assert_eq!(one.unwrap(), "column \"B b\" text is only on the right");
+        assert_eq!(columns("body.columns.0", &json!(null), &b), None);
     }
 
     #[test]
