@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::CommandFactory;
@@ -121,14 +122,16 @@ async fn carry_out(job: Job, display: Display) -> Status {
     };
     let (json, quiet, report_file) = (job.output.json, job.output.quiet, job.report_file);
     let verbose = job.output.verbose > 0;
-    let way_on = stopped::way_on(&job.request, job.dry_run);
-    let result = run::run(job.request, job.dry_run, verbose, context).await;
+    let (way_on, begun) = (stopped::way_on(&job.request, job.dry_run), AtomicBool::new(false));
+    let nothing_written = stopped::before_the_target(&job.request);
+    let result = run::run(job.request, job.dry_run, verbose, context, &begun).await;
     watcher.abort();
     let outcome = match result {
         Ok(outcome) => outcome,
         Err(error) => {
+            let way_on = nothing_written.filter(|_| !begun.load(Ordering::Relaxed)).unwrap_or(&way_on);
             return match cancel.is_cancelled() {
-                true => finish(display, &Shown::of_stopped(&error, &way_on), Status::Interrupted),
+                true => finish(display, &Shown::of_stopped(&error, way_on), Status::Interrupted),
                 false => finish(display, &Shown::of_command(&error), error.status()),
             };
         }
@@ -142,7 +145,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
     match printed {
         Ok(()) => status,
         Err(error) => {
-            Shown::new(&error).print();
+            Shown::new(&error).with_help(error.help()).print();
             // What failed before stays worse than a report that could not be written.
             if status == Status::Done { Status::Failed } else { status }
         }

@@ -61,6 +61,11 @@ impl Shown {
         Shown { message, causes, help: None }
     }
 
+    /// The same with a way out.
+    pub(crate) fn with_help(self, help: Option<String>) -> Self {
+        Shown { help, ..self }
+    }
+
     /// Writes it to standard error, in the terminal's width and colours.
     pub(crate) fn print(&self) {
         let terminal = std::io::stderr().is_terminal();

@@ -98,7 +98,12 @@ impl Outcome {
     ///
     /// # Errors
     /// If it cannot be written whole, but for a reader that has gone away.
-    pub(crate) fn print(&self, json: bool, verbose: bool) -> io::Result<()> {
+    pub(crate) fn print(&self, json: bool, verbose: bool) -> Result<(), NotPrinted> {
+        let printed = self.try_print(json, verbose);
+        printed.map_err(|source| self.not_printed("standard output".to_owned(), source))
+    }
+
+    fn try_print(&self, json: bool, verbose: bool) -> io::Result<()> {
         if self.text.is_empty() {
             return Ok(());
         }
@@ -116,8 +121,21 @@ impl Outcome {
     /// Writes it into a file, with nothing left out: as JSON if the name ends so, as text otherwise.
     ///
     /// # Errors
-    /// If it cannot be written whole.
-    pub(crate) fn write(&self, file: &Path) -> io::Result<()> {
+    /// If it cannot be written whole; the error names the file.
+    pub(crate) fn write(&self, file: &Path) -> Result<(), NotPrinted> {
+        self.try_write(file).map_err(|source| self.not_printed(file.display().to_string(), source))
+    }
+
+    fn not_printed(&self, place: String, source: io::Error) -> NotPrinted {
+        NotPrinted { place, source, is_done: self.is_report && self.has_ended() }
+    }
+
+    /// Whether the command did what it could, even if that was not everything or showed differences.
+    fn has_ended(&self) -> bool {
+        matches!(self.status, Status::Done | Status::Skipped | Status::Different)
+    }
+
+    fn try_write(&self, file: &Path) -> io::Result<()> {
         let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let text = self.rendered(json, true)?;
         let mut options = std::fs::OpenOptions::new();
@@ -132,6 +150,26 @@ impl Outcome {
             Ok(json) => Ok(json),
             Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
         }
+    }
+}
+
+/// A report or listing could not be written. The command had done its work before.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot write to {place}")]
+pub(crate) struct NotPrinted {
+    /// The file, or what the stream is called.
+    place: String,
+    source: io::Error,
+    /// Whether the command had done its work.
+    is_done: bool,
+}
+
+impl NotPrinted {
+    /// What the person can rely on.
+    pub(crate) fn help(&self) -> Option<String> {
+        let help =
+            "the command itself had ended, and only its report is missing: there is no need to run it again";
+        self.is_done.then(|| help.to_owned())
     }
 }
 

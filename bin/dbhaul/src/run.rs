@@ -1,6 +1,7 @@
 //! Carries a request out.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
     Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, cleanup,
@@ -11,7 +12,7 @@ use crate::holder;
 use crate::intent::{BackupView, Request};
 use crate::output::{self, Outcome};
 
-/// Runs a command to its end, or only plans it.
+/// Runs a command to its end, or only plans it. `begun` is set before anything is changed.
 ///
 /// # Errors
 /// Whatever stops the command. What went wrong with single objects is in the outcome.
@@ -20,6 +21,7 @@ pub(crate) async fn run(
     dry_run: bool,
     verbose: bool,
     context: Context,
+    begun: &AtomicBool,
 ) -> Result<Outcome, PipelineError> {
     match request {
         Request::Preflight(request) => {
@@ -39,6 +41,7 @@ pub(crate) async fn run(
             if dry_run {
                 return Ok(Outcome::plan(restore.plan(), restore.plan().status(), verbose));
             }
+            begun.store(true, Ordering::Relaxed);
             let report = Box::pin(restore.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
         }
@@ -47,6 +50,7 @@ pub(crate) async fn run(
             if dry_run {
                 return Ok(Outcome::plan(migrate.plan(), migrate.plan().status(), verbose));
             }
+            begun.store(true, Ordering::Relaxed);
             let report = Box::pin(migrate.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
         }

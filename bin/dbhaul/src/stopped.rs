@@ -46,6 +46,12 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
     text.into()
 }
 
+/// The way on where a command that writes a target was stopped before it began to; `None` for other commands.
+pub(crate) fn before_the_target(request: &Request) -> Option<&'static str> {
+    let writes = matches!(request, Request::Restore(_) | Request::Migrate(_));
+    writes.then_some("this run has written nothing to the target: run it again")
+}
+
 /// The way on with a database that is created: a second `--create` is refused, and the run's ledger is in it.
 fn created(database: &str, condition: &str) -> String {
     format!(
@@ -64,7 +70,7 @@ const NOTHING_CHANGED: &str = "nothing was changed: run it again";
 mod tests {
     use clap::Parser;
 
-    use super::way_on;
+    use super::{before_the_target, way_on};
     use crate::args::Cli;
     use crate::intent::Intent;
 
@@ -76,6 +82,9 @@ mod tests {
             let told = way_on(&job.request, job.dry_run);
             assert!(told.contains(expected), "{words}: {told}");
             assert_eq!(told.contains("--resume"), expected == "--resume", "{words}: {told}");
+            let writes = expected == "--resume" || job.dry_run;
+            let before = before_the_target(&job.request);
+            assert_eq!(before.is_some_and(|told| told.contains("has written nothing")), writes, "{words}");
         };
         let (source, target, store) = ("--source host=a", "--target host=b", "--store s");
         check(&format!("backup list {store}"), "nothing was changed");
