@@ -59,6 +59,16 @@ fn dump_list_show_restore_verify() {
     let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&report).unwrap()).unwrap();
     assert_eq!(report["status"], "done");
     assert!(report["tables"].as_array().unwrap().len() > 30);
+
+    // A report that cannot be written names its place, and says that the work was done.
+    let full = store_command(&["verify", "--target", &to, "--report", "/dev/full"], &store).run();
+    full.assert_code(1).assert_stderr_has(&["cannot write to /dev/full", "No space left", "had ended"]);
+    // A backup of a selection is told as such to whoever compares everything with it.
+    let source = source.uri("shop");
+    let some = store_command(&["dump", "--source", &source, "--schema", "shop"], &store);
+    some.run().assert_code(0);
+    let other = store_command(&["verify", "--target", &to], &store).run();
+    other.assert_code(4).assert_says("was made with --schema=shop: give verify the same options");
 }
 
 #[test]

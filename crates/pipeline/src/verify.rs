@@ -93,6 +93,8 @@ async fn compare_requested(
             report.map(|mut report| {
                 report.not_compared.extend(renamed);
                 report.information.extend(ledgers);
+                let notes = [&left, &right].map(|side| side.selection_note(&request.selection));
+                report.information.extend(notes.into_iter().flatten());
                 report
             })
         }

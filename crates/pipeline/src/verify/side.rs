@@ -28,6 +28,8 @@ pub(super) struct Side {
     pub(super) recorded_roles: BTreeSet<String>,
     /// Roots whose partitions count although their rows were left out: rows of others may be in them.
     pub(super) completed_roots: BTreeSet<String>,
+    /// The selection that a backup was made with, as options; empty for everything.
+    pub(super) made_with: Vec<String>,
 }
 
 /// What a side knows of the rows of one table.
@@ -88,6 +90,7 @@ impl Side {
                     Some(roles) => known(&roles, &whole),
                     None => whole.role_names.into_iter().collect(),
                 };
+                side.made_with = manifest.selection;
                 Ok(side)
             }
         }
@@ -104,6 +107,7 @@ impl Side {
             rows,
             live: Some(live),
             recorded_roles: BTreeSet::new(),
+            made_with: Vec::new(),
         })
     }
 
@@ -154,7 +158,22 @@ impl Side {
             live: None,
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
+            made_with: Vec::new(),
         }
+    }
+
+    /// What a person has to know who compares all of the other side with a backup of a selection.
+    pub(super) fn selection_note(&self, selection: &Selection) -> Option<String> {
+        let asked = selection.describe();
+        let missing: Vec<&str> =
+            self.made_with.iter().filter(|option| !asked.contains(option)).map(String::as_str).collect();
+        (!missing.is_empty()).then(|| {
+            format!(
+                "{} was made with {}: give verify the same options, or what they left out counts as a difference",
+                self.description.name,
+                missing.join(" ")
+            )
+        })
     }
 
     /// Reads the rows that are compared out of the backup: what was written of them is known, and what is there now
@@ -198,6 +217,7 @@ impl Side {
             live: None,
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
+            made_with: Vec::new(),
         })
     }
 
