@@ -56,6 +56,12 @@ const STANDING: &str = "
     CREATE DOMAIN public.positive AS int CONSTRAINT c CHECK (VALUE > 0 AND public.ok(1) = 0);
     CREATE DOMAIN public.number AS int CONSTRAINT c CHECK (public.canary('element') = 0);
     CREATE VIEW public.listed AS SELECT '{1}'::public.number[] AS numbers, 'other'::text AS what;
+    CREATE FUNCTION public.wide(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN RETURN public.canary(''overload''); END';
+    CREATE TABLE public.referred (i int PRIMARY KEY);
+    CREATE INDEX ON public.referred (i) WHERE public.ok(1) = 0;
+    CREATE TABLE public.parted (i int) PARTITION BY RANGE (i);
+    CREATE INDEX ON public.parted (i) WHERE public.ok(1) = 0;
     CREATE SCHEMA dbhaul;
     COMMENT ON SCHEMA dbhaul IS 'dbhaul import ledger, run x';
     CREATE VIEW dbhaul.run AS SELECT public.canary('ledger')::text AS run, 'f'::text AS fingerprint,
@@ -70,7 +76,40 @@ const COMING: &str = "
     CREATE DOMAIN public.number AS int CONSTRAINT c CHECK (VALUE > 1 OR VALUE <= 1);
     CREATE VIEW public.listed AS SELECT '{1}'::public.number[] AS numbers, 'one'::text AS what;
     CREATE TABLE public.t (i int CHECK (public.ok(2) = 1));
-    CREATE INDEX by_ok ON public.t (i) WHERE public.ok(1) = 1";
+    CREATE INDEX by_ok ON public.t (i) WHERE public.ok(1) = 1;
+    CREATE FUNCTION public.through(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN RETURN public.ok($1); END';
+    CREATE FUNCTION public.wide(anyelement) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN 1; END';
+    CREATE TABLE public.u (i int);
+    CREATE INDEX by_through ON public.u (i) WHERE public.through(1) = 1;
+    CREATE INDEX by_wide ON public.u (i) WHERE public.wide(1) = 1;
+    CREATE POLICY reads ON public.u USING ('{1}'::public.number[] IS NOT NULL);
+    CREATE TABLE public.referred (i int PRIMARY KEY);
+    CREATE TABLE public.refers (i int REFERENCES public.referred);
+    CREATE TABLE public.parted (i int) PARTITION BY RANGE (i);
+    CREATE TABLE public.part PARTITION OF public.parted FOR VALUES FROM (1) TO (9)";
+
+/// An extension that both databases have, to which each owner has added a function, and what calls it.
+const ADDED: &str = "
+    CREATE EXTENSION citext;
+    CREATE FUNCTION public.canary_of_extension() RETURNS int LANGUAGE plpgsql AS $$
+    BEGIN
+        RAISE LOG 'CANARY % extension', current_user;
+        RETURN 1;
+    END $$;
+    CREATE FUNCTION public.added(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+        'BEGIN RETURN public.canary_of_extension(); END';
+    ALTER EXTENSION citext ADD FUNCTION public.canary_of_extension();
+    ALTER EXTENSION citext ADD FUNCTION public.added(int)";
+const CALLING_ADDED: &str = "CREATE TABLE public.v (i int CHECK (public.added(1) = 1))";
+
+/// A function whose arguments hold a literal, and whose body is parsed.
+fn parsed(result: u8) -> String {
+    format!(
+        "CREATE FUNCTION public.parsed(n public.number[] DEFAULT '{{1}}'::public.number[]) RETURNS int \
+         LANGUAGE sql RETURN {result}"
+    )
+}
 
 /// A server with roles: an owner, who may do nothing but own a database, and superusers, one of whom looks how
 /// canaries sing, while the other has dbhaul move databases.
@@ -190,8 +229,14 @@ fn tour(major: u16) {
 /// Neither what looks like a ledger is read, nor is anything created that would run what is there.
 fn stands(major: u16) {
     let server = server(major);
-    own(&server, "shop", COMING);
+    own(&server, "shop", &format!("{COMING}; {ADDED}; {CALLING_ADDED}"));
     own(&server, "there", STANDING);
+    own(&server, "installed", ADDED);
+    if major >= 14 {
+        for (db, result) in [("shop", 1), ("there", 2)] {
+            server.psql(db, &format!("SET SESSION AUTHORIZATION owner; {}", parsed(result)));
+        }
+    }
     let sing = |sql: &str| {
         let since = server.log().len();
         server.psql("there", &format!("SET SESSION AUTHORIZATION witness; {sql}"));
@@ -202,7 +247,7 @@ fn stands(major: u16) {
     assert!(!sing("CREATE VIEW public.again AS SELECT '{1}'::public.number[] AS numbers").is_empty());
     server.psql("there", "DROP VIEW public.again; ALTER DOMAIN public.positive DROP CONSTRAINT again");
 
-    let (shop, there) = (server.uri_as("mover", "shop"), server.uri_as("mover", "there"));
+    let [shop, there, installed] = ["shop", "there", "installed"].map(|db| server.uri_as("mover", db));
     let store = TempDir::new().unwrap();
     let store = store.path().to_str().unwrap();
     Dbhaul::new(["dump", "--source", &shop, "--store", store]).run().assert_code(0);
@@ -222,6 +267,10 @@ fn stands(major: u16) {
     run(&[&["migrate", "--resume"], &from[..]].concat(), 1);
     run(&[&["restore", "--dry-run", "--clean", "--if-exists"], &stored[..]].concat(), 0);
     run(&[&["restore", "--resume"], &stored[..]].concat(), 1);
+    let left_out = ["--table", "public.refers", "--table", "public.part", "--allow-non-empty"];
+    run(&[&["preflight"], &left_out[..], &from[..]].concat(), 0);
+    // members of extensions count as nothing that is there
+    watched.succeed(&[&["preflight", "--target", &installed], &from[..]].concat());
     run(&["cleanup"], 0).assert_says("no unfinished run").assert_says(unread);
     run(&["cleanup", "--yes"], 0);
     run(&[&["verify"], &from[..]].concat(), 4);

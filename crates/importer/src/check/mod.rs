@@ -11,6 +11,7 @@ mod queries;
 mod refresh;
 mod refusal;
 mod rehearse;
+mod theirs;
 mod tuning;
 mod untold;
 

@@ -5,7 +5,10 @@
 //! every entry is run, with all it depends on, and the server's answer is taken. Whatever the server refuses
 //! the run would fail at, unless the reason is known to be one that says nothing about the run. No rows,
 //! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
-//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use.
+//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use;
+//! nor is what might run something that others have left there.
+
+use std::collections::BTreeMap;
 
 use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
@@ -13,6 +16,7 @@ use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 use super::acts::acts;
 use super::foretell::Foretold;
 use super::refusal::{Circumstances, Problem, Verdict, judge};
+use super::theirs::Theirs;
 use super::untold::{Manner, Untold};
 use super::{is_about_privileges, polymorphic, refresh};
 use crate::ImportPlan;
@@ -53,6 +57,7 @@ pub(super) async fn rehearse(
         refusals: 0,
     };
     let acts = acts(plan, circumstances.lock_slots);
+    rehearsal.leave_out(&Theirs::read(session).await?.not_to_try(plan), &acts);
     for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
         let result = rehearsal.act(act, acts.len() == 1).await;
@@ -80,6 +85,24 @@ struct Rehearsal<'a> {
 }
 
 impl Rehearsal<'_> {
+    /// Notes what is not tried, each with whether it is there already.
+    fn leave_out(&mut self, not_to_try: &BTreeMap<u32, bool>, acts: &[Vec<u32>]) {
+        for &id in acts.iter().flatten() {
+            match not_to_try.get(&id) {
+                Some(true) if self.circumstances.may_stand => self.stands(id),
+                Some(_) => self.untold.unknown(id),
+                None => {}
+            }
+        }
+    }
+
+    fn stands(&mut self, id: u32) {
+        if !self.circumstances.is_replaced {
+            self.foretold.stand(id);
+        }
+        self.untold.stands(id);
+    }
+
     async fn act(&mut self, ids: &[u32], is_whole: bool) -> Result<(), Error> {
         let sql = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SAVEPOINT attempt");
         self.session.batch(&sql).await?;
@@ -257,12 +280,7 @@ impl Rehearsal<'_> {
                 self.foretold.doubt(entry.id, reason);
                 self.untold.unknown(entry.id);
             }
-            Verdict::Stands => {
-                if !self.circumstances.is_replaced {
-                    self.foretold.stand(entry.id);
-                }
-                self.untold.stands(entry.id);
-            }
+            Verdict::Stands => self.stands(entry.id),
             Verdict::Unknown => self.untold.unknown(entry.id),
         }
         Ok(())

@@ -11,7 +11,7 @@ use dbhaul_catalog::{EntryKind, TocEntry};
 use crate::ImportPlan;
 
 /// Kinds that hold rows or are read, so that what is on them locks them.
-const RELATION_KINDS: [EntryKind; 5] = [
+pub(super) const RELATION_KINDS: [EntryKind; 5] = [
     EntryKind::Table,
     EntryKind::ForeignTable,
     EntryKind::View,
@@ -30,7 +30,7 @@ const LIGHT_KINDS: [EntryKind; 5] = [
 
 /// Kinds whose statements the server plans or executes in part as it runs them, which calls functions that they
 /// name: checks, generated columns, expressions and predicates of indexes and keys, of statistics and partitions.
-const PLANNED_KINDS: [EntryKind; 10] = [
+pub(super) const PLANNED_KINDS: [EntryKind; 10] = [
     EntryKind::Table,
     EntryKind::ForeignTable,
     EntryKind::TableAttach,
