@@ -194,6 +194,36 @@ fn what_is_smuggled_into_a_catalog_is_refused_by_name() {
     }
     fs::write(&store.manifest, &store.genuine).unwrap();
     Dbhaul::new(["restore", "--store", store.path(), "--target", &into]).run().assert_code(0);
+    compared_with_a_forger(&store, &target);
+}
+
+/// What a comparison with a forged catalog creates for a moment calls no function of those that the target has.
+fn compared_with_a_forger(store: &Store, target: &Server) {
+    target.psql(
+        "shop",
+        "CREATE FUNCTION public.canary(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
+             'BEGIN RAISE LOG ''CANARY''; RETURN $1; END';
+         CREATE ROLE owner;
+         ALTER FUNCTION public.canary OWNER TO owner;
+         CREATE DOMAIN public.number AS int CHECK (public.canary(1) = 1);
+         CREATE TABLE public.referred (a int PRIMARY KEY);
+         CREATE INDEX ON public.referred (a) WHERE public.canary(1) = 1;
+         SELECT '{1}'::public._number",
+    );
+    let since = target.log().len();
+    let rule = "CREATE RULE mark_rule AS\n    ON DELETE TO s.t DO NOTHING";
+    for (from, to) in [
+        (rule, "CREATE INDEX mark_rule ON s.t (a) WHERE public.canary(1) = 1"),
+        ("CHECK ((b <> 'mark two'::text))", "FOREIGN KEY (a) REFERENCES public.referred(a)"),
+        ("'mark three'::text", "'{1}'::public._number"),
+        ("'mark three'::text", "(SELECT '{1}' = NULL::public.number[])"),
+    ] {
+        assert!(store.forge(from, to), "{from} stands nowhere");
+        Dbhaul::new(["verify", "--store", store.path(), "--target", &target.uri("shop")])
+            .run()
+            .assert_code(4);
+        assert!(!target.log()[since..].contains("CANARY"), "{to}");
+    }
 }
 
 /// An object that was there before is not dropped by a forged store either, and nothing else is.

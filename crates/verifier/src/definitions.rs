@@ -6,6 +6,7 @@
 
 mod normal;
 mod scratch;
+mod shape;
 mod tree;
 mod trial;
 

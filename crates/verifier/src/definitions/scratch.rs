@@ -203,19 +203,19 @@ impl Scratch {
         let Unsettled { printed, left, right, .. } = unsettled;
         let own = self.session.version();
         // What only this server's own parser reads may still be tried, if it cannot lock anything.
-        for (text, version) in [(left, self.source), (right, own)] {
+        for (text, whose, version) in [(left, Whose::Left, self.source), (right, Whose::Right, own)] {
             let tree = match Tree::parse(printed, (text, version)) {
                 Ok(tree) => tree,
                 Err(reason) => return Ok(Decision::NotVerified(reason)),
             };
-            if tree.locks_tables() {
-                let reason = "creating it would lock tables against others' writes";
-                return Ok(Decision::NotVerified(reason.to_owned()));
-            }
-            let parts = match Tree::parse_parts(printed, version) {
+            let parts = match Tree::parse_parts(printed, (whose, version)) {
                 Ok(parts) => parts,
                 Err(reason) => return Ok(Decision::NotVerified(reason)),
             };
+            if tree.locks_tables() || parts.iter().any(Tree::locks_tables) {
+                let reason = "creating it would lock tables against others' writes";
+                return Ok(Decision::NotVerified(reason.to_owned()));
+            }
             if !self.may_run_functions && self.may_run(printed, &tree, &parts, copy).await? {
                 let reason = "creating it could run functions of the target's users";
                 return Ok(Decision::NotVerified(reason.to_owned()));
@@ -256,21 +256,24 @@ impl Scratch {
                 || tree.names_of_users()
                 || parts.iter().any(Tree::names_of_users));
         }
-        let types: Vec<String> = std::iter::once(tree)
-            .chain(parts)
-            .flat_map(Tree::types_of_users)
-            .map(|name| quote_literal(&name))
-            .collect();
+        let read: Vec<&Tree> =
+            std::iter::once(tree).chain(parts).filter(|tree| tree.has_literals()).collect();
+        if read.iter().any(|tree| tree.has_bare_literals()) {
+            return Ok(true);
+        }
+        let types: Vec<String> =
+            read.iter().flat_map(|tree| tree.types_of_users()).map(|name| quote_literal(&name)).collect();
         if types.is_empty() {
             return Ok(false);
         }
+        // an array is a base type that has elements
         let sql = format!(
             "SELECT 'holds' FROM pg_catalog.pg_type t WHERE t.oid IN \
              (SELECT pg_catalog.to_regtype(name) FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS name) \
-             AND t.typtype NOT IN ('b', 'e', 'p') LIMIT 1",
+             AND (t.typtype NOT IN ('b', 'e', 'p') OR t.typelem <> 0)",
             types.join(", ")
         );
-        Ok(self.session.query_one_text(&sql).await?.is_some())
+        Ok(!self.session.query_strings(&sql).await?.is_empty())
     }
 
     /// Creates both texts, one after the other, and reads each back: one flight.

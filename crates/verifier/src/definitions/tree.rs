@@ -9,7 +9,8 @@ use dbhaul_catalog::{
 };
 use serde_json::Value;
 
-use super::normal;
+use super::trial::Whose;
+use super::{normal, shape};
 
 /// Longer texts are not parsed.
 const LONGEST_BYTES: usize = 256 * 1024;
@@ -66,18 +67,35 @@ impl Tree {
         let [statement] = parsed.protobuf.stmts.as_slice() else {
             return Err("its text is not one statement".to_owned());
         };
-        let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
-        let actions = value.pointer("/stmt/node/AlterTableStmt/cmds").and_then(Value::as_array);
-        if actions.is_some_and(|actions| actions.len() != 1) {
-            return Err("its text is more than one action".to_owned());
+        let node = statement.stmt.as_ref().and_then(|node| node.node.as_ref());
+        if !node.is_some_and(|node| shape::is_expected(printed, node)) {
+            return Err("its text is of another kind than what it defines".to_owned());
         }
+        let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
         let is_view = matches!(printed, Printed::Query { .. });
         Ok(Tree { value: normal::normalised(value, is_view) })
     }
 
-    /// Parses what a definition is created with beside its own text: types, and the key of a partitioned table.
-    pub(super) fn parse_parts(printed: &Printed, version: ServerVersion) -> Result<Vec<Self>, String> {
+    /// Parses what a definition is created with beside its own text: types, the key of a partitioned table, and
+    /// the rest of a function.
+    pub(super) fn parse_parts(
+        printed: &Printed,
+        (whose, version): (Whose, ServerVersion),
+    ) -> Result<Vec<Self>, String> {
         match printed {
+            Printed::Function { left, right, .. } => {
+                let signature = if whose == Whose::Left { left } else { right };
+                let texts = [
+                    (FunctionPart::Arguments, Some(&signature.arguments)),
+                    (FunctionPart::Result, signature.result.as_ref()),
+                    (FunctionPart::Body, signature.body.as_ref()),
+                ];
+                let parse = |(part, text): (FunctionPart, Option<&String>)| {
+                    let printed = Printed::Function { part, left: left.clone(), right: right.clone() };
+                    Some(Tree::parse(&printed, (text?, version)))
+                };
+                texts.into_iter().filter_map(parse).collect()
+            }
             Printed::Generated { type_name, .. } => Ok(vec![Tree::parse_type(type_name)?]),
             Printed::DomainConstraint(base) | Printed::DomainDefault(base) => {
                 let collate = base.collation.as_ref().map(|name| format!(" COLLATE {name}"));
@@ -116,6 +134,19 @@ impl Tree {
         let mut types = Vec::new();
         collect_types(&self.value, &mut types);
         types
+    }
+
+    /// Whether it holds text in quotes, which the server reads as a value of some type.
+    pub(super) fn has_literals(&self) -> bool {
+        let mut found = false;
+        visit(&self.value, &mut |kind, fields| found |= kind == "AConst" && is_text(fields));
+        found
+    }
+
+    /// Whether it holds text in quotes that only its place gives a type. No server prints that, but in syntax of
+    /// its own.
+    pub(super) fn has_bare_literals(&self) -> bool {
+        has_bare_literals(&self.value)
     }
 
     /// Whether creating it locks tables of the user's more than reading does.
@@ -164,6 +195,41 @@ fn has_names_of_users(value: &Value) -> bool {
         }
         _ => false,
     }
+}
+
+/// Functions of the standard's syntax with a word in a place of text.
+const WITH_WORDS: [&str; 3] = ["extract", "normalize", "is_normalized"];
+
+fn has_bare_literals(value: &Value) -> bool {
+    match value {
+        Value::Object(fields) => fields.iter().any(|(kind, below)| match kind.as_str() {
+            "AConst" => is_text(below),
+            "TypeCast" => below
+                .get("arg")
+                .is_some_and(|arg| !arg.get("AConst").is_some_and(is_text) && has_bare_literals(arg)),
+            "FuncCall" if takes_a_word(below) => false,
+            // the path of JSON_TABLE
+            "pathspec" => false,
+            _ => has_bare_literals(below),
+        }),
+        Value::Array(items) => items.iter().any(has_bare_literals),
+        _ => false,
+    }
+}
+
+/// Whether a call has words in the place of text, and no other text in quotes without its type.
+fn takes_a_word(call: &Value) -> bool {
+    let Some(name) = call.get("funcname").filter(|name| normal::is_of_the_server(name)) else { return false };
+    let name = name.pointer("/1/String/sval").and_then(Value::as_str).unwrap_or_default();
+    let arguments = call.get("args").and_then(Value::as_array).into_iter().flatten();
+    WITH_WORDS.contains(&name)
+        && arguments
+            .filter(|argument| argument.get("AConst").is_none())
+            .all(|other| !has_bare_literals(other))
+}
+
+fn is_text(constant: &Value) -> bool {
+    constant.pointer("/val/Sval").is_some()
 }
 
 fn collect_types(value: &Value, types: &mut Vec<String>) {
@@ -499,6 +565,84 @@ mod tests {
         {
             assert!(!tree(text), "{text}");
         }
+    }
+
+    #[test]
+    fn literals_without_a_type() {
+        let tree = |text: &str| {
+            let printed = Printed::Condition { relation: relation() };
+            Tree::parse(&printed, (text, ServerVersion::of_major(VERSION))).unwrap()
+        };
+        for text in
+            ["a = '{1}'", "'{1}'", "s.f('{1}')", "array_cat(a, '{1}')", "extract('day' FROM s.f('{1}'))"]
+        {
+            assert!(tree(text).has_bare_literals(), "{text}");
+        }
+        for text in
+            ["a = '{1}'::s.d[]", "a = 1", "EXTRACT(year FROM a) > 1", "a = ANY (ARRAY['x'::text, 'y'::text])"]
+        {
+            assert!(!tree(text).has_bare_literals(), "{text}");
+        }
+        assert!(tree("a = '{1}'::s.d[]").has_literals());
+        assert!(!tree("(a)::s.d > 1").has_literals());
+    }
+
+    #[test]
+    fn a_text_is_of_its_kind() {
+        use dbhaul_catalog::kinds::ConstraintType::{Check, Exclusion};
+        let constraint = |constraint_type| Printed::Constraint { relation: relation(), constraint_type };
+        let rule = Printed::Rule { relation: relation(), name: "r".to_owned() };
+        let bound = Printed::PartitionBound { parent: relation(), key: None };
+        let parse = |printed: &Printed, text: &str| {
+            Tree::parse(printed, (text, ServerVersion::of_major(VERSION))).map(drop)
+        };
+        for (printed, text) in [
+            (&constraint(Check), "FOREIGN KEY (a) REFERENCES s.t(a)"),
+            (&constraint(Check), "EXCLUDE USING gist (a WITH =)"),
+            (&constraint(Exclusion), "CHECK ((a > 0))"),
+            (&rule, "CREATE INDEX r ON public.t (a) WHERE s.f(1)"),
+            (&rule, "CREATE TRIGGER r BEFORE INSERT ON public.t EXECUTE FUNCTION s.f()"),
+            (&bound, "(a CHECK (s.f())) DEFAULT"),
+            (&bound, "(FOREIGN KEY (a) REFERENCES s.t) FOR VALUES IN (1)"),
+            (&Printed::Query { relation: relation() }, "DELETE FROM s.t"),
+            (&Printed::DomainConstraint(base()), "CHECK (true), ADD CHECK (s.f())"),
+        ] {
+            assert!(parse(printed, text).is_err(), "{text}");
+        }
+        for (printed, text) in [
+            (&constraint(Check), "CHECK ((a > 0)) NO INHERIT NOT VALID"),
+            (&constraint(Exclusion), "EXCLUDE USING gist (a WITH =) WHERE ((a > 0))"),
+            (&rule, "CREATE RULE r AS ON INSERT TO public.t DO INSTEAD NOTHING"),
+            (&bound, "DEFAULT"),
+            (&bound, "FOR VALUES WITH (modulus 2, remainder 1)"),
+            (&Printed::Query { relation: relation() }, "VALUES (1)"),
+            (&Printed::DomainConstraint(base()), "CHECK ((VALUE > 0))"),
+        ] {
+            assert_eq!(parse(printed, text), Ok(()), "{text}");
+        }
+    }
+
+    fn base() -> dbhaul_catalog::DomainBase {
+        dbhaul_catalog::DomainBase { base_type: "integer".to_owned(), collation: None }
+    }
+
+    #[test]
+    fn all_of_a_function_is_parsed() {
+        let signature = |arguments: &str, body: Option<&str>| dbhaul_catalog::Signature {
+            kind: dbhaul_catalog::kinds::FunctionKind::Function,
+            arguments: arguments.to_owned(),
+            result: Some("s.r".to_owned()),
+            body: body.map(str::to_owned),
+        };
+        let left = Box::new(signature("a s.d[] DEFAULT '{1}'::s.d[]", None));
+        let right = Box::new(signature("a integer", Some("RETURN '{1}'::s.e[]")));
+        let printed = Printed::Function { part: FunctionPart::IdentityArguments, left, right };
+        let types = |whose| -> Vec<String> {
+            let parts = Tree::parse_parts(&printed, (whose, ServerVersion::of_major(VERSION))).unwrap();
+            parts.iter().flat_map(Tree::types_of_users).collect()
+        };
+        assert_eq!(types(Whose::Left), ["s.d", "s.d", "s.r"]);
+        assert_eq!(types(Whose::Right), ["s.r", "s.e"]);
     }
 
     #[test]
