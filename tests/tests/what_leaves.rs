@@ -171,6 +171,12 @@ fn no_name_commands_a_terminal() {
     server.drop_db(&other);
     server.create_db(&other);
     run(&["migrate", "-v"], &[&from, &["--target", &other_uri]]);
+    // A role that the target lacks.
+    server.psql("postgres", &format!("ALTER ROLE {} RENAME TO renamed", quoted(&format!("r{EVIL}"))));
+    server.drop_db(&other);
+    server.create_db(&other);
+    let lacking = run(&["restore", "--dry-run", "-v"], &[&at, &["--target", &other_uri]]);
+    lacking.assert_code(0).assert_says("will skip owner of ");
     // Definitions in a pipe are SQL, unchanged.
     let ddl = Dbhaul::new(["backup", "show", "--ddl", "--store", store]).run();
     assert!(ddl.stdout.contains(EVIL), "{ddl}");

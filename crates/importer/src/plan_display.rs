@@ -40,9 +40,11 @@ impl fmt::Display for ImportPlan {
                 "  planner statistics copied from the source; tables with extended statistics analyzed for those"
             )?;
         }
-        self.blockers.iter().try_for_each(|blocker| writeln!(f, "  BLOCKER: {blocker}"))?;
-        self.told.iter().try_for_each(|line| writeln!(f, "  {line}"))?;
-        self.warnings.iter().try_for_each(|warning| writeln!(f, "  warning: {warning}"))
+        // a server's words quote names, which may hold line breaks
+        let mut line = |before: &str, text: &String| writeln!(f, "  {before}{}", in_one_line(text));
+        self.blockers.iter().try_for_each(|blocker| line("BLOCKER: ", blocker))?;
+        self.told.iter().try_for_each(|told| line("", told))?;
+        self.warnings.iter().try_for_each(|warning| line("warning: ", warning))
     }
 }
 
