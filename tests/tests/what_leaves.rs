@@ -234,6 +234,25 @@ fn no_secret_is_shown_logged_or_stored() {
     {
         hidden(Dbhaul::new(["backup", "list", "--store", url]).run(), &[2]);
     }
+    // wrappers take keys and connection strings as options of anything
+    server.create_db("other");
+    for (db, number) in [("shop", 1), ("other", 2)] {
+        let options = |name: &str| format!("OPTIONS ({name} '{SECRET}{number}')");
+        let sql = format!(
+            "CREATE FOREIGN DATA WRAPPER w {}; CREATE SERVER s FOREIGN DATA WRAPPER w {};
+             CREATE USER MAPPING FOR public SERVER s {}; CREATE FOREIGN TABLE f (a int) SERVER s {}",
+            options("token"),
+            options("api_key"),
+            options("password"),
+            options("connection")
+        );
+        server.psql(db, &sql);
+    }
+    let other = uri.replace("/shop?", "/other?");
+    for form in ["--quiet", "--json"] {
+        let verify = ["verify", form, "--source", &uri, "--target", &other, "--report", report_text];
+        hidden(Dbhaul::new(verify).run(), &[4]);
+    }
     let mut files = Vec::new();
     collect(directory.path(), &mut files);
     assert!(files.len() > 5, "{files:?}");

@@ -475,7 +475,11 @@ fn body_value(body: &Body) -> Value {
 /// Where values may be passwords: that they differ is said, what they are is not.
 fn is_secret(identity: &Identity, path: &str) -> bool {
     match identity.kind {
-        EntryKind::UserMapping => path.starts_with("body.options"),
+        // some wrappers have keys and whole connection strings among the options of servers and tables
+        EntryKind::UserMapping | EntryKind::Server | EntryKind::ForeignDataWrapper => {
+            path.starts_with("body.options")
+        }
+        EntryKind::ForeignTable => path.starts_with("body.foreign.options"),
         EntryKind::Subscription => path.starts_with("body.definition"),
         EntryKind::Database => path.starts_with("settings."),
         _ => false,
