@@ -324,7 +324,8 @@ impl<'a> Side<'a> {
             };
             if is_compared {
                 side.objects.insert(key(object), object);
-            } else if object.extension.is_some() {
+            } else if object.extension.is_some() && !matches!(object.body, Body::OperatorFamily(_)) {
+                // a family has no privileges, and its name is that of what users have added to it
                 side.members.insert(key(object), object);
             }
         }

@@ -94,11 +94,20 @@ pub struct DropStatement {
     pub object: String,
 }
 
+/// Commands that have no `IF EXISTS`.
+const WITHOUT_IF_EXISTS: [&str; 2] = ["ALTER DEFAULT PRIVILEGES ", "ALTER OPERATOR FAMILY "];
+
 impl DropStatement {
     /// Whether the statement fails, even with `IF EXISTS`, where what it names is not there: a schema, a type,
     /// a domain, an access method.
     pub(crate) fn may_miss_something(&self) -> bool {
-        let beginnings = ["CREATE OR REPLACE", "ALTER DOMAIN", "ALTER DEFAULT PRIVILEGES", "DROP OPERATOR "];
+        let beginnings = [
+            "CREATE OR REPLACE",
+            "ALTER DOMAIN",
+            "ALTER DEFAULT PRIVILEGES",
+            "DROP OPERATOR ",
+            "ALTER OPERATOR ",
+        ];
         beginnings.iter().any(|beginning| self.command.starts_with(beginning))
     }
 
@@ -107,8 +116,9 @@ impl DropStatement {
     pub fn sql(&self, if_exists: bool) -> String {
         let DropStatement { command, object } = self;
         let is_drop = command.starts_with("DROP ") || command.starts_with("ALTER ");
-        let is_drop =
-            is_drop && !command.starts_with("ALTER DEFAULT PRIVILEGES ") && command != "ALTER DOMAIN";
+        let is_drop = is_drop
+            && !WITHOUT_IF_EXISTS.iter().any(|beginning| command.starts_with(beginning))
+            && command != "ALTER DOMAIN";
         if !if_exists || !is_drop {
             return format!("{command} {object}");
         }

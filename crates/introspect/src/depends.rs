@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use crate::Error;
 use crate::header::FIRST_USER_OID;
+use crate::kinds::operator_family::added_to_extensions;
 use crate::reader::Reader;
 
 /// One row of `pg_depend`, columns left out. There may be millions.
@@ -42,9 +43,12 @@ impl Dependencies {
             "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
                     refobjid::int8 AS ro, deptype::text AS t
              FROM pg_catalog.pg_depend WHERE deptype <> 'p'
-             UNION ALL {} UNION ALL {}",
+             UNION ALL {} UNION ALL {}
+             UNION ALL SELECT a.class::int8, a.member::int8, a.first_class::int8, a.first_member::int8, 'i'
+             FROM ({}) a",
             added_to_families("pg_amop", "amopfamily"),
-            added_to_families("pg_amproc", "amprocfamily")
+            added_to_families("pg_amproc", "amprocfamily"),
+            added_to_extensions()
         );
         let mut rows: Vec<Row> = Vec::new();
         let mut members = HashMap::new();

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::quoting::bare;
-use crate::kinds::{Body, FunctionMember, OperatorMember, is_the_servers_own};
+use crate::kinds::{Body, FunctionMember, OperatorMember};
 use crate::{Identity, Object};
 
 /// The members of each family, its classes' among them.
@@ -35,11 +35,12 @@ impl Families {
         families
     }
 
-    /// Whether an object is only what one of the server's own families has got, and that has the same on the other
-    /// side, where all of it may be members of classes.
+    /// Whether an object is only what users added to a family of the server or an extension, and that has the same on
+    /// the other side, where all of it may be members of classes.
     pub(super) fn has_all_elsewhere(&self, other: &Families, object: &Object) -> bool {
-        let is_own = matches!(object.body, Body::OperatorFamily(_)) && is_the_servers_own(object);
-        is_own && family(object).is_some_and(|family| self.by_name.get(&family) == other.by_name.get(&family))
+        let Body::OperatorFamily(body) = &object.body else { return false };
+        body.is_only_added_to(object)
+            && family(object).is_some_and(|family| self.by_name.get(&family) == other.by_name.get(&family))
     }
 
     /// Replaces the members of an object with those of its family.

@@ -287,6 +287,10 @@ impl<'a> Chosen<'a> {
             }
             _ if is_relation(object) => self.relations.contains(&name_of(object)),
             _ if self.orphans.contains(&object.id) => false,
+            Body::OperatorFamily(family) if family.added_to.is_some() => {
+                let extension = family.added_to.as_deref().unwrap_or_default();
+                self.everything && self.extensions.contains(extension)
+            }
             // what was added to the server's own operator families
             _ if object.schema.as_deref() == Some("pg_catalog") => self.everything,
             _ => object
