@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
-use crate::{Catalog, ObjectId, TocOptions};
+use crate::{Catalog, ObjectId, QualifiedName, TocOptions};
 use chosen::Chosen;
 use patterns::{Families, Patterns, Relations, Strictness, name_of};
 pub use tablespaces::Tablespaces;
@@ -355,13 +355,61 @@ fn unselected(catalog: &Catalog, kept: &HashSet<ObjectId>) -> BTreeMap<ObjectId,
     let named = |edge: &&crate::Dependency| Some((edge.dependent, names.get(&edge.referenced)?.clone()));
     // a schema is told only where nothing in it is needed
     let mut unselected: BTreeMap<ObjectId, String> = BTreeMap::new();
-    for (dependent, name) in torn.iter().filter_map(named) {
+    let mut tell = |dependent: ObjectId, name: String| {
         let is_better = |told: &String| told.starts_with("SCHEMA ");
         if unselected.get(&dependent).is_none_or(is_better) {
             unselected.insert(dependent, name);
         }
+    };
+    torn.iter().filter_map(named).for_each(|(dependent, name)| tell(dependent, name));
+    // a part may be made by the statement of what it is a part of, which then needs the same
+    let dependents: HashSet<ObjectId> = torn.iter().map(|edge| edge.dependent).collect();
+    let hosts = hosts(catalog, &dependents);
+    for (dependent, name) in torn.iter().filter_map(named) {
+        if let Some(host) = hosts.get(&dependent).filter(|host| kept.contains(host)) {
+            tell(*host, name);
+        }
     }
     unselected
+}
+
+/// The table of each of these defaults and checks, and the constraint of each of these indexes.
+fn hosts(catalog: &Catalog, parts: &HashSet<ObjectId>) -> HashMap<ObjectId, ObjectId> {
+    let parts = || catalog.objects.iter().filter(|object| parts.contains(&object.id));
+    let table_of = |object: &crate::Object| match &object.body {
+        Body::ColumnDefault(default) => Some(default.table.clone()),
+        Body::Constraint(constraint) => Some(constraint.table.clone()),
+        _ => None,
+    };
+    let constraint_of = |object: &crate::Object| match &object.body {
+        Body::Index(index) => Some((index.table.clone(), index.constraint.clone()?)),
+        _ => None,
+    };
+    let tables: HashSet<QualifiedName> = parts().filter_map(table_of).collect();
+    let constraints: HashSet<(QualifiedName, String)> = parts().filter_map(constraint_of).collect();
+    let (mut table_ids, mut constraint_ids) = (HashMap::new(), HashMap::new());
+    for object in &catalog.objects {
+        match &object.body {
+            Body::Table(_) | Body::View(_) => {
+                let name = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
+                if tables.contains(&name) {
+                    table_ids.insert(name, object.id);
+                }
+            }
+            Body::Constraint(constraint) => {
+                let key = (constraint.table.clone(), object.name.clone());
+                if constraints.contains(&key) {
+                    constraint_ids.insert(key, object.id);
+                }
+            }
+            _ => {}
+        }
+    }
+    let host = |object: &crate::Object| {
+        let table = table_of(object).and_then(|table| table_ids.get(&table).copied());
+        table.or_else(|| constraint_ids.get(&constraint_of(object)?).copied())
+    };
+    parts().filter_map(|object| Some((object.id, host(object)?))).collect()
 }
 
 fn name_for_people(object: &crate::Object) -> String {
