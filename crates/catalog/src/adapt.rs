@@ -58,6 +58,7 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     let mut dropped: Vec<ObjectId> = Vec::new();
     let source = catalog.server_version;
     let is_older = target.version.major() < source.major();
+    not_null::nullable_again(catalog, target.version);
     for object in catalog.objects.iter_mut().filter(|object| object.extension.is_none()) {
         let name = object.identity().to_string();
         settings(object, &name, target, &mut losses);

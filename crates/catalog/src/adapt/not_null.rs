@@ -85,6 +85,36 @@ fn note(object: &str, what: &str, (name, chosen): (&str, &str), version: ServerV
     )
 }
 
+/// From 18 on a `NOT NULL` may be one that children do not inherit. An older server gives it to all of them, so that
+/// those that hold NULLs are made to do without.
+pub(super) fn nullable_again(catalog: &mut Catalog, version: ServerVersion) {
+    if version.major() >= 18 {
+        return;
+    }
+    let own =
+        |object: &crate::Object| QualifiedName::new(object.schema.clone().unwrap_or_default(), &*object.name);
+    let mut kept: BTreeMap<QualifiedName, BTreeSet<String>> = BTreeMap::new();
+    for object in &catalog.objects {
+        let Body::Table(table) = &object.body else { continue };
+        let is_kept =
+            |column: &&crate::kinds::Column| column.not_null.as_ref().is_some_and(|it| it.no_inherit);
+        let columns: BTreeSet<String> =
+            table.columns.iter().filter(is_kept).map(|column| column.name.to_string()).collect();
+        if !columns.is_empty() {
+            kept.insert(own(object), columns);
+        }
+    }
+    for object in catalog.objects.iter_mut().filter(|object| object.extension.is_none() && !kept.is_empty()) {
+        let Body::Table(table) = &mut object.body else { continue };
+        let columns: BTreeSet<&String> =
+            table.inherits.iter().filter_map(|parent| kept.get(parent)).flatten().collect();
+        let nullable = table.columns.iter_mut().filter(|column| {
+            column.not_null.is_none() && columns.iter().any(|name| name.as_str() == column.name.as_str())
+        });
+        nullable.for_each(|column| column.extras_mut().drops_not_null = true);
+    }
+}
+
 /// Since 18 a child has every `NOT NULL` that a parent lets it inherit; before it could do without one. The
 /// parent's then is not inherited any more, and the other children have their own.
 pub(super) fn nullable_children(catalog: &mut Catalog, version: ServerVersion, losses: &mut Losses) {

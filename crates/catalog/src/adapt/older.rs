@@ -39,6 +39,11 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
                 since(18, "temporal constraints; rows that break it can come in")
             } else if kind == ConstraintType::NotNull && says(" NOT VALID") {
                 since(18, "NOT NULL constraints that are not valid; NULLs can come in")
+            } else if kind == ConstraintType::NotNull && !constraint.separate {
+                since(
+                    18,
+                    "names of NOT NULL constraints and comments on them; the column is NOT NULL all the same",
+                )
             } else {
                 None
             }
@@ -172,6 +177,7 @@ fn weaken_table(table: &mut Table, name: &str, major: u32, losses: &mut Losses) 
         }
         if not_null.not_valid {
             column.not_null = None;
+            losses.add(name, on(format!("column {} without its NOT NULL, which is not valid", column.name)));
         } else if not_null.validated_later {
             // Here its parent has none that it could come with.
             not_null.validated_later = false;
