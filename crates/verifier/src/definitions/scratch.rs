@@ -126,12 +126,13 @@ impl Scratch {
         Ok(None)
     }
 
-    /// Keeps event triggers from firing, by settings of this transaction; returns the names of those that
-    /// would fire all the same.
+    /// Keeps event triggers from firing, by settings of this transaction or by what it does and takes back; returns
+    /// the names of those that would fire all the same.
     async fn silence_event_triggers(&self) -> Result<Option<String>, Error> {
         let sql = event_triggers_sql(self.session.version().major());
         let rows = self.session.query_rows(&sql).await?;
-        let Some([fire, fire_in_replica, may_turn_off, may_be_replica]) = rows.first().map(Vec::as_slice)
+        let Some([fire, fire_in_replica, disable, may_turn_off, may_be_replica]) =
+            rows.first().map(Vec::as_slice)
         else {
             return Ok(None);
         };
@@ -144,6 +145,10 @@ impl Scratch {
         } else if may(may_be_replica) && fire_in_replica.is_none() {
             // no rows are written here, so that it silences nothing else
             self.session.execute("SET LOCAL session_replication_role = replica").await?;
+            Ok(None)
+        } else if let Some(disable) = disable {
+            // no event trigger fires for this, and others see nothing of it
+            self.session.batch(disable).await?;
             Ok(None)
         } else if may(may_be_replica) {
             Ok(fire_in_replica.clone())
@@ -319,8 +324,9 @@ impl Scratch {
     }
 }
 
-/// Asks which event triggers fire in this session, and which would if it were a replica's; and whether its role
-/// may turn all of them off (settable since 17) and may call the session a replica's.
+/// Asks which event triggers fire in this session, and which would if it were a replica's; what disables all of them
+/// where its role may do that, as a superuser may; and whether it may turn all of them off (settable since 17) and
+/// may call the session a replica's.
 fn event_triggers_sql(major: u32) -> String {
     let may_set = |setting: &str| match major {
         15.. => format!("pg_catalog.has_parameter_privilege('{setting}', 'SET')"),
@@ -331,6 +337,9 @@ fn event_triggers_sql(major: u32) -> String {
     format!(
         "SELECT pg_catalog.string_agg(t.name, ', ') FILTER (WHERE t.enabled IN ('A', s.own)), \
          pg_catalog.string_agg(t.name, ', ') FILTER (WHERE t.enabled IN ('A', 'R')), \
+         CASE WHEN pg_catalog.current_setting('is_superuser')::pg_catalog.bool THEN \
+         pg_catalog.string_agg('ALTER EVENT TRIGGER ' OPERATOR(pg_catalog.||) t.name OPERATOR(pg_catalog.||) ' DISABLE', '; ') \
+         FILTER (WHERE t.enabled OPERATOR(pg_catalog.<>) 'D') END, \
          {may_turn_off}, {may_be_replica} \
          FROM (SELECT CASE pg_catalog.current_setting('session_replication_role') \
          WHEN 'replica' THEN 'R' ELSE 'O' END AS own) s \
