@@ -11,8 +11,8 @@ use dbhaul_postgres::{Error, Probe, Session};
 use crate::PipelineError;
 
 /// SQLSTATEs that speak of the locale, not of what the role may do: no such value, no such provider, not on
-/// this system.
-const OF_THE_LOCALE: [&str; 3] = ["22023", "42P17", "0A000"];
+/// this system, not of this provider.
+const OF_THE_LOCALE: [&str; 4] = ["22023", "42P17", "0A000", "42809"];
 
 /// Why a database with this locale cannot be created, if so.
 ///
@@ -54,16 +54,16 @@ async fn is_refused(session: &Session, sql: &str) -> Result<Option<String>, Erro
 
 /// What `CREATE DATABASE` of older servers has no words for.
 fn too_new(target: ServerVersion, database: &Database) -> Option<String> {
-    let provider = &database.locale_provider;
-    let needed = match (provider.as_str(), &database.icu_rules) {
-        ("builtin", _) => 17,
-        (_, Some(_)) => 16,
-        ("icu", None) => 15,
+    let (provider, locale) = (&database.locale_provider, database.locale.as_deref());
+    let (needed, more) = match (provider.as_str(), &database.icu_rules) {
+        ("builtin", _) if locale == Some("PG_UNICODE_FAST") => (18, " with locale PG_UNICODE_FAST"),
+        ("builtin", _) => (17, ""),
+        (_, Some(_)) => (16, " with rules of its own"),
+        ("icu", None) => (15, ""),
         _ => return None,
     };
     (target.major() < needed).then(|| {
-        let rules = if database.icu_rules.is_some() { " with rules of its own" } else { "" };
-        format!("the source's locale provider is {provider}{rules}, which databases have from {needed} on")
+        format!("the source's locale provider is {provider}{more}, which databases have from {needed} on")
     })
 }
 
@@ -99,9 +99,10 @@ mod tests {
 
     #[test]
     fn older_servers_have_fewer_providers() {
-        let check = |provider: &str, rules: Option<&str>, first: u32| {
+        let check = |provider: &str, locale: &str, rules: Option<&str>, first: u32| {
             let database = Database {
                 locale_provider: provider.to_owned(),
+                locale: Some(locale.to_owned()),
                 icu_rules: rules.map(str::to_owned),
                 ..Database::default()
             };
@@ -110,9 +111,10 @@ mod tests {
                 assert_eq!(told.is_some(), major < first, "{provider} on {major}: {told:?}");
             }
         };
-        check("libc", None, 13);
-        check("icu", None, 15);
-        check("icu", Some("&b < a"), 16);
-        check("builtin", None, 17);
+        check("libc", "C", None, 13);
+        check("icu", "und", None, 15);
+        check("icu", "und", Some("&b < a"), 16);
+        check("builtin", "C.UTF-8", None, 17);
+        check("builtin", "PG_UNICODE_FAST", None, 18);
     }
 }
