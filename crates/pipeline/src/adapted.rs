@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 use dbhaul_catalog::{
-    Adaptation, Catalog, Loss, ServerVersion, StorageParameter, Target, TargetFacts, adapt,
-    doubtful_parameters,
+    Adaptation, Catalog, Difference, Loss, ServerVersion, StorageParameter, Target, TargetFacts, adapt,
+    compare, doubtful_parameters,
 };
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
@@ -22,6 +22,8 @@ pub(crate) struct Adapted {
     pub(crate) is_downgrade: bool,
     /// What is lost.
     pub(crate) losses: Vec<NamedReason>,
+    /// The differences of definitions that come with it.
+    pub(crate) changes: Vec<Difference>,
     /// What is not as one would expect, though nothing is lost.
     pub(crate) notes: Vec<String>,
 }
@@ -56,12 +58,14 @@ impl Adapted {
         let offer = Probe::new(&session).offer().await.map_err(asking)?;
         let refused_parameters = refused_parameters(&session, catalog).await.map_err(asking)?;
         session.close().await.map_err(asking)?;
-        let mut catalog = catalog.clone();
+        let original = catalog;
+        let mut catalog = original.clone();
         let facts = TargetFacts { refused_parameters, ..facts(version, offer) };
         let Adaptation { losses, notes } = adapt(&mut catalog, &facts);
+        let changes = if losses.is_empty() { Vec::new() } else { compare(original, &catalog).differences };
         let named = |Loss { object, what }| NamedReason { object, reason: what };
         let losses = losses.into_iter().map(named).collect();
-        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, notes })
+        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, changes, notes })
     }
 }
 

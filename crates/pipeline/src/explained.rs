@@ -5,7 +5,8 @@ use std::fmt::{self, Formatter};
 
 use dbhaul_catalog::kinds::{Body, Operator};
 use dbhaul_catalog::{
-    Catalog, Difference, EntryKind, Identity, Object, ObjectId, QualifiedName, TocEntry, system_identity,
+    Catalog, Difference, EntryKind, Identity, Object, ObjectId, QualifiedName, TocEntry, quote_identifier,
+    system_identity,
 };
 use dbhaul_importer::{ImportOutcome, Part};
 use dbhaul_progress::counted;
@@ -15,7 +16,7 @@ use crate::copy_scope::CopyScope;
 use crate::{ImportSummary, Status};
 
 /// What of an object may differ since it was skipped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Extent {
     /// All of it, that it is not there included.
     Whole,
@@ -23,15 +24,39 @@ enum Extent {
     Properties,
     /// Its owner, and so the privileges, which were to be given by that owner.
     Owner,
-    /// Privileges.
-    Privileges,
-    /// The comment.
-    Comment,
-    /// Security labels.
-    Labels,
+    /// What is said of the object, or of one of its columns.
+    Annotation(Annotation, Option<Column>),
     /// Whether it is filled.
     Filling,
 }
+
+/// What hangs on objects and their columns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Annotation {
+    Privileges,
+    Comment,
+    Labels,
+}
+
+/// A column, as differences find it: by its place or, where that may be another on the other side, by its name.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Column {
+    place: String,
+    name: String,
+}
+
+/// What a run told before it began that it would not carry, or not as it is.
+pub(crate) struct Told<'a> {
+    /// The objects, named as [`Identity`] prints them.
+    pub(crate) objects: BTreeSet<String>,
+    /// What adapting the catalog to the target made of them.
+    pub(crate) changes: &'a [Difference],
+}
+
+/// Kinds of which every adaptation to a target changes the definition. Of others there is what the target leaves out by
+/// itself, such as options of subscriptions.
+const CHANGED_BY_ALL: [EntryKind; 3] =
+    [EntryKind::Table, EntryKind::ForeignTable, EntryKind::MaterializedView];
 
 /// What a run skipped, as parts of objects.
 #[derive(Debug, Clone, Default)]
@@ -41,18 +66,26 @@ pub(crate) struct Excuses {
     of_server: BTreeSet<Identity>,
     /// Objects that cannot be carried or not whole, as they were told before the run.
     told: BTreeSet<String>,
+    /// Those of them that were changed for the target, with the paths of what was; `None` where there is none, as
+    /// of an object that was left out.
+    changed: BTreeMap<Identity, BTreeSet<Option<String>>>,
 }
 
 impl Excuses {
-    /// Takes what an import skipped and what failed, with the entries of its table of contents, and the objects, named as
-    /// [`Identity`] prints them, that the source could not carry as they are.
-    pub(crate) fn new<'a>(
+    /// Takes what an import skipped and what failed, with the entries of its table of contents, and what was told
+    /// before.
+    pub(crate) fn new(
         catalog: &Catalog,
         entries: &[TocEntry],
         outcome: &ImportOutcome,
-        told: impl Iterator<Item = &'a String>,
+        told: Told<'_>,
     ) -> Self {
-        let mut excuses = Excuses { told: told.cloned().collect(), ..Excuses::default() };
+        let mut excuses = Excuses { told: told.objects, ..Excuses::default() };
+        let is_changed_by_all = |change: &&Difference| CHANGED_BY_ALL.contains(&change.identity().kind);
+        for change in told.changes.iter().filter(is_changed_by_all) {
+            let paths = excuses.changed.entry(change.identity().clone()).or_default();
+            paths.insert(change.path().map(str::to_owned));
+        }
         let objects: BTreeMap<ObjectId, &Object> =
             catalog.objects.iter().map(|object| (object.id, object)).collect();
         let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
@@ -70,8 +103,8 @@ impl Excuses {
                 }
                 continue;
             };
-            let Some(extent) = extent(entry, part) else { continue };
-            excuses.add(object, extent);
+            let Some(extent) = extent(entry, part, object) else { continue };
+            excuses.add(object, extent.clone());
             match extent {
                 Extent::Whole => {
                     gone.insert(object.id);
@@ -112,7 +145,7 @@ impl Excuses {
             Body::Operator(operator) => Some((&**operator, Extent::Whole)),
             _ => None,
         });
-        let makers: Vec<_> = lost.chain(unowned.iter().copied()).collect();
+        let makers: Vec<_> = lost.chain(unowned.iter().cloned()).collect();
         if makers.is_empty() {
             return;
         }
@@ -122,7 +155,7 @@ impl Excuses {
                 continue;
             }
             let makers = makers.iter().filter(|(maker, _)| names_half(maker, object, declared));
-            makers.for_each(|(_, extent)| self.add(object, *extent));
+            makers.for_each(|(_, extent)| self.add(object, extent.clone()));
         }
     }
 
@@ -239,7 +272,7 @@ impl Excuses {
     /// Whether a difference is one of what was skipped.
     pub(crate) fn explain(&self, difference: &Difference) -> bool {
         let identity = difference.identity();
-        if self.told.contains(&identity.to_string()) {
+        if self.told.contains(&identity.to_string()) && self.is_told(difference) {
             return true;
         }
         if self.of_server.contains(identity) {
@@ -248,34 +281,74 @@ impl Excuses {
         let Some(extents) = self.by_object.get(identity) else { return false };
         extents.iter().any(|extent| extent.covers(difference))
     }
+
+    /// Whether a difference of an object of which something was told is what was told: where that changed its
+    /// definition, it is what was changed, and else whatever the target makes of it.
+    fn is_told(&self, difference: &Difference) -> bool {
+        let Some(paths) = self.changed.get(difference.identity()) else { return true };
+        let path = difference.path();
+        paths.iter().any(|changed| match (changed.as_deref(), path) {
+            (None, path) => path.is_none(),
+            (Some(_), None) => false,
+            // lists that differ in length are compared as wholes, on the target perhaps part by part
+            (Some(changed), Some(path)) => is_within(path, changed) || is_within(changed, path),
+        })
+    }
+}
+
+/// Whether a path is another or leads to something below it.
+fn is_within(path: &str, whole: &str) -> bool {
+    path.strip_prefix(whole).is_some_and(|below| below.is_empty() || below.starts_with('.'))
+}
+
+impl Annotation {
+    /// Whether this is what a path leads to, of the object itself or of a column.
+    fn is_at(self, path: &str, column: Option<&Column>) -> bool {
+        let of_column = path.strip_prefix("body.columns.").or_else(|| path.strip_prefix("columns."));
+        let below = match (column, of_column) {
+            (Some(Column { place, name }), Some(rest)) => {
+                let below = |key: &str| rest.strip_prefix(key)?.strip_prefix('.');
+                below(place).or_else(|| below(name))
+            }
+            (None, None) => Some(path),
+            _ => None,
+        };
+        below.is_some_and(|path| self.ends(path))
+    }
+
+    fn ends(self, path: &str) -> bool {
+        let ends_with = |property: &str| path == property || path.ends_with(&format!(".{property}"));
+        match self {
+            Annotation::Privileges => ends_with("acl"),
+            Annotation::Comment => ends_with("comment"),
+            Annotation::Labels => path.split('.').any(|part| part == "security_labels"),
+        }
+    }
 }
 
 impl Extent {
-    fn covers(self, difference: &Difference) -> bool {
+    fn covers(&self, difference: &Difference) -> bool {
         let Some(path) = difference.path() else {
-            return self == Extent::Whole && matches!(difference, Difference::Missing { .. });
+            return *self == Extent::Whole && matches!(difference, Difference::Missing { .. });
         };
-        let ends_with = |property: &str| path == property || path.ends_with(&format!(".{property}"));
         match self {
             Extent::Whole | Extent::Properties => true,
-            Extent::Owner => path == "owner" || ends_with("acl"),
-            Extent::Privileges => ends_with("acl"),
-            Extent::Comment => ends_with("comment"),
-            Extent::Labels => path.split('.').any(|part| part == "security_labels"),
+            Extent::Owner => path == "owner" || Annotation::Privileges.ends(path),
+            Extent::Annotation(annotation, column) => annotation.is_at(path, column.as_ref()),
             Extent::Filling => path == "body.populated",
         }
     }
 }
 
 /// What of its object an entry is, as far as it was skipped; `None` for rows, which are compared by themselves.
-fn extent(entry: &TocEntry, part: &Part) -> Option<Extent> {
+fn extent(entry: &TocEntry, part: &Part, object: &Object) -> Option<Extent> {
+    let of = |annotation: Annotation| Some(Extent::Annotation(annotation, column_of(entry, object)));
     match (entry.kind, part) {
         (EntryKind::TableData | EntryKind::SequenceSet | EntryKind::LargeObjectData, _) => None,
-        (EntryKind::Acl | EntryKind::DefaultAcl, _) => {
-            Some(if entry.kind == EntryKind::Acl { Extent::Privileges } else { Extent::Whole })
-        }
-        (EntryKind::Comment, _) => Some(Extent::Comment),
-        (EntryKind::SecurityLabel, _) => Some(Extent::Labels),
+        (EntryKind::DefaultAcl, _) => Some(Extent::Whole),
+        (EntryKind::Acl, _) => of(Annotation::Privileges),
+        (EntryKind::Comment, _) => of(Annotation::Comment),
+        (EntryKind::SecurityLabel, _) => of(Annotation::Labels),
         (EntryKind::MaterializedViewData, _) => Some(Extent::Filling),
         (_, Part::Owner) => Some(Extent::Owner),
         (_, Part::Statements(_)) => Some(Extent::Properties),
@@ -290,6 +363,22 @@ fn extent(entry: &TocEntry, part: &Part) -> Option<Extent> {
         ) => Some(Extent::Properties),
         (_, Part::Whole) => Some(Extent::Whole),
     }
+}
+
+/// The column that an entry of something said of an object's column is about.
+fn column_of(entry: &TocEntry, object: &Object) -> Option<Column> {
+    let names: Vec<&str> = match &object.body {
+        Body::Table(table) => table.columns.iter().map(|column| column.name.as_str()).collect(),
+        Body::View(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
+        Body::MaterializedView(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
+        Body::CompositeType(composite) => composite.attributes.iter().map(|it| it.name.as_str()).collect(),
+        _ => return None,
+    };
+    let of_object = object.sql_name();
+    let address = |name: &str| format!("COLUMN {of_object}.{}", quote_identifier(name));
+    let place = names.iter().position(|name| address(name) == entry.name)?;
+    let name = names.get(place)?.replace('"', "\"\"");
+    Some(Column { place: place.to_string(), name: format!("\"{name}\"") })
 }
 
 /// Whether an operator names a declared one as its commutator, with the operands the other way round, or as
@@ -314,137 +403,4 @@ fn name(object: &Object) -> QualifiedName {
 }
 
 #[cfg(test)]
-mod tests {
-    use dbhaul_catalog::kinds::{EnumType, Operator, Schema, Table, View};
-    use dbhaul_catalog::{Class, Section, ServerVersion};
-    use dbhaul_importer::Skipped;
-    use serde_json::json;
-
-    use super::*;
-
-    fn object(oid: u32, schema: Option<&str>, name: &str, body: Body) -> Object {
-        Object {
-            id: ObjectId::new(Class::PG_CLASS, oid),
-            schema: schema.map(Into::into),
-            name: name.to_owned(),
-            owner: Some("o".into()),
-            acl: None,
-            comment: None,
-            security_labels: Vec::new(),
-            extension: None,
-            body,
-        }
-    }
-
-    fn table() -> Body {
-        let table: Table = serde_json::from_value(json!({
-            "table_kind": "ordinary", "unlogged": false, "columns": [], "checks": [], "of_type": null,
-            "inherits": [], "partition_of": null, "partition_key": null, "options": [], "toast_options": [],
-            "access_method": null, "tablespace": null, "row_security": false, "force_row_security": false,
-            "replica_identity": "default", "foreign": null
-        }))
-        .unwrap();
-        Body::from(table)
-    }
-
-    fn operator(of: &str) -> Body {
-        Body::from(Operator {
-            function: None,
-            left_type: Some(of.to_owned()),
-            right_type: None,
-            commutator: None,
-            negator: None,
-            merges: false,
-            hashes: false,
-            restrict: None,
-            join: None,
-        })
-    }
-
-    fn view() -> Body {
-        let (options, columns) = (Vec::new(), Vec::new());
-        Body::from(View { options, check_option: None, definition: "SELECT 1".to_owned(), columns })
-    }
-
-    fn catalog() -> Catalog {
-        let objects = vec![
-            object(1, Some("public"), "film", table()),
-            object(2, Some("public"), "film_list", view()),
-            object(3, None, "public", Body::from(Schema {})),
-            object(4, Some("public"), "mood", Body::from(EnumType { labels: Vec::new() })),
-            object(5, Some("public"), "=", operator("public.mood")),
-            object(6, Some("public"), "<", operator("public.mood_of_day")),
-        ];
-        Catalog { objects, ..Catalog::empty(ServerVersion::of_major(18)) }
-    }
-
-    /// Whether a difference of object `of` is explained where an entry of `kind` for `skipped` was.
-    fn check((kind, skipped, part): (EntryKind, u32, Part), of: u32, path: Option<&str>, expected: bool) {
-        let catalog = catalog();
-        let entry = TocEntry {
-            id: 1,
-            section: Section::PreData,
-            kind,
-            schema: None,
-            name: String::new(),
-            owner: None,
-            create: Vec::new(),
-            set_owner: None,
-            drop: None,
-            depends_on: Vec::new(),
-            object: Some(ObjectId::new(Class::PG_CLASS, skipped)),
-            data: None,
-            weight_bytes: 0,
-            adoption: None,
-        };
-        let skipped =
-            Skipped { entry: 1, kind: Some(kind), description: String::new(), part, reason: String::new() };
-        let outcome = ImportOutcome { skipped: vec![skipped], ..ImportOutcome::default() };
-        let excuses = Excuses::new(&catalog, &[entry], &outcome, std::iter::empty());
-        let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
-        let identity = object.identity();
-        let difference = match path {
-            None => Difference::Missing { identity },
-            Some(path) => {
-                Difference::Different { identity, path: path.to_owned(), left: json!(1), right: json!(2) }
-            }
-        };
-        assert_eq!(
-            excuses.explain(&difference),
-            expected,
-            "{kind} of {} for {difference}",
-            excuses.by_object.len()
-        );
-    }
-
-    #[test]
-    fn privileges_excuse_privileges() {
-        let acl = || (EntryKind::Acl, 1, Part::Whole);
-        check(acl(), 1, Some("acl"), true);
-        check(acl(), 1, Some("body.columns.0.acl"), true);
-        check(acl(), 1, Some("body.columns.0.type_name"), false);
-        check(acl(), 1, Some("owner"), false);
-        check(acl(), 1, None, false);
-        check((EntryKind::Comment, 1, Part::Whole), 1, Some("comment"), true);
-        check((EntryKind::Comment, 1, Part::Whole), 1, Some("acl"), false);
-        check((EntryKind::Table, 1, Part::Owner), 1, Some("owner"), true);
-        check((EntryKind::Table, 1, Part::Owner), 1, Some("body.unlogged"), false);
-        check((EntryKind::Table, 1, Part::Owner), 1, None, false);
-    }
-
-    #[test]
-    fn an_object_excuses_no_other() {
-        check((EntryKind::View, 2, Part::Whole), 2, None, true);
-        check((EntryKind::View, 2, Part::Whole), 1, Some("body.unlogged"), false);
-        check((EntryKind::View, 2, Part::Whole), 3, Some("owner"), false);
-        check((EntryKind::Table, 1, Part::Whole), 3, Some("acl"), false);
-        check((EntryKind::TableData, 1, Part::Whole), 1, Some("body.unlogged"), false);
-    }
-
-    #[test]
-    fn a_type_excuses_what_is_made_of_it() {
-        check((EntryKind::Type, 4, Part::Whole), 5, None, true);
-        check((EntryKind::Type, 4, Part::Whole), 6, None, false);
-        check((EntryKind::Type, 4, Part::Owner), 5, None, false);
-    }
-}
+mod tests;

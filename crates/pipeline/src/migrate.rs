@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::{ServerVersion, Toc};
+use dbhaul_catalog::{Difference, ServerVersion, Toc};
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -18,7 +18,7 @@ use crate::adapted::Adapted;
 use crate::copy_format::CopyForms;
 use crate::copy_scope::CopyScope;
 use crate::dump::{PlannedTable, write_tables};
-use crate::explained::Excuses;
+use crate::explained::{Excuses, Told};
 use crate::exported_segments::{ExportedSegments, entry_segments};
 use crate::extensions;
 use crate::hold::{HolderProcess, end_holding};
@@ -92,6 +92,9 @@ pub struct MigratePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
+    /// How definitions differ by that.
+    #[serde(skip)]
+    changes: Vec<Difference>,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -227,6 +230,7 @@ impl Migrate {
             roles: planned_roles,
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
+            changes: adapted.changes,
             left_out_as_asked: left_out_as_asked(&source.catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -330,6 +334,7 @@ async fn compare(
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
     let told = unset.iter().map(|told| &told.object);
+    let told = Told { objects: told.cloned().collect(), changes: &plan.changes };
     let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome, told);
     let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());

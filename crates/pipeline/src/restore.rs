@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, ServerVersion, Toc, in_one_line};
+use dbhaul_catalog::{
+    Catalog, DataEntry, Difference, Object, ObjectId, QualifiedName, ServerVersion, Toc, in_one_line,
+};
 use dbhaul_importer::{EntrySegments, ImportOutcome, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::{Phase, counted};
@@ -17,7 +19,7 @@ use serde::Serialize;
 use crate::adapted::Adapted;
 use crate::backup_segments::{BackupSegments, tables_by_entry};
 use crate::copy_scope::CopyScope;
-use crate::explained::Excuses;
+use crate::explained::{Excuses, Told};
 use crate::extensions;
 use crate::left_out::left_out;
 use crate::roles::RoleWork;
@@ -75,6 +77,9 @@ pub struct RestorePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
+    /// How definitions differ by that.
+    #[serde(skip)]
+    changes: Vec<Difference>,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -185,6 +190,7 @@ impl Restore {
             row_count: crate::backups::row_count(&manifest),
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
+            changes: adapted.changes,
             left_out_as_asked: left_out_as_asked(&catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -260,6 +266,7 @@ impl Restore {
         unset.extend(left_out(catalog));
         unset.extend(self.plan.losses);
         let told = unset.iter().map(|told| &told.object);
+        let told = Told { objects: told.cloned().collect(), changes: &self.plan.changes };
         let excuses = Excuses::new(catalog, &toc.entries, &outcome, told);
         Ok(RestoreReport {
             backup: self.plan.backup,

@@ -1,0 +1,198 @@
+use dbhaul_catalog::kinds::{EnumType, Operator, Schema, Table, View};
+use dbhaul_catalog::{Class, Section, ServerVersion};
+use dbhaul_importer::Skipped;
+use serde_json::json;
+
+use super::*;
+
+fn object(oid: u32, schema: Option<&str>, name: &str, body: Body) -> Object {
+    Object {
+        id: ObjectId::new(Class::PG_CLASS, oid),
+        schema: schema.map(Into::into),
+        name: name.to_owned(),
+        owner: Some("o".into()),
+        acl: None,
+        comment: None,
+        security_labels: Vec::new(),
+        extension: None,
+        body,
+    }
+}
+
+fn column(name: &str) -> serde_json::Value {
+    json!({
+        "name": name, "type_name": "text", "base_type_name": "text", "base_type_kind": "b", "not_null": null,
+        "default": null, "identity": null, "is_local": true, "inherit_count": 0
+    })
+}
+
+fn table() -> Body {
+    let table: Table = serde_json::from_value(json!({
+        "table_kind": "ordinary", "unlogged": false, "columns": [column("id"), column("the \"title\"")], "checks": [], "of_type": null,
+        "inherits": [], "partition_of": null, "partition_key": null, "options": [], "toast_options": [],
+        "access_method": null, "tablespace": null, "row_security": false, "force_row_security": false,
+        "replica_identity": "default", "foreign": null
+    }))
+    .unwrap();
+    Body::from(table)
+}
+
+fn operator(of: &str) -> Body {
+    Body::from(Operator {
+        function: None,
+        left_type: Some(of.to_owned()),
+        right_type: None,
+        commutator: None,
+        negator: None,
+        merges: false,
+        hashes: false,
+        restrict: None,
+        join: None,
+    })
+}
+
+fn view() -> Body {
+    let (options, columns) = (Vec::new(), Vec::new());
+    Body::from(View { options, check_option: None, definition: "SELECT 1".to_owned(), columns })
+}
+
+fn catalog() -> Catalog {
+    let objects = vec![
+        object(1, Some("public"), "film", table()),
+        object(2, Some("public"), "film_list", view()),
+        object(3, None, "public", Body::from(Schema {})),
+        object(4, Some("public"), "mood", Body::from(EnumType { labels: Vec::new() })),
+        object(5, Some("public"), "=", operator("public.mood")),
+        object(6, Some("public"), "<", operator("public.mood_of_day")),
+    ];
+    Catalog { objects, ..Catalog::empty(ServerVersion::of_major(18)) }
+}
+
+/// Whether a difference of object `of` is explained where an entry of `kind` for `skipped` was.
+fn check((kind, skipped, part): (EntryKind, u32, Part), of: u32, path: Option<&str>, expected: bool) {
+    check_named((kind, "", skipped, part), of, path, expected);
+}
+
+/// As [`check`], of an entry of this name.
+fn check_named(
+    (kind, entry_name, skipped, part): (EntryKind, &str, u32, Part),
+    of: u32,
+    path: Option<&str>,
+    expected: bool,
+) {
+    let catalog = catalog();
+    let entry = TocEntry {
+        id: 1,
+        section: Section::PreData,
+        kind,
+        schema: None,
+        name: entry_name.to_owned(),
+        owner: None,
+        create: Vec::new(),
+        set_owner: None,
+        drop: None,
+        depends_on: Vec::new(),
+        object: Some(ObjectId::new(Class::PG_CLASS, skipped)),
+        data: None,
+        weight_bytes: 0,
+        adoption: None,
+    };
+    let skipped = Skipped { entry: 1, kind: Some(kind), description: String::new(), part, reason: String::new() };
+    let outcome = ImportOutcome { skipped: vec![skipped], ..ImportOutcome::default() };
+    let excuses = Excuses::new(&catalog, &[entry], &outcome, Told { objects: BTreeSet::new(), changes: &[] });
+    let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
+    let identity = object.identity();
+    let difference = match path {
+        None => Difference::Missing { identity },
+        Some(path) => {
+            Difference::Different { identity, path: path.to_owned(), left: json!(1), right: json!(2) }
+        }
+    };
+    assert_eq!(
+        excuses.explain(&difference),
+        expected,
+        "{kind} of {} for {difference}",
+        excuses.by_object.len()
+    );
+}
+
+#[test]
+fn privileges_excuse_privileges() {
+    let acl = || (EntryKind::Acl, 1, Part::Whole);
+    check(acl(), 1, Some("acl"), true);
+    check(acl(), 1, Some("body.columns.0.acl"), false);
+    check(acl(), 1, Some("body.columns.0.type_name"), false);
+    check(acl(), 1, Some("owner"), false);
+    check(acl(), 1, None, false);
+    check((EntryKind::Comment, 1, Part::Whole), 1, Some("comment"), true);
+    check((EntryKind::Comment, 1, Part::Whole), 1, Some("acl"), false);
+    check((EntryKind::Table, 1, Part::Owner), 1, Some("owner"), true);
+    check((EntryKind::Table, 1, Part::Owner), 1, Some("body.unlogged"), false);
+    check((EntryKind::Table, 1, Part::Owner), 1, None, false);
+}
+
+#[test]
+fn an_object_excuses_no_other() {
+    check((EntryKind::View, 2, Part::Whole), 2, None, true);
+    check((EntryKind::View, 2, Part::Whole), 1, Some("body.unlogged"), false);
+    check((EntryKind::View, 2, Part::Whole), 3, Some("owner"), false);
+    check((EntryKind::Table, 1, Part::Whole), 3, Some("acl"), false);
+    check((EntryKind::TableData, 1, Part::Whole), 1, Some("body.unlogged"), false);
+}
+
+#[test]
+fn a_type_excuses_what_is_made_of_it() {
+    check((EntryKind::Type, 4, Part::Whole), 5, None, true);
+    check((EntryKind::Type, 4, Part::Whole), 6, None, false);
+    check((EntryKind::Type, 4, Part::Owner), 5, None, false);
+}
+
+/// Only what is said of a column itself.
+#[test]
+fn what_is_said_of_a_column_excuses_that_column() {
+    let entry = |kind| (kind, "COLUMN public.film.\"the \"\"title\"\"\"", 1, Part::Whole);
+    for (kind, property) in [(EntryKind::Acl, "acl"), (EntryKind::Comment, "comment"), (EntryKind::SecurityLabel, "security_labels")] {
+        for (column, expected) in [("1", true), ("\"the \"\"title\"\"\"", true), ("0", false), ("11", false)]
+        {
+            check_named(entry(kind), 1, Some(&format!("body.columns.{column}.{property}")), expected);
+            check_named(entry(kind), 1, Some(&format!("body.columns.{column}.type_name")), false);
+        }
+        check_named(entry(kind), 1, Some(property), false);
+        check_named(entry(kind), 1, None, false);
+        check_named((kind, "TABLE public.film", 1, Part::Whole), 1, Some(property), true);
+        check_named((kind, "TABLE public.film", 1, Part::Whole), 1, Some("body.columns.1.acl"), false);
+    }
+}
+
+/// What is told of a table excuses what it changes and nothing else; what is told of others, whatever becomes of them.
+#[test]
+fn what_was_told_excuses_what_it_changes() {
+    let catalog = catalog();
+    let identity = |id: u32| catalog.objects.iter().find(|object| object.id.oid == id).unwrap().identity();
+    let different = |id: u32, path: &str| Difference::Different {
+        identity: identity(id),
+        path: path.to_owned(),
+        left: json!(1),
+        right: json!(2),
+    };
+    let missing = |id: u32| Difference::Missing { identity: identity(id) };
+    let changes = [different(1, "body.columns.1.compression"), different(3, "acl"), missing(2)];
+    let told = [1, 2, 4].map(|id| identity(id).to_string());
+    let told = Told { objects: told.into(), changes: &changes };
+    let excuses = Excuses::new(&catalog, &[], &ImportOutcome::default(), told);
+    for (difference, expected) in [
+        (different(1, "body.columns.1.compression"), true),
+        (different(1, "body.columns"), true),
+        (different(1, "body.columns.11.compression"), false),
+        (different(1, "body.columns.1.type_name"), false),
+        (different(1, "owner"), false),
+        (missing(1), false),
+        (missing(2), true),
+        (different(2, "body.definition"), true),
+        (different(3, "acl"), false),
+        (different(4, "body.labels"), true),
+        (missing(4), true),
+    ] {
+        assert_eq!(excuses.explain(&difference), expected, "{difference}");
+    }
+}
