@@ -63,7 +63,7 @@ fn report(run: &Finished) -> String {
     format!("{}{}", run.stdout, run.stderr)
 }
 
-/// Members of two of the server's own operator families: loose ones, of operators and functions of the user's and of
+/// Members of two of the server's own operator families and one of an extension's: loose ones, of operators and functions of the user's and of
 /// the server's, and those of a class, of which one is optional and so a loose one from 14 on.
 const ADDED_TO_FAMILIES: &str = "
     CREATE SCHEMA s; CREATE TYPE s.e AS ENUM ('a', 'b');
@@ -79,14 +79,26 @@ const ADDED_TO_FAMILIES: &str = "
     CREATE FUNCTION s.sup(internal) RETURNS void LANGUAGE internal AS 'btint4sortsupport';
     CREATE OPERATOR s.< (LEFTARG = s.e, RIGHTARG = s.e, FUNCTION = s.elt);
     CREATE OPERATOR CLASS s.eops FOR TYPE s.e USING btree FAMILY pg_catalog.integer_ops AS
+      OPERATOR 1 s.<, FUNCTION 1 s.ecmp(s.e, s.e), FUNCTION 2 s.sup(internal);
+    CREATE EXTENSION citext;
+    CREATE FUNCTION s.lt(citext, int4) RETURNS bool IMMUTABLE LANGUAGE sql AS 'SELECT true';
+    CREATE OPERATOR s.<<< (LEFTARG = citext, RIGHTARG = int4, FUNCTION = s.lt);
+    ALTER OPERATOR FAMILY citext_ops USING btree ADD OPERATOR 1 s.<<< (citext, int4);
+    ALTER OPERATOR FAMILY pg_catalog.float_ops USING btree ADD OPERATOR 1 s.<<< (citext, int4);
+    CREATE OPERATOR CLASS s.efamily FOR TYPE s.e USING btree FAMILY citext_ops AS
       OPERATOR 1 s.<, FUNCTION 1 s.ecmp(s.e, s.e), FUNCTION 2 s.sup(internal);";
 
 /// What users have added to operator families, whether it is a class's or loose.
-const ADDED: &str = "SELECT amopfamily, amopopr::regoperator::text FROM pg_amop WHERE oid >= 16384
-    UNION ALL SELECT amprocfamily, amproc::regprocedure::text FROM pg_amproc WHERE oid >= 16384 ORDER BY 1, 2";
+const ADDED: &str = "SELECT opfname, amopopr::regoperator::text FROM pg_amop m
+        JOIN pg_opfamily f ON f.oid = amopfamily
+        WHERE m.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend WHERE deptype = 'e' AND objid = amopopr)
+    UNION ALL SELECT opfname, amproc::regprocedure::text FROM pg_amproc m
+        JOIN pg_opfamily f ON f.oid = amprocfamily
+        WHERE m.oid >= 16384 AND NOT EXISTS (SELECT FROM pg_depend WHERE deptype = 'e' AND objid = amproc)
+    ORDER BY 1, 2";
 
 #[test]
-fn what_users_add_to_the_servers_own_operator_families_is_carried_and_compared() {
+fn what_users_add_to_operator_families_of_others_is_carried_and_compared() {
     let newest = Server::start(NEWEST);
     for major in [13, 15] {
         let (source, db) = (Server::start(major), format!("from_{major}"));
@@ -97,7 +109,11 @@ fn what_users_add_to_the_servers_own_operator_families_is_carried_and_compared()
         let (from, to) = (source.uri(&db), newest.uri(&db));
         Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
         assert_eq!(newest.psql(&db, ADDED), source.psql(&db, ADDED));
-        assert_eq!(newest.psql(&db, ADDED).lines().count(), 6);
+        assert_eq!(newest.psql(&db, ADDED).lines().count(), 11);
+        Dbhaul::new(["migrate", "--clean", "--if-exists", "--source", &from, "--target", &to])
+            .run()
+            .assert_code(0);
+        assert_eq!(newest.psql(&db, ADDED), source.psql(&db, ADDED));
 
         // and back by way of a backup
         let store = store_of(&newest, &db);
@@ -110,9 +126,17 @@ fn what_users_add_to_the_servers_own_operator_families_is_carried_and_compared()
             &db,
             "ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree DROP OPERATOR 1 (numeric, int4)",
         );
+        newest.psql(&db, "ALTER OPERATOR FAMILY citext_ops USING btree DROP OPERATOR 1 (citext, int4)");
         let run = verify(&source, &newest, &db, &[]);
         run.assert_code(4);
-        assert_names(&run, &["OPERATOR FAMILY pg_catalog.integer_ops USING btree"]);
+        let families = ["pg_catalog.integer_ops", "public.citext_ops"];
+        assert_names(
+            &run,
+            &families
+                .map(|family| format!("OPERATOR FAMILY {family} USING btree"))
+                .each_ref()
+                .map(|name| &**name),
+        );
     }
 }
 
@@ -291,10 +315,19 @@ fn event_triggers_do_not_fire_and_hinder_no_comparison() {
         for db in ["silent_left", "silent_right"] {
             server.psql(db, "ALTER EVENT TRIGGER stops ENABLE ALWAYS");
         }
-        // no session but one that turns off all of them keeps such a trigger from firing
-        let told =
-            if major >= 17 { "2 differences" } else { "event triggers would fire on the target: stops" };
-        compare().assert_code(4).assert_says(told);
+        // before 17 such a trigger is kept from firing by a superuser alone
+        compare().assert_code(4).assert_says("2 differences");
+        let enabled = "SELECT evtenabled FROM pg_event_trigger";
+        assert_eq!(server.psql("silent_right", enabled), "A");
+        server.psql(
+            "silent_right",
+            "ALTER EVENT TRIGGER stops DISABLE; CREATE ROLE watcher LOGIN; GRANT SELECT ON k TO watcher;
+             GRANT CREATE ON DATABASE silent_right TO watcher; ALTER EVENT TRIGGER stops ENABLE ALWAYS",
+        );
+        let told = "event triggers would fire on the target: stops";
+        let watched = server.uri_as("watcher", "silent_right");
+        let run = Dbhaul::new(["verify", "--source", &left, "--target", &watched]).run();
+        run.assert_code(4).assert_says(told);
     }
 }
 

@@ -217,7 +217,11 @@ fn other_members_that_a_selection_leaves_out() {
         CREATE POLICY good_only ON app.plain USING (lib.good(a));
         CREATE RULE noted AS ON DELETE TO app.plain DO ALSO INSERT INTO lib.other VALUES (1);
         CREATE FUNCTION app.feel(lib.mood) RETURNS int LANGUAGE sql AS 'SELECT 1';
-        CREATE STATISTICS app.stats ON (lib.good(a)), b FROM app.plain";
+        CREATE STATISTICS app.stats ON (lib.good(a)), b FROM app.plain;
+        CREATE TABLE app.computed (a int, b boolean GENERATED ALWAYS AS (lib.good(a)) STORED);
+        CREATE TABLE app.checked (a int CHECK (lib.good(a)), b boolean DEFAULT lib.good(1));
+        CREATE TABLE app.excluding (a int, CONSTRAINT apart EXCLUDE USING btree (a WITH =) WHERE (lib.good(a)));
+        CREATE DOMAIN app.sound AS int CONSTRAINT good CHECK (lib.good(VALUE))";
     let case = Case::of_sql(16, 18, sql).with(&["-n", "app"]);
     case.said().ends(
         3,
@@ -228,6 +232,11 @@ fn other_members_that_a_selection_leaves_out() {
             "VIEW app.over: needs VIEW app.seen",
             "POLICY app.plain good_only: needs FUNCTION lib.good",
             "RULE app.plain noted: needs TABLE lib.other",
+            "TABLE app.computed: needs FUNCTION lib.good",
+            "app.checked checked_a_check: needs FUNCTION lib.good",
+            "DEFAULT app.checked b: needs FUNCTION lib.good",
+            "CONSTRAINT app.excluding apart: needs FUNCTION lib.good",
+            "DOMAIN app.sound: needs FUNCTION lib.good",
             INCLUDES,
         ],
     );
@@ -360,6 +369,7 @@ fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
         CREATE TABLE u (i int); INSERT INTO u VALUES (1), (2); CREATE UNIQUE INDEX u_g ON u (public.g(i));
         CREATE TABLE c (i int CHECK (public.g(i) > 5)); INSERT INTO c VALUES (6);
         CREATE DOMAIN large AS int CHECK (public.g(VALUE) > 5); CREATE TABLE r (i large); INSERT INTO r VALUES (6);
+        CREATE TABLE w (i int); INSERT INTO w VALUES (3); CREATE INDEX w_plain ON w ((6 / (i * public.g(i) - 3)));
         CREATE OR REPLACE FUNCTION g(int) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1'";
     let case = Case::of_sql(16, 18, sql);
     case.command(&["preflight"], &case.target.uri("shop")).run().assert_code(0);
@@ -388,8 +398,15 @@ fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
             "TABLE DATA public.r, segment 0",
         ];
         assert_eq!(named("failed"), failed, "{run}");
-        let unfilled = ["MATERIALIZED VIEW DATA public.m", "MATERIALIZED VIEW DATA public.over"];
-        assert_eq!(named("skipped"), unfilled, "{run}");
+        // no rows are missing or unprotected without these
+        let skipped =
+            ["INDEX public.w_plain", "MATERIALIZED VIEW DATA public.m", "MATERIALIZED VIEW DATA public.over"];
+        assert_eq!(named("skipped"), skipped, "{run}");
+        let text = report["skipped"].to_string();
+        assert!(
+            text.contains("division by zero") && text.contains("then run: CREATE INDEX w_plain ON"),
+            "{text}"
+        );
         let verified = &report["verification"];
         let tables = verified["tables"].as_array().unwrap().iter();
         let verdicts: Vec<_> = tables
@@ -397,13 +414,13 @@ fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
                 format!("{} {}", table["name"].as_str().unwrap(), table["verdict"].as_str().unwrap())
             })
             .collect();
-        let wanted = ["a equal", "b equal", "c equal", "r not-verified", "t equal", "u equal"];
+        let wanted = ["a equal", "b equal", "c equal", "r not-verified", "t equal", "u equal", "w equal"];
         let wanted = wanted.map(|name| format!("public.{name}"));
         assert_eq!(verdicts, wanted, "{run}");
         let differing = verified["schema"]["differences"].as_array().unwrap().iter();
         let mut names: Vec<_> = differing.map(|it| it["identity"]["name"].as_str().unwrap()).collect();
         names.sort_unstable();
-        assert_eq!(names, ["b_id_fkey", "c_i_check", "m", "over", "u_g"], "{run}");
+        assert_eq!(names, ["b_id_fkey", "c_i_check", "m", "over", "u_g", "w_plain"], "{run}");
         let texts = report["failed"].to_string();
         assert!(texts.contains("until which it protects no rows"), "{texts}");
         // what is said to be done does it
@@ -415,7 +432,7 @@ fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
     let again = case.command(&["migrate", "--clean", "--if-exists"], &migrated).run();
     again
         .assert_code(1)
-        .assert_says("of 5 differences in definitions below, 5 from what was skipped or failed");
+        .assert_says("of 6 differences in definitions below, 6 from what was skipped or failed");
 }
 
 /// A key to rows that are left out as asked may hold all the same.
@@ -425,6 +442,8 @@ fn keys_to_rows_that_are_left_out() {
         CREATE TABLE a (id int PRIMARY KEY); INSERT INTO a VALUES (1);
         CREATE TABLE b (id int REFERENCES a, v text); INSERT INTO b VALUES (1, 'x');
         CREATE TABLE n (id int REFERENCES a); INSERT INTO n VALUES (NULL);
+        CREATE TABLE large (id int REFERENCES a, v text); ALTER TABLE large ALTER v SET STORAGE EXTERNAL;
+        INSERT INTO large VALUES (1, repeat('x', 10000000));
         CREATE TABLE p (id int PRIMARY KEY) PARTITION BY RANGE (id);
         CREATE TABLE p1 PARTITION OF p FOR VALUES FROM (0) TO (9);
         CREATE TABLE p2 PARTITION OF p FOR VALUES FROM (9) TO (99); INSERT INTO p VALUES (1), (10);
@@ -434,9 +453,13 @@ fn keys_to_rows_that_are_left_out() {
     let case = Case::of_sql(18, 18, sql);
     let case = case.with(&["--exclude-table-data", "a", "--exclude-table-data", "p1"]);
     let told = "FK CONSTRAINT public.b b_id_fkey: refers to rows of public.a that are left out";
-    case.said().ends(3, &[told, "FK CONSTRAINT public.d d_id_fkey: refers to rows of public.p that"]);
-    let keys = "SELECT conname FROM pg_constraint WHERE contype = 'f' ORDER BY 1";
-    assert_eq!(case.target.psql("shop", keys), "n_id_fkey");
+    let said = case.said();
+    said.ends(3, &[told, "FK CONSTRAINT public.d d_id_fkey: refers to rows of public.p that"]);
+    said.run.assert_says(
+        "made, but left NOT VALID, so that it holds for new rows alone: refers to rows of public.a",
+    );
+    let keys = "SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f' ORDER BY 1";
+    assert_eq!(case.target.psql("shop", keys), "large_id_fkey|f\nn_id_fkey|t");
 }
 
 /// For a superuser too, every kind is tried.
@@ -459,6 +482,53 @@ fn what_a_superuser_is_refused() {
     assert_eq!(case.target.psql("shop", "SELECT b FROM t"), "x");
 }
 
+/// What the role that makes the objects gives away by default.
+#[test]
+fn default_privileges_of_the_target() {
+    let case =
+        Case::of_sql(18, 18, "CREATE TABLE t (a int); CREATE SCHEMA other; CREATE TABLE other.t (a int)");
+    case.target.psql(
+        "shop",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT ON TABLES TO PUBLIC;
+         ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC",
+    );
+    let said = case.said();
+    let told = "role postgres has default privileges on the target, which the objects that it creates get besides \
+                those of the source: functions, tables in schema public;";
+    said.preflight.assert_says(told);
+    said.run.assert_code(4).assert_stderr_has(&[told]);
+}
+
+/// What is there already takes no rows that it has no place for.
+#[test]
+fn rows_that_do_not_fit_what_is_there() {
+    let sql = "
+        CREATE TABLE a (id int PRIMARY KEY, v text, w text); INSERT INTO a VALUES (1, 'x', 'y');
+        CREATE TABLE b (id int, twice int); INSERT INTO b VALUES (1, 2); CREATE TABLE c (id int); CREATE SEQUENCE s;
+        CREATE TABLE d (id int, v text); INSERT INTO d VALUES (1, 'x'); CREATE TABLE e (id int)";
+    let case = Case::of_sql(17, 18, sql);
+    case.target.psql(
+        "shop",
+        "CREATE TABLE a (v text, id int); CREATE TABLE b (id int, twice int GENERATED ALWAYS AS (id * 2) STORED);
+         CREATE TABLE d (id int, v text); CREATE TABLE e (id int); CREATE ROLE loader LOGIN;
+         GRANT CREATE ON DATABASE shop TO loader; GRANT INSERT ON e, a TO loader; GRANT INSERT (id) ON d TO loader",
+    );
+    let case = case.with(&["--data-only", "--allow-non-empty"]);
+    let said = case.said_as(&case.target.uri_as("loader", "shop"));
+    said.preflight.assert_code(5);
+    for told in [
+        "table public.a has no column w",
+        "table public.b computes column twice itself",
+        "table public.c is not there",
+        "table public.d may not be loaded by the importing role, which lacks INSERT on it",
+        "sequence public.s is not there",
+    ] {
+        said.preflight.assert_says(told);
+        said.run.assert_code(1).assert_stderr_has(&[told]);
+    }
+    assert!(!said.preflight.stdout.contains("public.e"), "{}", said.preflight);
+}
+
 /// An index whose function gives up on an empty table, and works once the rows are there, is made.
 #[test]
 fn what_only_rows_decide_is_tried_by_the_run() {
@@ -467,11 +537,23 @@ fn what_only_rows_decide_is_tried_by_the_run() {
         CREATE FUNCTION rated(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
             'DECLARE f int; BEGIN SELECT factor INTO STRICT f FROM public.rate; RETURN f * $1; END';
         CREATE TABLE sale (a int); INSERT INTO sale VALUES (1);
-        CREATE INDEX sale_rated ON sale (rated(a)) WHERE rated(7) > 0";
+        CREATE INDEX sale_rated ON sale (rated(a)) WHERE rated(7) > 0;
+        CREATE MATERIALIZED VIEW rates AS SELECT rated(3) AS three;
+        CREATE MATERIALIZED VIEW over_rates AS SELECT three FROM rates;
+        CREATE MATERIALIZED VIEW empty_as_well AS SELECT a FROM sale";
     let case = Case::of_sql(17, 18, sql);
     let said = case.said();
     said.ends(0, &[]);
-    said.preflight.assert_says("may fail, which depends on rows: INDEX public.sale_rated");
+    let may_fail = "may fail, which depends on rows: ";
+    for told in [
+        "INDEX public.sale_rated",
+        "MATERIALIZED VIEW DATA public.rates",
+        "MATERIALIZED VIEW DATA public.over_rates",
+    ] {
+        said.preflight.assert_says(&format!("{may_fail}{told}"));
+    }
+    assert!(!said.preflight.stdout.contains("empty_as_well"), "{}", said.preflight);
+    assert_eq!(case.target.psql("shop", "SELECT three FROM over_rates"), "6");
     assert_eq!(case.target.psql("shop", "SELECT count(*) FROM pg_class WHERE relname = 'sale_rated'"), "1");
 }
 

@@ -159,7 +159,8 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     }
     let drops = drops(&toc, &options);
     tangled.retain(|id| entry_by_id(&toc, *id).is_some_and(|entry| is_wanted(&toc, entry, &options)));
-    let warnings = warnings(&toc, &options).into_iter().chain(tangle_warning(&toc, &tangled)).collect();
+    let warnings =
+        warnings(&toc, &options, &splits).into_iter().chain(tangle_warning(&toc, &tangled)).collect();
     Ok(ImportPlan {
         toc: Arc::new(toc),
         options,

@@ -1,6 +1,8 @@
 //! What on the target gets in the way of a run without refusing anything: told before it begins.
 
-use dbhaul_catalog::{DataEntry, EntryKind, in_one_line, quote_literal};
+use std::collections::BTreeSet;
+
+use dbhaul_catalog::{DataEntry, EntryKind, Section, in_one_line, quote_identifier, quote_literal};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
@@ -29,6 +31,9 @@ pub(super) async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) ->
         advance.blockers.push(Blocker::MayNotDisableTriggers { role: facts.role.clone() });
     }
     advance.triggers(plan, session).await?;
+    if plan.options.privileges && !plan.options.clean && !plan.options.resume {
+        advance.default_privileges(plan, session, facts).await?;
+    }
     if plan.options.clean {
         advance.locks(plan, session).await?;
     }
@@ -40,6 +45,12 @@ pub(super) async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) ->
 struct TriggersRow {
     relation: String,
     triggers: Vec<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct DefaultsRow {
+    schema: Option<String>,
+    kind: String,
 }
 
 #[derive(Debug, Deserialize)]
@@ -61,7 +72,7 @@ impl Advance {
             Some(DataEntry::Table(table)) => Some(quote_literal(&table.destination().sql())),
             _ => None,
         });
-        let names: std::collections::BTreeSet<String> = names.collect();
+        let names: BTreeSet<String> = names.collect();
         if names.is_empty() {
             return Ok(());
         }
@@ -90,6 +101,46 @@ impl Advance {
                 )),
             }
         }
+        Ok(())
+    }
+
+    /// Default privileges of the role that makes the objects give these more or less than they had on the source.
+    async fn default_privileges(
+        &mut self,
+        plan: &ImportPlan,
+        session: &Session,
+        facts: &Facts,
+    ) -> Result<(), Error> {
+        let made = || wanted(plan).filter(|entry| entry.section == Section::PreData);
+        let schemas: BTreeSet<&str> = made().filter_map(|entry| entry.schema.as_deref()).collect();
+        if made().next().is_none() {
+            return Ok(());
+        }
+        let sql = "SELECT n.nspname AS schema, CASE d.defaclobjtype WHEN 'r' THEN 'tables' WHEN 'S' THEN 'sequences' \
+                     WHEN 'f' THEN 'functions' WHEN 'T' THEN 'types' WHEN 'n' THEN 'schemas' \
+                     WHEN 'L' THEN 'large objects' ELSE d.defaclobjtype::pg_catalog.text END AS kind \
+                   FROM pg_catalog.pg_default_acl d \
+                   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = d.defaclnamespace \
+                   WHERE pg_catalog.pg_get_userbyid(d.defaclrole) = CURRENT_USER ORDER BY 1 NULLS FIRST, 2";
+        let rows: Vec<DefaultsRow> = session.query_json(sql).await?;
+        let rows = rows.into_iter().filter(|row| row.schema.as_deref().is_none_or(|it| schemas.contains(it)));
+        let places: Vec<String> = rows
+            .map(|DefaultsRow { schema, kind }| match schema {
+                Some(schema) => format!("{kind} in schema {}", in_one_line(&quote_identifier(&schema))),
+                None => kind,
+            })
+            .collect();
+        if places.is_empty() {
+            return Ok(());
+        }
+        let more = if places.len() > SHOWN { ", ..." } else { "" };
+        self.warnings.push(format!(
+            "role {} has default privileges on the target, which the objects that it creates get besides those of the \
+             source: {}{more}; the run ends with 4 where they differ; ALTER DEFAULT PRIVILEGES ... REVOKE them first, \
+             or give --no-privileges",
+            in_one_line(&quote_identifier(&facts.role)),
+            places[..places.len().min(SHOWN)].join(", ")
+        ));
         Ok(())
     }
 
@@ -163,7 +214,7 @@ impl Advance {
              the run ends with 4 unless rows are not compared: {}{more}; ALTER ROLE {} BYPASSRLS",
             facts.role,
             names[..names.len().min(SHOWN)].join(", "),
-            dbhaul_catalog::quote_identifier(&facts.role)
+            quote_identifier(&facts.role)
         ));
     }
 }

@@ -121,6 +121,13 @@ pub enum Blocker {
         /// The importing role.
         role: String,
     },
+    /// Tables or sequences that are to be filled and that the run does not make cannot be filled.
+    CannotLoad {
+        /// Some of them, each with why.
+        problems: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
     /// Triggers that `--disable-triggers` does not keep from firing.
     FiresAlways {
         /// Their table, quoted.
@@ -255,6 +262,15 @@ impl fmt::Display for Blocker {
                     f,
                     "role {role} may not disable triggers; connect as a superuser, or from 15 on GRANT SET ON \
                      PARAMETER session_replication_role TO {role}"
+                )
+            }
+            Blocker::CannotLoad { problems, more } => {
+                let more = if *more > 0 { format!("; and {more} more") } else { String::new() };
+                write!(
+                    f,
+                    "what is to be loaded does not fit what is there: {}{more}; mend that first, or leave it out \
+                     with -T or --exclude-table-data",
+                    problems.join("; ")
                 )
             }
             Blocker::FiresAlways { relation, triggers } => write!(

@@ -6,6 +6,7 @@ mod before;
 mod blocker;
 mod extensions;
 mod foretell;
+mod loads;
 mod polymorphic;
 mod queries;
 mod refresh;
@@ -156,6 +157,7 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
     blockers.extend(closed_schema(plan, facts));
     let mut taken = queries::schemas(session).await.map_err(checking)?;
     blockers.extend(missing_schemas(plan, &taken));
+    blockers.extend(loads::look(plan, session).await.map_err(checking)?);
     let available = queries::available_extensions(session).await.map_err(checking)?;
     let extensions = extensions::compare(plan, &available, facts);
     blockers.extend(extensions.blockers);

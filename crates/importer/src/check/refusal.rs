@@ -35,6 +35,15 @@ impl Problem {
         }
     }
 
+    /// Why a grant cannot be made in the name of a role.
+    pub(super) fn of_grantor(&self, role: &str) -> String {
+        let why = match self {
+            Problem::Ignored => "that role may not grant or revoke there".to_owned(),
+            Problem::Refused(error) => error.server_error().map_or_else(|| error.to_string(), words),
+        };
+        format!("cannot be done as role {role}, which granted it: {why}")
+    }
+
     /// Whether the role lacks a privilege, rather than the object something it needs.
     pub(super) fn is_about_privilege(&self) -> bool {
         self.sqlstate() == Some("42501")

@@ -14,7 +14,7 @@ use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
 use super::acts::acts;
-use super::foretell::Foretold;
+use super::foretell::{Foretold, wanted};
 use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::theirs::Theirs;
 use super::untold::{Manner, Untold};
@@ -33,6 +33,12 @@ const REFUSED_FLIGHT_PART: usize = 4;
 
 /// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
 const LOCK_TIMEOUT: &str = "2s";
+
+/// A materialized view that takes longer without rows is left to the run.
+const REFRESH_TIMEOUT: &str = "2s";
+
+/// How many of those are waited for.
+const MOST_SLOW: usize = 4;
 
 /// Tries what may be refused, and adds what is to `foretold`.
 ///
@@ -119,6 +125,49 @@ impl Rehearsal<'_> {
         }
         if is_whole {
             refresh::foretell(self.plan, self.session, self.foretold).await?;
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Fills the materialized views from tables without rows. What cannot be done so may be done with rows, and is
+    /// tried again then; it is told in advance all the same. What takes long is left to the run.
+    async fn refresh(&mut self) -> Result<(), Error> {
+        if self.circumstances.holds_others {
+            return Ok(());
+        }
+        let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
+        let filled: Vec<&TocEntry> = filled
+            .filter(|entry| {
+                self.foretold.refused(entry.id).is_none()
+                    && self.foretold.refused_dependency(self.plan, entry).is_none()
+                    && self.untold.manner(self.plan, entry) == Manner::Kept
+            })
+            .collect();
+        let statements = |entry: &TocEntry| {
+            let timeout = format!("SET LOCAL statement_timeout TO '{REFRESH_TIMEOUT}'");
+            std::iter::once(timeout).chain(self.prepare(entry).messages()).collect::<Vec<String>>()
+        };
+        let each: Vec<(&TocEntry, Vec<String>)> =
+            filled.into_iter().map(|entry| (entry, statements(entry))).collect();
+        let all = each.iter().flat_map(|(_, statements)| statements.clone()).collect();
+        if each.is_empty() || self.attempt(all).await?.is_none() {
+            return Ok(());
+        }
+        let mut slow = 0;
+        for (entry, statements) in each {
+            let mut problem = self.attempt(statements.clone()).await?;
+            if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
+                problem = self.attempt(with_path(&path, statements)).await?;
+            }
+            let Some(problem) = problem else { continue };
+            match judge(self.plan, self.circumstances, false, entry, &problem) {
+                Verdict::Refused(reason) | Verdict::Doubtful(reason) => self.foretold.doubt(entry.id, reason),
+                Verdict::Stands | Verdict::Unknown => slow += 1,
+            }
+            if slow == MOST_SLOW {
+                break;
+            }
         }
         Ok(())
     }
@@ -305,9 +354,14 @@ impl Rehearsal<'_> {
     async fn grants(&mut self, entry: &TocEntry) -> Result<(), Error> {
         for piece in self.prepare(entry).statements {
             let text = piece.text();
+            let grantor = piece.grantor().map(str::to_owned);
             if let Some(problem) = self.attempt(piece.into_messages().collect()).await?
                 && let Some(reason) = self.refusal(entry, &problem)
             {
+                let reason = match grantor {
+                    Some(role) => problem.of_grantor(&role),
+                    None => reason,
+                };
                 self.foretold.refuse_statement(entry.id, text, reason);
             }
         }

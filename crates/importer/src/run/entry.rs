@@ -11,8 +11,9 @@ use crate::ImportPlan;
 use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::piece::messages;
-use crate::plan::Analyze;
+use crate::plan::{Analyze, Work};
 use crate::prepared::Prepared;
+use crate::warnings::left_not_valid;
 
 /// Kinds whose statements run functions of the user's.
 pub(crate) const RUNS_FUNCTIONS: [EntryKind; 4] =
@@ -131,9 +132,40 @@ const HOLDS_ROWS: [EntryKind; 4] =
 /// fails for one of them is done by a run that is resumed.
 const MAY_PASS: [&str; 8] = ["08", "40", "53", "55006", "55P03", "57", "58", "XX"];
 
-/// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, or that
-/// the caller has told; `None` where it failed.
-pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepError) -> Option<String> {
+/// Kinds that decide which rows come in, how they are changed on the way, or who sees them: until they are there
+/// the rows are not protected. A unique index is one too.
+const GUARDS_ROWS: [EntryKind; 10] = [
+    EntryKind::Constraint,
+    EntryKind::ForeignKey,
+    EntryKind::CheckConstraint,
+    EntryKind::Trigger,
+    EntryKind::Rule,
+    EntryKind::Policy,
+    EntryKind::RowSecurity,
+    EntryKind::SecurityLabel,
+    EntryKind::TableAttach,
+    EntryKind::IndexAttach,
+];
+
+/// Whether rows are missing or unprotected without an entry.
+pub(super) fn rows_rely_on(entry: &TocEntry) -> bool {
+    entry.data.is_some() || HOLDS_ROWS.contains(&entry.kind) || guards_rows(entry)
+}
+
+/// Whether an entry protects rows.
+pub(super) fn guards_rows(entry: &TocEntry) -> bool {
+    let is_unique = || entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX "));
+    GUARDS_ROWS.contains(&entry.kind) || entry.kind == EntryKind::Index && is_unique()
+}
+
+/// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, one that
+/// the caller has told, or one of something that no rows rely on; `None` where it failed.
+pub(crate) fn why_left_out(
+    plan: &ImportPlan,
+    work: &Work,
+    entry: &TocEntry,
+    error: &StepError,
+) -> Option<String> {
     let kind = entry.kind;
     let state = error.sqlstate()?;
     let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
@@ -141,7 +173,10 @@ pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepErro
         "42501" if entry.data.is_none() && !HOLDS_ROWS.contains(&kind) => Some(error.to_string()),
         "42704" if NAMES_ROLES.contains(&kind) => Some(error.to_string()),
         // in the words in which it was announced
-        "23503" => plan.options.keys_without_rows.get(&entry.object?).cloned(),
+        "23503" => plan.options.keys_without_rows.get(&entry.object?).map(|reason| match work {
+            Work::Validate(_) => left_not_valid(reason),
+            _ => reason.clone(),
+        }),
         // it holds no rows of its own, and its definition is there
         _ if kind == EntryKind::MaterializedViewData && !may_pass() => {
             let view = QualifiedName::new(entry.schema.as_deref().unwrap_or_default(), &entry.name).sql();
@@ -149,9 +184,27 @@ pub(crate) fn why_left_out(plan: &ImportPlan, entry: &TocEntry, error: &StepErro
                 "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"
             ))
         }
+        _ if !rows_rely_on(entry) && !may_pass() => {
+            let statements = entry.create.join("; ");
+            Some(match SHOWN.contains(&kind) && !statements.contains('\n') {
+                true => format!("{error}\nto do: mend what stands in its way, then run: {statements}"),
+                false => error.to_string(),
+            })
+        }
         _ => None,
     }
 }
+
+/// Kinds of what is made after the rows, by statements that hold no secrets.
+pub(super) const SHOWN: [EntryKind; 7] = [
+    EntryKind::Index,
+    EntryKind::Constraint,
+    EntryKind::ForeignKey,
+    EntryKind::CheckConstraint,
+    EntryKind::Trigger,
+    EntryKind::Rule,
+    EntryKind::Statistics,
+];
 
 /// Analyzes one table, and vacuums it first where its rows were not loaded frozen.
 pub(crate) struct AnalyzeAttempt {

@@ -230,7 +230,7 @@ impl<'a> Director<'a> {
             Err(error) => {
                 self.end_task(id, Some(error.to_string()));
                 let entry = self.context.plan.entry(work.entry())?;
-                match why_left_out(&self.context.plan, entry, &error) {
+                match why_left_out(&self.context.plan, work, entry, &error) {
                     _ if matches!(work, Work::Analyze(_)) && error.sqlstate().is_some() => {
                         self.record.not_analyzed(self.context, work, &error);
                     }

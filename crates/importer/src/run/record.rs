@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering;
 
-use dbhaul_catalog::{DataEntry, EntryKind, TocEntry, in_one_line};
+use dbhaul_catalog::{DataEntry, TocEntry, in_one_line};
 use dbhaul_rows::RowDigest;
 
 use super::attempt::StepError;
 use super::context::Context;
+use super::entry::{SHOWN, guards_rows, rows_rely_on};
 use crate::check::wanted;
 use crate::ledger::{DoneStep, DoneSteps};
 use crate::plan::Work;
@@ -128,10 +129,10 @@ impl Record {
             return;
         }
         let reason = format!("needs {}, which was not made", in_one_line(&context.plan.describe(on)));
-        let holds_rows = context.plan.entry(work.entry()).is_ok_and(|entry| entry.data.is_some());
+        let rows_rely = context.plan.entry(work.entry()).is_ok_and(rows_rely_on);
         let is_told = self.foretold.contains(&on) || self.failed.iter().any(|failed| failed.entry == on);
-        if holds_rows && !is_told {
-            // rows that nobody was told would be lost
+        if rows_rely && !is_told {
+            // rows that nobody was told of would be lost, or go without what protects them
             let (description, entry) = (context.plan.describe(work.entry()), work.entry());
             self.failed.push(Failed { entry, description, segment: None, error: reason });
         } else {
@@ -222,21 +223,6 @@ impl Record {
     }
 }
 
-/// Kinds of what is made after the rows, by statements that hold no secrets.
-const SHOWN: [EntryKind; 7] = [
-    EntryKind::Index,
-    EntryKind::Constraint,
-    EntryKind::ForeignKey,
-    EntryKind::CheckConstraint,
-    EntryKind::Trigger,
-    EntryKind::Rule,
-    EntryKind::Statistics,
-];
-
-/// Those that keep rows out: until they are there nothing does.
-const PROTECTS: [EntryKind; 4] =
-    [EntryKind::Constraint, EntryKind::ForeignKey, EntryKind::CheckConstraint, EntryKind::Trigger];
-
 /// What is to be done about an object that failed.
 fn remedy(context: &Context, work: &Work) -> Option<String> {
     let entry = match work {
@@ -247,8 +233,7 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
     if !SHOWN.contains(&entry.kind) {
         return None;
     }
-    let is_unique = entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX "));
-    let until_then = match is_unique || PROTECTS.contains(&entry.kind) {
+    let until_then = match guards_rows(&entry) {
         true => ", until which it protects no rows",
         false => "",
     };

@@ -97,7 +97,7 @@ async fn one(
     match until_committed(context, &mut control.slot, &key, &what, &mut attempt).await {
         Ok(done) => record.finished(context, work, &done),
         Err(error) if error.is_cancelled() || error.is_outage() => return Err(error.into_import_error(what)),
-        Err(error) => match why_left_out(&context.plan, entry, &error) {
+        Err(error) => match why_left_out(&context.plan, work, entry, &error) {
             Some(reason) => record.left_out(context, entry.id, reason),
             None => record.failed(context, work, &error),
         },

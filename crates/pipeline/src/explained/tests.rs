@@ -97,7 +97,8 @@ fn check_named(
         weight_bytes: 0,
         adoption: None,
     };
-    let skipped = Skipped { entry: 1, kind: Some(kind), description: String::new(), part, reason: String::new() };
+    let skipped =
+        Skipped { entry: 1, kind: Some(kind), description: String::new(), part, reason: String::new() };
     let outcome = ImportOutcome { skipped: vec![skipped], ..ImportOutcome::default() };
     let excuses = Excuses::new(&catalog, &[entry], &outcome, Told { objects: BTreeSet::new(), changes: &[] });
     let object = catalog.objects.iter().find(|object| object.id.oid == of).unwrap();
@@ -151,7 +152,11 @@ fn a_type_excuses_what_is_made_of_it() {
 #[test]
 fn what_is_said_of_a_column_excuses_that_column() {
     let entry = |kind| (kind, "COLUMN public.film.\"the \"\"title\"\"\"", 1, Part::Whole);
-    for (kind, property) in [(EntryKind::Acl, "acl"), (EntryKind::Comment, "comment"), (EntryKind::SecurityLabel, "security_labels")] {
+    for (kind, property) in [
+        (EntryKind::Acl, "acl"),
+        (EntryKind::Comment, "comment"),
+        (EntryKind::SecurityLabel, "security_labels"),
+    ] {
         for (column, expected) in [("1", true), ("\"the \"\"title\"\"\"", true), ("0", false), ("11", false)]
         {
             check_named(entry(kind), 1, Some(&format!("body.columns.{column}.{property}")), expected);

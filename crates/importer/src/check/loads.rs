@@ -1,0 +1,112 @@
+//! Whether what is there already can take the rows and positions that are loaded into it.
+
+use std::collections::BTreeMap;
+
+use dbhaul_catalog::{DataEntry, EntryKind, QualifiedName, Section, TocEntry, in_one_line, quote_literal};
+use dbhaul_postgres::{Error, Session};
+use serde::Deserialize;
+
+use super::Blocker;
+use super::foretell::wanted;
+use crate::ImportPlan;
+
+/// Of a list so many are named.
+const SHOWN: usize = 20;
+
+/// A relation that cannot take what is loaded into it.
+#[derive(Debug, Deserialize)]
+struct Row {
+    kind: String,
+    name: String,
+    is_there: bool,
+    /// Columns that are not there, quoted.
+    lacking: Vec<String>,
+    /// Columns that are generated there, quoted.
+    generated: Vec<String>,
+    may_load: Option<bool>,
+}
+
+/// Looks at the tables and sequences that a plan fills and does not make; why some of them cannot be filled.
+///
+/// # Errors
+/// If the target cannot be asked.
+pub(super) async fn look(plan: &ImportPlan, session: &Session) -> Result<Option<Blocker>, Error> {
+    let makes = |entry: &TocEntry| entry.section == Section::PreData;
+    if plan.options.sections.pre_data && plan.toc.entries.iter().any(makes) {
+        return Ok(None);
+    }
+    let tables: BTreeMap<String, String> = wanted(plan).filter_map(table).collect();
+    let sequences: BTreeMap<String, String> = wanted(plan).filter_map(sequence).collect();
+    let values: Vec<String> = tables.into_values().chain(sequences.into_values()).collect();
+    if values.is_empty() {
+        return Ok(None);
+    }
+    let rows: Vec<Row> = session.query_json(&sql(&values)).await?;
+    let more = rows.len().saturating_sub(SHOWN);
+    let problems: Vec<String> = rows.iter().take(SHOWN).map(Row::problem).collect();
+    Ok((!problems.is_empty()).then_some(Blocker::CannotLoad { problems, more }))
+}
+
+impl Row {
+    fn problem(&self) -> String {
+        let Row { kind, name, is_there, lacking, generated, may_load } = self;
+        let columns = |columns: &[String]| {
+            let s = if columns.len() == 1 { "" } else { "s" };
+            format!("column{s} {}", in_one_line(&columns.join(", ")))
+        };
+        let what = if !is_there {
+            "is not there".to_owned()
+        } else if !lacking.is_empty() {
+            format!("has no {}", columns(lacking))
+        } else if !generated.is_empty() {
+            format!("computes {} itself", columns(generated))
+        } else if *may_load == Some(false) {
+            let privilege = if kind == "sequence" { "UPDATE" } else { "INSERT" };
+            format!("may not be loaded by the importing role, which lacks {privilege} on it")
+        } else {
+            "cannot be loaded".to_owned()
+        };
+        format!("{kind} {} {what}", in_one_line(name))
+    }
+}
+
+/// The destination of an entry's rows with a row of the list that the query looks at.
+fn table(entry: &TocEntry) -> Option<(String, String)> {
+    let Some(DataEntry::Table(table)) = &entry.data else { return None };
+    let name = table.destination().sql();
+    let columns: Vec<String> = table.columns.iter().map(|column| quote_literal(&column.name)).collect();
+    let values =
+        format!("('table', {}, ARRAY[{}]::pg_catalog.text[])", quote_literal(&name), columns.join(", "));
+    Some((name, values))
+}
+
+fn sequence(entry: &TocEntry) -> Option<(String, String)> {
+    if entry.kind != EntryKind::SequenceSet {
+        return None;
+    }
+    let name = QualifiedName::new(entry.schema.as_deref()?, &entry.name).sql();
+    let values = format!("('sequence', {}, ARRAY[]::pg_catalog.text[])", quote_literal(&name));
+    Some((name, values))
+}
+
+fn sql(values: &[String]) -> String {
+    format!(
+        "SELECT * FROM ( \
+           SELECT w.kind, w.name, c.oid IS NOT NULL AS is_there, \
+             ARRAY(SELECT pg_catalog.quote_ident(u.name) FROM pg_catalog.unnest(w.columns) AS u(name) \
+               WHERE NOT EXISTS (SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid \
+                 AND a.attname = u.name AND a.attnum > 0 AND NOT a.attisdropped)) AS lacking, \
+             ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
+               WHERE a.attrelid = c.oid AND a.attname = ANY (w.columns) AND a.attgenerated <> '' \
+               ORDER BY a.attnum) AS generated, \
+             CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') \
+               ELSE pg_catalog.has_table_privilege(c.oid, 'INSERT') OR NOT EXISTS ( \
+                 SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (w.columns) \
+                   AND NOT pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT')) \
+             END AS may_load \
+           FROM (VALUES {}) AS w(kind, name, columns) \
+           LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(w.name)) found \
+         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR may_load = false ORDER BY 1 DESC, 2",
+        values.join(", ")
+    )
+}
