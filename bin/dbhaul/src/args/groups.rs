@@ -135,10 +135,10 @@ pub(crate) struct SourceArgs {
     pub(crate) source: Option<String>,
 }
 
-/// The database to write.
+/// The target: the database that is written, or compared with the source.
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgs {
-    /// The database to write, in the same forms [env: DBHAUL_TARGET]
+    /// The target database, in the same forms [env: DBHAUL_TARGET]
     #[arg(long, value_name = "URI", help_heading = "Where")]
     pub(crate) target: Option<String>,
 }
@@ -190,7 +190,9 @@ pub(crate) enum SectionName {
 
 /// Which objects, with `pg_dump`'s letters.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Which objects (pg_dump's patterns; one that matches nothing is an error)")]
+#[command(
+    next_help_heading = "Which objects (pg_dump's patterns; one to include that matches nothing is an error)"
+)]
 pub(crate) struct SelectionArgs {
     /// Only these schemas
     #[arg(short = 'n', long = "schema", value_name = "PATTERN")]
@@ -313,8 +315,8 @@ pub(crate) struct ScriptArgs {
     /// Create the database, named as the source's, and go on in it
     #[arg(short = 'C', long, conflicts_with = "data_only")]
     pub(crate) create: bool,
-    /// Write it for servers up to this major: what these have is not changed for newer ones
-    /// [default: the source's major and all newer ones]
+    /// Write a script for servers from the source's version up to this major version
+    /// [default: the source's version and all newer ones]
     #[arg(long, value_name = "MAJOR")]
     pub(crate) target_version: Option<u32>,
 }

@@ -9,7 +9,7 @@ Examples:
   dbhaul restore   --store s3://backups/shop --target postgres://app@new/shop
   dbhaul verify    --store s3://backups/shop --target postgres://app@new/shop
 
-`dbhaul --help` explains connections, stores and exit codes; `dbhaul COMMAND --help` a command.";
+`dbhaul --help` explains connections and exit codes; `dbhaul COMMAND --help` explains a command.";
 
 /// Below `dbhaul --help`.
 pub(super) const LONG: &str = "\
@@ -131,5 +131,6 @@ Examples:
   dbhaul verify --store s3://backups/shop --target postgres://app@new/shop --report report.txt
   dbhaul verify --store s3://backups/shop --backup 01KG8WM7 --target service=new --json
 
-Every table ends as equal, different, or not verified with the reason. Exits with 0 only if
-everything was proven equal, with 4 otherwise.";
+Every table is reported as equal, different, or not verified with the reason. Exit code 0 means that
+everything was proven equal, 4 that something differs or was not verified, 1 that the comparison
+failed, for example because a server cannot be reached or a backup is damaged.";

@@ -23,7 +23,7 @@ pub(crate) use groups::{
 pub(crate) use habits::Refused;
 pub(crate) use letters::LetterArgs;
 
-/// Move whole PostgreSQL databases, back them up to S3, and prove that what arrived is what left.
+/// Move whole PostgreSQL databases, back them up to a directory or to S3, and prove that what arrived is what left.
 #[derive(Debug, Parser)]
 #[command(
     name = "dbhaul",
@@ -39,7 +39,7 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-    /// Print help; --help explains more than -?
+    /// Print help (-? for a summary, --help for details)
     // -h is the host, as with pg_dump and psql.
     #[arg(short = '?', long, global = true, action = ArgAction::Help, help_heading = "Output")]
     help: Option<bool>,
@@ -109,7 +109,7 @@ pub(crate) enum Command {
     },
     /// Print the manual, or write its pages into a directory
     Man {
-        /// Print the page of this command alone, such as `restore` or `backup show`
+        /// Print the page of this command alone, for example `dbhaul man backup show`
         #[arg(value_name = "COMMAND", conflicts_with = "dir")]
         command: Vec<String>,
         /// Write one page for each command into this directory instead
@@ -377,8 +377,7 @@ pub(crate) struct CleanupArgs {
     pub(crate) store: Option<String>,
     /// Keep packs that no backup names and that are younger than HOURS
     ///
-    /// A dump leaves a sign in the store while it is at work, which the versions of dbhaul before this one did
-    /// not: choose more than the longest dump takes where such versions write to the store.
+    /// Nothing is removed while a dump is at work, whatever the age of its packs.
     #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store",
           conflicts_with_all = ["target", "source"], help_heading = "How")]
     pub(crate) grace_hours: u64,
