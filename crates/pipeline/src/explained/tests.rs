@@ -22,7 +22,8 @@ fn object(oid: u32, schema: Option<&str>, name: &str, body: Body) -> Object {
 fn column(name: &str) -> serde_json::Value {
     json!({
         "name": name, "type_name": "text", "base_type_name": "text", "base_type_kind": "b", "not_null": null,
-        "default": null, "identity": null, "is_local": true, "inherit_count": 0
+        "default": null, "identity": null, "options": [], "fdw_options": [], "storage": null, "compression": null, "statistics_target": null, "collation": null, "generated": null,
+        "comment": null, "acl": null, "security_labels": [], "is_local": true, "inherit_count": 0
     })
 }
 
