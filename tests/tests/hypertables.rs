@@ -115,12 +115,12 @@ fn they_go_all_ways() {
 #[test]
 fn a_run_that_stopped_goes_on_and_ends_the_restore() {
     let (source, target) = (source(), builder().start());
-    // an index that the target refuses once it has rows
+    // an index that protects rows and that the target refuses once it has some
     source.psql(
         "metrics",
         "CREATE FUNCTION app.checked(int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
            IF current_setting('app.refuse', true) = 'on' THEN RAISE EXCEPTION 'refused'; END IF; RETURN $1; END $$;
-         CREATE INDEX on_checked ON app.device (app.checked(id))",
+         CREATE UNIQUE INDEX on_checked ON app.device (app.checked(id))",
     );
     for copy in ["failed", "killed"] {
         target.create_db(copy);
