@@ -23,6 +23,8 @@ pub(crate) struct Foretold {
     doubts: BTreeMap<u32, String>,
     /// What the target holds already and keeps.
     standing: BTreeSet<u32>,
+    /// What was not tried, because to try it might run what others own on the target.
+    untried: BTreeSet<u32>,
 }
 
 impl Foretold {
@@ -65,7 +67,26 @@ impl Foretold {
             let object = in_one_line(&plan.describe(*entry));
             format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
         });
-        of_rows.chain(read_from_afar(plan)).collect()
+        of_rows.chain(read_from_afar(plan)).chain(self.untried_text(plan)).collect()
+    }
+
+    /// Notes what is not tried for what others own on the target.
+    pub(crate) fn leave_untried(&mut self, entry: u32) {
+        self.untried.insert(entry);
+    }
+
+    fn untried_text(&self, plan: &ImportPlan) -> Option<String> {
+        const SHOWN: usize = 5;
+        let mut names: Vec<String> =
+            self.untried.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry))).collect();
+        let more = self.untried.len().saturating_sub(SHOWN);
+        names.extend((more > 0).then(|| format!("and {more} more")));
+        (!names.is_empty()).then(|| {
+            format!(
+                "not tried beforehand, because that might run functions that other roles own on the target: {}",
+                names.join(", ")
+            )
+        })
     }
 
     /// Notes that what an entry makes is there already, and stays.

@@ -40,6 +40,9 @@ const REFRESH_TIMEOUT: &str = "2s";
 /// How many of those are waited for.
 const MOST_SLOW: usize = 4;
 
+/// How many are filled at most: each may take as long as it may.
+const MOST_REFRESHED: usize = 64;
+
 /// Tries what may be refused, and adds what is to `foretold`.
 ///
 /// # Errors
@@ -61,9 +64,12 @@ pub(super) async fn rehearse(
         untold,
         flight_entries: FLIGHT_ENTRIES,
         refusals: 0,
+        others_own: false,
     };
     let acts = acts(plan, circumstances.lock_slots);
-    rehearsal.leave_out(&Theirs::read(session).await?.not_to_try(plan), &acts);
+    let theirs = Theirs::read(session).await?;
+    rehearsal.others_own = theirs.is_any();
+    rehearsal.leave_out(&theirs.not_to_try(plan), &acts);
     for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
         let result = rehearsal.act(act, acts.len() == 1).await;
@@ -88,6 +94,8 @@ struct Rehearsal<'a> {
     flight_entries: usize,
     /// Attempts that were refused so far.
     refusals: usize,
+    /// Whether others own what a query might run.
+    others_own: bool,
 }
 
 impl Rehearsal<'_> {
@@ -96,7 +104,10 @@ impl Rehearsal<'_> {
         for &id in acts.iter().flatten() {
             match not_to_try.get(&id) {
                 Some(true) if self.circumstances.may_stand => self.stands(id),
-                Some(_) => self.untold.unknown(id),
+                Some(_) => {
+                    self.foretold.leave_untried(id);
+                    self.untold.unknown(id);
+                }
                 None => {}
             }
         }
@@ -133,7 +144,7 @@ impl Rehearsal<'_> {
     /// Fills the materialized views from tables without rows. What cannot be done so may be done with rows, and is
     /// tried again then; it is told in advance all the same. What takes long is left to the run.
     async fn refresh(&mut self) -> Result<(), Error> {
-        if self.circumstances.holds_others {
+        if self.circumstances.holds_others || self.others_own {
             return Ok(());
         }
         let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
@@ -143,6 +154,7 @@ impl Rehearsal<'_> {
                     && self.foretold.refused_dependency(self.plan, entry).is_none()
                     && self.untold.manner(self.plan, entry) == Manner::Kept
             })
+            .take(MOST_REFRESHED)
             .collect();
         let statements = |entry: &TocEntry| {
             let timeout = format!("SET LOCAL statement_timeout TO '{REFRESH_TIMEOUT}'");

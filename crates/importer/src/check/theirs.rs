@@ -54,10 +54,11 @@ const QUERY: &str = "
             UNION ALL SELECT oprnamespace, oprname, oprowner, true FROM pg_catalog.pg_operator
             UNION ALL SELECT typnamespace, typname, typowner, false FROM pg_catalog.pg_type
             UNION ALL SELECT relnamespace, relname, relowner, false FROM pg_catalog.pg_class) o
-        LEFT JOIN pg_catalog.pg_roles r ON r.oid = o.owner)
+        LEFT JOIN pg_catalog.pg_roles r ON r.oid = o.owner
+      WHERE o.space NOT IN (SELECT t.oid FROM pg_catalog.pg_namespace t WHERE t.nspname ~ '^pg_(toast|temp)'))
     SELECT n.nspname AS schema, o.name, o.is_code, o.is_of_others
     FROM o JOIN pg_catalog.pg_namespace n ON n.oid = o.space
-    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname !~ '^pg_toast'
+    WHERE n.nspname NOT IN ('pg_catalog', 'information_schema')
       AND EXISTS (SELECT FROM o WHERE is_of_others)";
 
 impl Theirs {
@@ -74,6 +75,11 @@ impl Theirs {
             }
         }
         Ok(theirs)
+    }
+
+    /// Whether others own anything on the target that something may run.
+    pub(super) fn is_any(&self) -> bool {
+        !self.names.is_empty()
     }
 
     /// The entries that might run something of others, by id, each with whether what it makes is there already.
@@ -93,7 +99,8 @@ impl Theirs {
             return true;
         }
         // whatever else it does, it reads its literals, and to read one may run the checks of domains in its type
-        let reads = |named: &Named| is_run || kind == EntryKind::Aggregate || named.is_type_of_literal;
+        let is_made_of_types = matches!(kind, EntryKind::Aggregate | EntryKind::Type);
+        let reads = |named: &Named| is_run || is_made_of_types || named.is_type_of_literal;
         entry.create.iter().any(|sql| match names(sql) {
             Some(names) => names.iter().any(|named| reads(named) && self.names.contains(&named.name)),
             None => true,
@@ -110,7 +117,8 @@ impl Theirs {
     }
 }
 
-/// Entries that need code, directly or below what is no relation: what is on a relation calls nothing of it.
+/// Entries that need code, directly or below what is no table: what is on a table calls nothing of it, and what reads a
+/// view calls what the view does.
 fn calling(entries: &[TocEntry]) -> HashSet<u32> {
     let kinds: BTreeMap<u32, EntryKind> = entries.iter().map(|entry| (entry.id, entry.kind)).collect();
     let mut calling = HashSet::new();
@@ -118,7 +126,8 @@ fn calling(entries: &[TocEntry]) -> HashSet<u32> {
     for entry in entries {
         let calls = |on: &u32| {
             kinds.get(on).is_some_and(|kind| {
-                CODE_KINDS.contains(kind) || calling.contains(on) && !RELATION_KINDS.contains(kind)
+                let is_a_table = RELATION_KINDS.contains(kind) && *kind != EntryKind::View;
+                CODE_KINDS.contains(kind) || calling.contains(on) && !is_a_table
             })
         };
         if entry.depends_on.iter().any(calls) {
