@@ -24,6 +24,7 @@ struct Row {
     /// Columns that are generated there, quoted.
     generated: Vec<String>,
     may_load: Option<bool>,
+    may_enter: Option<bool>,
 }
 
 /// Looks at the tables and sequences that a plan fills and does not make; why some of them cannot be filled.
@@ -49,7 +50,7 @@ pub(super) async fn look(plan: &ImportPlan, session: &Session) -> Result<Option<
 
 impl Row {
     fn problem(&self) -> String {
-        let Row { kind, name, is_there, lacking, generated, may_load } = self;
+        let Row { kind, name, is_there, lacking, generated, may_load, may_enter } = self;
         let columns = |columns: &[String]| {
             let s = if columns.len() == 1 { "" } else { "s" };
             format!("column{s} {}", in_one_line(&columns.join(", ")))
@@ -60,6 +61,8 @@ impl Row {
             format!("has no {}", columns(lacking))
         } else if !generated.is_empty() {
             format!("computes {} itself", columns(generated))
+        } else if *may_enter == Some(false) {
+            "may not be loaded by the importing role, which lacks USAGE on its schema".to_owned()
         } else if *may_load == Some(false) {
             let privilege = if kind == "sequence" { "UPDATE" } else { "INSERT" };
             format!("may not be loaded by the importing role, which lacks {privilege} on it")
@@ -73,20 +76,23 @@ impl Row {
 /// The destination of an entry's rows with a row of the list that the query looks at.
 fn table(entry: &TocEntry) -> Option<(String, String)> {
     let Some(DataEntry::Table(table)) = &entry.data else { return None };
-    let name = table.destination().sql();
+    let destination = table.destination();
     let columns: Vec<String> = table.columns.iter().map(|column| quote_literal(&column.name)).collect();
-    let values =
-        format!("('table', {}, ARRAY[{}]::pg_catalog.text[])", quote_literal(&name), columns.join(", "));
-    Some((name, values))
+    Some((destination.sql(), values("table", destination, &columns)))
 }
 
 fn sequence(entry: &TocEntry) -> Option<(String, String)> {
     if entry.kind != EntryKind::SequenceSet {
         return None;
     }
-    let name = QualifiedName::new(entry.schema.as_deref()?, &entry.name).sql();
-    let values = format!("('sequence', {}, ARRAY[]::pg_catalog.text[])", quote_literal(&name));
-    Some((name, values))
+    let sequence = QualifiedName::new(entry.schema.as_deref()?, &entry.name);
+    Some((sequence.sql(), values("sequence", &sequence, &[])))
+}
+
+/// A row of the list: by its parts, since a name as a whole is looked up only by who may use its schema.
+fn values(kind: &str, relation: &QualifiedName, columns: &[String]) -> String {
+    let literals = [kind, &relation.sql(), &relation.schema, &relation.name].map(quote_literal);
+    format!("({}, ARRAY[{}]::pg_catalog.text[])", literals.join(", "), columns.join(", "))
 }
 
 fn sql(values: &[String]) -> String {
@@ -103,10 +109,13 @@ fn sql(values: &[String]) -> String {
                ELSE pg_catalog.has_table_privilege(c.oid, 'INSERT') OR NOT EXISTS ( \
                  SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (w.columns) \
                    AND NOT pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT')) \
-             END AS may_load \
-           FROM (VALUES {}) AS w(kind, name, columns) \
-           LEFT JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(w.name)) found \
-         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR may_load = false ORDER BY 1 DESC, 2",
+             END AS may_load, \
+             pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS may_enter \
+           FROM (VALUES {}) AS w(kind, name, schema, relation, columns) \
+           LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
+           LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.relation) found \
+         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR may_load = false OR may_enter = false \
+         ORDER BY 1 DESC, 2",
         values.join(", ")
     )
 }
