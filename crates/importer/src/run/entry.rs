@@ -158,6 +158,11 @@ pub(super) fn guards_rows(entry: &TocEntry) -> bool {
     GUARDS_ROWS.contains(&entry.kind) || entry.kind == EntryKind::Index && is_unique()
 }
 
+/// Whether an entry takes privileges away, which others have until that is done.
+fn revokes(entry: &TocEntry) -> bool {
+    entry.kind.is_privilege() && entry.create.iter().any(|sql| sql.starts_with("REVOKE "))
+}
+
 /// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, one that
 /// the caller has told, or one of something that no rows rely on; `None` where it failed.
 pub(crate) fn why_left_out(
@@ -170,8 +175,8 @@ pub(crate) fn why_left_out(
     let state = error.sqlstate()?;
     let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
     match state {
-        "42501" if entry.data.is_none() && !HOLDS_ROWS.contains(&kind) => Some(error.to_string()),
-        "42704" if NAMES_ROLES.contains(&kind) => Some(error.to_string()),
+        "42501" if !rows_rely_on(entry) => Some(error.to_string()),
+        "42704" if NAMES_ROLES.contains(&kind) && !rows_rely_on(entry) => Some(error.to_string()),
         // in the words in which it was announced
         "23503" => plan.options.keys_without_rows.get(&entry.object?).map(|reason| match work {
             Work::Validate(_) => left_not_valid(reason),
@@ -184,7 +189,7 @@ pub(crate) fn why_left_out(
                 "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"
             ))
         }
-        _ if !rows_rely_on(entry) && !may_pass() => {
+        _ if !rows_rely_on(entry) && !revokes(entry) && !may_pass() => {
             let statements = entry.create.join("; ");
             Some(match SHOWN.contains(&kind) && !statements.contains('\n') {
                 true => format!("{error}\nto do: mend what stands in its way, then run: {statements}"),
