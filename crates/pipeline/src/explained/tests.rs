@@ -170,7 +170,7 @@ fn what_is_said_of_a_column_excuses_that_column() {
     }
 }
 
-/// What is told of a table excuses what it changes and nothing else; what is told of others, whatever becomes of them.
+/// What is told of an object excuses what was changed of it and nothing else; where nothing was, whatever becomes of it.
 #[test]
 fn what_was_told_excuses_what_it_changes() {
     let catalog = catalog();
@@ -183,19 +183,21 @@ fn what_was_told_excuses_what_it_changes() {
     };
     let missing = |id: u32| Difference::Missing { identity: identity(id) };
     let changes = [different(1, "body.columns.1.compression"), different(3, "acl"), missing(2)];
-    let told = [1, 2, 4].map(|id| identity(id).to_string());
+    let told = [1, 2, 3, 4].map(|id| identity(id).to_string());
     let told = Told { objects: told.into(), changes: &changes };
     let excuses = Excuses::new(&catalog, &[], &ImportOutcome::default(), told);
     for (difference, expected) in [
         (different(1, "body.columns.1.compression"), true),
-        (different(1, "body.columns"), true),
+        (different(1, "body.columns"), false),
+        (different(1, "body.columns.\"v\""), false),
         (different(1, "body.columns.11.compression"), false),
         (different(1, "body.columns.1.type_name"), false),
         (different(1, "owner"), false),
         (missing(1), false),
         (missing(2), true),
-        (different(2, "body.definition"), true),
-        (different(3, "acl"), false),
+        (different(2, "body.definition"), false),
+        (different(3, "acl"), true),
+        (different(3, "comment"), false),
         (different(4, "body.labels"), true),
         (missing(4), true),
     ] {
