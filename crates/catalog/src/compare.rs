@@ -480,10 +480,32 @@ fn is_secret(identity: &Identity, path: &str) -> bool {
         EntryKind::UserMapping | EntryKind::Server | EntryKind::ForeignDataWrapper => {
             path.starts_with("body.options")
         }
-        EntryKind::ForeignTable => path.starts_with("body.foreign.options"),
+        EntryKind::ForeignTable => {
+            path.starts_with("body.foreign.options") || path.split('.').any(|part| part == COLUMN_OPTIONS)
+        }
         EntryKind::Subscription => path.starts_with("body.definition"),
         EntryKind::Database => path.starts_with("settings."),
         _ => false,
+    }
+}
+
+/// Options of a column of a foreign table.
+const COLUMN_OPTIONS: &str = "fdw_options";
+
+/// A value without the options of columns in it.
+fn without_column_options(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_column_options).collect(),
+        Value::Object(fields) => {
+            let field = |(name, of): (&String, &Value)| match name.as_str() {
+                COLUMN_OPTIONS if of.as_array().is_none_or(|options| !options.is_empty()) => {
+                    (name.clone(), masked(of))
+                }
+                _ => (name.clone(), without_column_options(of)),
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        other => other.clone(),
     }
 }
 
@@ -599,7 +621,11 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
 
 fn different(place: &Place<'_>, path: &[&str], left: &Value, right: &Value) -> Finding {
     let (identity, path) = (place.identity.clone(), path.join("."));
-    let shown = |value: &Value| if is_secret(&identity, &path) { masked(value) } else { value.clone() };
+    let shown = |value: &Value| match identity.kind {
+        _ if is_secret(&identity, &path) => masked(value),
+        EntryKind::ForeignTable => without_column_options(value),
+        _ => value.clone(),
+    };
     let (left, right) = (shown(left), shown(right));
     Finding::Settled(Difference::Different { identity, path, left, right })
 }

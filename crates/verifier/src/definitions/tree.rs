@@ -208,8 +208,8 @@ fn has_bare_literals(value: &Value) -> bool {
                 .get("arg")
                 .is_some_and(|arg| !arg.get("AConst").is_some_and(is_text) && has_bare_literals(arg)),
             "FuncCall" if takes_a_word(below) => false,
-            // the path of JSON_TABLE
-            "pathspec" => false,
+            // the path of JSON_TABLE is a text that nothing casts; one that is computed is not
+            "pathspec" => !below.get("AConst").is_some_and(is_text) && has_bare_literals(below),
             _ => has_bare_literals(below),
         }),
         Value::Array(items) => items.iter().any(has_bare_literals),
