@@ -144,10 +144,14 @@ impl Rehearsal<'_> {
     /// Fills the materialized views from tables without rows. What cannot be done so may be done with rows, and is
     /// tried again then; it is told in advance all the same. What takes long is left to the run.
     async fn refresh(&mut self) -> Result<(), Error> {
-        if self.circumstances.holds_others || self.others_own {
+        if self.circumstances.holds_others {
             return Ok(());
         }
         let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
+        if self.others_own {
+            filled.for_each(|entry| self.foretold.leave_untried(entry.id));
+            return Ok(());
+        }
         let filled: Vec<&TocEntry> = filled
             .filter(|entry| {
                 self.foretold.refused(entry.id).is_none()
