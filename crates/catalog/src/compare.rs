@@ -11,6 +11,7 @@ mod maintain;
 mod majors;
 mod printed;
 mod quoting;
+mod secret;
 mod words;
 
 use std::collections::BTreeMap;
@@ -473,47 +474,6 @@ fn body_value(body: &Body) -> Value {
     value
 }
 
-/// Where values may be passwords: that they differ is said, what they are is not.
-fn is_secret(identity: &Identity, path: &str) -> bool {
-    match identity.kind {
-        // some wrappers have keys and whole connection strings among the options of servers and tables
-        EntryKind::UserMapping | EntryKind::Server | EntryKind::ForeignDataWrapper => {
-            path.starts_with("body.options")
-        }
-        EntryKind::ForeignTable => {
-            path.starts_with("body.foreign.options") || path.split('.').any(|part| part == COLUMN_OPTIONS)
-        }
-        EntryKind::Subscription => path.starts_with("body.definition"),
-        EntryKind::Database => path.starts_with("settings."),
-        _ => false,
-    }
-}
-
-/// Options of a column of a foreign table.
-const COLUMN_OPTIONS: &str = "fdw_options";
-
-/// A value without the options of columns in it.
-fn without_column_options(value: &Value) -> Value {
-    match value {
-        Value::Array(items) => items.iter().map(without_column_options).collect(),
-        Value::Object(fields) => {
-            let field = |(name, of): (&String, &Value)| match name.as_str() {
-                COLUMN_OPTIONS if of.as_array().is_none_or(|options| !options.is_empty()) => {
-                    (name.clone(), masked(of))
-                }
-                _ => (name.clone(), without_column_options(of)),
-            };
-            Value::Object(fields.iter().map(field).collect())
-        }
-        other => other.clone(),
-    }
-}
-
-/// That there is a value, but not which.
-fn masked(value: &Value) -> Value {
-    if value.is_null() { Value::Null } else { json!("***") }
-}
-
 /// The kind's default privileges, which NULL stands for.
 fn default_of(object: &Object, version: ServerVersion) -> Option<Acl> {
     let owner = object.owner.as_deref()?;
@@ -621,11 +581,7 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
 
 fn different(place: &Place<'_>, path: &[&str], left: &Value, right: &Value) -> Finding {
     let (identity, path) = (place.identity.clone(), path.join("."));
-    let shown = |value: &Value| match identity.kind {
-        _ if is_secret(&identity, &path) => masked(value),
-        EntryKind::ForeignTable => without_column_options(value),
-        _ => value.clone(),
-    };
+    let shown = |value: &Value| secret::shown(&identity, &path, value);
     let (left, right) = (shown(left), shown(right));
     Finding::Settled(Difference::Different { identity, path, left, right })
 }

@@ -1,0 +1,55 @@
+//! Values that may be passwords or keys, and are not shown.
+
+use serde_json::{Value, json};
+
+use crate::{EntryKind, Identity};
+
+/// A value as it may be shown: that secrets differ is said, what they are is not.
+pub(super) fn shown(identity: &Identity, path: &str, value: &Value) -> Value {
+    match identity.kind {
+        _ if is_secret(identity, path) => masked(value),
+        EntryKind::ForeignTable => without_column_options(value),
+        _ => value.clone(),
+    }
+}
+
+/// Where values may be passwords: that they differ is said, what they are is not.
+fn is_secret(identity: &Identity, path: &str) -> bool {
+    match identity.kind {
+        // some wrappers have keys and whole connection strings among the options of servers and tables
+        EntryKind::UserMapping | EntryKind::Server | EntryKind::ForeignDataWrapper => {
+            path.starts_with("body.options")
+        }
+        EntryKind::ForeignTable => {
+            path.starts_with("body.foreign.options") || path.split('.').any(|part| part == COLUMN_OPTIONS)
+        }
+        EntryKind::Subscription => path.starts_with("body.definition"),
+        EntryKind::Database => path.starts_with("settings."),
+        _ => false,
+    }
+}
+
+/// Options of a column of a foreign table.
+const COLUMN_OPTIONS: &str = "fdw_options";
+
+/// A value without the options of columns in it.
+fn without_column_options(value: &Value) -> Value {
+    match value {
+        Value::Array(items) => items.iter().map(without_column_options).collect(),
+        Value::Object(fields) => {
+            let field = |(name, of): (&String, &Value)| match name.as_str() {
+                COLUMN_OPTIONS if of.as_array().is_none_or(|options| !options.is_empty()) => {
+                    (name.clone(), masked(of))
+                }
+                _ => (name.clone(), without_column_options(of)),
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        other => other.clone(),
+    }
+}
+
+/// That there is a value, but not which.
+fn masked(value: &Value) -> Value {
+    if value.is_null() { Value::Null } else { json!("***") }
+}
