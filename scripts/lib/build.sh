@@ -9,3 +9,11 @@ build_dbhaul() {
     cargo build --locked --profile "$PROFILE" -p dbhaul
     export DBHAUL_BIN=$TARGET/$PROFILE/dbhaul
 }
+
+# The binary and everything that tests it, in one selection: built one after the other, with other features each, half
+# of all crates would be compiled twice.
+build_tests() {
+    say "Building dbhaul and its tests (profile $PROFILE)"
+    cargo build --locked --profile "$PROFILE" --workspace --bins --tests "$@"
+    export DBHAUL_BIN=$TARGET/$PROFILE/dbhaul
+}
