@@ -3,7 +3,7 @@
 use dbhaul_catalog::StatementProblem;
 
 use crate::SourceError;
-use crate::check::Blocker;
+use crate::target::Blocker;
 
 /// An import that could not be planned, started or finished.
 ///

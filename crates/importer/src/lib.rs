@@ -29,42 +29,29 @@
 //! # Ok::<(), dbhaul_importer::ImportError>(())
 //! ```
 
-mod check;
 mod error;
-mod footprint;
-mod landing;
 mod ledger;
-mod leftover;
 mod options;
 mod outcome;
-mod piece;
 mod plan;
-mod plan_display;
-mod prepared;
-mod roles;
 mod run;
 mod schedule;
 mod source;
-mod split;
-mod stages;
-mod steps;
+mod target;
 #[cfg(test)]
 mod testing;
-mod text_dependencies;
-mod unfinished;
-mod warnings;
 
-pub use check::{Blocker, ImportingRole, LATER, TargetReport, check_target, tablespaces};
 pub use error::{ImportError, PlanProblem};
-pub use leftover::{LeftoverLedger, leftover_ledgers};
+pub use ledger::leftover::{LeftoverLedger, leftover_ledgers};
+pub use ledger::unfinished::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};
 pub use options::{ImportOptions, RetryPolicy, Sections, StatisticsMode};
 pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped, tell};
 pub use plan::{ImportPlan, plan};
-pub use prepared::Part;
 pub use run::import;
+pub use run::prepared::Part;
 pub use schedule::{Lock, LockMode, Node, NodeId, Scheduler};
 pub use source::{
     Again, ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
     StatisticsStream, StatisticsWave,
 };
-pub use unfinished::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};
+pub use target::{Blocker, ImportingRole, LATER, TargetReport, check_target, tablespaces};

@@ -3,8 +3,8 @@
 use dbhaul_catalog::{EntryKind, QualifiedName, TocEntry};
 use dbhaul_rows::RowDigest;
 
-use crate::footprint::describe;
-use crate::prepared::{LeftOut, Part};
+use crate::plan::footprint::describe;
+use crate::run::prepared::{LeftOut, Part};
 
 /// What an import did, with everything it did not do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

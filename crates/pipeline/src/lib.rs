@@ -19,81 +19,44 @@
 //! # }
 //! ```
 
-mod adapted;
-mod backup_segments;
-mod backups;
-mod cleanup;
-mod cleanup_store;
+mod command;
 mod context;
-mod copy_format;
-mod copy_scope;
-mod dump;
-mod dump_lists;
-mod dump_rows;
 mod error;
-mod explained;
-mod exported_segments;
-mod extensions;
 mod hold;
-mod hypertables;
-mod import_report;
-mod left_out;
-mod locales;
-mod lock_wait;
-mod migrate;
-mod preflight;
-mod progress_tables;
-mod readable;
+mod report;
 mod request;
-mod restore;
-mod resume;
-mod roles;
-mod rows_left_out;
-mod script;
-mod sealing;
 mod sides;
 mod source;
-mod source_state;
 mod statistics;
-mod status;
-mod store_trial;
 mod target;
-mod throttle;
-mod unplanned;
-mod verify;
-mod verify_copy;
-mod verify_lsn;
-mod verify_roots;
-mod verify_scope;
-mod words;
 
-pub use backups::{
+pub use command::backups::{
     BackupDetails, BackupList, BackupSummary, BackupToc, Definitions, TableDetails, list_backups,
     show_backup, show_definitions, show_toc,
 };
-pub use cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
-pub use cleanup_store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
+pub use command::cleanup::store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
+pub use command::cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
+pub use command::dump::{Dump, DumpPlan, DumpReport, PlannedTable};
+pub use command::migrate::copy_scope::CopyScope;
+pub use command::migrate::{Migrate, MigratePlan, MigrateReport};
+pub use command::preflight::{Finding, Level, PreflightReport, preflight};
+pub use command::restore::{Restore, RestorePlan, RestoreReport};
+pub use command::script::{
+    ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
+};
+pub use command::verify::{VerifyReport, verify};
 pub use context::Context;
-pub use copy_scope::CopyScope;
-pub use dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use error::PipelineError;
 pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
-pub use import_report::{ImportSummary, NamedReason};
-pub use migrate::{Migrate, MigratePlan, MigrateReport};
-pub use preflight::{Finding, Level, PreflightReport, preflight};
+pub use report::import::{ImportSummary, NamedReason};
+pub use report::status::Status;
+pub use report::words::{format_age, format_bytes};
 pub use request::{
     CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, Scratch,
     VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
-pub use restore::{Restore, RestorePlan, RestoreReport};
-pub use roles::RoleReport;
-pub use script::{
-    ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
-};
-pub use status::Status;
-pub use throttle::ThrottleOptions;
-pub use verify::{VerifyReport, verify};
-pub use words::{format_age, format_bytes};
+pub use source::throttle::ThrottleOptions;
+pub use target::roles::RoleReport;
 
 pub use dbhaul_catalog::{
     FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,

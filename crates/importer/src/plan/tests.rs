@@ -1,5 +1,5 @@
 use super::{ImportPlan, Work, plan};
-use crate::stages::StageName;
+use crate::plan::stages::StageName;
 use crate::testing::Entries;
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
 use dbhaul_catalog::EntryKind;

@@ -9,7 +9,7 @@ use super::context::Context;
 use super::control::Control;
 use crate::ImportError;
 use crate::ledger::{Clean, DoneStep};
-use crate::roles::drops_public;
+use crate::plan::roles::drops_public;
 
 /// SQLSTATEs of something that is not there to be dropped.
 const ABSENT: [&str; 4] = ["42P01", "42704", "42883", "3F000"];

@@ -8,11 +8,11 @@ use dbhaul_postgres::{ConnectSettings, Error, Session, SessionOptions, SessionRo
 use dbhaul_progress::Progress;
 use tokio_util::sync::CancellationToken;
 
-use crate::check::{Foretold, Tuning};
 use crate::ledger::{Clean, DoneSteps, Ledger};
 use crate::plan::Work;
-use crate::prepared::Prepared;
-use crate::roles::RoleLimits;
+use crate::plan::roles::RoleLimits;
+use crate::run::prepared::Prepared;
+use crate::target::{Foretold, Tuning};
 use crate::{ImportPlan, SegmentSource};
 
 /// SQLSTATE of a table that is not there, or whose schema is not.

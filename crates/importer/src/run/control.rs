@@ -11,9 +11,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::context::Context;
 use super::unlogged;
-use crate::check::{TargetReport, inspect};
 use crate::ledger::{Beginning, Clean, DoneSteps, Ledger};
 use crate::outcome::tell;
+use crate::target::{TargetReport, inspect};
 use crate::{ImportError, ImportPlan, SegmentSource};
 
 /// Advisory lock that keeps two imports out of one database: the letters `dbhaul`.

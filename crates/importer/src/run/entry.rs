@@ -8,12 +8,12 @@ use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
 use crate::ImportPlan;
-use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
-use crate::piece::messages;
+use crate::plan::piece::messages;
+use crate::plan::warnings::left_not_valid;
 use crate::plan::{Analyze, Work};
-use crate::prepared::Prepared;
-use crate::warnings::left_not_valid;
+use crate::run::prepared::Prepared;
+use crate::target::is_about_privileges;
 
 /// Kinds whose statements run functions of the user's.
 pub(crate) const RUNS_FUNCTIONS: [EntryKind; 4] =
@@ -44,7 +44,7 @@ pub(crate) struct EntryAttempt {
 impl EntryAttempt {
     pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> PathAttempt<Self> {
         let attempt = EntryAttempt { key, kind: entry.kind, prepared: context.prepare(entry) };
-        PathAttempt::new(attempt, crate::footprint::describe(entry))
+        PathAttempt::new(attempt, crate::plan::footprint::describe(entry))
     }
 
     /// Makes the object, gives it its owner and commits; where the owner is refused, the object stays the

@@ -11,8 +11,8 @@ use super::record::Record;
 use super::{serial, unlogged};
 use crate::ImportError;
 use crate::ledger::{DoneStep, DoneSteps, Ledger};
+use crate::plan::stages::StageName;
 use crate::plan::{Stage, Work};
-use crate::stages::StageName;
 
 /// Compares the ledger with what was committed, makes the last entries and, if nothing failed, drops the
 /// ledger; returns whether it was dropped.

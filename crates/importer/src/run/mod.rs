@@ -9,6 +9,7 @@ mod entry;
 mod finale;
 mod large_objects;
 mod parallel;
+pub(crate) mod prepared;
 mod record;
 mod search_path;
 mod segment;
@@ -23,7 +24,7 @@ use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::{Phase, Progress};
 use tokio_util::sync::CancellationToken;
 
-use crate::stages::StageName;
+use crate::plan::stages::StageName;
 use crate::{ImportError, ImportOutcome, ImportPlan, SegmentSource};
 use context::Context;
 use control::Control;

@@ -17,10 +17,10 @@ use super::record::Record;
 use super::segment::SegmentAttempt;
 use super::together::{self, Ended, Member};
 use crate::ImportError;
-use crate::footprint::describe;
+use crate::plan::footprint::describe;
+use crate::plan::stages::StageName;
 use crate::plan::{Stage, Step, Work};
 use crate::schedule::{NodeId, Scheduler};
-use crate::stages::StageName;
 
 /// How steps that went together ended, and the session they leave for the next one.
 struct StepsEnd {

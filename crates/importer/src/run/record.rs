@@ -9,10 +9,10 @@ use dbhaul_rows::RowDigest;
 use super::attempt::StepError;
 use super::context::Context;
 use super::entry::{SHOWN, guards_rows, rows_rely_on};
-use crate::check::wanted;
 use crate::ledger::{DoneStep, DoneSteps};
 use crate::plan::Work;
-use crate::prepared::Part;
+use crate::run::prepared::Part;
+use crate::target::wanted;
 use crate::{Failed, ImportOutcome, LoadedTable, Skipped};
 
 /// What has become of each entry so far; owned by the one task that directs the run.

@@ -9,9 +9,9 @@ use super::control::Control;
 use super::entry::{EntryAttempt, why_left_out};
 use super::record::Record;
 use crate::ImportError;
-use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
 use crate::plan::{Stage, Work};
+use crate::target::is_about_privileges;
 
 /// Entries that go into one transaction at most.
 const BATCH_ENTRIES: usize = 64;

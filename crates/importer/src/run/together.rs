@@ -8,11 +8,11 @@ use dbhaul_postgres::Session;
 use super::attempt::{Attempt, Shared, StepError, once, until_committed};
 use super::context::Context;
 use super::segment::LEAST_FROZEN_BYTES;
-use crate::check::is_about_privileges;
 use crate::ledger::DoneStep;
+use crate::plan::stages::StageName;
 use crate::plan::{Stage, Work};
 use crate::schedule::{NodeId, Scheduler};
-use crate::stages::StageName;
+use crate::target::is_about_privileges;
 
 /// Steps in one transaction at most.
 const MOST_STEPS: usize = 32;

@@ -1,0 +1,192 @@
+//! What an import will leave out on this target, known before it starts.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use dbhaul_catalog::{EntryKind, ObjectId, TocEntry, in_one_line};
+
+use super::Blocker;
+use crate::plan::footprint::{Footprint, describe};
+use crate::plan::roles::RoleLimits;
+use crate::plan::{Analyze, Work};
+use crate::run::prepared::{LeftOut, Part, Prepared};
+use crate::{ImportPlan, Skipped};
+
+/// What was found out that the target will refuse. Entries are named by their ids.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Foretold {
+    whole: BTreeMap<u32, String>,
+    owners: BTreeMap<u32, String>,
+    statements: BTreeMap<u32, BTreeMap<String, String>>,
+    /// Entries that can be made although something they depend on cannot: they only had to wait for it.
+    possible: BTreeSet<u32>,
+    /// What failed, but may not once there are rows.
+    doubts: BTreeMap<u32, String>,
+    /// What the target holds already and keeps.
+    standing: BTreeSet<u32>,
+    /// What was not tried, because to try it might run what others own on the target.
+    untried: BTreeSet<u32>,
+}
+
+impl Foretold {
+    /// Why an entry will not be made at all.
+    pub(crate) fn refused(&self, entry: u32) -> Option<&str> {
+        self.whole.get(&entry).map(String::as_str)
+    }
+
+    /// Why the owner of what an entry makes will not be set.
+    pub(crate) fn refused_owner(&self, entry: u32) -> Option<&str> {
+        self.owners.get(&entry).map(String::as_str)
+    }
+
+    /// Why one of an entry's statements will not be run.
+    pub(crate) fn refused_statement(&self, entry: u32, statement: &str) -> Option<&str> {
+        self.statements.get(&entry)?.get(statement).map(String::as_str)
+    }
+
+    pub(crate) fn refuse(&mut self, entry: u32, reason: String) {
+        self.whole.entry(entry).or_insert(reason);
+    }
+
+    pub(crate) fn refuse_owner(&mut self, entry: u32, reason: String) {
+        self.owners.entry(entry).or_insert(reason);
+    }
+
+    pub(crate) fn refuse_statement(&mut self, entry: u32, statement: String, reason: String) {
+        self.statements.entry(entry).or_default().entry(statement).or_insert(reason);
+    }
+
+    /// Notes why an entry may fail, which without rows is not known.
+    pub(crate) fn doubt(&mut self, entry: u32, reason: String) {
+        self.doubts.entry(entry).or_insert(reason);
+    }
+
+    /// What may fail, each with the reason, as a person is told.
+    pub(crate) fn doubts(&self, plan: &ImportPlan) -> Vec<String> {
+        let doubts = self.doubts.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
+        let of_rows = doubts.map(|(entry, reason)| {
+            let object = in_one_line(&plan.describe(*entry));
+            format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
+        });
+        of_rows.chain(read_from_afar(plan)).chain(self.untried_text(plan)).collect()
+    }
+
+    /// Notes what is not tried for what others own on the target.
+    pub(crate) fn leave_untried(&mut self, entry: u32) {
+        self.untried.insert(entry);
+    }
+
+    fn untried_text(&self, plan: &ImportPlan) -> Option<String> {
+        const SHOWN: usize = 5;
+        let mut names: Vec<String> =
+            self.untried.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry))).collect();
+        let more = self.untried.len().saturating_sub(SHOWN);
+        names.extend((more > 0).then(|| format!("and {more} more")));
+        (!names.is_empty()).then(|| {
+            format!(
+                "not tried beforehand, because that might run functions that other roles own on the target: {}",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// Notes that what an entry makes is there already, and stays.
+    pub(crate) fn stand(&mut self, entry: u32) {
+        self.standing.insert(entry);
+    }
+
+    /// What is to be made and is there already.
+    pub(crate) fn in_the_way(&self, plan: &ImportPlan) -> Option<Blocker> {
+        const SHOWN: usize = 8;
+        let names = self.standing.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry)));
+        let more = self.standing.len().saturating_sub(SHOWN);
+        (!self.standing.is_empty()).then(|| Blocker::InTheWay { names: names.collect(), more })
+    }
+
+    /// Whether an entry was seen to be made without what it depends on.
+    pub(crate) fn is_possible(&self, entry: u32) -> bool {
+        self.possible.contains(&entry)
+    }
+
+    pub(crate) fn set_possible(&mut self, entry: u32) {
+        self.possible.insert(entry);
+    }
+
+    /// The entry on which one depends that will not be made, with what is to be said of the dependant.
+    pub(crate) fn refused_dependency(&self, plan: &ImportPlan, entry: &TocEntry) -> Option<String> {
+        if self.is_possible(entry.id) {
+            return None;
+        }
+        let on = entry.depends_on.iter().copied().find(|on| self.whole.contains_key(on))?;
+        let because = self.refused(on).unwrap_or_default();
+        let on = in_one_line(&plan.describe(on));
+        Some(match because.strip_prefix("needs ") {
+            Some(deeper) => format!("needs {on}, which needs {deeper}"),
+            None => format!("needs {on}: {because}"),
+        })
+    }
+
+    /// Refuses everything that depends on what is refused, directly or not.
+    pub(crate) fn spread(&mut self, plan: &ImportPlan) {
+        for entry in &plan.toc.entries {
+            if let Some(reason) = self.refused_dependency(plan, entry) {
+                self.refuse(entry.id, reason);
+            }
+        }
+    }
+
+    /// What a run of the plan will skip, in its order: exactly this unless the target changes its mind.
+    pub(crate) fn skipped(&self, plan: &ImportPlan, roles: &RoleLimits) -> Vec<Skipped> {
+        let mut skipped = Vec::new();
+        let mut seen: HashSet<u32> = HashSet::new();
+        for entry in wanted(plan).filter(|entry| seen.insert(entry.id)) {
+            let left_out = match self.refused(entry.id) {
+                Some(reason) => vec![LeftOut { part: Part::Whole, reason: reason.to_owned() }],
+                None => Prepared::new(entry, roles, &plan.options, self).left_out,
+            };
+            skipped.extend(left_out.into_iter().map(|left_out| Skipped::new(entry, left_out)));
+        }
+        skipped
+    }
+
+    /// Tables with rows and large objects among what is refused.
+    pub(crate) fn lost_rows(&self, plan: &ImportPlan) -> Vec<String> {
+        let lost = |entry: &&TocEntry| entry.data.is_some() && self.whole.contains_key(&entry.id);
+        wanted(plan).filter(lost).map(describe).collect::<BTreeSet<_>>().into_iter().collect()
+    }
+}
+
+/// The tables under which lies a foreign table: `ANALYZE` of these asks its server, which the target may not reach.
+fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
+    let mut foreign =
+        plan.toc.entries.iter().filter(|entry| entry.kind == EntryKind::ForeignTable).peekable();
+    if foreign.peek().is_none() {
+        return Vec::new();
+    }
+    let foreign: BTreeMap<ObjectId, &TocEntry> =
+        foreign.map(|entry| (Footprint::key(entry), entry)).collect();
+    let footprint = Footprint::new(&plan.toc);
+    let read_by = |analyze: &Analyze| {
+        let table = Footprint::key(plan.entry(analyze.entry).ok()?);
+        let read = footprint.with_descendants(std::iter::once(table));
+        let below = read.iter().find_map(|table| foreign.get(table))?;
+        Some(format!(
+            "may fail, which depends on servers that the target reaches: ANALYZE {}: it reads {}",
+            in_one_line(&analyze.table.to_string()),
+            in_one_line(&describe(below))
+        ))
+    };
+    let works = plan.stages.iter().flat_map(|stage| &stage.steps).map(|step| &step.work);
+    works
+        .filter_map(|work| match work {
+            Work::Analyze(analyze) => read_by(analyze),
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Segment(_) => None,
+        })
+        .collect()
+}
+
+/// The entries of a plan in the order in which they are worked on, one with several segments several times.
+pub(crate) fn wanted(plan: &ImportPlan) -> impl Iterator<Item = &TocEntry> {
+    let works = plan.stages.iter().flat_map(|stage| &stage.steps).map(|step| &step.work);
+    let entries = works.filter(|work| !matches!(work, Work::Analyze(_))).map(Work::entry);
+    entries.filter_map(|id| plan.entry(id).ok())
+}

@@ -1,0 +1,465 @@
+//! The rehearsal: what the target refuses is found out by trying it in transactions that are rolled back.
+//!
+//! What a role may do depends on its attributes, its memberships, the server's version, the provider's
+//! changes, what is installed there and what the database holds already. So nothing of that is modelled:
+//! every entry is run, with all it depends on, and the server's answer is taken. Whatever the server refuses
+//! the run would fail at, unless the reason is known to be one that says nothing about the run. No rows,
+//! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
+//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use;
+//! nor is what might run something that others have left there.
+
+use std::collections::BTreeMap;
+
+use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
+use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
+
+use super::acts::acts;
+use super::foretell::{Foretold, wanted};
+use super::refusal::{Circumstances, Problem, Verdict, judge};
+use super::theirs::Theirs;
+use super::untold::{Manner, Untold};
+use super::{is_about_privileges, polymorphic, refresh};
+use crate::ImportPlan;
+use crate::plan::piece::{Piece, messages};
+use crate::plan::roles::RoleLimits;
+use crate::run::prepared::Prepared;
+use crate::run::{NOT_FOUND, may_rely_on_path};
+
+/// Entries that are under way together as long as none is refused.
+const FLIGHT_ENTRIES: usize = 128;
+
+/// A refusal leaves this part of them: what is behind it in its flight was sent for nothing.
+const REFUSED_FLIGHT_PART: usize = 4;
+
+/// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
+const LOCK_TIMEOUT: &str = "2s";
+
+/// A materialized view that takes longer without rows is left to the run.
+const REFRESH_TIMEOUT: &str = "2s";
+
+/// How many of those are waited for.
+const MOST_SLOW: usize = 4;
+
+/// How many are filled at most: each may take as long as it may.
+const MOST_REFRESHED: usize = 64;
+
+/// Tries what may be refused, and adds what is to `foretold`.
+///
+/// # Errors
+/// If the session is lost or cancelled.
+pub(super) async fn rehearse(
+    plan: &ImportPlan,
+    roles: &RoleLimits,
+    circumstances: Circumstances,
+    session: &Session,
+    foretold: &mut Foretold,
+) -> Result<(), Error> {
+    let untold = Untold::new(circumstances.holds_others);
+    let mut rehearsal = Rehearsal {
+        plan,
+        roles,
+        circumstances,
+        session,
+        foretold,
+        untold,
+        flight_entries: FLIGHT_ENTRIES,
+        refusals: 0,
+        others_own: false,
+    };
+    let acts = acts(plan, circumstances.lock_slots);
+    let theirs = Theirs::read(session).await?;
+    rehearsal.others_own = theirs.is_any();
+    rehearsal.leave_out(&theirs.not_to_try(plan), &acts);
+    for (number, act) in acts.iter().enumerate() {
+        session.begin().await?;
+        let result = rehearsal.act(act, acts.len() == 1).await;
+        // a session that was lost has nothing to roll back
+        let rolled_back = session.rollback().await;
+        result?;
+        rolled_back?;
+        tracing::debug!(act = number + 1, of = acts.len(), entries = act.len(), "rehearsed");
+    }
+    foretold.spread(plan);
+    Ok(())
+}
+
+struct Rehearsal<'a> {
+    plan: &'a ImportPlan,
+    roles: &'a RoleLimits,
+    circumstances: Circumstances,
+    session: &'a Session,
+    foretold: &'a mut Foretold,
+    untold: Untold,
+    /// How many entries go together; none where refusals are dense, as where all of them are there already.
+    flight_entries: usize,
+    /// Attempts that were refused so far.
+    refusals: usize,
+    /// Whether others own what a query might run.
+    others_own: bool,
+}
+
+impl Rehearsal<'_> {
+    /// Notes what is not tried, each with whether it is there already.
+    fn leave_out(&mut self, not_to_try: &BTreeMap<u32, bool>, acts: &[Vec<u32>]) {
+        for &id in acts.iter().flatten() {
+            match not_to_try.get(&id) {
+                Some(true) if self.circumstances.may_stand => self.stands(id),
+                Some(_) => {
+                    self.foretold.leave_untried(id);
+                    self.untold.unknown(id);
+                }
+                None => {}
+            }
+        }
+    }
+
+    fn stands(&mut self, id: u32) {
+        if !self.circumstances.is_replaced {
+            self.foretold.stand(id);
+        }
+        self.untold.stands(id);
+    }
+
+    async fn act(&mut self, ids: &[u32], is_whole: bool) -> Result<(), Error> {
+        let sql = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SAVEPOINT attempt");
+        self.session.batch(&sql).await?;
+        let mut rest = ids;
+        while let Some((&first, others)) = rest.split_first() {
+            let flight = self.flight(rest);
+            rest = match flight.is_empty() {
+                true => {
+                    self.alone(first).await?;
+                    others
+                }
+                false => &rest[self.fly(flight).await?..],
+            };
+        }
+        if is_whole {
+            refresh::foretell(self.plan, self.session, self.foretold).await?;
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Fills the materialized views from tables without rows. What cannot be done so may be done with rows, and is
+    /// tried again then; it is told in advance all the same. What takes long is left to the run.
+    async fn refresh(&mut self) -> Result<(), Error> {
+        if self.circumstances.holds_others {
+            return Ok(());
+        }
+        let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
+        if self.others_own {
+            filled.for_each(|entry| self.foretold.leave_untried(entry.id));
+            return Ok(());
+        }
+        let filled: Vec<&TocEntry> = filled
+            .filter(|entry| {
+                self.foretold.refused(entry.id).is_none()
+                    && self.foretold.refused_dependency(self.plan, entry).is_none()
+                    && self.untold.manner(self.plan, entry) == Manner::Kept
+            })
+            .take(MOST_REFRESHED)
+            .collect();
+        let statements = |entry: &TocEntry| {
+            let timeout = format!("SET LOCAL statement_timeout TO '{REFRESH_TIMEOUT}'");
+            std::iter::once(timeout).chain(self.prepare(entry).messages()).collect::<Vec<String>>()
+        };
+        let each: Vec<(&TocEntry, Vec<String>)> =
+            filled.into_iter().map(|entry| (entry, statements(entry))).collect();
+        let all = each.iter().flat_map(|(_, statements)| statements.clone()).collect();
+        if each.is_empty() || self.attempt(all).await?.is_none() {
+            return Ok(());
+        }
+        let mut slow = 0;
+        for (entry, statements) in each {
+            let mut problem = self.attempt(statements.clone()).await?;
+            if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
+                problem = self.attempt(with_path(&path, statements)).await?;
+            }
+            let Some(problem) = problem else { continue };
+            match judge(self.plan, self.circumstances, false, entry, &problem) {
+                Verdict::Refused(reason) | Verdict::Doubtful(reason) => self.foretold.doubt(entry.id, reason),
+                Verdict::Stands | Verdict::Unknown => slow += 1,
+            }
+            if slow == MOST_SLOW {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// What can be tried together from the front: messages, and for each entry how many of them there are
+    /// at its end.
+    fn flight(&mut self, ids: &[u32]) -> Flight {
+        let mut flight = Flight::default();
+        for &id in ids.iter().take(self.flight_entries) {
+            let Ok(entry) = self.plan.entry(id) else { break };
+            // what a grant that was ignored in part has granted is not taken back, which harms no other grant
+            let grants = entry.kind.is_privilege();
+            let is_alone = entry.kind == EntryKind::EventTrigger
+                || self.foretold.refused_dependency(self.plan, entry).is_some();
+            if is_alone || *flight.grants.get_or_insert(grants) != grants {
+                break;
+            }
+            let manner = self.untold.manner(self.plan, entry);
+            if manner == Manner::TakenBack {
+                break;
+            }
+            if self.foretold.refused(id).is_none() && manner == Manner::Kept {
+                flight.messages.extend(self.prepare(entry).messages());
+                flight.messages.extend(NEXT.map(str::to_owned));
+            }
+            flight.ends.push(flight.messages.len());
+            flight.ids.push(id);
+        }
+        flight
+    }
+
+    /// Tries entries together, then the first that is refused alone; returns how many that were.
+    async fn fly(&mut self, flight: Flight) -> Result<usize, Error> {
+        self.session.take_warnings();
+        let result = self.session.run_each(&flight.messages).await;
+        let is_ignored = self.session.take_warnings().iter().any(is_about_privileges);
+        match result {
+            Ok(()) if is_ignored => {
+                for id in &flight.ids {
+                    self.one(*id).await?;
+                }
+                Ok(flight.ids.len())
+            }
+            Ok(()) => {
+                self.lengthen_flights();
+                Ok(flight.ids.len())
+            }
+            Err(FailedStatement { error, .. }) if error.is_cancelled() || error.is_connection_lost() => {
+                Err(error)
+            }
+            Err(FailedStatement { place, .. }) => {
+                self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+                self.shorten_flights();
+                let at_fault = flight.ends.partition_point(|end| *end <= place);
+                let from = if is_ignored { 0 } else { at_fault };
+                let ids = flight.ids.get(from..=at_fault);
+                for id in ids.unwrap_or_default() {
+                    self.one(*id).await?;
+                }
+                Ok(at_fault + 1)
+            }
+        }
+    }
+
+    /// As [`Self::one`]; an entry that is not refused makes the next flight longer.
+    async fn alone(&mut self, id: u32) -> Result<(), Error> {
+        let before = self.refusals;
+        self.one(id).await?;
+        if self.refusals == before {
+            self.lengthen_flights();
+        }
+        Ok(())
+    }
+
+    fn lengthen_flights(&mut self) {
+        self.flight_entries = (self.flight_entries * 2).clamp(1, FLIGHT_ENTRIES);
+    }
+
+    fn shorten_flights(&mut self) {
+        self.flight_entries /= REFUSED_FLIGHT_PART;
+    }
+
+    async fn one(&mut self, id: u32) -> Result<(), Error> {
+        let Ok(entry) = self.plan.entry(id) else { return Ok(()) };
+        if self.foretold.refused(id).is_some() {
+            return Ok(());
+        }
+        match self.untold.manner(self.plan, entry) {
+            Manner::NotTried => Ok(()),
+            Manner::TakenBack => {
+                self.untold.unknown(id);
+                self.taken_back(entry).await
+            }
+            // it would fire on whatever is tried after it
+            Manner::Kept if entry.kind == EntryKind::EventTrigger => self.taken_back(entry).await,
+            Manner::Kept => self.by_kind(entry).await,
+        }
+    }
+
+    async fn by_kind(&mut self, entry: &TocEntry) -> Result<(), Error> {
+        if let Some(reason) = self.foretold.refused_dependency(self.plan, entry) {
+            return self.dependant(entry, reason).await;
+        }
+        match entry.kind.is_privilege() {
+            true => self.grants(entry).await,
+            false => self.object(entry).await,
+        }
+    }
+
+    /// The server says whether it really needs what is refused: catalogs note some dependencies that are
+    /// none, such as that of a function on a transform of its arguments' type.
+    async fn dependant(&mut self, entry: &TocEntry, reason: String) -> Result<(), Error> {
+        let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
+        if statements.is_empty() || entry.kind == EntryKind::EventTrigger {
+            self.foretold.refuse(entry.id, reason);
+            return Ok(());
+        }
+        if let Some(problem) = self.attempt(statements).await? {
+            let own = Some(&problem).filter(|problem| problem.is_about_privilege());
+            let own = own.and_then(|problem| self.refusal(entry, problem));
+            self.foretold.refuse(entry.id, own.unwrap_or(reason));
+            return Ok(());
+        }
+        self.foretold.set_possible(entry.id);
+        match self.prepare(entry).set_owner {
+            Some(owner) => self.owner(entry, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn object(&mut self, entry: &TocEntry) -> Result<(), Error> {
+        let prepared = self.prepare(entry);
+        let statements: Vec<String> = messages(prepared.statements).collect();
+        let mut problem = self.attempt(statements.clone()).await?;
+        if let Some(path) = problem.as_ref().and_then(|problem| self.path_to_retry(entry, problem)) {
+            problem = self.attempt(with_path(&path, statements)).await?;
+        }
+        if let Some(problem) = problem {
+            return self.refused(entry, &problem).await;
+        }
+        match prepared.set_owner {
+            Some(owner) => self.owner(entry, owner).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Notes why an entry was not made.
+    async fn refused(&mut self, entry: &TocEntry, problem: &Problem) -> Result<(), Error> {
+        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+            Verdict::Refused(mut reason) => {
+                if let Some(other) = polymorphic::other_statement(entry, problem)
+                    && self.would_do(&other).await?
+                {
+                    reason = format!("{reason}; the target would take this: {other}");
+                }
+                self.foretold.refuse(entry.id, reason);
+            }
+            Verdict::Doubtful(reason) => {
+                self.foretold.doubt(entry.id, reason);
+                self.untold.unknown(entry.id);
+            }
+            Verdict::Stands => self.stands(entry.id),
+            Verdict::Unknown => self.untold.unknown(entry.id),
+        }
+        Ok(())
+    }
+
+    /// The source's search path, under which a run would do again what was not found.
+    fn path_to_retry(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
+        let may_differ = may_rely_on_path(entry.kind) && NOT_FOUND.contains(&problem.sqlstate()?);
+        self.plan.options.source_search_path.clone().filter(|_| may_differ)
+    }
+
+    async fn owner(&mut self, entry: &TocEntry, statement: String) -> Result<(), Error> {
+        if let Some(problem) = self.attempt(vec![statement]).await?
+            && let Some(reason) = self.refusal(entry, &problem)
+        {
+            self.foretold.refuse_owner(entry.id, reason);
+        }
+        Ok(())
+    }
+
+    /// Each statement on its own: one grant that is refused must not take the others with it.
+    async fn grants(&mut self, entry: &TocEntry) -> Result<(), Error> {
+        for piece in self.prepare(entry).statements {
+            let text = piece.text();
+            let grantor = piece.grantor().map(str::to_owned);
+            if let Some(problem) = self.attempt(piece.into_messages().collect()).await?
+                && let Some(reason) = self.refusal(entry, &problem)
+            {
+                let reason = match grantor {
+                    Some(role) => problem.of_grantor(&role),
+                    None => reason,
+                };
+                self.foretold.refuse_statement(entry.id, text, reason);
+            }
+        }
+        Ok(())
+    }
+
+    /// Tries an entry and undoes it at once, whatever the answer.
+    async fn taken_back(&mut self, entry: &TocEntry) -> Result<(), Error> {
+        self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
+        self.by_kind(entry).await?;
+        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await
+    }
+
+    /// Whether the target takes a statement, which is undone at once.
+    async fn would_do(&mut self, statement: &str) -> Result<bool, Error> {
+        self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
+        let problem = self.attempt(vec![statement.to_owned()]).await?;
+        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await?;
+        Ok(problem.is_none())
+    }
+
+    fn prepare(&self, entry: &TocEntry) -> Prepared {
+        let mut prepared = Prepared::new(entry, self.roles, &self.plan.options, self.foretold);
+        for statement in &mut prepared.statements {
+            if let Some(other) = rehearsed(entry, &statement.text()) {
+                *statement = Piece::plain(other);
+            }
+        }
+        prepared
+    }
+
+    fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
+        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+            Verdict::Refused(reason) => Some(reason),
+            Verdict::Doubtful(_) | Verdict::Stands | Verdict::Unknown => None,
+        }
+    }
+
+    /// Runs statements behind the savepoint `attempt`; what went wrong, if it did, after which nothing of
+    /// them is left but what a grant that was ignored in part has granted. The next savepoint travels with them.
+    async fn attempt(&mut self, mut statements: Vec<String>) -> Result<Option<Problem>, Error> {
+        statements.extend(NEXT.map(str::to_owned));
+        self.session.take_warnings();
+        let result = self.session.run_each(&statements).await;
+        let warning = self.session.take_warnings().into_iter().find(is_about_privileges);
+        let problem = match (result, warning) {
+            (Ok(()), None) => return Ok(None),
+            (Ok(()), Some(_)) => Problem::Ignored,
+            (Err(FailedStatement { error, .. }), _) => {
+                if error.is_cancelled() || error.is_connection_lost() {
+                    return Err(error);
+                }
+                self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
+                Problem::Refused(Box::new(error))
+            }
+        };
+        self.refusals += 1;
+        Ok(Some(problem))
+    }
+}
+
+/// What keeps what was tried and begins the next attempt.
+const NEXT: [&str; 2] = ["RELEASE SAVEPOINT attempt", "SAVEPOINT attempt"];
+
+/// Entries that are tried together.
+#[derive(Debug, Default)]
+struct Flight {
+    ids: Vec<u32>,
+    messages: Vec<String>,
+    /// For each entry how many messages there are at its end.
+    ends: Vec<usize>,
+    /// Whether they are about privileges.
+    grants: Option<bool>,
+}
+
+impl Flight {
+    fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
+}
+
+/// Statements under a search path, and none again behind them.
+fn with_path(path: &str, statements: Vec<String>) -> Vec<String> {
+    std::iter::once(search_path_sql(path)).chain(statements).chain([search_path_sql("")]).collect()
+}

@@ -1,0 +1,230 @@
+//! Segment lists, written while rows are still being read: what is held in memory are the chunks
+//! that lie in packs which are not finished yet, never those of a whole table.
+
+use std::collections::hash_map::Entry;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::Arc;
+
+use dbhaul_archive::{
+    ChunkSealer, ListTotals, PackKind, PackSummary, RowChunk, Segment, SegmentListWriter, SegmentRange,
+    sealed_json,
+};
+use dbhaul_exporter::{ExportPlan, TablePlan};
+use dbhaul_rows::RowDigest;
+use serde::Serialize;
+use tokio::sync::Mutex;
+
+use crate::PipelineError;
+use crate::statistics::LiveStatistics;
+use dbhaul_repository::{PackWriter, PlacedChunk, Repository, unnamed_pack};
+
+/// zstd level of metadata: small, and read often.
+const METADATA_LEVEL: i32 = 9;
+
+/// Chunks after which a segment goes on as another one of the list: about 256 MiB of rows.
+pub(crate) const MAX_PART_CHUNKS: usize = 4096;
+
+/// Some of the chunks of one planned segment, in the order of its rows.
+pub(crate) struct StoredPart {
+    pub(crate) entry: u32,
+    /// The planned segment.
+    pub(crate) segment: u32,
+    pub(crate) chunks: Vec<(PlacedChunk, RowDigest)>,
+    /// Whether the planned segment ends with it.
+    pub(crate) is_last: bool,
+}
+
+/// The segment list of one table, stored.
+pub(crate) struct StoredList {
+    pub(crate) totals: ListTotals,
+    /// The pieces of its document.
+    pub(crate) pieces: Vec<PlacedChunk>,
+}
+
+/// Writes the segment lists of all tables, each part as soon as its packs have names.
+pub(crate) struct ListStore {
+    repository: Repository,
+    writer: PackWriter,
+    state: Mutex<State>,
+}
+
+struct State {
+    sealer: ChunkSealer,
+    /// In the order in which they came.
+    waiting: VecDeque<StoredPart>,
+    lists: HashMap<u32, OpenList>,
+    stored: HashMap<u32, StoredList>,
+}
+
+/// A list that is being written.
+struct OpenList {
+    writer: SegmentListWriter,
+    ranges: Vec<SegmentRange>,
+    /// The planned segment whose parts are written now.
+    current: u32,
+    /// The number of the next segment of the list.
+    index: u32,
+    /// Parts of later segments that were faster.
+    early: BTreeMap<u32, Vec<(Vec<RowChunk>, bool)>>,
+    pieces: Vec<PlacedChunk>,
+}
+
+impl ListStore {
+    /// For the tables of a plan; metadata goes into packs of their own.
+    pub(crate) fn new(repository: &Repository, plan: &ExportPlan) -> Result<Self, PipelineError> {
+        let sealer = ChunkSealer::new(METADATA_LEVEL).map_err(|source| repository.error(source))?;
+        let state = State {
+            sealer,
+            waiting: VecDeque::new(),
+            lists: HashMap::with_capacity(plan.tables.len()),
+            stored: HashMap::with_capacity(plan.tables.len()),
+        };
+        Ok(ListStore {
+            writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Meta),
+            repository: repository.clone(),
+            state: Mutex::new(state),
+        })
+    }
+
+    /// Stores another document; returns its pieces.
+    pub(crate) async fn add_document<T: Serialize>(
+        &self,
+        name: &str,
+        value: &T,
+    ) -> Result<Vec<PlacedChunk>, PipelineError> {
+        let mut state = self.state.lock().await;
+        let sealed = sealed_json(name, value, &mut state.sealer);
+        Ok(self.writer.add(&sealed.map_err(|source| self.repository.error(source))?).await?)
+    }
+
+    /// Stores planner statistics; returns their pieces.
+    pub(crate) async fn add_statistics(
+        &self,
+        statistics: &LiveStatistics,
+    ) -> Result<Vec<PlacedChunk>, PipelineError> {
+        let mut state = self.state.lock().await;
+        statistics.store(&self.writer, &mut state.sealer).await
+    }
+
+    /// Takes a part; the parts of one planned segment come in order.
+    pub(crate) async fn add(&self, table: &TablePlan, part: StoredPart) -> Result<(), PipelineError> {
+        let mut state = self.state.lock().await;
+        if let Entry::Vacant(place) = state.lists.entry(part.entry) {
+            place.insert(OpenList::new(table).map_err(|source| self.repository.error(source))?);
+        }
+        state.waiting.push_back(part);
+        self.write_named(&mut state).await
+    }
+
+    /// Writes the rest, when all packs of rows are finished; returns the lists by TOC entry.
+    pub(crate) async fn finish_lists(&self) -> Result<HashMap<u32, StoredList>, PipelineError> {
+        let mut state = self.state.lock().await;
+        self.write_named(&mut state).await?;
+        if !state.waiting.is_empty() {
+            return Err(unnamed_pack().into());
+        }
+        if let Some(entry) = state.lists.keys().min() {
+            return Err(PipelineError::Worker {
+                what: "dump".to_owned(),
+                reason: format!("not every segment of TOC entry {entry} was stored"),
+            });
+        }
+        Ok(std::mem::take(&mut state.stored))
+    }
+
+    /// Uploads the last pack of metadata, and returns all.
+    pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
+        Ok(self.writer.finish().await?)
+    }
+
+    /// Stops uploads and waits for their ends.
+    pub(crate) async fn abort(&self) {
+        self.writer.abort().await;
+    }
+
+    /// Writes the parts at the front whose packs all have names.
+    async fn write_named(&self, state: &mut State) -> Result<(), PipelineError> {
+        while let Some(part) = state.waiting.front() {
+            let Some(chunks) = named(&part.chunks) else { return Ok(()) };
+            let (entry, segment, is_last) = (part.entry, part.segment, part.is_last);
+            state.waiting.pop_front();
+            let Some(list) = state.lists.get_mut(&entry) else { continue };
+            list.early.entry(segment).or_default().push((chunks, is_last));
+            let mut pieces = Vec::new();
+            list.write_due(&mut pieces).map_err(|source| self.repository.error(source))?;
+            let is_complete = list.is_complete();
+            let totals = match is_complete {
+                true => state.lists.remove(&entry).map(|list| list.finish(&mut pieces)),
+                false => None,
+            };
+            let placed = self.writer.add_plain(&mut state.sealer, &pieces).await?;
+            match (totals, state.lists.get_mut(&entry)) {
+                (Some(finished), _) => {
+                    let (totals, mut pieces) = finished.map_err(|source| self.repository.error(source))?;
+                    pieces.extend(placed);
+                    state.stored.insert(entry, StoredList { totals, pieces });
+                }
+                (None, Some(list)) => list.pieces.extend(placed),
+                (None, None) => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl OpenList {
+    fn new(table: &TablePlan) -> Result<Self, dbhaul_archive::ArchiveError> {
+        Ok(OpenList {
+            writer: SegmentListWriter::new(&crate::command::dump::list_name(table))?,
+            ranges: (0..)
+                .zip(&table.segments)
+                .map(|(n, planned)| crate::command::dump::range(&planned.range, n))
+                .collect(),
+            current: 0,
+            index: 0,
+            early: BTreeMap::new(),
+            pieces: Vec::new(),
+        })
+    }
+
+    /// Writes what is due, in the order of the segments.
+    fn write_due(&mut self, pieces: &mut Vec<bytes::Bytes>) -> Result<(), dbhaul_archive::ArchiveError> {
+        while let Some(parts) = self.early.remove(&self.current) {
+            let mut has_ended = false;
+            for (chunks, is_last) in parts {
+                // a segment in several parts has no range of pages that would be true of each
+                let planned = self.ranges.get(self.current as usize).copied();
+                let range = planned.filter(|_| is_last && self.index == self.current);
+                let range = range.unwrap_or(SegmentRange::Part(self.index));
+                self.writer.write(&Segment { index: self.index, range, chunks }, pieces)?;
+                self.index += 1;
+                has_ended |= is_last;
+            }
+            if !has_ended {
+                return Ok(());
+            }
+            self.current += 1;
+        }
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.current as usize >= self.ranges.len()
+    }
+
+    fn finish(
+        self,
+        pieces: &mut Vec<bytes::Bytes>,
+    ) -> Result<(ListTotals, Vec<PlacedChunk>), dbhaul_archive::ArchiveError> {
+        let totals = self.writer.finish(pieces)?;
+        Ok((totals, self.pieces))
+    }
+}
+
+/// The chunks with their places, if all their packs have names.
+fn named(chunks: &[(PlacedChunk, RowDigest)]) -> Option<Vec<RowChunk>> {
+    let chunk = |(placed, digest): &(PlacedChunk, RowDigest)| {
+        Some(RowChunk { place: placed.place()?, digest: *digest })
+    };
+    chunks.iter().map(chunk).collect()
+}

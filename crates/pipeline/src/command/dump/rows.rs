@@ -1,0 +1,278 @@
+//! The rows of a dump: N workers read segments, seal chunks and bring them to packs.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use dbhaul_archive::{PackKind, PackSummary, SealedChunk};
+use dbhaul_exporter::{ExportPlan, Exporter};
+use dbhaul_progress::Phase;
+use dbhaul_rows::RowDigest;
+use futures::StreamExt;
+use tokio::task::JoinSet;
+
+use crate::command::dump::lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
+use crate::command::dump::sealing::{Helpers, Sealing};
+use crate::report::progress_tables::TableTasks;
+use crate::source::throttle::Throttle;
+use crate::{Context, DumpRequest, PipelineError};
+use dbhaul_repository::{PackWriter, PlacedChunk, Repository};
+
+/// Sealed chunks of a segment are brought to a pack together, so that they can
+/// be read back together.
+const RUN_BYTES: usize = 2 << 20;
+
+/// So many plain bytes are brought to a pack even where they were compressed to next to nothing: thousands of
+/// tiny pieces between long values keep the allocator from giving the memory of those back.
+const RUN_PLAIN_BYTES: u64 = 16 << 20;
+
+/// Attempts to read one segment.
+const ATTEMPTS: u32 = 4;
+
+/// Reads and stores every segment of the plan, largest tables first; returns the packs. Where the
+/// chunks went, `lists` is told on the way.
+pub(crate) async fn store_rows(
+    exporter: &Arc<Exporter>,
+    repository: &Repository,
+    request: &DumpRequest,
+    lists: &Arc<ListStore>,
+    throttle: Throttle,
+    context: &Context,
+) -> Result<Vec<PackSummary>, PipelineError> {
+    let plan = exporter.plan();
+    let total_bytes = plan.tables.iter().map(|table| table.estimated_bytes()).sum();
+    context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
+    let shared = Arc::new(Shared {
+        exporter: Arc::clone(exporter),
+        writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Data),
+        lists: Arc::clone(lists),
+        queue: Mutex::new(work_queue(plan)),
+        tasks: TableTasks::new(plan, &context.progress),
+        throttle,
+        context: context.clone(),
+        helpers: Arc::new(Helpers::new(
+            repository.describe(),
+            request.compression_level,
+            request.compression_helpers,
+        )),
+    });
+    let mut workers = JoinSet::new();
+    for _ in 0..request.jobs.max(1) {
+        let shared = Arc::clone(&shared);
+        workers.spawn(async move { shared.work().await });
+    }
+    if let Err(error) = gather(&mut workers).await {
+        // The first error ends the dump; nobody goes on reading or uploading behind its back.
+        error.stop(&context.progress);
+        workers.shutdown().await;
+        shared.writer.abort().await;
+        lists.abort().await;
+        return Err(error);
+    }
+    let shared = Arc::try_unwrap(shared).map_err(|_| PipelineError::Worker {
+        what: "dump".to_owned(),
+        reason: "a reader of rows outlived its set".to_owned(),
+    })?;
+    let packs = shared.writer.finish().await?;
+    context.progress.phase_finished(Phase::Data);
+    Ok(packs)
+}
+
+/// Waits for all workers, or for the first error.
+async fn gather(workers: &mut JoinSet<Result<(), PipelineError>>) -> Result<(), PipelineError> {
+    while let Some(result) = workers.join_next().await {
+        let result = result.map_err(|error| PipelineError::Worker {
+            what: "reader of rows".to_owned(),
+            reason: error.to_string(),
+        })?;
+        result?;
+    }
+    Ok(())
+}
+
+/// Every segment of every table, the largest first, so that small ones fill the end of the run;
+/// among equals, those of the largest tables first and in their order.
+fn work_queue(plan: &ExportPlan) -> VecDeque<(u32, u32)> {
+    let mut tables: Vec<_> = plan.tables.iter().collect();
+    tables.sort_by_key(|table| std::cmp::Reverse(table.estimated_bytes()));
+    let mut segments = Vec::new();
+    for table in tables {
+        let numbered = (0..).zip(&table.segments);
+        segments.extend(numbered.map(|(number, segment)| (segment.estimated_bytes, (table.entry, number))));
+    }
+    segments.sort_by_key(|(estimated_bytes, _)| std::cmp::Reverse(*estimated_bytes));
+    segments.into_iter().map(|(_, segment)| segment).collect()
+}
+
+struct Shared {
+    exporter: Arc<Exporter>,
+    writer: PackWriter,
+    lists: Arc<ListStore>,
+    queue: Mutex<VecDeque<(u32, u32)>>,
+    tasks: TableTasks,
+    throttle: Throttle,
+    context: Context,
+    helpers: Arc<Helpers>,
+}
+
+impl Shared {
+    async fn work(&self) -> Result<(), PipelineError> {
+        let mut sealing = self.helpers.reader()?;
+        while let Some((entry, segment)) = self.next() {
+            self.store_segment(&mut sealing, entry, segment).await?;
+            self.tasks.segment_finished(entry);
+        }
+        Ok(())
+    }
+
+    fn next(&self) -> Option<(u32, u32)> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
+    /// Stores one segment; reads it again from its start after a lost connection.
+    async fn store_segment(
+        &self,
+        sealing: &mut Sealing,
+        entry: u32,
+        segment: u32,
+    ) -> Result<(), PipelineError> {
+        let mut attempt = 1;
+        let mut listed = Listed::default();
+        loop {
+            match self.try_store_segment(sealing, entry, segment, &mut listed).await {
+                Err(error) if attempt < ATTEMPTS && self.is_worth_retrying(&error) => {
+                    let message = crate::one_line(&error);
+                    self.context.progress.warning(format!("{message}; reading the segment again"));
+                    attempt += 1;
+                    sealing.clear().await;
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// Only while the snapshot is held would another attempt see the same rows.
+    fn is_worth_retrying(&self, error: &PipelineError) -> bool {
+        matches!(error, PipelineError::Export(_)) && error.is_transient()
+    }
+
+    async fn try_store_segment(
+        &self,
+        sealing: &mut Sealing,
+        entry: u32,
+        segment: u32,
+        listed: &mut Listed,
+    ) -> Result<(), PipelineError> {
+        let mut rows = self.exporter.open_segment(entry, segment).await?.chunks;
+        let mut run = Run::default();
+        let mut again = Listed::default();
+        while let Some(chunk) = rows.next().await {
+            let chunk = chunk?;
+            self.throttle.pass(chunk.data.len() as u64).await;
+            if again.chunk_count < listed.chunk_count {
+                again.add(chunk.digest);
+                listed.compare(&again, entry, segment)?;
+                continue;
+            }
+            sealing.push(chunk)?;
+            self.gather_sealed(sealing, &mut run, entry, false).await?;
+            if run.placed.len() >= MAX_PART_CHUNKS {
+                let chunks = std::mem::take(&mut run.placed);
+                again = self.list(StoredPart { entry, segment, chunks, is_last: false }, listed).await?;
+            }
+        }
+        if again.chunk_count < listed.chunk_count {
+            return Err(Listed::unequal(entry, segment));
+        }
+        self.gather_sealed(sealing, &mut run, entry, true).await?;
+        run.bring(&self.writer).await?;
+        self.list(StoredPart { entry, segment, chunks: run.placed, is_last: true }, listed).await?;
+        Ok(())
+    }
+
+    /// Takes the chunks that are sealed, at the end of a segment all of them, and brings full runs to a pack.
+    async fn gather_sealed(
+        &self,
+        sealing: &mut Sealing,
+        run: &mut Run,
+        entry: u32,
+        is_last: bool,
+    ) -> Result<(), PipelineError> {
+        while let Some((sealed, digest)) = sealing.next_sealed(is_last).await? {
+            self.tasks.advance(entry, digest.row_count, sealed.plain_bytes);
+            run.push(sealed, digest);
+            if run.stored_bytes >= RUN_BYTES || run.plain_bytes >= RUN_PLAIN_BYTES {
+                run.bring(&self.writer).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the lists of a part; returns what they have of the segment then.
+    async fn list(&self, part: StoredPart, listed: &mut Listed) -> Result<Listed, PipelineError> {
+        let (entry, segment) = (part.entry, part.segment);
+        let unknown = dbhaul_exporter::ExportError::UnknownSegment { entry, segment };
+        let table = self.exporter.table(entry).ok_or(unknown)?;
+        let mut now = *listed;
+        part.chunks.iter().for_each(|(_, digest)| now.add(*digest));
+        self.lists.add(table, part).await?;
+        *listed = now;
+        Ok(now)
+    }
+}
+
+/// The chunks of a segment that stand in its list already: read again after a lost connection, they
+/// are the same and are passed over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Listed {
+    chunk_count: u64,
+    digest: RowDigest,
+}
+
+impl Listed {
+    fn add(&mut self, digest: RowDigest) {
+        self.chunk_count += 1;
+        self.digest.merge(digest);
+    }
+
+    /// Fails if as many chunks as are listed hold other rows.
+    fn compare(&self, again: &Listed, entry: u32, segment: u32) -> Result<(), PipelineError> {
+        match again.chunk_count == self.chunk_count && again != self {
+            true => Err(Listed::unequal(entry, segment)),
+            false => Ok(()),
+        }
+    }
+
+    fn unequal(entry: u32, segment: u32) -> PipelineError {
+        PipelineError::Worker {
+            what: "dump".to_owned(),
+            reason: format!("TOC entry {entry}, segment {segment}: read again, it has other rows"),
+        }
+    }
+}
+
+/// The chunks of a segment on their way to a pack.
+#[derive(Default)]
+struct Run {
+    sealed: Vec<SealedChunk>,
+    digests: Vec<RowDigest>,
+    stored_bytes: usize,
+    plain_bytes: u64,
+    placed: Vec<(PlacedChunk, RowDigest)>,
+}
+
+impl Run {
+    fn push(&mut self, sealed: SealedChunk, digest: RowDigest) {
+        self.stored_bytes += sealed.stored.len();
+        self.plain_bytes += sealed.plain_bytes;
+        self.sealed.push(sealed);
+        self.digests.push(digest);
+    }
+
+    async fn bring(&mut self, writer: &PackWriter) -> Result<(), PipelineError> {
+        let placed = writer.add(&self.sealed).await?;
+        self.placed.extend(placed.into_iter().zip(self.digests.drain(..)));
+        self.sealed.clear();
+        (self.stored_bytes, self.plain_bytes) = (0, 0);
+        Ok(())
+    }
+}

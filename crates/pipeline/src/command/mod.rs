@@ -1,0 +1,10 @@
+//! The commands: each a request, a plan and a report.
+
+pub(crate) mod backups;
+pub(crate) mod cleanup;
+pub(crate) mod dump;
+pub(crate) mod migrate;
+pub(crate) mod preflight;
+pub(crate) mod restore;
+pub(crate) mod script;
+pub(crate) mod verify;

@@ -1,0 +1,291 @@
+//! `verify`: are two databases equal? Any two of live databases and backups.
+
+mod agree;
+pub(crate) mod copy;
+pub(crate) mod lsn;
+mod restored;
+pub(crate) mod roots;
+pub(crate) mod scope;
+mod side;
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_catalog::{CatalogDiff, QualifiedName, Selection, compare_aspects};
+use dbhaul_importer::ImportOutcome;
+use dbhaul_postgres::ConnectSettings;
+use dbhaul_progress::Phase;
+use dbhaul_verifier::{
+    Report, RowsOfRight, SequenceResult, Settler, TableResult, Verdict, settle_definitions,
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use self::agree::{agree_on_specs, compare_sequences, judge_all};
+pub(crate) use self::restored::{Original, verify_restored};
+use self::side::Side;
+pub(crate) use self::side::{describe_backup, describe_live};
+use crate::command::verify::lsn::doubt_printed_otherwise;
+use crate::command::verify::roots::{Roots, doubt_torn};
+use crate::command::verify::scope::{Scope, aspects, selected};
+use crate::report::rows_left_out::RowsLeftOut;
+use crate::sides::check_comparison;
+use crate::source::{LiveDatabase, sequences_of};
+use crate::{
+    Context, MigrateRequest, NamedReason, PipelineError, Scratch, Status, VerifyRequest, VerifySide,
+};
+
+/// The outcome of a verification.
+#[derive(Debug, Clone, Serialize)]
+#[serde(transparent)]
+pub struct VerifyReport {
+    /// What was found.
+    pub report: Report,
+}
+
+impl VerifyReport {
+    /// Done if the sides were proven equal, different otherwise.
+    pub fn status(&self) -> Status {
+        if self.report.is_equal() { Status::Done } else { Status::Different }
+    }
+}
+
+impl Display for VerifyReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        self.report.fmt(f)
+    }
+}
+
+/// Compares two sides: schemas, rows of every table, sequences. A backup is read
+/// whole: every pack is compared with its hash.
+///
+/// # Errors
+/// If a side cannot be opened, or the verification was stopped. A table that
+/// cannot be read is in the report as not verified.
+pub async fn verify(request: VerifyRequest, context: Context) -> Result<VerifyReport, PipelineError> {
+    // boxed, because callers hold it
+    Box::pin(compare_requested(&request, &context)).await
+}
+
+async fn compare_requested(
+    request: &VerifyRequest,
+    context: &Context,
+) -> Result<VerifyReport, PipelineError> {
+    context.progress.phase_started(Phase::Introspect, None, None);
+    check_comparison(request, context).await?;
+    let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
+    let copy = request.selection.for_copy_of(&left.catalog);
+    let mut right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
+        Ok(right) => right,
+        Err(error) => {
+            left.release().await;
+            return Err(error);
+        }
+    };
+    context.progress.phase_finished(Phase::Introspect);
+    let scope = Scope {
+        selection: &request.selection,
+        aspects: aspects(&request.selection, request.owners, request.privileges),
+        database: request.database,
+    };
+    let settler = settler(request);
+    let ledgers = right.forget_ledgers(&left);
+    let report = match left.rename_roles(&request.role_map, &right, context).await {
+        Ok(renamed) => {
+            let report =
+                Box::pin(compare_sides(&left, &right, request.jobs, (&scope, &settler), context)).await;
+            report.map(|mut report| {
+                report.not_compared.extend(renamed);
+                report.information.extend(ledgers);
+                let notes = [&left, &right].map(|side| side.selection_note(&request.selection));
+                report.information.extend(notes.into_iter().flatten());
+                report
+            })
+        }
+        Err(error) => Err(error),
+    };
+    left.release().await;
+    right.release().await;
+    Ok(VerifyReport { report: report? })
+}
+
+async fn compare_sides(
+    left: &Side,
+    right: &Side,
+    jobs: usize,
+    (scope, settler): (&Scope<'_>, &Settler),
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    context.progress.phase_started(Phase::Verify, None, None);
+    let specs = agree_on_specs(left, right);
+    let roots = roots(left, right);
+    let left_found = roots.sum_up(left.digests(&specs, jobs, context).await?, &specs);
+    let right_found = roots.sum_up(right.digests(&specs, jobs, context).await?, &specs);
+    let mut tables = judge_all(&left_found, &right_found);
+    doubt_torn(&mut tables, &left.catalog, &right.catalog);
+    doubt_printed_otherwise(&mut tables, &left.catalog, &right.catalog);
+    let schema = compare_schemas(left, right, (scope, settler), context).await?;
+    let mut report = report(left, right, (schema, tables), scope)?;
+    report.not_compared.extend(roots.not_compared());
+    report.not_compared.extend(right.completed_roots.iter().map(|root| {
+        format!(
+            "rows of {root} that are left out: on the right all of its rows count, since they cannot be told apart"
+        )
+    }));
+    context.progress.phase_finished(Phase::Verify);
+    Ok(report)
+}
+
+/// Compares a fresh copy with the digests taken on the way.
+pub(crate) async fn verify_copy(
+    source: &LiveDatabase,
+    target: &ConnectSettings,
+    request: &MigrateRequest,
+    outcome: &ImportOutcome,
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    let copy = request.selection.for_copy_of(&source.catalog);
+    let settler = of_copy(target);
+    let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
+    let (hidden_sequences, hidden) = hidden(&target, &copy)?;
+    let mut right = Side::live(target, &copy)?;
+    let mut left = Side::copied(source, &request.selection, outcome)?;
+    let skipped = left.forget_skipped(outcome);
+    let ledgers = match &outcome.ledger_schema {
+        Some(_) => right.forget_ledgers(&left),
+        None => Vec::new(),
+    };
+    let roots = roots(&left, &right);
+    let mut seen = BTreeSet::new();
+    let hidden = hidden.into_iter().flat_map(|hidden| with_siblings(hidden, &roots));
+    let hidden: Vec<NamedReason> = hidden.filter(|hidden| seen.insert(hidden.object.clone())).collect();
+    for NamedReason { object, .. } in &hidden {
+        left.rows.remove(object);
+        right.rows.remove(object);
+    }
+    left.hide_sequences(&hidden_sequences);
+    // The limit is set when everything else is done, and would stop the sessions that compare.
+    left.catalog.database.connection_limit = right.catalog.database.connection_limit;
+    let scope = Scope {
+        selection: &request.selection,
+        aspects: aspects(&request.selection, request.options.set_owners, request.options.privileges),
+        database: request.options.create,
+    };
+    let report =
+        Box::pin(compare_sides(&left, &right, request.options.jobs, (&scope, &settler), context)).await;
+    right.release().await;
+    let mut report = report?;
+    report.information.extend(ledgers);
+    report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
+    let unread = |NamedReason { object, reason }| TableResult {
+        name: object,
+        verdict: Verdict::NotVerified { reason: format!("right: {reason}") },
+    };
+    report.tables.extend(hidden.into_iter().map(unread));
+    report.tables.sort_by(|one, other| one.name.cmp(&other.name));
+    add_hidden_sequences(&mut report, hidden_sequences);
+    Ok(report)
+}
+
+/// Who is asked what definitions mean that this run has just created: their server.
+fn of_copy(target: &ConnectSettings) -> Settler {
+    Settler::Target { settings: Box::new(target.clone()), although_read_only: true, may_run_functions: true }
+}
+
+/// What of a copy the role may not read: sequences, and everything else.
+fn hidden(
+    target: &LiveDatabase,
+    copy: &Selection,
+) -> Result<(Vec<NamedReason>, Vec<NamedReason>), PipelineError> {
+    let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
+    let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
+    Ok(target.unreadable(copy)?.into_iter().partition(is_sequence))
+}
+
+/// Adds sequences of a copy that the role may not read.
+fn add_hidden_sequences(report: &mut Report, hidden: Vec<NamedReason>) {
+    let unread = |NamedReason { object, reason }| SequenceResult {
+        name: object,
+        left: None,
+        right: None,
+        not_verified: Some(format!("right: {reason}")),
+    };
+    report.sequences.extend(hidden.into_iter().map(unread));
+    report.sequences.sort_by(|one, other| one.name.cmp(&other.name));
+}
+
+/// What cannot be compared takes the partitions that are compared together with it along.
+fn with_siblings(hidden: NamedReason, roots: &Roots) -> Vec<NamedReason> {
+    let reason = format!("rows of it may be in {}, of which: {}", hidden.object, hidden.reason);
+    let siblings = roots.siblings(&hidden.object).into_iter();
+    let siblings = siblings.map(|object| NamedReason { object, reason: reason.clone() });
+    std::iter::once(hidden.clone()).chain(siblings).collect()
+}
+
+fn roots(left: &Side, right: &Side) -> Roots {
+    let rows = left.rows.iter().chain(&right.rows);
+    Roots::new(rows.map(|(table, rows)| (table, rows.root.as_ref())))
+}
+
+/// Who is asked what definitions mean whose texts differ.
+fn settler(request: &VerifyRequest) -> Settler {
+    match (&request.right, request.scratch) {
+        (_, Scratch::Never) => Settler::Nobody(
+            "nothing was created on the target to compare them, as asked (--no-scratch)".to_owned(),
+        ),
+        (VerifySide::Live(settings), scratch) => Settler::Target {
+            settings: Box::new(settings.clone()),
+            although_read_only: scratch == Scratch::Always,
+            may_run_functions: false,
+        },
+        (VerifySide::Backup { .. }, _) => {
+            Settler::Nobody("a backup has no server that could parse them".to_owned())
+        }
+    }
+}
+
+/// What differs in the schemas, if these are compared.
+async fn compare_schemas(
+    left: &Side,
+    right: &Side,
+    (scope, settler): (&Scope<'_>, &Settler),
+    context: &Context,
+) -> Result<CatalogDiff, PipelineError> {
+    if !scope.compares_definitions() {
+        return Ok(CatalogDiff::default());
+    }
+    let comparison = compare_aspects(&left.catalog, &right.catalog, scope.aspects);
+    let versions = (left.catalog.server_version, right.catalog.server_version);
+    let settled = Box::pin(settle_definitions(comparison, versions, settler, &context.cancel)).await;
+    Ok(settled?)
+}
+
+/// The report of two sides whose rows are judged.
+fn report(
+    left: &Side,
+    right: &Side,
+    (schema, tables): (CatalogDiff, Vec<TableResult>),
+    scope: &Scope<'_>,
+) -> Result<Report, PipelineError> {
+    let rows_left_out = RowsLeftOut::of(&left.catalog, scope.selection)?;
+    let compared = |side: &Side| rows_left_out.compared(&side.sequences);
+    let (sequences, compared_sequence_count) = compare_sequences(&compared(left), &compared(right));
+    let mut report = Report {
+        left: left.description.clone(),
+        right: right.description.clone(),
+        compared_at: Timestamp::now().to_string(),
+        dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
+        selection: selected(scope.selection),
+        options: scope.options(),
+        schema,
+        compared_object_count: left.catalog.objects.len() as u64,
+        tables,
+        rows_of_right: RowsOfRight::Read,
+        compared_sequence_count,
+        sequences,
+        not_compared: Vec::new(),
+        information: Vec::new(),
+    };
+    scope.apply(&mut report, (&left.catalog, &right.catalog), &rows_left_out);
+    Ok(report)
+}
