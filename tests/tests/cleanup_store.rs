@@ -36,6 +36,10 @@ impl Store {
         Dbhaul::new(["cleanup", "--store", self.place()]).args(more).run()
     }
 
+    fn backup(&self, arguments: &[&str]) -> Finished {
+        Dbhaul::new(["backup"]).args(arguments).args(&["--store", self.place()]).run()
+    }
+
     fn files(&self, below: &str) -> Vec<PathBuf> {
         let mut files = files(&self.directory.path().join(below));
         files.sort();
@@ -168,20 +172,108 @@ fn the_sign_of_a_dump_that_was_killed_is_removed_in_the_end() {
     store.assert_restores();
 }
 
+/// What a killed removal leaves behind counts for a quarter of an hour.
 #[test]
-fn no_dump_begins_while_packs_are_removed() {
+fn a_dump_waits_while_packs_are_removed() {
     let store = Store::new();
     let sign = store.directory.path().join("trash/01KG8WM7FQ000000000000001A");
     std::fs::create_dir_all(sign.parent().unwrap()).unwrap();
     std::fs::write(&sign, "packs are being removed").unwrap();
     let (packs, backups) = (store.files("packs"), store.files("backups"));
-    let run = store.dump();
-    run.assert_code(1);
-    assert!(run.stderr.contains("packs are being removed"), "{}", run.stderr);
-    assert_eq!((store.files("packs"), store.files("backups")), (packs, backups));
-    assert!(store.files("sessions").is_empty());
-    age(&sign, "61 minutes ago");
+    let source = store.server.uri("shop");
+    let dump = Dbhaul::new(["dump", "--source", &source, "--store", store.place()]).spawn();
+    wait_until("the dump waits", || dump.stderr_so_far().contains("waiting for the end of it").then_some(()));
+    assert_eq!((store.files("packs"), store.files("backups")), (packs, backups.clone()));
+    // two removals do not run beside each other
+    store.backup(&["prune"]).assert_code(1);
+    std::fs::remove_file(&sign).unwrap();
+    dump.wait().assert_code(0);
+    assert_eq!(store.files("backups").len(), backups.len() + 1);
+    std::fs::write(&sign, "packs are being removed").unwrap();
+    age(&sign, "16 minutes ago");
     store.dump().assert_code(0);
+}
+
+#[test]
+fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_steps() {
+    let store = Store::new();
+    let source = store.server.uri("shop");
+    let mut ids = Vec::new();
+    for tag in ["first", "second", "third", "fourth"] {
+        store.server.psql("shop", &format!("INSERT INTO t SELECT i, '{tag}' FROM generate_series(1, 50) i"));
+        let run =
+            Dbhaul::new(["dump", "--source", &source, "--store", store.place(), "--json", "--tag", tag])
+                .run();
+        run.assert_code(0);
+        ids.push(run.json()["backup"].as_str().unwrap().to_owned());
+    }
+    store.backup(&["pin", &ids[1]]).assert_code(0);
+    // with no policy everything would go
+    store.backup(&["forget"]).assert_code(2);
+    store.backup(&["forget", "--keep-daily", "0"]).assert_code(2);
+    store.backup(&["forget", &ids[0], "--keep-last", "1"]).assert_code(2);
+    store.backup(&["forget", &ids[1]]).assert_code(1);
+    let all = store.files("backups");
+    let policy = ["forget", "--keep-last", "1", "--keep-tag", "third", "--json"];
+    let foretold = store.backup(&[&policy[..], &["--dry-run"]].concat());
+    foretold.assert_code(0);
+    assert_eq!(store.files("backups"), all);
+    let run = store.backup(&policy);
+    run.assert_code(0);
+    assert_eq!(run.json()["groups"], foretold.json()["groups"]);
+    let backups = run.json()["groups"][0]["backups"].as_array().unwrap().clone();
+    let reasons: Vec<String> = backups.iter().map(|backup| backup["reasons"].to_string()).collect();
+    assert_eq!(reasons, [r#"["last"]"#, r#"["tag third"]"#, r#"["pinned"]"#, "[]", "[]"]);
+    assert_eq!((run.json()["forgotten_count"].as_u64(), store.files("backups").len()), (Some(2), 3));
+
+    store.files("packs").iter().for_each(|pack| age(pack, "2 hours ago"));
+    let before = store.files("packs");
+    let marked = store.backup(&["prune", "--json"]);
+    marked.assert_code(0);
+    let count = marked.json()["marked"]["count"].as_u64().unwrap();
+    assert!(count > 0, "{}", marked.stdout);
+    assert_eq!(store.files("packs"), before, "the first run only marks");
+    let waiting = store.backup(&["prune", "--json"]);
+    assert_eq!(waiting.json()["waiting"]["count"].as_u64(), Some(count));
+    assert_eq!(store.files("packs"), before, "and so does one before the grace period is over");
+    // a dump at work may rely on any pack
+    let sign = store.directory.path().join("sessions/01KG8WM7FQ000000000000001A");
+    std::fs::write(&sign, "a dump is at work").unwrap();
+    let held = store.backup(&["prune", "--grace-hours", "0", "--json"]);
+    held.assert_code(0);
+    assert_eq!(held.json()["removed"]["count"].as_u64(), Some(0));
+    assert_eq!(store.files("packs"), before);
+    std::fs::remove_file(&sign).unwrap();
+    let foretold = store.backup(&["prune", "--grace-hours", "0", "--json", "--dry-run"]);
+    assert_eq!(store.files("packs"), before);
+    let removed = store.backup(&["prune", "--grace-hours", "0", "--json"]);
+    removed.assert_code(0);
+    assert_eq!(removed.json()["removed"], foretold.json()["removed"]);
+    assert_eq!(store.files("packs").len() as u64, before.len() as u64 - count);
+    assert!(store.files("trash").is_empty(), "{:?}", store.files("trash"));
+
+    // what is left is whole, and unpinned like any other
+    for id in &ids[1..] {
+        store.backup(&["show", id]).assert_code(0);
+    }
+    store.backup(&["unpin", &ids[1]]).assert_code(0);
+    store.backup(&["forget", &ids[1]]).assert_code(0);
+    assert_eq!(store.files("backups").len(), 2);
+}
+
+#[test]
+fn nothing_is_forgotten_after_the_database_lost_most_of_its_rows() {
+    let store = Store::new();
+    store.server.psql("shop", "DELETE FROM t WHERE i > 400");
+    store.dump().assert_code(0);
+    let run = store.backup(&["forget", "--keep-last", "1"]);
+    run.assert_code(1);
+    assert!(run.stderr.contains("400 rows") && run.stderr.contains("1000 rows"), "{}", run.stderr);
+    assert_eq!(store.files("backups").len(), 2);
+    // nothing is to be forgotten: nothing is refused
+    store.backup(&["forget", "--keep-last", "2"]).assert_code(0);
+    store.backup(&["forget", "--keep-last", "1", "--allow-shrunk"]).assert_code(0);
+    assert_eq!(store.files("backups").len(), 1);
 }
 
 #[test]

@@ -35,6 +35,7 @@ async fn try_to_prepare_dump(
         compression_helpers: 1,
         roles: RoleOptions::RECORDED,
         statistics: true,
+        tags: Vec::new(),
         throttle: ThrottleOptions::default(),
     };
     Box::pin(Dump::prepare(request, Context::silent())).await

@@ -84,6 +84,7 @@ async fn a_table_changed_before_it_is_read_fails_the_dump_by_name() {
             compression_helpers: 0,
             roles: RoleOptions::RECORDED,
             statistics: false,
+            tags: Vec::new(),
             throttle: ThrottleOptions::default(),
         };
         let prepared = Dump::prepare(request, Context::silent()).await.unwrap();

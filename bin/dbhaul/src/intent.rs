@@ -3,6 +3,7 @@
 //! Everything that is wrong with the arguments is found out here, before
 //! anything is touched, and ends in exit code 2.
 
+mod retention;
 mod roles;
 mod script;
 mod selection;
@@ -15,9 +16,10 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, CleanupRequest, CopyChoice, DumpRequest, HoldProgram, HoldRequest, MigrateRequest,
-    PreflightRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest,
-    StoreUrl, ThrottleOptions, VerifyRequest, WriteOptions, default_compression_helpers, default_jobs,
+    BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
+    MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch, ScriptRequest, Selection,
+    StatisticsMode, StoreCleanupRequest, StoreUrl, ThrottleOptions, VerifyRequest, WriteOptions,
+    default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -104,6 +106,19 @@ pub(crate) enum Request {
         /// What of it.
         view: BackupView,
     },
+    /// `backup forget`.
+    Forget(ForgetRequest),
+    /// `backup prune`.
+    Prune(PruneRequest),
+    /// `backup pin` and `backup unpin`.
+    Pin {
+        /// The store.
+        store: StoreUrl,
+        /// The beginnings of the backups' identities.
+        ids: Vec<String>,
+        /// Pin them; otherwise unpin them.
+        is_pinned: bool,
+    },
     /// `dump --format sql` and `backup export`: into a file, or to standard output.
     Script(ScriptRequest, Option<PathBuf>),
 }
@@ -182,6 +197,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         compression_helpers: args.compression_helpers.unwrap_or_else(|| default_compression_helpers(jobs)),
         roles: roles::recorded(&args.roles),
         statistics: args.statistics,
+        tags: args.tags,
         throttle: throttle_options(&args.throttle),
     };
     let job = job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)?;
@@ -331,6 +347,10 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
             job(request, false, None, args.output, places)
         }
         BackupCommand::Export(args) => script::of_backup(*args, environment),
+        BackupCommand::Forget(args) => retention::forget(*args, environment),
+        BackupCommand::Prune(args) => retention::prune(*args, environment),
+        BackupCommand::Pin(args) => retention::pin(*args, true, environment),
+        BackupCommand::Unpin(args) => retention::pin(*args, false, environment),
     }
 }
 

@@ -1,12 +1,16 @@
 //! Carries a request out.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
     Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, cleanup,
-    cleanup_store, list_backups, preflight, show_backup, show_definitions, show_toc, verify,
+    cleanup_store, forget_backups, list_backups, pin_backups, preflight, prune_store, show_backup,
+    show_definitions, show_toc, verify,
 };
+
+use serde::Serialize;
 
 use crate::holder;
 use crate::intent::{BackupView, Request};
@@ -86,6 +90,18 @@ pub(crate) async fn run(
                 }
             })
         }
+        Request::Forget(request) => {
+            let report = Box::pin(forget_backups(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
+        Request::Prune(request) => {
+            let report = Box::pin(prune_store(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
+        Request::Pin { store, ids, is_pinned } => {
+            let pinned = pin_backups(&store, &ids, is_pinned, context).await?;
+            Ok(Outcome::listing(&Pinned { pinned, is_pinned }))
+        }
         Request::Script(request, file) => script(request, file, dry_run, context).await,
     }
 }
@@ -112,4 +128,19 @@ async fn script(
     let report = Box::pin(script.execute(output)).await?;
     let outcome = Outcome::report(&report, report.status());
     Ok(if to_stdout { outcome.beside_data() } else { outcome })
+}
+
+/// What `backup pin` and `backup unpin` did.
+#[derive(Serialize)]
+struct Pinned {
+    #[serde(rename = "backups")]
+    pinned: Vec<String>,
+    is_pinned: bool,
+}
+
+impl Display for Pinned {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let verb = if self.is_pinned { "pinned" } else { "unpinned" };
+        write!(f, "{verb} {}", self.pinned.join(", "))
+    }
 }

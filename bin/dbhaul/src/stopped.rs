@@ -39,7 +39,9 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
              the source is neither written to nor restarted meanwhile, or start over with --clean --if-exists; \
              `dbhaul cleanup` removes what only --resume needs"
         }
-        Request::Cleanup(_) | Request::CleanupStore(_) => {
+        Request::Forget(_) => "backups that were forgotten so far stay forgotten: run it again",
+        Request::Pin { .. } => "some of the backups may be pinned or unpinned: run it again",
+        Request::Cleanup(_) | Request::CleanupStore(_) | Request::Prune(_) => {
             "what was removed stays removed: run it again to see what is left"
         }
     };

@@ -23,6 +23,10 @@ pub const SESSIONS: &str = "sessions/";
 pub const KEYS: &str = "keys/";
 /// Prefix of the signs of a removal of packs.
 pub const TRASH: &str = "trash/";
+/// Prefix of the marks of packs that are to be removed.
+pub const MARKS: &str = "trash/marked-";
+/// Prefix of the pins of backups that are kept whatever a policy says.
+pub const PINS: &str = "pins/";
 /// Prefix of verification reports; reserved.
 pub const REPORTS: &str = "reports/";
 
@@ -56,6 +60,18 @@ pub fn session(id: Ulid) -> String {
 #[must_use]
 pub fn trash(id: Ulid) -> String {
     format!("{TRASH}{id}")
+}
+
+/// `trash/marked-<ulid>`: packs that no backup named when this was written.
+#[must_use]
+pub fn mark(id: Ulid) -> String {
+    format!("{MARKS}{id}")
+}
+
+/// `pins/<ulid of backup>`: that backup is kept.
+#[must_use]
+pub fn pin(backup: Ulid) -> String {
+    format!("{PINS}{backup}")
 }
 
 /// `keys/<id>`: a wrapped key.

@@ -39,6 +39,9 @@ pub struct Manifest {
     /// What was selected, in words or options; empty for the whole database.
     #[serde(default)]
     pub selection: Vec<String>,
+    /// Words of the person who made it, by which a policy may keep it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
     /// Objects that were meant to be in it and are not. Not empty means that the dump ended with exit code 3.
     #[serde(default)]
     pub excluded: Vec<ExcludedObject>,

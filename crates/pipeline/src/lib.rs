@@ -30,6 +30,10 @@ mod source;
 mod statistics;
 mod target;
 
+pub use command::backups::forget::{
+    BackupGroup, ForgetChoice, ForgetReport, ForgetRequest, JudgedBackup, forget_backups, pin_backups,
+};
+pub use command::backups::prune::{PruneReport, PruneRequest, prune_store};
 pub use command::backups::{
     BackupDetails, BackupList, BackupSummary, BackupToc, Definitions, TableDetails, list_backups,
     show_backup, show_definitions, show_toc,
@@ -65,5 +69,6 @@ pub use dbhaul_catalog::{
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_progress::one_line;
-pub use dbhaul_repository::{BackupRef, RepositoryError};
+pub use dbhaul_repository::{BackupRef, KeepCount, KeepPolicy, PolicyError, RepositoryError};
 pub use dbhaul_store::StoreUrl;
+pub use jiff::tz::TimeZone;

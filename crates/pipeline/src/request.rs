@@ -116,6 +116,8 @@ pub struct DumpRequest {
     pub roles: RoleOptions,
     /// Record planner statistics, so that a restore can copy them.
     pub statistics: bool,
+    /// Tags of the backup, by which it can be kept.
+    pub tags: Vec<String>,
     /// How much of the source it may take.
     pub throttle: ThrottleOptions,
 }

@@ -95,6 +95,30 @@ pub enum RepositoryError {
         /// The key of the dump's sign.
         sign: String,
     },
+    /// Two removals would count each other's work.
+    #[error("nothing was removed: another removal of packs from {store} is at work, as {sign} says")]
+    RemovalAtWork {
+        /// The store.
+        store: String,
+        /// The key of the other's sign.
+        sign: String,
+    },
+    /// Others may have taken this process for gone.
+    #[error("{sign} in {store} was not renewed for {minutes} minutes")]
+    SignLapsed {
+        /// The store.
+        store: String,
+        /// The key of our sign.
+        sign: String,
+        /// How long a sign counts.
+        minutes: u64,
+    },
+    /// A backup came or went while packs were about to be removed.
+    #[error("nothing was removed: a backup was made in {store}, or forgotten, meanwhile")]
+    StoreChanged {
+        /// The store.
+        store: String,
+    },
     /// A task of ours ended abnormally.
     #[error("{what} ended abnormally: {reason}")]
     Worker {
@@ -145,13 +169,22 @@ impl RepositoryError {
                  or get the damaged object back from a replica of the store"
             }
             RepositoryError::CleanupAtWork { .. } => {
-                "run the dump again when `dbhaul cleanup --store` has ended; what it leaves behind if it is \
-                 killed counts no more after an hour"
+                "run the dump again when the removal has ended; what it leaves behind if it is killed counts no \
+                 more after 15 minutes"
             }
             RepositoryError::DumpAtWork { .. } => {
                 "run it again when the dump has ended; what a dump leaves behind that is killed counts no more \
                  after an hour"
             }
+            RepositoryError::RemovalAtWork { .. } => {
+                "run it again when the other one has ended; what it leaves behind if it is killed counts no more \
+                 after 15 minutes"
+            }
+            RepositoryError::SignLapsed { .. } => {
+                "the machine slept, or the store did not answer, for so long that a removal of packs may have \
+                 taken this run for gone; run it again"
+            }
+            RepositoryError::StoreChanged { .. } => "run it again",
             RepositoryError::Store(_) | RepositoryError::Worker { .. } | RepositoryError::Cancelled => {
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Who is at work in a store: dumps that write, and a cleanup that removes. Each leaves a sign before it looks for
 //! the other's, so that of two that begin at the same time at least one sees the other.
 
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
@@ -8,45 +9,93 @@ use dbhaul_archive::keys;
 use dbhaul_progress::one_line;
 use dbhaul_store::{ObjectMeta, StoreExt};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::{Repository, RepositoryError};
 
 /// How often a sign is renewed.
-const RENEWAL: Duration = Duration::from_secs(5 * 60);
+const RENEWAL: Duration = Duration::from_secs(4 * 60);
 
-/// A sign that was not renewed for so long is left over from a process that is gone.
+/// The sign of a dump that was not renewed for so long is left over from a process that is gone.
 pub(crate) const SIGN_LIFE: Duration = Duration::from_secs(60 * 60);
+
+/// The same of a removal of packs. Dumps wait for it, and a nightly one should not fail for a removal that was killed.
+const REMOVAL_LIFE: Duration = Duration::from_secs(15 * 60);
+
+/// How long a dump waits for a removal of packs: longer than the sign of one that is gone counts.
+const PATIENCE: Duration = Duration::from_secs(20 * 60);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// A sign in the store, renewed until it is taken away. Dropped, it is not renewed any more.
 #[derive(Debug)]
 pub struct Sign {
     repository: Repository,
     key: String,
+    life: Life,
     renewals: JoinSet<()>,
 }
 
+/// When a sign was renewed last, by our clock. A machine that slept may wake up when others take the sign for one of a
+/// process that is gone: then it must not be renewed as if nothing had happened.
+#[derive(Debug, Clone)]
+struct Life {
+    renewed: Arc<Mutex<Option<SystemTime>>>,
+    max: Duration,
+}
+
 impl Repository {
-    /// The sign of a dump, unless a cleanup is at work.
+    /// The sign of a dump. While packs are being removed it waits, for at most twenty minutes.
     ///
     /// # Errors
-    /// If one is, or the store fails.
-    pub async fn lease(&self) -> Result<Sign, RepositoryError> {
+    /// If the removal does not end, the user stops the dump, or the store fails.
+    pub async fn lease(&self, cancel: &CancellationToken) -> Result<Sign, RepositoryError> {
         let lease = self.sign(keys::session(Ulid::generate()), "a dump is at work").await?;
-        if let Some(other) = self.living(keys::TRASH, &lease).await?.first() {
-            let sign = other.key.clone();
-            lease.take_away().await;
-            return Err(RepositoryError::CleanupAtWork { store: self.describe(), sign });
+        let waited = self.wait_for_removal(&lease, cancel).await;
+        match waited {
+            Ok(()) => Ok(lease),
+            Err(error) => {
+                lease.take_away().await;
+                Err(error)
+            }
         }
-        Ok(lease)
     }
 
-    /// The sign of a cleanup, unless a dump is at work.
+    async fn wait_for_removal(
+        &self,
+        lease: &Sign,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        let begun = tokio::time::Instant::now();
+        let mut is_told = false;
+        while let Some(removal) = self.living(keys::TRASH, lease).await?.into_iter().next() {
+            if begun.elapsed() >= PATIENCE {
+                return Err(RepositoryError::CleanupAtWork { store: self.describe(), sign: removal.key });
+            }
+            if !is_told {
+                is_told = true;
+                self.progress.notice(format!(
+                    "packs are being removed from {}, as {} says; waiting for the end of it",
+                    self.describe(),
+                    removal.key
+                ));
+            }
+            tokio::select! {
+                () = cancel.cancelled() => return Err(RepositoryError::Cancelled),
+                () = tokio::time::sleep(LOOK) => lease.renew().await?,
+            }
+        }
+        Ok(())
+    }
+
+    /// The sign of a cleanup, unless a dump or another removal is at work.
     ///
     /// # Errors
     /// If one is, or the store fails.
     pub async fn tombstone(&self) -> Result<Sign, RepositoryError> {
-        let tombstone = self.sign(keys::trash(Ulid::generate()), "packs are being removed").await?;
+        let tombstone = self.removal().await?;
         if let Some(other) = self.living(keys::SESSIONS, &tombstone).await?.first() {
             let sign = other.key.clone();
             tombstone.take_away().await;
@@ -55,34 +104,84 @@ impl Repository {
         Ok(tombstone)
     }
 
+    /// The sign of a removal, unless another one is at work. Dumps may be.
+    ///
+    /// # Errors
+    /// If one is, or the store fails.
+    pub(crate) async fn removal(&self) -> Result<Sign, RepositoryError> {
+        let ours = self.sign(keys::trash(Ulid::generate()), "packs are being removed").await?;
+        let others = self.living(keys::TRASH, &ours).await?;
+        if let Some(other) = others.into_iter().find(|other| other.key != ours.key) {
+            ours.take_away().await;
+            return Err(RepositoryError::RemovalAtWork { store: self.describe(), sign: other.key });
+        }
+        Ok(ours)
+    }
+
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
         self.store().create(&key, Bytes::from_static(text.as_bytes())).await?;
-        let (store, progress, renewed) = (self.store().clone(), self.progress.clone(), key.clone());
+        let life = Life { renewed: Arc::new(Mutex::new(Some(SystemTime::now()))), max: life_of(&key) };
+        let (store, progress, renewed, living) =
+            (self.store().clone(), self.progress.clone(), key.clone(), life.clone());
         let mut renewals = JoinSet::new();
         renewals.spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                if let Err(error) = store.overwrite(&renewed, Bytes::from_static(text.as_bytes())).await {
-                    progress.warning(format!("{}; trying again in 5 min", one_line(&error)));
+                if living.has_lapsed() {
+                    return;
+                }
+                match store.overwrite(&renewed, Bytes::from_static(text.as_bytes())).await {
+                    Ok(()) => living.renewed(),
+                    Err(error) => progress.warning(format!("{}; trying again in 4 min", one_line(&error))),
                 }
             }
         });
-        Ok(Sign { repository: self.clone(), key, renewals })
+        Ok(Sign { repository: self.clone(), key, life, renewals })
     }
 
     /// The signs of this kind that were renewed not long before ours was made, by the store's clock.
     pub async fn living(&self, prefix: &str, ours: &Sign) -> Result<Vec<ObjectMeta>, RepositoryError> {
         let now = ours.now().await?;
         let mut signs = self.store().list(prefix).await?;
-        signs.retain(|sign| is_living(sign, now));
+        signs.retain(|sign| is_sign(&sign.key, prefix) && is_living(sign, now));
         Ok(signs)
     }
 }
 
-/// Whether it was renewed within an hour. One whose time is not known counts as living.
+/// Whether a key is that of a sign: marks of packs lie beside those of a removal.
+fn is_sign(key: &str, prefix: &str) -> bool {
+    key.strip_prefix(prefix).is_some_and(|id| Ulid::from_string(id).is_ok())
+}
+
+/// How long a sign counts without being renewed.
+fn life_of(key: &str) -> Duration {
+    if key.starts_with(keys::TRASH) { REMOVAL_LIFE } else { SIGN_LIFE }
+}
+
+impl Life {
+    /// Whether others may take the sign for left over; from then on it has.
+    fn has_lapsed(&self) -> bool {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        // a clock that was set back says nothing
+        let is_fresh = renewed.is_some_and(|at| at.elapsed().unwrap_or_default() < self.max);
+        if !is_fresh {
+            *renewed = None;
+        }
+        !is_fresh
+    }
+
+    fn renewed(&self) {
+        let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
+        if renewed.is_some() {
+            *renewed = Some(SystemTime::now());
+        }
+    }
+}
+
+/// Whether it was renewed not long ago. One whose time is not known counts as living.
 pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
     sign.modified.is_none_or(|modified| {
-        now.duration_since(modified).is_ok_and(|age| age < SIGN_LIFE) || modified > now
+        now.duration_since(modified).is_ok_and(|age| age < life_of(&sign.key)) || modified > now
     })
 }
 
@@ -93,14 +192,35 @@ impl Sign {
         Ok(meta.modified.unwrap_or_else(SystemTime::now))
     }
 
-    /// Renews the sign now.
-    pub async fn renew(&self) -> Result<(), RepositoryError> {
-        let store = self.repository.store();
-        let text = store.get_at_most(&self.key, 1024).await?;
-        Ok(store.overwrite(&self.key, text).await?)
+    /// Fails if others may have taken the sign for left over, as after a sleep of the machine.
+    ///
+    /// # Errors
+    /// [`RepositoryError::SignLapsed`].
+    pub fn check(&self) -> Result<(), RepositoryError> {
+        match self.life.has_lapsed() {
+            true => Err(RepositoryError::SignLapsed {
+                store: self.repository.describe(),
+                sign: self.key.clone(),
+                minutes: self.life.max.as_secs() / 60,
+            }),
+            false => Ok(()),
+        }
     }
 
-    /// Takes the sign away. If that fails it counts no more after an hour.
+    /// Renews the sign now.
+    ///
+    /// # Errors
+    /// As [`Self::check`]; if the store fails.
+    pub async fn renew(&self) -> Result<(), RepositoryError> {
+        self.check()?;
+        let store = self.repository.store();
+        let text = store.get_at_most(&self.key, 1024).await?;
+        store.overwrite(&self.key, text).await?;
+        self.life.renewed();
+        Ok(())
+    }
+
+    /// Takes the sign away. If that fails it counts no more after its life.
     pub async fn take_away(mut self) {
         self.renewals.shutdown().await;
         if let Err(error) = self.repository.store().delete(&self.key).await {

@@ -6,7 +6,8 @@
 //! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`].
 //! Whoever reads a backup [checks](Repository::checked_backup) first that its parts fit together, and reads rows
 //! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A dump and a cleanup see each other by
-//! *signs* ([`Sign`]) that they leave in the store.
+//! *signs* ([`Sign`]) that they leave in the store. Backups are *forgotten* by a [policy](KeepPolicy), which removes their
+//! manifests; a [prune](Repository::prune) then removes the packs that no manifest names.
 //!
 //! This crate knows no server, and not where the rows come from or go.
 //!
@@ -33,7 +34,10 @@ mod lease;
 mod lists;
 mod metadata;
 mod pack_writer;
+mod pins;
+mod prune;
 mod repository;
+mod retention;
 mod rows_check;
 
 pub use check::CheckedBackup;
@@ -42,4 +46,6 @@ pub use error::RepositoryError;
 pub use lease::{Sign, is_living};
 pub use lists::BackupRows;
 pub use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
+pub use prune::{PackTotals, PruneOptions, Pruned};
 pub use repository::{BackupRef, Repository};
+pub use retention::{Candidate, Decision, KeepCount, KeepPolicy, Period, PolicyError, Reason};

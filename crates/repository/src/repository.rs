@@ -16,8 +16,8 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::RepositoryError;
 use crate::metadata::Metadata;
+use crate::{RepositoryError, Sign};
 
 /// Which backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,9 +245,11 @@ impl Repository {
     }
 
     /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
-    /// store returns its manifest, not when it says that it has it.
-    pub async fn commit(&self, manifest: &Manifest) -> Result<BackupKey, RepositoryError> {
+    /// store returns its manifest, not when it says that it has it. The dump's sign must have stood all the time.
+    pub async fn commit(&self, manifest: &Manifest, lease: &Sign) -> Result<BackupKey, RepositoryError> {
+        lease.renew().await?;
         self.check_packs(manifest).await?;
+        lease.check()?;
         let key = manifest.key();
         let bytes = manifest.to_bytes().map_err(|source| self.error(source))?;
         create_surely(&self.store, &key.to_string(), bytes).await?;

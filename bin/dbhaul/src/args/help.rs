@@ -76,6 +76,29 @@ Examples:
   dbhaul backup export --store s3://backups/shop --file shop.sql
   dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
+/// Below `dbhaul backup forget --help`.
+pub(super) const FORGET: &str = "\
+Examples:
+  dbhaul backup forget --store s3://backups/shop --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run
+  dbhaul backup forget --store s3://backups/shop --keep-last 30
+  dbhaul backup forget 01KG8WM7 01KG9A2C --store s3://backups/shop
+
+The policy is applied to each database, and to each selection of objects of it, by itself. It counts
+from the newest backup, not from today. A backup whose manifest cannot be read neither counts nor is
+forgotten, unless it is named. Pinned backups are kept.
+
+A forgotten backup cannot be restored any more. Its space is freed by `dbhaul backup prune`.";
+
+/// Below `dbhaul backup prune --help`.
+pub(super) const PRUNE: &str = "\
+Examples:
+  dbhaul backup prune --store s3://backups/shop --dry-run
+  dbhaul backup prune --store s3://backups/shop
+
+Backups share packs. A prune marks the packs that no backup names any more, and removes those that an
+earlier prune marked at least 23 hours before (--grace-hours): run it every night. Nothing is removed
+while a dump into the store is at work, or if the manifest of any backup cannot be read.";
+
 /// Below `dbhaul restore --help`.
 pub(super) const RESTORE: &str = "\
 Examples:

@@ -8,6 +8,7 @@ mod groups;
 mod habits;
 mod help;
 mod letters;
+mod retention;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -22,6 +23,7 @@ pub(crate) use groups::{
 };
 pub(crate) use habits::Refused;
 pub(crate) use letters::LetterArgs;
+pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
 
 /// Move whole PostgreSQL databases, back them up to a directory or to S3, and prove that what arrived is what left.
 #[derive(Debug, Parser)]
@@ -96,9 +98,9 @@ pub(crate) enum Command {
         /// The run's identifier
         run: String,
     },
-    /// Look at the backups of a store
+    /// Look at the backups of a store, and remove old ones
     Backup {
-        /// What to show.
+        /// What to do with them.
         #[command(subcommand)]
         command: BackupCommand,
     },
@@ -136,7 +138,7 @@ impl Command {
     }
 }
 
-/// What to show of a store.
+/// What to do with the backups of a store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
     /// List all backups of a store, oldest first
@@ -153,6 +155,16 @@ pub(crate) enum BackupCommand {
     /// Write a backup as one SQL script, which psql restores without dbhaul
     #[command(after_long_help = help::EXPORT)]
     Export(Box<ExportArgs>),
+    /// Forget old backups: those that a policy does not keep, or those named
+    #[command(after_long_help = help::FORGET)]
+    Forget(Box<ForgetArgs>),
+    /// Free the space that no backup needs any more
+    #[command(after_long_help = help::PRUNE)]
+    Prune(Box<PruneArgs>),
+    /// Keep backups whatever a policy says, until they are unpinned
+    Pin(Box<PinArgs>),
+    /// Leave pinned backups to the policy again
+    Unpin(Box<PinArgs>),
 }
 
 /// `backup show`.
@@ -256,6 +268,9 @@ pub(crate) struct DumpArgs {
     #[arg(long = "compress-threads", value_name = "N",
           value_parser = groups::helpers(), help_heading = "How")]
     pub(crate) compression_helpers: Option<usize>,
+    /// Give the backup a tag, by which `backup forget --keep-tag` keeps it; may be given several times
+    #[arg(long = "tag", value_name = "TAG", help_heading = "How")]
+    pub(crate) tags: Vec<String>,
     /// Do not record planner statistics, which hold some of the columns' values
     #[arg(long = "no-statistics", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) statistics: bool,

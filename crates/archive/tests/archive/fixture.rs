@@ -187,6 +187,7 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
             settings: BTreeMap::from([("DateStyle".to_owned(), "ISO, MDY".to_owned())]),
         },
         selection: vec![],
+        tags: vec![],
         excluded: vec![],
         roles: None,
         catalog: Document::default(),

@@ -1,4 +1,7 @@
-//! `backup list` and `backup show`.
+//! `backup list`, `backup show`, and in files of their own what removes backups.
+
+pub(crate) mod forget;
+pub(crate) mod prune;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};

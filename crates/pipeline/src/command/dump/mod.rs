@@ -33,7 +33,7 @@ use crate::statistics::unavailable;
 use crate::target::extensions;
 use crate::target::roles::live_roles;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
-use dbhaul_repository::{PlacedChunk, Repository, document, unnamed_pack};
+use dbhaul_repository::{PlacedChunk, Repository, Sign, document, unnamed_pack};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
 pub struct Dump {
@@ -201,13 +201,13 @@ impl Dump {
             Repository::open_or_create(&self.request.store, &self.context.progress, &self.context.cancel)
                 .await?;
         // while it lies there nobody removes packs, whether they are ours or only like ours
-        let lease = repository.lease().await?;
-        let report = Box::pin(self.store_in(&repository)).await;
+        let lease = repository.lease(&self.context.cancel).await?;
+        let report = Box::pin(self.store_in(&repository, &lease)).await;
         lease.take_away().await;
         report
     }
 
-    async fn store_in(&mut self, repository: &Repository) -> Result<DumpReport, PipelineError> {
+    async fn store_in(&mut self, repository: &Repository, lease: &Sign) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
         let exporter = Exporter::new(
             Arc::clone(&self.export),
@@ -227,7 +227,7 @@ impl Dump {
         let packs = packs?;
         self.context.progress.phase_started(Phase::Commit, None, None);
         let manifest = self.write_metadata(repository, lists, documents, packs).await?;
-        let key = repository.commit(&manifest).await?;
+        let key = repository.commit(&manifest, lease).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::command::backups::reported_totals(&manifest);
         Ok(DumpReport {
@@ -320,6 +320,7 @@ impl Dump {
             dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
             parent: None,
             source: self.source_info(),
+            tags: self.request.tags.clone(),
             selection: self.request.selection.describe(),
             excluded: excluded(&self.plan.left_out),
             catalog: documents.catalog,

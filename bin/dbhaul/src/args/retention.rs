@@ -1,0 +1,100 @@
+//! Which backups stay: `backup forget`, `prune`, `pin` and `unpin`.
+
+use clap::Args;
+use dbhaul_pipeline::KeepCount;
+
+use super::{OutputArgs, ReportArgs, StoreArgs};
+
+/// `backup forget`.
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// Forget these backups, by the beginnings of their identities, instead of applying a policy
+    #[arg(value_name = "BACKUP", conflicts_with = "policy")]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Only backups of this database
+    #[arg(long, value_name = "NAME", help_heading = "Which")]
+    pub(crate) database: Option<String>,
+    #[command(flatten)]
+    pub(crate) policy: PolicyArgs,
+    /// Forget although the newest backup holds less than half the rows of the one before it
+    #[arg(long, help_heading = "How")]
+    pub(crate) allow_shrunk: bool,
+    /// Show what would be forgotten and change nothing
+    #[arg(long, help_heading = "How")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A policy, with the names of restic's.
+#[derive(Debug, Args)]
+#[group(id = "policy", multiple = true)]
+pub(crate) struct PolicyArgs {
+    /// Keep the last N backups, or "unlimited" as everywhere below
+    #[arg(short = 'l', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_last: Option<KeepCount>,
+    /// Keep the newest backup of each of the last N hours that have one
+    #[arg(short = 'H', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_hourly: Option<KeepCount>,
+    /// Keep the newest backup of each of the last N days that have one
+    #[arg(short = 'd', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_daily: Option<KeepCount>,
+    /// Keep the newest backup of each of the last N weeks that have one
+    #[arg(short = 'w', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_weekly: Option<KeepCount>,
+    /// Keep the newest backup of each of the last N months that have one
+    #[arg(short = 'm', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_monthly: Option<KeepCount>,
+    /// Keep the newest backup of each of the last N years that have one
+    #[arg(short = 'y', long, value_name = "N", value_parser = count, help_heading = "Policy")]
+    pub(crate) keep_yearly: Option<KeepCount>,
+    /// Keep all backups made within SPAN before the newest one, for example 12h, 7d, 3mo or 1y2mo
+    #[arg(long, value_name = "SPAN", help_heading = "Policy")]
+    pub(crate) keep_within: Option<String>,
+    /// Keep all backups with this tag; may be given several times
+    #[arg(long, value_name = "TAG", help_heading = "Policy")]
+    pub(crate) keep_tag: Vec<String>,
+    /// Keep at least N backups of each database, whatever the policy says [default: 1]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Policy")]
+    pub(crate) keep_at_least: Option<u32>,
+    /// The time zone in which hours, days, weeks, months and years begin, for example Europe/Berlin [default: UTC]
+    #[arg(long, value_name = "ZONE", help_heading = "Policy")]
+    pub(crate) time_zone: Option<String>,
+}
+
+/// `backup prune`.
+#[derive(Debug, Args)]
+pub(crate) struct PruneArgs {
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    /// Remove packs that were marked at least HOURS ago
+    #[arg(long, value_name = "HOURS", default_value_t = 23, help_heading = "How")]
+    pub(crate) grace_hours: u64,
+    /// Show what would be removed and change nothing
+    #[arg(long, help_heading = "How")]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `backup pin` and `backup unpin`.
+#[derive(Debug, Args)]
+pub(crate) struct PinArgs {
+    /// The backups, by the beginnings of their identities
+    #[arg(value_name = "BACKUP", required = true)]
+    pub(crate) ids: Vec<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+fn count(text: &str) -> Result<KeepCount, String> {
+    text.parse().map_err(|error: dbhaul_pipeline::PolicyError| error.to_string())
+}

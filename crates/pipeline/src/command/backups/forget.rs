@@ -1,0 +1,339 @@
+//! `backup forget`, `backup pin` and `backup unpin`: which backups stay.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::{self, Display, Formatter};
+
+use dbhaul_archive::{BackupKey, Manifest};
+use dbhaul_catalog::in_one_line;
+use dbhaul_progress::counted;
+use dbhaul_repository::{BackupRef, Candidate, Decision, KeepPolicy, Reason, Repository, RepositoryError};
+use dbhaul_store::StoreUrl;
+use jiff::Timestamp;
+use serde::Serialize;
+use ulid::Ulid;
+
+use super::row_count;
+use crate::{Context, PipelineError, Status, one_line};
+
+/// Asks to forget backups of a store.
+#[derive(Debug, Clone)]
+pub struct ForgetRequest {
+    /// The store.
+    pub store: StoreUrl,
+    /// Only backups of this database.
+    pub database: Option<String>,
+    /// Which ones.
+    pub choice: ForgetChoice,
+    /// Forget although the newest backup holds less than half the rows of the one before.
+    pub allow_shrunk: bool,
+    /// Only say what would be forgotten.
+    pub dry_run: bool,
+}
+
+/// Which backups are forgotten.
+#[derive(Debug, Clone)]
+pub enum ForgetChoice {
+    /// All that a policy does not keep.
+    Policy(KeepPolicy),
+    /// These, by the beginnings of their identities.
+    Ids(Vec<String>),
+}
+
+/// What was forgotten, and why the others were kept.
+#[derive(Debug, Clone, Serialize)]
+pub struct ForgetReport {
+    /// The store.
+    pub store: String,
+    /// The backups by database and selection: each group has places of its own in the policy.
+    pub groups: Vec<BackupGroup>,
+    /// Backups that were forgotten, or would be.
+    pub forgotten_count: u64,
+    /// Backups that are kept.
+    pub kept_count: u64,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+}
+
+/// Backups of the same database with the same selection, newest first.
+#[derive(Debug, Clone, Serialize)]
+pub struct BackupGroup {
+    /// The database.
+    pub database: String,
+    /// What was selected of it; empty for everything.
+    pub selection: Vec<String>,
+    /// The backups.
+    pub backups: Vec<JudgedBackup>,
+}
+
+/// A backup with what becomes of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct JudgedBackup {
+    /// Identity.
+    pub id: String,
+    /// When the snapshot was taken.
+    pub snapshot_time: Timestamp,
+    /// Rows of its tables; `None` if its manifest cannot be read.
+    pub row_count: Option<u64>,
+    /// Its tags.
+    pub tags: Vec<String>,
+    /// Whether it is forgotten.
+    pub is_forgotten: bool,
+    /// Why it is kept.
+    pub reasons: Vec<Reason>,
+    /// Why its manifest cannot be read.
+    pub damage: Option<String>,
+}
+
+/// What is known of a backup before it is judged.
+struct Known {
+    key: BackupKey,
+    /// `None` if the manifest cannot be read.
+    rows: Option<u64>,
+    selection: Vec<String>,
+    tags: Vec<String>,
+    damage: Option<String>,
+}
+
+impl ForgetReport {
+    /// Done.
+    pub fn status(&self) -> Status {
+        Status::Done
+    }
+}
+
+/// Forgets backups: removes their manifests. Their packs stay until a prune.
+///
+/// # Errors
+/// If the store cannot be read or written, a backup that was named is pinned or not there, or the newest backup of a
+/// database holds less than half the rows of the one before.
+pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<ForgetReport, PipelineError> {
+    let repository = open(&request.store, request.dry_run, &context).await?;
+    let mut keys = repository.backup_keys().await?;
+    keys.retain(|key| request.database.as_ref().is_none_or(|name| *name == key.database));
+    if let (Some(database), true) = (&request.database, keys.is_empty()) {
+        let database = Some(database.clone());
+        return Err(RepositoryError::NoBackup { store: repository.describe(), database }.into());
+    }
+    let pinned = repository.pinned().await?;
+    let known = known(&repository, &keys, &context).await?;
+    let named = match &request.choice {
+        ForgetChoice::Ids(ids) => Some(named(&repository, &request, ids, &pinned).await?),
+        ForgetChoice::Policy(_) => None,
+    };
+    let mut groups: BTreeMap<(String, Vec<String>), Vec<Known>> = BTreeMap::new();
+    for backup in known {
+        groups.entry((backup.key.database.clone(), backup.selection.clone())).or_default().push(backup);
+    }
+    let mut report = ForgetReport {
+        store: repository.describe(),
+        groups: Vec::new(),
+        forgotten_count: 0,
+        kept_count: 0,
+        dry_run: request.dry_run,
+    };
+    let mut forgotten = Vec::new();
+    for ((database, selection), backups) in groups {
+        let keys: BTreeMap<Ulid, BackupKey> =
+            backups.iter().map(|known| (known.key.id, known.key.clone())).collect();
+        let judged = match (&request.choice, &named) {
+            (ForgetChoice::Policy(policy), _) => by_policy(policy, backups, &pinned),
+            (ForgetChoice::Ids(_), named) => by_name(backups, named.as_ref()),
+        };
+        if named.is_none() && !request.allow_shrunk {
+            refuse_shrunk(&database, &judged)?;
+        }
+        forgotten.extend(
+            judged.iter().filter(|(judged, _)| judged.is_forgotten).map(|(_, id)| &keys[id]).cloned(),
+        );
+        let backups = judged.into_iter().map(|(judged, _)| judged).collect();
+        report.groups.push(BackupGroup { database, selection, backups });
+    }
+    report.forgotten_count = forgotten.len() as u64;
+    report.kept_count = keys.len() as u64 - report.forgotten_count;
+    if !request.dry_run {
+        // the oldest first: if it is stopped half way, what remains is what a shorter policy would have left
+        forgotten.sort_by_key(|key| (key.time, key.id));
+        repository.forget(&forgotten, &context.cancel).await?;
+    }
+    Ok(report)
+}
+
+/// Pins backups, so that no policy forgets them, or unpins them; returns their identities.
+///
+/// # Errors
+/// If the store cannot be written, or there is no such backup.
+pub async fn pin_backups(
+    store: &StoreUrl,
+    ids: &[String],
+    is_pinned: bool,
+    context: Context,
+) -> Result<Vec<String>, PipelineError> {
+    let repository = open(store, false, &context).await?;
+    let mut found = Vec::new();
+    for id in ids {
+        found.push(repository.find(&BackupRef::Id(id.clone()), None).await?);
+    }
+    for key in &found {
+        match is_pinned {
+            true => repository.pin(key).await?,
+            false => repository.unpin(key).await?,
+        }
+    }
+    Ok(found.into_iter().map(|key| key.id.to_string()).collect())
+}
+
+async fn open(store: &StoreUrl, only_reads: bool, context: &Context) -> Result<Repository, PipelineError> {
+    Ok(match only_reads {
+        true => Repository::open(store, &context.progress, &context.cancel).await?,
+        false => Repository::open_to_write(store, &context.progress, &context.cancel).await?,
+    })
+}
+
+async fn known(
+    repository: &Repository,
+    keys: &[BackupKey],
+    context: &Context,
+) -> Result<Vec<Known>, PipelineError> {
+    let manifests = repository.manifests(keys, &context.cancel).await?;
+    let known = manifests.into_iter().map(|(key, manifest)| match manifest {
+        Ok(manifest) => {
+            let rows = Some(row_count(&manifest));
+            let Manifest { selection, tags, .. } = manifest;
+            Known { key, rows, selection, tags, damage: None }
+        }
+        Err(error) => {
+            Known { key, rows: None, selection: Vec::new(), tags: Vec::new(), damage: Some(one_line(&error)) }
+        }
+    });
+    Ok(known.collect())
+}
+
+/// The backups that were named, none of them pinned.
+async fn named(
+    repository: &Repository,
+    request: &ForgetRequest,
+    ids: &[String],
+    pinned: &BTreeSet<Ulid>,
+) -> Result<BTreeSet<Ulid>, PipelineError> {
+    let mut named = BTreeSet::new();
+    for id in ids {
+        let key = repository.find(&BackupRef::Id(id.clone()), request.database.as_deref()).await?;
+        if pinned.contains(&key.id) {
+            return Err(PipelineError::Request {
+                problem: format!("nothing was forgotten: backup {} is pinned", key.id),
+                help: format!("unpin it first: dbhaul backup unpin {} --store ...", key.id),
+            });
+        }
+        named.insert(key.id);
+    }
+    Ok(named)
+}
+
+fn by_policy(policy: &KeepPolicy, backups: Vec<Known>, pinned: &BTreeSet<Ulid>) -> Vec<(JudgedBackup, Ulid)> {
+    let candidates = backups.iter().map(|known| Candidate {
+        id: known.key.id,
+        time: known.key.time,
+        tags: known.tags.clone(),
+        is_pinned: pinned.contains(&known.key.id),
+        counts: known.damage.is_none(),
+    });
+    let decisions = policy.decide(candidates.collect());
+    let mut known: BTreeMap<Ulid, Known> = backups.into_iter().map(|known| (known.key.id, known)).collect();
+    let judged = decisions.into_iter().filter_map(|Decision { candidate, reasons }| {
+        let known = known.remove(&candidate.id)?;
+        Some((judged(known, reasons.is_empty(), reasons), candidate.id))
+    });
+    judged.collect()
+}
+
+fn by_name(mut backups: Vec<Known>, named: Option<&BTreeSet<Ulid>>) -> Vec<(JudgedBackup, Ulid)> {
+    backups.sort_by_key(|known| std::cmp::Reverse((known.key.time, known.key.id)));
+    let judged = backups.into_iter().map(|known| {
+        let id = known.key.id;
+        let is_forgotten = named.is_some_and(|named| named.contains(&id));
+        (judged(known, is_forgotten, Vec::new()), id)
+    });
+    judged.collect()
+}
+
+fn judged(known: Known, is_forgotten: bool, reasons: Vec<Reason>) -> JudgedBackup {
+    JudgedBackup {
+        id: known.key.id.to_string(),
+        snapshot_time: known.key.time,
+        row_count: known.rows,
+        tags: known.tags,
+        is_forgotten,
+        reasons,
+        damage: known.damage,
+    }
+}
+
+/// A newest backup with far fewer rows may be one of a database that was emptied by mistake: then the older ones are
+/// what somebody will need.
+fn refuse_shrunk(database: &str, judged: &[(JudgedBackup, Ulid)]) -> Result<(), PipelineError> {
+    if !judged.iter().any(|(judged, _)| judged.is_forgotten) {
+        return Ok(());
+    }
+    let mut rows = judged.iter().filter_map(|(judged, _)| judged.row_count.map(|rows| (judged, rows)));
+    let (Some((newest, now)), Some((before, then))) = (rows.next(), rows.next()) else { return Ok(()) };
+    if now.saturating_mul(2) >= then {
+        return Ok(());
+    }
+    Err(PipelineError::Request {
+        problem: format!(
+            "nothing was forgotten: the newest backup of database {database:?}, {}, holds {}, the one before it, {}, {}",
+            newest.id,
+            counted(now, "row"),
+            before.id,
+            counted(then, "row")
+        ),
+        help: "find out whether rows were lost in the database; --allow-shrunk forgets nevertheless"
+            .to_owned(),
+    })
+}
+
+impl Display for ForgetReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for group in &self.groups {
+            let selection = match group.selection.is_empty() {
+                true => String::new(),
+                false => format!(" ({})", group.selection.join(" ")),
+            };
+            writeln!(f, "{}{}", in_one_line(&group.database), in_one_line(&selection))?;
+            for backup in &group.backups {
+                write!(f, "{}", Line(backup))?;
+            }
+        }
+        let (forgotten, kept) = (counted(self.forgotten_count, "backup"), counted(self.kept_count, "backup"));
+        match self.dry_run {
+            true => write!(f, "would forget {forgotten} and keep {kept}; nothing was changed"),
+            false => write!(f, "forgot {forgotten}, kept {kept}"),
+        }?;
+        match self.dry_run || self.forgotten_count == 0 {
+            true => Ok(()),
+            false => {
+                write!(f, "\n`dbhaul backup prune --store ...` frees the space that no backup needs any more")
+            }
+        }
+    }
+}
+
+/// One backup on a line.
+struct Line<'a>(&'a JudgedBackup);
+
+impl Display for Line<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let JudgedBackup { id, snapshot_time, row_count, is_forgotten, reasons, damage, .. } = self.0;
+        let verb = if *is_forgotten { "forget" } else { "keep" };
+        let rows = row_count.map_or_else(|| "not readable".to_owned(), |rows| counted(rows, "row"));
+        write!(f, "  {verb:<6}  {id}  {snapshot_time}  {rows}")?;
+        if !reasons.is_empty() {
+            let reasons: Vec<String> = reasons.iter().map(Reason::to_string).collect();
+            write!(f, "  {}", in_one_line(&reasons.join(", ")))?;
+        }
+        if let Some(damage) = damage {
+            write!(f, "\n          {}", in_one_line(damage))?;
+        }
+        writeln!(f)
+    }
+}

@@ -1,0 +1,90 @@
+//! `backup prune`: the space that no backup needs any more.
+
+use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
+
+use dbhaul_progress::counted;
+use dbhaul_repository::{PackTotals, PruneOptions, Pruned, Repository};
+use dbhaul_store::StoreUrl;
+use serde::Serialize;
+
+use crate::{Context, PipelineError, Status, format_bytes};
+
+/// Asks to remove packs that no backup names.
+#[derive(Debug, Clone)]
+pub struct PruneRequest {
+    /// The store.
+    pub store: StoreUrl,
+    /// How long packs stay after they were marked.
+    pub grace: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// What a prune did.
+#[derive(Debug, Clone, Serialize)]
+pub struct PruneReport {
+    /// The store.
+    pub store: String,
+    /// What it found.
+    #[serde(flatten)]
+    pub pruned: Pruned,
+    /// The grace period, in hours.
+    pub grace_hours: u64,
+    /// Whether nothing was changed.
+    pub dry_run: bool,
+}
+
+impl PruneReport {
+    /// Done.
+    pub fn status(&self) -> Status {
+        Status::Done
+    }
+}
+
+/// Marks packs that no backup names, and removes those that were marked longer ago than the grace period.
+///
+/// # Errors
+/// If the store cannot be read or written, a manifest is damaged, or another removal is at work.
+pub async fn prune_store(request: PruneRequest, context: Context) -> Result<PruneReport, PipelineError> {
+    let repository = match request.dry_run {
+        true => Repository::open(&request.store, &context.progress, &context.cancel).await?,
+        false => Repository::open_to_write(&request.store, &context.progress, &context.cancel).await?,
+    };
+    let options = PruneOptions { grace: request.grace, dry_run: request.dry_run };
+    Ok(PruneReport {
+        store: repository.describe(),
+        pruned: repository.prune(&options, &context.cancel).await?,
+        grace_hours: request.grace.as_secs() / 3600,
+        dry_run: request.dry_run,
+    })
+}
+
+impl Display for PruneReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let packs =
+            |totals: PackTotals| format!("{}, {}", counted(totals.count, "pack"), format_bytes(totals.bytes));
+        let Pruned { used, marked, waiting, removed, young, .. } = self.pruned;
+        write!(f, "{}: {}", self.store, counted(self.pruned.backup_count, "backup"))?;
+        write!(f, "\n  in use      {}", packs(used))?;
+        let (remove, mark) = match self.dry_run {
+            true => ("to remove ", "to mark   "),
+            false => ("removed   ", "marked    "),
+        };
+        write!(f, "\n  {remove}  {}", packs(removed))?;
+        write!(f, "\n  {mark}  {}", packs(marked))?;
+        if marked.count > 0 {
+            write!(f, "; a prune after {} removes them", counted(self.grace_hours, "hour"))?;
+        }
+        if waiting.count > 0 {
+            write!(f, "\n  waiting     {}; marked earlier", packs(waiting))?;
+        }
+        if young.count > 0 {
+            write!(f, "\n  too young   {}; a dump may have written them", packs(young))?;
+        }
+        for sign in &self.pruned.dumps_at_work {
+            write!(f, "\na dump may be at work, as {sign} says: nothing is removed meanwhile")?;
+        }
+        Ok(())
+    }
+}

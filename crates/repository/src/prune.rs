@@ -1,0 +1,322 @@
+//! Removing packs that no backup names, in two phases.
+//!
+//! The first run that finds such a pack *marks* it; a later run removes it, if the mark is older than a grace period, no
+//! backup names the pack by then and no dump is at work. So whoever reads a backup that was just forgotten can go on,
+//! and a dump whose sign was not seen has the grace period to end. A run may be killed at any point: the next one goes on.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::time::{Duration, SystemTime};
+
+use bytes::Bytes;
+use dbhaul_archive::{BackupKey, PackId, keys};
+use dbhaul_store::{ObjectMeta, StoreExt};
+use futures::TryStreamExt;
+use serde::{Deserialize, Serialize};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::lease::{SIGN_LIFE, Sign};
+use crate::{Repository, RepositoryError, is_living};
+
+/// Objects that are removed at a time.
+const BATCH: usize = 500;
+
+/// Packs of one mark, at most.
+const MARK_PACKS: usize = 100_000;
+
+/// Bytes of a mark, at most: its packs, each in 68 bytes.
+const MAX_MARK_BYTES: u64 = 16 << 20;
+
+/// Marks that are read, at most: a store with more is none that this made.
+const MAX_MARKS: usize = 10_000;
+
+/// How to prune.
+#[derive(Debug, Clone, Copy)]
+pub struct PruneOptions {
+    /// Marks that are younger are left for a later run.
+    pub grace: Duration,
+    /// Only say what would be done.
+    pub dry_run: bool,
+}
+
+/// Packs and what they add up to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct PackTotals {
+    /// How many.
+    pub count: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// What a prune found and did, or would do.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Pruned {
+    /// Backups of the store, all of whose packs are kept.
+    pub backup_count: u64,
+    /// Packs that backups name.
+    pub used: PackTotals,
+    /// Packs that no backup names and that were marked now.
+    pub marked: PackTotals,
+    /// Packs that were marked earlier and are not removed yet.
+    pub waiting: PackTotals,
+    /// Packs that were removed.
+    pub removed: PackTotals,
+    /// Packs that no backup names and that are too young to be marked: a dump may have written them.
+    pub young: PackTotals,
+    /// Reports and pins of backups that are gone, removed.
+    pub orphan_count: u64,
+    /// Signs of dumps that may be at work. While there are any, nothing is removed.
+    pub dumps_at_work: Vec<String>,
+}
+
+impl PackTotals {
+    fn add(&mut self, bytes: u64) {
+        self.count += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+    }
+}
+
+/// What a mark says.
+#[derive(Debug, Serialize, Deserialize)]
+struct MarkText {
+    packs: Vec<PackId>,
+}
+
+/// A mark of an earlier run.
+#[derive(Debug)]
+struct Mark {
+    key: String,
+    packs: Vec<PackId>,
+    is_due: bool,
+}
+
+/// Where everything stands when a run begins.
+struct Survey {
+    backups: Vec<BackupKey>,
+    report: Pruned,
+    marks: Vec<Mark>,
+    /// Packs that no backup names, with their sizes and whether they are old enough to be marked.
+    unnamed: BTreeMap<PackId, (u64, bool)>,
+    orphans: Vec<String>,
+}
+
+impl Repository {
+    /// Marks packs that no backup names, and removes those that were marked longer ago than the grace period.
+    ///
+    /// # Errors
+    /// If the store cannot be read or written, a manifest is damaged, or another prune is at work.
+    pub async fn prune(
+        &self,
+        options: &PruneOptions,
+        cancel: &CancellationToken,
+    ) -> Result<Pruned, RepositoryError> {
+        if options.dry_run {
+            let survey = self.survey(options, SystemTime::now(), cancel).await?;
+            return Ok(survey.foretell());
+        }
+        let sign = self.removal().await?;
+        let pruned = self.prune_under(&sign, options, cancel).await;
+        sign.take_away().await;
+        pruned
+    }
+
+    async fn prune_under(
+        &self,
+        sign: &Sign,
+        options: &PruneOptions,
+        cancel: &CancellationToken,
+    ) -> Result<Pruned, RepositoryError> {
+        let mut survey = self.survey(options, sign.now().await?, cancel).await?;
+        let due = survey.due();
+        if survey.report.dumps_at_work.is_empty() && !due.is_empty() {
+            // one that a dump has committed whose sign was taken away meanwhile
+            if self.backup_keys().await? != survey.backups {
+                return Err(RepositoryError::StoreChanged { store: self.describe() });
+            }
+            let packs: Vec<String> = due.iter().map(|id| keys::pack(*id)).collect();
+            self.remove(&packs, Some(sign), cancel).await?;
+            for id in &due {
+                if let Some((bytes, _)) = survey.unnamed.remove(id) {
+                    survey.report.removed.add(bytes);
+                }
+            }
+        }
+        self.remove_marks(&mut survey, cancel).await?;
+        self.mark(&mut survey).await?;
+        self.remove(&survey.orphans, Some(sign), cancel).await?;
+        survey.report.orphan_count = survey.orphans.len() as u64;
+        Ok(survey.report)
+    }
+
+    async fn survey(
+        &self,
+        options: &PruneOptions,
+        now: SystemTime,
+        cancel: &CancellationToken,
+    ) -> Result<Survey, RepositoryError> {
+        let backups = self.backup_keys().await?;
+        let mut named = HashSet::new();
+        for (_, manifest) in self.manifests(&backups, cancel).await? {
+            named.extend(manifest?.packs.into_iter().map(|pack| pack.id));
+        }
+        let mut report = Pruned { backup_count: backups.len() as u64, ..Pruned::default() };
+        let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
+        let marks = self.marks(options.grace, now).await?;
+        let sessions = self.store().list(keys::SESSIONS).await?;
+        let at_work = sessions.into_iter().filter(|sign| is_living(sign, now));
+        report.dumps_at_work = at_work.map(|sign| sign.key).collect();
+        let orphans = self.orphans(&backups).await?;
+        Ok(Survey { backups, report, marks, unnamed, orphans })
+    }
+
+    async fn unnamed_packs(
+        &self,
+        named: &HashSet<PackId>,
+        now: SystemTime,
+        report: &mut Pruned,
+    ) -> Result<BTreeMap<PackId, (u64, bool)>, RepositoryError> {
+        let mut unnamed = BTreeMap::new();
+        let mut objects = self.store().list_stream(keys::PACKS);
+        while let Some(object) = objects.try_next().await? {
+            // whatever else lies there is not a pack, and not ours to remove
+            let Ok(id) = keys::parse_pack(&object.key) else { continue };
+            if named.contains(&id) {
+                report.used.add(object.size_bytes);
+            } else {
+                unnamed.insert(id, (object.size_bytes, is_older(&object, SIGN_LIFE, now)));
+            }
+        }
+        Ok(unnamed)
+    }
+
+    async fn marks(&self, grace: Duration, now: SystemTime) -> Result<Vec<Mark>, RepositoryError> {
+        let mut marks = Vec::new();
+        for object in self.store().list(keys::MARKS).await? {
+            if marks.len() == MAX_MARKS {
+                let reason = format!("there are more than {MAX_MARKS} of them");
+                return Err(RepositoryError::Damaged { what: "the marks of packs".to_owned(), reason });
+            }
+            // what another run has just removed is none
+            let Some(text) = self.store().get_optional_at_most(&object.key, MAX_MARK_BYTES).await? else {
+                continue;
+            };
+            let fault = |error: serde_json::Error| RepositoryError::Damaged {
+                what: object.key.clone(),
+                reason: error.to_string(),
+            };
+            let MarkText { packs } = serde_json::from_slice(&text).map_err(fault)?;
+            marks.push(Mark { is_due: is_older(&object, grace, now), key: object.key, packs });
+        }
+        Ok(marks)
+    }
+
+    /// Reports and pins of backups that are no more.
+    async fn orphans(&self, backups: &[BackupKey]) -> Result<Vec<String>, RepositoryError> {
+        let living: HashSet<Ulid> = backups.iter().map(|key| key.id).collect();
+        let mut orphans = Vec::new();
+        for prefix in [keys::REPORTS, keys::PINS] {
+            let mut objects = self.store().list_stream(prefix);
+            while let Some(object) = objects.try_next().await? {
+                let name = object.key.strip_prefix(prefix).and_then(|rest| rest.split('/').next());
+                let id = name.and_then(|name| Ulid::from_string(name).ok());
+                if id.is_some_and(|id| !living.contains(&id)) {
+                    orphans.push(object.key);
+                }
+            }
+        }
+        Ok(orphans)
+    }
+
+    async fn remove_marks(
+        &self,
+        survey: &mut Survey,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        let Survey { marks, unnamed, .. } = survey;
+        let (done, waiting): (Vec<Mark>, Vec<Mark>) =
+            marks.drain(..).partition(|mark| mark.packs.iter().all(|id| !unnamed.contains_key(id)));
+        *marks = waiting;
+        let done: Vec<String> = done.into_iter().map(|mark| mark.key).collect();
+        self.remove(&done, None, cancel).await
+    }
+
+    /// Marks what no backup names and no mark yet.
+    async fn mark(&self, survey: &mut Survey) -> Result<(), RepositoryError> {
+        let fresh = survey.sort_unnamed();
+        for packs in fresh.chunks(MARK_PACKS) {
+            let text = serde_json::to_vec(&MarkText { packs: packs.to_vec() }).map_err(|error| {
+                RepositoryError::Damaged { what: "a mark of packs".to_owned(), reason: error.to_string() }
+            })?;
+            self.store().create(&keys::mark(Ulid::generate()), Bytes::from(text)).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(
+        &self,
+        objects: &[String],
+        sign: Option<&Sign>,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        for batch in objects.chunks(BATCH) {
+            if cancel.is_cancelled() {
+                return Err(RepositoryError::Cancelled);
+            }
+            if let Some(sign) = sign {
+                sign.renew().await?;
+            }
+            self.store().delete_many(batch).await?;
+        }
+        Ok(())
+    }
+}
+
+impl Survey {
+    /// Packs that a mark old enough names, and no backup.
+    fn due(&self) -> Vec<PackId> {
+        let due: BTreeSet<PackId> = self
+            .marks
+            .iter()
+            .filter(|mark| mark.is_due)
+            .flat_map(|mark| mark.packs.iter().copied())
+            .collect();
+        due.into_iter().filter(|id| self.unnamed.contains_key(id)).collect()
+    }
+
+    /// Counts the packs that no backup names as waiting, young or marked now; returns the last.
+    fn sort_unnamed(&mut self) -> Vec<PackId> {
+        let marked: HashSet<PackId> = self.marks.iter().flat_map(|mark| mark.packs.iter().copied()).collect();
+        let mut fresh = Vec::new();
+        for (id, (bytes, is_old)) in &self.unnamed {
+            match (marked.contains(id), is_old) {
+                (true, _) => self.report.waiting.add(*bytes),
+                (false, false) => self.report.young.add(*bytes),
+                (false, true) => {
+                    self.report.marked.add(*bytes);
+                    fresh.push(*id);
+                }
+            }
+        }
+        fresh
+    }
+
+    /// What a run would do.
+    fn foretell(mut self) -> Pruned {
+        if self.report.dumps_at_work.is_empty() {
+            for id in self.due() {
+                if let Some((bytes, _)) = self.unnamed.remove(&id) {
+                    self.report.removed.add(bytes);
+                }
+            }
+        }
+        self.sort_unnamed();
+        self.report.orphan_count = self.orphans.len() as u64;
+        self.report
+    }
+}
+
+/// Whether an object was written longer ago than that. One whose time is not known was not.
+fn is_older(object: &ObjectMeta, age: Duration, now: SystemTime) -> bool {
+    let written = object.modified.and_then(|modified| now.duration_since(modified).ok());
+    written.is_some_and(|past| past >= age)
+}
