@@ -172,6 +172,42 @@ async fn copies_round_trip_and_only_finish_and_commit_keep_rows() {
         rows += block.iter().filter(|byte| **byte == b'\n').count();
     }
     assert_eq!(rows, 20_000);
+    fails_before_it_reads(&session, &server).await;
+}
+
+/// A copy that fails before the server reads a row is the server's error, and each request after it gets its own
+/// answer: a commit that fails says so.
+async fn fails_before_it_reads(session: &Session, server: &Server) {
+    server.psql(
+        "postgres",
+        "CREATE VIEW v AS SELECT a FROM t; CREATE TABLE guarded (a int);
+         CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RAISE EXCEPTION ''not now''; END';
+         CREATE TRIGGER g BEFORE INSERT ON guarded EXECUTE FUNCTION f()",
+    );
+    for (relation, state) in [
+        ("nowhere", "42P01"),
+        ("t (nothing)", "42703"),
+        ("v", "42809"),
+        ("t (a) FROM STDIN WITH (FREEZE) --", "55000"),
+        ("guarded", "P0001"),
+    ] {
+        session.begin().await.unwrap();
+        let error = match session.copy_in(&format!("COPY public.{relation} FROM STDIN")).await {
+            Err(error) => error,
+            Ok(mut copy) => {
+                // the server may have answered before all of it has gone
+                let _ = copy.send(Bytes::from_static(b"-7\n")).await;
+                copy.finish().await.unwrap_err()
+            }
+        };
+        assert_eq!(error.sqlstate(), Some(state), "{relation}: {error}");
+        assert_eq!(session.commit().await.unwrap_err().sqlstate(), Some("25P02"), "{relation}");
+        session.rollback().await.unwrap();
+        for number in ["1", "2", "3"] {
+            let found = session.query_one_text(&format!("SELECT {number}")).await.unwrap();
+            assert_eq!(found.as_deref(), Some(number), "{relation}");
+        }
+    }
 }
 
 #[tokio::test]

@@ -26,7 +26,13 @@ pub struct CopyIn {
 
 impl CopyIn {
     pub(crate) async fn start(core: Arc<Core>, sql: &str) -> Result<Self> {
-        let sink = core.run(core.link().client().copy_in(sql)).await?;
+        let (client, tap) = (core.link().client(), core.link().tap());
+        let statement = core.run(client.prepare(sql)).await?;
+        let starting = async {
+            tap.expect_copy_in();
+            client.copy_in(&statement).await
+        };
+        let sink = core.watch(starting).await?;
         Ok(CopyIn { core, sink: Box::pin(sink) })
     }
 

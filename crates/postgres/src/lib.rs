@@ -45,6 +45,7 @@ mod error;
 mod held;
 mod json;
 mod link;
+mod outgoing;
 mod pins;
 mod probe;
 mod search_path;

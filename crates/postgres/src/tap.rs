@@ -19,6 +19,7 @@
 
 use std::io;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, ready};
 
@@ -29,6 +30,7 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_util::io::poll_read_buf;
 
+use crate::outgoing::{FLUSH, Outgoing};
 use crate::wire::{Guard, HEADER_BYTES, READY_FOR_QUERY, WireError, row_bytes};
 
 /// Space offered to one read while rows come in.
@@ -44,10 +46,13 @@ const ERROR_RESPONSE: u8 = b'E';
 const PARAMETER_STATUS: u8 = b'S';
 const NOTIFICATION_RESPONSE: u8 = b'A';
 
-/// Where the rows of the next copy go; shared by the tap and whoever starts copies.
+/// What the tap has to know of the next copy; shared by the tap and whoever starts copies.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TapHandle {
+    /// Where the rows of one out of the server go.
     next: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
+    /// Whether the statement that is executed next copies into it.
+    is_copy_in: Arc<AtomicBool>,
 }
 
 impl TapHandle {
@@ -57,6 +62,11 @@ impl TapHandle {
         let (sender, receiver) = mpsc::channel(BLOCKS);
         *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         receiver
+    }
+
+    /// Says that the statement executed next is a `COPY ... FROM STDIN`; see [`Outgoing`].
+    pub(crate) fn expect_copy_in(&self) {
+        self.is_copy_in.store(true, Ordering::Release);
     }
 
     fn take(&self) -> Option<mpsc::Sender<Bytes>> {
@@ -70,12 +80,13 @@ pub(crate) struct Tap<S> {
     inner: S,
     handle: TapHandle,
     sorter: Sorter,
+    outgoing: Outgoing,
 }
 
 impl<S> Tap<S> {
     /// A tap on a stream from its first byte on.
     pub(crate) fn new(inner: S, handle: TapHandle, guard: Guard) -> Self {
-        Tap { inner, handle, sorter: Sorter::new(guard) }
+        Tap { inner, handle, sorter: Sorter::new(guard), outgoing: Outgoing::default() }
     }
 }
 
@@ -256,8 +267,22 @@ impl<S: AsyncRead + Unpin> AsyncRead for Tap<S> {
 }
 
 impl<S: AsyncWrite + Unpin> AsyncWrite for Tap<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.inner).poll_write(cx, bytes)
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        let inner = Pin::new(&mut this.inner);
+        // what goes out before is not framed as messages are
+        if !this.sorter.guard.is_open() {
+            return inner.poll_write(cx, bytes);
+        }
+        let is_copy_in = this.handle.is_copy_in.load(Ordering::Acquire);
+        let written_bytes = match this.outgoing.early_sync(bytes, is_copy_in) {
+            None => ready!(inner.poll_write(cx, bytes))?,
+            Some(place) => ready!(inner.poll_write(cx, &[&bytes[..place], &[FLUSH]].concat()))?,
+        };
+        if this.outgoing.advance(&bytes[..written_bytes], is_copy_in) {
+            this.handle.is_copy_in.store(false, Ordering::Release);
+        }
+        Poll::Ready(Ok(written_bytes))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -289,7 +314,7 @@ where
     type Future = futures::future::BoxFuture<'static, io::Result<Self::Stream>>;
 
     fn connect(self, stream: Tap<S>) -> Self::Future {
-        let Tap { inner, handle, sorter } = stream;
+        let Tap { inner, handle, sorter, .. } = stream;
         // Whoever could put them there would have them taken for something that came encrypted.
         if !sorter.unsorted.is_empty() {
             return Box::pin(async { Err(WireError::BytesBeforeTls.into_io()) });

@@ -25,6 +25,11 @@ const SHORT_MESSAGE_BYTES: usize = 64 << 10;
 pub(crate) const HEADER_BYTES: usize = 5;
 /// The body of the shortest request for a way of logging in: which one.
 const AUTHENTICATION_CODE_BYTES: usize = 4;
+/// The request that says how often the password is to be hashed.
+const SASL_CONTINUE: u32 = 11;
+/// The most often that the driver does it, in one go: a tenth of a second at most. Servers take 4,096 unless
+/// `scram_iterations` says otherwise.
+const MOST_SCRAM_ITERATIONS: u64 = 100_000;
 
 pub(crate) const COPY_DATA: u8 = b'd';
 pub(crate) const READY_FOR_QUERY: u8 = b'Z';
@@ -83,6 +88,15 @@ pub enum WireError {
         /// What the server wanted.
         wanted: &'static str,
     },
+    /// A request to hash the password so often that it would keep a processor busy for long.
+    #[error(
+        "the server asks for {iterations} iterations of SCRAM, and at most {MOST_SCRAM_ITERATIONS} are accepted: \
+         set scram_iterations lower there and set the password again, or log in by a certificate"
+    )]
+    TooManyIterations {
+        /// How often.
+        iterations: u64,
+    },
     /// A way of logging in that is not spoken here.
     #[error(
         "the server {wanted}, which dbhaul does not support: use a password (scram-sha-256) or a certificate"
@@ -100,7 +114,8 @@ fn login_words(is_login: bool) -> &'static str {
 impl WireError {
     /// Whether this is about the way of logging in.
     pub(crate) fn is_about_login(&self) -> bool {
-        matches!(self, WireError::AuthNotAllowed { .. } | WireError::AuthUnsupported { .. })
+        use WireError::{AuthNotAllowed, AuthUnsupported, TooManyIterations};
+        matches!(self, AuthNotAllowed { .. } | AuthUnsupported { .. } | TooManyIterations { .. })
     }
 
     /// The error that the driver passes on.
@@ -176,7 +191,14 @@ impl Guard {
             let Some(code) = bytes[HEADER_BYTES..].first_chunk::<AUTHENTICATION_CODE_BYTES>() else {
                 return Ok(None);
             };
-            self.check_authentication(u32::from_be_bytes(*code))?;
+            let code = u32::from_be_bytes(*code);
+            if code == SASL_CONTINUE {
+                let Some(message) = bytes.get(HEADER_BYTES + AUTHENTICATION_CODE_BYTES..message_bytes) else {
+                    return Ok(None);
+                };
+                check_iterations(message)?;
+            }
+            self.check_authentication(code)?;
         }
         self.advance(header.kind, message_bytes)?;
         Ok(Some((header.kind, message_bytes)))
@@ -226,7 +248,7 @@ impl Guard {
             5 => ("asks for an MD5 hash of the password", AuthMethod::Md5),
             10 => ("asks for SASL authentication", AuthMethod::ScramSha256),
             // The rest of such an exchange, whose order the driver checks.
-            11 | 12 => return Ok(()),
+            SASL_CONTINUE | 12 => return Ok(()),
             2 => return Err(WireError::AuthUnsupported { wanted: "asks for Kerberos V5 authentication" }),
             6 => return Err(WireError::AuthUnsupported { wanted: "asks for SCM credentials" }),
             7 | 8 => return Err(WireError::AuthUnsupported { wanted: "asks for GSSAPI authentication" }),
@@ -238,6 +260,19 @@ impl Guard {
         }
         *was_asked = code != 0;
         Ok(())
+    }
+}
+
+/// Refuses a server's first message of SCRAM (RFC 5802, `server-first-message`) that asks for too much work. One that
+/// is none the driver refuses.
+fn check_iterations(message: &[u8]) -> Result<(), WireError> {
+    let counts = message.split(|byte| *byte == b',').filter_map(|attribute| attribute.strip_prefix(b"i="));
+    let counts = counts.filter_map(|count| std::str::from_utf8(count).ok()?.parse().ok());
+    match counts.max() {
+        Some(iterations) if iterations > MOST_SCRAM_ITERATIONS => {
+            Err(WireError::TooManyIterations { iterations })
+        }
+        _ => Ok(()),
     }
 }
 
