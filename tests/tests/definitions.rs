@@ -232,6 +232,7 @@ fn a_restore_settles_definitions_on_its_target() {
         let part = restore(&small, &new, "parts", options);
         part.assert_code(0);
         part.assert_says("NOT COMPARED with what is on the target");
+        part.assert_says(&format!("not verified: only {} was restored", options[1]));
     }
     new.create_db("unverified");
     let unverified = restore(&small, &new, "unverified", &["--no-verify"]);

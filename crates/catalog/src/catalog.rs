@@ -126,6 +126,18 @@ pub struct Database {
     pub settings: Vec<(Option<String>, String)>,
 }
 
+impl Database {
+    /// As comparisons and reports name it.
+    pub fn identity(&self) -> crate::Identity {
+        crate::Identity {
+            kind: crate::EntryKind::Database,
+            schema: None,
+            name: self.name.clone(),
+            discriminator: None,
+        }
+    }
+}
+
 /// What hangs on a part of an object that is no object of its own.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct PartNotes {

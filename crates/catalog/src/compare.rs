@@ -96,6 +96,11 @@ pub enum Difference {
 }
 
 impl Difference {
+    /// A property that is known to differ, whatever the values are.
+    pub fn changed(identity: Identity, path: String) -> Self {
+        Difference::Different { identity, path, left: Value::Null, right: Value::Null }
+    }
+
     /// The object that differs.
     pub fn identity(&self) -> &Identity {
         match self {

@@ -55,7 +55,9 @@ pub use compare::{
     kept_maintain, lost_maintain, system_identity,
 };
 pub use filter::FilterError;
-pub use names::{QualifiedName, for_terminal, in_one_line, is_command, quote_identifier, quote_literal};
+pub use names::{
+    QualifiedName, for_terminal, in_lines, in_one_line, is_command, quote_identifier, quote_literal,
+};
 pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;
@@ -69,8 +71,8 @@ pub use roles::{
     RoleScope, RoleStatements, Roles,
 };
 pub use script::{
-    ListedEntry, connect_command, copy_header, database_create, failing_statement, listed_entry,
-    render_drops, render_entry, render_preamble, render_statement, title,
+    DatabaseStatement, ListedEntry, connect_command, copy_header, database_create, database_statements,
+    failing_statement, listed_entry, render_drops, render_entry, render_preamble, render_statement, title,
 };
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces};

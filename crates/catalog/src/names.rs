@@ -62,6 +62,22 @@ pub fn in_one_line(text: &str) -> String {
     escaped(text, is_command)
 }
 
+/// An error's text, with the lines that detail, hint and place have there by themselves; all else as
+/// [`in_one_line`], for it may be part of a name.
+pub fn in_lines(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for (number, line) in text.split('\n').enumerate() {
+        let is_own = ["detail: ", "hint: ", "where: "].iter().any(|label| line.starts_with(label));
+        match number {
+            0 => {}
+            _ if is_own => shown.push('\n'),
+            _ => shown.push_str("\\n"),
+        }
+        shown.push_str(&in_one_line(line));
+    }
+    shown
+}
+
 /// A text of several lines that does nothing to a terminal but fill it: everything but line breaks and
 /// tabs as [`in_one_line`].
 pub fn for_terminal(text: &str) -> String {

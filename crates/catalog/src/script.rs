@@ -20,16 +20,36 @@ use crate::{Database, quote_identifier, quote_literal};
 ///
 /// The collation version is not carried: the new server's library decides it.
 pub fn database_create(database: &Database, target: &Target) -> Vec<String> {
+    database_statements(database, target).into_iter().map(|statement| statement.sql).collect()
+}
+
+/// One of the statements that make a database.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseStatement {
+    /// The statement.
+    pub sql: String,
+    /// Which properties are given by it, by their paths in a comparison of databases; none for the one that creates.
+    pub properties: Vec<String>,
+}
+
+/// As [`database_create`], each with what it is about.
+pub fn database_statements(database: &Database, target: &Target) -> Vec<DatabaseStatement> {
     let name = quote_identifier(&database.name);
     let address = format!("DATABASE {name}");
-    let mut statements = vec![create_statement(database, &name, target)];
-    statements.push(format!("ALTER {address} OWNER TO {}", quote_identifier(&database.owner)));
+    let mut statements =
+        vec![DatabaseStatement { sql: create_statement(database, &name, target), properties: Vec::new() }];
+    let mut add = |sql: String, properties: &[&str]| {
+        let properties = properties.iter().map(|&property| property.to_owned()).collect();
+        statements.push(DatabaseStatement { sql, properties });
+    };
+    // privileges are given by the owner
+    add(format!("ALTER {address} OWNER TO {}", quote_identifier(&database.owner)), &["owner", "acl"]);
     if let Some(comment) = &database.comment {
-        statements.push(format!("COMMENT ON {address} IS {}", quote_literal(comment)));
+        add(format!("COMMENT ON {address} IS {}", quote_literal(comment)), &["comment"]);
     }
     for (provider, label) in &database.security_labels {
         let (provider, label) = (quote_identifier(provider), quote_literal(label));
-        statements.push(format!("SECURITY LABEL FOR {provider} ON {address} IS {label}"));
+        add(format!("SECURITY LABEL FOR {provider} ON {address} IS {label}"), &["security_labels"]);
     }
     if let Some(acl) = &database.acl {
         let on = GrantObject {
@@ -40,17 +60,29 @@ pub fn database_create(database: &Database, target: &Target) -> Vec<String> {
             target: target.version,
         };
         let default = default_acl(Grantable::Database, &database.owner, target.version);
-        statements.extend(grant_statements(&on, acl, &default));
+        grant_statements(&on, acl, &default).into_iter().for_each(|grant| add(grant, &["acl"]));
     }
     if database.connection_limit != -1 {
-        statements.push(format!("ALTER {address} CONNECTION LIMIT = {}", database.connection_limit));
+        let sql = format!("ALTER {address} CONNECTION LIMIT = {}", database.connection_limit);
+        add(sql, &["connection_limit"]);
     }
     if database.is_template {
-        statements.push(format!("ALTER {address} IS_TEMPLATE = true"));
+        add(format!("ALTER {address} IS_TEMPLATE = true"), &["is_template"]);
+    }
+    for (role, setting) in &database.settings {
+        let (key, _) = named_setting(role.as_deref(), setting);
+        add(setting_statement(&name, role, setting), &[&format!("settings.{key}")]);
     }
     statements
-        .extend(database.settings.iter().map(|(role, setting)| setting_statement(&name, role, setting)));
-    statements
+}
+
+/// A setting's name, behind the role's where it is one role's, and its value.
+pub(crate) fn named_setting<'a>(role: Option<&str>, setting: &'a str) -> (String, &'a str) {
+    let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
+    match role {
+        None => (name.to_owned(), value),
+        Some(role) => (format!("{name} of role {}", quote_identifier(role)), value),
+    }
 }
 
 fn create_statement(database: &Database, name: &str, target: &Target) -> String {

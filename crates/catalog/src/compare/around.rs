@@ -9,7 +9,8 @@ use super::handed_over::Handover;
 use super::{Aspects, Comparison, Difference, Majors, Place, walk};
 use crate::acl::privilege::{Grantable, default_acl};
 use crate::acl::system::system_grants;
-use crate::{Acl, Catalog, Database, EntryKind, Identity, ServerVersion, SystemPrivileges, quote_identifier};
+use crate::script::named_setting;
+use crate::{Acl, Catalog, Database, EntryKind, Identity, ServerVersion, SystemPrivileges};
 
 /// Compares the databases themselves: owner, privileges, comment, encoding, locale, tablespace,
 /// limits, and which settings they have. Names are not compared, nor versions of collations, which
@@ -17,12 +18,7 @@ use crate::{Acl, Catalog, Database, EntryKind, Identity, ServerVersion, SystemPr
 /// applications may be secrets. Without owners, privileges are those under the right's.
 /// Nothing is compared of what `aspects` has not.
 pub fn compare_databases(left: &Catalog, right: &Catalog, aspects: Aspects) -> Vec<Difference> {
-    let identity = Identity {
-        kind: EntryKind::Database,
-        schema: None,
-        name: left.database.name.clone(),
-        discriminator: None,
-    };
+    let identity = left.database.identity();
     let majors = Majors::new(left.server_version, right.server_version);
     let owners = (Some(&*left.database.owner), Some(&*right.database.owner));
     let owners = if aspects.owners { owners } else { (owners.1, owners.1) };
@@ -81,13 +77,7 @@ fn value(catalog: &Catalog, acl: Acl) -> Value {
 
 /// Values by the setting's name, behind the role's where it is one role's.
 fn settings(database: &Database) -> BTreeMap<String, &str> {
-    let named = database.settings.iter().map(|(role, setting)| {
-        let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-        match role {
-            None => (name.to_owned(), value),
-            Some(role) => (format!("{name} of role {}", quote_identifier(role)), value),
-        }
-    });
+    let named = database.settings.iter().map(|(role, setting)| named_setting(role.as_deref(), setting));
     named.collect()
 }
 

@@ -133,8 +133,8 @@ const HOLDS_ROWS: [EntryKind; 4] =
 const MAY_PASS: [&str; 8] = ["08", "40", "53", "55006", "55P03", "57", "58", "XX"];
 
 /// Kinds that decide which rows come in, how they are changed on the way, or who sees them: until they are there
-/// the rows are not protected. A unique index is one too.
-const GUARDS_ROWS: [EntryKind; 10] = [
+/// the rows are not protected. A unique index is one too, and what attaches such an index or constraint to another.
+const GUARDS_ROWS: [EntryKind; 9] = [
     EntryKind::Constraint,
     EntryKind::ForeignKey,
     EntryKind::CheckConstraint,
@@ -144,18 +144,24 @@ const GUARDS_ROWS: [EntryKind; 10] = [
     EntryKind::RowSecurity,
     EntryKind::SecurityLabel,
     EntryKind::TableAttach,
-    EntryKind::IndexAttach,
 ];
 
 /// Whether rows are missing or unprotected without an entry.
-pub(super) fn rows_rely_on(entry: &TocEntry) -> bool {
-    entry.data.is_some() || HOLDS_ROWS.contains(&entry.kind) || guards_rows(entry)
+pub(super) fn rows_rely_on(plan: &ImportPlan, entry: &TocEntry) -> bool {
+    entry.data.is_some() || HOLDS_ROWS.contains(&entry.kind) || guards_rows(plan, entry)
 }
 
 /// Whether an entry protects rows.
-pub(super) fn guards_rows(entry: &TocEntry) -> bool {
-    let is_unique = || entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX "));
-    GUARDS_ROWS.contains(&entry.kind) || entry.kind == EntryKind::Index && is_unique()
+pub(super) fn guards_rows(plan: &ImportPlan, entry: &TocEntry) -> bool {
+    match entry.kind {
+        EntryKind::Index => entry.create.first().is_some_and(|sql| sql.starts_with("CREATE UNIQUE INDEX ")),
+        EntryKind::IndexAttach => {
+            let attached = entry.depends_on.iter().filter_map(|on| plan.entry(*on).ok());
+            let mut indexes = attached.filter(|on| on.kind != EntryKind::IndexAttach);
+            indexes.any(|on| guards_rows(plan, on))
+        }
+        kind => GUARDS_ROWS.contains(&kind),
+    }
 }
 
 /// Whether an entry takes privileges away, which others have until that is done.
@@ -175,8 +181,8 @@ pub(crate) fn why_left_out(
     let state = error.sqlstate()?;
     let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
     match state {
-        "42501" if !rows_rely_on(entry) => Some(error.to_string()),
-        "42704" if NAMES_ROLES.contains(&kind) && !rows_rely_on(entry) => Some(error.to_string()),
+        "42501" if !rows_rely_on(plan, entry) => Some(error.to_string()),
+        "42704" if NAMES_ROLES.contains(&kind) && !rows_rely_on(plan, entry) => Some(error.to_string()),
         // in the words in which it was announced
         "23503" => plan.options.keys_without_rows.get(&entry.object?).map(|reason| match work {
             Work::Validate(_) => left_not_valid(reason),
@@ -189,7 +195,7 @@ pub(crate) fn why_left_out(
                 "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"
             ))
         }
-        _ if !rows_rely_on(entry) && !revokes(entry) && !may_pass() => {
+        _ if !rows_rely_on(plan, entry) && !revokes(entry) && !may_pass() => {
             let statements = entry.create.join("; ");
             Some(match SHOWN.contains(&kind) && !statements.contains('\n') {
                 true => format!("{error}\nto do: mend what stands in its way, then run: {statements}"),

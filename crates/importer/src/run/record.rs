@@ -129,7 +129,8 @@ impl Record {
             return;
         }
         let reason = format!("needs {}, which was not made", in_one_line(&context.plan.describe(on)));
-        let rows_rely = context.plan.entry(work.entry()).is_ok_and(rows_rely_on);
+        let rows_rely =
+            context.plan.entry(work.entry()).is_ok_and(|entry| rows_rely_on(&context.plan, entry));
         let is_told = self.foretold.contains(&on) || self.failed.iter().any(|failed| failed.entry == on);
         if rows_rely && !is_told {
             // rows that nobody was told of would be lost, or go without what protects them
@@ -233,7 +234,7 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
     if !SHOWN.contains(&entry.kind) {
         return None;
     }
-    let until_then = match guards_rows(&entry) {
+    let until_then = match guards_rows(&context.plan, &entry) {
         true => ", until which it protects no rows",
         false => "",
     };

@@ -24,8 +24,8 @@ enum Extent {
     Properties,
     /// Its owner, and so the privileges, which were to be given by that owner.
     Owner,
-    /// What is said of the object, or of one of its columns.
-    Annotation(Annotation, Option<Column>),
+    /// What is said of the object, or of something in it.
+    Annotation(Annotation, Place),
     /// Whether it is filled.
     Filling,
 }
@@ -38,6 +38,17 @@ enum Annotation {
     Labels,
 }
 
+/// What of an object something is said of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Place {
+    /// The object itself.
+    Object,
+    /// One of its columns.
+    Column(Column),
+    /// The constraint of a domain whose comment has this path.
+    Constraint(String),
+}
+
 /// A column, as differences find it: by its place or, where that may be another on the other side, by its name.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Column {
@@ -46,11 +57,11 @@ struct Column {
 }
 
 /// What a run told before it began that it would not carry, or not as it is.
-pub(crate) struct Told<'a> {
+pub(crate) struct Told {
     /// The objects, named as [`Identity`] prints them.
     pub(crate) objects: BTreeSet<String>,
-    /// What adapting the catalog to the target made of them.
-    pub(crate) changes: &'a [Difference],
+    /// What becomes of them by that.
+    pub(crate) changes: Vec<Difference>,
 }
 
 /// What a run skipped, as parts of objects.
@@ -69,12 +80,7 @@ pub(crate) struct Excuses {
 impl Excuses {
     /// Takes what an import skipped and what failed, with the entries of its table of contents, and what was told
     /// before.
-    pub(crate) fn new(
-        catalog: &Catalog,
-        entries: &[TocEntry],
-        outcome: &ImportOutcome,
-        told: Told<'_>,
-    ) -> Self {
+    pub(crate) fn new(catalog: &Catalog, entries: &[TocEntry], outcome: &ImportOutcome, told: Told) -> Self {
         let mut excuses = Excuses { told: told.objects, ..Excuses::default() };
         for change in told.changes {
             let paths = excuses.changed.entry(change.identity().clone()).or_default();
@@ -276,26 +282,26 @@ impl Excuses {
         extents.iter().any(|extent| extent.covers(difference))
     }
 
-    /// Whether a difference of an object of which something was told is what was told: where that changed its
-    /// definition, it is what was changed, and else whatever the target makes of it.
+    /// Whether a difference of an object of which something was told is what was told, and nothing else.
     fn is_told(&self, difference: &Difference) -> bool {
         let path = difference.path();
-        match difference.identity().kind {
+        let of_itself = match difference.identity().kind {
             // the target leaves options out by itself
-            EntryKind::Subscription => return true,
+            EntryKind::Subscription => path.is_some_and(|path| is_within(path, "body")),
             // an owner that is a role of the server's own is another on an older one, and grants as itself
-            EntryKind::Schema => return matches!(path, Some("owner" | "acl")),
-            _ => {}
-        }
-        let Some(paths) = self.changed.get(difference.identity()) else { return true };
-        paths.iter().any(|changed| match (changed.as_deref(), path) {
-            (None, path) => path.is_none(),
-            (Some(_), None) => false,
-            // lists that differ in length are compared as wholes, on the target perhaps part by part
-            (Some(changed), Some(path)) => {
-                is_within(path, changed) || is_within(changed, path) && !is_of_columns(path)
-            }
-        })
+            EntryKind::Schema => matches!(path, Some("owner" | "acl")),
+            _ => false,
+        };
+        let mut paths = self.changed.get(difference.identity()).into_iter().flatten();
+        of_itself
+            || paths.any(|changed| match (changed.as_deref(), path) {
+                (None, path) => path.is_none(),
+                (Some(_), None) => false,
+                // lists that differ in length are compared as wholes, on the target perhaps part by part
+                (Some(changed), Some(path)) => {
+                    is_within(path, changed) || is_within(changed, path) && !is_of_columns(path)
+                }
+            })
     }
 }
 
@@ -314,27 +320,33 @@ fn is_of_columns(path: &str) -> bool {
 }
 
 impl Annotation {
-    /// Whether this is what a path leads to, of the object itself or of a column.
-    fn is_at(self, path: &str, column: Option<&Column>) -> bool {
-        let lists = ["body.columns.", "columns.", "body.attributes."];
-        let of_column = lists.iter().find_map(|list| path.strip_prefix(list));
-        let below = match (column, of_column) {
-            (Some(Column { place, name }), Some(rest)) => {
-                let below = |key: &str| rest.strip_prefix(key)?.strip_prefix('.');
-                below(place).or_else(|| below(name))
+    /// Whether this is what a path leads to, of this place and no other.
+    fn is_at(self, path: &str, place: &Place) -> bool {
+        match place {
+            Place::Object => self.is(path),
+            Place::Constraint(comment) => self == Annotation::Comment && path == comment,
+            Place::Column(Column { place, name }) => {
+                let lists = ["body.columns.", "columns.", "body.attributes."];
+                let of_column = lists.iter().find_map(|list| path.strip_prefix(list));
+                let below = |key: &str| of_column?.strip_prefix(key)?.strip_prefix('.');
+                below(place).or_else(|| below(name)).is_some_and(|path| self.is(path))
             }
-            (None, None) => Some(path),
-            _ => None,
-        };
-        below.is_some_and(|path| self.ends(path))
+        }
+    }
+
+    fn is(self, path: &str) -> bool {
+        is_within(path, self.property())
     }
 
     fn ends(self, path: &str) -> bool {
-        let ends_with = |property: &str| path == property || path.ends_with(&format!(".{property}"));
+        path.split('.').any(|part| part == self.property())
+    }
+
+    const fn property(self) -> &'static str {
         match self {
-            Annotation::Privileges => ends_with("acl"),
-            Annotation::Comment => ends_with("comment"),
-            Annotation::Labels => path.split('.').any(|part| part == "security_labels"),
+            Annotation::Privileges => "acl",
+            Annotation::Comment => "comment",
+            Annotation::Labels => "security_labels",
         }
     }
 }
@@ -347,7 +359,7 @@ impl Extent {
         match self {
             Extent::Whole | Extent::Properties => true,
             Extent::Owner => path == "owner" || Annotation::Privileges.ends(path),
-            Extent::Annotation(annotation, column) => annotation.is_at(path, column.as_ref()),
+            Extent::Annotation(annotation, place) => annotation.is_at(path, place),
             Extent::Filling => path == "body.populated",
         }
     }
@@ -355,7 +367,7 @@ impl Extent {
 
 /// What of its object an entry is, as far as it was skipped; `None` for rows, which are compared by themselves.
 fn extent(entry: &TocEntry, part: &Part, object: &Object) -> Option<Extent> {
-    let of = |annotation: Annotation| Some(Extent::Annotation(annotation, column_of(entry, object)));
+    let of = |annotation: Annotation| Some(Extent::Annotation(annotation, place_of(entry, object)));
     match (entry.kind, part) {
         (EntryKind::TableData | EntryKind::SequenceSet | EntryKind::LargeObjectData, _) => None,
         (EntryKind::DefaultAcl, _) => Some(Extent::Whole),
@@ -376,6 +388,30 @@ fn extent(entry: &TocEntry, part: &Part, object: &Object) -> Option<Extent> {
         ) => Some(Extent::Properties),
         (_, Part::Whole) => Some(Extent::Whole),
     }
+}
+
+/// What of its object an entry of something that is said is about.
+fn place_of(entry: &TocEntry, object: &Object) -> Place {
+    let of_column = column_of(entry, object).map(Place::Column);
+    of_column.or_else(|| constraint_of(entry, object).map(Place::Constraint)).unwrap_or(Place::Object)
+}
+
+/// The path of the comment on a domain's constraint, for the entry that makes it.
+fn constraint_of(entry: &TocEntry, object: &Object) -> Option<String> {
+    let Body::Domain(domain) = &object.body else { return None };
+    let statement = entry.create.first().filter(|_| entry.kind == EntryKind::Comment)?;
+    let of_object = object.sql_name();
+    let is_on = |name: &str| {
+        statement.starts_with(&format!(
+            "COMMENT ON CONSTRAINT {} ON DOMAIN {of_object} IS ",
+            quote_identifier(name)
+        ))
+    };
+    let checks = domain.constraints.iter().position(|constraint| is_on(&constraint.name));
+    let of_check = checks.map(|place| format!("body.constraints.{place}.comment"));
+    of_check.or_else(|| {
+        statement.starts_with("COMMENT ON CONSTRAINT ").then(|| "body.not_null_comment".to_owned())
+    })
 }
 
 /// The column that an entry of something said of an object's column is about.

@@ -1,8 +1,8 @@
 //! What of a source cannot be carried, so that it is named and never lost in silence.
 
 use dbhaul_archive::ExcludedObject;
-use dbhaul_catalog::Catalog;
 use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::{Catalog, Difference, Object};
 
 use crate::NamedReason;
 
@@ -21,6 +21,22 @@ pub(crate) fn left_out(catalog: &Catalog) -> Vec<NamedReason> {
         reason: "it is invalid on the source (REINDEX or drop it there), so it is not carried".to_owned(),
     });
     unreadable.chain(invalid).collect()
+}
+
+/// How definitions differ by that.
+pub(crate) fn left_out_changes(catalog: &Catalog) -> Vec<Difference> {
+    let change = |object: &Object| match &object.body {
+        Body::Index(index) if !index.valid => Some(Difference::Missing { identity: object.identity() }),
+        Body::Subscription(subscription) if subscription.definition.is_none() => {
+            Some(Difference::Missing { identity: object.identity() })
+        }
+        Body::UserMapping(mapping) if mapping.options.is_none() => {
+            Some(Difference::changed(object.identity(), "body.options".to_owned()))
+        }
+        _ => None,
+    };
+    let own = catalog.objects.iter().filter(|object| object.extension.is_none());
+    own.filter_map(change).collect()
 }
 
 /// As a manifest records them.

@@ -11,8 +11,8 @@ use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
 use dbhaul_catalog::{
-    Catalog, Database, TIMESCALEDB, Target, database_create, end_of_restore, in_one_line, quote_identifier,
-    without_values,
+    Catalog, Database, DatabaseStatement, Difference, TIMESCALEDB, Target, database_statements,
+    end_of_restore, in_one_line, quote_identifier, without_values,
 };
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
@@ -220,6 +220,16 @@ pub(crate) async fn create_roles(
     roles.create(target, context).await
 }
 
+/// The database that is written.
+pub(crate) struct Created {
+    /// How it is reached.
+    pub(crate) target: ConnectSettings,
+    /// What of its own properties could not be set.
+    pub(crate) unset: Vec<NamedReason>,
+    /// How it differs by that.
+    pub(crate) changes: Vec<Difference>,
+}
+
 /// With `--create`, creates the database named as the source's, connected to
 /// the one given; returns the settings of the database to write and what of the
 /// database's own properties could not be set.
@@ -231,15 +241,16 @@ pub(crate) async fn create_database(
     options: &WriteOptions,
     catalog: &Catalog,
     context: &Context,
-) -> Result<(ConnectSettings, Vec<NamedReason>), PipelineError> {
+) -> Result<Created, PipelineError> {
+    let name = &catalog.database.name;
+    let mut created = Created { target: target.clone(), unset: Vec::new(), changes: Vec::new() };
     if !options.create {
-        return Ok((target.clone(), Vec::new()));
+        return Ok(created);
     }
     let creating = |source| {
-        let name = &catalog.database.name;
         PipelineError::server(format!("cannot create database {name:?} on {}", target.describe()), source)
     };
-    let created = target.with_database(&catalog.database.name);
+    created.target = target.with_database(name);
     let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(creating)?;
     let exists = database_exists(&session, catalog).await.map_err(creating)?;
     if exists && !options.resume {
@@ -247,27 +258,28 @@ pub(crate) async fn create_database(
         return Err(exists_already(target, catalog));
     }
     check_tablespaces(&session, catalog, exists).await?;
-    let (create, properties) = creation(options, catalog, &session);
+    let (create, statements) = creation(options, catalog, &session);
     if let (Some(create), false) = (create, exists) {
-        session.execute(&create).await.map_err(creating)?;
+        session.execute(&create.sql).await.map_err(creating)?;
     }
-    let mut left_out = Vec::new();
-    for statement in properties {
-        match session.execute(&statement).await {
+    for DatabaseStatement { sql, properties } in statements {
+        match session.execute(&sql).await {
             Ok(_) => {}
             Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
-                left_out.push(NamedReason {
-                    object: format!("DATABASE {}", quote_identifier(&catalog.database.name)),
-                    reason: format!("{}: {error}", without_values(&statement)),
+                created.unset.push(NamedReason {
+                    object: format!("DATABASE {}", quote_identifier(name)),
+                    reason: format!("{}: {error}", without_values(&sql)),
                 });
+                let change = |path| Difference::changed(catalog.database.identity(), path);
+                created.changes.extend(properties.into_iter().map(change));
             }
             Err(error) => return Err(creating(error)),
         }
     }
     session.close().await.map_err(creating)?;
     // a pooler may serve each database in a mode of its own
-    Box::pin(check_side(("target", &created), context)).await?;
-    Ok((created, left_out))
+    Box::pin(check_side(("target", &created.target), context)).await?;
+    Ok(created)
 }
 
 /// The last step with `--create`: the limit of connections, which would have
@@ -389,20 +401,20 @@ const LEFT_OUT: [&str; 5] = ["42501", "42704", "22023", "55P02", "0LP01"];
 
 /// `CREATE DATABASE`, and the statements that give it its properties as far as they
 /// are wanted.
-fn creation(options: &WriteOptions, catalog: &Catalog, session: &Session) -> (Option<String>, Vec<String>) {
+fn creation(
+    options: &WriteOptions,
+    catalog: &Catalog,
+    session: &Session,
+) -> (Option<DatabaseStatement>, Vec<DatabaseStatement>) {
     // The limit counts our own sessions too; `limit_connections` sets it at the end.
     let mut database = Database { connection_limit: -1, ..catalog.database.clone() };
     if !options.privileges {
         database.acl = None;
     }
-    let mut statements = database_create(&database, &Target { version: session.version() }).into_iter();
+    let mut statements = database_statements(&database, &Target { version: session.version() }).into_iter();
     let create = statements.next();
-    let owner = format!(
-        "ALTER DATABASE {} OWNER TO {}",
-        quote_identifier(&database.name),
-        quote_identifier(&database.owner)
-    );
-    (create, statements.filter(|statement| options.set_owners || *statement != owner).collect())
+    let is_owner = |statement: &DatabaseStatement| statement.properties.iter().any(|it| it == "owner");
+    (create, statements.filter(|statement| options.set_owners || !is_owner(statement)).collect())
 }
 
 /// The search path that statements of a database may rely on: its own, else the

@@ -28,7 +28,7 @@ use crate::command::verify::copy::verify_patiently;
 use crate::command::verify::{describe_live, verify_copy};
 use crate::hold::{HolderProcess, end_holding};
 use crate::report::explained::{Excuses, Told};
-use crate::report::left_out::left_out;
+use crate::report::left_out::{left_out, left_out_changes};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_migration;
 use crate::source::state::{HolderRecord, SourceState};
@@ -39,8 +39,8 @@ use crate::target::adapted::Adapted;
 use crate::target::extensions;
 use crate::target::roles::RoleWork;
 use crate::target::{
-    create_database, create_roles, foretell, import_error, import_options, limit_connections, new_run,
-    planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
+    Created, create_database, create_roles, foretell, import_error, import_options, limit_connections,
+    new_run, planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
 
@@ -288,9 +288,8 @@ impl Migrate {
 struct Copied {
     started: std::time::Instant,
     toc: Arc<Toc>,
-    target: ConnectSettings,
+    created: Created,
     outcome: ImportOutcome,
-    unset: Vec<NamedReason>,
     roles: Option<RoleReport>,
     turned_to_binary: Vec<String>,
 }
@@ -306,8 +305,7 @@ async fn copy(
     let toc = Arc::clone(import.toc());
     let options = (&request.options, &source.catalog);
     let roles = create_roles(&roles, &import, &request.target, options, context).await?;
-    let (target, unset) =
-        create_database(&request.target, &request.options, &source.catalog, context).await?;
+    let created = create_database(&request.target, &request.options, &source.catalog, context).await?;
     if let Some(process) = process {
         process.keep().await?;
     }
@@ -322,10 +320,10 @@ async fn copy(
     let statistics = source.statistics(&request.selection, context)?;
     let throttle = Throttle::start(request.throttle, &request.source, context).await?;
     let exporter = Arc::new(ExportedSegments { exporter, statistics, throttle });
-    let outcome = run_import(import, &target, Arc::clone(&exporter) as _, context).await;
+    let outcome = run_import(import, &created.target, Arc::clone(&exporter) as _, context).await;
     exporter.exporter.close().await;
     let turned_to_binary = exporter.exporter.turned_tables();
-    Ok(Copied { started, toc, target, outcome: outcome?, unset, roles, turned_to_binary })
+    Ok(Copied { started, toc, created, outcome: outcome?, roles, turned_to_binary })
 }
 
 async fn compare(
@@ -335,11 +333,13 @@ async fn compare(
     source: &LiveDatabase,
     context: &Context,
 ) -> Result<MigrateReport, PipelineError> {
-    let Copied { started, toc, target, outcome, mut unset, roles, turned_to_binary } = copied;
+    let Copied { started, toc, created, outcome, roles, turned_to_binary } = copied;
+    let Created { target, mut unset, mut changes } = created;
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
-    let told = unset.iter().map(|told| &told.object);
-    let told = Told { objects: told.cloned().collect(), changes: &plan.changes };
+    changes.extend(left_out_changes(&source.catalog));
+    changes.extend(plan.changes.iter().cloned());
+    let told = Told { objects: unset.iter().map(|told| told.object.clone()).collect(), changes };
     let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome, told);
     let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());

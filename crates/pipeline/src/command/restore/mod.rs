@@ -23,7 +23,7 @@ use crate::command::restore::backup_segments::{BackupSegments, tables_by_entry};
 use crate::command::verify::copy::verify_patiently;
 use crate::command::verify::{Original, describe_backup, verify_restored};
 use crate::report::explained::{Excuses, Told};
-use crate::report::left_out::left_out;
+use crate::report::left_out::{left_out, left_out_changes};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::{build_toc_of, check_families};
@@ -32,8 +32,8 @@ use crate::target::adapted::Adapted;
 use crate::target::extensions;
 use crate::target::roles::RoleWork;
 use crate::target::{
-    create_database, create_roles, foretell, import_error, import_options, limit_connections, planned_status,
-    run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
+    Created, create_database, create_roles, foretell, import_error, import_options, limit_connections,
+    planned_status, run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 use dbhaul_repository::{CheckedBackup, Repository};
@@ -236,12 +236,13 @@ impl Restore {
         let (options, wanted, catalog) = (&request.options, &request.target, original.catalog());
         let toc = Arc::clone(self.import.toc());
         let roles = create_roles(&self.roles, &self.import, wanted, (options, catalog), context).await?;
-        let (target, mut unset) = create_database(wanted, options, catalog, context).await?;
+        let Created { target, mut unset, mut changes } =
+            create_database(wanted, options, catalog, context).await?;
         tell_losses(&self.plan.losses, context);
         let outcome = run_import(self.import, &target, self.source, context).await?;
         let wrong = wrong_rows(self.expected, &outcome);
-        let (mut verification, mut unverified) = (None, None);
-        if is_compared(request) && wrong.is_empty() {
+        let (mut verification, mut unverified) = (None, why_not_compared(request, &wrong));
+        if request.verify && unverified.is_none() {
             let loaded = loaded(&outcome);
             let compare = async || {
                 let done = (&outcome, &loaded);
@@ -267,8 +268,9 @@ impl Restore {
         });
         unset.extend(left_out(catalog));
         unset.extend(self.plan.losses);
-        let told = unset.iter().map(|told| &told.object);
-        let told = Told { objects: told.cloned().collect(), changes: &self.plan.changes };
+        changes.extend(left_out_changes(catalog));
+        changes.extend(self.plan.changes);
+        let told = Told { objects: unset.iter().map(|told| told.object.clone()).collect(), changes };
         let excuses = Excuses::new(catalog, &toc.entries, &outcome, told);
         Ok(RestoreReport {
             backup: self.plan.backup,
@@ -286,9 +288,27 @@ impl Restore {
     }
 }
 
-/// Whether the definitions are compared: where a section is left out, nobody knows which of them are there.
-fn is_compared(request: &RestoreRequest) -> bool {
-    request.verify && request.selection.pre_data && request.selection.post_data
+/// Why nothing is compared at the end, if it was asked for: where a section is left out, nobody knows which of its
+/// definitions are there.
+fn why_not_compared(request: &RestoreRequest, wrong: &[NamedReason]) -> Option<String> {
+    let selection = &request.selection;
+    let sections =
+        [("pre-data", selection.pre_data), ("data", selection.data), ("post-data", selection.post_data)];
+    let names = |is_restored: bool| {
+        let of_kind = sections.into_iter().filter(|(_, is_taken)| *is_taken == is_restored);
+        of_kind.map(|(name, _)| name).collect::<Vec<_>>().join(" and ")
+    };
+    let reason = match (selection.pre_data && selection.post_data, wrong) {
+        (true, []) => return None,
+        (true, _) => "the rows that were loaded are not those of the backup".to_owned(),
+        (false, _) => format!(
+            "only {} was restored, and what the target has of {} is not known; rows are those of the backup where \
+             they were loaded",
+            names(true),
+            names(false)
+        ),
+    };
+    request.verify.then_some(reason)
 }
 
 /// The digests of what was loaded, by the names that reports have for it.
