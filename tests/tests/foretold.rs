@@ -61,7 +61,8 @@ fn a_locale_that_the_target_lacks_is_foretold() {
     run("preflight", "shop", &[]).assert_code(5).assert_says(told);
     run("migrate", "shop", &["--dry-run"]).assert_code(1).assert_says(told);
     run("migrate", "shop", &[]).assert_code(1).assert_stderr_has(&["xx_XX.utf8"]);
-    run("preflight", "plain", &[]).assert_code(0);
+    let not_tried = "\nready, as far as it was tried: database plain does not exist yet";
+    run("preflight", "plain", &[]).assert_code(0).assert_says(not_tried);
     run("migrate", "plain", &[]).assert_code(0);
 }
 
@@ -118,4 +119,9 @@ fn names_with_line_breaks_keep_to_their_line() {
     run.assert_code(3);
     let told = run.stderr.lines().find(|line| line.contains("will be skipped"));
     assert!(told.is_some_and(|line| line.contains("two\\nlines")), "{run}");
+    // a hint has a line of its own
+    let nowhere =
+        Dbhaul::new(["preflight", "--source", &sides[1], "--target", "postgres://u@127.0.0.1:1/d"]).run();
+    let hint = "\n                 hint: check host and port, and that the server is running\n";
+    nowhere.assert_code(5).assert_says(hint);
 }

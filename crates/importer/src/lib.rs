@@ -54,4 +54,4 @@ pub use source::{
     Again, ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
     StatisticsStream, StatisticsWave,
 };
-pub use target::{Blocker, ImportingRole, LATER, TargetReport, check_target, tablespaces};
+pub use target::{Blocker, ImportingRole, TargetReport, check_target, tablespaces};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use dbhaul_catalog::in_one_line;
+use dbhaul_catalog::{in_lines, in_one_line};
 use dbhaul_progress::counted;
 
 use crate::plan::{Stage, Work};
@@ -41,7 +41,8 @@ impl fmt::Display for ImportPlan {
             )?;
         }
         // a server's words quote names, which may hold line breaks
-        let mut line = |before: &str, text: &String| writeln!(f, "  {before}{}", in_one_line(text));
+        let mut line =
+            |before: &str, text: &String| writeln!(f, "  {before}{}", in_lines(text).replace('\n', "\n    "));
         self.blockers.iter().try_for_each(|blocker| line("BLOCKER: ", blocker))?;
         self.told.iter().try_for_each(|told| line("", told))?;
         self.warnings.iter().try_for_each(|warning| line("warning: ", warning))

@@ -14,7 +14,7 @@ use crate::outcome::tell;
 use crate::{ImportError, ImportPlan, Skipped};
 
 /// What is said where nothing could be tried.
-pub const LATER: &str = "what else the target may refuse is tried, and told, when the run begins";
+const LATER: &str = "what else the target may refuse is tried, and told, when the run begins";
 
 impl ImportPlan {
     /// Says in the plan what will be skipped for the roles that are missing, and which extensions are;

@@ -23,7 +23,6 @@ use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use dbhaul_progress::counted;
 use tokio_util::sync::CancellationToken;
 
-pub use before::LATER;
 pub use blocker::Blocker;
 pub(crate) use foretell::{Foretold, wanted};
 pub use queries::tablespaces;

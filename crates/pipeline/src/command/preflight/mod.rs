@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{ServerVersion, in_one_line};
+use dbhaul_catalog::{ServerVersion, in_lines, in_one_line, quote_identifier};
 use dbhaul_importer::{Blocker, EntrySegments, ImportPlan, check_target};
 use dbhaul_postgres::{self as postgres, ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::{Phase, counted};
@@ -54,6 +54,9 @@ pub struct Finding {
 pub struct PreflightReport {
     /// Findings, blockers first.
     pub findings: Vec<Finding>,
+    /// What could not be tried, and why; the run does so when it begins.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_tried: Option<String>,
     /// What the selected rows are expected to take on the source, where it could be asked.
     #[serde(skip)]
     row_bytes: Option<u64>,
@@ -456,7 +459,11 @@ async fn foretell_created(
     for (object, reason) in dbhaul_importer::tell(&skipped) {
         report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
     }
-    report.add(Level::Info, "target", dbhaul_importer::LATER);
+    report.not_tried = Some(format!(
+        "database {} does not exist yet, so that no object, owner or privilege was tried in it; the run tries them \
+         when it has created the database, before it loads rows",
+        quote_identifier(&source.catalog.database.name)
+    ));
     Ok(())
 }
 
@@ -468,11 +475,13 @@ impl Display for PreflightReport {
                 Level::Warning => "warning",
                 Level::Info => "info",
             };
-            writeln!(f, "{word:8} {about:7} {}", in_one_line(message))?;
+            let message = in_lines(message).replace('\n', "\n                 ");
+            writeln!(f, "{word:8} {about:7} {message}")?;
         }
-        match self.status() {
-            Status::Blocked => f.write_str("not ready: see the blockers above"),
-            _ => f.write_str("ready"),
+        match (self.status(), &self.not_tried) {
+            (Status::Blocked, _) => f.write_str("not ready: see the blockers above"),
+            (_, Some(not_tried)) => write!(f, "ready, as far as it was tried: {}", in_one_line(not_tried)),
+            (_, None) => f.write_str("ready"),
         }
     }
 }
