@@ -54,6 +54,7 @@ mod tls;
 pub use binary::{Dbhaul, Finished, Running};
 pub use fixtures::{Fixture, others_data};
 pub use judge::Original;
+pub use places::age_program;
 pub use poll::wait_until;
 pub use pooler::{PoolMode, Pooler};
 pub use proxy::{Cut, Proxy};

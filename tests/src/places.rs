@@ -36,6 +36,11 @@ pub(crate) fn pooler() -> PathBuf {
     required(servers().join("pgbouncer/bin/pgbouncer"))
 }
 
+/// A program that decrypts or unpacks backups without dbhaul: age, age-keygen, zstd.
+pub fn age_program(name: &str) -> PathBuf {
+    required(servers().join("age/bin").join(name))
+}
+
 /// Where servers and clients are installed, or `DBHAUL_PG_ROOT`.
 fn servers() -> PathBuf {
     std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)
