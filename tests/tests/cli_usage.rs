@@ -57,6 +57,12 @@ fn no_command_succeeds_without_its_work() {
         "backup list",
         "backup show",
         "backup export",
+        "store",
+        "store init",
+        "store key",
+        "store key list",
+        "store key rotate",
+        "store recovery-kit",
         "completions",
         "hold-snapshot x",
     ];

@@ -8,8 +8,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dbhaul_archive::{
-    ChunkSealer, Document, Manifest, PackBuilder, PackKind, PackReader, PackSummary, json_pieces, keys,
-    read_document,
+    ChunkCodec, ChunkSealer, Document, Manifest, PackBuilder, PackKind, PackReader, PackSummary, json_pieces,
+    keys, read_document,
 };
 use dbhaul_tests::{Dbhaul, Server};
 use serde_json::Value;
@@ -120,7 +120,8 @@ impl Store {
                 let bytes = fs::read(self.dir.path().join(keys::pack(place.pack))).unwrap();
                 PackReader::open(place.pack, bytes.into()).unwrap().stored(place).unwrap()
             });
-            let mut value: Value = read_document(name, document, stored.collect()).unwrap();
+            let mut value: Value =
+                read_document(&ChunkCodec::plain(), name, document, stored.collect()).unwrap();
             is_in_both &= replace(&mut value, from, to);
             let pieces = json_pieces(name, &value).unwrap();
             forged

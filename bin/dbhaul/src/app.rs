@@ -111,7 +111,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 
 async fn carry_out(job: Job, display: Display) -> Status {
     let (progress, cancel) = (display.progress(), CancellationToken::new());
-    let context = Context { progress, cancel, lock_wait: job.lock_wait };
+    let context = Context { progress, cancel, lock_wait: job.lock_wait, keys: job.keys };
     for warning in &job.warnings {
         context.progress.warning(warning.as_str());
     }

@@ -3,11 +3,13 @@
 //! Everything that is wrong with the arguments is found out here, before
 //! anything is touched, and ends in exit code 2.
 
+mod keys;
 mod retention;
 mod roles;
 mod script;
 mod selection;
 mod sides;
+mod store;
 #[cfg(test)]
 mod tests;
 
@@ -16,10 +18,10 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
-    MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch, ScriptRequest, Selection,
-    StatisticsMode, StoreCleanupRequest, StoreUrl, ThrottleOptions, VerifyRequest, WriteOptions,
-    default_compression_helpers, default_jobs,
+    BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest, InitRequest,
+    KeyChange, MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch, ScriptRequest,
+    Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions, VerifyRequest,
+    VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -70,6 +72,8 @@ pub(crate) struct Job {
     pub(crate) output: OutputArgs,
     /// How long a lock on a table of the source is waited for.
     pub(crate) lock_wait: Option<Duration>,
+    /// What opens the store, where it is encrypted.
+    pub(crate) keys: StoreKeys,
     /// What a person should know about the arguments, one line each.
     pub(crate) warnings: Vec<String>,
 }
@@ -119,6 +123,14 @@ pub(crate) enum Request {
         /// Pin them; otherwise unpin them.
         is_pinned: bool,
     },
+    /// `store init`.
+    InitStore(InitRequest),
+    /// `store key list`.
+    ListKeys(StoreUrl),
+    /// `store key`, all else.
+    ChangeKeys(StoreUrl, KeyChange),
+    /// `store recovery-kit`.
+    RecoveryKit(StoreUrl),
     /// `dump --format sql` and `backup export`: into a file, or to standard output.
     Script(ScriptRequest, Option<PathBuf>),
 }
@@ -152,6 +164,7 @@ impl Intent {
             Command::Cleanup(args) => cleanup(*args, environment),
             Command::HoldSnapshot { run } => hold_snapshot(run, environment),
             Command::Backup { command } => backup(command, environment),
+            Command::Store { command } => store::store(command, environment),
             Command::Completions { shell } => return Ok(Intent::Completions(shell)),
             Command::Man { command, dir } => return Ok(Intent::Man(dir, command)),
         };
@@ -163,7 +176,8 @@ fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, U
     let places = Places::new(environment)
         .source(args.source.source, args.acting.source_role)
         .target(args.target.target, args.acting.target_role)
-        .store(args.store.store);
+        .store(args.store.store)
+        .writer_keys(&args.keys)?;
     let request = PreflightRequest {
         source: places.require_source()?,
         target: places.optional_target()?,
@@ -186,6 +200,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
     let places = Places::new(environment)
         .source(args.source.source, args.role)
         .store(args.store.store)
+        .writer_keys(&args.keys)?
         .source_letters(&letters)?;
     let jobs = args.jobs.unwrap_or_else(default_jobs);
     let request = DumpRequest {
@@ -208,6 +223,7 @@ fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, Usage
     let places = Places::new(environment)
         .target(args.target.target, args.role)
         .store(args.store.store)
+        .reader_keys(&args.keys)?
         .target_letters(&args.letters)?;
     let request = RestoreRequest {
         store: places.require_store()?,
@@ -277,7 +293,7 @@ fn hold_snapshot(run: String, environment: Environment<'_>) -> Result<Job, Usage
 
 fn cleanup(args: CleanupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     if let Some(store) = args.store {
-        let places = Places::new(environment).store(Some(store));
+        let places = Places::new(environment).store(Some(store)).writer_keys(&args.keys)?;
         let request = StoreCleanupRequest {
             store: places.require_store()?,
             grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
@@ -304,6 +320,10 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         .store(args.store.store);
     let places = places.verify_letters(&args.letters, &args.backup)?;
     let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
+    let places = match &left {
+        VerifySide::Backup { .. } => places.reader_keys(&args.keys)?,
+        VerifySide::Live(_) => places.no_keys(&args.keys)?,
+    };
     let request = VerifyRequest {
         left,
         right,
@@ -324,13 +344,13 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
 
 fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, UsageError> {
     match command {
-        BackupCommand::List { store, output } => {
-            let places = Places::new(environment).store(store.store);
+        BackupCommand::List { store, keys, output } => {
+            let places = Places::new(environment).store(store.store).reader_keys(&keys)?;
             let request = Request::ListBackups(places.require_store()?);
             job(request, false, None, output, places)
         }
         BackupCommand::Show(args) => {
-            let places = Places::new(environment).store(args.store.store);
+            let places = Places::new(environment).store(args.store.store).reader_keys(&args.keys)?;
             let selection = selection(&args.selection)?;
             let view = match (args.toc, args.ddl) {
                 (true, _) => BackupView::Toc(selection),
@@ -375,7 +395,8 @@ fn job(
             )));
         }
     }
-    Ok(Job { request, dry_run, report_file, output, lock_wait: None, warnings: places.into_warnings() })
+    let (keys, warnings) = places.into_parts();
+    Ok(Job { request, dry_run, report_file, output, lock_wait: None, keys, warnings })
 }
 
 fn write_options(

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
-    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, cleanup,
-    cleanup_store, forget_backups, list_backups, pin_backups, preflight, prune_store, show_backup,
-    show_definitions, show_toc, verify,
+    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, Status, change_keys,
+    cleanup, cleanup_store, forget_backups, init_store, list_backups, list_keys, pin_backups, preflight,
+    prune_store, recovery_kit, show_backup, show_definitions, show_toc, verify,
 };
 
 use serde::Serialize;
@@ -102,6 +102,16 @@ pub(crate) async fn run(
             let pinned = pin_backups(&store, &ids, is_pinned, context).await?;
             Ok(Outcome::listing(&Pinned { pinned, is_pinned }))
         }
+        Request::InitStore(request) => {
+            let report = Box::pin(init_store(request, context)).await?;
+            Ok(Outcome::report(&report, Status::Done))
+        }
+        Request::ListKeys(store) => Ok(Outcome::listing(&Box::pin(list_keys(&store, context)).await?)),
+        Request::ChangeKeys(store, change) => {
+            let report = Box::pin(change_keys(&store, change, context)).await?;
+            Ok(Outcome::report(&report, Status::Done))
+        }
+        Request::RecoveryKit(store) => Ok(Outcome::listing(&Box::pin(recovery_kit(&store, context)).await?)),
         Request::Script(request, file) => script(request, file, dry_run, context).await,
     }
 }

@@ -13,6 +13,8 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         Request::Preflight(_)
         | Request::ListBackups(_)
         | Request::ShowBackup { .. }
+        | Request::ListKeys(_)
+        | Request::RecoveryKit(_)
         | Request::HoldSnapshot(_) => NOTHING_CHANGED,
         Request::Verify(_) => "the comparison did not finish, and neither side was changed: run it again",
         Request::Dump(_) => {
@@ -41,6 +43,10 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         }
         Request::Forget(_) => "backups that were forgotten so far stay forgotten: run it again",
         Request::Pin { .. } => "some of the backups may be pinned or unpinned: run it again",
+        Request::InitStore(_) => {
+            "the store was not made: remove what lies under keys/ there and the writer key file, and run it again"
+        }
+        Request::ChangeKeys(..) => "`dbhaul store key list` shows which keys the store has now",
         Request::Cleanup(_) | Request::CleanupStore(_) | Request::Prune(_) => {
             "what was removed stays removed: run it again to see what is left"
         }

@@ -3,7 +3,9 @@
 use bytes::Bytes;
 use zstd::zstd_safe::CParameter;
 
-use crate::{ArchiveError, ChunkId, ChunkPlace};
+use ulid::Ulid;
+
+use crate::{ArchiveError, ChunkCodec, ChunkId, ChunkPlace};
 
 /// No chunk is larger, before compression. PostgreSQL's COPY messages stay below 1 GiB.
 pub const MAX_CHUNK_BYTES: u64 = 2 << 30;
@@ -17,6 +19,8 @@ pub struct SealedChunk {
     pub plain_bytes: u64,
     /// Its bytes as stored: one zstd frame with content size and checksum.
     pub stored: Bytes,
+    /// The generation of keys that its identity is keyed by; `None` where nothing is encrypted.
+    pub generation: Option<Ulid>,
 }
 
 /// Entries of the table of positions, as a power of 2, at [`FAST_LEVEL`]. zstd takes half of it for content
@@ -34,14 +38,19 @@ pub struct ChunkSealer {
     /// A chunk is compressed into this and copied out of it at its length, because the room it may need
     /// is larger than itself.
     scratch: Vec<u8>,
+    codec: ChunkCodec,
 }
 
 impl ChunkSealer {
-    /// A sealer with a zstd level (1 to 22, negative ones are faster).
+    /// A sealer for what is not encrypted, as [`ChunkCodec::sealer`] makes it.
     ///
     /// # Errors
     /// [`ArchiveError::Seal`] if zstd refuses.
     pub fn new(level: i32) -> Result<Self, ArchiveError> {
+        Self::with_codec(level, &ChunkCodec::plain())
+    }
+
+    pub(crate) fn with_codec(level: i32, codec: &ChunkCodec) -> Result<Self, ArchiveError> {
         let fail = |error: std::io::Error| ArchiveError::Seal { plain_bytes: 0, reason: error.to_string() };
         let mut compressor = zstd::bulk::Compressor::new(level).map_err(fail)?;
         // So that `zstd -d` of a pack by hand finds damage, too.
@@ -49,7 +58,7 @@ impl ChunkSealer {
         if level == FAST_LEVEL {
             compressor.set_parameter(CParameter::HashLog(FAST_HASH_LOG)).map_err(fail)?;
         }
-        Ok(Self { compressor, scratch: Vec::new() })
+        Ok(Self { compressor, scratch: Vec::new(), codec: codec.clone() })
     }
 
     /// Names and compresses a chunk. CPU-bound: call it on a worker thread.
@@ -74,7 +83,8 @@ impl ChunkSealer {
         if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
             self.scratch = Vec::new();
         }
-        Ok(SealedChunk { id: ChunkId::of(plain), plain_bytes, stored })
+        let (id, generation) = (self.codec.id(plain), self.codec.generation());
+        Ok(SealedChunk { id, plain_bytes, stored, generation })
     }
 }
 
@@ -87,16 +97,22 @@ impl std::fmt::Debug for ChunkSealer {
 /// Decompresses and verifies chunks, one per thread.
 pub struct ChunkOpener {
     decompressor: zstd::bulk::Decompressor<'static>,
+    codec: ChunkCodec,
 }
 
 impl ChunkOpener {
-    /// An opener.
+    /// An opener for what is not encrypted, as [`ChunkCodec::opener`] makes it.
     ///
     /// # Errors
     /// [`ArchiveError::Seal`] if zstd has no memory.
     pub fn new() -> Result<Self, ArchiveError> {
+        Self::with_codec(&ChunkCodec::plain())
+    }
+
+    pub(crate) fn with_codec(codec: &ChunkCodec) -> Result<Self, ArchiveError> {
         let fail = |error: std::io::Error| ArchiveError::Seal { plain_bytes: 0, reason: error.to_string() };
-        Ok(Self { decompressor: zstd::bulk::Decompressor::new().map_err(fail)? })
+        let decompressor = zstd::bulk::Decompressor::new().map_err(fail)?;
+        Ok(Self { decompressor, codec: codec.clone() })
     }
 
     /// The plain bytes of the chunk at `place`, given its stored bytes. Allocates no more than the place says.
@@ -136,7 +152,7 @@ impl ChunkOpener {
                 plain.len()
             ));
         }
-        let found = ChunkId::of(&plain);
+        let found: ChunkId = self.codec.id(&plain);
         if found != place.id {
             return Err(format!("its bytes have the hash {found}"));
         }

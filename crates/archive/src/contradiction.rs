@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pack_index::{HEADER_BYTES, trailer_bytes};
+use crate::repo::AGE_FEATURE;
 use crate::{
     Document, MAX_DOCUMENT_BYTES, MAX_PACK_BYTES, MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES,
     MAX_STATISTICS_PIECE_BYTES, Manifest, PackId, PackKind, PackSummary, TableEntry, Totals,
@@ -12,6 +13,10 @@ use crate::{
 impl Manifest {
     /// What is wrong with the manifest in itself: nothing else of the backup is needed to find it.
     pub(crate) fn contradiction(&self) -> Result<(), String> {
+        let is_encrypted = self.required_features.iter().any(|feature| feature == AGE_FEATURE);
+        if is_encrypted != self.generation.is_some() || (is_encrypted && self.format_version < 2) {
+            return Err("what it says of encryption contradicts its features or its version".to_owned());
+        }
         self.check_totals()?;
         let packs = self.packs_by_id()?;
         let mut names = BTreeSet::new();
@@ -32,7 +37,12 @@ impl Manifest {
             return Err(format!("it has two positions of sequence {}.{}", twice.schema, twice.name));
         }
         for (name, document, max_bytes) in self.documents() {
-            check_document(document, max_bytes, &packs).map_err(|reason| format!("{name}: {reason}"))?;
+            // they hold values of columns
+            let is_of_rows = self.generation.is_some()
+                && self.statistics.as_ref().is_some_and(|s| std::ptr::eq(s, document));
+            let kind = if is_of_rows { PackKind::Data } else { PackKind::Meta };
+            let checked = check_document(document, kind, max_bytes, &packs);
+            checked.map_err(|reason| format!("{name}: {reason}"))?;
         }
         for (name, document, max_bytes) in self.whole_documents() {
             check_whole(document, max_bytes).map_err(|reason| format!("{name}: {reason}"))?;
@@ -138,6 +148,7 @@ fn check_counts(table: &TableEntry) -> Result<(), String> {
 
 fn check_document(
     document: &Document,
+    kind: PackKind,
     max_piece_bytes: u64,
     packs: &BTreeMap<PackId, &PackSummary>,
 ) -> Result<(), String> {
@@ -146,8 +157,12 @@ fn check_document(
         let pack = packs.get(&piece.pack).ok_or_else(|| {
             format!("the piece {} lies in pack {}, which is not listed", piece.id, piece.pack)
         })?;
-        if pack.kind != PackKind::Meta {
-            return Err(format!("the piece {} lies in pack {}, which is one of rows", piece.id, piece.pack));
+        if pack.kind != kind {
+            let found = pack.kind.words();
+            return Err(format!(
+                "the piece {} lies in pack {}, which is one of {found}",
+                piece.id, piece.pack
+            ));
         }
         if piece.plain_bytes > max_piece_bytes {
             let reason = format!("the piece {} has the size {}", piece.id, piece.plain_bytes);

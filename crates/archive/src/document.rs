@@ -7,7 +7,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::{ArchiveError, ChunkOpener, ChunkPlace, ChunkSealer, SealedChunk};
+use crate::{ArchiveError, ChunkCodec, ChunkOpener, ChunkPlace, ChunkSealer, SealedChunk};
 
 /// Size of the pieces of a document; the last one is shorter.
 pub const DOCUMENT_PIECE_BYTES: usize = 1 << 20;
@@ -104,12 +104,13 @@ impl<F: FnMut(Vec<u8>) -> Result<(), ArchiveError>> io::Write for PieceWriter<F>
 /// As [`ChunkOpener::open`]; [`ArchiveError::DamagedDocument`] if pieces are missing or the text is
 /// not that of a `T`.
 pub fn read_document<T: DeserializeOwned>(
+    codec: &ChunkCodec,
     name: &str,
     document: &Document,
     stored: Vec<Bytes>,
 ) -> Result<T, ArchiveError> {
     let mut reader = DocumentReader {
-        opener: ChunkOpener::new()?,
+        opener: codec.opener()?,
         pieces: document.pieces.iter().copied().zip(stored).collect(),
         open: Bytes::new(),
         read_bytes: 0,

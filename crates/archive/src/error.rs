@@ -1,5 +1,7 @@
 //! What can be wrong with a backup.
 
+use ulid::Ulid;
+
 use crate::{ChunkId, PackId};
 
 /// An error in an object of a store; each names the object and, inside it, the place.
@@ -115,6 +117,24 @@ pub enum ArchiveError {
         key: String,
         /// What is wrong.
         reason: String,
+    },
+    /// A manifest of an encrypted store was not sealed with the store's keys, or not under this name.
+    #[error("the manifest {key} is not one that a writer of this store has put there: {reason}")]
+    ForgedManifest {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// An object is encrypted to a key that is not at hand.
+    #[error("the {key} key of generation {generation} is needed for {object} and is not at hand")]
+    NoKey {
+        /// The object.
+        object: String,
+        /// Which key of the generation.
+        key: &'static str,
+        /// The generation.
+        generation: Ulid,
     },
     /// A value cannot be written as JSON, or contradicts itself.
     #[error("{object} cannot be written: {reason}")]

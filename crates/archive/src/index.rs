@@ -1,12 +1,10 @@
 //! The index of a pack, read without the pack.
 
 use crate::pack_index::{HEADER_BYTES, trailer_bytes};
-use crate::{
-    ArchiveError, ChunkPlace, IndexTail, MAX_INDEX_BYTES, PackEntry, PackId, PackSummary, parse_index_tail,
-};
+use crate::{ArchiveError, ChunkPlace, IndexTail, MAX_INDEX_BYTES, PackEntry, PackId, parse_index_tail};
 
 /// Last bytes of a pack that are read first: they hold the index of most packs.
-const TAIL_BYTES: u64 = 64 << 10;
+pub const FIRST_TAIL_BYTES: u64 = 64 << 10;
 
 /// The chunks of one pack, one behind the other from its header to its trailer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,27 +36,21 @@ impl PackIndex {
         }
     }
 
-    /// Reads the index out of the last bytes of a pack. `Err` with a number of bytes asks for so many.
+    /// Reads the index out of the last bytes of a pack of this size before encryption. `Err` with a number of bytes asks for so many.
     ///
     /// # Errors
     /// [`ArchiveError::DamagedPack`].
-    pub fn parse(pack: &PackSummary, tail: &[u8]) -> Result<Result<Self, u64>, ArchiveError> {
-        match parse_index_tail(pack.id, pack.bytes, tail)? {
-            IndexTail::Entries(entries) => Self::new(pack.id, pack.bytes, entries).map(Ok),
+    pub fn parse(pack: PackId, pack_bytes: u64, tail: &[u8]) -> Result<Result<Self, u64>, ArchiveError> {
+        match parse_index_tail(pack, pack_bytes, tail)? {
+            IndexTail::Entries(entries) => Self::new(pack, pack_bytes, entries).map(Ok),
             IndexTail::Longer { tail_bytes } if tail_bytes <= MAX_INDEX_BYTES => Ok(Err(tail_bytes)),
             IndexTail::Longer { tail_bytes } => Err(ArchiveError::DamagedPack {
-                pack: pack.id,
+                pack,
                 reason: format!(
                     "its index is to have {tail_bytes} bytes, where {MAX_INDEX_BYTES} is the most"
                 ),
             }),
         }
-    }
-
-    /// The range of a pack of this size that is read first.
-    #[must_use]
-    pub fn first_tail(pack_bytes: u64) -> std::ops::Range<u64> {
-        pack_bytes.saturating_sub(TAIL_BYTES)..pack_bytes
     }
 
     /// Its chunks, in order.

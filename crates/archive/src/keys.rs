@@ -19,7 +19,7 @@ pub const PACKS: &str = "packs/";
 pub const BACKUPS: &str = "backups/";
 /// Prefix of the signs of dumps at work.
 pub const SESSIONS: &str = "sessions/";
-/// Prefix of wrapped keys; reserved.
+/// Prefix of wrapped keys.
 pub const KEYS: &str = "keys/";
 /// Prefix of the signs of a removal of packs.
 pub const TRASH: &str = "trash/";
@@ -74,10 +74,25 @@ pub fn pin(backup: Ulid) -> String {
     format!("{PINS}{backup}")
 }
 
-/// `keys/<id>`: a wrapped key.
+/// `keys/<generation>.<holder>`: the keys of a generation, encrypted to one who holds a key or a passphrase.
 #[must_use]
-pub fn wrapped_key(id: Ulid) -> String {
-    format!("{KEYS}{id}")
+pub fn wrapped_key(generation: Ulid, holder: &str) -> String {
+    format!("{KEYS}{generation}.{holder}")
+}
+
+/// The generation and the holder of a wrapped key.
+///
+/// # Errors
+/// [`ArchiveError::InvalidKey`].
+pub fn parse_wrapped_key(key: &str) -> Result<(Ulid, String), ArchiveError> {
+    let parts = key.strip_prefix(KEYS).and_then(|name| name.split_once('.'));
+    let (id, holder) = parts.ok_or_else(|| invalid(key, "not keys/<generation>.<holder>"))?;
+    let id = Ulid::from_string(id).map_err(|_| invalid(key, "not a ULID"))?;
+    let is_plain = holder.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+    match is_plain && !holder.is_empty() && wrapped_key(id, holder) == key {
+        true => Ok((id, holder.to_owned())),
+        false => Err(invalid(key, "not in its only spelling")),
+    }
 }
 
 /// `reports/<backup>/<name>`: a verification report. `name` is encoded like a database's name, its dots kept.

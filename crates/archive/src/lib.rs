@@ -35,8 +35,10 @@
 
 mod bounds;
 mod chunk;
+mod codec;
 mod contradiction;
 mod document;
+mod encryption;
 mod error;
 mod hash_id;
 mod index;
@@ -58,12 +60,17 @@ pub use bounds::{
     MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES, MAX_STATISTICS_PIECE_BYTES,
 };
 pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
+pub use codec::ChunkCodec;
 pub use document::{
     DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces, read_document, sealed_json,
 };
+pub use encryption::{
+    Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, PASSPHRASE, ReaderKeys, Recipient,
+    Secret, WriterKey, generate_identity,
+};
 pub use error::ArchiveError;
 pub use hash_id::{ChunkId, PackId};
-pub use index::PackIndex;
+pub use index::{FIRST_TAIL_BYTES, PackIndex};
 pub use keys::BackupKey;
 pub use list_check::ListCheck;
 pub use manifest::{

@@ -25,6 +25,7 @@ pub struct ListCheck<'a> {
     table: &'a TableEntry,
     packs: &'a BTreeMap<PackId, PackSummary>,
     has_key: bool,
+    has_places: bool,
     passes: u64,
     pass: u64,
     used: HashMap<PackId, Vec<u64>>,
@@ -37,7 +38,13 @@ impl<'a> ListCheck<'a> {
     pub fn new(table: &'a TableEntry, packs: &'a BTreeMap<PackId, PackSummary>, has_key: bool) -> Self {
         let passes = if has_key { table.chunks.div_ceil(KEPT_IDS).max(1) } else { 1 };
         let (used, ids) = (HashMap::new(), Vec::new());
-        Self { table, packs, has_key, passes, pass: 0, used, ids }
+        Self { table, packs, has_key, has_places: true, passes, pass: 0, used, ids }
+    }
+
+    /// Compares no places with indexes: those of packs that cannot be opened with the keys at hand.
+    #[must_use]
+    pub fn without_places(self) -> Self {
+        Self { has_places: false, ..self }
     }
 
     /// How often the list is to be read, each time with [`take`](Self::take) for every segment and
@@ -85,6 +92,8 @@ impl<'a> ListCheck<'a> {
         for chunk in segment.chunks.iter().filter(|chunk| packs.contains(&chunk.place.pack)) {
             if self.pass == 0 {
                 self.check_counts(chunk)?;
+            }
+            if self.pass == 0 && self.has_places {
                 let pack = chunk.place.pack;
                 let index = index_of(pack).ok_or(ArchiveError::MissingPack { pack })?;
                 let number = index.number_of(&chunk.place)?;

@@ -8,15 +8,16 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::repo::AGE_FEATURE;
 use crate::{ArchiveError, BackupKey, Document, PackId, PackKind, RepoConfig};
 
 /// Newest version of manifests that is read and written.
-pub const MANIFEST_VERSION: u32 = 1;
+pub const MANIFEST_VERSION: u32 = 2;
 
 /// One committed backup of one database. Fields that this version does not know are ignored.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
-    /// Version of the format, [`MANIFEST_VERSION`].
+    /// Version of the format: that of its store, at most [`MANIFEST_VERSION`].
     pub format_version: u32,
     /// Features without which this backup must not be read.
     #[serde(default)]
@@ -25,6 +26,9 @@ pub struct Manifest {
     pub id: Ulid,
     /// Identity of the store it was written to.
     pub repo: Ulid,
+    /// The generation of keys that it and its packs are encrypted to; `None` where nothing is encrypted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<Ulid>,
     /// When the snapshot was taken.
     pub snapshot_time: Timestamp,
     /// When the manifest was made, before it was committed.
@@ -234,5 +238,11 @@ impl Manifest {
         }
         let reason = format!("it belongs to the store {}, not to {}", self.repo, repo.id);
         Err(ArchiveError::DamagedManifest { key: self.key().to_string(), reason })
+    }
+
+    /// The features that a backup of these keys needs.
+    #[must_use]
+    pub fn features(generation: Option<Ulid>) -> Vec<String> {
+        generation.map(|_| AGE_FEATURE.to_owned()).into_iter().collect()
     }
 }

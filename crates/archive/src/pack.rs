@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use bytes::{BufMut, Bytes, BytesMut};
 
+use crate::codec::check_name;
 use crate::pack_index::{
     HEADER_BYTES, HEADER_CONTENT_BYTES, HEADER_FRAME, encode_trailer, read_u32, trailer_bytes,
 };
@@ -34,7 +35,7 @@ pub enum PackKind {
 
 impl PackKind {
     /// What it holds, in words.
-    fn words(self) -> &'static str {
+    pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Data => "rows",
             Self::Meta => "metadata",
@@ -170,11 +171,13 @@ impl PackReader {
     /// [`ArchiveError::DamagedPack`]; [`ArchiveError::UnsupportedVersion`] and
     /// [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
     pub fn open(id: PackId, bytes: Bytes) -> Result<Self, ArchiveError> {
+        check_name(id, &bytes)?;
+        Self::of_plain(id, bytes)
+    }
+
+    /// The pack with these bytes, which were decrypted or compared with its name.
+    pub(crate) fn of_plain(id: PackId, bytes: Bytes) -> Result<Self, ArchiveError> {
         let damaged = |reason: String| ArchiveError::DamagedPack { pack: id, reason };
-        let found = PackId::of(&bytes);
-        if found != id {
-            return Err(damaged(format!("its {} bytes have the hash {found}", bytes.len())));
-        }
         let kind = parse_header(id, &bytes)?;
         let entries = match parse_index_tail(id, bytes.len() as u64, &bytes)? {
             IndexTail::Entries(entries) => entries,

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use bytes::buf::Reader;
 use bytes::{Buf, Bytes};
 
-use crate::{ArchiveError, ChunkId, ChunkOpener, ChunkPlace};
+use crate::{ArchiveError, ChunkCodec, ChunkId, ChunkOpener, ChunkPlace};
 
 /// Bytes of a piece; the last one may have fewer.
 const PIECE_BYTES: usize = 1 << 20;
@@ -27,12 +27,13 @@ impl ChunkOpener {
     /// # Errors
     /// [`ArchiveError::DamagedChunk`] unless lengths and hash are those of the place.
     pub fn open_in_pieces(
+        codec: &ChunkCodec,
         place: &ChunkPlace,
         stored: Bytes,
         mut look: impl FnMut(&[u8]),
     ) -> Result<ChunkPieces, ArchiveError> {
         let opened = Self::check_frame(place, &stored).and_then(|plain_bytes| {
-            let mut hasher = blake3::Hasher::new();
+            let mut hasher = codec.hasher();
             let mut frame = decoder(stored.clone()).map_err(|error| error.to_string())?;
             let mut left_bytes = plain_bytes;
             while left_bytes > 0 {

@@ -9,10 +9,13 @@ use ulid::Ulid;
 use crate::{ArchiveError, keys};
 
 /// Newest version of the store's format that is read and written.
-pub const REPO_FORMAT_VERSION: u32 = 1;
+pub const REPO_FORMAT_VERSION: u32 = 2;
 
-/// Features that this code knows. None has been added to version 1 yet.
-const KNOWN_FEATURES: &[&str] = &[];
+/// The feature that encrypted stores and backups need.
+pub(crate) const AGE_FEATURE: &str = "age";
+
+/// Features that this code knows.
+const KNOWN_FEATURES: &[&str] = &[AGE_FEATURE];
 
 /// `repo.json`: what all backups of a store have in common. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,6 +43,8 @@ pub struct RepoConfig {
 pub enum Encryption {
     /// Not at all.
     None,
+    /// By age: packs and manifests are encrypted to the newest generation of the keys under `keys/`.
+    Age,
 }
 
 /// The part that says whether the rest can be understood.
@@ -65,6 +70,19 @@ impl RepoConfig {
         }
     }
 
+    /// The configuration of a store that is encrypted.
+    #[must_use]
+    pub fn encrypted(id: Ulid, created: Timestamp) -> Self {
+        let required_features = vec![AGE_FEATURE.to_owned()];
+        Self { required_features, encryption: Encryption::Age, ..Self::new(id, created) }
+    }
+
+    /// Whether the store is encrypted. Anybody who may write to the store can change what is said here.
+    #[must_use]
+    pub fn is_encrypted(&self) -> bool {
+        self.encryption == Encryption::Age
+    }
+
     /// The object to store under [`keys::REPO_CONFIG`], with create-only semantics.
     ///
     /// # Errors
@@ -88,6 +106,11 @@ impl RepoConfig {
         check_features(keys::REPO_CONFIG, &prelude.required_features)?;
         let config: Self = serde_json::from_slice(bytes).map_err(damaged)?;
         check_version("the row digest of repo.json", config.digest_version, DIGEST_VERSION)?;
+        let has_feature = config.required_features.iter().any(|feature| feature == AGE_FEATURE);
+        if has_feature != config.is_encrypted() || (has_feature && config.format_version < 2) {
+            let reason = "what it says of encryption contradicts its features or its version".to_owned();
+            return Err(ArchiveError::DamagedRepoConfig { reason });
+        }
         Ok(config)
     }
 }

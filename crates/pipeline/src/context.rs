@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use dbhaul_progress::Progress;
+use dbhaul_repository::StoreKeys;
 use tokio_util::sync::CancellationToken;
 
 /// How a command reports, and how it is stopped.
@@ -14,11 +15,18 @@ pub struct Context {
     pub cancel: CancellationToken,
     /// How long a lock on a table of the source is waited for; none: until it is granted.
     pub lock_wait: Option<Duration>,
+    /// The keys of the store, where it is encrypted.
+    pub keys: StoreKeys,
 }
 
 impl Context {
     /// A context that reports nothing and is never cancelled.
     pub fn silent() -> Self {
-        Context { progress: Progress::silent(), cancel: CancellationToken::new(), lock_wait: None }
+        Context {
+            progress: Progress::silent(),
+            cancel: CancellationToken::new(),
+            lock_wait: None,
+            keys: StoreKeys::default(),
+        }
     }
 }

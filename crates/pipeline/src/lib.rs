@@ -48,6 +48,10 @@ pub use command::restore::{Restore, RestorePlan, RestoreReport};
 pub use command::script::{
     ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
 };
+pub use command::store::{
+    InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, RecoveryKit, change_keys,
+    init_store, list_keys, recovery_kit,
+};
 pub use command::verify::{VerifyReport, verify};
 pub use context::Context;
 pub use error::PipelineError;
@@ -62,6 +66,7 @@ pub use request::{
 pub use source::throttle::ThrottleOptions;
 pub use target::roles::RoleReport;
 
+pub use dbhaul_archive::{Holder, Recipient, Secret, WriterKey};
 pub use dbhaul_catalog::{
     FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,
     in_one_line, is_command, quote_identifier,
@@ -69,6 +74,6 @@ pub use dbhaul_catalog::{
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_progress::one_line;
-pub use dbhaul_repository::{BackupRef, KeepCount, KeepPolicy, PolicyError, RepositoryError};
+pub use dbhaul_repository::{BackupRef, KeepCount, KeepPolicy, PolicyError, RepositoryError, StoreKeys};
 pub use dbhaul_store::StoreUrl;
 pub use jiff::tz::TimeZone;

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dbhaul_archive::{ChunkOpener, ChunkPlace, ChunkSealer, Manifest};
+use dbhaul_archive::{ChunkPlace, ChunkSealer, Manifest};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, ObjectId, QualifiedName, RelationStatistics, Selection, ServerVersion};
 use dbhaul_importer::{ImportOptions, StatisticsError, StatisticsMode, StatisticsStream, StatisticsWave};
@@ -200,7 +200,7 @@ impl BackupStatistics {
         piece: &ChunkPlace,
         wave: StatisticsWave,
     ) -> Result<Vec<Vec<RelationStatistics>>, PipelineError> {
-        let mut opener = ChunkOpener::new().map_err(|source| self.repository.error(source))?;
+        let mut opener = self.repository.codec().opener().map_err(|source| self.repository.error(source))?;
         let text = self.repository.piece(&mut opener, piece).await?;
         let mut batches = Vec::new();
         let (mut open, mut open_bytes) = (Vec::new(), 0);

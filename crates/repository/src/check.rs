@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use dbhaul_archive::{
-    ArchiveError, BackupKey, ChunkPlace, ListCheck, Manifest, PackId, PackKind, PackReader, PackSummary,
-    Segment, TableEntry, TableKind, TocOutline, check_pack_header, keys, tables_with_primary_key,
+    ArchiveError, BackupKey, ChunkPlace, ListCheck, Manifest, PackId, PackKind, PackSummary, Segment,
+    TableEntry, TableKind, TocOutline, tables_with_primary_key,
 };
 use dbhaul_catalog::Catalog;
 use dbhaul_progress::one_line;
@@ -26,6 +26,8 @@ pub struct CheckedBackup {
     pub manifest: Manifest,
     /// All of its catalog.
     pub catalog: Catalog,
+    /// What its packs are read with.
+    pub repository: Repository,
 }
 
 impl Repository {
@@ -37,6 +39,22 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<CheckedBackup, RepositoryError> {
         let manifest = self.manifest(key).await?;
+        let repository = self.reading(&manifest)?;
+        if !repository.codec().opens(PackKind::Data) {
+            self.progress.notice(
+                "the places of rows are not compared with the indexes of their packs: a writer key does not \
+                 open these",
+            );
+        }
+        let (manifest, catalog) = Box::pin(repository.check_parts(manifest, cancel)).await?;
+        Ok(CheckedBackup { manifest, catalog, repository })
+    }
+
+    async fn check_parts(
+        &self,
+        manifest: Manifest,
+        cancel: &CancellationToken,
+    ) -> Result<(Manifest, Catalog), RepositoryError> {
         self.check_packs(&manifest).await?;
         let packs: BTreeMap<PackId, PackSummary> =
             manifest.packs.iter().map(|pack| (pack.id, *pack)).collect();
@@ -49,7 +67,7 @@ impl Repository {
         manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
         drop(toc);
         self.check_lists(&manifest, &catalog, &packs, cancel).await?;
-        Ok(CheckedBackup { manifest, catalog })
+        Ok((manifest, catalog))
     }
 
     /// Compares a pack of metadata with its name, and keeps it if there is room.
@@ -72,14 +90,6 @@ impl Repository {
                 Err(error)
             }
         }
-    }
-
-    /// Reads a whole pack and compares every byte with its name, and its kind with what it is said to be.
-    pub(crate) async fn read_pack(&self, pack: &PackSummary) -> Result<PackReader, RepositoryError> {
-        let bytes = self.store().get_at_most(&keys::pack(pack.id), pack.bytes).await?;
-        let read = PackReader::open(pack.id, bytes.clone());
-        let read = read.and_then(|read| check_pack_header(pack, &bytes).map(|()| read));
-        read.map_err(|source| self.error(source))
     }
 
     /// Compares the places of all pieces and rows with the indexes of their packs. Tables are taken in the order of
@@ -128,6 +138,9 @@ impl Repository {
             by_pack.entry(piece.pack).or_default().push(piece);
         }
         for (pack, pieces) in by_pack {
+            if packs.get(&pack).is_some_and(|summary| !self.codec.opens(summary.kind)) {
+                continue;
+            }
             let read = match (self.metadata.pack(pack), packs.get(&pack)) {
                 (Some(read), _) => read,
                 (None, Some(summary)) => self.read_pack(summary).await?,
@@ -149,6 +162,10 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<(), RepositoryError> {
         let mut check = ListCheck::new(table, packs, has_no_row_twice);
+        let has_indexes = self.codec.opens(PackKind::Data);
+        if !has_indexes {
+            check = check.without_places();
+        }
         for pass in 0..check.passes() {
             let mut lists = scan_list(self, table);
             while let Some((_, segments)) = lists.next().await? {
@@ -161,7 +178,9 @@ impl Repository {
                 let named: Vec<PackId> = named.into_iter().collect();
                 for some in named.chunks(INDEXES_AT_ONCE) {
                     let some: BTreeSet<PackId> = some.iter().copied().collect();
-                    indexes.read(&some).await?;
+                    if has_indexes {
+                        indexes.read(&some).await?;
+                    }
                     take(self, &mut check, segments, &some, indexes)?;
                 }
             }

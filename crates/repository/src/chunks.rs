@@ -1,10 +1,9 @@
 //! Rows of a backup, read back in order.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 use bytes::Bytes;
-use dbhaul_archive::{ChunkOpener, RowChunk, TableEntry, keys};
+use dbhaul_archive::{ChunkOpener, RowChunk, TableEntry};
 use dbhaul_rows::{Chunk, DigestSpec, RowsDigester};
 use tokio::task::JoinSet;
 
@@ -49,7 +48,7 @@ impl ChunkReader {
         chunks: Vec<RowChunk>,
         in_pieces: bool,
     ) -> Result<Self, RepositoryError> {
-        let opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
+        let opener = repository.codec().opener().map_err(|source| repository.error(source))?;
         Ok(ChunkReader {
             repository,
             opener,
@@ -75,7 +74,8 @@ impl ChunkReader {
         }
         let Some((chunk, stored)) = self.read.pop_front() else { return Ok(None) };
         if self.in_pieces && is_long(&chunk.place, chunk.digest) {
-            let opened = LongChunk::open(&self.spec, &chunk.place, stored, chunk.digest);
+            let opened =
+                LongChunk::open(self.repository.codec(), &self.spec, &chunk.place, stored, chunk.digest);
             self.open = Some(opened.map_err(|source| self.repository.error(source))?);
             return self.next_piece();
         }
@@ -129,10 +129,9 @@ impl ChunkReader {
             range_end = place.range().end;
             run.extend(self.rest.pop_front());
         }
-        let key = keys::pack(run[0].place.pack);
-        let store = Arc::clone(self.repository.store());
+        let (pack, repository) = (run[0].place.pack, self.repository.clone());
         self.ahead.spawn(async move {
-            let bytes = store.get_range(&key, range_start..range_end).await?;
+            let bytes = repository.pack_range(pack, range_start..range_end).await?;
             Ok(run.into_iter().map(|chunk| stored(chunk, range_start, &bytes)).collect())
         });
     }

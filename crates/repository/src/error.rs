@@ -1,9 +1,10 @@
 //! What can go wrong between a store and the backups in it.
 
-use dbhaul_archive::ArchiveError;
+use dbhaul_archive::{ArchiveError, KeyError};
 use dbhaul_progress::counted;
 use dbhaul_store::{ErrorKind, StoreError};
 use thiserror::Error;
+use ulid::Ulid;
 
 /// A repository could not be read or written. Its sources carry the causes; each says its own part only.
 #[derive(Debug, Error)]
@@ -52,6 +53,12 @@ pub enum RepositoryError {
         place: String,
         /// The first thing found there.
         found: String,
+    },
+    /// A store is to be made where there is one.
+    #[error("{store} is a store of backups already")]
+    StoreExists {
+        /// The store.
+        store: String,
     },
     /// The store holds no backup (of that database).
     #[error("{store} holds no backup{}", database.as_ref().map(|name| format!(" of database {name:?}")).unwrap_or_default())]
@@ -119,6 +126,121 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// An encrypted store, and no key.
+    #[error("{store} is encrypted, and no key was given")]
+    NoKeys {
+        /// The store.
+        store: String,
+    },
+    /// An encrypted store, and no writer key to write with.
+    #[error("{store} is encrypted, and no writer key was given to write a backup with")]
+    NoWriterKey {
+        /// The store.
+        store: String,
+    },
+    /// None of the keys opens anything.
+    #[error("none of the keys that were given opens {store}: its keys are wrapped for {}", listed(holders))]
+    NoMatchingKey {
+        /// The store.
+        store: String,
+        /// Whom the store's keys are wrapped for.
+        holders: Vec<String>,
+    },
+    /// Rows are needed, and only a writer key is there.
+    #[error("the rows in {store} cannot be read with a writer key")]
+    NoDataKey {
+        /// The store.
+        store: String,
+    },
+    /// A key for a store that is not encrypted.
+    #[error("a key was given, and {store} is not an encrypted store")]
+    NotEncrypted {
+        /// The store.
+        store: String,
+    },
+    /// A writer key of another store.
+    #[error("the writer key belongs to the store {found}, and {store} is the store {wanted}")]
+    ForeignWriterKey {
+        /// The place of the store.
+        store: String,
+        /// The store that the key belongs to.
+        found: Ulid,
+        /// The store that lies there.
+        wanted: Ulid,
+    },
+    /// A writer key from before a rotation.
+    #[error("{store} has the key generation {generation}, which the writer key does not know")]
+    StaleWriterKey {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+    },
+    /// Nobody could read what is written.
+    #[error("{store} has no wrapped keys of generation {generation} any more: nobody could read a backup")]
+    LostKeys {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+    },
+    /// Nothing is wrapped for somebody.
+    #[error("{store} has no keys that are wrapped for {holder:?}, only for {}", listed(holders))]
+    NoHolder {
+        /// The store.
+        store: String,
+        /// Who was named.
+        holder: String,
+        /// Whom keys are wrapped for.
+        holders: Vec<String>,
+    },
+    /// Nobody could open a generation any more.
+    #[error("nothing was removed: nobody but {holder} can open key generation {generation} of {store}")]
+    LastHolder {
+        /// The store.
+        store: String,
+        /// Who was named.
+        holder: String,
+        /// The generation.
+        generation: Ulid,
+    },
+    /// A second passphrase.
+    #[error("{store} has a passphrase already")]
+    PassphraseIsSet {
+        /// The store.
+        store: String,
+    },
+    /// New keys for others than those of now.
+    #[error(
+        "nothing was changed: the newest keys of {store} are also wrapped for {}, and not for {}",
+        listed(missing),
+        listed(unknown)
+    )]
+    OtherHolders {
+        /// The store.
+        store: String,
+        /// Whom the newest generation is wrapped for, and who was not named.
+        missing: Vec<String>,
+        /// Who was named, and whom it is not wrapped for.
+        unknown: Vec<String>,
+    },
+    /// A generation that the keys at hand do not open.
+    #[error("the keys that were given do not open key generation {generation} of {store}")]
+    ClosedGeneration {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+    },
+    /// The keys of the store are not as they must be.
+    #[error("{store}: the keys cannot be used")]
+    Keys {
+        /// The store.
+        store: String,
+        /// What is wrong.
+        #[source]
+        source: KeyError,
+    },
     /// A task of ours ended abnormally.
     #[error("{what} ended abnormally: {reason}")]
     Worker {
@@ -130,6 +252,11 @@ pub enum RepositoryError {
     /// The user stopped it.
     #[error("stopped before it was finished")]
     Cancelled,
+}
+
+/// Names in a message; there may be none.
+fn listed(names: &[String]) -> String {
+    if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
 }
 
 impl RepositoryError {
@@ -161,9 +288,60 @@ impl RepositoryError {
                 "name an existing store, or an empty or new directory or prefix: packs are to lie among nothing \
                  that somebody else may move or delete"
             }
+            RepositoryError::StoreExists { .. } => {
+                "a store stays as it was made: make another one in an empty place"
+            }
             RepositoryError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
             RepositoryError::SeveralDatabases { .. } => "name one with --database",
             RepositoryError::BackupId { .. } => "`dbhaul backup list --store ...` shows the identities",
+            RepositoryError::NoKeys { .. } => {
+                "name the file of a private key with --identity-file, or of a passphrase with --passphrase-file; \
+                 a writer key (--writer-key) is enough to list and show backups"
+            }
+            RepositoryError::NoWriterKey { .. } => {
+                "name the file that `dbhaul store init --writer-key-out` has written with --writer-key"
+            }
+            RepositoryError::NoMatchingKey { .. } => {
+                "`dbhaul store key list` shows whom the keys of the store are wrapped for"
+            }
+            RepositoryError::NoDataKey { .. } => {
+                "name the file of a private key with --identity-file, or of a passphrase with --passphrase-file"
+            }
+            RepositoryError::NotEncrypted { .. } => {
+                "leave the key out if the store is not meant to be encrypted, and make an encrypted one in an empty \
+                 place with `dbhaul store init`; if it was encrypted before, somebody has changed it: do not use it"
+            }
+            RepositoryError::ForeignWriterKey { .. } => "name the writer key of this store",
+            RepositoryError::StaleWriterKey { .. } => {
+                "take the writer key file that `dbhaul store key rotate` has written; if nobody has rotated the \
+                 keys, somebody has put others into the store: compare them by `dbhaul store key list`"
+            }
+            RepositoryError::LostKeys { .. } => {
+                "bring the objects under keys/ back from a replica of the store or from the recovery kit; without \
+                 them no backup in the store can be restored"
+            }
+            RepositoryError::NoHolder { .. } => "`dbhaul store key list` shows them, by generation",
+            RepositoryError::LastHolder { .. } => {
+                "let somebody else open the store first, by `store key add`"
+            }
+            RepositoryError::PassphraseIsSet { .. } => {
+                "remove it by `dbhaul store key remove passphrase` first; a store has one"
+            }
+            RepositoryError::OtherHolders { .. } => {
+                "name everybody who can open the store: nobody is taken from the store itself, where others may \
+                 have put something; `store key add` and `store key remove` change who that is"
+            }
+            RepositoryError::ClosedGeneration { .. } => {
+                "use a key of somebody who opens all of them: `dbhaul store key list` shows who does"
+            }
+            RepositoryError::Keys { .. } => {
+                "do not trust what the store holds until it is known who has changed its keys; \
+                 `dbhaul store key list` shows them"
+            }
+            RepositoryError::Archive { source: ArchiveError::NoKey { .. }, .. } => {
+                "name the file of a private key that opens this generation with --identity-file; a writer key \
+                 opens only those that were there when it was written"
+            }
             RepositoryError::Archive { .. } | RepositoryError::Damaged { .. } => {
                 "do not trust this backup; restore another one (`dbhaul backup list --store ...`), \
                  or get the damaged object back from a replica of the store"

@@ -2,8 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
-use dbhaul_archive::{PACK_HEADER_BYTES, PackId, PackIndex, PackSummary, check_pack_header, keys};
-use futures::future::try_join;
+use dbhaul_archive::{PackId, PackIndex, PackSummary};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 
 use crate::{Repository, RepositoryError};
@@ -44,7 +43,7 @@ impl<'a> Indexes<'a> {
             return Ok(());
         }
         let repository = self.repository;
-        let reads = iter(&missing).map(|pack| read(repository, pack));
+        let reads = iter(&missing).map(|pack| repository.pack_index(pack));
         let read: Vec<PackIndex> = reads.buffered(INDEXES_AT_ONCE).try_collect().await?;
         for (pack, index) in missing.iter().map(|pack| pack.id).zip(read) {
             self.chunk_count += index.entries().len();
@@ -67,23 +66,4 @@ impl<'a> Indexes<'a> {
         }
         Ok(())
     }
-}
-
-async fn read(repository: &Repository, pack: &PackSummary) -> Result<PackIndex, RepositoryError> {
-    let key = keys::pack(pack.id);
-    let first = PackIndex::first_tail(pack.bytes);
-    let header = 0..pack.bytes.min(PACK_HEADER_BYTES as u64);
-    let store = repository.store();
-    let (header, tail) = try_join(store.get_range(&key, header), store.get_range(&key, first)).await?;
-    check_pack_header(pack, &header).map_err(|source| repository.error(source))?;
-    let parse = |tail: &[u8]| PackIndex::parse(pack, tail).map_err(|source| repository.error(source));
-    let tail_bytes = match parse(&tail)? {
-        Ok(index) => return Ok(index),
-        Err(tail_bytes) => tail_bytes,
-    };
-    let tail = repository.store().get_range(&key, pack.bytes.saturating_sub(tail_bytes)..pack.bytes).await?;
-    parse(&tail)?.map_err(|_| {
-        let reason = "its index does not say how long it is".to_owned();
-        repository.error(dbhaul_archive::ArchiveError::DamagedPack { pack: pack.id, reason })
-    })
 }

@@ -9,16 +9,19 @@
 //! *signs* ([`Sign`]) that they leave in the store. Backups are *forgotten* by a [policy](KeepPolicy), which removes their
 //! manifests; a [prune](Repository::prune) then removes the packs that no manifest names.
 //!
+//! An encrypted store is opened with [`StoreKeys`]; packs of a backup are then read through
+//! [`Repository::reading`], which knows the keys of its generation.
+//!
 //! This crate knows no server, and not where the rows come from or go.
 //!
 //! ```no_run
 //! # async fn example(url: dbhaul_store::StoreUrl) -> Result<(), dbhaul_repository::RepositoryError> {
 //! use dbhaul_progress::Progress;
-//! use dbhaul_repository::{BackupRef, Repository};
+//! use dbhaul_repository::{BackupRef, Repository, StoreKeys};
 //! use tokio_util::sync::CancellationToken;
 //!
 //! let cancel = CancellationToken::new();
-//! let repository = Repository::open(&url, &Progress::silent(), &cancel).await?;
+//! let repository = Repository::open(&url, &StoreKeys::default(), &Progress::silent(), &cancel).await?;
 //! let key = repository.find(&BackupRef::Latest, Some("shop")).await?;
 //! let backup = repository.checked_backup(&key, &cancel).await?;
 //! println!("{} tables", backup.manifest.tables.len());
@@ -26,13 +29,17 @@
 //! # }
 //! ```
 
+mod access;
 mod check;
 mod chunks;
 mod error;
 mod indexes;
+mod key_changes;
 mod lease;
 mod lists;
 mod metadata;
+mod new_store;
+mod pack_reads;
 mod pack_writer;
 mod pins;
 mod prune;
@@ -40,11 +47,14 @@ mod repository;
 mod retention;
 mod rows_check;
 
+pub use access::StoreKeys;
 pub use check::CheckedBackup;
 pub use chunks::ChunkReader;
 pub use error::RepositoryError;
+pub use key_changes::{KeyStore, Rotation};
 pub use lease::{Sign, is_living};
 pub use lists::BackupRows;
+pub use new_store::NewStore;
 pub use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
 pub use prune::{PackTotals, PruneOptions, Pruned};
 pub use repository::{BackupRef, Repository};

@@ -141,7 +141,7 @@ async fn read_segment(
     index: u32,
     start: usize,
 ) -> Result<Vec<RowChunk>, RepositoryError> {
-    let mut opener = ChunkOpener::new().map_err(|source| repository.error(source))?;
+    let mut opener = repository.codec().opener().map_err(|source| repository.error(source))?;
     let mut reader = SegmentListReader::from_segment(&table.qualified_name(), index);
     let mut segments = Vec::new();
     for place in table.list.pieces.iter().skip(start) {
@@ -199,7 +199,7 @@ impl ListScan<'_> {
         let failed = |source| self.repository.error(source);
         let opener = match &mut self.opener {
             Some(opener) => opener,
-            none => none.insert(ChunkOpener::new().map_err(failed)?),
+            none => none.insert(self.repository.codec().opener().map_err(failed)?),
         };
         let piece = opener.open(&place, &stored).map_err(failed)?;
         self.reader.push(&piece, &mut self.segments).map_err(failed)?;

@@ -3,14 +3,15 @@
 use std::sync::{Arc, OnceLock};
 
 use dbhaul_archive::{
-    ChunkPlace, ChunkSealer, Document, PackBuilder, PackEntry, PackId, PackKind, PackSummary, SealedChunk,
-    SealedPack,
+    ChunkCodec, ChunkPlace, ChunkSealer, Document, PackBuilder, PackEntry, PackId, PackKind, PackSummary,
+    SealedChunk, SealedPack,
 };
 use dbhaul_store::{ErrorKind, Store, StoreError, StoreExt};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 
 use crate::RepositoryError;
+use crate::access::blocking;
 
 /// Packs that are uploaded while the next one fills.
 const UPLOADS: usize = 2;
@@ -37,6 +38,7 @@ impl PlacedChunk {
 #[derive(Debug)]
 pub struct PackWriter {
     store: Arc<dyn Store>,
+    codec: ChunkCodec,
     kind: PackKind,
     state: Mutex<State>,
     upload_permits: Arc<Semaphore>,
@@ -47,13 +49,13 @@ struct State {
     builder: PackBuilder,
     /// The name that the pack in `builder` will have.
     name: PackName,
-    uploads: JoinSet<Result<PackSummary, StoreError>>,
+    uploads: JoinSet<Result<PackSummary, RepositoryError>>,
     uploaded: Vec<PackSummary>,
 }
 
 impl PackWriter {
-    /// A writer of packs of a kind into a store.
-    pub fn new(store: Arc<dyn Store>, kind: PackKind) -> Self {
+    /// A writer of packs of a kind into a store, as this codec makes them.
+    pub fn new(store: Arc<dyn Store>, codec: &ChunkCodec, kind: PackKind) -> Self {
         let state = State {
             builder: PackBuilder::new(kind),
             name: PackName::default(),
@@ -62,6 +64,7 @@ impl PackWriter {
         };
         PackWriter {
             store,
+            codec: codec.clone(),
             kind,
             state: Mutex::new(state),
             upload_permits: Arc::new(Semaphore::new(UPLOADS)),
@@ -71,6 +74,11 @@ impl PackWriter {
     /// Adds chunks, which stay neighbours as far as packs allow. Waits while too
     /// many packs are being uploaded, which holds up all that bring chunks.
     pub async fn add(&self, chunks: &[SealedChunk]) -> Result<Vec<PlacedChunk>, RepositoryError> {
+        // a chunk that is named by other keys could be stored, and never be opened
+        if chunks.iter().any(|chunk| chunk.generation != self.codec.generation()) {
+            let reason = "a chunk was sealed for another key generation".to_owned();
+            return Err(RepositoryError::Worker { what: "pack writer".into(), reason });
+        }
         let mut state = self.state.lock().await;
         let mut placed = Vec::with_capacity(chunks.len());
         for chunk in chunks {
@@ -122,13 +130,18 @@ impl PackWriter {
         let permit = Arc::clone(&self.upload_permits).acquire_owned().await;
         let builder = std::mem::replace(&mut state.builder, PackBuilder::new(self.kind));
         let name = std::mem::take(&mut state.name);
-        let store = Arc::clone(&self.store);
+        let (store, codec) = (Arc::clone(&self.store), self.codec.clone());
         state.uploads.spawn(async move {
             let _permit = permit;
-            let pack = builder.finish();
+            let describe = store.describe();
+            let seal = move || {
+                let sealed = codec.seal_pack(builder);
+                sealed.map_err(|source| RepositoryError::Archive { store: describe, source })
+            };
+            let pack = blocking("writer of a pack", seal).await?;
             // each pack is finished once, so the name is not taken
             let _ = name.set(pack.id);
-            put_pack(store.as_ref(), pack).await
+            Ok(put_pack(store.as_ref(), pack).await?)
         });
         Ok(())
     }
@@ -155,9 +168,11 @@ async fn put_pack(store: &dyn Store, pack: SealedPack) -> Result<PackSummary, St
     Ok(summary)
 }
 
-fn joined<T>(result: Result<Result<T, StoreError>, tokio::task::JoinError>) -> Result<T, RepositoryError> {
+fn joined<T>(
+    result: Result<Result<T, RepositoryError>, tokio::task::JoinError>,
+) -> Result<T, RepositoryError> {
     match result {
-        Ok(result) => Ok(result?),
+        Ok(result) => result,
         Err(error) => {
             Err(RepositoryError::Worker { what: "upload of a pack".into(), reason: error.to_string() })
         }
@@ -179,14 +194,14 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
-    use dbhaul_archive::{ChunkSealer, PackKind, keys};
+    use dbhaul_archive::{ChunkCodec, PackKind, keys};
     use dbhaul_store::{MemoryStore, Store, StoreExt};
 
     use super::PackWriter;
 
     async fn write(store: &Arc<dyn Store>) -> String {
-        let writer = PackWriter::new(Arc::clone(store), PackKind::Data);
-        let mut sealer = ChunkSealer::new(3).unwrap();
+        let writer = PackWriter::new(Arc::clone(store), &ChunkCodec::plain(), PackKind::Data);
+        let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
         writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
         let packs = writer.finish().await.unwrap();
         keys::pack(packs[0].id)

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ArchiveError, BackupKey, ChunkOpener, Document, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES, Manifest, PackId,
-    RepoConfig, keys, read_document,
+    ArchiveError, BackupKey, ChunkCodec, ChunkOpener, Document, Keyring, MAX_CONFIG_BYTES,
+    MAX_MANIFEST_BYTES, Manifest, PackId, RepoConfig, keys, read_document,
 };
 use dbhaul_progress::Progress;
 use dbhaul_store::{Access, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
@@ -16,8 +16,10 @@ use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use crate::access::{Purpose, blocking, open_keyring};
 use crate::metadata::Metadata;
-use crate::{RepositoryError, Sign};
+use crate::pack_reads::{Heads, Packs};
+use crate::{RepositoryError, Sign, StoreKeys};
 
 /// Which backup.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,62 +38,77 @@ pub struct Repository {
     pub(crate) progress: Progress,
     /// Packs of metadata that were read whole, as long as they are few.
     pub(crate) metadata: Arc<Metadata>,
+    /// The keys at hand.
+    pub(crate) keyring: Arc<Keyring>,
+    /// How packs are written, or those of the backup that is read.
+    pub(crate) codec: ChunkCodec,
+    /// Those of the backup that is read, where it is encrypted.
+    pub(crate) backup_packs: Packs,
+    pub(crate) heads: Arc<Heads>,
 }
 
 impl Repository {
     /// Opens a store that must hold backups already.
     pub async fn open(
         url: &StoreUrl,
+        keys: &StoreKeys,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
-        Self::open_for(url, Access::Read, progress, cancel).await
+        Self::open_for(url, keys, Access::Read, progress, cancel).await
     }
 
     /// Opens a store that must hold backups already, to remove something.
     pub async fn open_to_write(
         url: &StoreUrl,
+        keys: &StoreKeys,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
-        Self::open_for(url, Access::Write, progress, cancel).await
+        Self::open_for(url, keys, Access::Write, progress, cancel).await
     }
 
     async fn open_for(
         url: &StoreUrl,
+        keys: &StoreKeys,
         access: Access,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
         let store = dbhaul_store::open(url, access, cancel, progress).await?;
         match config_bytes(&store).await? {
-            Some(bytes) => Self::with_config(store, &bytes, progress),
+            Some(bytes) => Self::with_config(store, &bytes, keys, Purpose::Read, progress).await,
             None => Err(RepositoryError::NoRepository { store: store.describe() }),
         }
     }
 
-    /// Opens a store to write to; an empty one becomes a repository.
+    /// Opens a store to write a backup to; an empty place becomes one that is not encrypted.
+    ///
+    /// # Errors
+    /// With a writer key, if the store is not the encrypted one that it belongs to: nothing is written in plain then.
     pub async fn open_or_create(
         url: &StoreUrl,
+        keys: &StoreKeys,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
         let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
         if let Some(bytes) = config_bytes(&store).await? {
-            return Self::with_config(store, &bytes, progress);
+            return Self::with_config(store, &bytes, keys, Purpose::Dump, progress).await;
         }
         refuse_occupied(&store).await?;
+        refuse_keys(&store, keys)?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
         match create_surely(&store, keys::REPO_CONFIG, bytes).await {
             Ok(()) => {
-                progress.notice(format!("created a new store in {}", store.describe()));
-                Ok(Self::new(store, config, progress))
+                progress.notice(format!("created a new store in {}; it is not encrypted", store.describe()));
+                Ok(Self::new(store, config, Keyring::plain(), progress))
             }
             // Another writer was first; its configuration is the store's.
             Err(RepositoryError::Store(error)) if error.kind() == ErrorKind::AlreadyExists => {
                 let bytes = store.get_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?;
-                Self::with_config(store, &bytes, progress)
+                Self::with_config(store, &bytes, keys, Purpose::Dump, progress).await
             }
             Err(error) => Err(error),
         }
@@ -100,13 +117,19 @@ impl Repository {
     /// Opens a store that could be written to, and makes none of an empty place.
     pub async fn open_to_try(
         url: &StoreUrl,
+        keys: &StoreKeys,
         progress: &Progress,
         cancel: &CancellationToken,
     ) -> Result<Arc<dyn Store>, RepositoryError> {
         let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
         match config_bytes(&store).await? {
-            Some(bytes) => drop(Self::with_config(Arc::clone(&store), &bytes, progress)?),
-            None => refuse_occupied(&store).await?,
+            Some(bytes) => {
+                drop(Self::with_config(Arc::clone(&store), &bytes, keys, Purpose::Dump, progress).await?);
+            }
+            None => {
+                refuse_occupied(&store).await?;
+                refuse_keys(&store, keys)?;
+            }
         }
         Ok(store)
     }
@@ -118,17 +141,40 @@ impl Repository {
         vec![keys::session(id), beside(keys::PACKS), beside(keys::BACKUPS)]
     }
 
-    fn with_config(
+    async fn with_config(
         store: Arc<dyn Store>,
         bytes: &[u8],
+        keys: &StoreKeys,
+        purpose: Purpose,
         progress: &Progress,
     ) -> Result<Self, RepositoryError> {
         let config = RepoConfig::from_bytes(bytes).map_err(|source| archive_error(&store, source))?;
-        Ok(Self::new(store, config, progress))
+        let keyring = open_keyring(&store, &config, keys, purpose, progress).await?;
+        Ok(Self::new(store, config, keyring, progress))
     }
 
-    fn new(store: Arc<dyn Store>, config: RepoConfig, progress: &Progress) -> Self {
-        Repository { store, config, progress: progress.clone(), metadata: Arc::default() }
+    pub(crate) fn new(
+        store: Arc<dyn Store>,
+        config: RepoConfig,
+        keyring: Keyring,
+        progress: &Progress,
+    ) -> Self {
+        Repository {
+            store,
+            config,
+            progress: progress.clone(),
+            metadata: Arc::default(),
+            codec: keyring.current().map_or_else(ChunkCodec::plain, ChunkCodec::of),
+            keyring: Arc::new(keyring),
+            backup_packs: None,
+            heads: Arc::default(),
+        }
+    }
+
+    /// How chunks are named and packs are stored: of what is written, or of the backup that is
+    /// [read](Self::reading).
+    pub fn codec(&self) -> &ChunkCodec {
+        &self.codec
     }
 
     /// What all backups in it have in common.
@@ -222,7 +268,12 @@ impl Repository {
     pub async fn manifest(&self, key: &BackupKey) -> Result<Manifest, RepositoryError> {
         let key = key.to_string();
         let bytes = self.store.get_at_most(&key, MAX_MANIFEST_BYTES).await?;
-        let manifest = Manifest::from_bytes(&key, &bytes).map_err(|source| self.error(source))?;
+        let (keyring, store) = (Arc::clone(&self.keyring), self.describe());
+        let open = move || {
+            let opened = Manifest::open(&key, &bytes, &keyring);
+            opened.map_err(|source| RepositoryError::Archive { store, source })
+        };
+        let manifest = blocking("reader of a manifest", open).await?;
         manifest.check_repo(&self.config).map_err(|source| self.error(source))?;
         Ok(manifest)
     }
@@ -251,7 +302,9 @@ impl Repository {
         self.check_packs(manifest).await?;
         lease.check()?;
         let key = manifest.key();
-        let bytes = manifest.to_bytes().map_err(|source| self.error(source))?;
+        let (sealed, codec, store) = (manifest.clone(), self.codec.clone(), self.describe());
+        let seal = move || sealed.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
+        let bytes = blocking("writer of a manifest", seal).await?;
         create_surely(&self.store, &key.to_string(), bytes).await?;
         Ok(key)
     }
@@ -273,7 +326,7 @@ impl Repository {
     ) -> Result<Bytes, RepositoryError> {
         match self.metadata.pack(place.pack) {
             Some(pack) => pack.stored(place).map_err(|source| self.error(source)),
-            None => Ok(self.store.get_range(&keys::pack(place.pack), place.range()).await?),
+            None => self.pack_range(place.pack, place.range()).await,
         }
     }
 
@@ -285,12 +338,16 @@ impl Repository {
     ) -> Result<T, RepositoryError> {
         let pieces = iter(&document.pieces).map(|place| self.stored_piece(place));
         let stored = pieces.buffered(PIECES_AT_ONCE).try_collect().await?;
-        read_document(name, document, stored).map_err(|source| self.error(source))
+        read_document(&self.codec, name, document, stored).map_err(|source| self.error(source))
     }
 }
 
 /// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
-async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Result<(), RepositoryError> {
+pub(crate) async fn create_surely(
+    store: &Arc<dyn Store>,
+    key: &str,
+    bytes: Bytes,
+) -> Result<(), RepositoryError> {
     store.create(key, bytes.clone()).await?;
     let found = match store.get_optional_at_most(key, bytes.len() as u64).await {
         Ok(Some(stored)) if stored == bytes => return Ok(()),
@@ -306,14 +363,22 @@ async fn create_surely(store: &Arc<dyn Store>, key: &str, bytes: Bytes) -> Resul
 /// Pieces of a document or list that are asked for together.
 pub(crate) const PIECES_AT_ONCE: usize = 4;
 
-async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>, RepositoryError> {
+pub(crate) async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>, RepositoryError> {
     Ok(store.get_optional_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?)
+}
+
+/// Who brings a key means an encrypted store, and no backup in plain.
+fn refuse_keys(store: &Arc<dyn Store>, keys: &StoreKeys) -> Result<(), RepositoryError> {
+    match keys.is_empty() {
+        true => Ok(()),
+        false => Err(RepositoryError::NotEncrypted { store: store.describe() }),
+    }
 }
 
 /// A place with backups and no `repo.json` has lost it: a new one, with another
 /// identity, would make every backup there one of a foreign store. And a place
 /// that holds something else is somebody else's.
-async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), RepositoryError> {
+pub(crate) async fn refuse_occupied(store: &Arc<dyn Store>) -> Result<(), RepositoryError> {
     let page = store.list_page(keys::BACKUPS, None).await?;
     if let Some(backup) = page.objects.first() {
         return Err(RepositoryError::Damaged {
@@ -381,7 +446,7 @@ fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> RepositoryErro
 mod tests {
     use std::sync::Arc;
 
-    use dbhaul_archive::RepoConfig;
+    use dbhaul_archive::{Keyring, RepoConfig};
     use dbhaul_progress::Progress;
     use dbhaul_store::{MemoryStore, Store, StoreExt};
     use jiff::Timestamp;
@@ -398,7 +463,7 @@ mod tests {
             store.create(&key, "".into()).await.unwrap();
         }
         let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
-        let repository = Repository::new(store, config, &Progress::silent());
+        let repository = Repository::new(store, config, Keyring::plain(), &Progress::silent());
         assert_eq!(repository.backup_keys_at_most(3).await.unwrap().len(), 3);
         let refused = repository.backup_keys_at_most(2).await.unwrap_err();
         assert!(

@@ -9,8 +9,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ArchiveError, ChunkOpener, ChunkPieces, ChunkPlace, Manifest, PackId, PackKind, PackReader, PackSummary,
-    RowChunk, TableEntry,
+    ArchiveError, ChunkCodec, ChunkOpener, ChunkPieces, ChunkPlace, Manifest, PackId, PackKind, PackReader,
+    PackSummary, RowChunk, TableEntry,
 };
 use dbhaul_progress::one_line;
 use dbhaul_rows::{DigestSpec, LongRow, RowDigest, RowsDigester, RowsError, check_copy_text, check_returns};
@@ -109,8 +109,9 @@ impl Repository {
         let read = match self.read_pack(pack).await {
             Ok(read) => {
                 let (store, specs) = (self.describe(), Arc::clone(specs));
+                let codec = self.codec.clone();
                 let opening =
-                    tokio::task::spawn_blocking(move || open_chunks(&store, &read, &chunks, &specs));
+                    tokio::task::spawn_blocking(move || open_chunks(&store, &codec, &read, &chunks, &specs));
                 opening.await.unwrap_or_else(|error| {
                     Err(RepositoryError::Worker {
                         what: "reader of a pack".into(),
@@ -133,19 +134,20 @@ impl Repository {
 
 fn open_chunks(
     store: &str,
+    codec: &ChunkCodec,
     pack: &PackReader,
     chunks: &[Wanted],
     specs: &[(String, DigestSpec)],
 ) -> Result<BTreeMap<u32, RowDigest>, RepositoryError> {
     let failed = |source: ArchiveError| RepositoryError::Archive { store: store.to_owned(), source };
-    let mut opener = ChunkOpener::new().map_err(failed)?;
+    let mut opener = codec.opener().map_err(failed)?;
     let mut digesters: BTreeMap<u32, RowsDigester> = BTreeMap::new();
     let mut found: BTreeMap<u32, RowDigest> = BTreeMap::new();
     for Wanted { table, place, digest } in chunks {
         let (name, spec) = &specs[*table as usize];
         let stored = pack.stored(place).map_err(failed)?;
         if is_long(place, *digest) {
-            let mut long = LongChunk::open(spec, place, stored, *digest).map_err(failed)?;
+            let mut long = LongChunk::open(codec, spec, place, stored, *digest).map_err(failed)?;
             while long.next_piece(name).map_err(|fault| fault.into_error(failed))?.is_some() {}
         } else {
             let rows = opener.open(place, &stored).map_err(failed)?;
@@ -212,6 +214,7 @@ impl Fault {
 impl LongChunk {
     /// Compares the bytes of the chunk with its identity, and measures its row.
     pub(crate) fn open(
+        codec: &ChunkCodec,
         spec: &DigestSpec,
         place: &ChunkPlace,
         stored: Bytes,
@@ -219,7 +222,7 @@ impl LongChunk {
     ) -> Result<Self, ArchiveError> {
         let mut row = LongRow::new(spec);
         let mut measured = Ok(());
-        let pieces = ChunkOpener::open_in_pieces(place, stored, |piece| {
+        let pieces = ChunkOpener::open_in_pieces(codec, place, stored, |piece| {
             if measured.is_ok() {
                 measured = check_returns(piece).and_then(|()| row.measure(piece));
             }

@@ -38,6 +38,9 @@ Exit codes:
 Environment:
   DBHAUL_SOURCE, DBHAUL_TARGET, DBHAUL_STORE   used where the flag is not given
   DBHAUL_SOURCE_ROLE, DBHAUL_TARGET_ROLE       the same
+  DBHAUL_WRITER_KEY, DBHAUL_IDENTITY_FILE,
+  DBHAUL_PASSPHRASE_FILE,
+  DBHAUL_STORE_FINGERPRINT                     the same, for keys of an encrypted store
   RUST_LOG                                     what to log, instead of -v
   NO_COLOR                                     no colours
 

@@ -9,6 +9,7 @@ mod habits;
 mod help;
 mod letters;
 mod retention;
+mod store;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -24,6 +25,10 @@ pub(crate) use groups::{
 pub(crate) use habits::Refused;
 pub(crate) use letters::LetterArgs;
 pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
+pub(crate) use store::{
+    InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs,
+    ReaderKeyArgs, RecipientArgs, StoreCommand, WriterKeyArgs,
+};
 
 /// Move whole PostgreSQL databases, back them up to a directory or to S3, and prove that what arrived is what left.
 #[derive(Debug, Parser)]
@@ -104,6 +109,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: BackupCommand,
     },
+    /// Make a store, and say who can open it
+    Store {
+        /// What to do.
+        #[command(subcommand)]
+        command: StoreCommand,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -132,6 +143,7 @@ impl Command {
             Command::Cleanup(_) => "cleanup",
             Command::HoldSnapshot { .. } => "hold-snapshot",
             Command::Backup { .. } => "backup",
+            Command::Store { .. } => "store",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",
         }
@@ -146,6 +158,9 @@ pub(crate) enum BackupCommand {
         /// The store.
         #[command(flatten)]
         store: StoreArgs,
+        /// What opens it.
+        #[command(flatten)]
+        keys: ReaderKeyArgs,
         /// How to print.
         #[command(flatten)]
         output: OutputArgs,
@@ -182,6 +197,8 @@ pub(crate) struct ShowArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
+    #[command(flatten)]
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
@@ -197,6 +214,8 @@ pub(crate) struct ExportArgs {
     pub(crate) id: Option<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
@@ -220,6 +239,8 @@ pub(crate) struct PreflightArgs {
     pub(crate) acting: SideRoleArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -247,6 +268,8 @@ pub(crate) struct DumpArgs {
     pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     /// What to make: a backup in a store, or one SQL script for psql
     #[arg(short = 'F', long, value_name = "FORMAT", value_parser = groups::FormatParser, default_value = "store",
           help_heading = "Where")]
@@ -290,6 +313,8 @@ pub(crate) struct DumpArgs {
 pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
@@ -390,6 +415,8 @@ pub(crate) struct CleanupArgs {
     /// into the store is at work, or if the manifest of any backup cannot be read.
     #[arg(long, value_name = "STORE", conflicts_with_all = ["target", "source"], help_heading = "Where")]
     pub(crate) store: Option<String>,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     /// Keep packs that no backup names and that are younger than HOURS
     ///
     /// Nothing is removed while a dump is at work, whatever the age of its packs.
@@ -417,6 +444,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) acting: SideRoleArgs,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
     #[command(flatten)]

@@ -3,7 +3,7 @@
 use clap::Args;
 use dbhaul_pipeline::KeepCount;
 
-use super::{OutputArgs, ReportArgs, StoreArgs};
+use super::{OutputArgs, ReportArgs, StoreArgs, WriterKeyArgs};
 
 /// `backup forget`.
 #[derive(Debug, Args)]
@@ -13,6 +13,8 @@ pub(crate) struct ForgetArgs {
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     /// Only backups of this database
     #[arg(long, value_name = "NAME", help_heading = "Which")]
     pub(crate) database: Option<String>,
@@ -71,6 +73,8 @@ pub(crate) struct PolicyArgs {
 pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     /// Remove packs that were marked at least HOURS ago
     #[arg(long, value_name = "HOURS", default_value_t = 23, help_heading = "How")]
     pub(crate) grace_hours: u64,
@@ -91,6 +95,8 @@ pub(crate) struct PinArgs {
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: WriterKeyArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -9,7 +9,7 @@ use super::{Environment, Job, Request, UsageError, job};
 use crate::args::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
 
 pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).store(args.store.store);
+    let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
     let choice = match args.ids.is_empty() {
         true => ForgetChoice::Policy(policy(args.policy)?),
         false => ForgetChoice::Ids(args.ids),
@@ -25,7 +25,7 @@ pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<J
 }
 
 pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).store(args.store.store);
+    let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
     let request = PruneRequest {
         store: places.require_store()?,
         grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
@@ -35,7 +35,7 @@ pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job
 }
 
 pub(super) fn pin(args: PinArgs, is_pinned: bool, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).store(args.store.store);
+    let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
     let request = Request::Pin { store: places.require_store()?, ids: args.ids, is_pinned };
     job(request, false, None, args.output, places)
 }

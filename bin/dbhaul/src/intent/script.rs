@@ -14,6 +14,9 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.store.store.is_some() {
         return Err(UsageError::new("--store is where --format store goes; a script goes to --file"));
     }
+    if args.keys.writer_key.is_some() || args.keys.store_fingerprint.is_some() {
+        return Err(UsageError::new("--writer-key and --store-fingerprint are for --format store"));
+    }
     if args.compression_level.is_some() {
         return Err(UsageError::new("--compress is for --format store; pipe a script through zstd or gzip"));
     }
@@ -39,7 +42,7 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
 
 /// `backup export`.
 pub(super) fn of_backup(args: ExportArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).store(args.store.store);
+    let places = Places::new(environment).store(args.store.store).reader_keys(&args.keys)?;
     let source = ScriptSource::Backup {
         store: places.require_store()?,
         backup: backup_ref(args.id.or(args.backup.backup).as_deref())?,

@@ -2,11 +2,22 @@
 
 use std::cell::RefCell;
 
-use dbhaul_pipeline::{ConnectSettings, StoreUrl, VerifySide};
+use dbhaul_pipeline::{ConnectSettings, StoreKeys, StoreUrl, VerifySide};
 
-use super::{Environment, UsageError, backup_ref};
-use crate::args::{BackupArgs, LetterArgs};
+use super::{Environment, UsageError, backup_ref, keys};
+use crate::args::{BackupArgs, LetterArgs, ReaderKeyArgs, WriterKeyArgs};
 use crate::secrets;
+
+fn writer_flags(args: &WriterKeyArgs) -> [(&'static str, bool); 2] {
+    [("--writer-key", args.writer_key.is_some()), ("--store-fingerprint", args.store_fingerprint.is_some())]
+}
+
+fn refuse_keys(given: &[(&str, bool)]) -> Result<(), UsageError> {
+    match given.iter().find(|(_, given)| *given) {
+        None => Ok(()),
+        Some((flag, _)) => Err(UsageError::new(format!("{flag} is for an encrypted store: give --store"))),
+    }
+}
 
 /// Variables of libpq that say which database is meant.
 const LIBPQ_PLACES: [&str; 5] = ["PGHOST", "PGHOSTADDR", "PGPORT", "PGDATABASE", "PGSERVICE"];
@@ -19,6 +30,7 @@ pub(super) struct Places<'a> {
     target: Option<String>,
     target_role: Option<String>,
     store: Option<String>,
+    keys: StoreKeys,
     /// Variables that letters beside a URI stand for: as with libpq, the URI comes first and the environment last.
     letters: Vec<(&'static str, String)>,
     /// Whether letters and not `--source` or `--target` say which database is meant.
@@ -35,6 +47,7 @@ impl<'a> Places<'a> {
             target: None,
             target_role: None,
             store: None,
+            keys: StoreKeys::default(),
             letters: Vec::new(),
             named_by_letters: false,
             warnings: RefCell::default(),
@@ -89,8 +102,37 @@ impl<'a> Places<'a> {
         Places { store, ..self }
     }
 
-    pub(super) fn into_warnings(self) -> Vec<String> {
-        self.warnings.into_inner()
+    /// What opens the store; without a store, a key that was typed is a mistake.
+    pub(super) fn reader_keys(self, args: &ReaderKeyArgs) -> Result<Self, UsageError> {
+        if self.store_text().is_none() {
+            return self.no_keys(args);
+        }
+        Ok(Places { keys: keys::of_reader(args, self.environment)?, ..self })
+    }
+
+    /// The same of what a writer has.
+    pub(super) fn writer_keys(self, args: &WriterKeyArgs) -> Result<Self, UsageError> {
+        if self.store_text().is_none() {
+            refuse_keys(&writer_flags(args))?;
+            return Ok(self);
+        }
+        Ok(Places { keys: keys::of_writer(args, self.environment)?, ..self })
+    }
+
+    /// Refuses keys where no store is read.
+    pub(super) fn no_keys(self, args: &ReaderKeyArgs) -> Result<Self, UsageError> {
+        refuse_keys(&[
+            ("--identity-file", args.identity_file.is_some()),
+            ("--identity-command", args.identity_command.is_some()),
+            ("--passphrase-file", args.passphrase_file.is_some()),
+        ])?;
+        refuse_keys(&writer_flags(&args.writer))?;
+        Ok(self)
+    }
+
+    /// The keys, and what to warn of.
+    pub(super) fn into_parts(self) -> (StoreKeys, Vec<String>) {
+        (self.keys, self.warnings.into_inner())
     }
 
     /// Refuses to let both databases be the one that libpq's environment names.

@@ -58,34 +58,46 @@ pub(crate) struct Backup {
 }
 
 pub(crate) fn backup() -> Backup {
-    let (data_pack, segments) = data();
-    let mut meta = MetaPack::default();
+    backup_with(&ChunkCodec::plain())
+}
+
+/// The same, its chunks and packs as this codec makes them.
+pub(crate) fn backup_with(codec: &ChunkCodec) -> Backup {
+    let (data_pack, segments) = data_with(codec);
+    let mut meta = MetaPack { builder: PackBuilder::new(PackKind::Meta), codec: codec.clone() };
     let film = meta.table("film", film_spec(), &segments);
     let empty_segment = Segment { index: 0, range: SegmentRange::Whole, chunks: vec![] };
     let empty = meta.table("empty", DigestSpec::default(), &[empty_segment]);
     let catalog = meta.add(json_pieces("catalog", &json!({})).unwrap());
     let toc = meta.add(json_pieces("table of contents", &toc()).unwrap());
-    let meta_pack = meta.builder.finish();
+    let meta_pack = codec.seal_pack(meta.builder).unwrap();
     let mut manifest = manifest(&data_pack, &meta_pack);
     manifest.tables = vec![film(&meta_pack), empty(&meta_pack)];
     manifest.catalog = document(&meta_pack, &catalog);
     manifest.toc = document(&meta_pack, &toc);
     manifest.totals = Totals { uploaded_bytes: 7, ..manifest.totals };
     manifest.totals = manifest.computed_totals();
-    let repo = RepoConfig { cut: CUT, ..RepoConfig::new(manifest.repo, manifest.snapshot_time) };
+    manifest.generation = codec.generation();
+    manifest.required_features = Manifest::features(manifest.generation);
+    let new = if codec.generation().is_some() { RepoConfig::encrypted } else { RepoConfig::new };
+    let repo = RepoConfig { cut: CUT, ..new(manifest.repo, manifest.snapshot_time) };
     let objects = Objects::from([
         (dbhaul_archive::keys::REPO_CONFIG.to_owned(), repo.to_bytes().unwrap()),
         (data_pack.key(), data_pack.bytes.clone()),
         (meta_pack.key(), meta_pack.bytes.clone()),
-        (manifest.key().to_string(), manifest.to_bytes().unwrap()),
+        (manifest.key().to_string(), manifest.seal(codec).unwrap()),
     ]);
     Backup { objects, manifest, data_pack, meta_pack }
 }
 
 /// The data pack, and the segments whose chunks are in it.
 pub(crate) fn data() -> (SealedPack, Vec<Segment>) {
+    data_with(&ChunkCodec::plain())
+}
+
+fn data_with(codec: &ChunkCodec) -> (SealedPack, Vec<Segment>) {
     let mut pack = PackBuilder::new(PackKind::Data);
-    let mut sealer = ChunkSealer::new(3).unwrap();
+    let mut sealer = codec.sealer(3).unwrap();
     let mut segments = Vec::new();
     for index in 0..2 {
         let mut cutter = Cutter::new(CUT, &film_spec()).unwrap();
@@ -95,7 +107,7 @@ pub(crate) fn data() -> (SealedPack, Vec<Segment>) {
         let chunks = chunks.iter().map(|chunk| (pack.add(&sealer.seal(&chunk.data).unwrap()), chunk.digest));
         segments.push((index, chunks.collect::<Vec<_>>()));
     }
-    let pack = pack.finish();
+    let pack = codec.seal_pack(pack).unwrap();
     let place =
         |(entry, digest): &(PackEntry, RowDigest)| RowChunk { place: entry.place(pack.id), digest: *digest };
     let segments = segments.iter().map(|(index, chunks)| Segment {
@@ -109,17 +121,12 @@ pub(crate) fn data() -> (SealedPack, Vec<Segment>) {
 
 struct MetaPack {
     builder: PackBuilder,
-}
-
-impl Default for MetaPack {
-    fn default() -> Self {
-        Self { builder: PackBuilder::new(PackKind::Meta) }
-    }
+    codec: ChunkCodec,
 }
 
 impl MetaPack {
     fn add(&mut self, pieces: Vec<Bytes>) -> Vec<PackEntry> {
-        let mut sealer = ChunkSealer::new(3).unwrap();
+        let mut sealer = self.codec.sealer(3).unwrap();
         pieces.iter().map(|piece| self.builder.add(&sealer.seal(piece).unwrap())).collect()
     }
 
@@ -174,6 +181,7 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
         snapshot_time: time,
         finished_time: time,
         dbhaul_version: "0.1.0".to_owned(),
+        generation: None,
         parent: None,
         source: SourceInfo {
             database: "film/rental".to_owned(),
@@ -206,9 +214,18 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
 }
 
 /// Reads a backup whole: rows by table, and the table of contents. Verifies every hash, count and digest.
-pub(crate) fn read(objects: &Objects, key: &str) -> Result<(BTreeMap<String, String>, Value), ArchiveError> {
+pub(crate) fn read(objects: &Objects, key: &str) -> Result<Rows, ArchiveError> {
+    read_with(objects, key, &Keyring::plain())
+}
+
+/// The rows of each table, and the table of contents.
+pub(crate) type Rows = (BTreeMap<String, String>, Value);
+
+/// The same with keys.
+pub(crate) fn read_with(objects: &Objects, key: &str, keys: &Keyring) -> Result<Rows, ArchiveError> {
     let repo = RepoConfig::from_bytes(objects.get("repo.json").map_or(&[][..], |bytes| bytes))?;
-    let manifest = Manifest::from_bytes(key, objects.get(key).map_or(&[][..], |bytes| bytes))?;
+    let manifest = Manifest::open(key, objects.get(key).map_or(&[][..], |bytes| bytes), keys)?;
+    let codec = keys.codec(manifest.generation).unwrap();
     manifest.check_repo(&repo)?;
     let found = objects
         .iter()
@@ -221,9 +238,9 @@ pub(crate) fn read(objects: &Objects, key: &str) -> Result<(BTreeMap<String, Str
     let mut packs = BTreeMap::new();
     for pack in &manifest.packs {
         let bytes = objects[&dbhaul_archive::keys::pack(pack.id)].clone();
-        packs.insert(pack.id, PackReader::open(pack.id, bytes)?);
+        packs.insert(pack.id, codec.open_pack(pack, bytes)?);
     }
-    let mut opener = ChunkOpener::new()?;
+    let mut opener = codec.opener()?;
     let mut open = |place: &ChunkPlace| opener.open(place, &packs[&place.pack].stored(place)?);
     let mut tables = BTreeMap::new();
     for table in &manifest.tables {
@@ -254,7 +271,7 @@ fn read_table(
 }
 
 /// What [`read`] returns of [`backup`].
-pub(crate) fn expected() -> (BTreeMap<String, String>, Value) {
+pub(crate) fn expected() -> Rows {
     let film = film_rows(0) + &film_rows(1);
     (BTreeMap::from([("public.film".to_owned(), film), ("public.empty".to_owned(), String::new())]), toc())
 }

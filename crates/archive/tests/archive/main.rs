@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
 
 mod damage;
+mod encryption;
 mod fixture;
 mod golden;
 mod keys;

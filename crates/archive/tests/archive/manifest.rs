@@ -44,8 +44,8 @@ fn unknown_features_and_versions_are_refused_by_name() {
     let error = error_of(|json| json["required_features"] = json!(["encryption"]));
     assert!(matches!(error, ArchiveError::UnknownFeature { feature, .. } if feature == "encryption"));
     // Before the rest is looked at, which may be of another shape then.
-    let error = error_of(|json| *json = json!({"format_version": 2}));
-    assert!(matches!(error, ArchiveError::UnsupportedVersion { found: 2, supported: 1, .. }));
+    let error = error_of(|json| *json = json!({"format_version": 3}));
+    assert!(matches!(error, ArchiveError::UnsupportedVersion { found: 3, supported: 2, .. }));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn a_repo_config_survives_and_refuses_what_it_does_not_know() {
         json[field] = value;
         RepoConfig::from_bytes(json.to_string().as_bytes()).unwrap_err()
     };
-    assert!(matches!(changed("format_version", json!(2)), ArchiveError::UnsupportedVersion { found: 2, .. }));
+    assert!(matches!(changed("format_version", json!(3)), ArchiveError::UnsupportedVersion { found: 3, .. }));
     assert!(matches!(changed("digest_version", json!(9)), ArchiveError::UnsupportedVersion { found: 9, .. }));
     let error = changed("required_features", json!(["teleport"]));
     assert!(matches!(error, ArchiveError::UnknownFeature { feature, .. } if feature == "teleport"));

@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ChunkOpener, ChunkPlace, ListCheck, Manifest, PackIndex, PackReader, PackSummary, RepoConfig,
+    ChunkCodec, ChunkOpener, ChunkPlace, ListCheck, Manifest, PackIndex, PackReader, PackSummary, RepoConfig,
     SegmentListReader, TocOutline, parse_index_tail, read_document,
 };
 use proptest::prelude::*;
@@ -205,7 +205,7 @@ proptest! {
             let tail = &bytes[cut % (bytes.len() + 1)..];
             let _ = parse_index_tail(id, bytes.len() as u64, tail);
             let summary = PackSummary { id, bytes: bytes.len() as u64, kind: dbhaul_archive::PackKind::Data };
-            if let Ok(Err(tail_bytes)) = PackIndex::parse(&summary, tail) {
+            if let Ok(Err(tail_bytes)) = PackIndex::parse(summary.id, summary.bytes, tail) {
                 prop_assert!(tail_bytes <= bytes.len() as u64);
             }
         }
@@ -225,7 +225,7 @@ proptest! {
         }
         let longer = ChunkPlace { plain_bytes: u64::from(plain_bytes) + 300, ..place };
         prop_assert!(opener.open(&longer, &stored).is_err());
-        let _ = ChunkOpener::open_in_pieces(&place, Bytes::from(other), |_| {});
+        let _ = ChunkOpener::open_in_pieces(&ChunkCodec::plain(), &place, Bytes::from(other), |_| {});
     }
 
     #[test]
@@ -238,6 +238,6 @@ proptest! {
         let place = entry.place(pack.id);
         let stored = PackReader::open(pack.id, pack.bytes.clone()).unwrap().stored(&place).unwrap();
         let document = dbhaul_archive::Document::new(vec![place]);
-        let _ = read_document::<TocOutline>("table of contents", &document, vec![stored]);
+        let _ = read_document::<TocOutline>(&ChunkCodec::plain(), "table of contents", &document, vec![stored]);
     }
 }

@@ -105,7 +105,7 @@ fn a_place_that_lies_is_found_before_memory_is_taken() {
 
 /// What [`ChunkOpener::open_in_pieces`] hands out.
 fn pieces(place: &ChunkPlace, stored: Bytes) -> Result<Vec<Bytes>, ArchiveError> {
-    let mut open = ChunkOpener::open_in_pieces(place, stored, |_| {})?;
+    let mut open = ChunkOpener::open_in_pieces(&ChunkCodec::plain(), place, stored, |_| {})?;
     let mut pieces = Vec::new();
     while let Some(piece) = open.next_piece()? {
         pieces.push(piece);

@@ -6,7 +6,7 @@ pub(crate) mod prune;
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals};
+use dbhaul_archive::{ArchiveError, Manifest, TableEntry, TableKind, Totals};
 use dbhaul_catalog::{
     Catalog, ListedEntry, NEWEST_MAJOR, QualifiedName, Section, Target, Toc, in_one_line, listed_entry,
     render_entry, title,
@@ -42,6 +42,9 @@ pub struct BackupSummary {
     pub row_count: Option<u64>,
     /// Why the manifest cannot be read.
     pub damage: Option<String>,
+    /// Whether that is for want of a key, and no damage.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub needs_key: bool,
 }
 
 /// All backups of a store, oldest first.
@@ -92,13 +95,16 @@ pub struct TableDetails {
 /// # Errors
 /// If the store cannot be read.
 pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupList, PipelineError> {
-    let repository = Repository::open(store, &context.progress, &context.cancel).await?;
+    let repository = Repository::open(store, &context.keys, &context.progress, &context.cancel).await?;
     let now = Timestamp::now();
     let mut backups = Vec::new();
     for key in repository.backup_keys().await? {
+        let mut needs_key = false;
         let (totals, row_count, damage) = match repository.manifest(&key).await {
             Ok(manifest) => (Some(reported_totals(&manifest)), Some(row_count(&manifest)), None),
             Err(error @ (RepositoryError::Archive { .. } | RepositoryError::Damaged { .. })) => {
+                needs_key =
+                    matches!(&error, RepositoryError::Archive { source: ArchiveError::NoKey { .. }, .. });
                 (None, None, Some(crate::one_line(&error)))
             }
             Err(error) => return Err(error.into()),
@@ -112,6 +118,7 @@ pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupLi
             totals,
             row_count,
             damage,
+            needs_key,
         });
     }
     backups.sort_by(|a, b| (a.snapshot_time, &a.id).cmp(&(b.snapshot_time, &b.id)));
@@ -128,7 +135,7 @@ pub async fn show_backup(
     database: Option<&str>,
     context: Context,
 ) -> Result<BackupDetails, PipelineError> {
-    let repository = Repository::open(store, &context.progress, &context.cancel).await?;
+    let repository = Repository::open(store, &context.keys, &context.progress, &context.cancel).await?;
     let key = repository.find(backup, database).await?;
     let CheckedBackup { manifest, .. } = repository.checked_backup(&key, &context.cancel).await?;
     Ok(details(&manifest))
@@ -151,9 +158,10 @@ impl StoredBackup {
         selection: &Selection,
         context: &Context,
     ) -> Result<Self, PipelineError> {
-        let repository = Repository::open(store, &context.progress, &context.cancel).await?;
+        let repository = Repository::open(store, &context.keys, &context.progress, &context.cancel).await?;
         let key = repository.find(backup, database).await?;
-        let CheckedBackup { manifest, catalog } = repository.checked_backup(&key, &context.cancel).await?;
+        let CheckedBackup { manifest, catalog, repository } =
+            repository.checked_backup(&key, &context.cancel).await?;
         let catalog = selection.apply(&catalog)?;
         Ok(StoredBackup { repository, manifest, catalog })
     }
@@ -304,6 +312,7 @@ fn details(manifest: &Manifest) -> BackupDetails {
             table_count: Some(reported_totals(manifest).tables),
             row_count: Some(row_count(manifest)),
             damage: None,
+            needs_key: false,
         },
         server_version: manifest.source.server_version.clone(),
         encoding: manifest.source.encoding.clone(),
@@ -336,7 +345,8 @@ impl Display for BackupList {
                 }
                 (None, damage) => {
                     let damage = damage.as_deref().unwrap_or_default();
-                    write!(f, "DAMAGED: {damage}  {}", in_one_line(&backup.database))?;
+                    let label = if backup.needs_key { "NO KEY" } else { "DAMAGED" };
+                    write!(f, "{label}: {damage}  {}", in_one_line(&backup.database))?;
                 }
             }
         }

@@ -7,4 +7,5 @@ pub(crate) mod migrate;
 pub(crate) mod preflight;
 pub(crate) mod restore;
 pub(crate) mod script;
+pub(crate) mod store;
 pub(crate) mod verify;

@@ -184,8 +184,8 @@ pub async fn pin_backups(
 
 async fn open(store: &StoreUrl, only_reads: bool, context: &Context) -> Result<Repository, PipelineError> {
     Ok(match only_reads {
-        true => Repository::open(store, &context.progress, &context.cancel).await?,
-        false => Repository::open_to_write(store, &context.progress, &context.cancel).await?,
+        true => Repository::open(store, &context.keys, &context.progress, &context.cancel).await?,
+        false => Repository::open_to_write(store, &context.keys, &context.progress, &context.cancel).await?,
     })
 }
 

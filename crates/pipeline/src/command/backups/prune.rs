@@ -48,8 +48,11 @@ impl PruneReport {
 /// If the store cannot be read or written, a manifest is damaged, or another removal is at work.
 pub async fn prune_store(request: PruneRequest, context: Context) -> Result<PruneReport, PipelineError> {
     let repository = match request.dry_run {
-        true => Repository::open(&request.store, &context.progress, &context.cancel).await?,
-        false => Repository::open_to_write(&request.store, &context.progress, &context.cancel).await?,
+        true => Repository::open(&request.store, &context.keys, &context.progress, &context.cancel).await?,
+        false => {
+            Repository::open_to_write(&request.store, &context.keys, &context.progress, &context.cancel)
+                .await?
+        }
     };
     let options = PruneOptions { grace: request.grace, dry_run: request.dry_run };
     Ok(PruneReport {

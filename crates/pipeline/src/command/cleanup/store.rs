@@ -77,8 +77,11 @@ pub async fn cleanup_store(
     context: Context,
 ) -> Result<StoreCleanupReport, PipelineError> {
     let repository = match request.remove {
-        true => Repository::open_to_write(&request.store, &context.progress, &context.cancel).await?,
-        false => Repository::open(&request.store, &context.progress, &context.cancel).await?,
+        true => {
+            Repository::open_to_write(&request.store, &context.keys, &context.progress, &context.cancel)
+                .await?
+        }
+        false => Repository::open(&request.store, &context.keys, &context.progress, &context.cancel).await?,
     };
     if !request.remove {
         return look(&repository, &request, SystemTime::now(), &context).await.map(|(report, _)| report);

@@ -45,6 +45,8 @@ pub(crate) struct StoredList {
 pub(crate) struct ListStore {
     repository: Repository,
     writer: PackWriter,
+    /// Of planner statistics, which hold values of columns: where packs are encrypted, these are read like rows.
+    statistics: PackWriter,
     state: Mutex<State>,
 }
 
@@ -72,7 +74,7 @@ struct OpenList {
 impl ListStore {
     /// For the tables of a plan; metadata goes into packs of their own.
     pub(crate) fn new(repository: &Repository, plan: &ExportPlan) -> Result<Self, PipelineError> {
-        let sealer = ChunkSealer::new(METADATA_LEVEL).map_err(|source| repository.error(source))?;
+        let sealer = repository.codec().sealer(METADATA_LEVEL).map_err(|source| repository.error(source))?;
         let state = State {
             sealer,
             waiting: VecDeque::new(),
@@ -80,7 +82,12 @@ impl ListStore {
             stored: HashMap::with_capacity(plan.tables.len()),
         };
         Ok(ListStore {
-            writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Meta),
+            writer: PackWriter::new(Arc::clone(repository.store()), repository.codec(), PackKind::Meta),
+            statistics: PackWriter::new(
+                Arc::clone(repository.store()),
+                repository.codec(),
+                repository.codec().statistics_kind(),
+            ),
             repository: repository.clone(),
             state: Mutex::new(state),
         })
@@ -103,7 +110,7 @@ impl ListStore {
         statistics: &LiveStatistics,
     ) -> Result<Vec<PlacedChunk>, PipelineError> {
         let mut state = self.state.lock().await;
-        statistics.store(&self.writer, &mut state.sealer).await
+        statistics.store(&self.statistics, &mut state.sealer).await
     }
 
     /// Takes a part; the parts of one planned segment come in order.
@@ -134,12 +141,15 @@ impl ListStore {
 
     /// Uploads the last pack of metadata, and returns all.
     pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
-        Ok(self.writer.finish().await?)
+        let mut packs = self.statistics.finish().await?;
+        packs.extend(self.writer.finish().await?);
+        Ok(packs)
     }
 
     /// Stops uploads and waits for their ends.
     pub(crate) async fn abort(&self) {
         self.writer.abort().await;
+        self.statistics.abort().await;
     }
 
     /// Writes the parts at the front whose packs all have names.

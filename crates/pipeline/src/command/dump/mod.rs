@@ -10,8 +10,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{
-    Document, MANIFEST_VERSION, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry,
-    TableKind, Totals,
+    Document, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals,
 };
 use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
@@ -197,9 +196,13 @@ impl Dump {
     }
 
     async fn store(&mut self) -> Result<DumpReport, PipelineError> {
-        let repository =
-            Repository::open_or_create(&self.request.store, &self.context.progress, &self.context.cancel)
-                .await?;
+        let repository = Repository::open_or_create(
+            &self.request.store,
+            &self.context.keys,
+            &self.context.progress,
+            &self.context.cancel,
+        )
+        .await?;
         // while it lies there nobody removes packs, whether they are ours or only like ours
         let lease = repository.lease(&self.context.cancel).await?;
         let report = Box::pin(self.store_in(&repository, &lease)).await;
@@ -311,10 +314,11 @@ impl Dump {
         let info = self.source.holder.info();
         let uploaded_bytes = packs.iter().map(|pack| pack.bytes).sum();
         let mut manifest = Manifest {
-            format_version: MANIFEST_VERSION,
-            required_features: Vec::new(),
+            format_version: repository.config().format_version,
+            required_features: Manifest::features(repository.codec().generation()),
             id: Ulid::generate(),
             repo: repository.config().id,
+            generation: repository.codec().generation(),
             snapshot_time: snapshot_time(&info.taken_at)?,
             finished_time: Timestamp::now(),
             dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),

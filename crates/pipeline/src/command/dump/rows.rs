@@ -43,7 +43,7 @@ pub(crate) async fn store_rows(
     context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
     let shared = Arc::new(Shared {
         exporter: Arc::clone(exporter),
-        writer: PackWriter::new(Arc::clone(repository.store()), PackKind::Data),
+        writer: PackWriter::new(Arc::clone(repository.store()), repository.codec(), PackKind::Data),
         lists: Arc::clone(lists),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
@@ -51,6 +51,7 @@ pub(crate) async fn store_rows(
         context: context.clone(),
         helpers: Arc::new(Helpers::new(
             repository.describe(),
+            repository.codec(),
             request.compression_level,
             request.compression_helpers,
         )),

@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_archive::{ArchiveError, ChunkSealer, SealedChunk};
+use dbhaul_archive::{ArchiveError, ChunkCodec, ChunkSealer, SealedChunk};
 use dbhaul_rows::{Chunk, RowDigest};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
@@ -25,15 +25,22 @@ pub(crate) struct Helpers {
     /// The store, for errors.
     store: String,
     level: i32,
+    codec: ChunkCodec,
     free: Arc<Semaphore>,
     /// Those of the free helpers, once they were used.
     sealers: Arc<Mutex<Vec<ChunkSealer>>>,
 }
 
 impl Helpers {
-    /// So many threads that seal, at a zstd level.
-    pub(crate) fn new(store: String, level: i32, count: usize) -> Self {
-        Helpers { store, level, free: Arc::new(Semaphore::new(count)), sealers: Arc::default() }
+    /// So many threads that seal as a codec does, at a zstd level.
+    pub(crate) fn new(store: String, codec: &ChunkCodec, level: i32, count: usize) -> Self {
+        Helpers {
+            store,
+            level,
+            codec: codec.clone(),
+            free: Arc::new(Semaphore::new(count)),
+            sealers: Arc::default(),
+        }
     }
 
     fn error(&self, source: ArchiveError) -> PipelineError {
@@ -42,7 +49,7 @@ impl Helpers {
 
     /// The sealing of one reader.
     pub(crate) fn reader(self: &Arc<Self>) -> Result<Sealing, PipelineError> {
-        let own = ChunkSealer::new(self.level).map_err(|source| self.error(source))?;
+        let own = self.codec.sealer(self.level).map_err(|source| self.error(source))?;
         Ok(Sealing {
             helpers: Arc::clone(self),
             own,
@@ -124,11 +131,12 @@ impl Sealing {
     fn hand_over(&mut self, chunk: Chunk, permit: OwnedSemaphorePermit) {
         let number = self.first + self.waiting.len() as u64;
         let (sealers, level) = (Arc::clone(&self.helpers.sealers), self.helpers.level);
+        let codec = self.helpers.codec.clone();
         let pop =
             |sealers: &Mutex<Vec<ChunkSealer>>| sealers.lock().unwrap_or_else(PoisonError::into_inner).pop();
         self.handed.spawn_blocking(move || {
             let _permit = permit;
-            let sealer = pop(&sealers).map_or_else(|| ChunkSealer::new(level), Ok);
+            let sealer = pop(&sealers).map_or_else(|| codec.sealer(level), Ok);
             let result = sealer.and_then(|mut sealer| {
                 let sealed = sealer.seal(&chunk.data);
                 sealers.lock().unwrap_or_else(PoisonError::into_inner).push(sealer);
@@ -171,7 +179,8 @@ mod tests {
 
     /// Seals so many chunks with so many helpers; returns how many waited at most.
     async fn check(helpers: usize, chunks: usize) -> usize {
-        let mut sealing = Arc::new(Helpers::new("store".to_owned(), 1, helpers)).reader().unwrap();
+        let mut sealing =
+            Arc::new(Helpers::new("store".to_owned(), &ChunkCodec::plain(), 1, helpers)).reader().unwrap();
         let mut own = ChunkSealer::new(1).unwrap();
         let (mut found, mut most) = (Vec::new(), 0);
         for number in 0..chunks {
@@ -204,7 +213,8 @@ mod tests {
 
     #[tokio::test]
     async fn what_was_cleared_does_not_come() {
-        let mut sealing = Arc::new(Helpers::new("store".to_owned(), 1, 2)).reader().unwrap();
+        let mut sealing =
+            Arc::new(Helpers::new("store".to_owned(), &ChunkCodec::plain(), 1, 2)).reader().unwrap();
         sealing.push(chunk(0)).unwrap();
         sealing.push(chunk(1)).unwrap();
         sealing.clear().await;

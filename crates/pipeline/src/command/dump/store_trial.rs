@@ -21,7 +21,7 @@ impl TriedStore {
     /// # Errors
     /// If it is no place for a backup, or nothing can be written.
     pub(crate) async fn open(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        let store = Repository::open_to_try(url, &context.progress, &context.cancel).await?;
+        let store = Repository::open_to_try(url, &context.keys, &context.progress, &context.cancel).await?;
         let left_behind = match store.try_write(&Repository::trial_keys()).await {
             Ok(()) => None,
             Err(error) if error.operation() == Operation::Delete => Some(format!(

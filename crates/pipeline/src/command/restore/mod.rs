@@ -139,10 +139,14 @@ impl Restore {
     /// If the backup is not whole, or the target cannot be asked.
     pub async fn prepare(request: RestoreRequest, context: Context) -> Result<Self, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
-        let repository = Repository::open(&request.store, &context.progress, &context.cancel).await?;
+        let repository =
+            Repository::open(&request.store, &context.keys, &context.progress, &context.cancel).await?;
         let key = repository.find(&request.backup, request.database.as_deref()).await?;
-        let CheckedBackup { manifest, catalog: whole } =
+        let CheckedBackup { manifest, catalog: whole, repository } =
             Box::pin(repository.checked_backup(&key, &context.cancel)).await?;
+        if request.selection.data {
+            repository.require_rows()?;
+        }
         let mut catalog = request.selection.apply(&whole)?;
         let (options, target) = (&request.options, &request.target);
         Box::pin(check_side(("target", target), &context)).await?;

@@ -158,6 +158,9 @@ impl Script {
                 let stored =
                     StoredBackup::open(store, backup, database.as_deref(), &request.selection, &context)
                         .await?;
+                if request.selection.data {
+                    stored.repository.require_rows()?;
+                }
                 Self::of_backup(stored, request, context)?
             }
         };

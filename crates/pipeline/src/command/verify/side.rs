@@ -80,10 +80,12 @@ impl Side {
                 Self::live(live, selection)
             }
             VerifySide::Backup { store, backup, database } => {
-                let repository = Repository::open(store, &context.progress, &context.cancel).await?;
+                let repository =
+                    Repository::open(store, &context.keys, &context.progress, &context.cancel).await?;
                 let key = repository.find(backup, database.as_deref()).await?;
-                let CheckedBackup { manifest, catalog: whole } =
+                let CheckedBackup { manifest, catalog: whole, repository } =
                     Box::pin(repository.checked_backup(&key, &context.cancel)).await?;
+                repository.require_rows()?;
                 let mut side = Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)?;
                 Box::pin(side.read_rows(&repository, &manifest, context)).await?;
                 side.recorded_roles = match recorded_roles(&repository, &manifest).await? {

@@ -1,0 +1,144 @@
+//! The key generations of a store, in order.
+
+use std::collections::BTreeMap;
+
+use ulid::Ulid;
+
+use super::{Fingerprint, Generation, KeyError, WriterKey};
+use crate::ChunkCodec;
+
+/// The keys of a store that are at hand. They follow from one first generation, or come from a writer key file.
+#[derive(Debug, Clone, Default)]
+pub struct Keyring {
+    /// In order: each follows the one before it.
+    generations: Vec<Generation>,
+    fingerprint: Option<Fingerprint>,
+}
+
+impl Keyring {
+    /// The keyring of a store that is not encrypted.
+    #[must_use]
+    pub fn plain() -> Self {
+        Self::default()
+    }
+
+    /// The generations that a reader's keys opened: anybody who may write to the store may have put some there, so
+    /// all must follow from one first generation, each sealed by the one before it. `expected` is that one's
+    /// fingerprint, where the reader knows it.
+    ///
+    /// # Errors
+    /// [`KeyError::OtherStore`], [`KeyError::Unchained`], [`KeyError::WrongFingerprint`].
+    pub fn chained(
+        store: Ulid,
+        generations: Vec<Generation>,
+        expected: Option<Fingerprint>,
+    ) -> Result<Self, KeyError> {
+        let mut by_id: BTreeMap<Ulid, Generation> = BTreeMap::new();
+        let mut reasons = Vec::new();
+        for generation in generations {
+            let (id, found) = (generation.id, generation.store);
+            if found != store {
+                return Err(KeyError::OtherStore { generation: id, found, store });
+            }
+            let fingerprint = generation.fingerprint();
+            if let Some(other) = by_id.insert(id, generation)
+                && other.fingerprint() != fingerprint
+            {
+                reasons.push(format!("{id} is wrapped with different keys for different recipients"));
+            }
+        }
+        let (first, rest): (Vec<Generation>, Vec<Generation>) =
+            by_id.into_values().partition(|generation| generation.previous.is_none());
+        if let [_, .., _] = &first[..] {
+            let firsts = first.iter().map(|other| format!("{} is a first one", other.id));
+            reasons.extend(firsts);
+        }
+        let (mut chain, mut rest) = (first, rest);
+        while let Some(last) = chain.last() {
+            let mut next = Vec::new();
+            let mut others = Vec::new();
+            for generation in rest {
+                if last.precedes(&generation)? { next.push(generation) } else { others.push(generation) }
+            }
+            rest = others;
+            if next.len() > 1 {
+                let ids = next.iter().map(|generation| generation.id.to_string());
+                let ids: Vec<String> = ids.collect();
+                reasons.push(format!("{} all follow {}", ids.join(" and "), last.id));
+                break;
+            }
+            match next.pop() {
+                Some(generation) => chain.push(generation),
+                None => break,
+            }
+        }
+        reasons.extend(rest.iter().map(|generation| match generation.previous {
+            Some((previous, _)) => {
+                format!(
+                    "{} says that it follows {previous}, which is not so or cannot be seen",
+                    generation.id
+                )
+            }
+            None => format!("{} is a first one", generation.id),
+        }));
+        if !reasons.is_empty() {
+            return Err(KeyError::Unchained { reasons });
+        }
+        let fingerprint = chain.first().map(Generation::fingerprint);
+        match (expected, fingerprint) {
+            (Some(expected), Some(found)) if expected != found => {
+                Err(KeyError::WrongFingerprint { expected, found })
+            }
+            _ => Ok(Self { generations: chain, fingerprint }),
+        }
+    }
+
+    /// The generations in a writer key file, which its holder trusts.
+    #[must_use]
+    pub fn of_writer(writer: &WriterKey) -> Self {
+        Self { generations: writer.generations.clone(), fingerprint: Some(writer.fingerprint) }
+    }
+
+    /// The fingerprint of the first generation; `None` without keys.
+    #[must_use]
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        self.fingerprint
+    }
+
+    /// The generations, in order.
+    #[must_use]
+    pub fn generations(&self) -> &[Generation] {
+        &self.generations
+    }
+
+    /// The newest generation: what is written is encrypted to it.
+    #[must_use]
+    pub fn current(&self) -> Option<&Generation> {
+        self.generations.last()
+    }
+
+    /// The codec of a generation; of what is not encrypted for `None`. `None` if its keys are not at hand.
+    #[must_use]
+    pub fn codec(&self, generation: Option<Ulid>) -> Option<ChunkCodec> {
+        match generation {
+            None => self.generations.is_empty().then(ChunkCodec::plain),
+            Some(id) => self.generations.iter().find(|found| found.id == id).map(ChunkCodec::of),
+        }
+    }
+
+    /// What writers and pruners hold of these keys.
+    ///
+    /// # Errors
+    /// [`KeyError::WriterKey`] if there are none.
+    pub fn writer_key(&self) -> Result<WriterKey, KeyError> {
+        let none = || KeyError::WriterKey { reason: "the store has no keys".to_owned() };
+        let store = self.generations.first().ok_or_else(none)?.store;
+        let generations = self.generations.iter().map(|generation| Generation {
+            data_secret: None,
+            previous: None,
+            ..generation.clone()
+        });
+        let fingerprint = self.fingerprint.ok_or_else(none)?;
+        Ok(WriterKey { store, fingerprint, generations: generations.collect() })
+    }
+}

@@ -1,0 +1,165 @@
+//! `store key`.
+
+use std::collections::BTreeSet;
+use std::fmt::{self, Display, Formatter};
+use std::path::PathBuf;
+
+use dbhaul_archive::Holder;
+use dbhaul_progress::counted;
+use dbhaul_repository::KeyStore;
+use dbhaul_store::StoreUrl;
+use serde::Serialize;
+
+use super::write_key;
+use crate::{Context, PipelineError};
+
+/// The keys of a store.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyList {
+    /// The store.
+    pub store: String,
+    /// Its identity.
+    pub id: String,
+    /// Its fingerprint, if a key was given; otherwise nothing was verified.
+    pub fingerprint: Option<String>,
+    /// Oldest first.
+    pub generations: Vec<ListedGeneration>,
+}
+
+/// A generation of keys.
+#[derive(Debug, Clone, Serialize)]
+pub struct ListedGeneration {
+    /// Its identity.
+    pub id: String,
+    /// Its fingerprint, if a key opened it.
+    pub fingerprint: Option<String>,
+    /// Whom it is wrapped for, as the names of the objects say.
+    pub holders: BTreeSet<String>,
+}
+
+/// What is to become of a store's keys.
+#[derive(Debug)]
+pub enum KeyChange {
+    /// Let somebody else open the store.
+    Add(Holder),
+    /// Remove what is wrapped for one.
+    Remove(String),
+    /// Make new keys for what is written from now on, for these, who must be those of now.
+    Rotate {
+        /// Who can read its backups.
+        holders: Vec<Holder>,
+        /// Where the new writer key goes.
+        writer_key_out: PathBuf,
+    },
+    /// Write the writer key once more.
+    Writer {
+        /// Where it goes.
+        writer_key_out: PathBuf,
+    },
+}
+
+/// What became of a store's keys.
+#[derive(Debug, Clone, Serialize)]
+pub struct KeyReport {
+    /// The store.
+    pub store: String,
+    /// What was done, in words.
+    pub done: String,
+    /// The file that writers need from now on.
+    pub writer_key: Option<PathBuf>,
+}
+
+/// Lists the keys of a store. With a key it also verifies that they follow from one first generation.
+///
+/// # Errors
+/// If there is no encrypted store, or its keys are not as they must be.
+pub async fn list_keys(store: &StoreUrl, context: Context) -> Result<KeyList, PipelineError> {
+    let keys = KeyStore::open(store, &context.keys, false, &context.progress, &context.cancel).await?;
+    let opened = keys.opened();
+    let listed = keys.holders().iter().map(|(id, holders)| ListedGeneration {
+        id: id.to_string(),
+        fingerprint: opened
+            .iter()
+            .find(|generation| generation.id() == *id)
+            .map(|generation| generation.fingerprint().to_string()),
+        holders: holders.clone(),
+    });
+    Ok(KeyList {
+        store: keys.describe(),
+        id: keys.id().to_string(),
+        fingerprint: keys.fingerprint().map(|fingerprint| fingerprint.to_string()),
+        generations: listed.collect(),
+    })
+}
+
+/// Changes the keys of a store.
+///
+/// # Errors
+/// If the keys at hand do not open all of its generations, where that is needed; nothing was changed then.
+pub async fn change_keys(
+    store: &StoreUrl,
+    change: KeyChange,
+    context: Context,
+) -> Result<KeyReport, PipelineError> {
+    let writes = !matches!(change, KeyChange::Writer { .. });
+    let keys = KeyStore::open(store, &context.keys, writes, &context.progress, &context.cancel).await?;
+    let store = keys.describe();
+    let (done, writer_key) = match change {
+        KeyChange::Add(holder) => {
+            let name = holder.name();
+            let added = match keys.add(holder).await? {
+                0 => format!("{name} opens every key generation already"),
+                count => format!("{name} opens {} more now", counted(count, "key generation")),
+            };
+            (added, None)
+        }
+        KeyChange::Remove(holder) => {
+            let count = keys.remove(&holder).await?;
+            let removed = counted(count, "wrapped key");
+            let warning = "who has read them keeps them, so rotate the keys for what is written from now on";
+            (format!("removed {removed} of {holder}; {warning}"), None)
+        }
+        KeyChange::Rotate { holders, writer_key_out } => {
+            let rotation = keys.rotate(holders).await?;
+            write_key(&writer_key_out, rotation.writer_key())?;
+            let generation = rotation.generation();
+            rotation.commit().await?;
+            let next =
+                "dumps need the new writer key from now on, and the next backup of each database is full";
+            (format!("key generation {generation} begins; {next}"), Some(writer_key_out))
+        }
+        KeyChange::Writer { writer_key_out } => {
+            write_key(&writer_key_out, &keys.writer_key()?)?;
+            ("wrote the writer key".to_owned(), Some(writer_key_out))
+        }
+    };
+    Ok(KeyReport { store, done, writer_key })
+}
+
+impl Display for KeyList {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "store {} in {}", self.id, self.store)?;
+        match &self.fingerprint {
+            Some(fingerprint) => write!(f, "\nfingerprint {fingerprint}")?,
+            None => write!(f, "\nnot verified: no key was given")?,
+        }
+        for generation in &self.generations {
+            let holders: Vec<&str> = generation.holders.iter().map(String::as_str).collect();
+            write!(f, "\n  {}  {}", generation.id, holders.join(", "))?;
+            if self.fingerprint.is_some() && generation.fingerprint.is_none() {
+                write!(f, "  (the key that was given does not open it)")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Display for KeyReport {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.store, self.done)?;
+        match &self.writer_key {
+            Some(file) => write!(f, "\n  writer key  {}", file.display()),
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,372 @@
+//! An encrypted store on a real server: who can do what with which key, and what is made of a store that somebody
+//! else has written to.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use dbhaul_archive::{Generation, Holder, Recipient, Secret, WriterKey, keys};
+use dbhaul_tests::{Dbhaul, Finished, Server, age_program};
+use tempfile::TempDir;
+
+/// Stands in a row, a table's name and a most common value, and must stand nowhere in the store.
+const MARK: &str = "s3cret_marker";
+
+struct World {
+    server: Server,
+    directory: TempDir,
+    recipient: String,
+    fingerprint: String,
+}
+
+impl World {
+    /// A database, and a store that a private key made by age-keygen opens.
+    fn new() -> Self {
+        let server = Server::start(18);
+        server.create_db("shop");
+        server.psql(
+            "shop",
+            &format!(
+                "CREATE TABLE {MARK} AS SELECT i, '{MARK}'::text AS t, md5(i::text) AS m \
+                 FROM generate_series(1, 60000) i; CREATE TABLE big (i int, t text); \
+                 ALTER TABLE big ALTER t SET STORAGE EXTERNAL; INSERT INTO big SELECT 1, \
+                 string_agg(md5(i::text), '') FROM generate_series(1, 400000) i; ANALYZE"
+            ),
+        );
+        let mut world = World {
+            server,
+            directory: TempDir::new().unwrap(),
+            recipient: String::new(),
+            fingerprint: String::new(),
+        };
+        world.recipient = keygen(&world.path("me.txt"));
+        keygen(&world.path("other.txt"));
+        let recipient = world.recipient.clone();
+        let made = world
+            .run(&["store", "init", "--json", "--recipient", &recipient, "--writer-key-out"], "writer.json");
+        made.assert_code(0);
+        let report: serde_json::Value = serde_json::from_str(&made.stdout).unwrap();
+        world.fingerprint = report["fingerprint"].as_str().unwrap().to_owned();
+        let mode = std::fs::metadata(world.path("writer.json")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        world
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn store(&self) -> PathBuf {
+        self.path("store")
+    }
+
+    /// A run on the store; the last argument is a file beside it.
+    fn run(&self, arguments: &[&str], file: &str) -> Finished {
+        let run = Dbhaul::new(arguments.iter().copied());
+        run.arg(self.path(file)).arg("--store").arg(self.store()).run()
+    }
+
+    fn dump(&self, writer_key: &str) -> Finished {
+        let source = self.server.uri("shop");
+        self.run(&["dump", "--source", &source, "--roles", "all", "--writer-key"], writer_key)
+    }
+
+    /// A restore with one key into a new database, and what it has then.
+    fn restore(&self, more: &[&str], key: &str) -> (Finished, String) {
+        self.server.create_db("copy");
+        let target = self.server.uri("copy");
+        let mut arguments = vec!["restore", "--target", &target, "--database", "shop"];
+        arguments.extend(more);
+        let run = self.run(&arguments, key);
+        let rows = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM ";
+        let found = match self.tables("copy").as_str() {
+            "2" => ["s3cret_marker t", "big t"]
+                .map(|table| self.server.psql("copy", &format!("{rows}{table}")))
+                .concat(),
+            other => other.to_owned(),
+        };
+        self.server.drop_db("copy");
+        (run, found)
+    }
+
+    fn tables(&self, db: &str) -> String {
+        let sql =
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'";
+        self.server.psql(db, sql).trim().to_owned()
+    }
+
+    fn expected(&self) -> String {
+        let rows = "SELECT count(*), sum(hashtextextended(t::text, 0)) FROM ";
+        ["s3cret_marker t", "big t"].map(|table| self.server.psql("shop", &format!("{rows}{table}"))).concat()
+    }
+
+    /// Fails with these words, and leaves the target as it was.
+    fn assert_refused(&self, more: &[&str], key: &str, words: &str) {
+        let (run, found) = self.restore(more, key);
+        run.assert_code(1);
+        assert!(run.stderr.contains(words), "no {words:?} in {}", run.stderr);
+        assert_eq!(found, "0", "the target was touched");
+    }
+
+    fn files(&self, below: &str) -> Vec<PathBuf> {
+        let mut found = files(&self.store().join(below));
+        found.sort();
+        found
+    }
+}
+
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = std::fs::read_dir(directory) else { return Vec::new() };
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Makes a private key, and returns its recipient.
+fn keygen(file: &Path) -> String {
+    let made = Command::new(age_program("age-keygen")).arg("-o").arg(file).output().unwrap();
+    assert!(made.status.success());
+    let text = std::fs::read_to_string(file).unwrap();
+    text.lines().find_map(|line| line.strip_prefix("# public key: ")).unwrap().to_owned()
+}
+
+/// What `age -d -i IDENTITY FILE | zstd -dc` prints, or without zstd.
+fn decrypted(identity: &Path, file: &Path, unpack: bool) -> Option<Vec<u8>> {
+    let mut age = Command::new(age_program("age"));
+    age.args(["-d", "-i"]).arg(identity).arg(file).stdout(Stdio::piped()).stderr(Stdio::null());
+    if !unpack {
+        return Some(age.output().unwrap())
+            .filter(|output| output.status.success())
+            .map(|output| output.stdout);
+    }
+    let mut age = age.spawn().unwrap();
+    let mut zstd = Command::new(age_program("zstd"));
+    let printed = zstd.arg("-dc").stdin(age.stdout.take().unwrap()).output().unwrap();
+    (age.wait().unwrap().success() && printed.status.success()).then_some(printed.stdout)
+}
+
+#[test]
+fn each_key_opens_what_it_is_for() {
+    let world = World::new();
+    let source = world.server.uri("shop");
+    let without = Dbhaul::new(["dump", "--source", &source]).arg("--store").arg(world.store()).run();
+    without.assert_code(1);
+    without.assert_stderr_has(&["no writer key was given"]);
+    world.dump("writer.json").assert_code(0);
+    // nothing in the store shows what is in the database
+    for file in world.files("") {
+        let bytes = std::fs::read(&file).unwrap();
+        let is_in = bytes.windows(MARK.len()).any(|window| window == MARK.as_bytes());
+        assert!(!is_in, "{}", file.display());
+    }
+    let list = world.run(&["backup", "list", "--writer-key"], "writer.json");
+    list.assert_code(0);
+    assert!(list.stdout.contains("60001") && list.stdout.contains("shop"), "{}", list.stdout);
+    for show in [&["backup", "show"][..], &["backup", "show", "--ddl"]] {
+        let shown = world.run(&[show, &["--writer-key"]].concat(), "writer.json");
+        shown.assert_code(0);
+        assert!(shown.stdout.contains(MARK), "{}", shown.stdout);
+    }
+    world.run(&["cleanup", "--writer-key"], "writer.json").assert_code(0);
+    // a restore needs a private key, and the right one
+    world.assert_refused(
+        &["--store-fingerprint", &world.fingerprint, "--writer-key"],
+        "writer.json",
+        "writer key",
+    );
+    world.assert_refused(&["--identity-file"], "other.txt", "none of the keys that were given opens");
+    let other = "0".repeat(32);
+    let refused = world.run(&["backup", "list", "--store-fingerprint", &other, "--identity-file"], "me.txt");
+    refused.assert_code(1);
+    refused.assert_stderr_has(&["its keys were replaced"]);
+    let none = Dbhaul::new(["backup", "list", "--store"]).arg(world.store()).run();
+    none.assert_code(1);
+    none.assert_stderr_has(&["is encrypted, and no key was given"]);
+    let exported = world.run(&["backup", "export", "--writer-key"], "writer.json");
+    exported.assert_code(1);
+    assert!(exported.stdout.is_empty() && exported.stderr.contains("cannot be read with a writer key"));
+
+    let (run, found) = world.restore(&["--statistics", "copy", "--identity-file"], "me.txt");
+    run.assert_code(0);
+    assert!(run.stderr.contains(&world.fingerprint), "{}", run.stderr);
+    assert_eq!(found, world.expected());
+    let command = format!("cat {}", world.path("me.txt").display());
+    let live = ["verify", "--target", &source, "--store-fingerprint", &world.fingerprint];
+    let verified =
+        Dbhaul::new(live).args(["--identity-command", &command, "--store"]).arg(world.store()).run();
+    verified.assert_code(0);
+    let exported = world.run(&["backup", "export", "--identity-file"], "me.txt");
+    exported.assert_code(0);
+    assert!(exported.stdout.contains(MARK));
+    reads_without_dbhaul(&world);
+}
+
+/// By age and zstd alone, with the private key: the rows; with the metadata key: the manifest.
+fn reads_without_dbhaul(world: &World) {
+    let [wrapped] = &world.files("keys")[..] else { panic!("one wrapped key") };
+    let keys = world.path("keys.txt");
+    std::fs::write(&keys, decrypted(&world.path("me.txt"), wrapped, false).unwrap()).unwrap();
+    let packs = world.files("packs");
+    let printed: Vec<Vec<u8>> = packs.iter().map(|pack| decrypted(&keys, pack, true).unwrap()).collect();
+    let row = format!("\n59999\t{MARK}\t");
+    assert!(printed.iter().any(|plain| String::from_utf8_lossy(plain).contains(&row)));
+    assert!(packs.iter().all(|pack| decrypted(&world.path("other.txt"), pack, false).is_none()));
+    let [manifest] = &world.files("backups")[..] else { panic!("one manifest") };
+    let bytes = std::fs::read(manifest).unwrap();
+    let body = bytes.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    let encrypted = world.path("body.age");
+    std::fs::write(&encrypted, &bytes[body..]).unwrap();
+    let body: serde_json::Value =
+        serde_json::from_slice(&decrypted(&keys, &encrypted, false).unwrap()).unwrap();
+    assert_eq!(body["source"]["database"], "shop");
+}
+
+#[test]
+fn what_somebody_else_has_put_into_the_store_is_refused() {
+    let world = World::new();
+    world.dump("writer.json").assert_code(0);
+    let identity = ["--identity-file"];
+    // a manifest under the name of another database
+    let [manifest] = &world.files("backups")[..] else { panic!("one manifest") };
+    let other = world.store().join("backups/other");
+    std::fs::create_dir(&other).unwrap();
+    let moved = other.join(manifest.file_name().unwrap());
+    std::fs::copy(manifest, &moved).unwrap();
+    let shown = world.run(&["backup", "show", "--database", "other", "--identity-file"], "me.txt");
+    shown.assert_code(1);
+    shown.assert_stderr_has(&["not one that a writer of this store has put there"]);
+    std::fs::remove_dir_all(&other).unwrap();
+    // packs in each other's places: of sizes that differ, and of the same size with other bytes
+    let packs = world.files("packs");
+    let first = std::fs::read(&packs[0]).unwrap();
+    for bytes in [std::fs::read(&packs[1]).unwrap(), first.iter().map(|byte| byte ^ 1).collect()] {
+        std::fs::write(&packs[0], bytes).unwrap();
+        world.assert_refused(&identity, "me.txt", "pack");
+    }
+    std::fs::write(&packs[0], first).unwrap();
+    // a configuration that says that nothing is encrypted
+    let config = world.store().join("repo.json");
+    let encrypted = std::fs::read_to_string(&config).unwrap();
+    let plain = encrypted
+        .replace("\"age\"\n  ]", "]")
+        .replace("\n    ],", "],")
+        .replace("\"method\": \"age\"", "\"method\": \"none\"");
+    std::fs::write(&config, plain).unwrap();
+    let dumped = world.dump("writer.json");
+    dumped.assert_code(1);
+    dumped.assert_stderr_has(&["is not an encrypted store"]);
+    world.assert_refused(&identity, "me.txt", "is not an encrypted store");
+    std::fs::write(&config, encrypted).unwrap();
+    // keys of his own, encrypted to the reader
+    let writer = std::fs::read_to_string(world.path("writer.json")).unwrap();
+    let store = WriterKey::parse(&Secret::new(writer)).unwrap().store();
+    let [wrapped] = &world.files("keys")[..] else { panic!("one wrapped key") };
+    let name = format!("keys/{}", wrapped.file_name().unwrap().to_str().unwrap());
+    let (id, holder) = keys::parse_wrapped_key(&name).unwrap();
+    let (other_id, _) =
+        keys::parse_wrapped_key(&format!("keys/01KG8WM6Y00000000000000001.{holder}")).unwrap();
+    let recipient: Recipient = world.recipient.parse().unwrap();
+    let forged = Generation::generate(other_id, store, None).unwrap();
+    let (key, bytes) = forged.wrap(&Holder::Recipient(recipient)).unwrap();
+    std::fs::write(world.store().join(&key), bytes).unwrap();
+    world.assert_refused(&identity, "me.txt", &forged.id().to_string());
+    let stale = world.dump("writer.json");
+    stale.assert_code(1);
+    assert!(stale.stderr.contains(&forged.id().to_string()), "{}", stale.stderr);
+    std::fs::remove_file(world.store().join(&key)).unwrap();
+    // in the place of the real ones: only the fingerprint tells
+    let genuine = std::fs::read(wrapped).unwrap();
+    let impostor = Generation::generate(id, store, None).unwrap();
+    let (_, bytes) = impostor.wrap(&Holder::Recipient(world.recipient.parse().unwrap())).unwrap();
+    std::fs::write(wrapped, bytes).unwrap();
+    world.assert_refused(
+        &["--store-fingerprint", &world.fingerprint, "--identity-file"],
+        "me.txt",
+        "fingerprint",
+    );
+    world.assert_refused(&identity, "me.txt", "not one that a writer of this store has put there");
+    std::fs::write(wrapped, genuine).unwrap();
+    // without its wrapped keys nobody could read a backup, and none is made
+    let away = world.path("away");
+    std::fs::rename(wrapped, &away).unwrap();
+    let lost = world.dump("writer.json");
+    lost.assert_code(1);
+    lost.assert_stderr_has(&["nobody could read a backup"]);
+    std::fs::rename(&away, wrapped).unwrap();
+    let (run, found) = world.restore(&identity, "me.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
+}
+
+#[test]
+fn keys_are_added_removed_and_rotated() {
+    let world = World::new();
+    world.dump("writer.json").assert_code(0);
+    std::fs::write(world.path("word.txt"), "correct horse battery\n").unwrap();
+    let word = world.path("word.txt").display().to_string();
+    let with_me = |arguments: &[&str]| world.run(&[arguments, &["--identity-file"]].concat(), "me.txt");
+    with_me(&["store", "key", "add", "--new-passphrase-file", &word]).assert_code(0);
+    let again = with_me(&["store", "key", "add", "--new-passphrase-file", &word]);
+    again.assert_code(1);
+    again.assert_stderr_has(&["has a passphrase already"]);
+    let listed = with_me(&["store", "key", "list"]);
+    listed.assert_code(0);
+    assert!(
+        listed.stdout.contains("passphrase") && listed.stdout.contains(&world.fingerprint),
+        "{}",
+        listed.stdout
+    );
+    let (run, found) = world.restore(&["--passphrase-file"], "word.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
+    // everybody must be named again
+    let new = world.path("writer-2.json").display().to_string();
+    let rotate = ["store", "key", "rotate", "--recipient", &world.recipient, "--writer-key-out", &new];
+    let refused = with_me(&rotate);
+    refused.assert_code(1);
+    refused.assert_stderr_has(&["also wrapped for passphrase"]);
+    assert!(!Path::new(&new).exists());
+    with_me(&[&rotate[..], &["--new-passphrase-file", &word]].concat()).assert_code(0);
+    let stale = world.dump("writer.json");
+    stale.assert_code(1);
+    stale.assert_stderr_has(&["which the writer key does not know"]);
+    world.server.psql("shop", "DELETE FROM s3cret_marker WHERE i > 10");
+    world.dump("writer-2.json").assert_code(0);
+    // both backups are read with one key, and their packs counted by the new writer key
+    let (run, found) = world.restore(&["--identity-file"], "me.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
+    let listed = world.run(&["backup", "list", "--json", "--writer-key"], "writer-2.json");
+    listed.assert_code(0);
+    let backups: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(
+        backups.iter().map(|backup| backup["row_count"].as_u64()).collect::<Vec<_>>(),
+        [Some(60_001), Some(11)]
+    );
+    let older = world.run(&["backup", "list", "--writer-key"], "writer.json");
+    older.assert_code(0);
+    assert!(older.stdout.contains("NO KEY: ") && !older.stdout.contains("DAMAGED"), "{}", older.stdout);
+    let first = backups[0]["id"].as_str().unwrap().to_owned();
+    let (run, _) = world.restore(&["--backup", &first, "--identity-file"], "me.txt");
+    run.assert_code(0);
+    let cleaned = world.run(&["cleanup", "--yes", "--grace-hours", "0", "--writer-key"], "writer-2.json");
+    cleaned.assert_code(0);
+    assert!(cleaned.stdout.contains("no pack to remove"), "{}", cleaned.stdout);
+    let kit = with_me(&["store", "recovery-kit"]);
+    kit.assert_code(0);
+    assert_eq!(kit.stdout.matches("BEGIN AGE ENCRYPTED FILE").count(), 4, "{}", kit.stdout);
+    let armored = kit.stdout.split("-----BEGIN").last().unwrap();
+    std::fs::write(world.path("printed"), format!("-----BEGIN{armored}")).unwrap();
+    assert!(kit.stdout.contains(&world.fingerprint));
+    // who is removed opens nothing any more; the last one stays
+    let remove =
+        |holder: &str| Dbhaul::new(["store", "key", "remove", holder, "--store"]).arg(world.store()).run();
+    remove("passphrase").assert_code(0);
+    world.assert_refused(&["--passphrase-file"], "word.txt", "none of the keys that were given opens");
+    let last = remove(&world.recipient);
+    last.assert_code(1);
+    last.assert_stderr_has(&["nothing was removed"]);
+    with_me(&["store", "key", "writer", "--writer-key-out", &world.path("again.json").display().to_string()])
+        .assert_code(0);
+    let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
+    assert_eq!(read("again.json"), read("writer-2.json"));
+}
