@@ -264,7 +264,22 @@ fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {
         use std::os::unix::fs::PermissionsExt as _;
         builder.permissions(fs::Permissions::from_mode(0o600));
     }
-    builder.tempfile_in(directory)
+    let temporary = builder.tempfile_in(directory)?;
+    give_back(temporary.path(), 0o600)?;
+    Ok(temporary)
+}
+
+/// Gives the owner what a umask took of it, which is nothing with those that people have.
+#[cfg(unix)]
+fn give_back(path: &Path, mode: u32) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    let is_whole = fs::metadata(path)?.permissions().mode() & mode == mode;
+    if is_whole { Ok(()) } else { fs::set_permissions(path, fs::Permissions::from_mode(mode)) }
+}
+
+#[cfg(not(unix))]
+fn give_back(_: &Path, _: u32) -> io::Result<()> {
+    Ok(())
 }
 
 /// Writes a file where an object would lie, or in the nearest directory there is, and removes it.
@@ -317,7 +332,8 @@ fn create_private(directory: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(directory)
+    builder.create(directory)?;
+    give_back(directory, 0o700)
 }
 
 fn sync_directory(directory: &Path) -> io::Result<()> {
