@@ -122,6 +122,15 @@ fn what_users_add_to_operator_families_of_others_is_carried_and_compared() {
         assert!(matches!(restored.code, Some(0 | 3)), "{restored}");
         assert_eq!(source.psql("back", ADDED), source.psql(&db, ADDED));
 
+        // whether the extension or a user has added one of the server's own is not known: it is told
+        let of_the_server = "OPERATOR 1 (pg_catalog.bpchar, pg_catalog.bpchar)";
+        let added = of_the_server.replace("1 ", "1 pg_catalog.~<~ ");
+        source.psql(&db, &format!("ALTER OPERATOR FAMILY citext_ops USING btree ADD {added}"));
+        let run = verify(&source, &newest, &db, &[]);
+        run.assert_code(4).assert_says("~<~(character,character)");
+        assert_names(&run, &["OPERATOR FAMILY public.citext_ops USING btree"]);
+        source.psql(&db, &format!("ALTER OPERATOR FAMILY citext_ops USING btree DROP {of_the_server}"));
+
         newest.psql(
             &db,
             "ALTER OPERATOR FAMILY pg_catalog.integer_ops USING btree DROP OPERATOR 1 (numeric, int4)",

@@ -2,6 +2,7 @@
 
 mod around;
 mod aspects;
+mod extension_members;
 mod families;
 mod findings;
 mod grants;
@@ -21,6 +22,7 @@ use serde_json::{Value, json};
 
 pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges, system_identity};
 pub use self::aspects::Aspects;
+pub use self::extension_members::compare_members_of_extensions;
 use self::families::Families;
 use self::findings::Finding;
 pub use self::findings::{Comparison, Decision};

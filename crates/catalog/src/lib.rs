@@ -51,8 +51,8 @@ pub use catalog::{
 };
 pub use compare::{
     Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, Printed, Signature,
-    SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_system_privileges,
-    kept_maintain, lost_maintain, system_identity,
+    SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_members_of_extensions,
+    compare_system_privileges, kept_maintain, lost_maintain, system_identity,
 };
 pub use filter::FilterError;
 pub use names::{

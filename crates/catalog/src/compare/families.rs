@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::quoting::bare;
-use crate::kinds::{Body, FunctionMember, OperatorMember};
+use crate::kinds::Body;
 use crate::{Identity, Object};
 
 /// The members of each family, its classes' among them.
@@ -18,19 +18,14 @@ pub(super) struct Families {
 }
 
 /// Access method, schema and name.
-type Family = (String, Option<String>, String);
+pub(super) type Family = (String, Option<String>, String);
 
 impl Families {
     pub(super) fn of(objects: &BTreeMap<Identity, &Object>) -> Self {
         let mut families = Families::default();
         for object in objects.values() {
             let Some(family) = family(object) else { continue };
-            let members = match &object.body {
-                Body::OperatorClass(class) => members(&class.operators, &class.functions),
-                Body::OperatorFamily(family) => members(&family.operators, &family.functions),
-                _ => continue,
-            };
-            families.by_name.entry(family).or_default().extend(members);
+            families.by_name.entry(family).or_default().extend(members(object));
         }
         families
     }
@@ -52,7 +47,7 @@ impl Families {
     }
 }
 
-fn family(object: &Object) -> Option<Family> {
+pub(super) fn family(object: &Object) -> Option<Family> {
     match &object.body {
         Body::OperatorClass(class) => {
             let (schema, name) = (class.family.schema.to_string(), class.family.name.to_string());
@@ -66,7 +61,13 @@ fn family(object: &Object) -> Option<Family> {
     }
 }
 
-fn members(operators: &[OperatorMember], functions: &[FunctionMember]) -> Vec<String> {
+/// The members of a class, or the loose ones of a family.
+pub(super) fn members(object: &Object) -> Vec<String> {
+    let (operators, functions) = match &object.body {
+        Body::OperatorClass(class) => (&class.operators, &class.functions),
+        Body::OperatorFamily(family) => (&family.operators, &family.functions),
+        _ => return Vec::new(),
+    };
     let all = crate::kinds::members(operators, functions).into_iter();
     all.map(|member| bare(&member).into_owned()).collect()
 }
