@@ -106,4 +106,35 @@ fn foreign_tables_go_alone() {
         inserted.join(" UNION ALL ")
     );
     assert_eq!(server.psql("far", &transactions), format!("{COUNT} rows, {COUNT}"));
+    no_rehearsal_asks_foreign_servers(&server);
+}
+
+/// A rehearsal is undone here and not there: what fills materialized views from foreign tables is left to the run.
+fn no_rehearsal_asks_foreign_servers(server: &Server) {
+    server.psql("far", "CREATE SEQUENCE asked; CREATE VIEW counting AS SELECT nextval('asked') AS a");
+    ["views", "copy_of_views"].iter().for_each(|db| server.create_db(db));
+    server.psql(
+        "views",
+        &format!(
+            "CREATE EXTENSION postgres_fdw;
+             CREATE SERVER far FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '127.0.0.1', port '{}', dbname 'far');
+             CREATE USER MAPPING FOR postgres SERVER far OPTIONS (user 'postgres');
+             CREATE FOREIGN TABLE counting (a bigint) SERVER far; CREATE VIEW through AS SELECT a FROM counting;
+             CREATE TABLE parted (a bigint) PARTITION BY LIST (a); CREATE FOREIGN TABLE part
+               PARTITION OF parted DEFAULT SERVER far OPTIONS (table_name 'counting');
+             CREATE MATERIALIZED VIEW m_direct AS SELECT a FROM counting;
+             CREATE MATERIALIZED VIEW m_parts AS SELECT a FROM parted;
+             CREATE MATERIALIZED VIEW m_through AS SELECT a FROM through;
+             CREATE TABLE own (a int); CREATE MATERIALIZED VIEW m_own AS SELECT a FROM own",
+            server.port()
+        ),
+    );
+    let asked = || server.psql("far", "SELECT last_value FROM asked");
+    let before = asked();
+    let (source, target) = (server.uri("views"), server.uri("copy_of_views"));
+    let preflight = Dbhaul::new(["preflight", "--source", &source, "--target", &target]).run();
+    let views = ["m_direct", "m_parts", "m_through"].map(|it| format!("MATERIALIZED VIEW DATA public.{it}"));
+    let text = format!("because that would ask foreign servers for rows: {}", views.join(", "));
+    preflight.assert_code(0).assert_says(&text);
+    assert_eq!(asked(), before, "{preflight}");
 }

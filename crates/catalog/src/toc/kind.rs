@@ -99,6 +99,27 @@ impl EntryKind {
         matches!(self, EntryKind::TableData | EntryKind::LargeObjectData | EntryKind::MaterializedViewData)
     }
 
+    /// Whether it makes a relation: what holds rows or is read, so that what is on it locks it.
+    pub const fn is_relation(self) -> bool {
+        use EntryKind::{ForeignTable, MaterializedView, Sequence, Table, View};
+        matches!(self, Table | ForeignTable | View | MaterializedView | Sequence)
+    }
+
+    /// Whether making it may call functions that its statements name, or the domains of its literals: it reads rows with
+    /// them, or the server plans or checks their expressions. Those of checks, generated columns, indexes and keys,
+    /// extended statistics, partitions and materialized views.
+    pub const fn may_call_functions(self) -> bool {
+        use EntryKind::{
+            CheckConstraint, Constraint, Default, Domain, ForeignTable, Index, MaterializedView,
+            MaterializedViewData, Statistics, Table, TableAttach,
+        };
+        matches!(self, Index | Constraint | CheckConstraint | MaterializedViewData)
+            || matches!(
+                self,
+                Table | ForeignTable | TableAttach | Domain | Default | Statistics | MaterializedView
+            )
+    }
+
     /// Splits the address of an object, such as `VIEW public.v` or `LARGE OBJECT 7`, into its kind and its name.
     pub(crate) fn of_address(address: &str) -> Option<(EntryKind, &str)> {
         // Statements call these by words of their own.

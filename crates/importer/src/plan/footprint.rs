@@ -4,10 +4,6 @@ use std::collections::{BTreeSet, HashMap};
 
 use dbhaul_catalog::{Class, EntryKind, ObjectId, QualifiedName, Section, Toc, TocEntry, quote_identifier};
 
-/// Kinds that are a relation others lock.
-const RELATION_KINDS: [EntryKind; 4] =
-    [EntryKind::Table, EntryKind::ForeignTable, EntryKind::MaterializedView, EntryKind::View];
-
 /// What entries touch. Tables are named by their address in the source catalog.
 #[derive(Debug, Default)]
 pub(crate) struct Footprint {
@@ -60,7 +56,8 @@ impl Footprint {
     }
 
     fn add(&mut self, toc: &Toc, entry: &TocEntry) {
-        let is_relation = RELATION_KINDS.contains(&entry.kind);
+        // nothing that a sequence is on is scheduled by it
+        let is_relation = entry.kind.is_relation() && entry.kind != EntryKind::Sequence;
         let is_filled = entry.data.is_some() || entry.kind == EntryKind::MaterializedViewData;
         let mut tables = BTreeSet::new();
         if is_relation || is_filled {

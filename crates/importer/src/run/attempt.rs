@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use dbhaul_postgres::{Error, FailedStatement, Session};
-use dbhaul_progress::counted;
+use dbhaul_progress::{counted, one_line};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
@@ -23,7 +23,7 @@ pub(crate) enum StepError {
     #[error("{}", .0.without_place())]
     Source(#[from] SourceError),
     /// The planner statistics could not be read.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", one_line(.0))]
     Statistics(#[from] StatisticsError),
     /// The target took another number of rows than were sent.
     #[error("the target counts {} where {sent} went to it", counted(*taken, "row"))]
@@ -140,16 +140,6 @@ impl StepError {
 
 fn first_line(error: &StepError) -> String {
     error.to_string().lines().next().unwrap_or_default().to_owned()
-}
-
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(next) = cause {
-        text = format!("{text}: {next}");
-        cause = next.source();
-    }
-    text
 }
 
 /// What is attempted: a transaction that does the step and records it in the ledger.

@@ -15,25 +15,6 @@ use crate::plan::{Analyze, Work};
 use crate::run::prepared::Prepared;
 use crate::target::is_about_privileges;
 
-/// Kinds whose statements run functions of the user's.
-pub(crate) const RUNS_FUNCTIONS: [EntryKind; 4] =
-    [EntryKind::Index, EntryKind::Constraint, EntryKind::CheckConstraint, EntryKind::MaterializedViewData];
-
-/// Kinds whose statements may be planned, and then have the text of the user's functions put in their place.
-const PLANS_FUNCTIONS: [EntryKind; 6] = [
-    EntryKind::Table,
-    EntryKind::TableAttach,
-    EntryKind::Domain,
-    EntryKind::Default,
-    EntryKind::Statistics,
-    EntryKind::MaterializedView,
-];
-
-/// Whether what makes an entry of a kind may call functions that find names by the search path only.
-pub(crate) fn may_rely_on_path(kind: EntryKind) -> bool {
-    RUNS_FUNCTIONS.contains(&kind) || PLANS_FUNCTIONS.contains(&kind)
-}
-
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
     key: String,
@@ -111,7 +92,7 @@ impl Transaction for EntryAttempt {
     }
 
     fn runs_functions(&self) -> bool {
-        may_rely_on_path(self.kind)
+        self.kind.may_call_functions()
     }
 }
 

@@ -31,7 +31,6 @@ use control::Control;
 pub(crate) use control::lock as lock_target;
 use record::Record;
 
-pub(crate) use entry::may_rely_on_path;
 pub(crate) use search_path::NOT_FOUND;
 
 /// Carries out a plan.

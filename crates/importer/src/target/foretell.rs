@@ -25,6 +25,8 @@ pub(crate) struct Foretold {
     standing: BTreeSet<u32>,
     /// What was not tried, because to try it might run what others own on the target.
     untried: BTreeSet<u32>,
+    /// What was not tried, because to try it would ask foreign servers.
+    from_afar: BTreeSet<u32>,
 }
 
 impl Foretold {
@@ -67,7 +69,7 @@ impl Foretold {
             let object = in_one_line(&plan.describe(*entry));
             format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
         });
-        of_rows.chain(read_from_afar(plan)).chain(self.untried_text(plan)).collect()
+        of_rows.chain(read_from_afar(plan)).chain(self.untried_texts(plan)).collect()
     }
 
     /// Notes what is not tried for what others own on the target.
@@ -75,18 +77,25 @@ impl Foretold {
         self.untried.insert(entry);
     }
 
-    fn untried_text(&self, plan: &ImportPlan) -> Option<String> {
+    /// Notes what is not tried because it would ask foreign servers.
+    pub(crate) fn leave_to_the_run(&mut self, entry: u32) {
+        self.from_afar.insert(entry);
+    }
+
+    /// What was not tried, as a person is told.
+    fn untried_texts(&self, plan: &ImportPlan) -> Vec<String> {
         const SHOWN: usize = 5;
-        let mut names: Vec<String> =
-            self.untried.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry))).collect();
-        let more = self.untried.len().saturating_sub(SHOWN);
-        names.extend((more > 0).then(|| format!("and {more} more")));
-        (!names.is_empty()).then(|| {
-            format!(
-                "not tried beforehand, because that might run functions that other roles own on the target: {}",
-                names.join(", ")
-            )
-        })
+        let text = |entries: &BTreeSet<u32>, why: &str| {
+            let mut names: Vec<String> =
+                entries.iter().take(SHOWN).map(|entry| in_one_line(&plan.describe(*entry))).collect();
+            let more = entries.len().saturating_sub(SHOWN);
+            names.extend((more > 0).then(|| format!("and {more} more")));
+            (!names.is_empty()).then(|| format!("not tried beforehand, because {why}: {}", names.join(", ")))
+        };
+        let theirs = "that might run functions that other roles own on the target";
+        let texts =
+            [text(&self.untried, theirs), text(&self.from_afar, "that would ask foreign servers for rows")];
+        texts.into_iter().flatten().collect()
     }
 
     /// Notes that what an entry makes is there already, and stays.

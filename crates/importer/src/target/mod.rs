@@ -2,6 +2,7 @@
 
 mod acts;
 mod advance;
+mod afar;
 mod before;
 mod blocker;
 mod extensions;

@@ -4,7 +4,8 @@ use dbhaul_catalog::{EntryKind, TocEntry};
 use dbhaul_postgres::{Error, ServerError};
 
 use crate::ImportPlan;
-use crate::run::{NOT_FOUND, may_rely_on_path};
+use crate::plan::roles::needed_roles;
+use crate::run::NOT_FOUND;
 
 /// What decides what a refusal means.
 #[derive(Debug, Clone, Copy)]
@@ -86,8 +87,7 @@ pub(super) fn judge(
         },
     };
     let state = error.sqlstate.as_str();
-    let names_role = |role: &String| error.message.contains(&format!("role \"{role}\""));
-    if is_of_the_moment(state) || plan.options.coming_roles.iter().any(names_role) {
+    if is_of_the_moment(state) || waits_for_role(plan, entry, state) {
         return Verdict::Unknown;
     }
     if state == "42501" {
@@ -107,10 +107,19 @@ pub(super) fn judge(
         ));
     }
     // a function of the user's gave up on tables without rows; what it does with rows is not known
-    if may_rely_on_path(entry.kind) && error.where_.is_some() {
+    if entry.kind.may_call_functions() && error.where_.is_some() {
         return Verdict::Doubtful(words(error));
     }
     Verdict::Refused(words(error))
+}
+
+/// Whether a refusal may be for a role that the run is going to create: `undefined_object`, or
+/// `invalid_parameter_value` where it was to be taken on.
+fn waits_for_role(plan: &ImportPlan, entry: &TocEntry, state: &str) -> bool {
+    let coming = &plan.options.coming_roles;
+    matches!(state, "42704" | "22023")
+        && !coming.is_empty()
+        && !needed_roles(std::iter::once(entry), &plan.options).is_disjoint(coming)
 }
 
 /// What an entry needs that a selection left out.

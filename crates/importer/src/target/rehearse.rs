@@ -18,12 +18,12 @@ use super::foretell::{Foretold, wanted};
 use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::theirs::Theirs;
 use super::untold::{Manner, Untold};
-use super::{is_about_privileges, polymorphic, refresh};
+use super::{afar, is_about_privileges, polymorphic, refresh};
 use crate::ImportPlan;
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
+use crate::run::NOT_FOUND;
 use crate::run::prepared::Prepared;
-use crate::run::{NOT_FOUND, may_rely_on_path};
 
 /// Entries that are under way together as long as none is refused.
 const FLIGHT_ENTRIES: usize = 128;
@@ -152,7 +152,12 @@ impl Rehearsal<'_> {
             filled.for_each(|entry| self.foretold.leave_untried(entry.id));
             return Ok(());
         }
+        let asking_others = afar::asking_others(self.plan);
+        let (asking_others, filled): (Vec<_>, Vec<_>) =
+            filled.partition(|entry| asking_others.contains(&entry.id));
+        asking_others.iter().for_each(|entry| self.foretold.leave_to_the_run(entry.id));
         let filled: Vec<&TocEntry> = filled
+            .into_iter()
             .filter(|entry| {
                 self.foretold.refused(entry.id).is_none()
                     && self.foretold.refused_dependency(self.plan, entry).is_none()
@@ -353,7 +358,7 @@ impl Rehearsal<'_> {
 
     /// The source's search path, under which a run would do again what was not found.
     fn path_to_retry(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
-        let may_differ = may_rely_on_path(entry.kind) && NOT_FOUND.contains(&problem.sqlstate()?);
+        let may_differ = entry.kind.may_call_functions() && NOT_FOUND.contains(&problem.sqlstate()?);
         self.plan.options.source_search_path.clone().filter(|_| may_differ)
     }
 

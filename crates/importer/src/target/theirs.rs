@@ -13,10 +13,9 @@ use dbhaul_catalog::{EntryKind, TocEntry, Token, TokenKind, tokens};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
-use super::untold::{PLANNED_KINDS, RELATION_KINDS};
 use crate::ImportPlan;
 
-/// Kinds besides [`PLANNED_KINDS`] that run functions: a foreign key is checked by a query, and options of foreign
+/// Kinds that run functions besides those that call the ones they name: a foreign key is checked by a query, and options of foreign
 /// data by a validator.
 const CALLING_KINDS: [EntryKind; 4] =
     [EntryKind::ForeignKey, EntryKind::ForeignDataWrapper, EntryKind::Server, EntryKind::UserMapping];
@@ -94,7 +93,7 @@ impl Theirs {
 
     fn may_run(&self, entry: &TocEntry, calls: bool) -> bool {
         let kind = entry.kind;
-        let is_run = PLANNED_KINDS.contains(&kind) || CALLING_KINDS.contains(&kind);
+        let is_run = kind.may_call_functions() || CALLING_KINDS.contains(&kind);
         if is_run && calls {
             return true;
         }
@@ -110,8 +109,7 @@ impl Theirs {
     /// Whether what an entry makes is there, under its name.
     fn holds(&self, entry: &TocEntry) -> bool {
         let kind = entry.kind;
-        let has_such_a_name =
-            RELATION_KINDS.contains(&kind) || matches!(kind, EntryKind::Index | EntryKind::Domain);
+        let has_such_a_name = kind.is_relation() || matches!(kind, EntryKind::Index | EntryKind::Domain);
         let name = (entry.schema.as_deref().unwrap_or_default().to_owned(), entry.name.clone());
         has_such_a_name && self.standing.contains(&name)
     }
@@ -126,7 +124,7 @@ fn calling(entries: &[TocEntry]) -> HashSet<u32> {
     for entry in entries {
         let calls = |on: &u32| {
             kinds.get(on).is_some_and(|kind| {
-                let is_a_table = RELATION_KINDS.contains(kind) && *kind != EntryKind::View;
+                let is_a_table = kind.is_relation() && *kind != EntryKind::View;
                 CODE_KINDS.contains(kind) || calling.contains(on) && !is_a_table
             })
         };

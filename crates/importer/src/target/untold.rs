@@ -10,15 +10,6 @@ use dbhaul_catalog::{EntryKind, TocEntry};
 
 use crate::ImportPlan;
 
-/// Kinds that hold rows or are read, so that what is on them locks them.
-pub(super) const RELATION_KINDS: [EntryKind; 5] = [
-    EntryKind::Table,
-    EntryKind::ForeignTable,
-    EntryKind::View,
-    EntryKind::MaterializedView,
-    EntryKind::Sequence,
-];
-
 /// Kinds that are on a relation without reading its rows, and that may be refused.
 const LIGHT_KINDS: [EntryKind; 5] = [
     EntryKind::Acl,
@@ -26,21 +17,6 @@ const LIGHT_KINDS: [EntryKind; 5] = [
     EntryKind::SecurityLabel,
     EntryKind::Policy,
     EntryKind::PublicationTable,
-];
-
-/// Kinds whose statements the server plans or executes in part as it runs them, which calls functions that they
-/// name: checks, generated columns, expressions and predicates of indexes and keys, of statistics and partitions.
-pub(super) const PLANNED_KINDS: [EntryKind; 10] = [
-    EntryKind::Table,
-    EntryKind::ForeignTable,
-    EntryKind::TableAttach,
-    EntryKind::Index,
-    EntryKind::Constraint,
-    EntryKind::CheckConstraint,
-    EntryKind::Domain,
-    EntryKind::Statistics,
-    EntryKind::MaterializedView,
-    EntryKind::MaterializedViewData,
 ];
 
 /// Kinds of which a literal of a statement may be, whatever the statement does with it: reading one runs the checks
@@ -124,7 +100,7 @@ impl Untold {
     }
 
     fn manner_on(&self, plan: &ImportPlan, entry: &TocEntry, on: u32) -> Manner {
-        let is_relation = plan.entry(on).is_ok_and(|on| RELATION_KINDS.contains(&on.kind));
+        let is_relation = plan.entry(on).is_ok_and(|on| on.kind.is_relation());
         match self.entries.get(&on) {
             None => Manner::Kept,
             Some(Why::Unknown) => Manner::NotTried,
@@ -145,7 +121,7 @@ impl Untold {
         if ALIKE_KINDS.contains(&on) || LIGHT_KINDS.contains(&entry.kind) {
             return false;
         }
-        TYPE_KINDS.contains(&on) || PLANNED_KINDS.contains(&entry.kind)
+        TYPE_KINDS.contains(&on) || entry.kind.may_call_functions()
     }
 
     fn is_other(&self, plan: &ImportPlan, on: u32) -> bool {
