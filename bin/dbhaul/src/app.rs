@@ -12,6 +12,7 @@ use dbhaul_pipeline::{Context, Status};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::{Cli, Refused};
+use crate::config::Checked;
 use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
@@ -35,10 +36,23 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     };
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
+        Intent::CheckConfig(checked, json) => return check_config(&checked, json),
         Intent::Man(dir, command) => manual(dir.as_deref(), &command),
         Intent::Run(job) => return start(*job),
     };
     done_or_failed(result)
+}
+
+fn check_config(checked: &Checked, json: bool) -> ExitCode {
+    let text = if json {
+        serde_json::to_string(checked).map_err(std::io::Error::other)
+    } else {
+        Ok(checked.to_string())
+    };
+    match text.and_then(|text| to_stdout(&format!("{text}\n"))) {
+        Ok(()) if !checked.is_good() => ExitCode::from(USAGE),
+        result => done_or_failed(result),
+    }
 }
 
 fn wrong_usage(problem: &str, command: &str) -> ExitCode {

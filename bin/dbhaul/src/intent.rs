@@ -18,18 +18,20 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest, InitRequest,
-    KeyChange, MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch, ScriptRequest,
-    Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions, VerifyRequest,
-    VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    BackupJob, BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
+    InitRequest, KeyChange, MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch,
+    ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions,
+    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, CopyFormatName, DEFAULT_COMPRESSION_LEVEL, DumpArgs,
-    DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs, RestoreArgs,
-    RoleArgs, ScratchArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, ConfigCommand, CopyFormatName, DEFAULT_COMPRESSION_LEVEL,
+    DumpArgs, DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs,
+    RestoreArgs, RoleArgs, RunArgs, ScratchArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs,
+    WriteArgs,
 };
+use crate::config::{Checked, Config, ConfigError};
 use selection::selection;
 use sides::Places;
 
@@ -55,6 +57,8 @@ pub(crate) enum Intent {
     Completions(Shell),
     /// Print the manual, or write its pages into a directory.
     Man(Option<PathBuf>, Vec<String>),
+    /// Tell whether a configuration can be used; as JSON.
+    CheckConfig(Checked, bool),
     /// Run a command.
     Run(Box<Job>),
 }
@@ -110,6 +114,8 @@ pub(crate) enum Request {
         /// What of it.
         view: BackupView,
     },
+    /// `backup run`.
+    RunJobs(Vec<BackupJob>),
     /// `backup forget`.
     Forget(ForgetRequest),
     /// `backup prune`.
@@ -165,6 +171,11 @@ impl Intent {
             Command::HoldSnapshot { run } => hold_snapshot(run, environment),
             Command::Backup { command } => backup(command, environment),
             Command::Store { command } => store::store(command, environment),
+            Command::Config { command: ConfigCommand::Check { config, json } } => {
+                let read = Config::read(config.config.as_deref(), environment);
+                let config = read.map_err(|error| UsageError::new(error.to_string()))?;
+                return Ok(Intent::CheckConfig(config.check(environment), json));
+            }
             Command::Completions { shell } => return Ok(Intent::Completions(shell)),
             Command::Man { command, dir } => return Ok(Intent::Man(dir, command)),
         };
@@ -342,6 +353,16 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
     job(Request::Verify(request), false, Some(args.report), args.output, places)
 }
 
+fn jobs(args: RunArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let wrong = |error: ConfigError| UsageError::new(error.to_string());
+    let config = Config::read(args.config.config.as_deref(), environment).map_err(wrong)?;
+    let names = if args.all { config.names() } else { args.names };
+    let jobs =
+        names.iter().map(|name| config.job(name, environment).map_err(wrong)).collect::<Result<_, _>>()?;
+    let places = Places::new(environment);
+    job(Request::RunJobs(jobs), false, Some(args.report), args.output, places)
+}
+
 fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, UsageError> {
     match command {
         BackupCommand::List { store, keys, output } => {
@@ -367,6 +388,7 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
             job(request, false, None, args.output, places)
         }
         BackupCommand::Export(args) => script::of_backup(*args, environment),
+        BackupCommand::Run(args) => jobs(*args, environment),
         BackupCommand::Forget(args) => retention::forget(*args, environment),
         BackupCommand::Prune(args) => retention::prune(*args, environment),
         BackupCommand::Pin(args) => retention::pin(*args, true, environment),

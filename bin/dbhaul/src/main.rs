@@ -2,6 +2,7 @@
 
 mod app;
 mod args;
+mod config;
 mod errors;
 mod holder;
 mod intent;

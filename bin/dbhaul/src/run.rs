@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
-    Context, Dump, Migrate, PipelineError, Restore, Script, ScriptOutput, ScriptRequest, Status, change_keys,
-    cleanup, cleanup_store, forget_backups, init_store, list_backups, list_keys, pin_backups, preflight,
-    prune_store, recovery_kit, show_backup, show_definitions, show_toc, verify,
+    BackupJob, Context, Dump, JobReport, Migrate, PipelineError, Restore, Script, ScriptOutput,
+    ScriptRequest, Status, change_keys, cleanup, cleanup_store, forget_backups, init_store, list_backups,
+    list_keys, pin_backups, preflight, prune_store, recovery_kit, run_job, show_backup, show_definitions,
+    show_toc, verify,
 };
 
 use serde::Serialize;
@@ -90,6 +91,7 @@ pub(crate) async fn run(
                 }
             })
         }
+        Request::RunJobs(jobs) => run_jobs(jobs, context).await,
         Request::Forget(request) => {
             let report = Box::pin(forget_backups(request, context)).await?;
             Ok(Outcome::report(&report, report.status()))
@@ -152,5 +154,30 @@ impl Display for Pinned {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let verb = if self.is_pinned { "pinned" } else { "unpinned" };
         write!(f, "{verb} {}", self.pinned.join(", "))
+    }
+}
+
+/// Runs jobs one after the other; one that fails does not keep the later ones from running.
+async fn run_jobs(jobs: Vec<BackupJob>, context: Context) -> Result<Outcome, PipelineError> {
+    let mut reports = Jobs { jobs: Vec::new() };
+    for job in jobs {
+        reports.jobs.push(Box::pin(run_job(job, context.clone())).await?);
+    }
+    let status = reports.jobs.iter().map(JobReport::status).max().unwrap_or(Status::Failed);
+    Ok(Outcome::report(&reports, status))
+}
+
+/// What `backup run` did.
+#[derive(Serialize)]
+struct Jobs {
+    jobs: Vec<JobReport>,
+}
+
+impl Display for Jobs {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (place, job) in self.jobs.iter().enumerate() {
+            write!(f, "{}{job}", if place == 0 { "" } else { "\n\n" })?;
+        }
+        Ok(())
     }
 }

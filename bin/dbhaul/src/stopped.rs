@@ -41,6 +41,9 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
              the source is neither written to nor restarted meanwhile, or start over with --clean --if-exists; \
              `dbhaul cleanup` removes what only --resume needs"
         }
+        Request::RunJobs(_) => {
+            "backups that were made so far are in the store; steps that were not taken are taken by the next run"
+        }
         Request::Forget(_) => "backups that were forgotten so far stay forgotten: run it again",
         Request::Pin { .. } => "some of the backups may be pinned or unpinned: run it again",
         Request::InitStore(_) => {

@@ -79,6 +79,17 @@ Examples:
   dbhaul backup export --store s3://backups/shop --file shop.sql
   dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
+/// Below `dbhaul backup run --help`.
+pub(super) const RUN: &str = "\
+Examples:
+  dbhaul backup run shop
+  dbhaul backup run --all --config /etc/dbhaul/dbhaul.toml
+
+A job dumps its database, or all databases whose names match its patterns, forgets what its policy does
+not keep, and prunes the store. A step that fails does not keep the later ones from being taken, but
+nothing of a database is forgotten whose dump failed. The exit code is 1 if any step failed, and
+3 if a backup lacks objects or another run of the job was at work.";
+
 /// Below `dbhaul backup forget --help`.
 pub(super) const FORGET: &str = "\
 Examples:

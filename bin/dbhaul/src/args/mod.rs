@@ -7,6 +7,7 @@
 mod groups;
 mod habits;
 mod help;
+mod job;
 mod letters;
 mod retention;
 mod store;
@@ -23,6 +24,7 @@ pub(crate) use groups::{
     StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
 };
 pub(crate) use habits::Refused;
+pub(crate) use job::{ConfigCommand, RunArgs};
 pub(crate) use letters::LetterArgs;
 pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
 pub(crate) use store::{
@@ -115,6 +117,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Check the configuration of backup jobs
+    Config {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: ConfigCommand,
+    },
     /// Print completions for a shell
     Completions {
         /// The shell
@@ -144,6 +152,7 @@ impl Command {
             Command::HoldSnapshot { .. } => "hold-snapshot",
             Command::Backup { .. } => "backup",
             Command::Store { .. } => "store",
+            Command::Config { .. } => "config",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",
         }
@@ -170,6 +179,9 @@ pub(crate) enum BackupCommand {
     /// Write a backup as one SQL script, which psql restores without dbhaul
     #[command(after_long_help = help::EXPORT)]
     Export(Box<ExportArgs>),
+    /// Run jobs of the configuration: dump, forget and prune, and tell others how it went
+    #[command(after_long_help = help::RUN)]
+    Run(Box<RunArgs>),
     /// Forget old backups: those that a policy does not keep, or those named
     #[command(after_long_help = help::FORGET)]
     Forget(Box<ForgetArgs>),

@@ -3,6 +3,7 @@
 pub(crate) mod backups;
 pub(crate) mod cleanup;
 pub(crate) mod dump;
+pub(crate) mod job;
 pub(crate) mod migrate;
 pub(crate) mod preflight;
 pub(crate) mod restore;

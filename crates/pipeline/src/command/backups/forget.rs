@@ -292,6 +292,17 @@ fn refuse_shrunk(database: &str, judged: &[(JudgedBackup, Ulid)]) -> Result<(), 
     })
 }
 
+impl ForgetReport {
+    /// It on one line.
+    pub(crate) fn summary(&self) -> String {
+        let (forgotten, kept) = (counted(self.forgotten_count, "backup"), counted(self.kept_count, "backup"));
+        match self.dry_run {
+            true => format!("would forget {forgotten} and keep {kept}; nothing was changed"),
+            false => format!("forgot {forgotten}, kept {kept}"),
+        }
+    }
+}
+
 impl Display for ForgetReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for group in &self.groups {
@@ -304,11 +315,7 @@ impl Display for ForgetReport {
                 write!(f, "{}", Line(backup))?;
             }
         }
-        let (forgotten, kept) = (counted(self.forgotten_count, "backup"), counted(self.kept_count, "backup"));
-        match self.dry_run {
-            true => write!(f, "would forget {forgotten} and keep {kept}; nothing was changed"),
-            false => write!(f, "forgot {forgotten}, kept {kept}"),
-        }?;
+        write!(f, "{}", self.summary())?;
         match self.dry_run || self.forgotten_count == 0 {
             true => Ok(()),
             false => {

@@ -1,0 +1,183 @@
+//! `dbhaul.toml`: the backup jobs of a machine.
+//!
+//! A profile names a source, a store and the options of `dump`, in the words of the command line, so that there is one
+//! set of options to learn and one place that checks them.
+
+mod profile;
+mod value;
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::intent::Environment;
+use dbhaul_pipeline::BackupJob;
+use profile::Profile;
+
+/// Names the file where no option does.
+const VARIABLE: &str = "DBHAUL_CONFIG";
+
+/// A configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// No file was named, and none lies where one is looked for.
+    #[error("there is no configuration: none of {} exists", places.join(", "))]
+    Missing {
+        /// Where it was looked for.
+        places: Vec<String>,
+    },
+    /// The file cannot be read.
+    #[error("{}: {problem}", file.display())]
+    Unusable {
+        /// The file.
+        file: PathBuf,
+        /// Why not. Values of the file are not repeated.
+        problem: String,
+    },
+    /// A profile cannot be used.
+    #[error("profile {profile:?}: {problem}")]
+    Profile {
+        /// The profile.
+        profile: String,
+        /// Why not.
+        problem: String,
+    },
+}
+
+/// What a configuration says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    #[serde(default)]
+    profile: BTreeMap<String, Profile>,
+}
+
+/// The jobs of a configuration.
+#[derive(Debug)]
+pub(crate) struct Config {
+    file: PathBuf,
+    profiles: BTreeMap<String, Profile>,
+}
+
+impl Config {
+    /// Reads the file that is named by the option or the variable, or lies in one of the usual places.
+    ///
+    /// # Errors
+    /// If there is none, or it cannot be read.
+    pub(crate) fn read(named: Option<&Path>, environment: Environment<'_>) -> Result<Self, ConfigError> {
+        let file = match named.map(Path::to_owned).or_else(|| environment(VARIABLE).map(PathBuf::from)) {
+            Some(file) => file,
+            None => {
+                let places = usual_places(environment);
+                let found = places.iter().find(|place| place.exists()).cloned();
+                found.ok_or_else(|| ConfigError::Missing {
+                    places: places.iter().map(|place| place.display().to_string()).collect(),
+                })?
+            }
+        };
+        let fault = |problem: String| ConfigError::Unusable { file: file.clone(), problem };
+        let text = std::fs::read_to_string(&file).map_err(|error| fault(error.to_string()))?;
+        let File { profile } = toml::from_str(&text).map_err(|error| fault(told(&error, &text)))?;
+        if profile.is_empty() {
+            return Err(fault("it has no [profile.NAME]".to_owned()));
+        }
+        Ok(Config { file, profiles: profile })
+    }
+
+    /// The names of the profiles.
+    pub(crate) fn names(&self) -> Vec<String> {
+        self.profiles.keys().cloned().collect()
+    }
+
+    /// The job of a profile.
+    ///
+    /// # Errors
+    /// If there is no such profile, or something in it cannot be used.
+    pub(crate) fn job(&self, name: &str, environment: Environment<'_>) -> Result<BackupJob, ConfigError> {
+        let fault = |problem: String| ConfigError::Profile { profile: name.to_owned(), problem };
+        let profile = self.profiles.get(name).ok_or_else(|| {
+            fault(format!(
+                "{} has none of that name; it has {}",
+                self.file.display(),
+                self.names().join(", ")
+            ))
+        })?;
+        profile.job(name, environment).map_err(fault)
+    }
+}
+
+/// The error of the parser without the lines of the file, which may hold a password.
+fn told(error: &toml::de::Error, text: &str) -> String {
+    let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+    let message = error.message();
+    match line {
+        Some(line) => format!("line {line}: {message}"),
+        None => message.to_owned(),
+    }
+}
+
+fn usual_places(environment: Environment<'_>) -> Vec<PathBuf> {
+    let mut places = vec![PathBuf::from("dbhaul.toml")];
+    let home = || environment("HOME").map(|home| Path::new(&home).join(".config"));
+    let config = environment("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
+    places.extend(config.map(|directory| directory.join("dbhaul/dbhaul.toml")));
+    places.push(PathBuf::from("/etc/dbhaul/dbhaul.toml"));
+    places
+}
+
+/// What `config check` found.
+#[derive(Debug, Serialize)]
+pub(crate) struct Checked {
+    /// The file.
+    file: PathBuf,
+    /// Its profiles.
+    profiles: Vec<CheckedProfile>,
+}
+
+#[derive(Debug, Serialize)]
+struct CheckedProfile {
+    name: String,
+    source: String,
+    store: String,
+    problem: Option<String>,
+}
+
+impl Config {
+    /// Resolves every profile, its secrets too, and connects to nothing.
+    pub(crate) fn check(&self, environment: Environment<'_>) -> Checked {
+        let check = |name: &String| {
+            let (source, store, problem) = match self.job(name, environment) {
+                Ok(job) => (job.dump.source.describe(), job.dump.store.to_string(), None),
+                Err(ConfigError::Profile { problem, .. }) => (String::new(), String::new(), Some(problem)),
+                Err(error) => (String::new(), String::new(), Some(error.to_string())),
+            };
+            CheckedProfile { name: name.clone(), source, store, problem }
+        };
+        Checked { file: self.file.clone(), profiles: self.profiles.keys().map(check).collect() }
+    }
+}
+
+impl Checked {
+    /// Whether every profile can be used.
+    pub(crate) fn is_good(&self) -> bool {
+        self.profiles.iter().all(|profile| profile.problem.is_none())
+    }
+}
+
+impl Display for Checked {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.file.display())?;
+        for CheckedProfile { name, source, store, problem } in &self.profiles {
+            match problem {
+                None => write!(f, "\n  profile {name}: {source} into {store}")?,
+                Some(problem) => write!(f, "\n  profile {name}: cannot be used: {problem}")?,
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,223 @@
+//! One profile, and the job that it makes.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use dbhaul_pipeline::{
+    Address, BackupJob, DumpRequest, KeepCount, KeepPolicy, Notifications, Overlap, StoreKeys, TimeZone,
+};
+use serde::Deserialize;
+
+use super::value::Value;
+use crate::args::{Cli, Refused};
+use crate::intent::{Environment, Intent, Request};
+
+/// Hours that packs stay after they were marked, as with `backup prune`.
+const GRACE_HOURS: u64 = 23;
+
+/// A profile as it is written.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Profile {
+    /// The database, or one of the server whose databases are backed up.
+    source: Value,
+    /// Patterns of names of databases of that server.
+    #[serde(default)]
+    databases: Vec<String>,
+    /// The store.
+    store: Value,
+    /// Options of `dbhaul dump`.
+    #[serde(default)]
+    dump: Vec<String>,
+    /// Which backups stay.
+    keep: Option<Keep>,
+    /// How space is freed.
+    prune: Option<Prune>,
+    /// What to do while another run is at work.
+    #[serde(default)]
+    overlap: OverlapName,
+    /// Whom to tell.
+    #[serde(default)]
+    notify: Notify,
+}
+
+/// The dump of a job, with what is beside the request.
+struct Dump {
+    request: DumpRequest,
+    lock_wait: Option<Duration>,
+    keys: StoreKeys,
+}
+
+/// A policy as it is written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Keep {
+    last: Option<Count>,
+    hourly: Option<Count>,
+    daily: Option<Count>,
+    weekly: Option<Count>,
+    monthly: Option<Count>,
+    yearly: Option<Count>,
+    within: Option<String>,
+    tag: Vec<String>,
+    at_least: Option<u32>,
+    time_zone: Option<String>,
+}
+
+/// A number of backups, or all.
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "a number of backups or \"unlimited\"")]
+enum Count {
+    Number(u32),
+    Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "true, false, or a table with `grace-hours`")]
+enum Prune {
+    Wanted(bool),
+    Grace(Grace),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct Grace {
+    grace_hours: u64,
+}
+
+#[derive(Debug, Default, Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum OverlapName {
+    #[default]
+    Skip,
+    Wait,
+    Run,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case", default)]
+struct Notify {
+    ping: Option<Value>,
+    webhook: Option<Value>,
+    metrics_file: Option<PathBuf>,
+    push_gateway: Option<Value>,
+}
+
+impl Profile {
+    /// The job, with its secrets; an error names the key.
+    pub(super) fn job(&self, name: &str, environment: Environment<'_>) -> Result<BackupJob, String> {
+        if let Some(empty) = self.databases.iter().find(|pattern| pattern.trim().is_empty()) {
+            return Err(format!("databases: {empty:?} is no pattern"));
+        }
+        let Dump { request, lock_wait, keys } = self.dump(environment)?;
+        Ok(BackupJob {
+            name: name.to_owned(),
+            dump: request,
+            lock_wait,
+            keys,
+            databases: self.databases.clone(),
+            keep: self
+                .keep
+                .as_ref()
+                .map(Keep::policy)
+                .transpose()
+                .map_err(|error| format!("keep: {error}"))?,
+            prune: self.grace(),
+            overlap: match self.overlap {
+                OverlapName::Skip => Overlap::Skip,
+                OverlapName::Wait => Overlap::Wait,
+                OverlapName::Run => Overlap::Run,
+            },
+            notify: self.notify.resolved(environment).map_err(|error| format!("notify.{error}"))?,
+        })
+    }
+
+    /// What `dbhaul dump` makes of the source, the store and the options.
+    fn dump(&self, environment: Environment<'_>) -> Result<Dump, String> {
+        let source = self.source.read(environment).map_err(|error| format!("source: {error}"))?;
+        let store = self.store.read(environment).map_err(|error| format!("store: {error}"))?;
+        let places = [format!("--source={source}"), format!("--store={store}")];
+        let arguments = ["dbhaul", "dump"].map(str::to_owned).into_iter().chain(self.dump.iter().cloned());
+        let cli = match Cli::read(arguments.chain(places)) {
+            Ok(Ok(cli)) => cli,
+            Ok(Err(Refused { problem, .. })) => return Err(format!("dump: {problem}")),
+            Err(error) => return Err(format!("dump: {}", first_line(&error))),
+        };
+        match Intent::resolve(cli, environment) {
+            Ok(Intent::Run(job)) => match (job.request, job.dry_run, job.report_file) {
+                (Request::Dump(_), true, _) => Err("dump: --dry-run makes no backup".to_owned()),
+                (Request::Dump(_), _, Some(_)) => Err("dump: --report is not for a job".to_owned()),
+                (Request::Dump(request), false, None) => {
+                    Ok(Dump { request, lock_wait: job.lock_wait, keys: job.keys })
+                }
+                _ => Err("dump: a job makes backups in a store: leave --format out".to_owned()),
+            },
+            Ok(_) => Err("dump: these options make no backup".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    fn grace(&self) -> Option<Duration> {
+        let hours = match &self.prune {
+            // who forgets wants the space
+            None => self.keep.as_ref().map(|_| GRACE_HOURS),
+            Some(Prune::Wanted(wanted)) => wanted.then_some(GRACE_HOURS),
+            Some(Prune::Grace(grace)) => Some(grace.grace_hours),
+        };
+        hours.map(|hours| Duration::from_secs(hours.saturating_mul(3600)))
+    }
+}
+
+impl Keep {
+    fn policy(&self) -> Result<KeepPolicy, String> {
+        let count = |count: &Option<Count>| match count {
+            None => Ok(KeepCount::None),
+            Some(Count::Number(number)) => number.to_string().parse(),
+            Some(Count::Text(text)) => text.parse(),
+        };
+        let policy = || {
+            Ok(KeepPolicy {
+                last: count(&self.last)?,
+                hourly: count(&self.hourly)?,
+                daily: count(&self.daily)?,
+                weekly: count(&self.weekly)?,
+                monthly: count(&self.monthly)?,
+                yearly: count(&self.yearly)?,
+                within: self.within.as_deref().map(KeepPolicy::parse_span).transpose()?,
+                tags: self.tag.clone(),
+                at_least: self.at_least.unwrap_or(1).max(1),
+                zone: TimeZone::UTC,
+            })
+        };
+        let mut policy: KeepPolicy = policy()
+            .and_then(KeepPolicy::not_empty)
+            .map_err(|error: dbhaul_pipeline::PolicyError| error.to_string())?;
+        if let Some(name) = &self.time_zone {
+            policy.zone = TimeZone::get(name).map_err(|_| format!("there is no time zone {name:?}"))?;
+        }
+        Ok(policy)
+    }
+}
+
+impl Notify {
+    fn resolved(&self, environment: Environment<'_>) -> Result<Notifications, String> {
+        let address = |key: &str, value: &Option<Value>| -> Result<Option<Address>, String> {
+            let Some(value) = value else { return Ok(None) };
+            let text = value.read(environment).map_err(|error| format!("{key}: {error}"))?;
+            text.parse().map(Some).map_err(|error: dbhaul_pipeline::AddressError| format!("{key}: {error}"))
+        };
+        Ok(Notifications {
+            ping: address("ping", &self.ping)?,
+            webhook: address("webhook", &self.webhook)?,
+            metrics_file: self.metrics_file.clone(),
+            push_gateway: address("push-gateway", &self.push_gateway)?,
+        })
+    }
+}
+
+/// What clap has to say of an option, without usage and tips.
+fn first_line(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches("error: ").to_owned()
+}

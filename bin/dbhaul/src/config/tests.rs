@@ -1,0 +1,87 @@
+use std::time::Duration;
+
+use dbhaul_pipeline::Overlap;
+
+use super::{Config, ConfigError, File};
+
+fn config(text: &str) -> Config {
+    let File { profile } = toml::from_str(text).unwrap();
+    Config { file: "dbhaul.toml".into(), profiles: profile }
+}
+
+fn problem(text: &str) -> String {
+    match config(text).job("shop", &environment) {
+        Err(ConfigError::Profile { problem, .. }) => problem,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn environment(name: &str) -> Option<String> {
+    (name == "SHOP").then(|| "postgres://app:s3cret@db/shop".to_owned())
+}
+
+#[test]
+fn a_profile_makes_a_job() {
+    let config = config(
+        r#"
+        [profile.shop]
+        source = { env = "SHOP" }
+        databases = ["app_*"]
+        store = "/backups"
+        dump = ["--jobs=3", "--exclude-table-data", "audit.*", "--tag", "nightly"]
+        overlap = "wait"
+        [profile.shop.keep]
+        daily = 7
+        yearly = "unlimited"
+        within = "2d"
+        time-zone = "Europe/Berlin"
+        [profile.shop.notify]
+        ping = { command = "echo https://hc.example/uuid" }
+        metrics-file = "/var/lib/metrics/dbhaul.prom"
+        "#,
+    );
+    let job = config.job("shop", &environment).unwrap();
+    assert_eq!(
+        (job.dump.source.database(), job.dump.jobs, job.dump.tags),
+        ("shop", 3, vec!["nightly".to_owned()])
+    );
+    assert_eq!((job.databases, job.overlap), (vec!["app_*".to_owned()], Overlap::Wait));
+    assert_eq!(job.notify.ping.unwrap().host(), "hc.example");
+    // who forgets wants the space
+    assert_eq!(job.prune, Some(Duration::from_secs(23 * 3600)));
+    assert!(job.keep.unwrap().within.is_some());
+}
+
+#[test]
+fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
+    let with =
+        |more: &str| format!("[profile.shop]\nsource = {{ env = \"SHOP\" }}\nstore = \"/backups\"\n{more}");
+    for (more, expected) in [
+        ("dump = [\"--no-such\"]", "--no-such"),
+        ("dump = [\"--format=sql\"]", "--store is where"),
+        ("dump = [\"--dry-run\"]", "makes no backup"),
+        ("dump = [\"--source=postgres://x:hidden@y/z\"]", "--source"),
+        ("keep = { daily = 0 }", "keep: no rule"),
+        ("keep = { within = \"soon\" }", "not a span"),
+        ("keep = { last = 3, time-zone = \"Mars\" }", "no time zone"),
+        ("notify = { ping = \"hc.example/uuid-hidden\" }", "notify.ping: not an http"),
+        ("notify = { webhook = { env = \"NOT_SET\" } }", "NOT_SET is not set"),
+        ("notify = { webhook = { command = \"false hidden\" } }", "\"false\" failed"),
+        ("databases = [\"\"]", "no pattern"),
+    ] {
+        let problem = problem(&with(more));
+        assert!(problem.contains(expected), "{more}: {problem}");
+        assert!(!problem.contains("hidden") && !problem.contains("s3cret"), "{more}: {problem}");
+    }
+}
+
+#[test]
+fn unknown_keys_are_errors_and_lines_with_passwords_are_not_shown() {
+    let text = "[profile.shop]\nsource = \"postgres://a:s3cret@b/c\"\nstore = \"/b\"\nkep = 1\n";
+    let error = toml::from_str::<File>(text).unwrap_err();
+    let told = super::told(&error, text);
+    assert!(told.contains("kep") && told.starts_with("line 4"), "{told}");
+    let text = "[profile.shop]\nsource = \"postgres://a:s3cret@b/c\nstore = \"/b\"\n";
+    let told = super::told(&toml::from_str::<File>(text).unwrap_err(), text);
+    assert!(!told.contains("s3cret"), "{told}");
+}

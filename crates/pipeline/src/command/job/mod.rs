@@ -1,0 +1,67 @@
+//! `backup run`: what a job does every night: dump, check, forget, prune, and tell others of it.
+
+mod databases;
+mod overlap;
+mod report;
+mod run;
+
+use std::time::Duration;
+
+use dbhaul_repository::{KeepPolicy, StoreKeys};
+
+use crate::notify::Notifications;
+use crate::{DumpRequest, PipelineError};
+
+pub use report::{JobReport, Step, StepKind, StepResult};
+pub use run::run_job;
+
+/// A backup job.
+#[derive(Debug, Clone)]
+pub struct BackupJob {
+    /// Its name in the configuration, by which messages and metrics call it.
+    pub name: String,
+    /// How each database is dumped; without patterns the one of its source.
+    pub dump: DumpRequest,
+    /// Patterns of the names of databases of that server, with `*` and `?`; none for the one of the source.
+    pub databases: Vec<String>,
+    /// How long a lock on a table of the source is waited for; none: until it is granted.
+    pub lock_wait: Option<Duration>,
+    /// What opens the store, where it is encrypted.
+    pub keys: StoreKeys,
+    /// Which backups to keep afterwards; none: all of them.
+    pub keep: Option<KeepPolicy>,
+    /// How long packs stay after they were marked; none: nothing is pruned.
+    pub prune: Option<Duration>,
+    /// What to do while another run of the job is at work on the same database.
+    pub overlap: Overlap,
+    /// Whom to tell.
+    pub notify: Notifications,
+}
+
+/// What a job does that finds another run of itself at work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Overlap {
+    /// Leaves the database out and says so.
+    #[default]
+    Skip,
+    /// Waits for the end of the other.
+    Wait,
+    /// Runs beside it.
+    Run,
+}
+
+impl BackupJob {
+    /// The databases that it backs up, read from the server where they are given by patterns.
+    ///
+    /// # Errors
+    /// If the server cannot be asked, or no database has such a name.
+    pub(crate) async fn sources(&self, context: &crate::Context) -> Result<Vec<DumpRequest>, PipelineError> {
+        if self.databases.is_empty() {
+            return Ok(vec![self.dump.clone()]);
+        }
+        let names = databases::matching(&self.dump.source, &self.databases, context).await?;
+        let of =
+            |name: String| DumpRequest { source: self.dump.source.with_database(&name), ..self.dump.clone() };
+        Ok(names.into_iter().map(of).collect())
+    }
+}

@@ -1,0 +1,140 @@
+//! Carrying a job out.
+
+use std::future::Future;
+use std::time::Instant;
+
+use dbhaul_progress::one_line;
+use jiff::Timestamp;
+
+use super::overlap::{Turn, take_turn};
+use super::{BackupJob, JobReport, Step, StepKind, StepResult};
+use crate::command::backups::forget::{ForgetChoice, ForgetRequest, forget_backups};
+use crate::command::backups::prune::{PruneRequest, prune_store};
+use crate::command::dump::Dump;
+use crate::notify::Notifier;
+use crate::{Context, DumpRequest, PipelineError, Status};
+
+/// Runs a job to its end: a step that fails does not keep the later ones from being taken, except that nothing of a
+/// database is forgotten whose dump failed. Whoever is to be told is told of the beginning and of the end, also if the
+/// user stops it.
+///
+/// # Errors
+/// If the user stops it. Whatever fails is in the report.
+pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, PipelineError> {
+    let notifier = Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone());
+    notifier.begun().await;
+    let context = Context { keys: job.keys.clone(), lock_wait: job.lock_wait, ..context };
+    let mut run = Run { started: Timestamp::now(), steps: Vec::new(), context };
+    let stopped = run.carry_out(&job).await.err();
+    let report =
+        JobReport { job: job.name, started: run.started, finished: Timestamp::now(), steps: run.steps };
+    notifier.ended(&report).await;
+    match stopped {
+        Some(error) => Err(error),
+        None => Ok(report),
+    }
+}
+
+struct Run {
+    started: Timestamp,
+    steps: Vec<Step>,
+    context: Context,
+}
+
+impl Run {
+    /// Fails only if the user stops it.
+    async fn carry_out(&mut self, job: &BackupJob) -> Result<(), PipelineError> {
+        let begun = Instant::now();
+        match job.sources(&self.context).await {
+            Ok(sources) => {
+                for source in sources {
+                    self.back_up(job, source).await?;
+                }
+            }
+            Err(error) => self.failed(None, StepKind::Prepare, begun, error)?,
+        }
+        let Some(grace) = job.prune else { return Ok(()) };
+        let request = PruneRequest { store: job.dump.store.clone(), grace, dry_run: false };
+        let pruning = Box::pin(prune_store(request, self.context.clone()));
+        self.step(None, StepKind::Prune, async { pruning.await.map(StepResult::Pruned) }).await.map(drop)
+    }
+
+    /// One database: dump, then forget.
+    async fn back_up(&mut self, job: &BackupJob, request: DumpRequest) -> Result<(), PipelineError> {
+        let database = request.source.database().to_owned();
+        let begun = Instant::now();
+        let turn = take_turn(&request.source, &request.store, job.overlap, &self.context).await;
+        let _held = match turn {
+            Ok(Turn::Ours(held)) => held,
+            Ok(Turn::Taken) => {
+                let reason = "another backup of this database into this store is at work".to_owned();
+                self.took(Some(&database), StepKind::Dump, begun, StepResult::NotDone { reason });
+                return Ok(());
+            }
+            Err(error) => return self.failed(Some(&database), StepKind::Prepare, begun, error),
+        };
+        let context = self.context.clone();
+        let store = request.store.clone();
+        let dumping = async move {
+            let dump = Box::pin(Dump::prepare(request, context)).await?;
+            Box::pin(dump.execute()).await.map(|report| StepResult::Dumped(Box::new(report)))
+        };
+        let dumped = self.step(Some(&database), StepKind::Dump, dumping).await?;
+        let Some(policy) = job.keep.clone() else { return Ok(()) };
+        if dumped == Status::Failed {
+            let reason = "nothing is forgotten after a dump that failed".to_owned();
+            let begun = Instant::now();
+            self.took(Some(&database), StepKind::Forget, begun, StepResult::NotDone { reason });
+            return Ok(());
+        }
+        let request = ForgetRequest {
+            store,
+            database: Some(database.clone()),
+            choice: ForgetChoice::Policy(policy),
+            allow_shrunk: false,
+            dry_run: false,
+        };
+        let forgetting = Box::pin(forget_backups(request, self.context.clone()));
+        self.step(Some(&database), StepKind::Forget, async { forgetting.await.map(StepResult::Forgot) })
+            .await
+            .map(drop)
+    }
+
+    /// Takes a step and notes what came of it.
+    async fn step(
+        &mut self,
+        database: Option<&str>,
+        kind: StepKind,
+        doing: impl Future<Output = Result<StepResult, PipelineError>>,
+    ) -> Result<Status, PipelineError> {
+        let begun = Instant::now();
+        match doing.await {
+            Ok(result) => Ok(self.took(database, kind, begun, result)),
+            Err(error) => self.failed(database, kind, begun, error).map(|()| Status::Failed),
+        }
+    }
+
+    /// Notes that a step failed, and goes on unless the user has stopped the run.
+    fn failed(
+        &mut self,
+        database: Option<&str>,
+        kind: StepKind,
+        begun: Instant,
+        error: PipelineError,
+    ) -> Result<(), PipelineError> {
+        let result = StepResult::Failed { error: one_line(&error), help: error.help().map(Into::into) };
+        self.took(database, kind, begun, result);
+        match error.status() == Status::Interrupted || self.context.cancel.is_cancelled() {
+            true => Err(error),
+            false => Ok(()),
+        }
+    }
+
+    fn took(&mut self, database: Option<&str>, kind: StepKind, begun: Instant, result: StepResult) -> Status {
+        let database = database.map(str::to_owned);
+        let step = Step { database, step: kind, elapsed_seconds: begun.elapsed().as_secs_f64(), result };
+        let status = step.status();
+        self.steps.push(step);
+        status
+    }
+}

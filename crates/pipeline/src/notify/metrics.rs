@@ -1,0 +1,175 @@
+//! Metrics in the text format of Prometheus.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+use std::path::Path;
+
+use crate::command::job::{Step, StepResult};
+use crate::{JobReport, Status};
+
+/// Name, type and meaning of each metric.
+const METRICS: [(&str, &str); 8] = [
+    ("dbhaul_backup_last_run_timestamp_seconds", "When the job last ended."),
+    (LAST_SUCCESS, "When the database was last backed up without error."),
+    ("dbhaul_backup_status", "Exit code of the last run for the database: 0 done, 1 failed, 3 done in part."),
+    ("dbhaul_backup_duration_seconds", "How long the last backup took."),
+    ("dbhaul_backup_rows", "Rows in the last backup."),
+    ("dbhaul_backup_plain_bytes", "Bytes of the rows in the last backup."),
+    ("dbhaul_backup_stored_bytes", "Bytes of the rows as they are stored."),
+    ("dbhaul_backup_forgotten", "Backups that the last run forgot."),
+];
+
+/// Kept from the file before where a run fails.
+const LAST_SUCCESS: &str = "dbhaul_backup_last_success_timestamp_seconds";
+
+/// The metrics of a run.
+pub(super) fn text(job: &str, report: &JobReport) -> String {
+    let mut values: BTreeMap<(usize, String), f64> = BTreeMap::new();
+    let databases: BTreeSet<Option<&str>> =
+        report.steps.iter().map(|step| step.database.as_deref()).collect();
+    let finished = report.finished.as_millisecond() as f64 / 1000.0;
+    values.insert((0, labels(job, None)), finished);
+    for database in databases {
+        let steps: Vec<&Step> =
+            report.steps.iter().filter(|step| step.database.as_deref() == database).collect();
+        let mut put = |metric: usize, value: f64| values.insert((metric, labels(job, database)), value);
+        let status = steps.iter().map(|step| step.status()).max().unwrap_or(Status::Done);
+        put(2, f64::from(status.exit_code()));
+        for step in steps {
+            match &step.result {
+                StepResult::Dumped(dump) => {
+                    if dump.status() == Status::Done {
+                        put(1, finished);
+                    }
+                    put(3, step.elapsed_seconds);
+                    put(4, dump.row_count as f64);
+                    put(5, dump.totals.plain_bytes as f64);
+                    put(6, dump.totals.stored_bytes as f64);
+                }
+                StepResult::Forgot(forgot) => {
+                    put(7, forgot.forgotten_count as f64);
+                }
+                StepResult::Pruned(_) | StepResult::Failed { .. } | StepResult::NotDone { .. } => {}
+            }
+        }
+    }
+    render(&values)
+}
+
+fn render(values: &BTreeMap<(usize, String), f64>) -> String {
+    let mut text = String::new();
+    let mut last = None;
+    for ((metric, labels), value) in values {
+        let (name, help) = METRICS[*metric];
+        if last != Some(metric) {
+            // writing to a string does not fail
+            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
+            last = Some(metric);
+        }
+        let _ = writeln!(text, "{name}{labels} {value}");
+    }
+    text
+}
+
+fn labels(job: &str, database: Option<&str>) -> String {
+    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    match database {
+        Some(database) => format!("{{job=\"{}\",database=\"{}\"}}", escaped(job), escaped(database)),
+        None => format!("{{job=\"{}\"}}", escaped(job)),
+    }
+}
+
+/// Writes the file, with the last successes of the one before for databases that have none now. A reader sees the old
+/// file or the new one, never half of it; anybody may read it, as the collector must.
+pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
+    let before = match std::fs::read_to_string(file) {
+        Ok(before) => before,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut fresh = tempfile::Builder::new().prefix(".dbhaul-").tempfile_in(directory)?;
+    fresh.write_all(with_last_successes(text, &before).as_bytes())?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        fresh.as_file().set_permissions(std::fs::Permissions::from_mode(0o644))?;
+    }
+    fresh.persist(file).map(drop).map_err(|error| error.error)
+}
+
+fn with_last_successes(text: &str, before: &str) -> String {
+    let known = |line: &str| line.rsplit_once(' ').map(|(series, _)| series.to_owned());
+    let now: BTreeSet<String> =
+        text.lines().filter(|line| line.starts_with(LAST_SUCCESS)).filter_map(known).collect();
+    let kept: Vec<&str> = before
+        .lines()
+        .filter(|line| {
+            line.starts_with(LAST_SUCCESS) && known(line).is_some_and(|series| !now.contains(&series))
+        })
+        .collect();
+    if kept.is_empty() {
+        return text.to_owned();
+    }
+    // all lines of a metric stand together
+    let header = format!("# TYPE {LAST_SUCCESS} gauge");
+    let mut lines: Vec<&str> = text.lines().collect();
+    let place = lines.iter().position(|line| *line == header).unwrap_or_else(|| {
+        lines.push(&header);
+        lines.len() - 1
+    });
+    lines.splice(place + 1..place + 1, kept);
+    lines.into_iter().map(|line| format!("{line}\n")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::{labels, text, with_last_successes, write};
+    use crate::JobReport;
+    use crate::command::job::{Step, StepKind, StepResult};
+
+    fn failed(database: &str) -> JobReport {
+        let result = StepResult::Failed { error: "no space".to_owned(), help: None };
+        let database = Some(database.to_owned());
+        let step = Step { database, step: StepKind::Dump, elapsed_seconds: 1.0, result };
+        let at = Timestamp::from_second(1_800_000_000).unwrap();
+        JobReport { job: "nightly".to_owned(), started: at, finished: at, steps: vec![step] }
+    }
+
+    #[test]
+    fn a_failure_has_its_code_and_no_success() {
+        let text = text("nightly", &failed("shop"));
+        assert!(text.contains("dbhaul_backup_status{job=\"nightly\",database=\"shop\"} 1\n"), "{text}");
+        assert!(
+            text.contains("dbhaul_backup_last_run_timestamp_seconds{job=\"nightly\"} 1800000000\n"),
+            "{text}"
+        );
+        assert!(!text.contains("last_success"), "{text}");
+    }
+
+    #[test]
+    fn the_last_success_outlives_a_failure() {
+        let series = "dbhaul_backup_last_success_timestamp_seconds{job=\"nightly\",database=\"shop\"}";
+        let whole = with_last_successes("a 1\n", &format!("x 2\n{series} 17\n"));
+        assert_eq!(
+            whole,
+            format!("a 1\n# TYPE dbhaul_backup_last_success_timestamp_seconds gauge\n{series} 17\n")
+        );
+        let newer = format!("# TYPE dbhaul_backup_last_success_timestamp_seconds gauge\n{series} 18\n");
+        assert_eq!(with_last_successes(&newer, &whole), newer);
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("dbhaul.prom");
+        write(&file, &newer).unwrap();
+        write(&file, &text("nightly", &failed("shop"))).unwrap();
+        assert!(std::fs::read_to_string(&file).unwrap().contains(&format!("{series} 18\n")));
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn names_are_escaped() {
+        assert_eq!(labels("a\"b", Some("c\\d\ne")), "{job=\"a\\\"b\",database=\"c\\\\d\\ne\"}");
+    }
+}

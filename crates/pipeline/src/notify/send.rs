@@ -1,0 +1,98 @@
+//! Sending one message.
+
+use std::time::Duration;
+
+use ureq::Agent;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::Address;
+
+/// How often a message is tried.
+const ATTEMPTS: u32 = 3;
+
+/// How long one attempt may take, from looking up the host to the end of the answer.
+const ATTEMPT: Duration = Duration::from_secs(10);
+
+/// The pause before the second attempt; it doubles.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// A POST.
+pub(super) struct Message {
+    address: Address,
+    content_type: &'static str,
+    body: String,
+}
+
+impl Message {
+    pub(super) fn post(address: Address, content_type: &'static str, body: String) -> Self {
+        Message { address, content_type, body }
+    }
+
+    pub(super) fn host(&self) -> &str {
+        self.address.host()
+    }
+}
+
+/// Sends messages; it follows no redirection to another host with what an address holds.
+#[derive(Clone)]
+pub(super) struct Sender(Agent);
+
+impl Default for Sender {
+    fn default() -> Self {
+        let tls = TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build();
+        let config = Agent::config_builder()
+            .timeout_global(Some(ATTEMPT))
+            .max_redirects(0)
+            .tls_config(tls)
+            .user_agent(concat!("dbhaul/", env!("CARGO_PKG_VERSION")))
+            .build();
+        Sender(config.new_agent())
+    }
+}
+
+impl Sender {
+    /// Sends a message, up to three times; an error is a text without the address.
+    pub(super) async fn send(&self, message: Message) -> Result<(), String> {
+        let agent = self.0.clone();
+        let sending = tokio::task::spawn_blocking(move || {
+            let mut pause = PAUSE;
+            for attempt in 1.. {
+                let Err(error) = post(&agent, &message) else { break };
+                if attempt == ATTEMPTS || !is_transient(&error) {
+                    return Err(reason(&error));
+                }
+                std::thread::sleep(pause);
+                pause *= 2;
+            }
+            Ok(())
+        });
+        sending.await.unwrap_or_else(|error| Err(error.to_string()))
+    }
+}
+
+fn post(agent: &Agent, message: &Message) -> Result<(), ureq::Error> {
+    let request = agent.post(message.address.reveal()).header("content-type", message.content_type);
+    request.send(message.body.as_bytes()).map(drop)
+}
+
+/// Whether the same may succeed a moment later.
+fn is_transient(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::StatusCode(code) => *code == 429 || *code >= 500,
+        ureq::Error::BadUri(_) | ureq::Error::Tls(_) | ureq::Error::TooManyRedirects => false,
+        _ => true,
+    }
+}
+
+/// What went wrong. The library's text of a wrong address may repeat it.
+fn reason(error: &ureq::Error) -> String {
+    match error {
+        ureq::Error::StatusCode(code) => format!("it answered with status {code}"),
+        ureq::Error::BadUri(_) => "the address is not one that can be called".to_owned(),
+        ureq::Error::TooManyRedirects => "it answered with a redirection, which is not followed".to_owned(),
+        ureq::Error::HostNotFound => "the host is not known".to_owned(),
+        ureq::Error::Timeout(_) => format!("no answer within {} seconds", ATTEMPT.as_secs()),
+        ureq::Error::Io(error) => error.to_string(),
+        other => other.to_string(),
+    }
+}

@@ -1,0 +1,264 @@
+//! Backup jobs: one command that dumps, forgets and prunes, tells others how it went, and ends with 0 only if all of it
+//! was done.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+
+use dbhaul_tests::{Dbhaul, Finished, Server, wait_until};
+use tempfile::TempDir;
+
+/// Takes what is posted, and answers with 200; the first time something is sent to `/flaky`, with 503.
+struct Listener {
+    port: u16,
+    got: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+impl Listener {
+    fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let got: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
+        let taken = Arc::clone(&got);
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut lines = Vec::new();
+                loop {
+                    let mut line = String::new();
+                    if reader.read_line(&mut line).unwrap() <= 2 {
+                        break;
+                    }
+                    lines.push(line.trim().to_owned());
+                }
+                let length = lines.iter().find_map(|line| {
+                    let (name, value) = line.split_once(':')?;
+                    name.eq_ignore_ascii_case("content-length")
+                        .then(|| value.trim().parse::<usize>().unwrap())
+                });
+                let mut body = vec![0; length.unwrap_or(0)];
+                reader.read_exact(&mut body).unwrap();
+                let path = lines[0].split(' ').nth(1).unwrap().to_owned();
+                let mut got = taken.lock().unwrap();
+                let is_first = !got.iter().any(|(before, _)| *before == path);
+                got.push((path.clone(), String::from_utf8(body).unwrap()));
+                let status = if path.ends_with("/flaky") && is_first { "503 Busy" } else { "200 OK" };
+                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        Listener { port, got }
+    }
+
+    /// What was posted since the last call: paths and bodies.
+    fn take(&self) -> Vec<(String, String)> {
+        std::mem::take(&mut self.got.lock().unwrap())
+    }
+
+    fn paths(&self) -> Vec<String> {
+        self.take().into_iter().map(|(path, _)| path).collect()
+    }
+}
+
+struct Machine {
+    server: Server,
+    listener: Listener,
+    directory: TempDir,
+}
+
+impl Machine {
+    fn start() -> Self {
+        let server = Server::start(17);
+        for name in ["app_one", "app_two", "other"] {
+            server.create_db(name);
+            server.psql(name, "CREATE TABLE t AS SELECT i FROM generate_series(1, 100) i");
+        }
+        Machine { server, listener: Listener::start(), directory: TempDir::new().unwrap() }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Writes the configuration, with the profile's keys as given.
+    fn configure(&self, database: &str, more: &str) {
+        let secret = self.path("source");
+        std::fs::write(&secret, self.server.uri(database)).unwrap();
+        let text = format!(
+            "[profile.night]\nsource = {{ file = {secret:?} }}\nstore = {:?}\n{more}\n\
+             [profile.night.notify]\nping = \"http://127.0.0.1:{port}/ping/uuid-secret\"\n\
+             webhook = {{ command = \"echo http://127.0.0.1:{port}/hook/flaky\" }}\n\
+             metrics-file = {:?}\npush-gateway = \"http://127.0.0.1:{port}/push\"\n",
+            self.path("store"),
+            self.path("dbhaul.prom"),
+            port = self.listener.port,
+        );
+        std::fs::write(self.path("dbhaul.toml"), text).unwrap();
+    }
+
+    fn run(&self, arguments: &[&str]) -> Finished {
+        let config = self.path("dbhaul.toml");
+        Dbhaul::new(arguments.iter().copied()).args(&["--config", config.to_str().unwrap()]).run()
+    }
+
+    fn metrics(&self) -> String {
+        std::fs::read_to_string(self.path("dbhaul.prom")).unwrap()
+    }
+
+    fn backups(&self) -> usize {
+        let databases = std::fs::read_dir(self.path("store/backups")).unwrap();
+        databases.map(|database| std::fs::read_dir(database.unwrap().path()).unwrap().count()).sum()
+    }
+}
+
+/// The value of a metric of a database.
+fn metric(text: &str, name: &str, database: &str) -> Option<f64> {
+    let start = format!("{name}{{job=\"night\",database=\"{database}\"}} ");
+    text.lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse().unwrap())
+}
+
+#[test]
+fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
+    let machine = Machine::start();
+    machine.configure("postgres", "databases = [\"app_*\"]\ndump = [\"--jobs=1\"]\nkeep = { last = 1 }");
+    machine.run(&["config", "check"]).assert_code(0);
+    assert!(machine.listener.take().is_empty(), "a check tells nobody");
+    for _ in 0..2 {
+        let run = machine.run(&["backup", "run", "night", "--json"]);
+        run.assert_code(0);
+        let job = run.json()["jobs"][0].clone();
+        let steps: Vec<String> = job["steps"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|step| {
+                format!("{} {}", step["database"].as_str().unwrap_or("-"), step["step"].as_str().unwrap())
+            })
+            .collect();
+        let expected = ["app_one dump", "app_one forget", "app_two dump", "app_two forget", "- prune"];
+        assert_eq!(steps, expected);
+        assert_eq!(machine.backups(), 2, "one of each database is kept");
+        let told = machine.listener.take();
+        let paths: Vec<&str> = told.iter().map(|(path, _)| path.as_str()).collect();
+        let secret = "/ping/uuid-secret";
+        let start = format!("{secret}/start");
+        // the webhook was busy at first
+        let expected =
+            [&start, secret, "/hook/flaky", "/hook/flaky", "/push/metrics/job/dbhaul/profile/night"];
+        assert_eq!(paths, expected);
+        let report: serde_json::Value = serde_json::from_str(&told[3].1).unwrap();
+        assert_eq!((report["status"].as_str(), report["job"].as_str()), (Some("done"), Some("night")));
+        for database in ["app_one", "app_two"] {
+            assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", database), Some(0.0));
+            assert_eq!(metric(&machine.metrics(), "dbhaul_backup_rows", database), Some(100.0));
+        }
+        assert_eq!(told[4].1, machine.metrics());
+    }
+    // a database that is no longer there is not left out in silence
+    machine.configure("postgres", "databases = [\"app_*\", \"gone\"]");
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(1);
+    assert!(run.stdout.contains("\"gone\"") && !run.stdout.contains("uuid-secret"), "{}", run.stdout);
+    assert_eq!(machine.listener.paths()[1], "/ping/uuid-secret/fail");
+}
+
+#[test]
+fn nothing_is_forgotten_after_a_dump_that_failed() {
+    let machine = Machine::start();
+    machine.configure("other", "dump = [\"--jobs=1\"]\nkeep = { last = 1 }");
+    for _ in 0..2 {
+        machine.run(&["backup", "run", "night"]).assert_code(0);
+    }
+    assert_eq!(machine.backups(), 1);
+    let success = metric(&machine.metrics(), "dbhaul_backup_last_success_timestamp_seconds", "other");
+    assert!(success.is_some(), "{}", machine.metrics());
+    let store = machine.path("store");
+    let store = store.to_str().unwrap();
+    Dbhaul::new(["dump", "--source", &machine.server.uri("other"), "--store", store]).run().assert_code(0);
+    machine.listener.take();
+    // the role may not read it
+    machine.server.psql("other", "CREATE ROLE reader LOGIN; REVOKE ALL ON t FROM PUBLIC");
+    std::fs::write(machine.path("source"), machine.server.uri_as("reader", "other")).unwrap();
+    let run = machine.run(&["backup", "run", "--all", "--json"]);
+    run.assert_code(1);
+    let steps = run.json()["jobs"][0]["steps"].clone();
+    assert!(steps[0]["failed"]["error"].as_str().unwrap().contains("permission denied"), "{steps}");
+    assert!(steps[1]["not-done"]["reason"].is_string(), "{steps}");
+    assert_eq!(steps[2]["step"].as_str(), Some("prune"));
+    assert_eq!(machine.backups(), 2, "both are still there");
+    assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", "other"), Some(1.0));
+    assert_eq!(
+        metric(&machine.metrics(), "dbhaul_backup_last_success_timestamp_seconds", "other"),
+        success,
+        "a failure does not hide when the last success was"
+    );
+    assert!(machine.listener.paths().contains(&"/ping/uuid-secret/fail".to_owned()));
+}
+
+#[test]
+fn runs_of_a_job_do_not_overlap_unless_they_may() {
+    let machine = Machine::start();
+    machine.configure("other", "dump = [\"--jobs=1\", \"--lock-wait-timeout=60s\"]");
+    let mut locker = machine.server.client("psql");
+    locker
+        .args(["-Xq", "-d", &machine.server.uri("other"), "-c", "BEGIN; LOCK TABLE t; SELECT pg_sleep(600)"])
+        .stdout(Stdio::null());
+    let mut locker = locker.spawn().unwrap();
+    let locked = "SELECT count(*) FROM pg_locks WHERE mode = 'AccessExclusiveLock' AND granted AND relation = 't'::regclass";
+    wait_until("the table is locked", || (machine.server.psql("other", locked).trim() == "1").then_some(()));
+    let config = machine.path("dbhaul.toml");
+    let config = config.to_str().unwrap();
+    let first = Dbhaul::new(["backup", "run", "night", "--config", config]).spawn();
+    let held = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
+    wait_until("the first run has its turn", || {
+        (machine.server.psql("postgres", held).trim() == "1").then_some(())
+    });
+    machine.listener.take();
+    let second = machine.run(&["backup", "run", "night"]);
+    second.assert_code(3);
+    assert!(second.stdout.contains("another backup of this database"), "{}", second.stdout);
+    assert_eq!(machine.listener.paths()[1], "/ping/uuid-secret/fail");
+    machine.configure("other", "overlap = \"wait\"\ndump = [\"--jobs=1\"]");
+    let third = Dbhaul::new(["backup", "run", "night", "--config", config]).spawn();
+    wait_until("the third run waits", || third.stderr_so_far().contains("waiting for its end").then_some(()));
+    machine.server.terminate_backends("other", "BEGIN; LOCK TABLE%");
+    locker.wait().unwrap();
+    first.wait().assert_code(0);
+    third.wait().assert_code(0);
+    assert_eq!(machine.backups(), 2);
+}
+
+#[test]
+fn a_configuration_that_cannot_be_used_is_refused_before_anything_is_done() {
+    let machine = Machine::start();
+    machine.configure("other", "kep = { last = 1 }");
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(2);
+    assert!(run.stderr.contains("kep"), "{}", run.stderr);
+    machine.configure("other", "keep = { daily = 0 }");
+    machine.run(&["config", "check"]).assert_code(2);
+    machine.configure("other", "");
+    machine.run(&["backup", "run", "day"]).assert_code(2);
+    machine.run(&["backup", "run"]).assert_code(2);
+    let nowhere = Dbhaul::new(["backup", "run", "night", "--config", "/nonexistent/dbhaul.toml"]).run();
+    nowhere.assert_code(2);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../examples/dbhaul.toml");
+    let unset = Dbhaul::new(["config", "check", "--config", example]).run();
+    unset.assert_code(2);
+    assert!(unset.stdout.contains("SHOP_URL is not set"), "{}", unset.stdout);
+    let example = Dbhaul::new(["config", "check", "--config", example])
+        .env("SHOP_URL", "postgres://app:s3cret@db/shop")
+        .env("SHOP_PING", "https://hc.example/uuid-secret")
+        .env("APPS_URL", "postgres://app:s3cret@db/postgres")
+        .run();
+    example.assert_code(0);
+    assert!(
+        !example.stdout.contains("s3cret") && !example.stdout.contains("uuid-secret"),
+        "{}",
+        example.stdout
+    );
+    assert!(machine.listener.take().is_empty() && !Path::new(&machine.path("store")).exists());
+}
