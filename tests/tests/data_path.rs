@@ -2,8 +2,9 @@
 
 use dbhaul_pipeline::{
     BackupRef, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
-    MigrateRequest, PipelineError, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions, Selection,
-    Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
+    MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions,
+    Selection, Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions,
+    verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -31,6 +32,7 @@ async fn try_to_prepare_dump(
         store: store_url(store),
         selection,
         jobs: 2,
+        parent: ParentRef::Newest,
         compression_level: 1,
         compression_helpers: 1,
         roles: RoleOptions::RECORDED,

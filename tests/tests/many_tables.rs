@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use dbhaul_pipeline::{ConnectSettings, Context, Dump, DumpRequest, RoleOptions, Selection, ThrottleOptions};
+use dbhaul_pipeline::{
+    ConnectSettings, Context, Dump, DumpRequest, ParentRef, RoleOptions, Selection, ThrottleOptions,
+};
 use dbhaul_tests::{Dbhaul, Server};
 use tempfile::TempDir;
 
@@ -80,6 +82,7 @@ async fn a_table_changed_before_it_is_read_fails_the_dump_by_name() {
             store: store.path().to_str().unwrap().parse().unwrap(),
             selection: Selection { tables: vec!["s1.*".to_owned()], ..Selection::default() },
             jobs: 2,
+            parent: ParentRef::Newest,
             compression_level: 1,
             compression_helpers: 0,
             roles: RoleOptions::RECORDED,

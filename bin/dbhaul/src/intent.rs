@@ -19,9 +19,9 @@ use std::time::Duration;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupJob, BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
-    InitRequest, KeyChange, MigrateRequest, PreflightRequest, PruneRequest, RestoreRequest, Scratch,
-    ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions,
-    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    InitRequest, KeyChange, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest,
+    Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
+    ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -219,6 +219,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         store: places.require_store()?,
         selection: selection(&args.selection)?,
         jobs,
+        parent: parent_ref(args.parent.as_deref(), args.full)?,
         compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
         compression_helpers: args.compression_helpers.unwrap_or_else(|| default_compression_helpers(jobs)),
         roles: roles::recorded(&args.roles),
@@ -457,6 +458,21 @@ fn throttle_options(args: &ThrottleArgs) -> ThrottleOptions {
         max_rate_bytes: args.max_rate,
         max_source_load: args.max_source_load,
         max_standby_lag_bytes: args.max_standby_lag,
+    }
+}
+
+fn parent_ref(id: Option<&str>, full: bool) -> Result<ParentRef, UsageError> {
+    match id {
+        None if full => Ok(ParentRef::None),
+        None => Ok(ParentRef::Newest),
+        Some(id) => match backup_ref(Some(id)) {
+            Ok(BackupRef::Id(id)) => Ok(ParentRef::Id(id)),
+            Ok(BackupRef::Latest) => Ok(ParentRef::Newest),
+            Err(_) => {
+                let problem = "is neither `latest` nor the beginning of a backup's identity";
+                Err(UsageError::new(format!("--parent {id:?} {problem}")))
+            }
+        },
     }
 }
 

@@ -61,11 +61,26 @@ impl ChunkSealer {
         Ok(Self { compressor, scratch: Vec::new(), codec: codec.clone() })
     }
 
+    /// The identity of a chunk with these bytes. CPU-bound: call it on a worker thread.
+    #[must_use]
+    pub fn id(&self, plain: &[u8]) -> ChunkId {
+        self.codec.id(plain)
+    }
+
     /// Names and compresses a chunk. CPU-bound: call it on a worker thread.
     ///
     /// # Errors
     /// [`ArchiveError::Seal`] if it is larger than [`MAX_CHUNK_BYTES`] or zstd fails.
     pub fn seal(&mut self, plain: &[u8]) -> Result<SealedChunk, ArchiveError> {
+        let id = self.id(plain);
+        self.seal_as(id, plain)
+    }
+
+    /// As [`seal`](Self::seal), for a chunk whose [`id`](Self::id) is known already.
+    ///
+    /// # Errors
+    /// As those of [`seal`](Self::seal).
+    pub fn seal_as(&mut self, id: ChunkId, plain: &[u8]) -> Result<SealedChunk, ArchiveError> {
         let plain_bytes = plain.len() as u64;
         let fail = |reason: String| ArchiveError::Seal { plain_bytes, reason };
         if plain_bytes > MAX_CHUNK_BYTES {
@@ -83,7 +98,7 @@ impl ChunkSealer {
         if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
             self.scratch = Vec::new();
         }
-        let (id, generation) = (self.codec.id(plain), self.codec.generation());
+        let generation = self.codec.generation();
         Ok(SealedChunk { id, plain_bytes, stored, generation })
     }
 }

@@ -75,7 +75,7 @@ pub use keys::BackupKey;
 pub use list_check::ListCheck;
 pub use manifest::{
     ExcludedObject, MANIFEST_VERSION, Manifest, PackSummary, SequenceValue, SourceInfo, TableEntry,
-    TableKind, Totals,
+    TableKind, Totals, Transfer,
 };
 pub use outline::{TocOutline, tables_with_primary_key};
 pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack, check_pack_header};

@@ -68,6 +68,9 @@ pub struct Manifest {
     pub packs: Vec<PackSummary>,
     /// What it adds up to.
     pub totals: Totals,
+    /// What writing it took. `None` from a dbhaul that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transfer: Option<Transfer>,
 }
 
 /// The server and database that were dumped.
@@ -189,6 +192,17 @@ pub struct Totals {
     pub pack_bytes: u64,
     /// Bytes of the packs that were uploaded for it; the rest is its parent's.
     pub uploaded_bytes: u64,
+}
+
+/// What writing a backup took, for people.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Transfer {
+    /// Packs that were uploaded; their bytes are [`Totals::uploaded_bytes`].
+    pub uploaded_packs: u64,
+    /// Stored bytes of the chunks of rows that lie in packs of the parent.
+    pub reused_bytes: u64,
+    /// Requests to the store until the manifest was made; retries are not counted.
+    pub requests: u64,
 }
 
 impl Manifest {

@@ -77,6 +77,8 @@ pub use dbhaul_catalog::{
 pub use dbhaul_importer::StatisticsMode;
 pub use dbhaul_postgres::{ConnectSettings, process_environment};
 pub use dbhaul_progress::one_line;
-pub use dbhaul_repository::{BackupRef, KeepCount, KeepPolicy, PolicyError, RepositoryError, StoreKeys};
+pub use dbhaul_repository::{
+    BackupRef, KeepCount, KeepPolicy, ParentRef, PolicyError, RepositoryError, StoreKeys,
+};
 pub use dbhaul_store::StoreUrl;
 pub use jiff::tz::TimeZone;

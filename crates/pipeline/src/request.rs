@@ -3,7 +3,7 @@
 use dbhaul_catalog::{RoleMap, RoleScope, Selection};
 use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_repository::BackupRef;
+use dbhaul_repository::{BackupRef, ParentRef};
 use dbhaul_store::StoreUrl;
 
 use crate::{HoldProgram, ThrottleOptions};
@@ -108,9 +108,11 @@ pub struct DumpRequest {
     pub selection: Selection,
     /// Reading sessions; at least 1.
     pub jobs: usize,
+    /// The backup whose chunks are not stored again.
+    pub parent: ParentRef,
     /// zstd level of chunks, 1 to 19.
     pub compression_level: i32,
-    /// Threads that compress beside the readers; these compress what no such thread is free for.
+    /// Threads that compress beyond one for each reader.
     pub compression_helpers: usize,
     /// Roles to record.
     pub roles: RoleOptions,

@@ -19,6 +19,9 @@ use crate::{Repository, RepositoryError};
 /// Packs of metadata that are read at the same time; each is about 32 MiB.
 const PACKS_AT_ONCE: usize = 2;
 
+/// Takes the segments of a table, which come in order and not between those of another.
+pub(crate) type Taken<'a> = dyn FnMut(&TableEntry, &[Segment]) -> Result<(), RepositoryError> + Send + 'a;
+
 /// A backup whose parts fit together.
 #[derive(Debug)]
 pub struct CheckedBackup {
@@ -55,19 +58,30 @@ impl Repository {
         manifest: Manifest,
         cancel: &CancellationToken,
     ) -> Result<(Manifest, Catalog), RepositoryError> {
-        self.check_packs(&manifest).await?;
+        let packs = self.checked_metadata(&manifest, cancel).await?;
+        let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
+        let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
+        manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
+        drop(toc);
+        let keyed = tables_with_primary_key(&catalog);
+        self.check_lists(&manifest, &keyed, &packs, cancel, &mut |_, _| Ok(())).await?;
+        Ok((manifest, catalog))
+    }
+
+    /// Compares all packs with their sizes, and those of metadata with their names; returns the packs.
+    pub(crate) async fn checked_metadata(
+        &self,
+        manifest: &Manifest,
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<PackId, PackSummary>, RepositoryError> {
+        self.check_packs(manifest).await?;
         let packs: BTreeMap<PackId, PackSummary> =
             manifest.packs.iter().map(|pack| (pack.id, *pack)).collect();
         let meta: Vec<&PackSummary> = packs.values().filter(|pack| pack.kind == PackKind::Meta).collect();
         // Those that are kept come first, all together; the others are read again when their lists are.
         let checks = iter(&meta).map(|pack| self.check_pack(pack, cancel));
         checks.buffer_unordered(PACKS_AT_ONCE).try_collect::<()>().await?;
-        let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
-        let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
-        manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
-        drop(toc);
-        self.check_lists(&manifest, &catalog, &packs, cancel).await?;
-        Ok((manifest, catalog))
+        Ok(packs)
     }
 
     /// Compares a pack of metadata with its name, and keeps it if there is room.
@@ -93,15 +107,16 @@ impl Repository {
     }
 
     /// Compares the places of all pieces and rows with the indexes of their packs. Tables are taken in the order of
-    /// the packs that their lists begin in, so that each of these is read once.
-    async fn check_lists(
+    /// the packs that their lists begin in, so that each of these is read once. `taken` is shown all segments once,
+    /// before they are compared.
+    pub(crate) async fn check_lists(
         &self,
         manifest: &Manifest,
-        catalog: &Catalog,
+        keyed: &HashSet<(String, String)>,
         packs: &BTreeMap<PackId, PackSummary>,
         cancel: &CancellationToken,
+        taken: &mut Taken<'_>,
     ) -> Result<(), RepositoryError> {
-        let keyed = tables_with_primary_key(catalog);
         let mut tables: Vec<&TableEntry> = manifest.tables.iter().collect();
         let first_pack =
             |table: &&TableEntry| table.list.pieces.first().map(|piece| (piece.pack, piece.offset));
@@ -121,7 +136,8 @@ impl Repository {
                 self.metadata.add(summary.id, summary.bytes, self.read_pack(summary).await?);
             }
             current = pack;
-            self.check_list(table, has_no_row_twice(table, &keyed), packs, &mut indexes, cancel).await?;
+            let check = ListCheck::new(table, packs, has_no_row_twice(table, keyed));
+            self.check_list(table, check, &mut indexes, cancel, taken).await?;
         }
         self.metadata.end();
         Ok(())
@@ -156,12 +172,11 @@ impl Repository {
     async fn check_list(
         &self,
         table: &TableEntry,
-        has_no_row_twice: bool,
-        packs: &BTreeMap<PackId, PackSummary>,
+        mut check: ListCheck<'_>,
         indexes: &mut Indexes<'_>,
         cancel: &CancellationToken,
+        taken: &mut Taken<'_>,
     ) -> Result<(), RepositoryError> {
-        let mut check = ListCheck::new(table, packs, has_no_row_twice);
         let has_indexes = self.codec.opens(PackKind::Data);
         if !has_indexes {
             check = check.without_places();
@@ -175,6 +190,7 @@ impl Repository {
                     take(self, &mut check, segments, &named, indexes)?;
                     continue;
                 }
+                taken(table, segments)?;
                 let named: Vec<PackId> = named.into_iter().collect();
                 for some in named.chunks(INDEXES_AT_ONCE) {
                     let some: BTreeSet<PackId> = some.iter().copied().collect();

@@ -241,6 +241,21 @@ pub enum RepositoryError {
         #[source]
         source: KeyError,
     },
+    /// What is known of the parent cannot be kept.
+    #[error("a temporary file in {} failed", std::env::temp_dir().display())]
+    TemporaryFile {
+        /// How.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A parent of which too much would have to be kept.
+    #[error("it has {}, where {max} is the most", counted(*chunk_count, "chunk"))]
+    LargeParent {
+        /// Its chunks.
+        chunk_count: u64,
+        /// The most that are kept.
+        max: u64,
+    },
     /// A task of ours ended abnormally.
     #[error("{what} ended abnormally: {reason}")]
     Worker {
@@ -363,7 +378,13 @@ impl RepositoryError {
                  taken this run for gone; run it again"
             }
             RepositoryError::StoreChanged { .. } => "run it again",
-            RepositoryError::Store(_) | RepositoryError::Worker { .. } | RepositoryError::Cancelled => {
+            RepositoryError::TemporaryFile { .. } => {
+                "make room there, or name another directory with TMPDIR; --full needs none"
+            }
+            RepositoryError::Store(_)
+            | RepositoryError::LargeParent { .. }
+            | RepositoryError::Worker { .. }
+            | RepositoryError::Cancelled => {
                 return None;
             }
         })

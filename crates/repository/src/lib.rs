@@ -3,7 +3,8 @@
 //! A *repository* is a [store](dbhaul_store::Store) with a `repo.json`, which says how backups in it are cut and
 //! whose they are. Its objects are those of the [archive](dbhaul_archive): *packs* of chunks, and for each *backup* a
 //! *manifest*, which names the packs and commits the backup by being there. A dump brings chunks to a
-//! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`].
+//! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`]. Chunks that
+//! the newest backup of the database has already, its [`Parent`], are [known](KnownChunks) and not stored again.
 //! Whoever reads a backup [checks](Repository::checked_backup) first that its parts fit together, and reads rows
 //! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A dump and a cleanup see each other by
 //! *signs* ([`Sign`]) that they leave in the store. Backups are *forgotten* by a [policy](KeepPolicy), which removes their
@@ -35,12 +36,14 @@ mod chunks;
 mod error;
 mod indexes;
 mod key_changes;
+mod known_chunks;
 mod lease;
 mod lists;
 mod metadata;
 mod new_store;
 mod pack_reads;
 mod pack_writer;
+mod parent;
 mod pins;
 mod prune;
 mod repository;
@@ -52,10 +55,12 @@ pub use check::CheckedBackup;
 pub use chunks::ChunkReader;
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};
+pub use known_chunks::{KnownChunks, ReadyChunk};
 pub use lease::{Sign, is_living};
 pub use lists::BackupRows;
 pub use new_store::NewStore;
-pub use pack_writer::{PackWriter, PlacedChunk, document, unnamed_pack};
+pub use pack_writer::{PackWriter, PlacedChunk, WrittenPacks, document, unnamed_pack};
+pub use parent::{Parent, ParentRef};
 pub use prune::{PackTotals, PruneOptions, Pruned};
 pub use repository::{BackupRef, Repository};
 pub use retention::{Candidate, Decision, KeepCount, KeepPolicy, Period, PolicyError, Reason};

@@ -46,6 +46,11 @@ impl Metadata {
         }
     }
 
+    /// Forgets all packs.
+    pub(crate) fn clear(&self) {
+        *self.packs() = Packs::default();
+    }
+
     /// Forgets the pack that there was no room for.
     pub(crate) fn end(&self) {
         self.packs().current = None;

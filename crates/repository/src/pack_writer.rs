@@ -18,9 +18,16 @@ const UPLOADS: usize = 2;
 
 /// Where a chunk went, until its pack is finished and has a name.
 #[derive(Debug, Clone)]
-pub struct PlacedChunk {
-    pack: PackName,
-    entry: PackEntry,
+pub struct PlacedChunk(Placed);
+
+#[derive(Debug, Clone)]
+enum Placed {
+    New {
+        pack: PackName,
+        entry: PackEntry,
+    },
+    /// In a pack of another backup.
+    Known(ChunkPlace),
 }
 
 /// The name of a pack, known when it is full: it is the hash of all its bytes.
@@ -29,7 +36,45 @@ type PackName = Arc<OnceLock<PackId>>;
 impl PlacedChunk {
     /// Its place, once its pack has a name.
     pub fn place(&self) -> Option<ChunkPlace> {
-        self.pack.get().map(|pack| self.entry.place(*pack))
+        match &self.0 {
+            Placed::New { pack, entry } => pack.get().map(|pack| entry.place(*pack)),
+            Placed::Known(place) => Some(*place),
+        }
+    }
+
+    /// A chunk that lies in a pack of another backup.
+    pub fn known(place: ChunkPlace) -> Self {
+        PlacedChunk(Placed::Known(place))
+    }
+}
+
+/// What a [`PackWriter`] has written.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WrittenPacks {
+    /// All packs.
+    pub packs: Vec<PackSummary>,
+    /// How many of them were not in the store before.
+    pub new_packs: u64,
+    /// Bytes of these.
+    pub new_bytes: u64,
+}
+
+impl WrittenPacks {
+    /// These and those of another writer.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.packs.extend(other.packs);
+        self.new_packs += other.new_packs;
+        self.new_bytes += other.new_bytes;
+        self
+    }
+
+    fn add(&mut self, (pack, is_new): (PackSummary, bool)) {
+        self.packs.push(pack);
+        if is_new {
+            self.new_packs += 1;
+            self.new_bytes += pack.bytes;
+        }
     }
 }
 
@@ -49,8 +94,8 @@ struct State {
     builder: PackBuilder,
     /// The name that the pack in `builder` will have.
     name: PackName,
-    uploads: JoinSet<Result<PackSummary, RepositoryError>>,
-    uploaded: Vec<PackSummary>,
+    uploads: JoinSet<Result<(PackSummary, bool), RepositoryError>>,
+    written: WrittenPacks,
 }
 
 impl PackWriter {
@@ -60,7 +105,7 @@ impl PackWriter {
             builder: PackBuilder::new(kind),
             name: PackName::default(),
             uploads: JoinSet::new(),
-            uploaded: Vec::new(),
+            written: WrittenPacks::default(),
         };
         PackWriter {
             store,
@@ -83,7 +128,7 @@ impl PackWriter {
         let mut placed = Vec::with_capacity(chunks.len());
         for chunk in chunks {
             let entry = state.builder.add(chunk);
-            placed.push(PlacedChunk { pack: Arc::clone(&state.name), entry });
+            placed.push(PlacedChunk(Placed::New { pack: Arc::clone(&state.name), entry }));
             if state.builder.is_full() {
                 self.upload(&mut state).await?;
             }
@@ -106,16 +151,21 @@ impl PackWriter {
     }
 
     /// Uploads the last pack, waits for all, and returns the packs.
-    pub async fn finish(self) -> Result<Vec<PackSummary>, RepositoryError> {
+    pub async fn finish(self) -> Result<WrittenPacks, RepositoryError> {
+        self.flush().await?;
         let mut state = self.state.lock().await;
-        if !state.builder.is_empty() {
-            self.upload(&mut state).await?;
-        }
         while let Some(result) = state.uploads.join_next().await {
             let uploaded = joined(result)?;
-            state.uploaded.push(uploaded);
+            state.written.add(uploaded);
         }
-        Ok(std::mem::take(&mut state.uploaded))
+        Ok(std::mem::take(&mut state.written))
+    }
+
+    /// Ends the pack that is filling, so that all chunks that were added have a place. Waits while too many packs are
+    /// being uploaded.
+    pub async fn flush(&self) -> Result<(), RepositoryError> {
+        let mut state = self.state.lock().await;
+        if state.builder.is_empty() { Ok(()) } else { self.upload(&mut state).await }
     }
 
     /// Stops the uploads and waits for their ends. What was uploaded stays unreferenced.
@@ -125,22 +175,23 @@ impl PackWriter {
 
     async fn upload(&self, state: &mut State) -> Result<(), RepositoryError> {
         while let Some(result) = state.uploads.try_join_next() {
-            state.uploaded.push(joined(result)?);
+            let uploaded = joined(result)?;
+            state.written.add(uploaded);
         }
         let permit = Arc::clone(&self.upload_permits).acquire_owned().await;
         let builder = std::mem::replace(&mut state.builder, PackBuilder::new(self.kind));
         let name = std::mem::take(&mut state.name);
-        let (store, codec) = (Arc::clone(&self.store), self.codec.clone());
+        let (describe, codec) = (self.store.describe(), self.codec.clone());
+        let seal = move || {
+            let sealed = codec.seal_pack(builder);
+            sealed.map_err(|source| RepositoryError::Archive { store: describe, source })
+        };
+        let pack = blocking("writer of a pack", seal).await?;
+        // each pack is finished once, so the name is not taken
+        let _ = name.set(pack.id);
+        let store = Arc::clone(&self.store);
         state.uploads.spawn(async move {
             let _permit = permit;
-            let describe = store.describe();
-            let seal = move || {
-                let sealed = codec.seal_pack(builder);
-                sealed.map_err(|source| RepositoryError::Archive { store: describe, source })
-            };
-            let pack = blocking("writer of a pack", seal).await?;
-            // each pack is finished once, so the name is not taken
-            let _ = name.set(pack.id);
             Ok(put_pack(store.as_ref(), pack).await?)
         });
         Ok(())
@@ -153,19 +204,20 @@ impl PackWriter {
 
 /// Uploads a pack. One that is there already has the same name, which is the hash
 /// of its bytes, but whether it still has those bytes is only known by looking: if
-/// it was damaged since, it is written again.
-async fn put_pack(store: &dyn Store, pack: SealedPack) -> Result<PackSummary, StoreError> {
+/// it was damaged since, it is written again. Returns whether it was written.
+async fn put_pack(store: &dyn Store, pack: SealedPack) -> Result<(PackSummary, bool), StoreError> {
     let summary = PackSummary { id: pack.id, bytes: pack.bytes.len() as u64, kind: pack.kind };
     let key = pack.key();
     match store.create(&key, pack.bytes.clone()).await {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            if store.get(&key).await? != pack.bytes {
+            let is_damaged = store.get(&key).await? != pack.bytes;
+            if is_damaged {
                 store.overwrite(&key, pack.bytes).await?;
             }
+            Ok((summary, is_damaged))
         }
-        result => result?,
+        result => result.map(|()| (summary, true)),
     }
-    Ok(summary)
 }
 
 fn joined<T>(
@@ -203,8 +255,8 @@ mod tests {
         let writer = PackWriter::new(Arc::clone(store), &ChunkCodec::plain(), PackKind::Data);
         let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
         writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
-        let packs = writer.finish().await.unwrap();
-        keys::pack(packs[0].id)
+        let written = writer.finish().await.unwrap();
+        keys::pack(written.packs[0].id)
     }
 
     #[tokio::test]

@@ -9,7 +9,7 @@ use dbhaul_archive::{
     MAX_MANIFEST_BYTES, Manifest, PackId, RepoConfig, keys, read_document,
 };
 use dbhaul_progress::Progress;
-use dbhaul_store::{Access, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
+use dbhaul_store::{Access, CountingStore, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -34,6 +34,7 @@ pub enum BackupRef {
 #[derive(Debug, Clone)]
 pub struct Repository {
     store: Arc<dyn Store>,
+    requests: CountingStore,
     config: RepoConfig,
     pub(crate) progress: Progress,
     /// Packs of metadata that were read whole, as long as they are few.
@@ -159,8 +160,11 @@ impl Repository {
         keyring: Keyring,
         progress: &Progress,
     ) -> Self {
+        let requests = CountingStore::new(store);
+        let store: Arc<dyn Store> = Arc::new(requests.clone());
         Repository {
             store,
+            requests,
             config,
             progress: progress.clone(),
             metadata: Arc::default(),
@@ -185,6 +189,11 @@ impl Repository {
     /// The store below.
     pub fn store(&self) -> &Arc<dyn Store> {
         &self.store
+    }
+
+    /// Requests to the store since it was opened; retries are not counted.
+    pub fn request_count(&self) -> u64 {
+        self.requests.request_count()
     }
 
     /// The store's name in messages.

@@ -13,7 +13,7 @@
 //! *Wrappers* are stores around a store: [`RetryStore`] tries again and finds out what became of a
 //! write whose answer was lost, [`CancelStore`] ends reads when
 //! the user stops the command, [`ThrottleStore`] limits bytes per second, [`RecordingStore`]
-//! counts calls and bytes, [`FaultStore`] fails by a script. Every implementation, wrapped or not,
+//! counts calls and bytes, [`CountingStore`] calls alone, [`FaultStore`] fails by a script. Every implementation, wrapped or not,
 //! passes the one suite in `contract` (feature `testing`).
 //!
 //! ```
@@ -46,6 +46,7 @@
 mod cancel;
 #[cfg(feature = "testing")]
 pub mod contract;
+mod counting;
 mod directory;
 mod error;
 mod ext;
@@ -61,6 +62,7 @@ mod throttle;
 mod url;
 
 pub use cancel::CancelStore;
+pub use counting::CountingStore;
 pub use directory::DirectoryStore;
 pub use error::{ErrorKind, Operation, Source, StoreError};
 pub use ext::StoreExt;

@@ -299,7 +299,15 @@ pub(crate) struct DumpArgs {
     #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
           value_parser = groups::compression_level, help_heading = "How")]
     pub(crate) compression_level: Option<i32>,
-    /// Threads that compress beside the reading sessions [default: one for each processor that these leave]
+    /// Deduplicate against this backup of the store [default: the newest of the same database]
+    ///
+    /// Rows that stand in it already, in chunks of about 64 KiB, are neither compressed nor uploaded.
+    #[arg(long, value_name = "BACKUP", help_heading = "How")]
+    pub(crate) parent: Option<String>,
+    /// Store all rows, whatever earlier backups have: for example once packs of theirs were damaged
+    #[arg(long, conflicts_with = "parent", help_heading = "How")]
+    pub(crate) full: bool,
+    /// Threads that compress, beyond one for each session [default: one for each processor that these leave]
     #[arg(long = "compress-threads", value_name = "N",
           value_parser = groups::helpers(), help_heading = "How")]
     pub(crate) compression_helpers: Option<usize>,

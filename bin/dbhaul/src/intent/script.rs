@@ -23,6 +23,9 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.compression_helpers.is_some() {
         return Err(UsageError::new("--compress-threads is for --format store; a script is not compressed"));
     }
+    if args.parent.is_some() || args.full {
+        return Err(UsageError::new("--parent and --full are for --format store; a script has all rows"));
+    }
     if args.jobs.is_some_and(|jobs| jobs > 1) {
         return Err(UsageError::new("--jobs is for --format store: the rows of a script have one order"));
     }

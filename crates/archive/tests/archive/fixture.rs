@@ -210,6 +210,7 @@ fn manifest(data: &SealedPack, meta: &SealedPack) -> Manifest {
         }],
         packs: vec![pack(data), pack(meta)],
         totals: Totals::default(),
+        transfer: None,
     }
 }
 

@@ -6,7 +6,7 @@ pub(crate) mod prune;
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_archive::{ArchiveError, Manifest, TableEntry, TableKind, Totals};
+use dbhaul_archive::{ArchiveError, Manifest, TableEntry, TableKind, Totals, Transfer};
 use dbhaul_catalog::{
     Catalog, ListedEntry, NEWEST_MAJOR, QualifiedName, Section, Target, Toc, in_one_line, listed_entry,
     render_entry, title,
@@ -17,6 +17,7 @@ use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
 
+use crate::command::dump::transfer_words;
 use crate::command::restore::{foreign_tables, sequences, tables_of};
 use crate::source::build_toc_of;
 use crate::{BackupRef, Context, PipelineError, Selection, format_age, format_bytes};
@@ -69,6 +70,12 @@ pub struct BackupDetails {
     pub lsn: Option<String>,
     /// Version of the dbhaul that wrote it.
     pub dbhaul_version: String,
+    /// The backup that it was deduplicated against.
+    pub parent: Option<String>,
+    /// Packs that it lies in.
+    pub pack_count: u64,
+    /// What writing it took; `None` if the dbhaul that wrote it did not record it.
+    pub transfer: Option<Transfer>,
     /// Every table with its rows.
     pub tables: Vec<TableDetails>,
 }
@@ -318,6 +325,9 @@ fn details(manifest: &Manifest) -> BackupDetails {
         encoding: manifest.source.encoding.clone(),
         lsn: manifest.source.lsn.clone(),
         dbhaul_version: manifest.dbhaul_version.clone(),
+        parent: manifest.parent.map(|parent| parent.to_string()),
+        pack_count: manifest.packs.len() as u64,
+        transfer: manifest.transfer,
         tables: manifest.tables.iter().map(table).collect(),
     }
 }
@@ -329,8 +339,8 @@ impl Display for BackupList {
         }
         write!(
             f,
-            "{:26}  {:20}  {:>8}  {:>12}  {:>10}  DATABASE",
-            "BACKUP", "TIME", "AGE", "ROWS", "STORED"
+            "{:26}  {:20}  {:>8}  {:>12}  {:>10}  {:>10}  DATABASE",
+            "BACKUP", "TIME", "AGE", "ROWS", "STORED", "NEW"
         )?;
         for backup in &self.backups {
             let age = format_age(backup.age_seconds);
@@ -338,10 +348,11 @@ impl Display for BackupList {
             write!(f, "\n{:26}  {time:20.0}  {age:>8}  ", backup.id)?;
             match (&backup.totals, &backup.damage) {
                 (Some(totals), _) => {
-                    let stored = format_bytes(totals.pack_bytes);
+                    let (stored, new) =
+                        (format_bytes(totals.pack_bytes), format_bytes(totals.uploaded_bytes));
                     let database = in_one_line(&backup.database);
                     let rows = backup.row_count.unwrap_or_default();
-                    write!(f, "{rows:>12}  {stored:>10}  {database}")?;
+                    write!(f, "{rows:>12}  {stored:>10}  {new:>10}  {database}")?;
                 }
                 (None, damage) => {
                     let damage = damage.as_deref().unwrap_or_default();
@@ -372,6 +383,11 @@ impl Display for BackupDetails {
             let is_beside = |table: &TableDetails| table.kind == TableKind::LargeObjects;
             let beside = if self.tables.iter().any(is_beside) { " and large objects" } else { "" };
             writeln!(f, "size      {rows}{beside}, {plain}, stored in {packs}")?;
+            if let Some(transfer) = &self.transfer {
+                let parent = self.parent.as_deref();
+                let words = transfer_words(parent, totals.uploaded_bytes, transfer, self.pack_count);
+                writeln!(f, "transfer  {words}")?;
+            }
         }
         write!(f, "tables    {}", summary.table_count.unwrap_or_default())?;
         for table in &self.tables {

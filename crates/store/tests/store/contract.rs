@@ -6,8 +6,8 @@ use std::sync::atomic::Ordering;
 
 use dbhaul_progress::Progress;
 use dbhaul_store::{
-    DirectoryStore, FaultStore, MemoryStore, RecordingStore, RetryPolicy, RetryStore, Store, ThrottleStore,
-    contract,
+    CountingStore, DirectoryStore, FaultStore, MemoryStore, RecordingStore, RetryPolicy, RetryStore, Store,
+    ThrottleStore, contract,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -43,7 +43,7 @@ async fn s3_that_refuses_what_is_not_basic() {
 async fn every_wrapper() {
     let memory: Arc<dyn Store> = Arc::new(MemoryStore::new());
     let faults = Arc::new(FaultStore::new(memory));
-    let recorded = Arc::new(RecordingStore::new(faults));
+    let recorded = Arc::new(CountingStore::new(Arc::new(RecordingStore::new(faults))));
     let unhurried = NonZeroU64::new(u64::MAX).unwrap();
     let throttled = Arc::new(ThrottleStore::new(recorded, unhurried));
     let retried =

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_store::{
-    ErrorKind, Fault, FaultRule, FaultStore, MemoryStore, Operation, RecordingStore, Store, StoreExt as _,
-    ThrottleStore,
+    CountingStore, ErrorKind, Fault, FaultRule, FaultStore, MemoryStore, Operation, RecordingStore, Store,
+    StoreExt as _, ThrottleStore,
 };
 use tokio::time::Instant;
 
@@ -30,7 +30,10 @@ async fn a_throttle_holds_the_average_over_both_directions() {
 #[tokio::test]
 async fn a_record_counts_calls_and_bytes() {
     let store = RecordingStore::new(memory());
-    store.create("a", "12345".into()).await.unwrap();
+    let counting = CountingStore::new(Arc::new(store.clone()));
+    counting.create("a", "12345".into()).await.unwrap();
+    counting.head("a").await.unwrap();
+    assert_eq!((counting.request_count(), store.calls().len()), (2, 2));
     store.create("a", "12345".into()).await.unwrap_err();
     store.get_range("a", 1..3).await.unwrap();
     assert_eq!(store.call_count(Operation::Put), 2);

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 
 use dbhaul_archive::{
-    ChunkSealer, ListTotals, PackKind, PackSummary, RowChunk, Segment, SegmentListWriter, SegmentRange,
-    sealed_json,
+    ChunkSealer, ListTotals, PackId, PackKind, PackSummary, RowChunk, Segment, SegmentListWriter,
+    SegmentRange, sealed_json,
 };
 use dbhaul_exporter::{ExportPlan, TablePlan};
 use dbhaul_rows::RowDigest;
@@ -16,7 +16,7 @@ use tokio::sync::Mutex;
 
 use crate::PipelineError;
 use crate::statistics::LiveStatistics;
-use dbhaul_repository::{PackWriter, PlacedChunk, Repository, unnamed_pack};
+use dbhaul_repository::{PackWriter, Parent, PlacedChunk, Repository, WrittenPacks, unnamed_pack};
 
 /// zstd level of metadata: small, and read often.
 const METADATA_LEVEL: i32 = 9;
@@ -44,16 +44,28 @@ pub(crate) struct StoredList {
 /// Writes the segment lists of all tables, each part as soon as its packs have names.
 pub(crate) struct ListStore {
     repository: Repository,
+    parent: Option<Arc<Parent>>,
     writer: PackWriter,
     /// Of planner statistics, which hold values of columns: where packs are encrypted, these are read like rows.
     statistics: PackWriter,
     state: Mutex<State>,
 }
 
+/// What lies in packs of the parent.
+#[derive(Debug, Default)]
+pub(crate) struct Reused {
+    /// The packs.
+    pub(crate) packs: BTreeMap<PackId, PackSummary>,
+    /// Stored bytes of the chunks of rows in them.
+    pub(crate) bytes: u64,
+}
+
 struct State {
     sealer: ChunkSealer,
     /// In the order in which they came.
     waiting: VecDeque<StoredPart>,
+    waiting_chunks: usize,
+    reused: Reused,
     lists: HashMap<u32, OpenList>,
     stored: HashMap<u32, StoredList>,
 }
@@ -73,11 +85,17 @@ struct OpenList {
 
 impl ListStore {
     /// For the tables of a plan; metadata goes into packs of their own.
-    pub(crate) fn new(repository: &Repository, plan: &ExportPlan) -> Result<Self, PipelineError> {
+    pub(crate) fn new(
+        repository: &Repository,
+        parent: Option<Arc<Parent>>,
+        plan: &ExportPlan,
+    ) -> Result<Self, PipelineError> {
         let sealer = repository.codec().sealer(METADATA_LEVEL).map_err(|source| repository.error(source))?;
         let state = State {
             sealer,
             waiting: VecDeque::new(),
+            waiting_chunks: 0,
+            reused: Reused::default(),
             lists: HashMap::with_capacity(plan.tables.len()),
             stored: HashMap::with_capacity(plan.tables.len()),
         };
@@ -89,6 +107,7 @@ impl ListStore {
                 repository.codec().statistics_kind(),
             ),
             repository: repository.clone(),
+            parent,
             state: Mutex::new(state),
         })
     }
@@ -113,18 +132,28 @@ impl ListStore {
         statistics.store(&self.statistics, &mut state.sealer).await
     }
 
-    /// Takes a part; the parts of one planned segment come in order.
-    pub(crate) async fn add(&self, table: &TablePlan, part: StoredPart) -> Result<(), PipelineError> {
+    /// Takes a part; the parts of one planned segment come in order. Returns how many chunks wait until their pack,
+    /// or that of a chunk before them, has a name.
+    pub(crate) async fn add(&self, table: &TablePlan, part: StoredPart) -> Result<usize, PipelineError> {
         let mut state = self.state.lock().await;
         if let Entry::Vacant(place) = state.lists.entry(part.entry) {
             place.insert(OpenList::new(table).map_err(|source| self.repository.error(source))?);
         }
+        state.waiting_chunks += part.chunks.len();
         state.waiting.push_back(part);
+        self.write_named(&mut state).await?;
+        Ok(state.waiting_chunks)
+    }
+
+    /// Writes the parts whose packs have names by now.
+    pub(crate) async fn write_due(&self) -> Result<(), PipelineError> {
+        let mut state = self.state.lock().await;
         self.write_named(&mut state).await
     }
 
-    /// Writes the rest, when all packs of rows are finished; returns the lists by TOC entry.
-    pub(crate) async fn finish_lists(&self) -> Result<HashMap<u32, StoredList>, PipelineError> {
+    /// Writes the rest, when all packs of rows are finished; returns the lists by TOC entry, and what lies in packs of
+    /// the parent.
+    pub(crate) async fn finish_lists(&self) -> Result<(HashMap<u32, StoredList>, Reused), PipelineError> {
         let mut state = self.state.lock().await;
         self.write_named(&mut state).await?;
         if !state.waiting.is_empty() {
@@ -136,14 +165,13 @@ impl ListStore {
                 reason: format!("not every segment of TOC entry {entry} was stored"),
             });
         }
-        Ok(std::mem::take(&mut state.stored))
+        Ok((std::mem::take(&mut state.stored), std::mem::take(&mut state.reused)))
     }
 
     /// Uploads the last pack of metadata, and returns all.
-    pub(crate) async fn finish(self) -> Result<Vec<PackSummary>, PipelineError> {
-        let mut packs = self.statistics.finish().await?;
-        packs.extend(self.writer.finish().await?);
-        Ok(packs)
+    pub(crate) async fn finish(self) -> Result<WrittenPacks, PipelineError> {
+        let statistics = self.statistics.finish().await?;
+        Ok(statistics.and(self.writer.finish().await?))
     }
 
     /// Stops uploads and waits for their ends.
@@ -158,6 +186,10 @@ impl ListStore {
             let Some(chunks) = named(&part.chunks) else { return Ok(()) };
             let (entry, segment, is_last) = (part.entry, part.segment, part.is_last);
             state.waiting.pop_front();
+            state.waiting_chunks -= chunks.len();
+            if let Some(parent) = &self.parent {
+                state.reused.add(parent, &chunks);
+            }
             let Some(list) = state.lists.get_mut(&entry) else { continue };
             list.early.entry(segment).or_default().push((chunks, is_last));
             let mut pieces = Vec::new();
@@ -179,6 +211,17 @@ impl ListStore {
             }
         }
         Ok(())
+    }
+}
+
+impl Reused {
+    fn add(&mut self, parent: &Parent, chunks: &[RowChunk]) {
+        for place in chunks.iter().map(|chunk| &chunk.place) {
+            if let Some(pack) = parent.pack(place.pack) {
+                self.packs.insert(pack.id, pack);
+                self.bytes += place.stored_bytes;
+            }
+        }
     }
 }
 

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use dbhaul_archive::{
     Document, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals,
+    Transfer,
 };
 use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
@@ -19,7 +20,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
 
-use crate::command::dump::lists::{ListStore, StoredList};
+use crate::command::dump::lists::{ListStore, Reused, StoredList};
 use crate::command::dump::rows::store_rows;
 use crate::command::dump::store_trial::{TriedStore, row_bytes};
 use crate::report::import::write_named;
@@ -32,7 +33,7 @@ use crate::statistics::unavailable;
 use crate::target::extensions;
 use crate::target::roles::live_roles;
 use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
-use dbhaul_repository::{PlacedChunk, Repository, Sign, document, unnamed_pack};
+use dbhaul_repository::{PlacedChunk, Repository, Sign, WrittenPacks, document, unnamed_pack};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
 pub struct Dump {
@@ -109,8 +110,14 @@ pub struct DumpReport {
     pub store: String,
     /// The key of its manifest.
     pub key: String,
+    /// The backup that it was deduplicated against.
+    pub parent: Option<String>,
     /// What it adds up to; large objects are no table there, but their pieces are in the digest and the sizes.
     pub totals: Totals,
+    /// What writing it took.
+    pub transfer: Transfer,
+    /// Packs that it lies in.
+    pub pack_count: u64,
     /// Tables with their rows, without large objects.
     pub table_count: u64,
     /// Whether it holds large objects.
@@ -212,6 +219,11 @@ impl Dump {
 
     async fn store_in(&mut self, repository: &Repository, lease: &Sign) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
+        let (wanted, info) = (&self.request.parent, self.source.holder.info());
+        let parent = repository.parent(wanted, &info.database, &self.context.cancel).await?.map(Arc::new);
+        if let Some(parent) = &parent {
+            self.context.progress.notice(format!("deduplicated against backup {}", parent.id()));
+        }
         let exporter = Exporter::new(
             Arc::clone(&self.export),
             self.request.source.clone(),
@@ -222,14 +234,16 @@ impl Dump {
         );
         let exporter = Arc::new(exporter);
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
-        let lists = Arc::new(ListStore::new(repository, &self.export)?);
+        let lists = Arc::new(ListStore::new(repository, parent.clone(), &self.export)?);
         let documents = self.write_documents(&lists).await?;
-        let packs = store_rows(&exporter, repository, &self.request, &lists, throttle, &self.context).await;
+        let how = (&self.request, parent.clone());
+        let rows = store_rows(&exporter, repository, how, &lists, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
-        let packs = packs?;
+        let rows = rows?;
         self.context.progress.phase_started(Phase::Commit, None, None);
-        let manifest = self.write_metadata(repository, lists, documents, packs).await?;
+        let parent = parent.map(|parent| parent.id());
+        let manifest = self.write_metadata(repository, (lists, documents), rows, parent).await?;
         let key = repository.commit(&manifest, lease).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::command::backups::reported_totals(&manifest);
@@ -237,7 +251,10 @@ impl Dump {
             backup: manifest.id.to_string(),
             store: repository.describe(),
             key: key.to_string(),
+            parent: manifest.parent.map(|parent| parent.to_string()),
             totals,
+            transfer: manifest.transfer.unwrap_or_default(),
+            pack_count: manifest.packs.len() as u64,
             table_count: totals.tables,
             has_large_objects: manifest.tables.len() as u64 > totals.tables,
             row_count: crate::command::backups::row_count(&manifest),
@@ -253,13 +270,13 @@ impl Dump {
     async fn write_metadata(
         &self,
         repository: &Repository,
-        lists: Arc<ListStore>,
-        documents: PlacedDocuments,
-        packs: Vec<PackSummary>,
+        (lists, documents): (Arc<ListStore>, PlacedDocuments),
+        rows: WrittenPacks,
+        parent: Option<Ulid>,
     ) -> Result<Manifest, PipelineError> {
-        let mut stored = lists.finish_lists().await?;
+        let (mut stored, reused) = lists.finish_lists().await?;
         let lists = Arc::try_unwrap(lists).map_err(|_| unnamed_pack())?;
-        let meta_packs = lists.finish().await?;
+        let meta = lists.finish().await?;
         let named = |pieces: &[_]| document(pieces).ok_or_else(unnamed_pack);
         let mut tables = Vec::with_capacity(self.export.tables.len());
         for table in &self.export.tables {
@@ -272,7 +289,8 @@ impl Dump {
             roles: documents.roles.as_deref().map(named).transpose()?,
             statistics: documents.statistics.as_deref().map(named).transpose()?,
         };
-        self.manifest(repository, documents, tables, distinct(packs.into_iter().chain(meta_packs)))
+        let manifest = self.manifest(repository, documents, tables, Written { rows, meta, reused })?;
+        Ok(Manifest { parent, ..manifest })
     }
 
     /// Stores the catalog, the table of contents and the roles, and forgets the first two: of a
@@ -309,10 +327,16 @@ impl Dump {
         repository: &Repository,
         documents: Documents,
         tables: Vec<TableEntry>,
-        packs: Vec<PackSummary>,
+        Written { rows, meta, reused }: Written,
     ) -> Result<Manifest, PipelineError> {
         let info = self.source.holder.info();
-        let uploaded_bytes = packs.iter().map(|pack| pack.bytes).sum();
+        let uploaded_bytes = rows.new_bytes + meta.new_bytes;
+        let transfer = Transfer {
+            uploaded_packs: rows.new_packs + meta.new_packs,
+            reused_bytes: reused.bytes,
+            requests: repository.request_count(),
+        };
+        let packs = distinct(reused.packs.into_values().chain(rows.packs).chain(meta.packs));
         let mut manifest = Manifest {
             format_version: repository.config().format_version,
             required_features: Manifest::features(repository.codec().generation()),
@@ -335,6 +359,7 @@ impl Dump {
             sequences: self.sequences(),
             packs,
             totals: Totals { uploaded_bytes, ..Totals::default() },
+            transfer: Some(transfer),
         };
         manifest.totals = manifest.computed_totals();
         Ok(manifest)
@@ -372,6 +397,13 @@ struct PlacedDocuments {
     toc: Vec<PlacedChunk>,
     roles: Option<Vec<PlacedChunk>>,
     statistics: Option<Vec<PlacedChunk>>,
+}
+
+/// The packs of a backup, and what it shares with its parent.
+struct Written {
+    rows: WrittenPacks,
+    meta: WrittenPacks,
+    reused: Reused,
 }
 
 struct Documents {
@@ -436,7 +468,8 @@ pub(crate) fn list_name(table: &TablePlan) -> String {
     format!("{schema}.{name}")
 }
 
-fn identity(table: &TablePlan) -> (TableKind, String, String) {
+/// Kind, schema and name of what has rows.
+pub(crate) fn identity(table: &TablePlan) -> (TableKind, String, String) {
     match &table.source {
         RowSource::Table(data) => {
             (TableKind::Table, data.table.schema.to_string(), data.table.name.to_string())
@@ -521,6 +554,27 @@ pub(crate) fn write_tables(f: &mut Formatter<'_>, tables: &[PlannedTable]) -> fm
     Ok(())
 }
 
+/// How much of a backup is new, and how much its parent had.
+pub(crate) fn transfer_words(
+    parent: Option<&str>,
+    uploaded_bytes: u64,
+    transfer: &Transfer,
+    pack_count: u64,
+) -> String {
+    let Transfer { uploaded_packs, reused_bytes, requests } = *transfer;
+    let are = if uploaded_packs == 1 { "is" } else { "are" };
+    let new = crate::format_bytes(uploaded_bytes);
+    let new = format!("{uploaded_packs} of {} {are} new ({new})", counted(pack_count, "pack"));
+    let requests = counted(requests, "request");
+    match parent {
+        None => format!("{new}, {requests}"),
+        Some(parent) => {
+            let reused = crate::format_bytes(reused_bytes);
+            format!("{new}, {reused} of rows reused from backup {parent}, {requests}")
+        }
+    }
+}
+
 impl Display for DumpReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let totals = &self.totals;
@@ -536,6 +590,8 @@ impl Display for DumpReport {
             crate::format_bytes(totals.pack_bytes),
             self.elapsed_seconds
         )?;
+        let parent = self.parent.as_deref();
+        write!(f, "\n  {}", transfer_words(parent, totals.uploaded_bytes, &self.transfer, self.pack_count))?;
         if self.password_count > 0 {
             let (roles, passwords) =
                 (counted(self.role_count, "role"), counted(self.password_count, "password"));

@@ -3,19 +3,20 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use dbhaul_archive::{PackKind, PackSummary, SealedChunk};
-use dbhaul_exporter::{ExportPlan, Exporter};
+use dbhaul_archive::{ChunkPlace, PackKind, SealedChunk};
+use dbhaul_exporter::{ExportError, ExportPlan, Exporter, TablePlan};
 use dbhaul_progress::Phase;
 use dbhaul_rows::RowDigest;
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
+use crate::command::dump::identity;
 use crate::command::dump::lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
-use crate::command::dump::sealing::{Helpers, Sealing};
+use crate::command::dump::sealing::{Sealers, Sealing};
 use crate::report::progress_tables::TableTasks;
 use crate::source::throttle::Throttle;
 use crate::{Context, DumpRequest, PipelineError};
-use dbhaul_repository::{PackWriter, PlacedChunk, Repository};
+use dbhaul_repository::{KnownChunks, PackWriter, Parent, PlacedChunk, ReadyChunk, Repository, WrittenPacks};
 
 /// Sealed chunks of a segment are brought to a pack together, so that they can
 /// be read back together.
@@ -25,19 +26,23 @@ const RUN_BYTES: usize = 2 << 20;
 /// tiny pieces between long values keep the allocator from giving the memory of those back.
 const RUN_PLAIN_BYTES: u64 = 16 << 20;
 
+/// Chunks that may wait in memory for the pack of one before them to get a name. Where few are new, a pack takes long
+/// to fill, and is ended early.
+const MAX_UNNAMED_CHUNKS: usize = 64 << 10;
+
 /// Attempts to read one segment.
 const ATTEMPTS: u32 = 4;
 
-/// Reads and stores every segment of the plan, largest tables first; returns the packs. Where the
-/// chunks went, `lists` is told on the way.
+/// Reads and stores every segment of the plan, largest tables first, but for the chunks that the parent has; returns
+/// the packs. Where the chunks went, `lists` is told on the way.
 pub(crate) async fn store_rows(
     exporter: &Arc<Exporter>,
     repository: &Repository,
-    request: &DumpRequest,
+    (request, parent): (&DumpRequest, Option<Arc<Parent>>),
     lists: &Arc<ListStore>,
     throttle: Throttle,
     context: &Context,
-) -> Result<Vec<PackSummary>, PipelineError> {
+) -> Result<WrittenPacks, PipelineError> {
     let plan = exporter.plan();
     let total_bytes = plan.tables.iter().map(|table| table.estimated_bytes()).sum();
     context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
@@ -49,11 +54,12 @@ pub(crate) async fn store_rows(
         tasks: TableTasks::new(plan, &context.progress),
         throttle,
         context: context.clone(),
-        helpers: Arc::new(Helpers::new(
+        parent,
+        sealers: Arc::new(Sealers::new(
             repository.describe(),
             repository.codec(),
             request.compression_level,
-            request.compression_helpers,
+            request.jobs + request.compression_helpers,
         )),
     });
     let mut workers = JoinSet::new();
@@ -112,12 +118,13 @@ struct Shared {
     tasks: TableTasks,
     throttle: Throttle,
     context: Context,
-    helpers: Arc<Helpers>,
+    parent: Option<Arc<Parent>>,
+    sealers: Arc<Sealers>,
 }
 
 impl Shared {
     async fn work(&self) -> Result<(), PipelineError> {
-        let mut sealing = self.helpers.reader()?;
+        let mut sealing = self.sealers.reader();
         while let Some((entry, segment)) = self.next() {
             self.store_segment(&mut sealing, entry, segment).await?;
             self.tasks.segment_finished(entry);
@@ -163,6 +170,7 @@ impl Shared {
         segment: u32,
         listed: &mut Listed,
     ) -> Result<(), PipelineError> {
+        sealing.begin(self.known(entry, segment).await?);
         let mut rows = self.exporter.open_segment(entry, segment).await?.chunks;
         let mut run = Run::default();
         let mut again = Listed::default();
@@ -174,8 +182,8 @@ impl Shared {
                 listed.compare(&again, entry, segment)?;
                 continue;
             }
-            sealing.push(chunk)?;
-            self.gather_sealed(sealing, &mut run, entry, false).await?;
+            sealing.push(chunk).await?;
+            self.gather_ready(sealing, &mut run, entry, false).await?;
             if run.placed.len() >= MAX_PART_CHUNKS {
                 let chunks = std::mem::take(&mut run.placed);
                 again = self.list(StoredPart { entry, segment, chunks, is_last: false }, listed).await?;
@@ -184,23 +192,34 @@ impl Shared {
         if again.chunk_count < listed.chunk_count {
             return Err(Listed::unequal(entry, segment));
         }
-        self.gather_sealed(sealing, &mut run, entry, true).await?;
+        self.gather_ready(sealing, &mut run, entry, true).await?;
         run.bring(&self.writer).await?;
         self.list(StoredPart { entry, segment, chunks: run.placed, is_last: true }, listed).await?;
         Ok(())
     }
 
-    /// Takes the chunks that are sealed, at the end of a segment all of them, and brings full runs to a pack.
-    async fn gather_sealed(
+    /// The chunks that the parent has of a table.
+    async fn known(&self, entry: u32, segment: u32) -> Result<Option<Arc<KnownChunks>>, PipelineError> {
+        let Some(parent) = &self.parent else { return Ok(None) };
+        let (kind, schema, name) = identity(self.table(entry, segment)?);
+        Ok(parent.table(kind, &schema, &name).await?)
+    }
+
+    fn table(&self, entry: u32, segment: u32) -> Result<&TablePlan, ExportError> {
+        self.exporter.table(entry).ok_or(ExportError::UnknownSegment { entry, segment })
+    }
+
+    /// Takes the chunks that are ready, at the end of a segment all of them, and brings full runs to a pack.
+    async fn gather_ready(
         &self,
         sealing: &mut Sealing,
         run: &mut Run,
         entry: u32,
         is_last: bool,
     ) -> Result<(), PipelineError> {
-        while let Some((sealed, digest)) = sealing.next_sealed(is_last).await? {
-            self.tasks.advance(entry, digest.row_count, sealed.plain_bytes);
-            run.push(sealed, digest);
+        while let Some((chunk, digest)) = sealing.next_ready(is_last).await? {
+            self.tasks.advance(entry, digest.row_count, chunk.plain_bytes());
+            run.push(chunk, digest);
             if run.stored_bytes >= RUN_BYTES || run.plain_bytes >= RUN_PLAIN_BYTES {
                 run.bring(&self.writer).await?;
             }
@@ -210,12 +229,13 @@ impl Shared {
 
     /// Tells the lists of a part; returns what they have of the segment then.
     async fn list(&self, part: StoredPart, listed: &mut Listed) -> Result<Listed, PipelineError> {
-        let (entry, segment) = (part.entry, part.segment);
-        let unknown = dbhaul_exporter::ExportError::UnknownSegment { entry, segment };
-        let table = self.exporter.table(entry).ok_or(unknown)?;
+        let table = self.table(part.entry, part.segment)?;
         let mut now = *listed;
         part.chunks.iter().for_each(|(_, digest)| now.add(*digest));
-        self.lists.add(table, part).await?;
+        if self.lists.add(table, part).await? > MAX_UNNAMED_CHUNKS {
+            self.writer.flush().await?;
+            self.lists.write_due().await?;
+        }
         *listed = now;
         Ok(now)
     }
@@ -255,23 +275,39 @@ impl Listed {
 #[derive(Default)]
 struct Run {
     sealed: Vec<SealedChunk>,
-    digests: Vec<RowDigest>,
+    /// All chunks in order: those that are known with their place, the others are the next of `sealed`.
+    chunks: Vec<(Option<ChunkPlace>, RowDigest)>,
     stored_bytes: usize,
     plain_bytes: u64,
     placed: Vec<(PlacedChunk, RowDigest)>,
 }
 
 impl Run {
-    fn push(&mut self, sealed: SealedChunk, digest: RowDigest) {
-        self.stored_bytes += sealed.stored.len();
-        self.plain_bytes += sealed.plain_bytes;
-        self.sealed.push(sealed);
-        self.digests.push(digest);
+    fn push(&mut self, chunk: ReadyChunk, digest: RowDigest) {
+        self.plain_bytes += chunk.plain_bytes();
+        match chunk {
+            ReadyChunk::Known(place) => self.chunks.push((Some(place), digest)),
+            ReadyChunk::Sealed(sealed) => {
+                self.stored_bytes += sealed.stored.len();
+                self.sealed.push(sealed);
+                self.chunks.push((None, digest));
+            }
+        }
     }
 
     async fn bring(&mut self, writer: &PackWriter) -> Result<(), PipelineError> {
-        let placed = writer.add(&self.sealed).await?;
-        self.placed.extend(placed.into_iter().zip(self.digests.drain(..)));
+        let mut brought = match self.sealed.is_empty() {
+            true => Vec::new(),
+            false => writer.add(&self.sealed).await?,
+        }
+        .into_iter();
+        for (known, digest) in self.chunks.drain(..) {
+            let placed = match known {
+                Some(place) => PlacedChunk::known(place),
+                None => brought.next().ok_or_else(dbhaul_repository::unnamed_pack)?,
+            };
+            self.placed.push((placed, digest));
+        }
         self.sealed.clear();
         (self.stored_bytes, self.plain_bytes) = (0, 0);
         Ok(())
