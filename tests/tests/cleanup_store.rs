@@ -37,7 +37,7 @@ impl Store {
     }
 
     fn backup(&self, arguments: &[&str]) -> Finished {
-        Dbhaul::new(["backup"]).args(arguments).args(&["--store", self.place()]).run()
+        Dbhaul::new(["backup"]).args(arguments).args(["--store", self.place()]).run()
     }
 
     fn files(&self, below: &str) -> Vec<PathBuf> {

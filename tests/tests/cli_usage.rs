@@ -8,6 +8,9 @@ const COMMANDS: [&str; 8] =
 /// The password of every connection string here: it must never be printed.
 const SECRET: &str = "hunter2marker";
 
+/// A recipient of age, that of its manual.
+const AGE: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 #[test]
 fn help_teaches() {
     let help = Dbhaul::new(["--help"]).run();
@@ -127,6 +130,16 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (vec!["frobnicate"], "unrecognized subcommand 'frobnicate'"),
         (vec!["dump", &uri], "missing --store: give it, or set DBHAUL_STORE"),
         (vec!["backup", "list", &uri], "unexpected argument '***'"),
+        (vec!["store", "init", "s"], "say who can read the backups"),
+        (vec!["store", "init", "s", "--recipient", AGE], "--writer-key-out is missing"),
+        (vec!["store", "init", "s", "--recipient", SECRET], "a recipient of age starts with age1"),
+        (vec!["store", "init", "s", "--recipient", AGE, "--unencrypted"], "cannot be used with"),
+        (
+            vec!["backup", "list", "--store", "s", "--identity-command", "false"],
+            "it ended with exit status: 1",
+        ),
+        (vec!["backup", "list", "--store", "s", "--store-fingerprint", "x"], "one has 32 hexadecimal digits"),
+        (vec!["preflight", "--source", &uri, "--writer-key", "w"], "is for an encrypted store: give --store"),
         (vec!["dump", "--source", &uri], "missing --store: give it, or set DBHAUL_STORE"),
         (vec!["migrate", "--source", &uri], "missing --target"),
         (vec!["migrate", "--source", &uri, "--target", &uri], "are the same database"),

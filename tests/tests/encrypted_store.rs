@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use dbhaul_archive::{Generation, Holder, Recipient, Secret, WriterKey, keys};
-use dbhaul_tests::{Dbhaul, Finished, Server, age_program};
+use dbhaul_tests::{Dbhaul, Finished, S3Directory, Server, age_program};
 use tempfile::TempDir;
 
 /// Stands in a row, a table's name and a most common value, and must stand nowhere in the store.
@@ -15,27 +15,32 @@ const MARK: &str = "s3cret_marker";
 struct World {
     server: Server,
     directory: TempDir,
+    /// Where the store lies, if not in the directory.
+    s3: Option<S3Directory>,
     recipient: String,
     fingerprint: String,
 }
 
 impl World {
     /// A database, and a store that a private key made by age-keygen opens.
-    fn new() -> Self {
+    fn new(s3: Option<S3Directory>) -> Self {
         let server = Server::start(18);
         server.create_db("shop");
+        // long enough for packs of many blocks, and a row that is read in pieces, where that is looked at
+        let (rows, hashes) = if s3.is_some() { (60_000, 400_000) } else { (2000, 10) };
         server.psql(
             "shop",
             &format!(
                 "CREATE TABLE {MARK} AS SELECT i, '{MARK}'::text AS t, md5(i::text) AS m \
-                 FROM generate_series(1, 60000) i; CREATE TABLE big (i int, t text); \
+                 FROM generate_series(1, {rows}) i; CREATE TABLE big (i int, t text); \
                  ALTER TABLE big ALTER t SET STORAGE EXTERNAL; INSERT INTO big SELECT 1, \
-                 string_agg(md5(i::text), '') FROM generate_series(1, 400000) i; ANALYZE"
+                 string_agg(md5(i::text), '') FROM generate_series(1, {hashes}) i; ANALYZE"
             ),
         );
         let mut world = World {
             server,
             directory: TempDir::new().unwrap(),
+            s3,
             recipient: String::new(),
             fingerprint: String::new(),
         };
@@ -56,14 +61,27 @@ impl World {
         self.directory.path().join(name)
     }
 
+    /// Where the store's objects are files.
     fn store(&self) -> PathBuf {
-        self.path("store")
+        match &self.s3 {
+            Some(s3) => s3.root().join("bucket/store"),
+            None => self.path("store"),
+        }
+    }
+
+    /// A command on the store.
+    fn command(&self, arguments: &[&str]) -> Dbhaul {
+        let run = Dbhaul::new(arguments.iter().copied()).arg("--store");
+        match &self.s3 {
+            Some(s3) => run.arg(s3.endpoint().store_url("bucket", "store")).envs(s3.endpoint().env()),
+            None => run.arg(self.store()),
+        }
     }
 
     /// A run on the store; the last argument is a file beside it.
     fn run(&self, arguments: &[&str], file: &str) -> Finished {
-        let run = Dbhaul::new(arguments.iter().copied());
-        run.arg(self.path(file)).arg("--store").arg(self.store()).run()
+        let file = self.path(file).display().to_string();
+        self.command(&[arguments, &[file.as_str()]].concat()).run()
     }
 
     fn dump(&self, writer_key: &str) -> Finished {
@@ -110,6 +128,8 @@ impl World {
 
     fn files(&self, below: &str) -> Vec<PathBuf> {
         let mut found = files(&self.store().join(below));
+        // what the server keeps beside its objects
+        found.retain(|file| !file.file_name().unwrap().to_string_lossy().starts_with('.'));
         found.sort();
         found
     }
@@ -146,9 +166,11 @@ fn decrypted(identity: &Path, file: &Path, unpack: bool) -> Option<Vec<u8>> {
 
 #[test]
 fn each_key_opens_what_it_is_for() {
-    let world = World::new();
+    let s3 = S3Directory::start();
+    s3.create_bucket("bucket");
+    let world = World::new(Some(s3));
     let source = world.server.uri("shop");
-    let without = Dbhaul::new(["dump", "--source", &source]).arg("--store").arg(world.store()).run();
+    let without = world.command(&["dump", "--source", &source]).run();
     without.assert_code(1);
     without.assert_stderr_has(&["no writer key was given"]);
     world.dump("writer.json").assert_code(0);
@@ -178,7 +200,7 @@ fn each_key_opens_what_it_is_for() {
     let refused = world.run(&["backup", "list", "--store-fingerprint", &other, "--identity-file"], "me.txt");
     refused.assert_code(1);
     refused.assert_stderr_has(&["its keys were replaced"]);
-    let none = Dbhaul::new(["backup", "list", "--store"]).arg(world.store()).run();
+    let none = world.command(&["backup", "list"]).run();
     none.assert_code(1);
     none.assert_stderr_has(&["is encrypted, and no key was given"]);
     let exported = world.run(&["backup", "export", "--writer-key"], "writer.json");
@@ -187,12 +209,12 @@ fn each_key_opens_what_it_is_for() {
 
     let (run, found) = world.restore(&["--statistics", "copy", "--identity-file"], "me.txt");
     run.assert_code(0);
+    assert!(!run.stderr.contains("statistics cannot be copied"), "{}", run.stderr);
     assert!(run.stderr.contains(&world.fingerprint), "{}", run.stderr);
     assert_eq!(found, world.expected());
     let command = format!("cat {}", world.path("me.txt").display());
     let live = ["verify", "--target", &source, "--store-fingerprint", &world.fingerprint];
-    let verified =
-        Dbhaul::new(live).args(["--identity-command", &command, "--store"]).arg(world.store()).run();
+    let verified = world.command(&[&live[..], &["--identity-command", &command]].concat()).run();
     verified.assert_code(0);
     let exported = world.run(&["backup", "export", "--identity-file"], "me.txt");
     exported.assert_code(0);
@@ -222,7 +244,7 @@ fn reads_without_dbhaul(world: &World) {
 
 #[test]
 fn what_somebody_else_has_put_into_the_store_is_refused() {
-    let world = World::new();
+    let world = World::new(None);
     world.dump("writer.json").assert_code(0);
     let identity = ["--identity-file"];
     // a manifest under the name of another database
@@ -299,7 +321,7 @@ fn what_somebody_else_has_put_into_the_store_is_refused() {
 
 #[test]
 fn keys_are_added_removed_and_rotated() {
-    let world = World::new();
+    let world = World::new(None);
     world.dump("writer.json").assert_code(0);
     std::fs::write(world.path("word.txt"), "correct horse battery\n").unwrap();
     let word = world.path("word.txt").display().to_string();
@@ -340,7 +362,7 @@ fn keys_are_added_removed_and_rotated() {
     let backups: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(
         backups.iter().map(|backup| backup["row_count"].as_u64()).collect::<Vec<_>>(),
-        [Some(60_001), Some(11)]
+        [Some(2001), Some(11)]
     );
     let older = world.run(&["backup", "list", "--writer-key"], "writer.json");
     older.assert_code(0);
@@ -351,6 +373,21 @@ fn keys_are_added_removed_and_rotated() {
     let cleaned = world.run(&["cleanup", "--yes", "--grace-hours", "0", "--writer-key"], "writer-2.json");
     cleaned.assert_code(0);
     assert!(cleaned.stdout.contains("no pack to remove"), "{}", cleaned.stdout);
+    // what makes backups forgets them, too, and frees their space
+    let pack_count = world.files("packs").len();
+    let forget = ["backup", "forget", "--keep-last", "1", "--allow-shrunk", "--writer-key"];
+    world.run(&forget, "writer-2.json").assert_code(0);
+    for pack in world.files("packs") {
+        // younger ones could be those of a dump at work
+        assert!(Command::new("touch").args(["-d", "2 hours ago"]).arg(pack).status().unwrap().success());
+    }
+    for _ in 0..2 {
+        world.run(&["backup", "prune", "--grace-hours", "0", "--writer-key"], "writer-2.json").assert_code(0);
+    }
+    assert!(world.files("packs").len() < pack_count);
+    let (run, found) = world.restore(&["--identity-file"], "me.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
     let kit = with_me(&["store", "recovery-kit"]);
     kit.assert_code(0);
     assert_eq!(kit.stdout.matches("BEGIN AGE ENCRYPTED FILE").count(), 4, "{}", kit.stdout);
@@ -358,8 +395,7 @@ fn keys_are_added_removed_and_rotated() {
     std::fs::write(world.path("printed"), format!("-----BEGIN{armored}")).unwrap();
     assert!(kit.stdout.contains(&world.fingerprint));
     // who is removed opens nothing any more; the last one stays
-    let remove =
-        |holder: &str| Dbhaul::new(["store", "key", "remove", holder, "--store"]).arg(world.store()).run();
+    let remove = |holder: &str| world.command(&["store", "key", "remove", holder]).run();
     remove("passphrase").assert_code(0);
     world.assert_refused(&["--passphrase-file"], "word.txt", "none of the keys that were given opens");
     let last = remove(&world.recipient);

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -125,7 +126,7 @@ const LAST_CALLS: Duration = Duration::from_secs(5);
 
 async fn carry_out(job: Job, display: Display) -> Status {
     let (progress, cancel) = (display.progress(), CancellationToken::new());
-    let context = Context { progress, cancel, lock_wait: job.lock_wait, keys: job.keys };
+    let context = Context { progress, cancel, lock_wait: job.lock_wait, keys: Arc::new(job.keys) };
     for warning in &job.warnings {
         context.progress.warning(warning.as_str());
     }

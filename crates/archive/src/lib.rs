@@ -1,4 +1,4 @@
-//! The format of a backup: packs, segment lists, manifest, table of contents, compression; no I/O.
+//! The format of a backup: packs, segment lists, manifest, table of contents, compression, encryption; no I/O.
 //!
 //! A store holds immutable objects under the names of [`keys`]. **Packs** hold **chunks**: runs of
 //! whole rows, each compressed alone ([`ChunkSealer`], [`PackBuilder`]), named by the BLAKE3 hash of
@@ -14,6 +14,9 @@
 //! A backup that was read is compared with itself before anything is done with it, for it may be broken or forged:
 //! the manifest alone ([`Manifest::from_bytes`]), with the catalog and the table of contents
 //! ([`Manifest::check_contents`]), and the lists with the packs' indexes ([`ListCheck`], [`PackIndex`]).
+//!
+//! Of an encrypted store, packs and manifests are files of age: a [`Keyring`] has the keys that are at hand, and the
+//! [`ChunkCodec`] of a [`Generation`] of keys names chunks and encrypts and decrypts all that is stored.
 //!
 //! Everything read is verified before it is returned: lengths, hashes, counts and digests; each
 //! [`ArchiveError`] names the object and the place. This crate knows no store and no server: it turns

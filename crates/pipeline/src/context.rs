@@ -1,5 +1,6 @@
 //! What every command is given beside its request.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dbhaul_progress::Progress;
@@ -16,7 +17,7 @@ pub struct Context {
     /// How long a lock on a table of the source is waited for; none: until it is granted.
     pub lock_wait: Option<Duration>,
     /// The keys of the store, where it is encrypted.
-    pub keys: StoreKeys,
+    pub keys: Arc<StoreKeys>,
 }
 
 impl Context {
@@ -26,7 +27,7 @@ impl Context {
             progress: Progress::silent(),
             cancel: CancellationToken::new(),
             lock_wait: None,
-            keys: StoreKeys::default(),
+            keys: Arc::default(),
         }
     }
 }

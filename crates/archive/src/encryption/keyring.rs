@@ -33,54 +33,8 @@ impl Keyring {
         generations: Vec<Generation>,
         expected: Option<Fingerprint>,
     ) -> Result<Self, KeyError> {
-        let mut by_id: BTreeMap<Ulid, Generation> = BTreeMap::new();
         let mut reasons = Vec::new();
-        for generation in generations {
-            let (id, found) = (generation.id, generation.store);
-            if found != store {
-                return Err(KeyError::OtherStore { generation: id, found, store });
-            }
-            let fingerprint = generation.fingerprint();
-            if let Some(other) = by_id.insert(id, generation)
-                && other.fingerprint() != fingerprint
-            {
-                reasons.push(format!("{id} is wrapped with different keys for different recipients"));
-            }
-        }
-        let (first, rest): (Vec<Generation>, Vec<Generation>) =
-            by_id.into_values().partition(|generation| generation.previous.is_none());
-        if let [_, .., _] = &first[..] {
-            let firsts = first.iter().map(|other| format!("{} is a first one", other.id));
-            reasons.extend(firsts);
-        }
-        let (mut chain, mut rest) = (first, rest);
-        while let Some(last) = chain.last() {
-            let mut next = Vec::new();
-            let mut others = Vec::new();
-            for generation in rest {
-                if last.precedes(&generation)? { next.push(generation) } else { others.push(generation) }
-            }
-            rest = others;
-            if next.len() > 1 {
-                let ids = next.iter().map(|generation| generation.id.to_string());
-                let ids: Vec<String> = ids.collect();
-                reasons.push(format!("{} all follow {}", ids.join(" and "), last.id));
-                break;
-            }
-            match next.pop() {
-                Some(generation) => chain.push(generation),
-                None => break,
-            }
-        }
-        reasons.extend(rest.iter().map(|generation| match generation.previous {
-            Some((previous, _)) => {
-                format!(
-                    "{} says that it follows {previous}, which is not so or cannot be seen",
-                    generation.id
-                )
-            }
-            None => format!("{} is a first one", generation.id),
-        }));
+        let chain = follow(distinct(store, generations, &mut reasons)?, &mut reasons)?;
         if !reasons.is_empty() {
             return Err(KeyError::Unchained { reasons });
         }
@@ -141,4 +95,58 @@ impl Keyring {
         let fingerprint = self.fingerprint.ok_or_else(none)?;
         Ok(WriterKey { store, fingerprint, generations: generations.collect() })
     }
+}
+
+/// The generations, each once: they are wrapped for several holders. What is wrong with them goes to `reasons`.
+fn distinct(
+    store: Ulid,
+    generations: Vec<Generation>,
+    reasons: &mut Vec<String>,
+) -> Result<Vec<Generation>, KeyError> {
+    let mut by_id: BTreeMap<Ulid, Generation> = BTreeMap::new();
+    for generation in generations {
+        let (id, found) = (generation.id, generation.store);
+        if found != store {
+            return Err(KeyError::OtherStore { generation: id, found, store });
+        }
+        let fingerprint = generation.fingerprint();
+        let other = by_id.insert(id, generation);
+        if other.is_some_and(|other| other.fingerprint() != fingerprint) {
+            reasons.push(format!("{id} is wrapped with different keys for different recipients"));
+        }
+    }
+    Ok(by_id.into_values().collect())
+}
+
+/// The generations in order, from the first on. What does not follow goes to `reasons`.
+fn follow(generations: Vec<Generation>, reasons: &mut Vec<String>) -> Result<Vec<Generation>, KeyError> {
+    let (mut chain, mut rest): (Vec<Generation>, Vec<Generation>) =
+        generations.into_iter().partition(|generation| generation.previous.is_none());
+    if chain.len() > 1 {
+        reasons.extend(chain.iter().map(|first| format!("{} is a first one", first.id)));
+    }
+    while let Some(last) = chain.last() {
+        let mut next = Vec::new();
+        let mut others = Vec::new();
+        for generation in rest {
+            if last.precedes(&generation)? { next.push(generation) } else { others.push(generation) }
+        }
+        rest = others;
+        if next.len() > 1 {
+            let ids: Vec<String> = next.iter().map(|generation| generation.id.to_string()).collect();
+            reasons.push(format!("{} all follow {}", ids.join(" and "), last.id));
+            break;
+        }
+        match next.pop() {
+            Some(generation) => chain.push(generation),
+            None => break,
+        }
+    }
+    let lost = |generation: &Generation| {
+        let (previous, _) = generation.previous?;
+        let id = generation.id;
+        Some(format!("{id} says that it follows {previous}, which is not so or cannot be seen"))
+    };
+    reasons.extend(rest.iter().filter_map(lost));
+    Ok(chain)
 }

@@ -239,6 +239,15 @@ fn parts_of_a_long_pack_are_read_without_the_rest() {
         {
             assert!(matches!(open(beyond), Err(ArchiveError::DamagedPack { .. })));
         }
+        // blocks in each other's places
+        if pack.bytes > 200_000 {
+            let mut bytes = sealed.bytes.to_vec();
+            let (one, two) = bytes[1024..].split_at_mut(65_552);
+            one.swap_with_slice(&mut two[..65_552]);
+            let swapped = PackSummary { id: PackId::of(&bytes), ..pack };
+            let refused = codec.open_pack(&swapped, bytes.into()).unwrap_err();
+            assert!(matches!(refused, ArchiveError::DamagedPack { .. }), "{refused}");
+        }
         // a store that returns other bytes
         if let Some(place) = places.last() {
             let mut body = stored(codec.stored_range(&pack, &place.range())).to_vec();

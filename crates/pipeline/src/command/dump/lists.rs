@@ -46,8 +46,8 @@ pub(crate) struct ListStore {
     repository: Repository,
     parent: Option<Arc<Parent>>,
     writer: PackWriter,
-    /// Of planner statistics, which hold values of columns: where packs are encrypted, these are read like rows.
-    statistics: PackWriter,
+    /// Of planner statistics, which hold values of columns: where packs are encrypted, they are kept as rows are.
+    statistics: Option<PackWriter>,
     state: Mutex<State>,
 }
 
@@ -68,6 +68,13 @@ struct State {
     reused: Reused,
     lists: HashMap<u32, OpenList>,
     stored: HashMap<u32, StoredList>,
+}
+
+/// What writes statistics into other packs than lists, where that must be.
+fn statistics_writer(repository: &Repository) -> Option<PackWriter> {
+    let (store, codec) = (repository.store(), repository.codec());
+    let kind = codec.statistics_kind();
+    (kind != PackKind::Meta).then(|| PackWriter::new(Arc::clone(store), codec, kind))
 }
 
 /// A list that is being written.
@@ -101,11 +108,7 @@ impl ListStore {
         };
         Ok(ListStore {
             writer: PackWriter::new(Arc::clone(repository.store()), repository.codec(), PackKind::Meta),
-            statistics: PackWriter::new(
-                Arc::clone(repository.store()),
-                repository.codec(),
-                repository.codec().statistics_kind(),
-            ),
+            statistics: statistics_writer(repository),
             repository: repository.clone(),
             parent,
             state: Mutex::new(state),
@@ -129,7 +132,8 @@ impl ListStore {
         statistics: &LiveStatistics,
     ) -> Result<Vec<PlacedChunk>, PipelineError> {
         let mut state = self.state.lock().await;
-        statistics.store(&self.statistics, &mut state.sealer).await
+        let writer = self.statistics.as_ref().unwrap_or(&self.writer);
+        statistics.store(writer, &mut state.sealer).await
     }
 
     /// Takes a part; the parts of one planned segment come in order. Returns how many chunks wait until their pack,
@@ -170,14 +174,19 @@ impl ListStore {
 
     /// Uploads the last pack of metadata, and returns all.
     pub(crate) async fn finish(self) -> Result<WrittenPacks, PipelineError> {
-        let statistics = self.statistics.finish().await?;
-        Ok(statistics.and(self.writer.finish().await?))
+        let written = self.writer.finish().await?;
+        Ok(match self.statistics {
+            Some(statistics) => statistics.finish().await?.and(written),
+            None => written,
+        })
     }
 
     /// Stops uploads and waits for their ends.
     pub(crate) async fn abort(&self) {
         self.writer.abort().await;
-        self.statistics.abort().await;
+        if let Some(statistics) = &self.statistics {
+            statistics.abort().await;
+        }
     }
 
     /// Writes the parts at the front whose packs all have names.

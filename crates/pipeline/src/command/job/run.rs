@@ -1,6 +1,7 @@
 //! Carrying a job out.
 
 use std::future::Future;
+use std::sync::Arc;
 use std::time::Instant;
 
 use dbhaul_progress::one_line;
@@ -23,7 +24,7 @@ use crate::{Context, DumpRequest, PipelineError, Status};
 pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, PipelineError> {
     let notifier = Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone());
     notifier.begun().await;
-    let context = Context { keys: job.keys.clone(), lock_wait: job.lock_wait, ..context };
+    let context = Context { keys: Arc::new(job.keys.clone()), lock_wait: job.lock_wait, ..context };
     let mut run = Run { started: Timestamp::now(), steps: Vec::new(), context };
     let stopped = run.carry_out(&job).await.err();
     let report =
