@@ -174,7 +174,7 @@ async fn migrate(from: (&Server, &str), to: (&Server, &str), selection: Selectio
         hold: None,
         throttle: ThrottleOptions::default(),
     };
-    let migrate = Migrate::prepare(request, Context::silent()).await.unwrap();
+    let migrate = Box::pin(Migrate::prepare(request, Context::silent())).await.unwrap();
     Box::pin(migrate.execute()).await.unwrap()
 }
 
