@@ -323,6 +323,12 @@ fn what_somebody_else_has_put_into_the_store_is_refused() {
 fn keys_are_added_removed_and_rotated() {
     let world = World::new(None);
     world.dump("writer.json").assert_code(0);
+    // who cannot read rows knows them again all the same, and refers to them
+    let packs = world.files("packs").len();
+    let second = world.dump("writer.json");
+    second.assert_code(0);
+    assert!(second.stdout.contains("of rows reused from backup"), "{}", second.stdout);
+    assert!(world.files("packs").len() <= packs + 2, "metadata and statistics alone are new");
     std::fs::write(world.path("word.txt"), "correct horse battery\n").unwrap();
     let word = world.path("word.txt").display().to_string();
     let with_me = |arguments: &[&str]| world.run(&[arguments, &["--identity-file"]].concat(), "me.txt");
@@ -352,8 +358,10 @@ fn keys_are_added_removed_and_rotated() {
     stale.assert_code(1);
     stale.assert_stderr_has(&["which the writer key does not know"]);
     world.server.psql("shop", "DELETE FROM s3cret_marker WHERE i > 10");
-    world.dump("writer-2.json").assert_code(0);
-    // both backups are read with one key, and their packs counted by the new writer key
+    let anew = world.dump("writer-2.json");
+    anew.assert_code(0);
+    anew.assert_stderr_has(&["the keys were rotated since backup"]);
+    // all backups are read with one key, and their packs counted by the new writer key
     let (run, found) = world.restore(&["--identity-file"], "me.txt");
     run.assert_code(0);
     assert_eq!(found, world.expected());
@@ -362,7 +370,7 @@ fn keys_are_added_removed_and_rotated() {
     let backups: Vec<serde_json::Value> = serde_json::from_str(&listed.stdout).unwrap();
     assert_eq!(
         backups.iter().map(|backup| backup["row_count"].as_u64()).collect::<Vec<_>>(),
-        [Some(2001), Some(11)]
+        [Some(2001), Some(2001), Some(11)]
     );
     let older = world.run(&["backup", "list", "--writer-key"], "writer.json");
     older.assert_code(0);

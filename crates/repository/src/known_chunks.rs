@@ -159,11 +159,21 @@ impl KnownChunks {
         self.slots.len() as u64 * 2 / 3
     }
 
+    /// Adds a chunk, unless the same is there: in a table without a key equal rows make equal chunks, any number.
     fn insert(&mut self, id: &ChunkId, number: u32) {
         let (fingerprint, start) = self.home(id);
-        let free = self.probes(start).find(|at| self.slots[*at].number == FREE);
-        if let Some(at) = free {
-            self.slots[at] = Slot { fingerprint, number };
+        for at in self.probes(start) {
+            let slot = self.slots[at];
+            if slot.number == FREE {
+                self.slots[at] = Slot { fingerprint, number };
+                return;
+            }
+            let is_same = |record: Record| record.id == *id;
+            if slot.fingerprint == fingerprint
+                && self.records.read(self.first + u64::from(slot.number)).is_some_and(is_same)
+            {
+                return;
+            }
         }
     }
 
@@ -274,6 +284,14 @@ mod tests {
             let unknown = (0..1000).map(|number| ChunkId::of(&[number as u8; 9]));
             assert!(unknown.into_iter().all(|id| known.find(id, 3).is_none()));
         }
+    }
+
+    #[test]
+    fn a_chunk_that_is_there_a_thousand_times_takes_one_place() {
+        let mut places = vec![place(7, 0); 1000];
+        places.extend((0..500).map(|number| place(1000 + number, 2)));
+        let known = known(&places, 0);
+        assert!(places.iter().all(|place| known.find(place.id, place.plain_bytes) == Some(*place)));
     }
 
     #[test]
