@@ -182,7 +182,7 @@ fn a_dump_waits_while_packs_are_removed() {
     let (packs, backups) = (store.files("packs"), store.files("backups"));
     let source = store.server.uri("shop");
     let dump = Dbhaul::new(["dump", "--source", &source, "--store", store.place()]).spawn();
-    wait_until("the dump waits", || dump.stderr_so_far().contains("waiting for the end of it").then_some(()));
+    wait_until("the dump waits", || dump.stderr_so_far().contains("waiting until that ends").then_some(()));
     assert_eq!((store.files("packs"), store.files("backups")), (packs, backups.clone()));
     // two removals do not run beside each other
     store.backup(&["prune"]).assert_code(1);

@@ -27,6 +27,8 @@ pub const TRASH: &str = "trash/";
 pub const MARKS: &str = "trash/marked-";
 /// Prefix of the pins of backups that are kept whatever a policy says.
 pub const PINS: &str = "pins/";
+/// Prefix of the acceptances of backups with far fewer rows than older ones.
+pub const ACCEPTED: &str = "accepted/";
 /// Prefix of verification reports; reserved.
 pub const REPORTS: &str = "reports/";
 
@@ -66,6 +68,12 @@ pub fn trash(id: Ulid) -> String {
 #[must_use]
 pub fn mark(id: Ulid) -> String {
     format!("{MARKS}{id}")
+}
+
+/// `accepted/<ulid of backup>`: that the backup holds far fewer rows than older ones was accepted.
+#[must_use]
+pub fn accepted(backup: Ulid) -> String {
+    format!("{ACCEPTED}{backup}")
 }
 
 /// `pins/<ulid of backup>`: that backup is kept.

@@ -34,12 +34,14 @@ const LOOK: Duration = Duration::from_secs(2);
 pub struct Sign {
     repository: Repository,
     key: String,
+    text: &'static str,
     life: Life,
     renewals: JoinSet<()>,
 }
 
-/// When a sign was renewed last, by our clock. A machine that slept may wake up when others take the sign for one of a
-/// process that is gone: then it must not be renewed as if nothing had happened.
+/// When a sign was renewed last. A machine that slept may wake up when others take the sign for one of a process that
+/// is gone: then it must not be renewed as if nothing had happened. Both clocks tell: ours, and the store's, which goes
+/// on while a machine is paused together with its clock.
 #[derive(Debug, Clone)]
 struct Life {
     renewed: Arc<Mutex<Option<SystemTime>>>,
@@ -77,7 +79,7 @@ impl Repository {
             if !is_told {
                 is_told = true;
                 self.progress.notice(format!(
-                    "packs are being removed from {}, as {} says; waiting for the end of it",
+                    "packs are being removed from {} ({}); waiting until that ends",
                     self.describe(),
                     removal.key
                 ));
@@ -121,22 +123,49 @@ impl Repository {
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
         self.store().create(&key, Bytes::from_static(text.as_bytes())).await?;
         let life = Life { renewed: Arc::new(Mutex::new(Some(SystemTime::now()))), max: life_of(&key) };
-        let (store, progress, renewed, living) =
-            (self.store().clone(), self.progress.clone(), key.clone(), life.clone());
+        let (renewing, progress) = (self.clone(), self.progress.clone());
+        let (renewed, living) = (key.clone(), life.clone());
         let mut renewals = JoinSet::new();
         renewals.spawn(async move {
             loop {
                 tokio::time::sleep(RENEWAL).await;
-                if living.has_lapsed() {
-                    return;
-                }
-                match store.overwrite(&renewed, Bytes::from_static(text.as_bytes())).await {
-                    Ok(()) => living.renewed(),
+                match renewing.renew_sign(&renewed, text, &living).await {
+                    Ok(()) => {}
+                    Err(RepositoryError::SignLapsed { .. }) => return,
                     Err(error) => progress.warning(format!("{}; trying again in 4 min", one_line(&error))),
                 }
             }
         });
-        Ok(Sign { repository: self.clone(), key, life, renewals })
+        Ok(Sign { repository: self.clone(), key, text, life, renewals })
+    }
+
+    /// Writes a sign again, unless others may have taken it for left over, or have removed it.
+    async fn renew_sign(&self, key: &str, text: &'static str, life: &Life) -> Result<(), RepositoryError> {
+        let lapsed = || RepositoryError::SignLapsed {
+            store: self.describe(),
+            sign: key.to_owned(),
+            minutes: life.max.as_secs() / 60,
+        };
+        if life.has_lapsed() {
+            return Err(lapsed());
+        }
+        let before = self.store().head_optional(key).await?;
+        let Some(before) = before else {
+            life.lapse();
+            return Err(lapsed());
+        };
+        self.store().overwrite(key, Bytes::from_static(text.as_bytes())).await?;
+        let after = self.store().head(key).await?;
+        if let (Some(before), Some(after)) = (before.modified, after.modified)
+            && after.duration_since(before).is_ok_and(|past| past >= life.max)
+        {
+            life.lapse();
+        }
+        if life.has_lapsed() {
+            return Err(lapsed());
+        }
+        life.renewed();
+        Ok(())
     }
 
     /// The signs of this kind that were renewed not long before ours was made, by the store's clock.
@@ -168,6 +197,11 @@ impl Life {
             *renewed = None;
         }
         !is_fresh
+    }
+
+    /// From now on others may take the sign for left over.
+    fn lapse(&self) {
+        *self.renewed.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     fn renewed(&self) {
@@ -212,12 +246,7 @@ impl Sign {
     /// # Errors
     /// As [`Self::check`]; if the store fails.
     pub async fn renew(&self) -> Result<(), RepositoryError> {
-        self.check()?;
-        let store = self.repository.store();
-        let text = store.get_at_most(&self.key, 1024).await?;
-        store.overwrite(&self.key, text).await?;
-        self.life.renewed();
-        Ok(())
+        self.repository.renew_sign(&self.key, self.text, &self.life).await
     }
 
     /// Takes the sign away. If that fails it counts no more after its life.

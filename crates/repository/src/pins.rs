@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use dbhaul_archive::{BackupKey, Manifest, keys};
-use dbhaul_store::StoreExt;
+use dbhaul_store::{ErrorKind, StoreExt};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
@@ -12,28 +12,33 @@ use ulid::Ulid;
 use crate::{Repository, RepositoryError};
 
 /// Manifests that are read at a time.
-const MANIFESTS_AT_ONCE: usize = 8;
+const MANIFESTS_AT_ONCE: usize = 4;
 
 impl Repository {
-    /// The manifests of these backups in the same order, or why one cannot be read: that is for the caller to judge.
+    /// What `of` makes of the manifest of each of these backups, in the same order; one that cannot be read is for it to
+    /// judge, and one that was forgotten meanwhile is left out. Only a few manifests are in memory at a time.
     ///
     /// # Errors
     /// If the store fails, or the user stops it.
-    pub async fn manifests(
+    pub async fn each_manifest<T>(
         &self,
         backups: &[BackupKey],
         cancel: &CancellationToken,
-    ) -> Result<Vec<(BackupKey, Result<Manifest, RepositoryError>)>, RepositoryError> {
-        let read = iter(backups.iter().cloned()).map(async |key| {
+        of: impl Fn(&BackupKey, Result<Manifest, RepositoryError>) -> T,
+    ) -> Result<Vec<T>, RepositoryError> {
+        let of = &of;
+        let read = iter(backups).map(async |key| {
             if cancel.is_cancelled() {
                 return Err(RepositoryError::Cancelled);
             }
-            match self.manifest(&key).await {
+            match self.manifest(key).await {
+                Err(RepositoryError::Store(error)) if error.kind() == ErrorKind::NotFound => Ok(None),
                 Err(error @ RepositoryError::Store(_)) => Err(error),
-                manifest => Ok((key, manifest)),
+                manifest => Ok(Some(of(key, manifest))),
             }
         });
-        read.buffered(MANIFESTS_AT_ONCE).try_collect().await
+        let made: Vec<Option<T>> = read.buffered(MANIFESTS_AT_ONCE).try_collect().await?;
+        Ok(made.into_iter().flatten().collect())
     }
 
     /// The backups that are pinned.
@@ -41,12 +46,33 @@ impl Repository {
     /// # Errors
     /// If the store fails.
     pub async fn pinned(&self) -> Result<BTreeSet<Ulid>, RepositoryError> {
-        let mut pinned = BTreeSet::new();
-        let mut objects = self.store().list_stream(keys::PINS);
+        self.named_below(keys::PINS).await
+    }
+
+    /// The backups of which somebody has accepted that they hold far fewer rows than older ones.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn accepted(&self) -> Result<BTreeSet<Ulid>, RepositoryError> {
+        self.named_below(keys::ACCEPTED).await
+    }
+
+    /// Notes that a backup with far fewer rows than older ones is what the database is like now.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn accept(&self, backup: Ulid) -> Result<(), RepositoryError> {
+        let text = Bytes::from_static(b"older backups with more rows may be forgotten\n");
+        Ok(self.store().overwrite(&keys::accepted(backup), text).await?)
+    }
+
+    async fn named_below(&self, prefix: &str) -> Result<BTreeSet<Ulid>, RepositoryError> {
+        let mut named = BTreeSet::new();
+        let mut objects = self.store().list_stream(prefix);
         while let Some(object) = objects.try_next().await? {
-            pinned.extend(object.key.strip_prefix(keys::PINS).and_then(|id| Ulid::from_string(id).ok()));
+            named.extend(object.key.strip_prefix(prefix).and_then(|id| Ulid::from_string(id).ok()));
         }
-        Ok(pinned)
+        Ok(named)
     }
 
     /// Keeps a backup until it is unpinned; pinning it twice is the same as once.

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
-use dbhaul_archive::{BackupKey, PackId, keys};
+use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
 use dbhaul_store::{ObjectMeta, StoreExt};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -156,8 +156,11 @@ impl Repository {
     ) -> Result<Survey, RepositoryError> {
         let backups = self.backup_keys().await?;
         let mut named = HashSet::new();
-        for (_, manifest) in self.manifests(&backups, cancel).await? {
-            named.extend(manifest?.packs.into_iter().map(|pack| pack.id));
+        let packs = |_: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
+            manifest.map(|manifest| manifest.packs.into_iter().map(|pack| pack.id).collect::<Vec<PackId>>())
+        };
+        for packs in self.each_manifest(&backups, cancel, packs).await? {
+            named.extend(packs?);
         }
         let mut report = Pruned { backup_count: backups.len() as u64, ..Pruned::default() };
         let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
@@ -165,7 +168,7 @@ impl Repository {
         let sessions = self.store().list(keys::SESSIONS).await?;
         let at_work = sessions.into_iter().filter(|sign| is_living(sign, now));
         report.dumps_at_work = at_work.map(|sign| sign.key).collect();
-        let orphans = self.orphans(&backups).await?;
+        let orphans = self.orphans(&backups, now).await?;
         Ok(Survey { backups, report, marks, unnamed, orphans })
     }
 
@@ -196,30 +199,38 @@ impl Repository {
                 let reason = format!("there are more than {MAX_MARKS} of them");
                 return Err(RepositoryError::Damaged { what: "the marks of packs".to_owned(), reason });
             }
+            if object.size_bytes > MAX_MARK_BYTES {
+                self.progress.warning(format!("{} in the store is too long to be a mark", object.key));
+                continue;
+            }
             // what another run has just removed is none
             let Some(text) = self.store().get_optional_at_most(&object.key, MAX_MARK_BYTES).await? else {
                 continue;
             };
-            let fault = |error: serde_json::Error| RepositoryError::Damaged {
-                what: object.key.clone(),
-                reason: error.to_string(),
+            // one that cannot be read marks nothing, and goes when its time has come
+            let packs = match serde_json::from_slice(&text) {
+                Ok(MarkText { packs }) => packs,
+                Err(error) => {
+                    self.progress.warning(format!("{} in the store cannot be read: {error}", object.key));
+                    Vec::new()
+                }
             };
-            let MarkText { packs } = serde_json::from_slice(&text).map_err(fault)?;
             marks.push(Mark { is_due: is_older(&object, grace, now), key: object.key, packs });
         }
         Ok(marks)
     }
 
-    /// Reports and pins of backups that are no more.
-    async fn orphans(&self, backups: &[BackupKey]) -> Result<Vec<String>, RepositoryError> {
+    /// Reports, pins and the like of backups that are no more. One that was written not long ago may be of a backup that
+    /// was made since these were listed.
+    async fn orphans(&self, backups: &[BackupKey], now: SystemTime) -> Result<Vec<String>, RepositoryError> {
         let living: HashSet<Ulid> = backups.iter().map(|key| key.id).collect();
         let mut orphans = Vec::new();
-        for prefix in [keys::REPORTS, keys::PINS] {
+        for prefix in [keys::REPORTS, keys::PINS, keys::ACCEPTED] {
             let mut objects = self.store().list_stream(prefix);
             while let Some(object) = objects.try_next().await? {
                 let name = object.key.strip_prefix(prefix).and_then(|rest| rest.split('/').next());
                 let id = name.and_then(|name| Ulid::from_string(name).ok());
-                if id.is_some_and(|id| !living.contains(&id)) {
+                if id.is_some_and(|id| !living.contains(&id)) && is_older(&object, SIGN_LIFE, now) {
                     orphans.push(object.key);
                 }
             }

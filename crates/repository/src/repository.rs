@@ -255,7 +255,8 @@ impl Repository {
             let databases = databases.into_iter().map(str::to_owned).collect();
             return Err(RepositoryError::SeveralDatabases { store: self.describe(), databases });
         }
-        let latest = found.into_iter().max_by_key(|key| (key.time, key.id));
+        // the clock of a server may have been wrong for a night
+        let latest = found.into_iter().max_by_key(|key| key.id);
         latest.ok_or_else(|| RepositoryError::NoBackup { store: self.describe(), database: None })
     }
 
@@ -315,6 +316,11 @@ impl Repository {
         let seal = move || sealed.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
         let bytes = blocking("writer of a manifest", seal).await?;
         create_surely(&self.store, &key.to_string(), bytes).await?;
+        // a machine that slept since may have been taken for gone, and packs of the backup for nobody's
+        if let Err(lapsed @ RepositoryError::SignLapsed { .. }) = lease.renew().await {
+            self.store.delete(&key.to_string()).await?;
+            return Err(lapsed);
+        }
         Ok(key)
     }
 

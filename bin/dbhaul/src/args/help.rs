@@ -97,9 +97,13 @@ Examples:
   dbhaul backup forget --store s3://backups/shop --keep-last 30
   dbhaul backup forget 01KG8WM7 01KG9A2C --store s3://backups/shop
 
-The policy is applied to each database, and to each selection of objects of it, by itself. It counts
-from the newest backup, not from today. A backup whose manifest cannot be read neither counts nor is
-forgotten, unless it is named. Pinned backups are kept.
+The policy is applied to each database of each cluster, and to each selection of objects of it, by
+itself. It counts from the newest backup, not from today. A backup whose manifest cannot be read
+neither counts nor is forgotten, unless it is named. Pinned backups are kept, and so is the newest one
+that lacks nothing.
+
+Nothing is forgotten if the newest backup holds less than half the rows of one that would be: the
+database may have lost them. --allow-shrunk accepts the newest backup, now and in later runs.
 
 A forgotten backup cannot be restored any more. Its space is freed by `dbhaul backup prune`.";
 

@@ -20,7 +20,7 @@ pub(crate) struct ForgetArgs {
     pub(crate) database: Option<String>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
-    /// Forget although the newest backup holds less than half the rows of the one before it
+    /// Accept that the newest backup holds less than half the rows of older ones, and forget those
     #[arg(long, help_heading = "How")]
     pub(crate) allow_shrunk: bool,
     /// Show what would be forgotten and change nothing

@@ -9,7 +9,7 @@ mod policy;
 use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 
-use jiff::{Timestamp, Zoned};
+use jiff::{SignedDuration, Timestamp, Zoned};
 use serde::{Serialize, Serializer};
 use ulid::Ulid;
 
@@ -20,8 +20,10 @@ pub use policy::{KeepCount, KeepPolicy, PolicyError};
 pub struct Candidate {
     /// Its identity.
     pub id: Ulid,
-    /// When its snapshot was taken.
-    pub time: Timestamp,
+    /// When its snapshot was taken, by the clock of the server.
+    pub snapshot_time: Timestamp,
+    /// Whether it holds all that it was meant to.
+    pub is_complete: bool,
     /// Its tags.
     pub tags: Vec<String>,
     /// Whether somebody has pinned it.
@@ -60,6 +62,8 @@ pub enum Reason {
     Tag(String),
     /// Somebody has pinned it.
     Pinned,
+    /// It is the newest that holds all it was meant to.
+    NewestComplete,
     /// So many must remain whatever the policy says.
     Minimum,
     /// It does not count: it is kept until it is named.
@@ -76,10 +80,11 @@ pub struct Decision {
 }
 
 impl KeepPolicy {
-    /// Decides about the backups of one database, whose order does not matter; returns them newest first.
+    /// Decides about the backups of one database, whose order does not matter; returns them newest first: by their
+    /// identities, which the machines that made them gave them, for the clock of a server may have been wrong.
     #[must_use]
     pub fn decide(&self, mut candidates: Vec<Candidate>) -> Vec<Decision> {
-        candidates.sort_by_key(|candidate| (candidate.time, candidate.id));
+        candidates.sort_by_key(|candidate| candidate.id);
         candidates.reverse();
         let mut decisions: Vec<Decision> =
             candidates.into_iter().map(|candidate| Decision { candidate, reasons: Vec::new() }).collect();
@@ -94,6 +99,13 @@ impl KeepPolicy {
             if !candidate.counts {
                 reasons.push(Reason::DoesNotCount);
             }
+        }
+        let complete = decisions.iter_mut().find(|decision| {
+            let Candidate { counts, is_complete, .. } = decision.candidate;
+            counts && is_complete
+        });
+        if let Some(Decision { reasons, .. }) = complete.filter(|decision| decision.reasons.is_empty()) {
+            reasons.push(Reason::NewestComplete);
         }
         let counting = decisions.iter_mut().filter(|decision| decision.candidate.counts);
         for decision in counting.take(self.at_least as usize).filter(|decision| decision.reasons.is_empty()) {
@@ -123,7 +135,8 @@ impl KeepPolicy {
                 if left == 0 {
                     break;
                 }
-                let is_newest = seen.insert(period.of(&decision.candidate.time.to_zoned(self.zone.clone())));
+                let is_newest =
+                    seen.insert(period.of(&decision.candidate.time().to_zoned(self.zone.clone())));
                 if is_newest {
                     decision.reasons.push(Reason::NewestOf(period));
                     left -= 1;
@@ -137,15 +150,31 @@ impl KeepPolicy {
     fn keep_within(&self, decisions: &mut [Decision]) {
         let Some(within) = &self.within else { return };
         let newest = decisions.iter().find(|decision| decision.candidate.counts);
-        let Some(newest) = newest.map(|decision| decision.candidate.time.to_zoned(self.zone.clone())) else {
+        let Some(newest) = newest.map(|decision| decision.candidate.time().to_zoned(self.zone.clone()))
+        else {
             return;
         };
         // a span that reaches beyond what a time can be keeps everything
         let since = newest.checked_sub(*within).map_or(Timestamp::MIN, |since| since.timestamp());
         for Decision { candidate, reasons } in decisions {
-            if candidate.counts && candidate.time >= since {
+            if candidate.counts && candidate.time() >= since {
                 reasons.push(Reason::Within(format!("{within:#}")));
             }
+        }
+    }
+}
+
+/// How far the clocks of a server and of the machine that backs it up may be apart, with the time that a dump takes.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(48);
+
+impl Candidate {
+    /// When it was made: by the clock of the server, unless that disagrees with the one of the machine that made it.
+    fn time(&self) -> Timestamp {
+        let made = i64::try_from(self.id.timestamp_ms()).ok();
+        let made = made.and_then(|made| Timestamp::from_millisecond(made).ok()).unwrap_or(self.snapshot_time);
+        match made.duration_since(self.snapshot_time).abs() > CLOCKS {
+            true => made,
+            false => self.snapshot_time,
         }
     }
 }
@@ -189,6 +218,7 @@ impl Display for Reason {
             Reason::Within(span) => write!(f, "within {span}"),
             Reason::Tag(tag) => write!(f, "tag {tag}"),
             Reason::Pinned => write!(f, "pinned"),
+            Reason::NewestComplete => write!(f, "newest complete"),
             Reason::Minimum => write!(f, "minimum to keep"),
             Reason::DoesNotCount => write!(f, "not counted"),
         }

@@ -8,7 +8,7 @@ use crate::PolicyError;
 fn candidate(time: &str) -> Candidate {
     let time: Timestamp = time.parse().unwrap();
     let id = Ulid::from_parts(time.as_millisecond() as u64, 0);
-    Candidate { id, time, tags: Vec::new(), is_pinned: false, counts: true }
+    Candidate { id, snapshot_time: time, tags: Vec::new(), is_pinned: false, is_complete: true, counts: true }
 }
 
 /// `2026-11-28T02:00:00Z daily, weekly` for each that is kept, `-` for the others; newest first.
@@ -17,7 +17,10 @@ fn shown(decisions: &[Decision]) -> Vec<String> {
         [] => "-".to_owned(),
         some => some.iter().map(Reason::to_string).collect::<Vec<_>>().join(", "),
     };
-    decisions.iter().map(|each| format!("{} {}", each.candidate.time, reasons(&each.reasons))).collect()
+    decisions
+        .iter()
+        .map(|each| format!("{} {}", each.candidate.snapshot_time, reasons(&each.reasons)))
+        .collect()
 }
 
 fn nightly(days: i64) -> Vec<Candidate> {
@@ -138,4 +141,37 @@ fn counts_and_spans_are_read_or_refused() {
     for wrong in ["", "7", "d", "7x", "-7d", "7d ago", "0d", "99999999999999999999d", "999999999y"] {
         assert!(KeepPolicy::parse_span(wrong).is_err(), "{wrong}");
     }
+}
+
+#[test]
+fn a_server_whose_clock_was_wrong_hides_no_later_backup() {
+    let mut backups = nightly(4);
+    // a year ahead, for one night
+    backups[1].snapshot_time = "2027-01-02T02:00:00Z".parse().unwrap();
+    let policy = KeepPolicy { last: KeepCount::AtMost(1), within: Some(1.day()), ..KeepPolicy::default() };
+    let kept: Vec<_> = policy
+        .decide(backups)
+        .into_iter()
+        .filter(|each| !each.reasons.is_empty())
+        .map(|each| each.candidate.id)
+        .collect();
+    let newest: Vec<_> = nightly(4).into_iter().rev().take(2).map(|each| each.id).collect();
+    assert_eq!(kept, newest);
+}
+
+#[test]
+fn incomplete_backups_do_not_push_out_the_last_complete_one() {
+    let mut backups = nightly(4);
+    backups[2].is_complete = false;
+    backups[3].is_complete = false;
+    let policy = KeepPolicy { last: KeepCount::AtMost(1), ..KeepPolicy::default() };
+    assert_eq!(
+        shown(&policy.decide(backups)),
+        [
+            "2026-01-04T02:00:00Z last",
+            "2026-01-03T02:00:00Z -",
+            "2026-01-02T02:00:00Z newest complete",
+            "2026-01-01T02:00:00Z -"
+        ]
+    );
 }

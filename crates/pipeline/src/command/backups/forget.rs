@@ -44,7 +44,7 @@ pub enum ForgetChoice {
 pub struct ForgetReport {
     /// The store.
     pub store: String,
-    /// The backups by database and selection: each group has places of its own in the policy.
+    /// The backups by database, cluster and selection: each group has places of its own in the policy.
     pub groups: Vec<BackupGroup>,
     /// Backups that were forgotten, or would be.
     pub forgotten_count: u64,
@@ -54,11 +54,13 @@ pub struct ForgetReport {
     pub dry_run: bool,
 }
 
-/// Backups of the same database with the same selection, newest first.
+/// Backups of the same database of the same cluster with the same selection, newest first.
 #[derive(Debug, Clone, Serialize)]
 pub struct BackupGroup {
     /// The database.
     pub database: String,
+    /// The cluster it is of, as its `system_identifier`; empty where that is not known.
+    pub system_identifier: String,
     /// What was selected of it; empty for everything.
     pub selection: Vec<String>,
     /// The backups.
@@ -90,6 +92,8 @@ struct Known {
     /// `None` if the manifest cannot be read.
     rows: Option<u64>,
     selection: Vec<String>,
+    system_identifier: String,
+    is_complete: bool,
     tags: Vec<String>,
     damage: Option<String>,
 }
@@ -120,10 +124,12 @@ pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<
         ForgetChoice::Ids(ids) => Some(named(&repository, &request, ids, &pinned).await?),
         ForgetChoice::Policy(_) => None,
     };
-    let mut groups: BTreeMap<(String, Vec<String>), Vec<Known>> = BTreeMap::new();
+    let mut groups: BTreeMap<(String, String, Vec<String>), Vec<Known>> = BTreeMap::new();
     for backup in known {
-        groups.entry((backup.key.database.clone(), backup.selection.clone())).or_default().push(backup);
+        let (database, system) = (backup.key.database.clone(), backup.system_identifier.clone());
+        groups.entry((database, system, backup.selection.clone())).or_default().push(backup);
     }
+    let accepted = repository.accepted().await?;
     let mut report = ForgetReport {
         store: repository.describe(),
         groups: Vec::new(),
@@ -131,28 +137,40 @@ pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<
         kept_count: 0,
         dry_run: request.dry_run,
     };
-    let mut forgotten = Vec::new();
-    for ((database, selection), backups) in groups {
+    let (mut forgotten, mut newly_accepted) = (Vec::new(), Vec::new());
+    for ((database, system_identifier, selection), backups) in groups {
         let keys: BTreeMap<Ulid, BackupKey> =
             backups.iter().map(|known| (known.key.id, known.key.clone())).collect();
         let judged = match (&request.choice, &named) {
             (ForgetChoice::Policy(policy), _) => by_policy(policy, backups, &pinned),
             (ForgetChoice::Ids(_), named) => by_name(backups, named.as_ref()),
         };
-        if named.is_none() && !request.allow_shrunk {
-            refuse_shrunk(&database, &judged)?;
+        if named.is_none() {
+            match newest_if_shrunk(&judged, &accepted) {
+                Some((newest, _)) if request.allow_shrunk => newly_accepted.push(newest),
+                Some((newest, rows)) => return Err(shrunk(&database, newest, rows)),
+                None => {}
+            }
         }
         forgotten.extend(
             judged.iter().filter(|(judged, _)| judged.is_forgotten).map(|(_, id)| &keys[id]).cloned(),
         );
         let backups = judged.into_iter().map(|(judged, _)| judged).collect();
-        report.groups.push(BackupGroup { database, selection, backups });
+        report.groups.push(BackupGroup { database, system_identifier, selection, backups });
     }
     report.forgotten_count = forgotten.len() as u64;
     report.kept_count = keys.len() as u64 - report.forgotten_count;
     if !request.dry_run {
         // the oldest first: if it is stopped half way, what remains is what a shorter policy would have left
-        forgotten.sort_by_key(|key| (key.time, key.id));
+        forgotten.sort_by_key(|key| key.id);
+        for backup in newly_accepted {
+            repository.accept(backup).await?;
+        }
+        // one may have been pinned since
+        let pinned = repository.pinned().await?;
+        if let Some(key) = forgotten.iter().find(|key| pinned.contains(&key.id)) {
+            return Err(is_pinned(key.id));
+        }
         repository.forget(&forgotten, &context.cancel).await?;
     }
     Ok(report)
@@ -194,18 +212,27 @@ async fn known(
     keys: &[BackupKey],
     context: &Context,
 ) -> Result<Vec<Known>, PipelineError> {
-    let manifests = repository.manifests(keys, &context.cancel).await?;
-    let known = manifests.into_iter().map(|(key, manifest)| match manifest {
-        Ok(manifest) => {
-            let rows = Some(row_count(&manifest));
-            let Manifest { selection, tags, .. } = manifest;
-            Known { key, rows, selection, tags, damage: None }
-        }
-        Err(error) => {
-            Known { key, rows: None, selection: Vec::new(), tags: Vec::new(), damage: Some(one_line(&error)) }
-        }
-    });
-    Ok(known.collect())
+    let known = |key: &BackupKey, manifest: Result<Manifest, RepositoryError>| match manifest {
+        Ok(manifest) => Known {
+            key: key.clone(),
+            rows: Some(row_count(&manifest)),
+            system_identifier: manifest.source.system_identifier,
+            is_complete: manifest.excluded.is_empty(),
+            selection: manifest.selection,
+            tags: manifest.tags,
+            damage: None,
+        },
+        Err(error) => Known {
+            key: key.clone(),
+            rows: None,
+            system_identifier: String::new(),
+            is_complete: false,
+            selection: Vec::new(),
+            tags: Vec::new(),
+            damage: Some(one_line(&error)),
+        },
+    };
+    Ok(repository.each_manifest(keys, &context.cancel, known).await?)
 }
 
 /// The backups that were named, none of them pinned.
@@ -219,10 +246,7 @@ async fn named(
     for id in ids {
         let key = repository.find(&BackupRef::Id(id.clone()), request.database.as_deref()).await?;
         if pinned.contains(&key.id) {
-            return Err(PipelineError::Request {
-                problem: format!("nothing was forgotten: backup {} is pinned", key.id),
-                help: format!("unpin it first: dbhaul backup unpin {} --store ...", key.id),
-            });
+            return Err(is_pinned(key.id));
         }
         named.insert(key.id);
     }
@@ -232,7 +256,8 @@ async fn named(
 fn by_policy(policy: &KeepPolicy, backups: Vec<Known>, pinned: &BTreeSet<Ulid>) -> Vec<(JudgedBackup, Ulid)> {
     let candidates = backups.iter().map(|known| Candidate {
         id: known.key.id,
-        time: known.key.time,
+        snapshot_time: known.key.time,
+        is_complete: known.is_complete,
         tags: known.tags.clone(),
         is_pinned: pinned.contains(&known.key.id),
         counts: known.damage.is_none(),
@@ -247,7 +272,7 @@ fn by_policy(policy: &KeepPolicy, backups: Vec<Known>, pinned: &BTreeSet<Ulid>) 
 }
 
 fn by_name(mut backups: Vec<Known>, named: Option<&BTreeSet<Ulid>>) -> Vec<(JudgedBackup, Ulid)> {
-    backups.sort_by_key(|known| std::cmp::Reverse((known.key.time, known.key.id)));
+    backups.sort_by_key(|known| std::cmp::Reverse(known.key.id));
     let judged = backups.into_iter().map(|known| {
         let id = known.key.id;
         let is_forgotten = named.is_some_and(|named| named.contains(&id));
@@ -268,28 +293,45 @@ fn judged(known: Known, is_forgotten: bool, reasons: Vec<Reason>) -> JudgedBacku
     }
 }
 
-/// A newest backup with far fewer rows may be one of a database that was emptied by mistake: then the older ones are
-/// what somebody will need.
-fn refuse_shrunk(database: &str, judged: &[(JudgedBackup, Ulid)]) -> Result<(), PipelineError> {
-    if !judged.iter().any(|(judged, _)| judged.is_forgotten) {
-        return Ok(());
+fn is_pinned(id: Ulid) -> PipelineError {
+    PipelineError::Request {
+        problem: format!("nothing was forgotten: backup {id} is pinned"),
+        help: format!("unpin it first: dbhaul backup unpin {id} --store ..."),
     }
-    let mut rows = judged.iter().filter_map(|(judged, _)| judged.row_count.map(|rows| (judged, rows)));
-    let (Some((newest, now)), Some((before, then))) = (rows.next(), rows.next()) else { return Ok(()) };
-    if now.saturating_mul(2) >= then {
-        return Ok(());
+}
+
+/// The newest backup, if it holds less than half the rows of one that is to be forgotten: the database may have been
+/// emptied by mistake, and then the older ones are what somebody will need. Backups before one whose rows somebody has
+/// accepted are not looked at. With the rows of both.
+fn newest_if_shrunk(
+    judged: &[(JudgedBackup, Ulid)],
+    accepted: &BTreeSet<Ulid>,
+) -> Option<(Ulid, (u64, u64))> {
+    let mut readable = judged.iter().filter_map(|(judged, id)| Some((judged, *id, judged.row_count?)));
+    let (_, newest, now) = readable.next()?;
+    if accepted.contains(&newest) {
+        return None;
     }
-    Err(PipelineError::Request {
+    let since = judged.iter().map(|(_, id)| *id).filter(|id| accepted.contains(id)).max();
+    let most = readable
+        .filter(|(judged, id, _)| judged.is_forgotten && since.is_none_or(|since| *id >= since))
+        .map(|(_, _, rows)| rows)
+        .max()?;
+    (now.saturating_mul(2) < most).then_some((newest, (now, most)))
+}
+
+fn shrunk(database: &str, newest: Ulid, (now, then): (u64, u64)) -> PipelineError {
+    PipelineError::Request {
         problem: format!(
-            "nothing was forgotten: the newest backup of database {database:?}, {}, holds {}, the one before it, {}, {}",
-            newest.id,
+            "nothing was forgotten: the newest backup of database {database:?}, {newest}, holds {}, and one that would be \
+             forgotten {}",
             counted(now, "row"),
-            before.id,
             counted(then, "row")
         ),
-        help: "find out whether rows were lost in the database; --allow-shrunk forgets nevertheless"
-            .to_owned(),
-    })
+        help:
+            "find out whether the database lost rows; --allow-shrunk accepts it and forgets the older backups"
+                .to_owned(),
+    }
 }
 
 impl ForgetReport {
