@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use dbhaul_tests::{Dbhaul, Finished, Server, wait_until};
 use tempfile::TempDir;
 
-/// Takes what is posted, and answers with 200; the first time something is sent to `/flaky`, with 503.
+/// Takes what is posted, and answers with 200; the first time something is sent to `/flaky`, with 503; to `/moved` with
+/// 301.
 struct Listener {
     port: u16,
     got: Arc<Mutex<Vec<(String, String)>>>,
@@ -45,7 +46,11 @@ impl Listener {
                 let mut got = taken.lock().unwrap();
                 let is_first = !got.iter().any(|(before, _)| *before == path);
                 got.push((path.clone(), String::from_utf8(body).unwrap()));
-                let status = if path.ends_with("/flaky") && is_first { "503 Busy" } else { "200 OK" };
+                let status = match () {
+                    () if path.ends_with("/flaky") && is_first => "503 Busy",
+                    () if path.ends_with("/moved") => "301 Moved",
+                    () => "200 OK",
+                };
                 let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
                 stream.write_all(answer.as_bytes()).unwrap();
             }
@@ -116,7 +121,7 @@ impl Machine {
 
 /// The value of a metric of a database.
 fn metric(text: &str, name: &str, database: &str) -> Option<f64> {
-    let start = format!("{name}{{job=\"night\",database=\"{database}\"}} ");
+    let start = format!("{name}{{profile=\"night\",database=\"{database}\"}} ");
     text.lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse().unwrap())
 }
 
@@ -155,8 +160,16 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
             assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", database), Some(0.0));
             assert_eq!(metric(&machine.metrics(), "dbhaul_backup_rows", database), Some(100.0));
         }
-        assert_eq!(told[4].1, machine.metrics());
+        assert!(told[5].1.contains("\ndbhaul_backup_rows 100\n"), "{}", told[5].1);
     }
+    // what is not delivered is told, and changes nothing else
+    machine.configure("app_one", "");
+    let text = std::fs::read_to_string(machine.path("dbhaul.toml")).unwrap();
+    std::fs::write(machine.path("dbhaul.toml"), text.replace("/hook/flaky", "/hook/moved")).unwrap();
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(0);
+    assert!(run.stderr.contains("127.0.0.1 was not told") && run.stderr.contains("301"), "{}", run.stderr);
+    machine.listener.take();
     // a database that is no longer there is not left out in silence
     machine.configure("postgres", "databases = [\"app_*\", \"gone\"]");
     let run = machine.run(&["backup", "run", "night"]);
@@ -223,7 +236,9 @@ fn runs_of_a_job_do_not_overlap_unless_they_may() {
     assert_eq!(machine.listener.paths()[1], "/ping/uuid-secret/fail");
     machine.configure("other", "overlap = \"wait\"\ndump = [\"--jobs=1\"]");
     let third = Dbhaul::new(["backup", "run", "night", "--config", config]).spawn();
-    wait_until("the third run waits", || third.stderr_so_far().contains("waiting for its end").then_some(()));
+    wait_until("the third run waits", || {
+        third.stderr_so_far().contains("waiting until it ends").then_some(())
+    });
     machine.server.terminate_backends("other", "BEGIN; LOCK TABLE%");
     locker.wait().unwrap();
     first.wait().assert_code(0);
@@ -240,6 +255,19 @@ fn a_configuration_that_cannot_be_used_is_refused_before_anything_is_done() {
     assert!(run.stderr.contains("kep"), "{}", run.stderr);
     machine.configure("other", "keep = { daily = 0 }");
     machine.run(&["config", "check"]).assert_code(2);
+    machine.configure("other", "");
+    let text = std::fs::read_to_string(machine.path("dbhaul.toml")).unwrap();
+    let broken = "[profile.broken]\nsource = { command = \"false\" }\nstore = \"/nonexistent\"\n";
+    std::fs::write(machine.path("dbhaul.toml"), format!("{broken}{text}")).unwrap();
+    machine.run(&["backup", "run", "broken"]).assert_code(2);
+    let all = machine.run(&["backup", "run", "--all", "--json"]);
+    all.assert_code(1);
+    let jobs = all.json()["jobs"].clone();
+    assert_eq!((jobs[0]["job"].as_str(), jobs[1]["job"].as_str()), (Some("broken"), Some("night")));
+    assert!(jobs[0]["steps"][0]["failed"]["error"].as_str().unwrap().contains("source:"), "{jobs}");
+    assert_eq!(machine.backups(), 1, "one broken profile does not keep the others from running");
+    std::fs::remove_dir_all(machine.path("store")).unwrap();
+    machine.listener.take();
     machine.configure("other", "");
     machine.run(&["backup", "run", "day"]).assert_code(2);
     machine.run(&["backup", "run"]).assert_code(2);

@@ -19,9 +19,10 @@ use std::time::Duration;
 use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupJob, BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
-    InitRequest, KeyChange, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest,
-    Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
-    ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    InitRequest, JobReport, KeyChange, MigrateRequest, ParentRef, PreflightRequest, PruneRequest,
+    RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys,
+    StoreUrl, ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers,
+    default_jobs,
 };
 use thiserror::Error;
 
@@ -115,7 +116,7 @@ pub(crate) enum Request {
         view: BackupView,
     },
     /// `backup run`.
-    RunJobs(Vec<BackupJob>),
+    RunJobs(Vec<Result<BackupJob, JobReport>>),
     /// `backup forget`.
     Forget(ForgetRequest),
     /// `backup prune`.
@@ -357,9 +358,19 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
 fn jobs(args: RunArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let wrong = |error: ConfigError| UsageError::new(error.to_string());
     let config = Config::read(args.config.config.as_deref(), environment).map_err(wrong)?;
-    let names = if args.all { config.names() } else { args.names };
-    let jobs =
-        names.iter().map(|name| config.job(name, environment).map_err(wrong)).collect::<Result<_, _>>()?;
+    if args.all {
+        // one that cannot be used must not keep the others from running: it is reported as failed
+        let planned = |name: String| {
+            config.job(&name, environment).map_err(|error| JobReport::unusable(name, error.to_string()))
+        };
+        let jobs = config.names().into_iter().map(planned).collect();
+        return job(Request::RunJobs(jobs), false, Some(args.report), args.output, Places::new(environment));
+    }
+    let jobs = args
+        .names
+        .iter()
+        .map(|name| config.job(name, environment).map(Ok).map_err(wrong))
+        .collect::<Result<_, _>>()?;
     let places = Places::new(environment);
     job(Request::RunJobs(jobs), false, Some(args.report), args.output, places)
 }

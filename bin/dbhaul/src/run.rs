@@ -158,10 +158,16 @@ impl Display for Pinned {
 }
 
 /// Runs jobs one after the other; one that fails does not keep the later ones from running.
-async fn run_jobs(jobs: Vec<BackupJob>, context: Context) -> Result<Outcome, PipelineError> {
+async fn run_jobs(
+    jobs: Vec<Result<BackupJob, JobReport>>,
+    context: Context,
+) -> Result<Outcome, PipelineError> {
     let mut reports = Jobs { jobs: Vec::new() };
     for job in jobs {
-        reports.jobs.push(Box::pin(run_job(job, context.clone())).await?);
+        reports.jobs.push(match job {
+            Ok(job) => Box::pin(run_job(job, context.clone())).await?,
+            Err(unusable) => unusable,
+        });
     }
     let status = reports.jobs.iter().map(JobReport::status).max().unwrap_or(Status::Failed);
     Ok(Outcome::report(&reports, status))

@@ -9,8 +9,8 @@ use super::{OutputArgs, ReportArgs};
 /// Which configuration.
 #[derive(Debug, Args)]
 pub(crate) struct ConfigArgs {
-    /// The configuration [env: DBHAUL_CONFIG] [default: the first that exists of ./dbhaul.toml,
-    /// ~/.config/dbhaul/dbhaul.toml and /etc/dbhaul/dbhaul.toml]
+    /// The configuration [env: DBHAUL_CONFIG] [default: ~/.config/dbhaul/dbhaul.toml, else
+    /// /etc/dbhaul/dbhaul.toml]
     #[arg(long, value_name = "FILE", help_heading = "Where")]
     pub(crate) config: Option<PathBuf>,
 }

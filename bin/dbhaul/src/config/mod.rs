@@ -111,18 +111,25 @@ impl Config {
 /// The error of the parser without the lines of the file, which may hold a password.
 fn told(error: &toml::de::Error, text: &str) -> String {
     let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
-    let message = error.message();
+    let message = without_values(error.message());
     match line {
         Some(line) => format!("line {line}: {message}"),
         None => message.to_owned(),
     }
 }
 
+/// A message without what it quotes: that may be a value of the file. Keys stand in other marks.
+fn without_values(message: &str) -> String {
+    let pieces = message.split('"').enumerate();
+    pieces.map(|(place, piece)| if place % 2 == 0 { piece } else { "\"***\"" }).collect()
+}
+
 fn usual_places(environment: Environment<'_>) -> Vec<PathBuf> {
-    let mut places = vec![PathBuf::from("dbhaul.toml")];
+    // not the directory one happens to be in: a configuration may run commands
     let home = || environment("HOME").map(|home| Path::new(&home).join(".config"));
     let config = environment("XDG_CONFIG_HOME").map(PathBuf::from).or_else(home);
-    places.extend(config.map(|directory| directory.join("dbhaul/dbhaul.toml")));
+    let mut places: Vec<PathBuf> =
+        config.into_iter().map(|directory| directory.join("dbhaul/dbhaul.toml")).collect();
     places.push(PathBuf::from("/etc/dbhaul/dbhaul.toml"));
     places
 }

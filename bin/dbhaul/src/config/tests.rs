@@ -81,6 +81,11 @@ fn unknown_keys_are_errors_and_lines_with_passwords_are_not_shown() {
     let error = toml::from_str::<File>(text).unwrap_err();
     let told = super::told(&error, text);
     assert!(told.contains("kep") && told.starts_with("line 4"), "{told}");
+    for key in ["notify = \"https://hc.example/s3cret\"", "dump = \"--source=postgres://a:s3cret@b/c\""] {
+        let text = format!("[profile.shop]\nsource = \"x\"\nstore = \"/b\"\n{key}\n");
+        let told = super::told(&toml::from_str::<File>(&text).unwrap_err(), &text);
+        assert!(told.starts_with("line 4") && !told.contains("s3cret"), "{told}");
+    }
     let text = "[profile.shop]\nsource = \"postgres://a:s3cret@b/c\nstore = \"/b\"\n";
     let told = super::told(&toml::from_str::<File>(text).unwrap_err(), text);
     assert!(!told.contains("s3cret"), "{told}");

@@ -1,7 +1,10 @@
 //! Values that may be secrets: written down, or in the environment, a file or what a command prints.
 
 use std::fmt;
+use std::io::Read;
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde::Deserialize;
 
@@ -53,19 +56,45 @@ impl Value {
     }
 }
 
+/// How long a command may take.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What a command prints; of the command only the first word is told, since the rest may hold a secret.
 fn printed(command: &str) -> Result<String, String> {
-    let name = command.split_whitespace().next().unwrap_or_default();
-    let output = Command::new("sh")
+    let name = command.split_whitespace().next().unwrap_or_default().to_owned();
+    let fault = |problem: String| format!("the command {name:?} {problem}");
+    let mut child = Command::new("sh")
         .args(["-c", command])
         .stdin(Stdio::null())
-        .stderr(Stdio::inherit())
-        .output()
-        .map_err(|error| format!("the command {name:?} could not be run: {error}"))?;
-    if !output.status.success() {
-        return Err(format!("the command {name:?} failed: {}", output.status));
+        .stdout(Stdio::piped())
+        .spawn()
+        .map_err(|error| fault(format!("could not be run: {error}")))?;
+    let output = child.stdout.take();
+    let (sender, printed) = mpsc::channel();
+    // not joined: what a command has left in the background may hold its output open for ever
+    std::thread::spawn(move || {
+        let mut text = Vec::new();
+        let read = output.map(|output| output.take(MAX_BYTES as u64 + 1).read_to_end(&mut text));
+        drop(sender.send(read.unwrap_or(Ok(0)).map(|_| text)));
+    });
+    let text = match printed.recv_timeout(PATIENCE) {
+        Ok(text) => text.map_err(|error| fault(format!("could not be read from: {error}")))?,
+        Err(_) => {
+            // it is gone, or goes now
+            let _ = child.kill();
+            let _ = child.wait();
+            return Err(fault(format!("did not end within {} seconds", PATIENCE.as_secs())));
+        }
+    };
+    if text.len() > MAX_BYTES {
+        let _ = child.kill();
     }
-    String::from_utf8(output.stdout).map_err(|_| format!("the command {name:?} printed what is not UTF-8"))
+    let status = child.wait().map_err(|error| fault(format!("could not be waited for: {error}")))?;
+    match text.len() > MAX_BYTES {
+        true => Err(fault("printed more than 64 KiB".to_owned())),
+        false if !status.success() => Err(fault(format!("failed: {status}"))),
+        false => String::from_utf8(text).map_err(|_| fault("printed what is not UTF-8".to_owned())),
+    }
 }
 
 impl fmt::Debug for Value {

@@ -1,11 +1,10 @@
 //! Metrics in the text format of Prometheus.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::command::job::{Step, StepResult};
+use crate::command::job::StepResult;
 use crate::{JobReport, Status};
 
 /// Name, type and meaning of each metric.
@@ -23,60 +22,70 @@ const METRICS: [(&str, &str); 8] = [
 /// Kept from the file before where a run fails.
 const LAST_SUCCESS: &str = "dbhaul_backup_last_success_timestamp_seconds";
 
-/// The metrics of a run.
-pub(super) fn text(job: &str, report: &JobReport) -> String {
-    let mut values: BTreeMap<(usize, String), f64> = BTreeMap::new();
-    let databases: BTreeSet<Option<&str>> =
-        report.steps.iter().map(|step| step.database.as_deref()).collect();
+/// A metric, by its place in [`METRICS`], and its value.
+type Values = BTreeMap<usize, f64>;
+
+/// The metrics of a run: those of the job, and of each database.
+fn values(report: &JobReport) -> BTreeMap<Option<&str>, Values> {
+    let mut values: BTreeMap<Option<&str>, Values> = BTreeMap::new();
     let finished = report.finished.as_millisecond() as f64 / 1000.0;
-    values.insert((0, labels(job, None)), finished);
-    for database in databases {
-        let steps: Vec<&Step> =
-            report.steps.iter().filter(|step| step.database.as_deref() == database).collect();
-        let mut put = |metric: usize, value: f64| values.insert((metric, labels(job, database)), value);
-        let status = steps.iter().map(|step| step.status()).max().unwrap_or(Status::Done);
-        put(2, f64::from(status.exit_code()));
-        for step in steps {
-            match &step.result {
-                StepResult::Dumped(dump) => {
-                    if dump.status() == Status::Done {
-                        put(1, finished);
-                    }
-                    put(3, step.elapsed_seconds);
-                    put(4, dump.row_count as f64);
-                    put(5, dump.totals.plain_bytes as f64);
-                    put(6, dump.totals.stored_bytes as f64);
+    values.entry(None).or_default().insert(0, finished);
+    for step in &report.steps {
+        let of = values.entry(step.database.as_deref()).or_default();
+        let code = f64::from(step.status().exit_code());
+        // 1 is worse than 3
+        let rank = |code: f64| [0.0, 3.0, 1.0, 130.0].iter().position(|known| *known == code);
+        let before = of.get(&2).copied();
+        of.insert(2, before.filter(|before| rank(*before) > rank(code)).unwrap_or(code));
+        match &step.result {
+            StepResult::Dumped(dump) => {
+                if dump.status() == Status::Done {
+                    of.insert(1, finished);
                 }
-                StepResult::Forgot(forgot) => {
-                    put(7, forgot.forgotten_count as f64);
-                }
-                StepResult::Pruned(_) | StepResult::Failed { .. } | StepResult::NotDone { .. } => {}
+                of.insert(3, step.elapsed_seconds);
+                of.insert(4, dump.row_count as f64);
+                of.insert(5, dump.totals.plain_bytes as f64);
+                of.insert(6, dump.totals.stored_bytes as f64);
             }
+            StepResult::Forgot(forgot) => drop(of.insert(7, forgot.forgotten_count as f64)),
+            StepResult::Pruned(_)
+            | StepResult::Left { .. }
+            | StepResult::Failed { .. }
+            | StepResult::NotDone { .. } => {}
         }
     }
-    render(&values)
+    values
 }
 
-fn render(values: &BTreeMap<(usize, String), f64>) -> String {
+/// The metrics of a run as one text, with the profile and the database of each as labels.
+pub(super) fn text(profile: &str, report: &JobReport) -> String {
     let mut text = String::new();
-    let mut last = None;
-    for ((metric, labels), value) in values {
-        let (name, help) = METRICS[*metric];
-        if last != Some(metric) {
-            // writing to a string does not fail
-            let _ = writeln!(text, "# HELP {name} {help}\n# TYPE {name} gauge");
-            last = Some(metric);
+    let values = values(report);
+    for (place, (name, help)) in METRICS.into_iter().enumerate() {
+        let of = values.iter().filter_map(|(database, values)| Some((*database, values.get(&place)?)));
+        let lines: String =
+            of.map(|(database, value)| format!("{name}{} {value}\n", labels(profile, database))).collect();
+        if !lines.is_empty() {
+            text.push_str(&format!("# HELP {name} {help}\n# TYPE {name} gauge\n{lines}"));
         }
-        let _ = writeln!(text, "{name}{labels} {value}");
     }
     text
 }
 
-fn labels(job: &str, database: Option<&str>) -> String {
+/// The same for a push gateway, which replaces all of a metric in a group at once: each database is a group, so that a
+/// failure leaves its last success there. The labels are in the address.
+pub(super) fn groups(report: &JobReport) -> Vec<(Option<String>, String)> {
+    let text = |values: &Values| {
+        values.iter().map(|(place, value)| format!("{} {value}\n", METRICS[*place].0)).collect::<String>()
+    };
+    values(report).iter().map(|(database, values)| (database.map(str::to_owned), text(values))).collect()
+}
+
+fn labels(profile: &str, database: Option<&str>) -> String {
     let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
     match database {
-        Some(database) => format!("{{job=\"{}\",database=\"{}\"}}", escaped(job), escaped(database)),
-        None => format!("{{job=\"{}\"}}", escaped(job)),
+        Some(database) => format!("{{profile=\"{}\",database=\"{}\"}}", escaped(profile), escaped(database)),
+        None => format!("{{profile=\"{}\"}}", escaped(profile)),
     }
 }
 
@@ -142,9 +151,9 @@ mod tests {
     #[test]
     fn a_failure_has_its_code_and_no_success() {
         let text = text("nightly", &failed("shop"));
-        assert!(text.contains("dbhaul_backup_status{job=\"nightly\",database=\"shop\"} 1\n"), "{text}");
+        assert!(text.contains("dbhaul_backup_status{profile=\"nightly\",database=\"shop\"} 1\n"), "{text}");
         assert!(
-            text.contains("dbhaul_backup_last_run_timestamp_seconds{job=\"nightly\"} 1800000000\n"),
+            text.contains("dbhaul_backup_last_run_timestamp_seconds{profile=\"nightly\"} 1800000000\n"),
             "{text}"
         );
         assert!(!text.contains("last_success"), "{text}");
@@ -152,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_last_success_outlives_a_failure() {
-        let series = "dbhaul_backup_last_success_timestamp_seconds{job=\"nightly\",database=\"shop\"}";
+        let series = "dbhaul_backup_last_success_timestamp_seconds{profile=\"nightly\",database=\"shop\"}";
         let whole = with_last_successes("a 1\n", &format!("x 2\n{series} 17\n"));
         assert_eq!(
             whole,
@@ -170,6 +179,6 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        assert_eq!(labels("a\"b", Some("c\\d\ne")), "{job=\"a\\\"b\",database=\"c\\\\d\\ne\"}");
+        assert_eq!(labels("a\"b", Some("c\\d\ne")), "{profile=\"a\\\"b\",database=\"c\\\\d\\ne\"}");
     }
 }

@@ -79,10 +79,13 @@ impl Notifier {
             }
         }
         if let Some(gateway) = &self.to.push_gateway {
-            let address =
-                gateway.below(&format!("metrics/job/dbhaul/profile/{}", address::encoded(&self.job)));
-            self.send(Message::post(address, "text/plain; version=0.0.4", metrics::text(&self.job, report)))
-                .await;
+            for (database, text) in metrics::groups(report) {
+                let mut group = format!("metrics/job/dbhaul/profile/{}", address::encoded(&self.job));
+                if let Some(database) = database {
+                    group.push_str(&format!("/database/{}", address::encoded(&database)));
+                }
+                self.send(Message::post(gateway.below(&group), "text/plain; version=0.0.4", text)).await;
+            }
         }
     }
 

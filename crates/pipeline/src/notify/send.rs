@@ -43,6 +43,7 @@ impl Default for Sender {
         let config = Agent::config_builder()
             .timeout_global(Some(ATTEMPT))
             .max_redirects(0)
+            .http_status_as_error(false)
             .tls_config(tls)
             .user_agent(concat!("dbhaul/", env!("CARGO_PKG_VERSION")))
             .build();
@@ -57,9 +58,9 @@ impl Sender {
         let sending = tokio::task::spawn_blocking(move || {
             let mut pause = PAUSE;
             for attempt in 1.. {
-                let Err(error) = post(&agent, &message) else { break };
-                if attempt == ATTEMPTS || !is_transient(&error) {
-                    return Err(reason(&error));
+                let Err(problem) = post(&agent, &message) else { break };
+                if attempt == ATTEMPTS || !problem.is_transient {
+                    return Err(problem.reason);
                 }
                 std::thread::sleep(pause);
                 pause *= 2;
@@ -70,16 +71,33 @@ impl Sender {
     }
 }
 
-fn post(agent: &Agent, message: &Message) -> Result<(), ureq::Error> {
+/// Why a message did not arrive.
+struct Problem {
+    /// In words, without the address.
+    reason: String,
+    /// Whether the same may succeed a moment later.
+    is_transient: bool,
+}
+
+fn post(agent: &Agent, message: &Message) -> Result<(), Problem> {
     let request = agent.post(message.address.reveal()).header("content-type", message.content_type);
-    request.send(message.body.as_bytes()).map(drop)
+    let failed = |error: ureq::Error| Problem { reason: reason(&error), is_transient: is_transient(&error) };
+    let status = request.send(message.body.as_bytes()).map_err(failed)?.status();
+    if status.is_success() {
+        return Ok(());
+    }
+    let reason = match status.is_redirection() {
+        true => format!("it answered with status {status}, a redirection, which is not followed"),
+        false => format!("it answered with status {status}"),
+    };
+    let is_transient = status.is_server_error() || status.as_u16() == 429;
+    Err(Problem { reason, is_transient })
 }
 
 /// Whether the same may succeed a moment later.
 fn is_transient(error: &ureq::Error) -> bool {
     match error {
-        ureq::Error::StatusCode(code) => *code == 429 || *code >= 500,
-        ureq::Error::BadUri(_) | ureq::Error::Tls(_) | ureq::Error::TooManyRedirects => false,
+        ureq::Error::BadUri(_) | ureq::Error::Tls(_) => false,
         _ => true,
     }
 }
@@ -87,9 +105,7 @@ fn is_transient(error: &ureq::Error) -> bool {
 /// What went wrong. The library's text of a wrong address may repeat it.
 fn reason(error: &ureq::Error) -> String {
     match error {
-        ureq::Error::StatusCode(code) => format!("it answered with status {code}"),
         ureq::Error::BadUri(_) => "the address is not one that can be called".to_owned(),
-        ureq::Error::TooManyRedirects => "it answered with a redirection, which is not followed".to_owned(),
         ureq::Error::HostNotFound => "the host is not known".to_owned(),
         ureq::Error::Timeout(_) => format!("no answer within {} seconds", ATTEMPT.as_secs()),
         ureq::Error::Io(error) => error.to_string(),

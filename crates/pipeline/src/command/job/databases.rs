@@ -22,7 +22,7 @@ pub(super) async fn matching(
     session.close().await.map_err(asking)?;
     if let Some(pattern) = patterns.iter().find(|pattern| !names.iter().any(|name| matches(pattern, name))) {
         return Err(PipelineError::Request {
-            problem: format!("no database of the server is called {:?}", in_one_line(pattern)),
+            problem: format!("no database of the server matches the pattern {:?}", in_one_line(pattern)),
             help: "correct `databases` of the profile; * stands for any characters, ? for one".to_owned(),
         });
     }

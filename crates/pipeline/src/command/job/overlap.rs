@@ -1,11 +1,16 @@
 //! One run of a job at a time on a database, by an advisory lock there: it goes with the session, whatever ends the run.
 
+use std::time::Duration;
+
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use dbhaul_rows::hash_bytes_extended;
 use dbhaul_store::StoreUrl;
 
 use super::Overlap;
 use crate::{Context, PipelineError};
+
+/// How often a run that waits looks whether it is its turn.
+const LOOK: Duration = Duration::from_secs(2);
 
 /// What came of asking for the lock.
 pub(super) enum Turn {
@@ -43,7 +48,15 @@ pub(super) async fn take_turn(
     let database = source.database();
     context
         .progress
-        .notice(format!("another backup of {database} into this store is at work; waiting for its end"));
-    session.execute(&format!("SELECT pg_catalog.pg_advisory_lock({key})")).await.map_err(asking)?;
-    Ok(Turn::Ours(Some(session)))
+        .notice(format!("another backup of {database} into this store is running; waiting until it ends"));
+    // a session that waits for the lock would hold back VACUUM meanwhile
+    loop {
+        tokio::select! {
+            () = context.cancel.cancelled() => return Err(PipelineError::Cancelled),
+            () = tokio::time::sleep(LOOK) => {}
+        }
+        if session.query_one_text(&tried).await.map_err(asking)?.as_deref() == Some("true") {
+            return Ok(Turn::Ours(Some(session)));
+        }
+    }
 }

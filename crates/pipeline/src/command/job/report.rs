@@ -66,6 +66,11 @@ pub enum StepResult {
         /// What to do.
         help: Option<String>,
     },
+    /// Another one does it, or the next run: nothing is lost by that.
+    Left {
+        /// Why.
+        reason: String,
+    },
     /// It was not begun.
     NotDone {
         /// Why.
@@ -74,6 +79,15 @@ pub enum StepResult {
 }
 
 impl JobReport {
+    /// The report of a job that could not begin, because its profile cannot be used.
+    #[must_use]
+    pub fn unusable(job: String, error: String) -> Self {
+        let result = StepResult::Failed { error, help: Some("correct the configuration".to_owned()) };
+        let step = Step { database: None, step: StepKind::Prepare, elapsed_seconds: 0.0, result };
+        let now = Timestamp::now();
+        JobReport { job, started: now, finished: now, steps: vec![step] }
+    }
+
     /// Failed if any step did; skipped if a backup lacks objects or was not made because another run is at work.
     pub fn status(&self) -> Status {
         self.steps.iter().map(Step::status).max().unwrap_or(Status::Failed)
@@ -88,6 +102,7 @@ impl Step {
             StepResult::Forgot(report) => report.status(),
             StepResult::Pruned(report) => report.status(),
             StepResult::Failed { .. } => Status::Failed,
+            StepResult::Left { .. } => Status::Done,
             StepResult::NotDone { .. } => Status::Skipped,
         }
     }
@@ -121,6 +136,7 @@ impl Display for JobReport {
                 StepResult::Pruned(report) => report.to_string(),
                 StepResult::Failed { error, help: Some(help) } => format!("failed: {error}\n{help}"),
                 StepResult::Failed { error, help: None } => format!("failed: {error}"),
+                StepResult::Left { reason } => format!("left to another run: {reason}"),
                 StepResult::NotDone { reason } => format!("not done: {reason}"),
             };
             write!(f, "{}", text.replace('\n', "\n  "))?;

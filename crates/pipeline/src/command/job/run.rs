@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dbhaul_progress::one_line;
+use dbhaul_repository::RepositoryError;
 use jiff::Timestamp;
 
 use super::overlap::{Turn, take_turn};
@@ -57,7 +58,16 @@ impl Run {
         let Some(grace) = job.prune else { return Ok(()) };
         let request = PruneRequest { store: job.dump.store.clone(), grace, dry_run: false };
         let pruning = Box::pin(prune_store(request, self.context.clone()));
-        self.step(None, StepKind::Prune, async { pruning.await.map(StepResult::Pruned) }).await.map(drop)
+        let pruned = async {
+            match pruning.await {
+                // the other one, or the next night, does it
+                Err(PipelineError::Repository(
+                    error @ (RepositoryError::RemovalAtWork { .. } | RepositoryError::StoreChanged { .. }),
+                )) => Ok(StepResult::Left { reason: one_line(&error) }),
+                pruned => pruned.map(StepResult::Pruned),
+            }
+        };
+        self.step(None, StepKind::Prune, pruned).await.map(drop)
     }
 
     /// One database: dump, then forget.
@@ -68,7 +78,7 @@ impl Run {
         let _held = match turn {
             Ok(Turn::Ours(held)) => held,
             Ok(Turn::Taken) => {
-                let reason = "another backup of this database into this store is at work".to_owned();
+                let reason = "another backup of this database into this store is running".to_owned();
                 self.took(Some(&database), StepKind::Dump, begun, StepResult::NotDone { reason });
                 return Ok(());
             }
