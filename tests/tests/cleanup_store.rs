@@ -211,6 +211,7 @@ fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_ste
     // with no policy everything would go
     store.backup(&["forget"]).assert_code(2);
     store.backup(&["forget", "--keep-daily", "0"]).assert_code(2);
+    store.backup(&["forget", "--keep-tag", "mispelt"]).assert_code(1);
     store.backup(&["forget", &ids[0], "--keep-last", "1"]).assert_code(2);
     store.backup(&["forget", &ids[1]]).assert_code(1);
     let all = store.files("backups");

@@ -178,7 +178,7 @@ impl Repository {
 }
 
 /// Whether a key is that of a sign: marks of packs lie beside those of a removal.
-fn is_sign(key: &str, prefix: &str) -> bool {
+pub(crate) fn is_sign(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix).is_some_and(|id| Ulid::from_string(id).is_ok())
 }
 

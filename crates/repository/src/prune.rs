@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::lease::{SIGN_LIFE, Sign};
+use crate::lease::{SIGN_LIFE, Sign, is_sign};
 use crate::{Repository, RepositoryError, is_living};
 
 /// Objects that are removed at a time.
@@ -166,7 +166,8 @@ impl Repository {
         let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
         let marks = self.marks(options.grace, now).await?;
         let sessions = self.store().list(keys::SESSIONS).await?;
-        let at_work = sessions.into_iter().filter(|sign| is_living(sign, now));
+        let at_work =
+            sessions.into_iter().filter(|sign| is_sign(&sign.key, keys::SESSIONS) && is_living(sign, now));
         report.dumps_at_work = at_work.map(|sign| sign.key).collect();
         let orphans = self.orphans(&backups, now).await?;
         Ok(Survey { backups, report, marks, unnamed, orphans })

@@ -156,6 +156,9 @@ impl Config {
     pub(crate) fn check(&self, environment: Environment<'_>) -> Checked {
         let check = |name: &String| {
             let (source, store, problem) = match self.job(name, environment) {
+                Ok(job) if !job.notify_problems.is_empty() => {
+                    (String::new(), String::new(), Some(job.notify_problems.join("; ")))
+                }
                 Ok(job) => (job.dump.source.describe(), job.dump.store.to_string(), None),
                 Err(ConfigError::Profile { problem, .. }) => (String::new(), String::new(), Some(problem)),
                 Err(error) => (String::new(), String::new(), Some(error.to_string())),

@@ -22,8 +22,7 @@ pub(super) struct Profile {
     /// The database, or one of the server whose databases are backed up.
     source: Value,
     /// Patterns of names of databases of that server.
-    #[serde(default)]
-    databases: Vec<String>,
+    databases: Option<Vec<String>>,
     /// The store.
     store: Value,
     /// Options of `dbhaul dump`.
@@ -106,16 +105,19 @@ struct Notify {
 impl Profile {
     /// The job, with its secrets; an error names the key.
     pub(super) fn job(&self, name: &str, environment: Environment<'_>) -> Result<BackupJob, String> {
-        if let Some(empty) = self.databases.iter().find(|pattern| pattern.trim().is_empty()) {
-            return Err(format!("databases: {empty:?} is no pattern"));
+        let databases = self.databases.clone();
+        if databases.as_ref().is_some_and(|patterns| patterns.iter().all(|pattern| pattern.trim().is_empty()))
+        {
+            return Err("databases: it names none; leave it out for the database of the source".to_owned());
         }
+        let (notify, problems) = self.notify.resolved(environment);
         let Dump { request, lock_wait, keys } = self.dump(environment)?;
         Ok(BackupJob {
             name: name.to_owned(),
             dump: request,
             lock_wait,
             keys,
-            databases: self.databases.clone(),
+            databases: databases.unwrap_or_default(),
             keep: self
                 .keep
                 .as_ref()
@@ -128,7 +130,8 @@ impl Profile {
                 OverlapName::Wait => Overlap::Wait,
                 OverlapName::Run => Overlap::Run,
             },
-            notify: self.notify.resolved(environment).map_err(|error| format!("notify.{error}"))?,
+            notify,
+            notify_problems: problems,
         })
     }
 
@@ -200,18 +203,23 @@ impl Keep {
 }
 
 impl Notify {
-    fn resolved(&self, environment: Environment<'_>) -> Result<Notifications, String> {
-        let address = |key: &str, value: &Option<Value>| -> Result<Option<Address>, String> {
-            let Some(value) = value else { return Ok(None) };
-            let text = value.read(environment).map_err(|error| format!("{key}: {error}"))?;
-            text.parse().map(Some).map_err(|error: dbhaul_pipeline::AddressError| format!("{key}: {error}"))
+    /// Whom to tell; and those who cannot be told, with the reason. No backup may fail for that.
+    fn resolved(&self, environment: Environment<'_>) -> (Notifications, Vec<String>) {
+        let mut problems = Vec::new();
+        let mut address = |key: &str, value: &Option<Value>| -> Option<Address> {
+            let text = value.as_ref()?.read(environment);
+            let read = text.and_then(|text| {
+                text.parse().map_err(|error: dbhaul_pipeline::AddressError| error.to_string())
+            });
+            read.map_err(|problem| problems.push(format!("notify.{key}: {problem}"))).ok()
         };
-        Ok(Notifications {
-            ping: address("ping", &self.ping)?,
-            webhook: address("webhook", &self.webhook)?,
+        let notifications = Notifications {
+            ping: address("ping", &self.ping),
+            webhook: address("webhook", &self.webhook),
+            push_gateway: address("push-gateway", &self.push_gateway),
             metrics_file: self.metrics_file.clone(),
-            push_gateway: address("push-gateway", &self.push_gateway)?,
-        })
+        };
+        (notifications, problems)
     }
 }
 

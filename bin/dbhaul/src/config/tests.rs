@@ -12,6 +12,8 @@ fn config(text: &str) -> Config {
 fn problem(text: &str) -> String {
     match config(text).job("shop", &environment) {
         Err(ConfigError::Profile { problem, .. }) => problem,
+        // a backup is made nevertheless
+        Ok(job) if !job.notify_problems.is_empty() => job.notify_problems.join("; "),
         other => panic!("{other:?}"),
     }
 }
@@ -67,7 +69,8 @@ fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
         ("notify = { ping = \"hc.example/uuid-hidden\" }", "notify.ping: not an http"),
         ("notify = { webhook = { env = \"NOT_SET\" } }", "NOT_SET is not set"),
         ("notify = { webhook = { command = \"false hidden\" } }", "\"false\" failed"),
-        ("databases = [\"\"]", "no pattern"),
+        ("databases = [\"\"]", "names none"),
+        ("databases = []", "names none"),
     ] {
         let problem = problem(&with(more));
         assert!(problem.contains(expected), "{more}: {problem}");

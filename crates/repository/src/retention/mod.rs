@@ -79,6 +79,21 @@ pub struct Decision {
     pub reasons: Vec<Reason>,
 }
 
+impl Reason {
+    /// Whether a rule of the policy is the reason, and not what keeps some backup whatever the rules.
+    #[must_use]
+    pub fn is_of_a_rule(&self) -> bool {
+        match self {
+            Reason::Last
+            | Reason::NewestOf(_)
+            | Reason::OldestFor(_)
+            | Reason::Within(_)
+            | Reason::Tag(_) => true,
+            Reason::Pinned | Reason::NewestComplete | Reason::Minimum | Reason::DoesNotCount => false,
+        }
+    }
+}
+
 impl KeepPolicy {
     /// Decides about the backups of one database, whose order does not matter; returns them newest first: by their
     /// identities, which the machines that made them gave them, for the clock of a server may have been wrong.

@@ -99,6 +99,11 @@ struct Known {
 }
 
 impl ForgetReport {
+    fn keeps_any_by_a_rule(&self) -> bool {
+        let mut backups = self.groups.iter().flat_map(|group| &group.backups);
+        backups.any(|backup| backup.reasons.iter().any(Reason::is_of_a_rule))
+    }
+
     /// Done.
     pub fn status(&self) -> Status {
         Status::Done
@@ -159,6 +164,12 @@ pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<
         report.groups.push(BackupGroup { database, system_identifier, selection, backups });
     }
     report.forgotten_count = forgotten.len() as u64;
+    if named.is_none() && !forgotten.is_empty() && !report.keeps_any_by_a_rule() {
+        return Err(PipelineError::Request {
+            problem: "nothing was forgotten: no rule of the policy keeps any backup".to_owned(),
+            help: "correct the policy: is a tag misspelt?".to_owned(),
+        });
+    }
     report.kept_count = keys.len() as u64 - report.forgotten_count;
     if !request.dry_run {
         // the oldest first: if it is stopped half way, what remains is what a shorter policy would have left

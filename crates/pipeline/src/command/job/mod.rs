@@ -36,6 +36,8 @@ pub struct BackupJob {
     pub overlap: Overlap,
     /// Whom to tell.
     pub notify: Notifications,
+    /// Who cannot be told, and why.
+    pub notify_problems: Vec<String>,
 }
 
 /// What a job does that finds another run of itself at work.

@@ -24,6 +24,9 @@ use crate::{Context, DumpRequest, PipelineError, Status};
 /// If the user stops it. Whatever fails is in the report.
 pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, PipelineError> {
     let notifier = Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone());
+    for problem in &job.notify_problems {
+        context.progress.warning(format!("job {:?}: {problem}", job.name));
+    }
     notifier.begun().await;
     let context = Context { keys: Arc::new(job.keys.clone()), lock_wait: job.lock_wait, ..context };
     let mut run = Run { started: Timestamp::now(), steps: Vec::new(), context };
