@@ -14,7 +14,7 @@ use ulid::Ulid;
 use crate::RepositoryError;
 
 /// Wrapped keys that are read at the same time.
-const KEYS_AT_ONCE: usize = 4;
+const KEYS_AT_ONCE: usize = 1;
 /// The most wrapped keys of a store.
 const MAX_KEYS: usize = 10_000;
 
@@ -119,14 +119,28 @@ pub(crate) async fn wrapped_keys(
 async fn check_wrapped(store: &Arc<dyn Store>, writer: &WriterKey) -> Result<(), RepositoryError> {
     let keyring = Keyring::of_writer(writer);
     let known: BTreeSet<Ulid> = keyring.generations().iter().map(Generation::id).collect();
-    let wrapped: BTreeSet<Ulid> =
-        wrapped_keys(store).await?.into_iter().map(|(generation, _)| generation).collect();
+    let objects = wrapped_keys(store).await?;
+    let wrapped: BTreeSet<Ulid> = objects.iter().map(|(generation, _)| *generation).collect();
     if let Some(generation) = wrapped.difference(&known).next().copied() {
         return Err(RepositoryError::StaleWriterKey { store: store.describe(), generation });
     }
-    match known.difference(&wrapped).next().copied() {
-        Some(generation) => Err(RepositoryError::LostKeys { store: store.describe(), generation }),
-        None => Ok(()),
+    if let Some(generation) = known.difference(&wrapped).next().copied() {
+        return Err(RepositoryError::LostKeys { store: store.describe(), generation });
+    }
+    // a rotation that was stopped half-way has wrapped the newest keys for some only
+    let holders = |of: Option<&Ulid>| -> BTreeSet<&String> {
+        objects.iter().filter(|(generation, _)| Some(generation) == of).map(|(_, holder)| holder).collect()
+    };
+    let mut newest_first = wrapped.iter().rev();
+    let (newest, before) = (newest_first.next(), newest_first.next());
+    let missing: Vec<String> =
+        holders(before).difference(&holders(newest)).map(|holder| (*holder).clone()).collect();
+    match newest {
+        Some(generation) if !missing.is_empty() => {
+            let (store, generation) = (store.describe(), *generation);
+            Err(RepositoryError::UnfinishedRotation { store, generation, missing })
+        }
+        _ => Ok(()),
     }
 }
 

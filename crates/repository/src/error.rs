@@ -184,6 +184,19 @@ pub enum RepositoryError {
         /// The generation.
         generation: Ulid,
     },
+    /// Somebody who can read the older backups could not read the new one.
+    #[error(
+        "the newest keys of {store}, generation {generation}, are not wrapped for {}, who can open the ones before",
+        listed(missing)
+    )]
+    UnfinishedRotation {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+        /// Whom it is not wrapped for.
+        missing: Vec<String>,
+    },
     /// Nothing is wrapped for somebody.
     #[error("{store} has no keys that are wrapped for {holder:?}, only for {}", listed(holders))]
     NoHolder {
@@ -211,11 +224,7 @@ pub enum RepositoryError {
         store: String,
     },
     /// New keys for others than those of now.
-    #[error(
-        "nothing was changed: the newest keys of {store} are also wrapped for {}, and not for {}",
-        listed(missing),
-        listed(unknown)
-    )]
+    #[error("nothing was changed: the newest keys of {store} {}", other_holders(missing, unknown))]
     OtherHolders {
         /// The store.
         store: String,
@@ -272,6 +281,17 @@ pub enum RepositoryError {
 /// Names in a message; there may be none.
 fn listed(names: &[String]) -> String {
     if names.is_empty() { "nobody".to_owned() } else { names.join(", ") }
+}
+
+/// How the holders that were named differ from those that there are.
+fn other_holders(missing: &[String], unknown: &[String]) -> String {
+    match (missing, unknown) {
+        (missing, []) => format!("are also wrapped for {}", listed(missing)),
+        ([], unknown) => format!("are not wrapped for {}", listed(unknown)),
+        (missing, unknown) => {
+            format!("are also wrapped for {}, and not for {}", listed(missing), listed(unknown))
+        }
+    }
 }
 
 impl RepositoryError {
@@ -334,6 +354,11 @@ impl RepositoryError {
             RepositoryError::LostKeys { .. } => {
                 "bring the objects under keys/ back from a replica of the store or from the recovery kit; without \
                  them no backup in the store can be restored"
+            }
+            RepositoryError::UnfinishedRotation { .. } => {
+                "a rotation was stopped half-way: let them open the newest keys too, by `dbhaul store key add` with \
+                 their recipient and a key that opens all generations; or take the older keys from them, by \
+                 `dbhaul store key remove`"
             }
             RepositoryError::NoHolder { .. } => "`dbhaul store key list` shows them, by generation",
             RepositoryError::LastHolder { .. } => {

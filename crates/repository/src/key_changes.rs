@@ -8,7 +8,7 @@ use dbhaul_archive::{
     Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, RepoConfig, WriterKey, keys,
 };
 use dbhaul_progress::Progress;
-use dbhaul_store::{Access, Store, StoreUrl};
+use dbhaul_store::{Access, Store, StoreExt, StoreUrl};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -161,14 +161,34 @@ impl KeyStore {
             let (store, holders) = (self.describe(), known.into_iter().collect());
             return Err(RepositoryError::NoHolder { store, holder: holder.to_owned(), holders });
         }
-        if let Some((generation, _)) = theirs.iter().find(|(_, holders)| holders.len() == 1) {
-            let (store, holder) = (self.describe(), holder.to_owned());
-            return Err(RepositoryError::LastHolder { store, holder, generation: **generation });
+        for (generation, holders) in &theirs {
+            if !self.is_wrapped_for_others(**generation, holders, holder).await? {
+                let (store, holder) = (self.describe(), holder.to_owned());
+                return Err(RepositoryError::LastHolder { store, holder, generation: **generation });
+            }
         }
         let objects: Vec<String> =
             theirs.iter().map(|(generation, _)| keys::wrapped_key(**generation, holder)).collect();
         self.store.delete_many(&objects).await?;
         Ok(objects.len())
+    }
+
+    /// Whether somebody else has a wrapped key of the generation: an object of that name which is an age file. What else
+    /// lies there opens nothing.
+    async fn is_wrapped_for_others(
+        &self,
+        generation: Ulid,
+        holders: &BTreeSet<String>,
+        but: &str,
+    ) -> Result<bool, RepositoryError> {
+        for holder in holders.iter().filter(|holder| *holder != but) {
+            let key = keys::wrapped_key(generation, holder);
+            let bytes = self.store.get_optional_at_most(&key, MAX_WRAPPED_BYTES).await?;
+            if bytes.is_some_and(|bytes| is_age_file(&bytes)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Makes the next generation for these holders, who must be those of the newest one: the store is not asked whom
@@ -244,4 +264,9 @@ impl Rotation {
         }
         Ok(())
     }
+}
+
+/// Whether bytes begin as an age file does, with a stanza for somebody.
+fn is_age_file(bytes: &[u8]) -> bool {
+    bytes.starts_with(b"age-encryption.org/v1\n-> ")
 }
