@@ -106,7 +106,7 @@ impl Machine {
 
     fn run(&self, arguments: &[&str]) -> Finished {
         let config = self.path("dbhaul.toml");
-        Dbhaul::new(arguments.iter().copied()).args(&["--config", config.to_str().unwrap()]).run()
+        Dbhaul::new(arguments.iter().copied()).args(["--config", config.to_str().unwrap()]).run()
     }
 
     fn metrics(&self) -> String {
@@ -151,8 +151,9 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
         let secret = "/ping/uuid-secret";
         let start = format!("{secret}/start");
         // the webhook was busy at first
-        let expected =
-            [&start, secret, "/hook/flaky", "/hook/flaky", "/push/metrics/job/dbhaul/profile/night"];
+        let group = "/push/metrics/job/dbhaul/profile/night";
+        let groups = [format!("{group}/database/app%5Fone"), format!("{group}/database/app%5Ftwo")];
+        let expected = [&start, secret, "/hook/flaky", "/hook/flaky", group, &groups[0], &groups[1]];
         assert_eq!(paths, expected);
         let report: serde_json::Value = serde_json::from_str(&told[3].1).unwrap();
         assert_eq!((report["status"].as_str(), report["job"].as_str()), (Some("done"), Some("night")));

@@ -8,6 +8,9 @@ use dbhaul_tests::{Dbhaul, Finished, Server};
 use serde_json::Value;
 use tempfile::TempDir;
 
+/// Does something to an object of a store.
+type Damage<'a> = &'a dyn Fn(&PathBuf);
+
 /// A server with a database and a store.
 struct Days {
     server: Server,
@@ -218,7 +221,7 @@ fn a_damaged_parent_is_told_and_not_referred_to() {
         fs::write(path, bytes).unwrap();
     };
     let cut = |path: &PathBuf| fs::write(path, &fs::read(path).unwrap()[..1000]).unwrap();
-    let damages: [(&str, &PathBuf, &dyn Fn(&PathBuf)); 7] = [
+    let damages: [(&str, &PathBuf, Damage); 7] = [
         ("a byte of the manifest", &manifest, &|path| flip(path, |len| len / 2)),
         ("a manifest that is cut off", &manifest, &cut),
         ("a byte of a pack of metadata", &meta, &|path| flip(path, |len| len / 3)),

@@ -96,10 +96,7 @@ fn post(agent: &Agent, message: &Message) -> Result<(), Problem> {
 
 /// Whether the same may succeed a moment later.
 fn is_transient(error: &ureq::Error) -> bool {
-    match error {
-        ureq::Error::BadUri(_) | ureq::Error::Tls(_) => false,
-        _ => true,
-    }
+    !matches!(error, ureq::Error::BadUri(_) | ureq::Error::Tls(_))
 }
 
 /// What went wrong. The library's text of a wrong address may repeat it.

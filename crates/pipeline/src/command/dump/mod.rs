@@ -243,7 +243,7 @@ impl Dump {
         let rows = rows?;
         self.context.progress.phase_started(Phase::Commit, None, None);
         let parent = parent.map(|parent| parent.id());
-        let manifest = self.write_metadata(repository, (lists, documents), rows, parent).await?;
+        let manifest = Box::pin(self.write_metadata(repository, (lists, documents), rows, parent)).await?;
         let key = repository.commit(&manifest, lease).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::command::backups::reported_totals(&manifest);
@@ -276,7 +276,7 @@ impl Dump {
     ) -> Result<Manifest, PipelineError> {
         let (mut stored, reused) = lists.finish_lists().await?;
         let lists = Arc::try_unwrap(lists).map_err(|_| unnamed_pack())?;
-        let meta = lists.finish().await?;
+        let meta = Box::pin(lists.finish()).await?;
         let named = |pieces: &[_]| document(pieces).ok_or_else(unnamed_pack);
         let mut tables = Vec::with_capacity(self.export.tables.len());
         for table in &self.export.tables {

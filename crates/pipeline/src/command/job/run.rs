@@ -136,7 +136,7 @@ impl Run {
         begun: Instant,
         error: PipelineError,
     ) -> Result<(), PipelineError> {
-        let result = StepResult::Failed { error: one_line(&error), help: error.help().map(Into::into) };
+        let result = StepResult::Failed { error: one_line(&error), help: error.help() };
         self.took(database, kind, begun, result);
         match error.status() == Status::Interrupted || self.context.cancel.is_cancelled() {
             true => Err(error),
