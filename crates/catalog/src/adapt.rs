@@ -14,6 +14,7 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 pub use self::options::{StorageParameter, doubtful_parameters};
+pub use self::order::as_made;
 use crate::kinds::Body;
 use crate::{Catalog, Object, ObjectId, ServerVersion};
 

@@ -44,7 +44,9 @@ mod toc;
 mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
-pub use adapt::{Adaptation, Loss, StorageParameter, TargetFacts, adapt, changes_up_to, doubtful_parameters};
+pub use adapt::{
+    Adaptation, Loss, StorageParameter, TargetFacts, adapt, as_made, changes_up_to, doubtful_parameters,
+};
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,

@@ -10,18 +10,20 @@ use serde_json::json;
 
 use super::Difference;
 use super::families::{Family, family, members};
-use crate::Catalog;
 use crate::kinds::Body;
+use crate::{Catalog, Object, SharedText};
 
 /// What the operator families of the left's extensions have and the same on the right lack, whatever made it.
 pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> Vec<Difference> {
     let there = by_family(right, |_| true);
     // what is known to be a user's is an object of its own
     let users = by_family(left, |body| matches!(body, Body::OperatorFamily(it) if it.added_to.is_some()));
-    let families = left
-        .objects
-        .iter()
-        .filter(|object| object.extension.is_some() && matches!(object.body, Body::OperatorFamily(_)));
+    // what another version makes is not compared, and the report says so
+    let (one, other) = (versions(left), versions(right));
+    let is_same = |extension: &SharedText| one.get(&**extension) == other.get(&**extension);
+    let families = left.objects.iter().filter(|object| {
+        object.extension.as_ref().is_some_and(is_same) && matches!(object.body, Body::OperatorFamily(_))
+    });
     let missing = families.filter_map(|object| {
         let family = family(object)?;
         let is_in = |all: &BTreeMap<Family, BTreeSet<String>>, member: &String| {
@@ -39,6 +41,15 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> Vec<Dif
         })
     });
     missing.collect()
+}
+
+/// The versions of extensions by their names.
+fn versions<'a>(catalog: &'a Catalog) -> BTreeMap<&'a str, &'a str> {
+    let version = |object: &'a Object| match &object.body {
+        Body::Extension(extension) => Some((object.name.as_str(), extension.version.as_str())),
+        _ => None,
+    };
+    catalog.objects.iter().filter_map(version).collect()
 }
 
 fn by_family(catalog: &Catalog, is_counted: impl Fn(&Body) -> bool) -> BTreeMap<Family, BTreeSet<String>> {

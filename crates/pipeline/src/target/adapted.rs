@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dbhaul_catalog::{
     Adaptation, Catalog, Difference, Loss, ServerVersion, StorageParameter, Target, TargetFacts, adapt,
-    compare, doubtful_parameters,
+    as_made, compare, doubtful_parameters,
 };
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
@@ -62,7 +62,8 @@ impl Adapted {
         let mut catalog = original.clone();
         let facts = TargetFacts { refused_parameters, ..facts(version, offer) };
         let Adaptation { losses, notes } = adapt(&mut catalog, &facts);
-        let changes = if losses.is_empty() { Vec::new() } else { compare(original, &catalog).differences };
+        let changes =
+            if losses.is_empty() { Vec::new() } else { compare(original, &as_made(&catalog)).differences };
         let named = |Loss { object, what }| NamedReason { object, reason: what };
         let losses = losses.into_iter().map(named).collect();
         Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, changes, notes })
