@@ -277,6 +277,11 @@ fn what_somebody_else_has_put_into_the_store_is_refused() {
     dumped.assert_code(1);
     dumped.assert_stderr_has(&["is not an encrypted store"]);
     world.assert_refused(&identity, "me.txt", "is not an encrypted store");
+    // nor by a dump that has lost its key, which would write rows in plain
+    let source = world.server.uri("shop");
+    let keyless = world.command(&["dump", "--source", &source]).run();
+    keyless.assert_code(1);
+    keyless.assert_stderr_has(&["but it holds wrapped keys"]);
     std::fs::write(&config, encrypted).unwrap();
     // keys of his own, encrypted to the reader
     let writer = std::fs::read_to_string(world.path("writer.json")).unwrap();
@@ -357,6 +362,16 @@ fn keys_are_added_removed_and_rotated() {
     let stale = world.dump("writer.json");
     stale.assert_code(1);
     stale.assert_stderr_has(&["which the writer key does not know"]);
+    // a rotation that was stopped half-way has wrapped the new keys for some alone
+    let wrapped = world.files("keys");
+    let of_word = wrapped.iter().filter(|path| path.extension().is_some_and(|holder| holder == "passphrase"));
+    let newest = of_word.max().unwrap();
+    let bytes = std::fs::read(newest).unwrap();
+    std::fs::remove_file(newest).unwrap();
+    let half = world.dump("writer-2.json");
+    half.assert_code(1);
+    half.assert_stderr_has(&["are not wrapped for passphrase", "store key add"]);
+    std::fs::write(newest, bytes).unwrap();
     world.server.psql("shop", "DELETE FROM s3cret_marker WHERE i > 10");
     let anew = world.dump("writer-2.json");
     anew.assert_code(0);
@@ -406,9 +421,18 @@ fn keys_are_added_removed_and_rotated() {
     let remove = |holder: &str| world.command(&["store", "key", "remove", holder]).run();
     remove("passphrase").assert_code(0);
     world.assert_refused(&["--passphrase-file"], "word.txt", "none of the keys that were given opens");
+    // what is no wrapped key is nobody who could still open the store
+    for wrapped in world.files("keys") {
+        std::fs::write(wrapped.with_extension("aaaaaaaaaaaaaaaa"), "junk").unwrap();
+    }
     let last = remove(&world.recipient);
     last.assert_code(1);
     last.assert_stderr_has(&["nothing was removed"]);
+    for junk in
+        world.files("keys").iter().filter(|path| path.extension().is_some_and(|of| of == "aaaaaaaaaaaaaaaa"))
+    {
+        std::fs::remove_file(junk).unwrap();
+    }
     with_me(&["store", "key", "writer", "--writer-key-out", &world.path("again.json").display().to_string()])
         .assert_code(0);
     let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();

@@ -59,10 +59,14 @@ pub(crate) async fn open_keyring(
 ) -> Result<Keyring, RepositoryError> {
     let place = || store.describe();
     if !config.is_encrypted() {
-        return match keys.is_empty() {
-            true => Ok(Keyring::plain()),
-            false => Err(RepositoryError::NotEncrypted { store: place() }),
-        };
+        if !keys.is_empty() {
+            return Err(RepositoryError::NotEncrypted { store: place() });
+        }
+        // rows must not go in plain into a store whose configuration somebody has replaced
+        if purpose == Purpose::Dump && !wrapped_keys(store).await?.is_empty() {
+            return Err(RepositoryError::KeysWithoutEncryption { store: place() });
+        }
+        return Ok(Keyring::plain());
     }
     if let Some(writer) = &keys.writer {
         check_writer(store, config, writer, keys.fingerprint)?;

@@ -158,6 +158,12 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// Only an encrypted store has wrapped keys.
+    #[error("{store} says that it is not encrypted, but it holds wrapped keys")]
+    KeysWithoutEncryption {
+        /// The store.
+        store: String,
+    },
     /// A writer key of another store.
     #[error("the writer key belongs to the store {found}, and {store} is the store {wanted}")]
     ForeignWriterKey {
@@ -346,6 +352,10 @@ impl RepositoryError {
                 "leave the key out if the store is not meant to be encrypted, and make an encrypted one in an empty \
                  place with `dbhaul store init`; if it was encrypted before, somebody has changed it: do not use it"
             }
+            RepositoryError::KeysWithoutEncryption { .. } => {
+                "somebody has replaced its repo.json: bring that back from a replica of the store, and give the \
+                 writer key; nothing was written"
+            }
             RepositoryError::ForeignWriterKey { .. } => "name the writer key of this store",
             RepositoryError::StaleWriterKey { .. } => {
                 "take the writer key file that `dbhaul store key rotate` has written; if nobody has rotated the \
@@ -373,6 +383,10 @@ impl RepositoryError {
             }
             RepositoryError::ClosedGeneration { .. } => {
                 "use a key of somebody who opens all of them: `dbhaul store key list` shows who does"
+            }
+            RepositoryError::Keys { source: KeyError::Unwrap { .. }, .. } => {
+                "check the passphrase or the private key; if it is the right one, the object is damaged: bring it \
+                 back from a replica of the store or from the recovery kit"
             }
             RepositoryError::Keys { .. } => {
                 "do not trust what the store holds until it is known who has changed its keys; \

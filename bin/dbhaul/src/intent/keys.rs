@@ -1,5 +1,7 @@
 //! Keys of a store: out of files, commands and the environment.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -83,7 +85,10 @@ pub(super) fn passphrase(flag: &str, file: &Path) -> Result<Secret, UsageError> 
     let text = read(&flag, file)?;
     let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
     match line.strip_suffix('\r').unwrap_or(line) {
-        "" => Err(UsageError::new(format!("{flag}: the passphrase is empty"))),
+        several if several.contains('\n') => {
+            Err(UsageError::new(format!("{flag}: it holds several lines; a passphrase is one")))
+        }
+        blank if blank.trim().is_empty() => Err(UsageError::new(format!("{flag}: the passphrase is empty"))),
         passphrase => Ok(Secret::new(passphrase.to_owned())),
     }
 }
@@ -92,9 +97,18 @@ fn add_identities(keys: &mut StoreKeys, flag: &str, text: &Secret) -> Result<(),
     keys.reader.add_identities(text).map_err(|error| UsageError::new(format!("{flag}: {error}")))
 }
 
+/// The most bytes of a file of keys.
+const MAX_BYTES: u64 = 1 << 20;
+
 fn read(flag: &str, file: &Path) -> Result<Secret, UsageError> {
-    let text = std::fs::read_to_string(file);
-    text.map(Secret::new).map_err(|error| UsageError::new(format!("{flag}: {error}")))
+    let fault = |reason: String| UsageError::new(format!("{flag}: {reason}"));
+    let opened = File::open(file).map_err(|error| fault(error.to_string()))?;
+    let mut text = String::new();
+    opened.take(MAX_BYTES + 1).read_to_string(&mut text).map_err(|error| fault(error.to_string()))?;
+    match text.len() as u64 > MAX_BYTES {
+        true => Err(fault("it is longer than 1 MiB".to_owned())),
+        false => Ok(Secret::new(text)),
+    }
 }
 
 /// What a command prints. It may ask the person for something.

@@ -9,7 +9,9 @@ use super::Fingerprint;
 #[non_exhaustive]
 pub enum KeyError {
     /// A text that should be a recipient is none.
-    #[error("{place} is not a recipient of age: one starts with age1")]
+    #[error(
+        "{place} is not a recipient of age: one starts with age1, is 62 characters long and ends in a checksum"
+    )]
     Recipient {
         /// Where the text stands, e.g. `line 3`.
         place: String,
@@ -36,7 +38,7 @@ pub enum KeyError {
         reason: String,
     },
     /// A wrapped key cannot be opened with the keys at hand.
-    #[error("{key} cannot be opened with the keys at hand: {reason}")]
+    #[error("{key} cannot be opened with the key or passphrase that was given: {reason}")]
     Unwrap {
         /// The object.
         key: String,

@@ -54,7 +54,7 @@ impl FromStr for Recipient {
 
     /// What is none is not repeated in the error: it may be a secret key.
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        text.parse().map(Self).map_err(|_| KeyError::Recipient { place: "the text".to_owned() })
+        text.trim().parse().map(Self).map_err(|_| KeyError::Recipient { place: "the text".to_owned() })
     }
 }
 

@@ -108,7 +108,7 @@ fn pins_tags_and_a_minimum_keep() {
     assert_eq!(
         shown(&policy.decide(backups)),
         [
-            "2026-01-06T02:00:00Z minimum to keep",
+            "2026-01-06T02:00:00Z newest complete",
             "2026-01-05T02:00:00Z minimum to keep",
             "2026-01-04T02:00:00Z -",
             "2026-01-03T02:00:00Z -",
