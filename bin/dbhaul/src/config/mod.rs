@@ -110,11 +110,12 @@ impl Config {
 
 /// The error of the parser without the lines of the file, which may hold a password.
 fn told(error: &toml::de::Error, text: &str) -> String {
-    let line = error.span().map(|span| text[..span.start.min(text.len())].lines().count().max(1));
+    let before = |start: usize| text.bytes().take(start).filter(|byte| *byte == b'\n').count();
+    let line = error.span().map(|span| before(span.start) + 1);
     let message = without_values(error.message());
     match line {
         Some(line) => format!("line {line}: {message}"),
-        None => message.to_owned(),
+        None => message,
     }
 }
 
