@@ -18,9 +18,11 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> Vec<Dif
     let there = by_family(right, |_| true);
     // what is known to be a user's is an object of its own
     let users = by_family(left, |body| matches!(body, Body::OperatorFamily(it) if it.added_to.is_some()));
-    // what another version makes is not compared, and the report says so
+    // An older server has an older version of the extension, which makes fewer members: these are not compared, and
+    // the report says so. A newer version makes what the older one makes.
     let (one, other) = (versions(left), versions(right));
-    let is_same = |extension: &SharedText| one.get(&**extension) == other.get(&**extension);
+    let is_older = right.server_version.major() < left.server_version.major();
+    let is_same = |extension: &SharedText| !is_older || one.get(&**extension) == other.get(&**extension);
     let families = left.objects.iter().filter(|object| {
         object.extension.as_ref().is_some_and(is_same) && matches!(object.body, Body::OperatorFamily(_))
     });
