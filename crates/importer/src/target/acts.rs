@@ -9,6 +9,9 @@ use crate::ImportPlan;
 use crate::plan::footprint::is_child;
 
 /// The entries to try, in the order of the run, cut so that the locks of each act find room.
+///
+/// What others need is taken with them, and so again in each act that needs it. That is least where the acts are
+/// gathered from the end of the run: a key then brings its table along, which need not be tried without it.
 pub(super) fn acts(plan: &ImportPlan, lock_slots: u64) -> Vec<Vec<u32>> {
     let most = usize::try_from(lock_slots / 6).unwrap_or(usize::MAX).clamp(100, 2_500);
     // a key that is built first, or validated last, has two steps and is tried once
@@ -18,10 +21,12 @@ pub(super) fn acts(plan: &ImportPlan, lock_slots: u64) -> Vec<Vec<u32>> {
     let needs = Needs::new(plan, &entries);
     let mut acts = Vec::new();
     let mut act: BTreeSet<usize> = BTreeSet::new();
-    for place in 0..entries.len() {
-        let mut open = vec![place];
+    let mut tried = vec![false; entries.len()];
+    for place in (0..entries.len()).rev() {
+        let mut open = if tried[place] { Vec::new() } else { vec![place] };
         while let Some(next) = open.pop() {
             if act.insert(next) {
+                tried[next] = true;
                 open.extend(needs.of(entries[next]));
             }
         }
@@ -102,6 +107,18 @@ mod tests {
         let different: BTreeSet<&u32> = tried.iter().collect();
         assert_eq!(tried.len(), different.len(), "{tried:?}");
         assert!(steps > tried.len(), "every entry has one step");
+    }
+
+    /// A table is not tried once for itself and once more for its key.
+    #[test]
+    fn a_table_is_tried_with_its_key() {
+        let mut entries = Entries::default();
+        let tables: Vec<u32> = (0..250).map(|number| entries.table(&format!("table {number}"))).collect();
+        tables.iter().for_each(|table| _ = entries.key(&format!("key of {table}"), &[*table]));
+        let plan = plan(entries.into_toc(), &[], ImportOptions::new("run", "backup")).unwrap();
+        let acts = acts(&plan, 0);
+        assert!(acts.len() > 1, "{acts:?}");
+        assert_eq!(acts.concat().len(), 500);
     }
 
     /// Each act has the tables that its entries are about, and these are attached in it.
