@@ -10,6 +10,7 @@ const ONLY: &[(&str, &str)] = &[
     ("tokio-postgres", "postgres"),
     ("postgres-", "postgres"),
     ("aws-", "store"),
+    ("backon", "retry"),
     ("clap", "dbhaul"),
     ("indicatif", "dbhaul"),
     ("miette", "dbhaul"),

@@ -49,6 +49,11 @@ impl Exporter {
         &self.plan
     }
 
+    /// Whether the snapshot is still held, as far as is known: without it, no segment is read again.
+    pub fn has_snapshot(&self) -> bool {
+        self.pool.has_snapshot()
+    }
+
     /// The plan of one TOC entry.
     pub fn table(&self, entry: u32) -> Option<&TablePlan> {
         self.plan.tables.get(*self.by_entry.get(&entry)?)

@@ -72,6 +72,10 @@ impl SessionPool {
         })
     }
 
+    pub(crate) fn has_snapshot(&self) -> bool {
+        self.holder.is_alive()
+    }
+
     /// Waits for a free place and returns a session under the snapshot: one that
     /// was given back, or a new one.
     pub(crate) async fn lease(self: &Arc<Self>) -> Result<Lease, postgres::Error> {

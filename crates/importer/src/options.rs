@@ -1,9 +1,9 @@
 //! What the caller chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
 use dbhaul_catalog::{ObjectId, Section};
+use dbhaul_retry::RetryPolicy;
 
 /// How an import is to be done. Start from [`ImportOptions::new`].
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub struct ImportOptions {
     pub disable_triggers: bool,
     /// Whether a target whose transactions are read-only by default is written to.
     pub allow_read_only: bool,
-    /// How transient errors are tried again.
+    /// How transient errors (lost connections, restarts, deadlocks) are tried again.
     pub retry: RetryPolicy,
     /// What the caller knows already and a person should know before the import runs.
     pub notes: Vec<String>,
@@ -131,49 +131,5 @@ impl Sections {
             Section::Data => self.data,
             Section::PostData => self.post_data,
         }
-    }
-}
-
-/// How transient errors (lost connections, restarts, deadlocks) are tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// Attempts per step in all, at least 1.
-    pub max_attempts: u32,
-    /// The pause before the second attempt; doubled for each one after it.
-    pub first_pause: Duration,
-    /// The longest pause.
-    pub max_pause: Duration,
-}
-
-impl Default for RetryPolicy {
-    fn default() -> Self {
-        RetryPolicy {
-            max_attempts: 8,
-            first_pause: Duration::from_millis(250),
-            max_pause: Duration::from_secs(15),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// The pause after the given attempt, counted from 1.
-    pub(crate) fn pause_after(&self, attempt: u32) -> Duration {
-        let factor = 1_u32 << attempt.saturating_sub(1).min(16);
-        self.first_pause.saturating_mul(factor).min(self.max_pause)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::RetryPolicy;
-
-    #[test]
-    fn pauses_double_up_to_the_limit() {
-        let policy = RetryPolicy::default();
-        assert_eq!(policy.pause_after(1), Duration::from_millis(250));
-        assert_eq!(policy.pause_after(3), Duration::from_secs(1));
-        assert_eq!(policy.pause_after(40), policy.max_pause);
     }
 }

@@ -61,6 +61,8 @@ mod store;
 mod throttle;
 mod url;
 
+pub use dbhaul_retry::RetryPolicy;
+
 pub use cancel::CancelStore;
 pub use counting::CountingStore;
 pub use directory::DirectoryStore;
@@ -71,7 +73,7 @@ pub use key::{MAX_COMPONENT_BYTES, MAX_KEY_BYTES, check_key, check_prefix};
 pub use memory::MemoryStore;
 pub use open::{Access, open};
 pub use recording::{Call, RecordingStore};
-pub use retry::{RetryPolicy, RetryStore};
+pub use retry::RetryStore;
 pub use s3::{AccessKeys, S3Store};
 pub use store::{ListPage, MAX_OBJECT_BYTES, MAX_PAGE_OBJECT_COUNT, ObjectMeta, PutMode, Store};
 pub use throttle::ThrottleStore;

@@ -49,8 +49,7 @@ pub async fn open(
                 |policy| RetryStore::new(Arc::clone(&store) as _, policy, cancel.clone(), progress.clone());
             // Listing is what every command needs; it tells bucket, credentials and endpoint apart.
             // A name that leads nowhere should show soon, so this gives up earlier than later calls.
-            let few = RetryPolicy { max_attempts: 3, ..RetryPolicy::default() };
-            let first = CancelStore::new(Arc::new(retried(few)), cancel.clone());
+            let first = CancelStore::new(Arc::new(retried(RetryPolicy::brief())), cancel.clone());
             first.list_page("", None).await.map_err(StoreError::during_open)?;
             Arc::new(retried(RetryPolicy::default()))
         }

@@ -3,48 +3,15 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use dbhaul_progress::Progress;
+use dbhaul_retry::{Attempts, RetryPolicy};
 use md5::{Digest as _, Md5};
 use tokio_util::sync::CancellationToken;
 
 use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
-
-/// How often and how fast to try again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct RetryPolicy {
-    /// Attempts in all, the first included; at least 1.
-    pub max_attempts: u32,
-    /// Longest wait before the second attempt; doubles with each further one.
-    pub first_delay: Duration,
-    /// Longest wait before any attempt.
-    pub max_delay: Duration,
-}
-
-impl Default for RetryPolicy {
-    /// Eight attempts within about a minute of waiting: longer than the failover of a gateway.
-    fn default() -> Self {
-        RetryPolicy {
-            max_attempts: 8,
-            first_delay: Duration::from_millis(250),
-            max_delay: Duration::from_secs(20),
-        }
-    }
-}
-
-impl RetryPolicy {
-    /// The wait after `failed_attempts`: half of the exponential delay, and up to as much again by
-    /// chance, so that many clients that failed together do not come back together.
-    fn delay(&self, failed_attempts: u32) -> Duration {
-        let doubled =
-            self.first_delay.saturating_mul(2_u32.saturating_pow(failed_attempts.saturating_sub(1)));
-        let ceiling = doubled.min(self.max_delay);
-        ceiling.mul_f64(0.5 + fastrand::f64() / 2.0)
-    }
-}
 
 /// Retries the transient failures of another store, within bounds, and finds out what became of a
 /// `put` whose answer was lost.
@@ -82,36 +49,21 @@ impl RetryStore {
     where
         F: Future<Output = Result<T, StoreError>>,
     {
-        let mut failed_attempts = 0;
+        let mut attempts = self.policy.attempts();
         loop {
             match attempt().await {
                 Ok(value) => return Ok(value),
-                Err(error) => {
-                    failed_attempts += 1;
-                    self.pause(error, failed_attempts).await?;
-                }
+                Err(error) => self.pause(error, &mut attempts).await?,
             }
         }
     }
 
     /// Waits before the next attempt, or returns the error if there is to be none.
-    async fn pause(&self, error: StoreError, failed_attempts: u32) -> Result<(), StoreError> {
-        if !error.is_transient() || failed_attempts >= self.policy.max_attempts || self.cancel.is_cancelled()
-        {
-            return Err(error);
-        }
-        let delay = self.policy.delay(failed_attempts);
-        self.progress.warning(format!(
-            "{error}; attempt {} of {} in {:.1} s",
-            failed_attempts + 1,
-            self.policy.max_attempts,
-            delay.as_secs_f64()
-        ));
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => Err(error),
-            () = tokio::time::sleep(delay) => Ok(()),
-        }
+    async fn pause(&self, error: StoreError, attempts: &mut Attempts) -> Result<(), StoreError> {
+        let may_repeat = error.is_transient() && !self.cancel.is_cancelled();
+        let Some(pause) = attempts.failed(may_repeat) else { return Err(error) };
+        self.progress.warning(format!("{error}; {pause}"));
+        pause.wait(&self.cancel).await.map_err(|_| error)
     }
 
     /// Whether the object is exactly `bytes`: what a `put` whose answer was lost may have left.
@@ -176,11 +128,10 @@ impl Store for RetryStore {
 
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         let mut is_doubtful = false;
-        let mut failed_attempts = 0;
+        let mut attempts = self.policy.attempts();
         loop {
             let Err(error) = self.put_once(key, &bytes, mode, &mut is_doubtful).await else { return Ok(()) };
-            failed_attempts += 1;
-            if let Err(error) = self.pause(error, failed_attempts).await {
+            if let Err(error) = self.pause(error, &mut attempts).await {
                 return self.last_word(key, &bytes, is_doubtful, error).await;
             }
         }

@@ -5,13 +5,13 @@ mod together;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::{
     self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
 };
 use dbhaul_progress::{Progress, Task};
+use dbhaul_retry::RetryPolicy;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use serde::Deserialize;
 use tokio::task::JoinSet;
@@ -19,10 +19,6 @@ use tokio_util::sync::CancellationToken;
 
 use self::copied::copied;
 use crate::{Found, VerifyError};
-
-/// Attempts at a scan whose connection is lost, and the pause before the second, doubled for each after it.
-const ATTEMPTS: u32 = 5;
-const PAUSE: Duration = Duration::from_millis(500);
 
 /// Rows are read from their table: an index that has all columns need not have all rows.
 const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
@@ -236,25 +232,26 @@ impl Scan {
         task: &DigestTask,
         kept: &mut Option<Reader>,
     ) -> Result<RowDigest, postgres::Error> {
-        let mut attempt = 1;
+        let mut attempts = RetryPolicy::default().attempts();
         let mut reading = task.reading;
         loop {
-            match self.try_digest(task, reading, kept).await {
+            let error = match self.try_digest(task, reading, kept).await {
+                Ok(digest) => return Ok(digest),
                 // the functions of its indexes rely on a search path, under which nothing is planned here
                 Err(error)
                     if reading == Reading::QueryOrCopy
                         && error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) =>
                 {
                     reading = Reading::Copy;
+                    continue;
                 }
-                Err(error) if error.class() == postgres::ErrorClass::Transient && attempt < ATTEMPTS => {
-                    self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
-                    let pause = tokio::time::sleep(PAUSE * 2_u32.pow(attempt - 1));
-                    self.cancel.run_until_cancelled(pause).await.ok_or(postgres::Error::Cancelled)?;
-                    attempt += 1;
-                }
-                result => return result,
-            }
+                Err(error) => error,
+            };
+            let Some(pause) = attempts.failed(error.is_transient()) else {
+                return Err(error);
+            };
+            self.progress.warning(format!("digest of {}: {error}; trying again", task.name));
+            pause.wait(&self.cancel).await.map_err(|_| postgres::Error::Cancelled)?;
         }
     }
 

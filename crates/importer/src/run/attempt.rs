@@ -179,8 +179,7 @@ pub(crate) async fn until_committed(
     what: &str,
     attempt: &mut dyn Attempt,
 ) -> Result<DoneStep, StepError> {
-    let policy = context.plan.options.retry;
-    let mut attempts = 1;
+    let mut attempts = context.plan.options.retry.attempts();
     let mut has_turned = false;
     loop {
         let error = match once(context, slot, attempt).await {
@@ -200,14 +199,9 @@ pub(crate) async fn until_committed(
         }
         // a doubt that could not be settled is a reason to look again, never one to give up as failed
         let may_repeat = error.is_transient() || settled.is_err_and(|error| error.is_transient());
-        if !may_repeat || attempts >= policy.max_attempts {
-            return Err(error);
-        }
+        let Some(pause) = attempts.failed(may_repeat) else { return Err(error) };
         context.count_retry(what, &error);
-        tokio::select! {
-            () = context.cancel.cancelled() => return Err(StepError::Cancelled),
-            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
-        }
+        pause.wait(&context.cancel).await.map_err(|_| StepError::Cancelled)?;
         if let Ok(Some(done)) = look_after_doubt(context, slot, key, &error).await {
             return Ok(done);
         }

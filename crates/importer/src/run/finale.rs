@@ -56,20 +56,17 @@ pub(super) async fn compare_ledger(
     context: &Context,
     record: &mut Record,
 ) -> Result<(), ImportError> {
-    let policy = context.plan.options.retry;
-    let mut attempts = 1;
+    let mut attempts = context.plan.options.retry.attempts();
     let found = loop {
-        match flushed_steps(control, context).await {
+        let error = match flushed_steps(control, context).await {
             Ok(found) => break found,
-            Err(error) if error.is_transient() && attempts < policy.max_attempts => {
-                context.count_retry("reading the ledger", &error);
-            }
-            Err(error) => return Err(ImportError::server("reading the ledger", error)),
-        }
-        tokio::select! {
-            () = context.cancel.cancelled() => return Err(ImportError::Cancelled),
-            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
-        }
+            Err(error) => error,
+        };
+        let Some(pause) = attempts.failed(error.is_transient()) else {
+            return Err(ImportError::server("reading the ledger", error));
+        };
+        context.count_retry("reading the ledger", &error);
+        pause.wait(&context.cancel).await.map_err(|_| ImportError::Cancelled)?;
     };
     record.compare_with(context, &found);
     Ok(())
@@ -130,8 +127,7 @@ async fn until_gone(
     control: &mut Control,
     attempt: &mut EndAttempt,
 ) -> Result<(), StepError> {
-    let policy = context.plan.options.retry;
-    let mut attempts = 1;
+    let mut attempts = context.plan.options.retry.attempts();
     let mut is_doubtful = false;
     loop {
         let error = match once(context, &mut control.slot, attempt).await {
@@ -142,14 +138,10 @@ async fn until_gone(
             return Ok(());
         }
         is_doubtful |= matches!(&error, StepError::Target(error) if error.is_connection_lost());
-        if error.is_cancelled() || !error.is_transient() || attempts >= policy.max_attempts {
-            return Err(error);
-        }
+        let may_repeat = !error.is_cancelled() && error.is_transient();
+        let Some(pause) = attempts.failed(may_repeat) else { return Err(error) };
         context.count_retry("ending the run", &error);
-        tokio::select! {
-            () = context.cancel.cancelled() => return Err(StepError::Cancelled),
-            () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
-        }
+        pause.wait(&context.cancel).await.map_err(|_| StepError::Cancelled)?;
         if is_doubtful && is_gone(context, control).await.unwrap_or(false) {
             return Ok(());
         }

@@ -67,20 +67,16 @@ impl Workers {
         record: &mut Record,
         key: &str,
     ) -> Result<(), ImportError> {
-        let policy = context.plan.options.retry;
-        let mut attempts = 1;
+        let mut attempts = context.plan.options.retry.attempts();
         while let Err(error) = self.stream(context, context.source.statistics(wave).await, record).await? {
-            if !error.is_transient() || attempts >= policy.max_attempts {
+            let Some(pause) = attempts.failed(error.is_transient()) else {
                 self.has_failures = true;
                 record.statistics_missing("of all that were not yet set", &error);
                 break;
-            }
+            };
             // from the front: to set them again changes nothing
             context.count_retry("reading planner statistics", &error);
-            tokio::select! {
-                () = context.cancel.cancelled() => return Err(ImportError::Cancelled),
-                () = tokio::time::sleep(policy.pause_after(attempts)) => attempts += 1,
-            }
+            pause.wait(&context.cancel).await.map_err(|_| ImportError::Cancelled)?;
         }
         self.warn(context);
         if self.has_failures {

@@ -1,20 +1,17 @@
 //! Sending one message.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use dbhaul_retry::RetryPolicy;
+use tokio_util::sync::CancellationToken;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use super::Address;
 
-/// How often a message is tried.
-const ATTEMPTS: u32 = 3;
-
 /// How long one attempt may take, from looking up the host to the end of the answer.
 const ATTEMPT: Duration = Duration::from_secs(10);
-
-/// The pause before the second attempt; it doubles.
-const PAUSE: Duration = Duration::from_secs(2);
 
 /// A POST.
 pub(super) struct Message {
@@ -52,22 +49,26 @@ impl Default for Sender {
 }
 
 impl Sender {
-    /// Sends a message, up to three times; an error is a text without the address.
+    /// Sends a message, up to three times; an error is a text without the address. A command that was stopped tells so
+    /// all the same.
     pub(super) async fn send(&self, message: Message) -> Result<(), String> {
-        let agent = self.0.clone();
-        let sending = tokio::task::spawn_blocking(move || {
-            let mut pause = PAUSE;
-            for attempt in 1.. {
-                let Err(problem) = post(&agent, &message) else { break };
-                if attempt == ATTEMPTS || !problem.is_transient {
-                    return Err(problem.reason);
-                }
-                std::thread::sleep(pause);
-                pause *= 2;
+        let mut attempts = RetryPolicy::brief().attempts();
+        let message = Arc::new(message);
+        loop {
+            let (agent, sent) = (self.0.clone(), Arc::clone(&message));
+            let posting = tokio::task::spawn_blocking(move || post(&agent, &sent));
+            let problem = match posting.await {
+                Ok(Ok(())) => return Ok(()),
+                Ok(Err(problem)) => problem,
+                Err(error) => return Err(error.to_string()),
+            };
+            let Some(pause) = attempts.failed(problem.is_transient) else {
+                return Err(problem.reason);
+            };
+            if pause.wait(&CancellationToken::new()).await.is_err() {
+                return Err(problem.reason);
             }
-            Ok(())
-        });
-        sending.await.unwrap_or_else(|error| Err(error.to_string()))
+        }
     }
 }
 

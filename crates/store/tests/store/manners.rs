@@ -12,8 +12,8 @@ use crate::server::Server;
 
 const QUICK: RetryPolicy = RetryPolicy {
     max_attempts: 4,
-    first_delay: Duration::from_millis(1),
-    max_delay: Duration::from_millis(4),
+    first_pause: Duration::from_millis(1),
+    max_pause: Duration::from_millis(4),
 };
 
 fn retried(store: Arc<dyn Store>, recorder: &Recorder) -> RetryStore {

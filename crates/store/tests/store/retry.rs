@@ -11,8 +11,11 @@ use dbhaul_store::{
 };
 use tokio_util::sync::CancellationToken;
 
-const POLICY: RetryPolicy =
-    RetryPolicy { max_attempts: 5, first_delay: Duration::from_secs(1), max_delay: Duration::from_secs(60) };
+const POLICY: RetryPolicy = RetryPolicy {
+    max_attempts: 5,
+    first_pause: Duration::from_millis(100),
+    max_pause: Duration::from_secs(10),
+};
 
 /// A memory store with faults, a record of what reaches it, and retries around both.
 struct Stage {

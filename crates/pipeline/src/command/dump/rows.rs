@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use dbhaul_archive::{ChunkPlace, PackKind, SealedChunk};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter, TablePlan};
 use dbhaul_progress::Phase;
+use dbhaul_retry::RetryPolicy;
 use dbhaul_rows::RowDigest;
 use futures::StreamExt;
 use tokio::task::JoinSet;
@@ -29,9 +30,6 @@ const RUN_PLAIN_BYTES: u64 = 16 << 20;
 /// Chunks that may wait in memory for the pack of one before them to get a name. Where few are new, a pack takes long
 /// to fill, and is ended early.
 const MAX_UNNAMED_CHUNKS: usize = 64 << 10;
-
-/// Attempts to read one segment.
-const ATTEMPTS: u32 = 4;
 
 /// Reads and stores every segment of the plan, largest tables first, but for the chunks that the parent has; returns
 /// the packs. Where the chunks went, `lists` is told on the way.
@@ -143,24 +141,26 @@ impl Shared {
         entry: u32,
         segment: u32,
     ) -> Result<(), PipelineError> {
-        let mut attempt = 1;
+        let mut attempts = RetryPolicy::default().attempts();
         let mut listed = Listed::default();
         loop {
-            match self.try_store_segment(sealing, entry, segment, &mut listed).await {
-                Err(error) if attempt < ATTEMPTS && self.is_worth_retrying(&error) => {
-                    let message = crate::one_line(&error);
-                    self.context.progress.warning(format!("{message}; reading the segment again"));
-                    attempt += 1;
-                    sealing.clear().await;
-                }
-                result => return result,
-            }
+            let error = match self.try_store_segment(sealing, entry, segment, &mut listed).await {
+                Ok(()) => return Ok(()),
+                Err(error) => error,
+            };
+            let Some(pause) = attempts.failed(self.is_worth_retrying(&error)) else {
+                return Err(error);
+            };
+            let message = crate::one_line(&error);
+            self.context.progress.warning(format!("{message}; reading the segment again"));
+            sealing.clear().await;
+            pause.wait(&self.context.cancel).await.map_err(|_| PipelineError::Cancelled)?;
         }
     }
 
     /// Only while the snapshot is held would another attempt see the same rows.
     fn is_worth_retrying(&self, error: &PipelineError) -> bool {
-        matches!(error, PipelineError::Export(_)) && error.is_transient()
+        matches!(error, PipelineError::Export(_)) && error.is_transient() && self.exporter.has_snapshot()
     }
 
     async fn try_store_segment(
