@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use crate::clock::Clock;
 use crate::{Repository, RepositoryError};
 
 /// How often a sign is renewed.
@@ -46,6 +47,7 @@ pub struct Sign {
 struct Life {
     renewed: Arc<Mutex<Option<SystemTime>>>,
     max: Duration,
+    clock: Clock,
 }
 
 impl Repository {
@@ -121,8 +123,10 @@ impl Repository {
     }
 
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
-        self.store().create(&key, Bytes::from_static(text.as_bytes())).await?;
-        let life = Life { renewed: Arc::new(Mutex::new(Some(SystemTime::now()))), max: life_of(&key) };
+        // nobody else has its name, and a request that comes twice is not refused so
+        self.store().overwrite(&key, Bytes::from_static(text.as_bytes())).await?;
+        let renewed = Arc::new(Mutex::new(Some(self.clock.now())));
+        let life = Life { renewed, max: life_of(&key), clock: self.clock.clone() };
         let (renewing, progress) = (self.clone(), self.progress.clone());
         let (renewed, living) = (key.clone(), life.clone());
         let mut renewals = JoinSet::new();
@@ -192,7 +196,8 @@ impl Life {
     fn has_lapsed(&self) -> bool {
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         // a clock that was set back says nothing
-        let is_fresh = renewed.is_some_and(|at| at.elapsed().unwrap_or_default() < self.max);
+        let now = self.clock.now();
+        let is_fresh = renewed.is_some_and(|at| now.duration_since(at).unwrap_or_default() < self.max);
         if !is_fresh {
             *renewed = None;
         }
@@ -207,7 +212,7 @@ impl Life {
     fn renewed(&self) {
         let mut renewed = self.renewed.lock().unwrap_or_else(PoisonError::into_inner);
         if renewed.is_some() {
-            *renewed = Some(SystemTime::now());
+            *renewed = Some(self.clock.now());
         }
     }
 }
@@ -223,28 +228,14 @@ impl Sign {
     /// The time of the store's clock when the sign was made or last renewed; else ours.
     pub async fn now(&self) -> Result<SystemTime, RepositoryError> {
         let meta = self.repository.store().head(&self.key).await?;
-        Ok(meta.modified.unwrap_or_else(SystemTime::now))
-    }
-
-    /// Fails if others may have taken the sign for left over, as after a sleep of the machine.
-    ///
-    /// # Errors
-    /// [`RepositoryError::SignLapsed`].
-    pub fn check(&self) -> Result<(), RepositoryError> {
-        match self.life.has_lapsed() {
-            true => Err(RepositoryError::SignLapsed {
-                store: self.repository.describe(),
-                sign: self.key.clone(),
-                minutes: self.life.max.as_secs() / 60,
-            }),
-            false => Ok(()),
-        }
+        Ok(meta.modified.unwrap_or_else(|| self.repository.clock.now()))
     }
 
     /// Renews the sign now.
     ///
     /// # Errors
-    /// As [`Self::check`]; if the store fails.
+    /// [`RepositoryError::SignLapsed`] if others may have taken it for left over, as after a sleep of the machine; if
+    /// the store fails.
     pub async fn renew(&self) -> Result<(), RepositoryError> {
         self.repository.renew_sign(&self.key, self.text, &self.life).await
     }

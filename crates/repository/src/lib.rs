@@ -33,6 +33,7 @@
 mod access;
 mod check;
 mod chunks;
+mod clock;
 mod error;
 mod indexes;
 mod key_changes;
@@ -49,6 +50,8 @@ mod prune;
 mod repository;
 mod retention;
 mod rows_check;
+#[cfg(test)]
+mod trials;
 
 pub use access::StoreKeys;
 pub use check::CheckedBackup;

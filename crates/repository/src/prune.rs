@@ -111,7 +111,7 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<Pruned, RepositoryError> {
         if options.dry_run {
-            let survey = self.survey(options, SystemTime::now(), cancel).await?;
+            let survey = self.survey(options, self.clock.now(), cancel).await?;
             return Ok(survey.foretell());
         }
         let sign = self.removal().await?;
@@ -259,7 +259,8 @@ impl Repository {
             let text = serde_json::to_vec(&MarkText { packs: packs.to_vec() }).map_err(|error| {
                 RepositoryError::Damaged { what: "a mark of packs".to_owned(), reason: error.to_string() }
             })?;
-            self.store().create(&keys::mark(Ulid::generate()), Bytes::from(text)).await?;
+            // nobody else has its name, and a request that comes twice is not refused so
+            self.store().overwrite(&keys::mark(Ulid::generate()), Bytes::from(text)).await?;
         }
         Ok(())
     }

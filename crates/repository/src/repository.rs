@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::access::{Purpose, blocking, open_keyring};
+use crate::clock::Clock;
 use crate::metadata::Metadata;
 use crate::pack_reads::{Heads, Packs};
 use crate::{RepositoryError, Sign, StoreKeys};
@@ -37,6 +38,7 @@ pub struct Repository {
     requests: CountingStore,
     config: RepoConfig,
     pub(crate) progress: Progress,
+    pub(crate) clock: Clock,
     /// Packs of metadata that were read whole, as long as they are few.
     pub(crate) metadata: Arc<Metadata>,
     /// The keys at hand.
@@ -77,6 +79,15 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
         let store = dbhaul_store::open(url, access, cancel, progress).await?;
+        Self::at(store, keys, progress).await
+    }
+
+    /// Opens what lies in a store.
+    pub(crate) async fn at(
+        store: Arc<dyn Store>,
+        keys: &StoreKeys,
+        progress: &Progress,
+    ) -> Result<Self, RepositoryError> {
         match config_bytes(&store).await? {
             Some(bytes) => Self::with_config(store, &bytes, keys, Purpose::Read, progress).await,
             None => Err(RepositoryError::NoRepository { store: store.describe() }),
@@ -94,6 +105,15 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<Self, RepositoryError> {
         let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
+        Self::at_or_create(store, keys, progress).await
+    }
+
+    /// Opens what lies in a store to write to it, or makes it of an empty one.
+    pub(crate) async fn at_or_create(
+        store: Arc<dyn Store>,
+        keys: &StoreKeys,
+        progress: &Progress,
+    ) -> Result<Self, RepositoryError> {
         if let Some(bytes) = config_bytes(&store).await? {
             return Self::with_config(store, &bytes, keys, Purpose::Dump, progress).await;
         }
@@ -167,6 +187,7 @@ impl Repository {
             requests,
             config,
             progress: progress.clone(),
+            clock: Clock::default(),
             metadata: Arc::default(),
             codec: keyring.current().map_or_else(ChunkCodec::plain, ChunkCodec::of),
             keyring: Arc::new(keyring),
@@ -308,14 +329,19 @@ impl Repository {
     /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
     /// store returns its manifest, not when it says that it has it. The dump's sign must have stood all the time.
     pub async fn commit(&self, manifest: &Manifest, lease: &Sign) -> Result<BackupKey, RepositoryError> {
-        lease.renew().await?;
         self.check_packs(manifest).await?;
-        lease.check()?;
+        // by the store's clock, and as late as can be: until now nobody has removed packs
+        lease.renew().await?;
         let key = manifest.key();
         let (sealed, codec, store) = (manifest.clone(), self.codec.clone(), self.describe());
         let seal = move || sealed.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
         let bytes = blocking("writer of a manifest", seal).await?;
-        create_surely(&self.store, &key.to_string(), bytes).await?;
+        let created = create_surely(&self.store, &key.to_string(), bytes).await;
+        if let Err(RepositoryError::NotKept { .. }) = &created {
+            // damaged, it would be in the way of whoever reads all manifests; nobody else writes this key
+            self.store.delete(&key.to_string()).await?;
+        }
+        created?;
         // a machine that slept since may have been taken for gone, and packs of the backup for nobody's
         if let Err(lapsed @ RepositoryError::SignLapsed { .. }) = lease.renew().await {
             self.store.delete(&key.to_string()).await?;
@@ -357,22 +383,35 @@ impl Repository {
     }
 }
 
-/// Writes an object that must not exist yet, and believes the store once it returns the same bytes.
+/// Writes an object that must not exist yet, and believes the store once it returns the same bytes. One that is said to
+/// exist and has these bytes is ours: what stands between us and the store has sent the request twice.
 pub(crate) async fn create_surely(
     store: &Arc<dyn Store>,
     key: &str,
     bytes: Bytes,
 ) -> Result<(), RepositoryError> {
-    store.create(key, bytes.clone()).await?;
+    let refused = match store.create(key, bytes.clone()).await {
+        Ok(()) => None,
+        Err(error) if error.is_already_exists() => Some(error),
+        Err(error) => return Err(error.into()),
+    };
     let found = match store.get_optional_at_most(key, bytes.len() as u64).await {
         Ok(Some(stored)) if stored == bytes => return Ok(()),
+        Ok(Some(stored)) if refused.is_none() && bytes.starts_with(&stored) => {
+            // a part of ours would only be in the way
+            store.delete(key).await?;
+            "returns only a part of the bytes"
+        }
         Ok(Some(_)) => "returns other bytes",
         Ok(None) => "has no such object",
         // it would return more than was written
         Err(error) if error.kind() == ErrorKind::Damaged => "returns other bytes",
         Err(error) => return Err(error.into()),
     };
-    Err(RepositoryError::NotKept { store: store.describe(), key: key.to_owned(), found })
+    Err(match refused {
+        Some(refused) => refused.into(),
+        None => RepositoryError::NotKept { store: store.describe(), key: key.to_owned(), found },
+    })
 }
 
 /// Pieces of a document or list that are asked for together.

@@ -1,0 +1,7 @@
+//! Small backups in a store in memory that fails, under a clock that a test sets: each request of a cycle struck once,
+//! and many writers and pruners at once.
+
+mod faults;
+mod model;
+mod small;
+mod stage;

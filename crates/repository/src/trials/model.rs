@@ -1,0 +1,463 @@
+//! Writers and pruners at once, in an order by chance: requests fail, answers are lost, machines sleep, clocks are
+//! wrong, processes are killed. Whatever happens, a backup that is in the store has all of its packs.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, SystemTime};
+
+use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
+use dbhaul_progress::Progress;
+use dbhaul_retry::RetryPolicy;
+use dbhaul_rows::RowDigest;
+use dbhaul_store::{ErrorKind, Operation, RetryStore, Store, StoreExt};
+use fastrand::Rng;
+use futures::FutureExt;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use super::small::{Wanted, dump, packs_of, read};
+use super::stage::{Fate, Request, Stage};
+use crate::clock::Clock;
+use crate::{ParentRef, PruneOptions, Repository, RepositoryError, StoreKeys};
+
+/// Clients at work at a time.
+const CLIENTS: usize = 4;
+
+/// Chunks that backups are made of: few, so that packs of one are those of another.
+const CHUNKS: u32 = 12;
+
+/// Backups that are not forgotten yet, at most.
+const BACKUPS: usize = 12;
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// How long a client waits for an answer.
+const ANSWER: Duration = MINUTE;
+
+const PRUNE: PruneOptions = PruneOptions { grace: Duration::from_secs(2 * 60 * 60), dry_run: false };
+
+/// A request that waits to be served.
+struct Waiting {
+    request: Request,
+    since: SystemTime,
+    answer: oneshot::Sender<Fate>,
+}
+
+/// What a client was asked to do.
+#[derive(Debug, Clone)]
+enum Task {
+    Dump(Wanted),
+    Prune,
+    Forget(Vec<BackupKey>),
+}
+
+/// One process on a machine of its own.
+struct Worker {
+    number: usize,
+    task: Task,
+    work: JoinHandle<Result<u64, RepositoryError>>,
+    /// Seconds by which its clock is ahead of the store's.
+    clock: Arc<AtomicI64>,
+    /// It sleeps for so many steps: its requests are not served.
+    asleep: u32,
+    /// Its requests go wrong for so many more.
+    burst: u32,
+}
+
+/// How often what has happened, so that a run that tests nothing is noticed.
+#[derive(Debug, Default)]
+struct Tally {
+    steps: u64,
+    dumps: u64,
+    failed_dumps: u64,
+    prunes: u64,
+    removed_packs: u64,
+    lapsed: u64,
+    killed: u64,
+}
+
+struct Model {
+    rng: Rng,
+    stage: Stage,
+    queue: Arc<Mutex<Vec<Waiting>>>,
+    workers: Vec<Worker>,
+    next_number: usize,
+    /// What backups are of, whether they were made or not.
+    wanted: BTreeMap<String, RowDigest>,
+    made: BTreeSet<String>,
+    forgotten: BTreeSet<String>,
+    /// Those that somebody was asked to forget.
+    may_be_forgotten: BTreeSet<String>,
+    /// Manifests that a client has given up, and that may come later.
+    late: BTreeSet<String>,
+    packs: BTreeMap<String, Vec<PackId>>,
+    checked_changes: u64,
+    tally: Tally,
+}
+
+impl Model {
+    async fn new(seed: u64) -> Self {
+        let queue: Arc<Mutex<Vec<Waiting>>> = Arc::default();
+        let stage = Arc::new(Mutex::new(None::<Stage>));
+        let (waiting, of) = (Arc::clone(&queue), Arc::clone(&stage));
+        let director = move |request: Request| {
+            let (answer, fate) = oneshot::channel();
+            let since = of.lock().unwrap().as_ref().map_or(SystemTime::UNIX_EPOCH, Stage::now);
+            waiting.lock().unwrap().push(Waiting { request, since, answer });
+            async move {
+                match fate.await {
+                    Ok(fate) => fate,
+                    Err(_) => std::future::pending().await,
+                }
+            }
+            .boxed()
+        };
+        let made = Stage::new(Arc::new(director));
+        *stage.lock().unwrap() = Some(made.clone());
+        // as an earlier process has made it
+        let store: Arc<dyn Store> = Arc::new(made.objects().clone());
+        Repository::at_or_create(store, &StoreKeys::default(), &Progress::silent()).await.unwrap();
+        Model {
+            rng: Rng::with_seed(seed),
+            stage: made,
+            queue,
+            workers: Vec::new(),
+            next_number: 0,
+            wanted: BTreeMap::new(),
+            made: BTreeSet::new(),
+            forgotten: BTreeSet::new(),
+            may_be_forgotten: BTreeSet::new(),
+            late: BTreeSet::new(),
+            packs: BTreeMap::new(),
+            checked_changes: 0,
+            tally: Tally::default(),
+        }
+    }
+
+    async fn run(&mut self, steps: u64) {
+        while self.tally.steps < steps {
+            self.step(true).await;
+            self.tally.steps += 1;
+        }
+        while !self.workers.is_empty() {
+            self.step(false).await;
+        }
+        self.end().await;
+    }
+
+    /// Serves one request, after whatever else may happen.
+    async fn step(&mut self, goes_on: bool) {
+        if goes_on && self.workers.len() < CLIENTS && self.rng.u32(..10) == 0
+            || self.workers.is_empty() && goes_on
+        {
+            self.start().await;
+        }
+        if self.rng.u32(..30) == 0 {
+            self.pass_time().await;
+        }
+        if goes_on {
+            self.upset();
+        }
+        // only when nobody else has anything to do does the clock go on
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        match self.choose() {
+            Some(waiting) => self.serve(waiting).await,
+            // they wait for a time to come
+            None => tokio::time::sleep(Duration::from_secs(2)).await,
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        self.check_packs().await;
+        self.gather().await;
+        for worker in &mut self.workers {
+            worker.asleep = worker.asleep.saturating_sub(1);
+        }
+    }
+
+    async fn start(&mut self) {
+        let found = self.stage.objects().list(keys::BACKUPS).await.unwrap();
+        let task = match self.rng.u32(..10) {
+            _ if found.len() > BACKUPS => {
+                self.forgetting(&found.iter().map(|o| o.key.clone()).collect::<Vec<_>>())
+            }
+            0..5 => self.dumping(),
+            5..8 => Task::Prune,
+            _ => self.forgetting(&found.iter().map(|o| o.key.clone()).collect::<Vec<_>>()),
+        };
+        let number = self.next_number;
+        self.next_number += 1;
+        let skew = self.rng.i64(-7_200..7_200);
+        let clock = Arc::new(AtomicI64::new(skew));
+        let work = spawn_local(work(self.stage.clone(), number, Arc::clone(&clock), task.clone()));
+        self.workers.push(Worker { number, task, work, clock, asleep: 0, burst: 0 });
+    }
+
+    fn dumping(&mut self) -> Task {
+        let count = self.rng.usize(1..6);
+        let mut chunks: Vec<u32> = (0..CHUNKS).collect();
+        self.rng.shuffle(&mut chunks);
+        chunks.truncate(count);
+        chunks.sort_unstable();
+        let number = self.next_number as u64;
+        let parent = if self.rng.u32(..4) == 0 { ParentRef::None } else { ParentRef::Newest };
+        let wanted = Wanted {
+            id: Ulid::from_parts(1_769_824_984_000 + number, number.into()),
+            database: if self.rng.bool() { "shop" } else { "bar" }.to_owned(),
+            time: self.stage.now(),
+            parent,
+            chunks,
+            chunks_per_pack: self.rng.usize(1..3),
+        };
+        self.wanted.insert(wanted.key().to_string(), wanted.digest());
+        Task::Dump(wanted)
+    }
+
+    fn forgetting(&mut self, found: &[String]) -> Task {
+        let count = self.rng.usize(..=found.len().min(3));
+        let mut found = found.to_vec();
+        self.rng.shuffle(&mut found);
+        self.may_be_forgotten.extend(found[..count].iter().cloned());
+        Task::Forget(found[..count].iter().map(|key| key.parse().unwrap()).collect())
+    }
+
+    /// Lets time pass, at once for everybody.
+    async fn pass_time(&mut self) {
+        let minutes = *self.rng.choice(&[1, 1, 3, 3, 10, 20, 70, 70, 300]).unwrap();
+        let is_long = minutes >= 20;
+        // mostly when nobody is at work, or else nothing would ever be done
+        if is_long && !self.workers.is_empty() && self.rng.u32(..3) > 0 {
+            return;
+        }
+        let time = MINUTE * minutes;
+        tokio::time::advance(time).await;
+        for worker in &self.workers {
+            if worker.asleep > 0 && self.rng.bool() {
+                // a machine that is paused together with its clock
+                worker.clock.fetch_sub(time.as_secs() as i64, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// Puts a machine to sleep, changes its clock, or lets its network fail for a while.
+    fn upset(&mut self) {
+        if self.workers.is_empty() {
+            return;
+        }
+        let at = self.rng.usize(..self.workers.len());
+        let worker = &mut self.workers[at];
+        match self.rng.u32(..300) {
+            0 | 1 => worker.asleep = self.rng.u32(5..150),
+            2 => worker.burst = self.rng.u32(1..12),
+            3 => worker.clock.store(self.rng.i64(-90_000..90_000), Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
+    /// A request of somebody who is awake.
+    fn choose(&mut self) -> Option<Waiting> {
+        let mut queue = self.queue.lock().unwrap();
+        queue.retain(|waiting| !waiting.answer.is_closed());
+        // threads bring them in an order of their own
+        queue.sort_by_key(|waiting| order(&waiting.request));
+        let is_awake = |waiting: &Waiting| {
+            self.workers.iter().any(|w| w.number == waiting.request.client && w.asleep == 0)
+        };
+        let awake: Vec<usize> = (0..queue.len()).filter(|at| is_awake(&queue[*at])).collect();
+        let at = *self.rng.choice(&awake)?;
+        Some(queue.remove(at))
+    }
+
+    async fn serve(&mut self, waiting: Waiting) {
+        let Waiting { request, since, answer } = waiting;
+        let is_late = self.stage.now().duration_since(since).is_ok_and(|time| time > ANSWER);
+        let Some(at) = self.workers.iter().position(|worker| worker.number == request.client) else { return };
+        let has_burst = self.workers[at].burst > 0;
+        self.workers[at].burst = self.workers[at].burst.saturating_sub(1);
+        let late = ANSWER.mul_f64(self.rng.f64());
+        let fate = match self.rng.u32(..100) {
+            // nobody waits for it any more
+            _ if is_late => Fate::Fail(ErrorKind::Unreachable),
+            0..50 if has_burst => Fate::Fail(ErrorKind::Throttled),
+            50..75 if has_burst => Fate::LoseAnswer,
+            _ if has_burst => Fate::ActLate(late),
+            0 => Fate::Fail(ErrorKind::Unreachable),
+            1 => Fate::LoseAnswer,
+            2 => Fate::Double,
+            3 if self.rng.u32(..4) == 0 => Fate::Fail(ErrorKind::PermissionDenied),
+            4 if self.rng.u32(..5) == 0 => Fate::KillBefore,
+            5 if self.rng.u32(..5) == 0 => Fate::KillAfter,
+            _ => Fate::Serve,
+        };
+        if matches!(fate, Fate::ActLate(_)) && request.operation == Operation::Put {
+            self.late.insert(request.key);
+        }
+        let _ = answer.send(fate);
+        if matches!(fate, Fate::KillBefore | Fate::KillAfter) {
+            // until it has taken effect
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let killed = self.workers.swap_remove(at);
+            killed.work.abort();
+            let _ = killed.work.await;
+            self.tally.killed += 1;
+        }
+    }
+
+    /// All packs of each backup are there, whoever is at work.
+    async fn check_packs(&mut self) {
+        let changes = self.stage.change_count();
+        if self.checked_changes == changes {
+            return;
+        }
+        self.checked_changes = changes;
+        let objects = self.stage.objects();
+        for backup in objects.list(keys::BACKUPS).await.unwrap() {
+            if !self.packs.contains_key(&backup.key) {
+                let bytes = objects.get(&backup.key).await.unwrap();
+                let manifest = Manifest::from_bytes(&backup.key, &bytes).unwrap();
+                self.packs.insert(backup.key.clone(), manifest.packs.iter().map(|pack| pack.id).collect());
+            }
+            for pack in &self.packs[&backup.key] {
+                assert!(
+                    objects.head(&keys::pack(*pack)).await.is_ok(),
+                    "pack {pack} of backup {} is gone, in step {}",
+                    backup.key,
+                    self.tally.steps
+                );
+            }
+        }
+    }
+
+    /// Takes note of what has ended.
+    async fn gather(&mut self) {
+        let mut at = 0;
+        while at < self.workers.len() {
+            if !self.workers[at].work.is_finished() {
+                at += 1;
+                continue;
+            }
+            let worker = self.workers.swap_remove(at);
+            let ended = worker.work.await.unwrap();
+            if matches!(ended, Err(RepositoryError::SignLapsed { .. })) {
+                self.tally.lapsed += 1;
+            }
+            match (worker.task, ended) {
+                (Task::Dump(wanted), Ok(_)) => {
+                    self.tally.dumps += 1;
+                    self.made.insert(wanted.key().to_string());
+                }
+                (Task::Dump(_), Err(_)) => self.tally.failed_dumps += 1,
+                (Task::Prune, Ok(removed)) => {
+                    self.tally.prunes += 1;
+                    self.tally.removed_packs += removed;
+                }
+                (Task::Forget(keys), Ok(_)) => self.forgotten.extend(keys.iter().map(ToString::to_string)),
+                (Task::Forget(_) | Task::Prune, Err(_)) => {}
+            }
+        }
+    }
+
+    /// When all have ended: what is there can be read, what was made is there, and prunes remove the rest.
+    async fn end(&mut self) {
+        let director: Arc<Mutex<Vec<Waiting>>> = Arc::clone(&self.queue);
+        let serving = tokio::spawn(async move {
+            loop {
+                let waiting: Vec<Waiting> = director.lock().unwrap().drain(..).collect();
+                for waiting in waiting {
+                    let _ = waiting.answer.send(Fate::Serve);
+                }
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        });
+        let cancel = CancellationToken::new();
+        let repository = open(&self.stage, self.next_number, Arc::default()).await.unwrap();
+        let found = repository.backup_keys().await.unwrap();
+        let names: BTreeSet<String> = found.iter().map(ToString::to_string).collect();
+        for made in self.made.difference(&self.may_be_forgotten) {
+            assert!(names.contains(made), "backup {made} was made, and is gone");
+        }
+        for forgotten in self.forgotten.difference(&self.late) {
+            assert!(!names.contains(forgotten), "backup {forgotten} was forgotten, and is there");
+        }
+        for key in &found {
+            let digest = read(&repository, key, &cancel).await.unwrap_or_else(|e| panic!("{key}: {e:?}"));
+            assert_eq!(digest, self.wanted[&key.to_string()], "backup {key} has other rows");
+        }
+        let mut left = None;
+        for _ in 0..4 {
+            tokio::time::advance(MINUTE * 300).await;
+            let pruned = repository.prune(&PRUNE, &cancel).await.unwrap();
+            left =
+                Some((pruned.marked.count, pruned.waiting.count, pruned.young.count, pruned.removed.count));
+        }
+        assert_eq!(left, Some((0, 0, 0, 0)), "prunes do not come to an end");
+        let used: BTreeSet<PackId> = names.iter().flat_map(|name| self.packs[name].clone()).collect();
+        assert_eq!(packs_of(self.stage.objects()).await, used);
+        serving.abort();
+    }
+}
+
+/// Who, what and where, as far as it is the same each time a seed is run.
+fn order(request: &Request) -> (usize, Operation, String) {
+    let key = request.key.split(['/', '-']).filter(|part| Ulid::from_string(part).is_err());
+    (request.client, request.operation, key.collect::<Vec<_>>().join("/"))
+}
+
+async fn open(stage: &Stage, number: usize, skew: Arc<AtomicI64>) -> Result<Repository, RepositoryError> {
+    let (cancel, progress) = (CancellationToken::new(), Progress::silent());
+    let client = Arc::new(stage.client(number));
+    let store = Arc::new(RetryStore::new(client, RetryPolicy::default(), cancel, progress.clone()));
+    let mut repository = Repository::at_or_create(store, &StoreKeys::default(), &progress).await?;
+    let stage = stage.clone();
+    repository.clock = Clock::new(move || {
+        let skew = skew.load(Ordering::Relaxed);
+        let distance = Duration::from_secs(skew.unsigned_abs());
+        if skew < 0 { stage.now() - distance } else { stage.now() + distance }
+    });
+    Ok(repository)
+}
+
+async fn work(
+    stage: Stage,
+    number: usize,
+    clock: Arc<AtomicI64>,
+    task: Task,
+) -> Result<u64, RepositoryError> {
+    let (repository, cancel) = (open(&stage, number, clock).await?, CancellationToken::new());
+    match task {
+        Task::Dump(wanted) => dump(&repository, &wanted, &cancel).await.map(|_| 0),
+        Task::Prune => repository.prune(&PRUNE, &cancel).await.map(|pruned| pruned.removed.count),
+        Task::Forget(keys) => repository.forget(&keys, &cancel).await.map(|()| 0),
+    }
+}
+
+async fn run(seed: u64, steps: u64) -> Tally {
+    let running = async {
+        let mut model = Model::new(seed).await;
+        model.run(steps).await;
+        std::mem::take(&mut model.tally)
+    };
+    LocalSet::new().run_until(running).await
+}
+
+/// 10,000 steps in all. `DBHAUL_SEED` runs one seed again, `DBHAUL_SEED_STEPS` says how far.
+#[tokio::test(start_paused = true)]
+async fn writers_and_pruners_at_once_lose_nothing() {
+    let number = |name: &str| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    let steps = number("DBHAUL_SEED_STEPS").unwrap_or(2_500);
+    let seeds = match number("DBHAUL_SEED") {
+        Some(seed) => vec![seed],
+        None => (0..4).map(|_| fastrand::u64(..)).collect(),
+    };
+    let mut all = Tally::default();
+    for seed in seeds {
+        eprintln!("DBHAUL_SEED={seed} DBHAUL_SEED_STEPS={steps}");
+        let tally = run(seed, steps).await;
+        eprintln!("{tally:?}");
+        all.dumps += tally.dumps;
+        all.prunes += tally.prunes;
+        all.removed_packs += tally.removed_packs;
+    }
+    assert!(all.dumps > 0 && all.prunes > 0, "nothing was tried: {all:?}");
+}
