@@ -66,6 +66,7 @@ fn no_command_succeeds_without_its_work() {
         "store key list",
         "store key rotate",
         "store recovery-kit",
+        "store probe",
         "completions",
         "hold-snapshot x",
     ];

@@ -138,6 +138,8 @@ pub(crate) enum Request {
     ChangeKeys(StoreUrl, KeyChange),
     /// `store recovery-kit`.
     RecoveryKit(StoreUrl),
+    /// `store probe`.
+    ProbeStore(StoreUrl),
     /// `dump --format sql` and `backup export`: into a file, or to standard output.
     Script(ScriptRequest, Option<PathBuf>),
 }

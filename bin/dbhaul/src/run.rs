@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dbhaul_pipeline::{
     BackupJob, Context, Dump, JobReport, Migrate, PipelineError, Restore, Script, ScriptOutput,
     ScriptRequest, Status, change_keys, cleanup, cleanup_store, forget_backups, init_store, list_backups,
-    list_keys, pin_backups, preflight, prune_store, recovery_kit, run_job, show_backup, show_definitions,
-    show_toc, verify,
+    list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit, run_job, show_backup,
+    show_definitions, show_toc, verify,
 };
 
 use serde::Serialize;
@@ -112,6 +112,10 @@ pub(crate) async fn run(
         Request::ChangeKeys(store, change) => {
             let report = Box::pin(change_keys(&store, change, context)).await?;
             Ok(Outcome::report(&report, Status::Done))
+        }
+        Request::ProbeStore(store) => {
+            let report = Box::pin(probe_store(&store, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
         }
         Request::RecoveryKit(store) => Ok(Outcome::listing(&Box::pin(recovery_kit(&store, context)).await?)),
         Request::Script(request, file) => script(request, file, dry_run, context).await,

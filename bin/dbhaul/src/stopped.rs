@@ -15,6 +15,7 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         | Request::ShowBackup { .. }
         | Request::ListKeys(_)
         | Request::RecoveryKit(_)
+        | Request::ProbeStore(_)
         | Request::HoldSnapshot(_) => NOTHING_CHANGED,
         Request::Verify(_) => "the comparison did not finish, and neither side was changed: run it again",
         Request::Dump(_) => {

@@ -51,8 +51,8 @@ pub use command::script::{
     ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
 };
 pub use command::store::{
-    InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, RecoveryKit, change_keys,
-    init_store, list_keys, recovery_kit,
+    InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, ProbeReport, ProbedAbility,
+    RecoveryKit, change_keys, init_store, list_keys, probe_store, recovery_kit,
 };
 pub use command::verify::{VerifyReport, verify};
 pub use context::Context;

@@ -20,6 +20,7 @@ use crate::{
 mod answer;
 mod connect;
 mod failure;
+mod probe;
 mod read;
 mod remove;
 mod write;

@@ -54,6 +54,23 @@ pub(crate) enum StoreCommand {
     },
     /// Print a page with what a restore needs beside the private key
     RecoveryKit(Box<KeyListArgs>),
+    /// Find out what a store can do, and what that means for backups in it
+    ///
+    /// Writes a few small objects and one of 8 MiB below sessions/, looks what becomes of them, and deletes them. Ends
+    /// with 1 if the store lacks something that dbhaul needs. No key is needed.
+    Probe(Box<ProbeArgs>),
+}
+
+/// `store probe`.
+#[derive(Debug, Args)]
+pub(crate) struct ProbeArgs {
+    /// The same as --store
+    #[arg(value_name = "STORE", conflicts_with = "store")]
+    pub(crate) place: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
 }
 
 /// `store init`.

@@ -18,6 +18,10 @@ pub(super) fn store(command: StoreCommand, environment: Environment<'_>) -> Resu
             let places = Places::new(environment).store(store.store).reader_keys(&keys)?;
             job(Request::RecoveryKit(places.require_store()?), false, None, output, places)
         }
+        StoreCommand::Probe(args) => {
+            let places = Places::new(environment).store(args.place.or(args.store.store));
+            job(Request::ProbeStore(places.require_store()?), false, None, args.output, places)
+        }
     }
 }
 

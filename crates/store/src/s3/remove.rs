@@ -51,7 +51,7 @@ impl S3Store {
             .await
     }
 
-    async fn delete_in_bulk(&self, keys: &[String]) -> Result<(), StoreError> {
+    pub(super) async fn delete_in_bulk(&self, keys: &[String]) -> Result<(), StoreError> {
         let request = self.request(Operation::Delete, keys.first().map_or("", String::as_str));
         let malformed = |error| request.error(ErrorKind::Other).with_source(Box::new(error));
         let mut objects = Vec::with_capacity(keys.len());

@@ -33,9 +33,9 @@ impl Default for Protections {
 
 /// Protections of one request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Attempt {
-    content_md5: bool,
-    conditional: bool,
+pub(super) struct Attempt {
+    pub(super) content_md5: bool,
+    pub(super) conditional: bool,
 }
 
 impl Protections {
@@ -101,7 +101,7 @@ impl S3Store {
         }
     }
 
-    async fn write_once(
+    pub(super) async fn write_once(
         &self,
         key: &str,
         bytes: Bytes,

@@ -6,6 +6,7 @@ mod credentials;
 mod directory;
 mod errors;
 mod manners;
+mod probe;
 mod retry;
 mod server;
 mod wrappers;

@@ -31,6 +31,12 @@ pub(crate) struct Manners {
     pub(crate) refuses_content_md5: AtomicBool,
     /// Answers 501 to bulk deletes.
     pub(crate) refuses_bulk_delete: AtomicBool,
+    /// Answers 403 to reads of objects.
+    pub(crate) denies_reads: AtomicBool,
+    /// Never answers reads of objects.
+    pub(crate) hangs_reads: AtomicBool,
+    /// Reads that were not answered.
+    pub(crate) hung_read_count: AtomicU32,
     /// Answers 503 `SlowDown` to this many further requests.
     pub(crate) throttled_request_count: AtomicU32,
     /// Carries out this many further PUTs and closes the connection in the place of an answer.
@@ -135,6 +141,10 @@ impl Front {
         if let Some(refusal) = self.refusal(&request) {
             return Ok(refusal);
         }
+        if reads_object(&request) && self.manners.hangs_reads.load(Ordering::SeqCst) {
+            self.manners.hung_read_count.fetch_add(1, Ordering::SeqCst);
+            std::future::pending::<()>().await;
+        }
         if self.manners.ignores_conditions.load(Ordering::SeqCst)
             && request.headers().contains_key("if-none-match")
         {
@@ -169,6 +179,9 @@ impl Front {
         let is_bulk_delete = request.method() == Method::POST && request.uri().query() == Some("delete");
         match () {
             () if take(&manners.throttled_request_count) => Some(refuse(503, "SlowDown")),
+            () if reads_object(request) && manners.denies_reads.load(Ordering::SeqCst) => {
+                Some(refuse(403, "AccessDenied"))
+            }
             () if has("if-none-match") && manners.refuses_conditions.load(Ordering::SeqCst) => {
                 Some(refuse(501, "NotImplemented"))
             }
@@ -181,6 +194,12 @@ impl Front {
             () => None,
         }
     }
+}
+
+/// Whether it is a GET of an object, and not of a listing.
+fn reads_object(request: &Request<Incoming>) -> bool {
+    let is_listing = request.uri().query().is_some_and(|query| query.contains("list-type"));
+    request.method() == Method::GET && !is_listing
 }
 
 /// Counts one down; false at zero.

@@ -1,7 +1,8 @@
-//! `store init`, and who can open an encrypted store.
+//! `store init`, who can open an encrypted store, and what a store can do.
 
 mod keys;
 mod kit;
+mod probe;
 
 use std::fmt::{self, Display, Formatter};
 use std::io::Write;
@@ -16,6 +17,7 @@ use crate::{Context, PipelineError};
 
 pub use keys::{KeyChange, KeyList, KeyReport, ListedGeneration, change_keys, list_keys};
 pub use kit::{RecoveryKit, recovery_kit};
+pub use probe::{ProbeReport, ProbedAbility, probe_store};
 
 /// Asks for a store to be made.
 #[derive(Debug)]

@@ -1,0 +1,80 @@
+//! What a probe asks of a server beyond what a store does.
+
+use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
+use base64::Engine as _;
+use bytes::Bytes;
+
+use super::write::Attempt;
+use super::{ANSWER_TIMEOUT, S3Store};
+use crate::probe::{Outcome, told};
+use crate::{ErrorKind, Operation, StoreError};
+
+impl S3Store {
+    /// One PUT that the server alone refuses to let replace an object.
+    pub(crate) async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
+        self.write_once(key, bytes, "", Attempt { content_md5: false, conditional: true }).await
+    }
+
+    /// One PUT with a checksum that may be wrong.
+    pub(crate) async fn put_with_md5(&self, key: &str, bytes: Bytes, md5: &[u8]) -> Result<(), StoreError> {
+        let md5 = base64::engine::general_purpose::STANDARD.encode(md5);
+        self.write_once(key, bytes, &md5, Attempt { content_md5: true, conditional: false }).await
+    }
+
+    /// One bulk delete.
+    pub(crate) async fn delete_by_one_request(&self, keys: &[String]) -> Result<(), StoreError> {
+        self.delete_in_bulk(keys).await
+    }
+
+    /// Whether the bucket keeps older versions.
+    pub(crate) async fn versioning(&self) -> Outcome {
+        let request = self.request(Operation::Open, "");
+        let call = self.client.get_bucket_versioning().bucket(&self.url.bucket).send();
+        let answer = match tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await {
+            Err(_) => return Outcome::Unknown(told(&request.timed_out(ANSWER_TIMEOUT))),
+            Ok(answer) => answer.map_err(|error| request.failed(error)),
+        };
+        match answer {
+            Err(error) => Outcome::Unknown(told(&error)),
+            Ok(answer) => match answer.status() {
+                Some(BucketVersioningStatus::Enabled) => Outcome::Yes,
+                Some(BucketVersioningStatus::Suspended) => {
+                    Outcome::No("it is suspended; older versions are kept".to_owned())
+                }
+                Some(other) => Outcome::Unknown(format!("it is {other}")),
+                None => Outcome::No("it is off".to_owned()),
+            },
+        }
+    }
+
+    /// Whether objects can be locked, and how they are without anybody asking for it.
+    pub(crate) async fn object_lock(&self) -> Outcome {
+        let request = self.request(Operation::Open, "");
+        let call = self.client.get_object_lock_configuration().bucket(&self.url.bucket).send();
+        let answer = match tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await {
+            Err(_) => return Outcome::Unknown(told(&request.timed_out(ANSWER_TIMEOUT))),
+            Ok(answer) => answer.map_err(|error| request.failed(error)),
+        };
+        let none = || Outcome::No("it is off".to_owned());
+        let lock = match answer {
+            // ObjectLockConfigurationNotFoundError
+            Err(error) if error.kind() == ErrorKind::NotFound => return none(),
+            Err(error) => return Outcome::Unknown(told(&error)),
+            Ok(answer) => answer.object_lock_configuration,
+        };
+        let Some(lock) = lock.filter(|lock| lock.object_lock_enabled() == Some(&ObjectLockEnabled::Enabled))
+        else {
+            return none();
+        };
+        let Some(retention) = lock.rule().and_then(|rule| rule.default_retention()) else {
+            return Outcome::YesBut("no object is locked unless somebody asks for it".to_owned());
+        };
+        let mode = retention.mode().map_or("unknown", |mode| mode.as_str()).to_lowercase();
+        let time = match (retention.days(), retention.years()) {
+            (Some(days), _) => dbhaul_progress::counted(days.unsigned_abs(), "day"),
+            (None, Some(years)) => dbhaul_progress::counted(years.unsigned_abs(), "year"),
+            (None, None) => "an unknown time".to_owned(),
+        };
+        Outcome::YesBut(format!("each new object is locked for {time}, in {mode} mode"))
+    }
+}
