@@ -107,15 +107,15 @@ fn memory(text: &str) -> Result<u64, String> {
 
 /// How much of the source may be taken.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Holding back")]
+#[command(next_help_heading = "Throttling")]
 pub(crate) struct ThrottleArgs {
     /// Limit reading to RATE bytes of rows per second: 50MB, 1GB
     #[arg(long, value_name = "RATE", value_parser = size)]
     pub(crate) max_rate: Option<u64>,
-    /// Pause while the source's server has more active sessions than this besides ours
+    /// Pause while more than N other sessions are active on the source's server
     #[arg(long, value_name = "N")]
     pub(crate) max_source_load: Option<u64>,
-    /// Pause while a standby of the source is behind by more than this
+    /// Pause while a standby of the source is behind by more than BYTES
     #[arg(long, value_name = "BYTES", value_parser = size)]
     pub(crate) max_standby_lag: Option<u64>,
     /// Fail if a lock on a table is not granted within this time: 500 (milliseconds), 30s, 5min
@@ -128,9 +128,9 @@ pub(crate) struct ThrottleArgs {
 pub(crate) struct SourceArgs {
     /// The database to read: postgres://user@host:port/db, or "host=... dbname=..."
     ///
-    /// Whatever it leaves out comes from libpq's environment, service and
-    /// password files. Keep passwords out of it: other users of this machine can
-    /// see a command line. [env: DBHAUL_SOURCE, then PGHOST, PGDATABASE, ...]
+    /// What it leaves out comes from libpq's environment, service and password files. Do not write passwords
+    /// here: other users of this machine can see the command line.
+    /// [env: DBHAUL_SOURCE, then PGHOST, PGDATABASE, ...]
     #[arg(long, value_name = "URI", help_heading = "Where")]
     pub(crate) source: Option<String>,
 }
@@ -138,7 +138,7 @@ pub(crate) struct SourceArgs {
 /// The target: the database that is written, or compared with the source.
 #[derive(Debug, Args)]
 pub(crate) struct TargetArgs {
-    /// The target database, in the same forms [env: DBHAUL_TARGET]
+    /// The target database, in the same form as --source [env: DBHAUL_TARGET]
     #[arg(long, value_name = "URI", help_heading = "Where")]
     pub(crate) target: Option<String>,
 }
@@ -169,10 +169,10 @@ pub(crate) struct StoreArgs {
 /// Which backup of a store.
 #[derive(Debug, Args)]
 pub(crate) struct BackupArgs {
-    /// The backup: `latest`, or the beginning of its identity [default: latest]
+    /// The backup: `latest`, or the beginning of its ID [default: latest]
     #[arg(long, value_name = "ID", help_heading = "Where")]
     pub(crate) backup: Option<String>,
-    /// Only backups of this database, where the store holds several
+    /// Consider only backups of this database
     #[arg(long, value_name = "NAME", help_heading = "Where")]
     pub(crate) database: Option<String>,
 }
@@ -191,7 +191,7 @@ pub(crate) enum SectionName {
 /// Which objects, with `pg_dump`'s letters.
 #[derive(Debug, Args)]
 #[command(
-    next_help_heading = "Which objects (pg_dump's patterns; one to include that matches nothing is an error)"
+    next_help_heading = "Objects (patterns as in pg_dump; a pattern to include that matches nothing is an error)"
 )]
 pub(crate) struct SelectionArgs {
     /// Only these schemas
@@ -218,7 +218,7 @@ pub(crate) struct SelectionArgs {
     /// The definitions of these tables and their children without their rows
     #[arg(long, value_name = "PATTERN")]
     pub(crate) exclude_table_data_and_children: Vec<String>,
-    /// What the selected objects need too: tables that foreign keys refer to, types, functions, sequences,
+    /// Also what the selected objects need: tables that foreign keys refer to, types, functions, sequences,
     /// schemas, extensions
     #[arg(long)]
     pub(crate) with_dependencies: bool,
@@ -246,7 +246,7 @@ pub(crate) struct SelectionArgs {
     /// Every pattern must match: what dbhaul does anyway, accepted for pg_dump's sake
     #[arg(long, hide = true)]
     pub(crate) strict_names: bool,
-    /// Large objects, where a selection would leave them out
+    /// Include large objects, which a selection excludes by default
     #[arg(short = 'b', long, visible_alias = "blobs", conflicts_with = "no_large_objects")]
     pub(crate) large_objects: bool,
     /// No large objects
@@ -276,7 +276,7 @@ pub(crate) struct SelectionArgs {
     /// No tablespaces: everything goes where the target puts it
     #[arg(long, conflicts_with = "tablespace_map")]
     pub(crate) no_tablespaces: bool,
-    /// Another tablespace for the database, tables and indexes in this one; empty for the database's own
+    /// Put what is in tablespace OLD into tablespace NEW; an empty NEW is the database's own tablespace
     #[arg(long, value_name = "OLD=NEW", value_parser = tablespace_pair)]
     pub(crate) tablespace_map: Vec<(String, String)>,
 }
@@ -303,20 +303,19 @@ pub(crate) enum DumpFormat {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Script")]
 pub(crate) struct ScriptArgs {
-    /// Write the script into this file, which has its name once it is complete [default: standard output]
+    /// Write the script into this file, which appears once it is complete [default: standard output]
     #[arg(short = 'f', long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// Drop what will be created first
+    /// Drop objects before creating them
     #[arg(short = 'c', long, conflicts_with = "data_only")]
     pub(crate) clean: bool,
     /// With --clean, use DROP ... IF EXISTS
     #[arg(long, requires = "clean")]
     pub(crate) if_exists: bool,
-    /// Create the database, named as the source's, and go on in it
+    /// Begin with creating the database and connecting to it
     #[arg(short = 'C', long, conflicts_with = "data_only")]
     pub(crate) create: bool,
-    /// Write a script for servers from the source's version up to this major version
-    /// [default: the source's version and all newer ones]
+    /// Write a script for servers up to this major version [default: the source's version and newer ones]
     #[arg(long, value_name = "MAJOR")]
     pub(crate) target_version: Option<u32>,
 }
@@ -326,9 +325,9 @@ pub(crate) struct ScriptArgs {
 pub(crate) enum RolesArg {
     /// None
     None,
-    /// Those that the database names, and what these are members of
+    /// Roles that the database names, and roles that these are members of
     Used,
-    /// All but the predefined ones
+    /// All roles except the predefined ones
     All,
 }
 
@@ -336,10 +335,10 @@ pub(crate) enum RolesArg {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Roles")]
 pub(crate) struct RecordArgs {
-    /// The roles to record; those that are used, without passwords, if this is not given
+    /// The roles to record [default: used, without passwords]
     #[arg(long, value_name = "WHICH", value_enum)]
     pub(crate) roles: Option<RolesArg>,
-    /// With --roles, do not record hashes of passwords
+    /// With --roles, do not record password hashes
     #[arg(long = "no-role-passwords", action = ArgAction::SetFalse, requires = "roles")]
     pub(crate) role_passwords: bool,
 }
@@ -348,7 +347,7 @@ pub(crate) struct RecordArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Roles")]
 pub(crate) struct RoleArgs {
-    /// The roles to create first, where the target lacks them; those that exist are left as they are
+    /// The roles to create first if the target lacks them; existing roles are not changed
     #[arg(long, value_name = "WHICH", value_enum, default_value_t = RolesArg::None)]
     pub(crate) roles: RolesArg,
     /// With --roles, do not carry hashes of passwords
@@ -389,7 +388,7 @@ pub(crate) struct WriteArgs {
     /// Sessions that work at the same time [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = jobs())]
     pub(crate) jobs: Option<usize>,
-    /// Drop what will be created first
+    /// Drop objects before creating them
     #[arg(short = 'c', long, conflicts_with = "data_only")]
     pub(crate) clean: bool,
     /// With --clean, use DROP ... IF EXISTS

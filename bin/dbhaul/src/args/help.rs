@@ -13,24 +13,24 @@ Examples:
 
 /// Below `dbhaul --help`.
 pub(super) const LONG: &str = "\
-Moving a database:
+Move a database:
   dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
   dbhaul migrate   --source postgres://app@old/shop --target postgres://app@new/shop
 
-Backing one up, restoring it, and proving the copy equal:
+Back it up, restore it, and verify the copy:
   dbhaul dump    --source postgres://app@old/shop --store s3://backups/shop
   dbhaul backup list --store s3://backups/shop
   dbhaul restore --store s3://backups/shop --target postgres://app@new/shop
   dbhaul verify  --store s3://backups/shop --target postgres://app@new/shop
 
-Connections are URIs or key=value strings as psql takes them. What they leave out comes from
+Connections are URIs or key=value strings as psql takes them. What they leave out comes from \
 libpq's variables (PGHOST, PGUSER, PGPASSWORD, PGSSLMODE, ...), pg_service.conf and .pgpass.
 
 Exit codes:
     0  done
     1  failed
     2  wrong usage; nothing was touched
-    3  finished, but some objects were skipped; each is named
+    3  finished, but some objects were skipped; each is listed
     4  verification found differences, or could not verify something
     5  `preflight` found a blocker (an unreachable server counts); other commands fail with 1 then
   130  interrupted
@@ -44,7 +44,7 @@ Environment:
   RUST_LOG                                     what to log, instead of -v
   NO_COLOR                                     no colours
 
-Results go to standard output, everything else to standard error. The first Ctrl-C stops
+Results go to standard output, everything else to standard error. The first Ctrl-C stops \
 gracefully, a second one immediately. -? is short help; -h is the host, as with pg_dump.";
 
 /// Below `dbhaul preflight --help`.
@@ -54,7 +54,7 @@ Examples:
   dbhaul preflight --source postgres://app@old/shop --target postgres://app@new/shop
   dbhaul preflight --source postgres://app@old/shop --store s3://backups/shop --json
 
-Exits with 0 if nothing stands in the way, with 5 if something does, each blocker named.";
+Ends with 0 if nothing blocks the run, and with 5 if something does; each blocker is listed.";
 
 /// Below `dbhaul dump --help`.
 pub(super) const DUMP: &str = "\
@@ -62,16 +62,16 @@ Examples:
   dbhaul dump --source postgres://app@db/shop --store /var/backups/shop
   dbhaul dump -h db -U app -d shop --store /var/backups/shop
   dbhaul dump --source postgres://app@db/shop --store 's3://backups/shop?region=eu-central-1' -j 4
-  dbhaul dump --source postgres://app@db/shop --store ./store -n sales --exclude-table-data 'sales.log*'
+  dbhaul dump --source postgres://app@db/shop --store ./store --exclude-table-data 'sales.log*'
   dbhaul dump --source postgres://app@db/shop --store ./store --dry-run
   dbhaul dump --source postgres://app@db/shop --format sql --file shop.sql
   dbhaul dump --source postgres://app@db/shop --format sql | gzip > shop.sql.gz; echo ${PIPESTATUS[0]}
 
-A script is complete if its last line says \"PostgreSQL database dump complete\" and dbhaul exited with
+A script is complete if its last line says \"PostgreSQL database dump complete\" and dbhaul exited with \
 0 or 3. Restore it with `psql -X -v ON_ERROR_STOP=1 -d shop -f shop.sql`.
 
-All sessions read one snapshot. A backup exists once its manifest is written, as the last step;
-a dump that ends before leaves no backup. An empty place becomes a store.";
+All sessions read one snapshot. A backup exists once its manifest is written, which is the last step; \
+a dump that ends earlier leaves no backup. An empty directory or prefix becomes a store.";
 
 /// Below `dbhaul backup export --help`.
 pub(super) const EXPORT: &str = "\
@@ -85,27 +85,27 @@ Examples:
   dbhaul backup run shop
   dbhaul backup run --all --config /etc/dbhaul/dbhaul.toml
 
-A job dumps its database, or all databases whose names match its patterns, forgets what its policy does
-not keep, and prunes the store. A step that fails does not keep the later ones from being taken, but
-nothing of a database is forgotten whose dump failed. The exit code is 1 if any step failed, and
-3 if a backup lacks objects or another run of the job was at work.";
+A job dumps its database, or all databases whose names match its patterns, forgets what its policy does \
+not keep, and prunes the store. If a step fails, the later ones run all the same, but \
+nothing is forgotten of a database whose dump failed. The exit code is 1 if any step failed, and \
+3 if a backup lacks objects or another run of the job was active.";
 
 /// Below `dbhaul backup forget --help`.
 pub(super) const FORGET: &str = "\
 Examples:
-  dbhaul backup forget --store s3://backups/shop --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run
+  dbhaul backup forget --store s3://backups/shop --keep-daily 7 --keep-weekly 5 --dry-run
   dbhaul backup forget --store s3://backups/shop --keep-last 30
   dbhaul backup forget 01KG8WM7 01KG9A2C --store s3://backups/shop
 
-The policy is applied to each database of each cluster, and to each selection of objects of it, by
-itself. It counts from the newest backup, not from today. A backup whose manifest cannot be read
-neither counts nor is forgotten, unless it is named. Pinned backups are kept, and so is the newest one
-that lacks nothing.
+The policy applies separately to each database of each cluster, and to each selection of its objects. \
+It counts from the newest backup, not from today. A backup whose manifest cannot be read \
+neither counts nor is forgotten, unless it is given. Pinned backups are kept, and so is the newest \
+complete one.
 
-Nothing is forgotten if the newest backup holds less than half the rows of one that would be: the
+Nothing is forgotten if the newest backup holds less than half the rows of one that would be: the \
 database may have lost them. --allow-shrunk accepts the newest backup, now and in later runs.
 
-A forgotten backup cannot be restored any more. Its space is freed by `dbhaul backup prune`.";
+A forgotten backup cannot be restored. `dbhaul backup prune` frees its space.";
 
 /// Below `dbhaul backup prune --help`.
 pub(super) const PRUNE: &str = "\
@@ -113,9 +113,9 @@ Examples:
   dbhaul backup prune --store s3://backups/shop --dry-run
   dbhaul backup prune --store s3://backups/shop
 
-Backups share packs. A prune marks the packs that no backup names any more, and removes those that an
-earlier prune marked at least 23 hours before (--grace-hours): run it every night. Nothing is removed
-while a dump into the store is at work, or if the manifest of any backup cannot be read.";
+Backups share packs. A prune marks the packs that no backup needs, and removes those that an \
+earlier prune marked at least 23 hours before (--grace-hours): run it every night. Nothing is removed \
+while a dump into the store is active, or if the manifest of any backup cannot be read.";
 
 /// Below `dbhaul restore --help`.
 pub(super) const RESTORE: &str = "\
@@ -126,9 +126,9 @@ Examples:
   dbhaul restore --store s3://backups/shop --target postgres://app@new/postgres --create
   dbhaul restore --store s3://backups/shop --target postgres://app@new/shop --resume
 
-The target must be empty unless --resume, --clean or --allow-non-empty is given. A segment of
-rows is committed together with a note in a ledger on the target, so a restore that was
-interrupted or killed goes on with --resume, without loss or duplicates.";
+The target must be empty unless --resume, --clean or --allow-non-empty is given. Rows are committed \
+together with an entry in a ledger on the target, so that a restore that was interrupted or killed \
+can be resumed with --resume, without loss or duplicates.";
 
 /// Below `dbhaul migrate --help`.
 pub(super) const MIGRATE: &str = "\
@@ -138,14 +138,14 @@ Examples:
   dbhaul migrate --source service=old --target service=new --no-owner --no-privileges
   dbhaul migrate --source service=old --target service=new --report report.json
 
-Afterwards the schemas, the digests of all rows and the sequences of both sides are compared,
-and the exit code is 4 if they differ. What is written to the source meanwhile is not copied:
-stop writing before the last migration.
+Afterwards the definitions, the digests of all rows and the sequences of both sides are compared; \
+the exit code is 4 if they differ. Changes made on the source meanwhile are not copied: stop \
+writing before the final migration.
 
-A migration that was interrupted or killed goes on with --resume if its snapshot is still there:
-begin it with --hold-snapshot, and a process of its own holds it. Meanwhile VACUUM on the source
-removes no row that the snapshot sees, and nobody can alter or truncate the source's tables.
-Without --hold-snapshot, --resume goes on only if nothing was written to the source's cluster since.";
+A migration that was interrupted or killed can be resumed with --resume if its snapshot still exists: \
+start it with --hold-snapshot, so that a separate process holds the snapshot. Meanwhile VACUUM on the \
+source removes no row that the snapshot sees, and nobody can alter or truncate the source's tables. \
+Without --hold-snapshot, --resume works only if nothing was written to the source's cluster since.";
 
 /// Below `dbhaul cleanup --help`.
 pub(super) const CLEANUP: &str = "\
@@ -156,12 +156,12 @@ Examples:
   dbhaul cleanup --store s3://backups/shop
   dbhaul cleanup --store s3://backups/shop --yes
 
-With --target, removes the ledgers of unfinished runs, and with --source too the sessions that hold
-their snapshots. With --source alone, ends every session that holds a snapshot of that database for a
-run that is not at work. What the runs have loaded stays, but cannot be resumed any more.
+With --target, removes the ledgers of unfinished runs, and with --source too, ends the sessions that \
+hold their snapshots. With --source alone, ends every session that holds a snapshot of that database \
+for a run that is not active. Loaded rows stay, but the runs cannot be resumed.
 
-With --store, removes packs that no backup names and that are older than 72 hours (--grace-hours):
-failed dumps leave them behind.";
+With --store, removes packs that no backup needs and that are older than 72 hours (--grace-hours). \
+Failed dumps leave them behind.";
 
 /// Below `dbhaul verify --help`.
 pub(super) const VERIFY: &str = "\
@@ -172,6 +172,6 @@ Examples:
   dbhaul verify --store s3://backups/shop --target postgres://app@new/shop --report report.txt
   dbhaul verify --store s3://backups/shop --backup 01KG8WM7 --target service=new --json
 
-Every table is reported as equal, different, or not verified with the reason. Exit code 0 means that
-everything was proven equal, 4 that something differs or was not verified, 1 that the comparison
-failed, for example because a server cannot be reached or a backup is damaged.";
+Each table is reported as equal, different, or not verified with the reason. Exit code 0 means that \
+everything is equal, 4 that something differs or was not verified, 1 that the comparison failed, for \
+example because a server cannot be reached or a backup is damaged.";

@@ -35,7 +35,7 @@ pub(crate) struct RunArgs {
 /// What to do with a configuration.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ConfigCommand {
-    /// Read the configuration and all secrets it names, and connect to nothing
+    /// Check the configuration and the secrets that it names, without connecting to anything
     Check {
         #[command(flatten)]
         config: ConfigArgs,

@@ -9,6 +9,8 @@ mod habits;
 mod help;
 mod job;
 mod letters;
+#[cfg(test)]
+mod reference;
 mod retention;
 mod store;
 
@@ -32,7 +34,7 @@ pub(crate) use store::{
     ReaderKeyArgs, RecipientArgs, StoreCommand, WriterKeyArgs,
 };
 
-/// Move whole PostgreSQL databases, back them up to a directory or to S3, and prove that what arrived is what left.
+/// Move whole PostgreSQL databases, back them up to a directory or S3, and verify the copies.
 #[derive(Debug, Parser)]
 #[command(
     name = "dbhaul",
@@ -77,26 +79,26 @@ impl Cli {
 /// A command.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Find out what would stand in the way, without changing anything
+    /// Check whether a migration or dump can run, without changing anything
     ///
     /// The definitions are created on the target in transactions that are rolled back. Functions that checks and
     /// indexes call with constants run there meanwhile, with the rights of the connecting role.
     #[command(after_long_help = help::PREFLIGHT)]
     Preflight(Box<PreflightArgs>),
-    /// Back a database up into a store
+    /// Back up a database into a store
     #[command(after_long_help = help::DUMP)]
     Dump(Box<DumpArgs>),
-    /// Write a backup into a database
+    /// Restore a backup into a database
     // -e is pg_restore's --exit-on-error here, which `habits` answers.
     #[command(after_long_help = help::RESTORE, mut_arg("extensions", |arg| arg.short(None)))]
     Restore(Box<RestoreArgs>),
-    /// Copy a database straight into another
+    /// Copy a database directly into another one
     #[command(after_long_help = help::MIGRATE)]
     Migrate(Box<MigrateArgs>),
-    /// Compare two databases, or a database with a backup: schema, rows, sequences
+    /// Compare two databases, or a database with a backup: definitions, rows, sequences
     #[command(after_long_help = help::VERIFY)]
     Verify(Box<VerifyArgs>),
-    /// List what unfinished runs have left behind, and remove it with --yes
+    /// List what unfinished runs left behind; remove it with --yes
     #[command(after_long_help = help::CLEANUP)]
     Cleanup(Box<CleanupArgs>),
     /// Hold a snapshot for a run of `migrate`; not meant to be called by people
@@ -105,13 +107,13 @@ pub(crate) enum Command {
         /// The run's identifier
         run: String,
     },
-    /// Look at the backups of a store, and remove old ones
+    /// List, show, export, forget and prune backups, and run backup jobs
     Backup {
         /// What to do with them.
         #[command(subcommand)]
         command: BackupCommand,
     },
-    /// Make a store, and say who can open it
+    /// Create a store, and manage the keys of an encrypted one
     Store {
         /// What to do.
         #[command(subcommand)]
@@ -123,14 +125,14 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Print completions for a shell
+    /// Print the completion script of a shell
     Completions {
         /// The shell
         shell: Shell,
     },
-    /// Print the manual, or write its pages into a directory
+    /// Print the manual pages, or write them into a directory
     Man {
-        /// Print the page of this command alone, for example `dbhaul man backup show`
+        /// Print only the page of this command, for example `dbhaul man backup show`
         #[arg(value_name = "COMMAND", conflicts_with = "dir")]
         command: Vec<String>,
         /// Write one page for each command into this directory instead
@@ -179,18 +181,18 @@ pub(crate) enum BackupCommand {
     /// Write a backup as one SQL script, which psql restores without dbhaul
     #[command(after_long_help = help::EXPORT)]
     Export(Box<ExportArgs>),
-    /// Run jobs of the configuration: dump, forget and prune, and tell others how it went
+    /// Run backup jobs of the configuration file, and send notifications
     #[command(after_long_help = help::RUN)]
     Run(Box<RunArgs>),
-    /// Forget old backups: those that a policy does not keep, or those named
+    /// Delete backups that a policy does not keep, or the given ones
     #[command(after_long_help = help::FORGET)]
     Forget(Box<ForgetArgs>),
-    /// Free the space that no backup needs any more
+    /// Free the space that no backup needs
     #[command(after_long_help = help::PRUNE)]
     Prune(Box<PruneArgs>),
-    /// Keep backups whatever a policy says, until they are unpinned
+    /// Keep backups whatever the policy of `backup forget` says
     Pin(Box<PinArgs>),
-    /// Leave pinned backups to the policy again
+    /// Apply the policy of `backup forget` to pinned backups again
     Unpin(Box<PinArgs>),
 }
 
@@ -200,10 +202,10 @@ pub(crate) struct ShowArgs {
     /// The same as --backup
     #[arg(value_name = "BACKUP", conflicts_with = "backup")]
     pub(crate) id: Option<String>,
-    /// List the entries as pg_restore -l does, instead
+    /// List the entries instead, as pg_restore -l does
     #[arg(long, conflicts_with = "ddl")]
     pub(crate) toc: bool,
-    /// Print the definitions as SQL, instead; passwords of user mappings and subscriptions included
+    /// Print the definitions as SQL instead, including passwords of user mappings and subscriptions
     #[arg(long)]
     pub(crate) ddl: bool,
     #[command(flatten)]
@@ -282,7 +284,7 @@ pub(crate) struct DumpArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) keys: WriterKeyArgs,
-    /// What to make: a backup in a store, or one SQL script for psql
+    /// Write a backup into a store, or one SQL script for psql
     #[arg(short = 'F', long, value_name = "FORMAT", value_parser = groups::FormatParser, default_value = "store",
           help_heading = "Where")]
     pub(crate) format: DumpFormat,
@@ -301,17 +303,17 @@ pub(crate) struct DumpArgs {
     pub(crate) compression_level: Option<i32>,
     /// Deduplicate against this backup of the store [default: the newest of the same database]
     ///
-    /// Rows that stand in it already, in chunks of about 64 KiB, are neither compressed nor uploaded.
+    /// Chunks of rows (about 64 KiB each) that this backup already holds are neither compressed nor uploaded.
     #[arg(long, value_name = "BACKUP", help_heading = "How")]
     pub(crate) parent: Option<String>,
-    /// Store all rows, whatever earlier backups have: for example once packs of theirs were damaged
+    /// Store all rows, also those that earlier backups hold; use it after packs of these were damaged
     #[arg(long, conflicts_with = "parent", help_heading = "How")]
     pub(crate) full: bool,
-    /// Threads that compress, beyond one for each session [default: one for each processor that these leave]
+    /// Additional threads that compress, besides one for each session [default: one for each processor left]
     #[arg(long = "compress-threads", value_name = "N",
           value_parser = groups::helpers(), help_heading = "How")]
     pub(crate) compression_helpers: Option<usize>,
-    /// Give the backup a tag, by which `backup forget --keep-tag` keeps it; may be given several times
+    /// Tag the backup, for `backup forget --keep-tag`; may be given several times
     #[arg(long = "tag", value_name = "TAG", help_heading = "How")]
     pub(crate) tags: Vec<String>,
     /// Do not record planner statistics, which hold some of the columns' values
@@ -341,8 +343,8 @@ pub(crate) struct RestoreArgs {
     pub(crate) target: TargetArgs,
     /// The role to restore as: SET ROLE after connecting [env: DBHAUL_TARGET_ROLE]
     ///
-    /// Constraints, generated columns and triggers of the backup run functions with its rights: a role
-    /// that may do no more than own the database keeps them from doing more.
+    /// Constraints, generated columns and triggers of the backup run functions with the rights of this role.
+    /// Use one that owns the database and may do nothing else.
     #[arg(long, value_name = "ROLE", help_heading = "Where")]
     pub(crate) role: Option<String>,
     #[command(flatten)]
@@ -353,7 +355,7 @@ pub(crate) struct RestoreArgs {
     pub(crate) roles: RoleArgs,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
-    /// Go on with an unfinished restore of the same backup: nothing is loaded twice
+    /// Resume an unfinished restore of the same backup; nothing is loaded twice
     #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
     /// Do not compare definitions and sequences of the target with the backup afterwards
@@ -385,26 +387,26 @@ pub(crate) struct MigrateArgs {
     pub(crate) roles: RoleArgs,
     #[command(flatten)]
     pub(crate) write: WriteArgs,
-    /// Go on with an unfinished migration: nothing is loaded twice
+    /// Resume an unfinished migration; nothing is loaded twice
     ///
-    /// Only while the source is what it was: its snapshot is still held (--hold-snapshot), or nothing at
-    /// all was written to its cluster since.
+    /// Needs the same state of the source: its snapshot is still held (--hold-snapshot), or nothing was
+    /// written to its cluster since.
     #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
-    /// Hold the snapshot in a process of its own, so that the run can be resumed whatever happens to it
+    /// Hold the snapshot in a separate process, so that the run can be resumed whatever happens to it
     #[arg(long, help_heading = "How")]
     pub(crate) hold_snapshot: bool,
-    /// How long that process holds the snapshot when the run has gone without finishing
+    /// Hours for which that process holds the snapshot after the run ended without finishing
     #[arg(long, value_name = "HOURS", default_value_t = 24, requires = "hold_snapshot",
           value_parser = clap::value_parser!(u64).range(1..=720), help_heading = "How")]
     pub(crate) hold_hours: u64,
     /// Do not compare both sides afterwards
     #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) verify: bool,
-    /// In which format rows are copied
+    /// The format in which rows are copied
     ///
-    /// Binary serves the tables all of whose columns are of types that look the same in it on every
-    /// version, and whose text follows from it, for the digests; --dry-run -v tells which those are.
+    /// Binary is used for tables whose columns all have types with the same binary format on every
+    /// version; --dry-run -v lists them.
     #[arg(long, value_name = "FORMAT", value_enum, default_value_t = CopyFormatName::Binary, help_heading = "How")]
     pub(crate) copy_format: CopyFormatName,
     #[command(flatten)]
@@ -429,17 +431,17 @@ pub(crate) struct CleanupArgs {
     pub(crate) source: SourceArgs,
     #[command(flatten)]
     pub(crate) acting: SideRoleArgs,
-    /// Clean a store up, not a database: list the packs that no backup names
+    /// Clean up a store instead of a database: list the packs that no backup needs
     ///
-    /// They are left behind by dumps that failed or were killed. Nothing is removed while a dump
-    /// into the store is at work, or if the manifest of any backup cannot be read.
+    /// Dumps that failed or were killed leave them behind. Nothing is removed while a dump into the store
+    /// is active, or if the manifest of any backup cannot be read.
     #[arg(long, value_name = "STORE", conflicts_with_all = ["target", "source"], help_heading = "Where")]
     pub(crate) store: Option<String>,
     #[command(flatten)]
     pub(crate) keys: WriterKeyArgs,
-    /// Keep packs that no backup names and that are younger than HOURS
+    /// Keep packs that are younger than HOURS
     ///
-    /// Nothing is removed while a dump is at work, whatever the age of its packs.
+    /// Nothing is removed while a dump is active, whatever the age of its packs.
     #[arg(long, value_name = "HOURS", default_value_t = 72, requires = "store",
           conflicts_with_all = ["target", "source"], help_heading = "How")]
     pub(crate) grace_hours: u64,
@@ -474,8 +476,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) letters: LetterArgs,
     #[command(flatten)]
     pub(crate) map: RoleMapArgs,
-    /// Compare the databases' own properties too, which --create carries: owner, privileges, settings,
-    /// comment, encoding, locale, tablespace, limits
+    /// Also compare the properties of the databases themselves, which --create copies: owner, privileges,
+    /// settings, comment, encoding, locale, tablespace, limits
     #[arg(short = 'C', long, help_heading = "What")]
     pub(crate) create: bool,
     /// Sessions that scan each side [default: one for each processor, 4 at most]
@@ -492,8 +494,8 @@ pub(crate) struct VerifyArgs {
 /// Whether definitions may be created on the target to be compared.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ScratchArgs {
-    /// Compare definitions whose texts differ by creating them on the target, in a transaction that is
-    /// rolled back, even if transactions are read-only there by default. Elsewhere this is the default
+    /// Create definitions whose texts differ on the target, in a transaction that is rolled back, to compare
+    /// them, even if transactions are read-only there by default. Elsewhere this is the default
     #[arg(long, help_heading = "How")]
     pub(crate) scratch: bool,
     /// Create nothing on the target, not even in a transaction that is rolled back, as on a server in
@@ -505,11 +507,11 @@ pub(crate) struct ScratchArgs {
 /// In which format rows are copied.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum CopyFormatName {
-    /// Text, which spares the client; in binary what is too long for text, and tables with a bytea
+    /// Text, which needs less work of the client; binary for values too long for text and tables with a bytea
     Auto,
     /// Text
     Text,
-    /// Binary, where the types of a table allow it; as with auto for tables of more than 100 columns
+    /// Binary where the types of a table allow it; like auto for tables of more than 100 columns
     Binary,
 }
 

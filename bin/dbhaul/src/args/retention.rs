@@ -8,7 +8,7 @@ use super::{OutputArgs, ReportArgs, StoreArgs, WriterKeyArgs};
 /// `backup forget`.
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {
-    /// Forget these backups, by the beginnings of their identities, instead of applying a policy
+    /// Forget these backups, given by the beginnings of their IDs, instead of applying a policy
     #[arg(value_name = "BACKUP", conflicts_with = "policy")]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
@@ -20,7 +20,7 @@ pub(crate) struct ForgetArgs {
     pub(crate) database: Option<String>,
     #[command(flatten)]
     pub(crate) policy: PolicyArgs,
-    /// Accept that the newest backup holds less than half the rows of older ones, and forget those
+    /// Forget even though the newest backup holds less than half the rows of older ones
     #[arg(long, help_heading = "How")]
     pub(crate) allow_shrunk: bool,
     /// Show what would be forgotten and change nothing
@@ -36,7 +36,7 @@ pub(crate) struct ForgetArgs {
 #[derive(Debug, Args)]
 #[group(id = "policy", multiple = true)]
 pub(crate) struct PolicyArgs {
-    /// Keep the last N backups, or "unlimited" as everywhere below
+    /// Keep the last N backups; N can be "unlimited" in all these options
     #[arg(short = 'l', long, value_name = "N", value_parser = count, help_heading = "Policy")]
     pub(crate) keep_last: Option<KeepCount>,
     /// Keep the newest backup of each of the last N hours that have one
@@ -90,7 +90,7 @@ pub(crate) struct PruneArgs {
 /// `backup pin` and `backup unpin`.
 #[derive(Debug, Args)]
 pub(crate) struct PinArgs {
-    /// The backups, by the beginnings of their identities
+    /// The backups, given by the beginnings of their IDs
     #[arg(value_name = "BACKUP", required = true)]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]

@@ -10,13 +10,13 @@ use super::groups::{OutputArgs, StoreArgs};
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Keys of an encrypted store")]
 pub(crate) struct WriterKeyArgs {
-    /// The writer key file: it makes, lists and removes backups, and reads no rows [env: DBHAUL_WRITER_KEY]
+    /// The writer key file, which can make, list and remove backups but not read rows [env: DBHAUL_WRITER_KEY]
     #[arg(long, value_name = "FILE")]
     pub(crate) writer_key: Option<PathBuf>,
     /// Refuse the store unless its keys have this fingerprint [env: DBHAUL_STORE_FINGERPRINT]
     ///
-    /// `store init` and `store recovery-kit` print it, and a writer key file holds it. Without it, keys that
-    /// somebody else has put into the store in the place of yours would be believed.
+    /// `store init` and `store recovery-kit` print it, and a writer key file holds it. Without it, dbhaul
+    /// cannot notice that somebody replaced the keys in the store.
     #[arg(long, value_name = "FINGERPRINT")]
     pub(crate) store_fingerprint: Option<String>,
 }
@@ -25,13 +25,13 @@ pub(crate) struct WriterKeyArgs {
 #[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Keys of an encrypted store")]
 pub(crate) struct ReaderKeyArgs {
-    /// The file of a private key, as `age-keygen` writes it [env: DBHAUL_IDENTITY_FILE]
+    /// The file with the private key, as age-keygen writes it [env: DBHAUL_IDENTITY_FILE]
     #[arg(long, value_name = "FILE", conflicts_with = "identity_command")]
     pub(crate) identity_file: Option<PathBuf>,
-    /// A command that prints the private key; a shell runs it
+    /// A shell command that prints the private key
     #[arg(long, value_name = "COMMAND")]
     pub(crate) identity_command: Option<String>,
-    /// The file of the passphrase [env: DBHAUL_PASSPHRASE_FILE]
+    /// The file with the passphrase [env: DBHAUL_PASSPHRASE_FILE]
     #[arg(long, value_name = "FILE")]
     pub(crate) passphrase_file: Option<PathBuf>,
     #[command(flatten)]
@@ -41,18 +41,18 @@ pub(crate) struct ReaderKeyArgs {
 /// `store`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreCommand {
-    /// Make a store in an empty place
+    /// Create a store in an empty directory or prefix
     ///
-    /// An encrypted one takes recipients of age, or a passphrase: their keys restore backups. What makes
-    /// backups needs only the writer key file, which cannot read rows.
+    /// An encrypted store needs recipients of age or a passphrase, whose keys restore backups. Making backups
+    /// needs only the writer key file, which cannot read rows.
     Init(Box<InitArgs>),
-    /// Show or change who can open an encrypted store
+    /// List or change the keys of an encrypted store
     Key {
         /// What to do.
         #[command(subcommand)]
         command: KeyCommand,
     },
-    /// Print a page with what a restore needs beside the private key
+    /// Print a page with everything that a restore needs besides the private key
     RecoveryKit(Box<KeyListArgs>),
     /// Find out what a store can do, and what that means for backups in it
     ///
@@ -83,15 +83,15 @@ pub(crate) struct InitArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) recipients: RecipientArgs,
-    /// Let the passphrase in this file open the store
-    #[arg(long, value_name = "FILE", help_heading = "Who can read")]
+    /// A file with a passphrase that can open the store
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) passphrase_file: Option<PathBuf>,
-    /// Encrypt nothing
-    #[arg(long, help_heading = "Who can read",
+    /// Create a store that is not encrypted
+    #[arg(long, help_heading = "Keys",
           conflicts_with_all = ["recipient", "recipients_file", "passphrase_file", "writer_key_out"])]
     pub(crate) unencrypted: bool,
-    /// Write the writer key, which `dump` needs, into this new file
-    #[arg(long, value_name = "FILE", help_heading = "Who can read")]
+    /// Write the writer key, which `dump` needs, into this file, which must not exist
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) writer_key_out: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
@@ -99,12 +99,12 @@ pub(crate) struct InitArgs {
 
 /// Whom keys are wrapped for.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Who can read")]
+#[command(next_help_heading = "Keys")]
 pub(crate) struct RecipientArgs {
-    /// Let the private key of this recipient of age open the store: age1...; may be given again
+    /// A recipient of age (age1...) whose private key can open the store; may be given several times
     #[arg(long, value_name = "RECIPIENT")]
     pub(crate) recipient: Vec<String>,
-    /// The same for each line of this file
+    /// A file with one recipient per line
     #[arg(long, value_name = "FILE")]
     pub(crate) recipients_file: Option<PathBuf>,
 }
@@ -112,19 +112,19 @@ pub(crate) struct RecipientArgs {
 /// `store key`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// List the key generations and whom they are wrapped for; with a key, verify them too
+    /// List the key generations and their holders; with a key, verify them too
     List(Box<KeyListArgs>),
-    /// Let somebody else open the store, all backups included
+    /// Add a key holder, who can then read all backups
     Add(Box<KeyAddArgs>),
-    /// Remove the keys that are wrapped for one
+    /// Remove a key holder
     ///
-    /// Who has read them before still has them: rotate the keys afterwards.
+    /// The holder may have kept a copy of the keys: rotate the keys afterwards.
     Remove(Box<KeyRemoveArgs>),
-    /// Make new keys for what is written from now on
+    /// Create new keys for future backups
     ///
-    /// Backups that are there stay encrypted to the older keys. The next backup of each database is full.
+    /// Existing backups stay encrypted with the older keys. The next backup of each database is full.
     Rotate(Box<KeyRotateArgs>),
-    /// Write the writer key file once more
+    /// Write the writer key file again
     Writer(Box<KeyWriterArgs>),
 }
 
@@ -145,10 +145,10 @@ pub(crate) struct KeyAddArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     /// The recipient of age: age1...
-    #[arg(long, value_name = "RECIPIENT", help_heading = "Who can read")]
+    #[arg(long, value_name = "RECIPIENT", help_heading = "Keys")]
     pub(crate) recipient: Option<String>,
-    /// Let the passphrase in this file open the store
-    #[arg(long, value_name = "FILE", help_heading = "Who can read", conflicts_with = "recipient")]
+    /// A file with a passphrase that can open the store
+    #[arg(long, value_name = "FILE", help_heading = "Keys", conflicts_with = "recipient")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) keys: ReaderKeyArgs,
@@ -175,11 +175,11 @@ pub(crate) struct KeyRotateArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) recipients: RecipientArgs,
-    /// Let the passphrase in this file open the store
-    #[arg(long, value_name = "FILE", help_heading = "Who can read")]
+    /// A file with a passphrase that can open the store
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
-    /// Write the new writer key, which `dump` needs from now on, into this new file
-    #[arg(long, value_name = "FILE", help_heading = "Who can read")]
+    /// Write the new writer key, which `dump` needs from now on, into this file, which must not exist
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) writer_key_out: PathBuf,
     #[command(flatten)]
     pub(crate) keys: ReaderKeyArgs,
@@ -192,8 +192,8 @@ pub(crate) struct KeyRotateArgs {
 pub(crate) struct KeyWriterArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
-    /// The new file
-    #[arg(long, value_name = "FILE", help_heading = "Who can read")]
+    /// The file to write, which must not exist
+    #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) writer_key_out: PathBuf,
     #[command(flatten)]
     pub(crate) keys: ReaderKeyArgs,
