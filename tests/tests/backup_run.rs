@@ -1,4 +1,4 @@
-//! Backup jobs: one command that dumps, forgets and prunes, tells others how it went, and ends with 0 only if all of it
+//! Backup jobs: one command that dumps, checks, forgets and prunes, tells others how it went, and ends with 0 only if all of it
 //! was done.
 
 use std::io::{BufRead, BufReader, Read, Write};
@@ -143,7 +143,9 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
                 format!("{} {}", step["database"].as_str().unwrap_or("-"), step["step"].as_str().unwrap())
             })
             .collect();
-        let expected = ["app_one dump", "app_one forget", "app_two dump", "app_two forget", "- prune"];
+        let of = ["app_one", "app_two"]
+            .map(|name| ["dump", "check", "forget"].map(|step| format!("{name} {step}")));
+        let expected = [of.concat(), vec!["- prune".to_owned()]].concat();
         assert_eq!(steps, expected);
         assert_eq!(machine.backups(), 2, "one of each database is kept");
         let told = machine.listener.take();
@@ -200,8 +202,10 @@ fn nothing_is_forgotten_after_a_dump_that_failed() {
     run.assert_code(1);
     let steps = run.json()["jobs"][0]["steps"].clone();
     assert!(steps[0]["failed"]["error"].as_str().unwrap().contains("permission denied"), "{steps}");
-    assert!(steps[1]["not-done"]["reason"].is_string(), "{steps}");
-    assert_eq!(steps[2]["step"].as_str(), Some("prune"));
+    for place in [1, 2] {
+        assert!(steps[place]["not-done"]["reason"].is_string(), "{steps}");
+    }
+    assert_eq!(steps[3]["step"].as_str(), Some("prune"));
     assert_eq!(machine.backups(), 2, "both are still there");
     assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", "other"), Some(1.0));
     assert_eq!(
@@ -210,6 +214,43 @@ fn nothing_is_forgotten_after_a_dump_that_failed() {
         "a failure does not hide when the last success was"
     );
     assert!(machine.listener.paths().contains(&"/ping/uuid-secret/fail".to_owned()));
+    // a backup that refers to a damaged pack of the one before is none for which others may go
+    std::fs::write(machine.path("source"), machine.server.uri("other")).unwrap();
+    flip_packs_of_rows(&machine.path("store"));
+    let run = machine.run(&["backup", "run", "night", "--json"]);
+    run.assert_code(1);
+    let steps = run.json()["jobs"][0]["steps"].clone();
+    assert!(steps[0]["dumped"].is_object(), "{steps}");
+    let checked = steps[1]["checked"]["backups"][0]["report"].clone();
+    assert_eq!(
+        (checked["level"].as_u64(), checked["result"].as_str()),
+        (Some(1), Some("damaged")),
+        "{steps}"
+    );
+    assert!(steps[2]["not-done"]["reason"].as_str().unwrap().contains("after a check"), "{steps}");
+    assert_eq!(machine.backups(), 3, "nothing was forgotten");
+    assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", "other"), Some(1.0));
+    let succeeded = metric(&machine.metrics(), "dbhaul_backup_last_success_timestamp_seconds", "other");
+    assert_eq!(succeeded, success, "a backup that is damaged is no success");
+    // the next one does not rely on it; what is damaged stays until it is named
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(0);
+    assert!(run.stderr.contains("all rows are stored anew"), "{run}");
+    assert_eq!(machine.backups(), 2);
+}
+
+/// Flips a byte of the first chunk of every pack of rows.
+fn flip_packs_of_rows(store: &Path) {
+    let directories = std::fs::read_dir(store.join("packs")).unwrap();
+    for pack in directories.flat_map(|directory| std::fs::read_dir(directory.unwrap().path()).unwrap()) {
+        let pack = pack.unwrap().path();
+        let mut bytes = std::fs::read(&pack).unwrap();
+        // the kind stands in the header, which has 24 bytes
+        if bytes[19] == 0 {
+            bytes[40] ^= 1;
+            std::fs::write(pack, bytes).unwrap();
+        }
+    }
 }
 
 #[test]

@@ -58,6 +58,7 @@ fn no_command_succeeds_without_its_work() {
         "cleanup",
         "backup",
         "backup list",
+        "backup check",
         "backup show",
         "backup export",
         "store",

@@ -77,7 +77,12 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
 }
 
 fn backup(store: &TempDir) -> VerifySide {
-    VerifySide::Backup { store: store_url(store), backup: BackupRef::Latest, database: None }
+    VerifySide::Backup {
+        store: store_url(store),
+        backup: BackupRef::Latest,
+        database: None,
+        rows_were_read: false,
+    }
 }
 
 /// A table of two segments and some small things.
@@ -349,6 +354,7 @@ async fn dumps_into_one_store_do_not_disturb_each_other() {
             store: store_url(&store),
             backup: BackupRef::Id(report.backup),
             database: None,
+            rows_were_read: false,
         };
         let live = VerifySide::Live(settings(&server, "shop"));
         let report = compare(side, live, Selection::default()).await;

@@ -3,6 +3,7 @@
 //! Everything that is wrong with the arguments is found out here, before
 //! anything is touched, and ends in exit code 2.
 
+mod check;
 mod keys;
 mod retention;
 mod roles;
@@ -18,11 +19,11 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupJob, BackupRef, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram, HoldRequest,
-    InitRequest, JobReport, KeyChange, MigrateRequest, ParentRef, PreflightRequest, PruneRequest,
-    RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys,
-    StoreUrl, ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers,
-    default_jobs,
+    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram,
+    HoldRequest, InitRequest, JobReport, KeyChange, ListRequest, MigrateRequest, ParentRef, PreflightRequest,
+    PruneRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest,
+    StoreKeys, StoreUrl, ThrottleOptions, VerifyRequest, VerifySide, WriteOptions,
+    default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -103,7 +104,9 @@ pub(crate) enum Request {
     /// `hold-snapshot`.
     HoldSnapshot(HoldRequest),
     /// `backup list`.
-    ListBackups(StoreUrl),
+    ListBackups(ListRequest),
+    /// `backup check`.
+    Check(Box<CheckRequest>),
     /// `backup show`.
     ShowBackup {
         /// The store.
@@ -379,11 +382,8 @@ fn jobs(args: RunArgs, environment: Environment<'_>) -> Result<Job, UsageError> 
 
 fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, UsageError> {
     match command {
-        BackupCommand::List { store, keys, output } => {
-            let places = Places::new(environment).store(store.store).reader_keys(&keys)?;
-            let request = Request::ListBackups(places.require_store()?);
-            job(request, false, None, output, places)
-        }
+        BackupCommand::List(args) => check::list(*args, environment),
+        BackupCommand::Check(args) => check::check(*args, environment),
         BackupCommand::Show(args) => {
             let places = Places::new(environment).store(args.store.store).reader_keys(&args.keys)?;
             let selection = selection(&args.selection)?;

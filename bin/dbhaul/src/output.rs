@@ -47,6 +47,11 @@ impl Outcome {
         Outcome::new(listing.to_string(), listing, Status::Done)
     }
 
+    /// A listing of what may be in order or not.
+    pub(crate) fn judged(listing: &(impl Display + Serialize), status: Status) -> Self {
+        Outcome::new(listing.to_string(), listing, status)
+    }
+
     /// Statements, which a file or a pipe gets unchanged.
     pub(crate) fn sql(listing: &(impl Display + Serialize)) -> Self {
         Outcome { is_sql: true, ..Outcome::listing(listing) }

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
     BackupJob, Context, Dump, JobReport, Migrate, PipelineError, Restore, Script, ScriptOutput,
-    ScriptRequest, Status, change_keys, cleanup, cleanup_store, forget_backups, init_store, list_backups,
-    list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit, run_job, show_backup,
-    show_definitions, show_toc, verify,
+    ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, forget_backups, init_store,
+    list_backups, list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit, run_job,
+    show_backup, show_definitions, show_toc, verify,
 };
 
 use serde::Serialize;
@@ -75,7 +75,14 @@ pub(crate) async fn run(
             Box::pin(holder::run(request, context)).await?;
             Ok(Outcome::nothing())
         }
-        Request::ListBackups(store) => Ok(Outcome::listing(&list_backups(&store, context).await?)),
+        Request::ListBackups(request) => {
+            let list = Box::pin(list_backups(request, context)).await?;
+            Ok(Outcome::judged(&list, list.status()))
+        }
+        Request::Check(request) => {
+            let summary = Box::pin(check_backups(*request, context)).await?;
+            Ok(Outcome::report(&summary, summary.status()))
+        }
         Request::ShowBackup { store, backup, database, view } => {
             let database = database.as_deref();
             Ok(match view {

@@ -18,6 +18,13 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         | Request::ProbeStore(_)
         | Request::HoldSnapshot(_) => NOTHING_CHANGED,
         Request::Verify(_) => "the comparison did not finish, and neither side was changed: run it again",
+        Request::Check(request) if request.target.is_none() => {
+            "reports of backups that were checked so far are in the store: run it again"
+        }
+        Request::Check(_) => {
+            "the scratch database was dropped, unless a warning names it; reports of backups that were checked so far \
+             are in the store: run it again"
+        }
         Request::Dump(_) => {
             "no backup was made, and a dump is not resumed: run it again; packs that it had stored belong to no \
              backup and stay in the store, and `dbhaul cleanup --store` removes them later"

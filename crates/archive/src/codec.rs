@@ -212,14 +212,14 @@ impl ChunkCodec {
         PackIndex::parse(pack.id, plain_bytes, &open(plain_bytes - tail_bytes..plain_bytes)?)
     }
 
-    /// Encrypts the body of a manifest; plain ones stay as they are.
+    /// Encrypts the body of a manifest or a report; plain ones stay as they are.
     pub(crate) fn encrypt_body(&self, body: Vec<u8>) -> Result<Vec<u8>, ArchiveError> {
         let Some(keys) = &self.0 else { return Ok(body) };
         let encrypted = encrypt(&keys.metadata.to_public(), &body);
         encrypted.map_err(|reason| ArchiveError::encode("the manifest", reason))
     }
 
-    /// The body of a manifest whose seal was compared.
+    /// The body of a manifest or a report whose seal was compared.
     pub(crate) fn decrypt_body(&self, body: &[u8], max_bytes: u64) -> Result<Vec<u8>, String> {
         match &self.0 {
             None => Ok(body.to_vec()),
@@ -227,7 +227,7 @@ impl ChunkCodec {
         }
     }
 
-    /// The seal of a manifest under this key with this stored body. `None` where nothing is encrypted.
+    /// The seal of a manifest or a report under this key with this stored body. `None` where nothing is encrypted.
     pub(crate) fn manifest_seal(&self, key: &str, body: &[u8]) -> Option<(Ulid, blake3::Hash)> {
         let keys = self.0.as_ref()?;
         let mut hasher = blake3::Hasher::new_keyed(&keys.manifest_key);
@@ -257,8 +257,11 @@ impl Keys {
     }
 }
 
-/// Compares a pack's stored bytes with its name.
-pub(crate) fn check_name(pack: PackId, stored: &[u8]) -> Result<(), ArchiveError> {
+/// Compares a pack's stored bytes with its name, which takes no key. CPU-bound.
+///
+/// # Errors
+/// [`ArchiveError::DamagedPack`].
+pub fn check_name(pack: PackId, stored: &[u8]) -> Result<(), ArchiveError> {
     let found = PackId::of(stored);
     if found == pack {
         return Ok(());

@@ -136,6 +136,14 @@ pub enum ArchiveError {
         /// The generation.
         generation: Ulid,
     },
+    /// The report of a check is not what was written, or not of this store.
+    #[error("the report {key} is damaged: {reason}")]
+    DamagedReport {
+        /// Its key.
+        key: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A value cannot be written as JSON, or contradicts itself.
     #[error("{object} cannot be written: {reason}")]
     Encode {

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use jiff::Timestamp;
 use ulid::Ulid;
 
-use crate::{ArchiveError, PackId};
+use crate::{ArchiveError, PackId, ReportName};
 
 /// Key of the store's configuration, written once.
 pub const REPO_CONFIG: &str = "repo.json";
@@ -29,7 +29,7 @@ pub const MARKS: &str = "trash/marked-";
 pub const PINS: &str = "pins/";
 /// Prefix of the acceptances of backups with far fewer rows than older ones.
 pub const ACCEPTED: &str = "accepted/";
-/// Prefix of verification reports; reserved.
+/// Prefix of the reports of checks.
 pub const REPORTS: &str = "reports/";
 
 /// How the time stands in a backup's key: UTC, to the second.
@@ -103,10 +103,24 @@ pub fn parse_wrapped_key(key: &str) -> Result<(Ulid, String), ArchiveError> {
     }
 }
 
-/// `reports/<backup>/<name>`: a verification report. `name` is encoded like a database's name, its dots kept.
+/// `reports/<backup>/<name>`: a report. `name` is encoded like a database's name, its dots kept.
 #[must_use]
 pub fn report(backup: Ulid, name: &str) -> String {
     format!("{REPORTS}{backup}/{}", encode_name(name).replace("%2E", "."))
+}
+
+/// `reports/<backup>/`: where the reports of one backup are.
+#[must_use]
+pub fn reports_of(backup: Ulid) -> String {
+    format!("{REPORTS}{backup}/")
+}
+
+/// The backup and the name of the report of a check; `None` for whatever else lies there.
+#[must_use]
+pub fn parse_check_report(key: &str) -> Option<(Ulid, ReportName)> {
+    let (backup, name) = key.strip_prefix(REPORTS)?.split_once('/')?;
+    let (backup, name) = (Ulid::from_string(backup).ok()?, name.parse::<ReportName>().ok()?);
+    (report(backup, &name.to_string()) == key).then_some((backup, name))
 }
 
 /// `backups/<database>/`: where the manifests of one database are.

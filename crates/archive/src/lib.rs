@@ -37,6 +37,7 @@
 //! ```
 
 mod bounds;
+mod check_report;
 mod chunk;
 mod codec;
 mod contradiction;
@@ -62,8 +63,11 @@ pub use bounds::{
     MAX_CONFIG_BYTES, MAX_DOCUMENT_BYTES, MAX_INDEX_BYTES, MAX_MANIFEST_BYTES, MAX_PACK_BYTES,
     MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES, MAX_STATISTICS_PIECE_BYTES,
 };
+pub use check_report::{
+    CheckFinding, CheckLevel, CheckReport, CheckResult, CheckedPacks, MAX_REPORT_BYTES, PackGroup, ReportName,
+};
 pub use chunk::{ChunkOpener, ChunkSealer, MAX_CHUNK_BYTES, SealedChunk};
-pub use codec::ChunkCodec;
+pub use codec::{ChunkCodec, check_name};
 pub use document::{
     DOCUMENT_PIECE_BYTES, Document, DocumentAssembler, json_pieces, read_document, sealed_json,
 };

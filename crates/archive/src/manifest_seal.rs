@@ -7,6 +7,9 @@ use ulid::Ulid;
 use crate::repo::{check_features, check_version};
 use crate::{ArchiveError, ChunkCodec, Keyring, MANIFEST_VERSION, MAX_MANIFEST_BYTES, Manifest};
 
+/// What a manifest says in its first line that it is.
+const KIND: &str = "manifest";
+
 /// The part that says whether the rest can be understood.
 #[derive(Deserialize)]
 struct Prelude {
@@ -39,7 +42,7 @@ impl Manifest {
             serde_json::to_vec(self).map_err(|error| ArchiveError::encode("the manifest", error))?;
         body.push(b'\n');
         let body = codec.encrypt_body(body)?;
-        sealed(seal_line(codec, &self.key().to_string(), &body), &body, MAX_MANIFEST_BYTES)
+        sealed(seal_line(codec, KIND, &self.key().to_string(), &body), &body, MAX_MANIFEST_BYTES)
     }
 
     /// Reads and verifies the object stored under `key` in a store that is not encrypted.
@@ -62,7 +65,7 @@ impl Manifest {
         let end = object.iter().position(|byte| *byte == b'\n');
         let (seal, body) = object.split_at(end.map_or(object.len(), |end| end + 1));
         let codec = codec_of(key, seal, keys)?;
-        if seal != seal_line(&codec, key, body) {
+        if seal != seal_line(&codec, KIND, key, body) {
             return Err(match codec.generation() {
                 None => damaged(format!("its seal does not fit its {} bytes", object.len())),
                 Some(generation) => ArchiveError::ForgedManifest {
@@ -113,8 +116,8 @@ fn codec_of(key: &str, seal: &[u8], keys: &Keyring) -> Result<ChunkCodec, Archiv
     })
 }
 
-/// The generation that the first line of a manifest names.
-fn generation_of(seal: &[u8]) -> Option<Ulid> {
+/// The generation that the first line of a manifest or a report names.
+pub(crate) fn generation_of(seal: &[u8]) -> Option<Ulid> {
     #[derive(Deserialize)]
     struct Named {
         generation: Ulid,
@@ -135,16 +138,16 @@ fn sealed(seal: Vec<u8>, body: &[u8], max_bytes: u64) -> Result<Bytes, ArchiveEr
     Err(ArchiveError::encode("the manifest", reason))
 }
 
-/// The first line of a manifest with this body. It has one spelling only, so it is compared and not parsed.
-fn seal_line(codec: &ChunkCodec, key: &str, body: &[u8]) -> Vec<u8> {
+/// The first line of an object of this kind with this body. It has one spelling only, so it is compared and not parsed.
+pub(crate) fn seal_line(codec: &ChunkCodec, kind: &str, key: &str, body: &[u8]) -> Vec<u8> {
     let bytes = body.len();
     let line = match codec.manifest_seal(key, body) {
         None => {
             let hash = blake3::hash(body).to_hex();
-            format!("{{\"dbhaul\":\"manifest\",\"body_bytes\":{bytes},\"blake3\":\"{hash}\"}}\n")
+            format!("{{\"dbhaul\":\"{kind}\",\"body_bytes\":{bytes},\"blake3\":\"{hash}\"}}\n")
         }
         Some((generation, seal)) => format!(
-            "{{\"dbhaul\":\"manifest\",\"generation\":\"{generation}\",\"body_bytes\":{bytes},\"seal\":\"{}\"}}\n",
+            "{{\"dbhaul\":\"{kind}\",\"generation\":\"{generation}\",\"body_bytes\":{bytes},\"seal\":\"{}\"}}\n",
             seal.to_hex()
         ),
     };
@@ -159,7 +162,7 @@ mod tests {
     #[test]
     fn no_manifest_is_sealed_that_is_too_large_to_be_read() {
         let body = b"{}\n";
-        let seal = seal_line(&ChunkCodec::plain(), "backups/x", body);
+        let seal = seal_line(&ChunkCodec::plain(), super::KIND, "backups/x", body);
         let whole = [&seal, &body[..]].concat();
         let bytes = whole.len() as u64;
         assert_eq!(sealed(seal.clone(), body, bytes).unwrap(), whole);

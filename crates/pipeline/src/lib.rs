@@ -31,18 +31,22 @@ mod source;
 mod statistics;
 mod target;
 
+pub use command::backups::check::{
+    CheckOutcome, CheckRequest, CheckSubset, CheckSummary, CheckedBackup, CheckedBackups, SubsetError,
+    check_backups,
+};
 pub use command::backups::forget::{
     BackupGroup, ForgetChoice, ForgetReport, ForgetRequest, JudgedBackup, forget_backups, pin_backups,
 };
+pub use command::backups::list::{BackupList, BackupSummary, LastCheck, ListRequest, TooOld, list_backups};
 pub use command::backups::prune::{PruneReport, PruneRequest, prune_store};
 pub use command::backups::{
-    BackupDetails, BackupList, BackupSummary, BackupToc, Definitions, TableDetails, list_backups,
-    show_backup, show_definitions, show_toc,
+    BackupDetails, BackupToc, Definitions, TableDetails, show_backup, show_definitions, show_toc,
 };
 pub use command::cleanup::store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use command::cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use command::dump::{Dump, DumpPlan, DumpReport, PlannedTable};
-pub use command::job::{BackupJob, JobReport, Overlap, Step, StepKind, StepResult, run_job};
+pub use command::job::{BackupJob, JobCheck, JobReport, Overlap, Step, StepKind, StepResult, run_job};
 pub use command::migrate::copy_scope::CopyScope;
 pub use command::migrate::{Migrate, MigratePlan, MigrateReport};
 pub use command::preflight::{Finding, Level, PreflightReport, preflight};
@@ -69,7 +73,9 @@ pub use request::{
 pub use source::throttle::ThrottleOptions;
 pub use target::roles::RoleReport;
 
-pub use dbhaul_archive::{Holder, Recipient, Secret, WriterKey};
+pub use dbhaul_archive::{
+    CheckLevel, CheckReport, CheckResult, Holder, PackGroup, Recipient, Secret, WriterKey,
+};
 pub use dbhaul_catalog::{
     FilterError, RoleMap, RoleMapError, RoleScope, Selection, SelectionError, Tablespaces, for_terminal,
     in_one_line, is_command, quote_identifier,

@@ -201,6 +201,8 @@ pub enum VerifySide {
         backup: BackupRef,
         /// Only backups of this database count for [`BackupRef::Latest`].
         database: Option<String>,
+        /// Whether this run has read its rows before and found them as they were written: then they are not read again.
+        rows_were_read: bool,
     },
 }
 

@@ -17,7 +17,7 @@ use crate::lists::scan_list;
 use crate::{Repository, RepositoryError};
 
 /// Packs of metadata that are read at the same time; each is about 32 MiB.
-const PACKS_AT_ONCE: usize = 2;
+pub(crate) const PACKS_AT_ONCE: usize = 2;
 
 /// Takes the segments of a table, which come in order and not between those of another.
 pub(crate) type Taken<'a> = dyn FnMut(&TableEntry, &[Segment]) -> Result<(), RepositoryError> + Send + 'a;
@@ -59,13 +59,18 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<(Manifest, Catalog), RepositoryError> {
         let packs = self.checked_metadata(&manifest, cancel).await?;
-        let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
-        let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
-        manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
-        drop(toc);
+        let catalog = self.checked_contents(&manifest).await?;
         let keyed = tables_with_primary_key(&catalog);
         self.check_lists(&manifest, &keyed, &packs, cancel, &mut |_, _| Ok(())).await?;
         Ok((manifest, catalog))
+    }
+
+    /// Compares catalog, table of contents and manifest; returns the catalog.
+    pub(crate) async fn checked_contents(&self, manifest: &Manifest) -> Result<Catalog, RepositoryError> {
+        let catalog: Catalog = self.document("catalog", &manifest.catalog).await?;
+        let toc: TocOutline = self.document("table of contents", &manifest.toc).await?;
+        manifest.check_contents(&catalog, &toc).map_err(|source| self.error(source))?;
+        Ok(catalog)
     }
 
     /// Compares all packs with their sizes, and those of metadata with their names; returns the packs.
@@ -85,7 +90,7 @@ impl Repository {
     }
 
     /// Compares a pack of metadata with its name, and keeps it if there is room.
-    async fn check_pack(
+    pub(crate) async fn check_pack(
         &self,
         pack: &PackSummary,
         cancel: &CancellationToken,

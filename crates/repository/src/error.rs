@@ -310,6 +310,23 @@ impl RepositoryError {
         }
     }
 
+    /// Whether it says that something in the store is not what was written, and not that it could not be read.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            RepositoryError::Archive { source, .. } => !matches!(
+                source,
+                ArchiveError::NoKey { .. }
+                    | ArchiveError::UnsupportedVersion { .. }
+                    | ArchiveError::UnknownFeature { .. }
+                    | ArchiveError::Encode { .. }
+                    | ArchiveError::Seal { .. }
+            ),
+            RepositoryError::Damaged { .. } => true,
+            RepositoryError::Store(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Damaged),
+            _ => false,
+        }
+    }
+
     /// Whether the same may succeed if it is tried again.
     pub fn is_transient(&self) -> bool {
         matches!(self, RepositoryError::Store(error) if error.is_transient())

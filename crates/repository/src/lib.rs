@@ -6,7 +6,8 @@
 //! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`]. Chunks that
 //! the newest backup of the database has already, its [`Parent`], are [known](KnownChunks) and not stored again.
 //! Whoever reads a backup [checks](Repository::checked_backup) first that its parts fit together, and reads rows
-//! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A dump and a cleanup see each other by
+//! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A [check](Repository::check_backup) names
+//! everything that is damaged, and leaves a report ([`CheckState`]). A dump and a cleanup see each other by
 //! *signs* ([`Sign`]) that they leave in the store. Backups are *forgotten* by a [policy](KeepPolicy), which removes their
 //! manifests; a [prune](Repository::prune) then removes the packs that no manifest names.
 //!
@@ -31,7 +32,9 @@
 //! ```
 
 mod access;
+mod backup_check;
 mod check;
+mod check_reports;
 mod chunks;
 mod clock;
 mod error;
@@ -54,7 +57,9 @@ mod rows_check;
 mod trials;
 
 pub use access::StoreKeys;
+pub use backup_check::{BackupCheck, CheckScope, HashedPacks};
 pub use check::CheckedBackup;
+pub use check_reports::CheckState;
 pub use chunks::ChunkReader;
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};

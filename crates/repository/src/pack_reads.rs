@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    ArchiveError, FIRST_TAIL_BYTES, Manifest, PackId, PackIndex, PackKind, PackReader, PackSummary, keys,
+    ArchiveError, FIRST_TAIL_BYTES, Manifest, PackId, PackIndex, PackKind, PackReader, PackSummary,
+    check_name, keys,
 };
 use futures::future::try_join;
 
@@ -111,6 +112,16 @@ impl Repository {
         let (codec, store, pack) = (self.codec.clone(), self.describe(), *pack);
         blocking("reader of a pack", move || {
             codec.open_pack(&pack, bytes).map_err(|source| RepositoryError::Archive { store, source })
+        })
+        .await
+    }
+
+    /// Reads a whole pack as it is stored, and compares every byte with its name; needs no key.
+    pub(crate) async fn hash_pack(&self, pack: &PackSummary) -> Result<(), RepositoryError> {
+        let bytes = self.store().get_at_most(&keys::pack(pack.id), pack.bytes).await?;
+        let (store, id) = (self.describe(), pack.id);
+        blocking("reader of a pack", move || {
+            check_name(id, &bytes).map_err(|source| RepositoryError::Archive { store, source })
         })
         .await
     }

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::known_chunks::{ParentPack, RecordWriter, Records};
-use crate::{BackupRef, KnownChunks, Repository, RepositoryError};
+use crate::{BackupRef, CheckState, KnownChunks, Repository, RepositoryError};
 
 /// Most chunks of a parent: those of 8 TiB of rows, in 7 GiB of temporary file.
 const MAX_CHUNKS: u64 = 128 << 20;
@@ -105,6 +105,12 @@ impl Repository {
         key: &BackupKey,
         cancel: &CancellationToken,
     ) -> Result<Option<Parent>, RepositoryError> {
+        let states = self.check_states(std::slice::from_ref(key), cancel).await?;
+        if let Some(report) = states.get(&key.id).and_then(CheckState::damage) {
+            let what = format!("a check of {}", report.scope());
+            let reason = format!("ended at {:.0} and found damage", report.finished);
+            return Err(RepositoryError::Damaged { what, reason });
+        }
         let manifest = self.manifest(key).await?;
         if manifest.generation != self.codec.generation() {
             self.progress.notice(format!(

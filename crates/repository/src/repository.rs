@@ -311,6 +311,17 @@ impl Repository {
 
     /// Fails unless every pack of the manifest is in the store with its size.
     pub async fn check_packs(&self, manifest: &Manifest) -> Result<(), RepositoryError> {
+        match self.compare_packs(manifest).await?.into_iter().next() {
+            None => Ok(()),
+            Some(source) => Err(self.error(source)),
+        }
+    }
+
+    /// Every pack of the manifest that is not in the store, or has another size there.
+    pub(crate) async fn compare_packs(
+        &self,
+        manifest: &Manifest,
+    ) -> Result<Vec<ArchiveError>, RepositoryError> {
         let wanted: BTreeSet<PackId> = manifest.packs.iter().map(|pack| pack.id).collect();
         let mut found: BTreeMap<PackId, u64> = BTreeMap::new();
         let mut objects = self.store.list_stream(keys::PACKS);
@@ -320,10 +331,7 @@ impl Repository {
                 found.insert(id, object.size_bytes);
             }
         }
-        match manifest.compare_packs(&found).into_iter().next() {
-            None => Ok(()),
-            Some(source) => Err(self.error(source)),
-        }
+        Ok(manifest.compare_packs(&found))
     }
 
     /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the

@@ -14,7 +14,7 @@ use dbhaul_archive::{
 };
 use dbhaul_progress::one_line;
 use dbhaul_rows::{DigestSpec, LongRow, RowDigest, RowsDigester, RowsError, check_copy_text, check_returns};
-use futures::stream::{StreamExt, TryStreamExt, iter};
+use futures::stream::{StreamExt, iter};
 use tokio_util::sync::CancellationToken;
 
 use crate::check::stop_if_cancelled;
@@ -35,6 +35,20 @@ struct Wanted {
     digest: RowDigest,
 }
 
+/// The digests of the rows of a pack, by the numbers of their tables.
+pub(crate) type PackRows = Result<BTreeMap<u32, RowDigest>, RepositoryError>;
+
+/// Takes what came of reading a pack.
+pub(crate) type TakePack<'a> = dyn FnMut(&PackSummary, PackRows) -> Result<(), RepositoryError> + Send + 'a;
+
+/// Adds the digests of a pack to those of its tables.
+pub(crate) fn add(digests: &mut [RowDigest], found: BTreeMap<u32, RowDigest>) {
+    for (table, digest) in found {
+        let sum = &mut digests[table as usize];
+        *sum = sum.merged(digest);
+    }
+}
+
 impl Repository {
     /// Reads every pack of rows of a checked backup, and in them the rows of these tables; returns the digest of the
     /// rows that were read, table by table. A difference from what the lists say is an error that names the table.
@@ -44,32 +58,46 @@ impl Repository {
         tables: &[&TableEntry],
         cancel: &CancellationToken,
     ) -> Result<Vec<RowDigest>, RepositoryError> {
-        let specs: Arc<[(String, DigestSpec)]> =
-            tables.iter().map(|table| (table.qualified_name(), table.digest_spec.clone())).collect();
         let mut digests = vec![RowDigest::default(); tables.len()];
         let packs: Vec<&PackSummary> =
             manifest.packs.iter().filter(|pack| pack.kind == PackKind::Data).collect();
+        let mut take = |_: &PackSummary, found: PackRows| {
+            add(&mut digests, found?);
+            Ok(())
+        };
+        self.each_pack_of_rows(tables, &packs, cancel, &mut take).await?;
+        for (table, digest) in tables.iter().zip(&digests) {
+            compare_table(table, *digest)?;
+        }
+        Ok(digests)
+    }
+
+    /// Reads these packs, and in each the rows of these tables; `take` is given what came of each, and decides whether
+    /// an error ends it all.
+    pub(crate) async fn each_pack_of_rows(
+        &self,
+        tables: &[&TableEntry],
+        packs: &[&PackSummary],
+        cancel: &CancellationToken,
+        take: &mut TakePack<'_>,
+    ) -> Result<(), RepositoryError> {
+        let specs: Arc<[(String, DigestSpec)]> =
+            tables.iter().map(|table| (table.qualified_name(), table.digest_spec.clone())).collect();
         let chunk_count: u64 = tables.iter().map(|table| table.chunks).sum();
         let rounds = chunk_count.div_ceil(CHUNKS_AT_ONCE).max(1);
         let packs_of_round = packs.len().div_ceil(usize::try_from(rounds).unwrap_or(usize::MAX)).max(1);
         for some in packs.chunks(packs_of_round) {
             let wanted = self.look_up(tables, some, cancel).await?;
-            let reads = iter(wanted).map(|(pack, chunks)| self.read_pack_rows(pack, chunks, &specs, cancel));
+            let reads = iter(wanted).map(|(pack, chunks)| {
+                let read = self.read_pack_rows(pack, chunks, &specs, cancel);
+                async move { (pack, read.await) }
+            });
             let mut reads = reads.buffer_unordered(PACKS_AT_ONCE);
-            while let Some(found) = reads.try_next().await? {
-                for (table, digest) in found {
-                    let sum = &mut digests[table as usize];
-                    *sum = sum.merged(digest);
-                }
+            while let Some((pack, found)) = reads.next().await {
+                take(pack, found)?;
             }
         }
-        for (table, digest) in tables.iter().zip(&digests) {
-            if table.digest != *digest {
-                let reason = format!("its rows have the digest {digest}, where {} was written", table.digest);
-                return Err(rows_fault(&table.qualified_name(), reason));
-            }
-        }
-        Ok(digests)
+        Ok(())
     }
 
     /// The chunks of these tables that lie in each of these packs.
@@ -130,6 +158,15 @@ impl Repository {
         }
         read
     }
+}
+
+/// Compares the digest of all rows of a table that were read with the one of the manifest.
+pub(crate) fn compare_table(table: &TableEntry, found: RowDigest) -> Result<(), RepositoryError> {
+    if table.digest == found {
+        return Ok(());
+    }
+    let reason = format!("its rows have the digest {found}, where {} was written", table.digest);
+    Err(rows_fault(&table.qualified_name(), reason))
 }
 
 fn open_chunks(

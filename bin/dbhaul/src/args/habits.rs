@@ -45,6 +45,7 @@ const EVERY: &[&str] = &[
     "verify",
     "cleanup",
     "backup list",
+    "backup check",
     "backup show",
     "backup export",
 ];

@@ -31,7 +31,8 @@ Exit codes:
     1  failed
     2  wrong usage; nothing was touched
     3  finished, but some objects were skipped; each is listed
-    4  verification found differences, or could not verify something
+    4  verification found differences, or could not verify something; `backup check` and
+       `backup list` found damage
     5  `preflight` found a blocker (an unreachable server counts); other commands fail with 1 then
   130  interrupted
 
@@ -79,16 +80,47 @@ Examples:
   dbhaul backup export --store s3://backups/shop --file shop.sql
   dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
+/// Below `dbhaul backup list --help`.
+pub(super) const LIST: &str = "\
+Examples:
+  dbhaul backup list --store s3://backups/shop
+  dbhaul backup list --store s3://backups/shop --max-age 26h
+
+Exits with 1 if --max-age is given and a database has no good backup that is young enough, each named, \
+else with 4 if a backup is damaged, else with 0.";
+
+/// Below `dbhaul backup check --help`.
+pub(super) const CHECK: &str = "\
+Levels, each with those below it:
+  0  everything that the backup names is there, with its size, and fits together
+  1  the stored bytes of its packs have the hashes that name them
+  2  rows decrypted and decompressed, with row counts and digests; needs a private key where the store
+     is encrypted
+  3  restored into a scratch database on the server of --target, with indexes and constraints, compared,
+     and dropped; no database that was there before is touched
+
+Examples:
+  dbhaul backup check --store s3://backups/shop
+  dbhaul backup check --store s3://backups/shop --all --subset 5%
+  dbhaul backup check 01KG8WM7 --store s3://backups/shop --level 2 --identity-file me.txt
+  dbhaul backup check --store s3://backups/shop --level 3 --target postgres://postgres@spare/postgres
+
+Exits with 0 if all that was looked at is as it was written, with 4 if anything is damaged, each object \
+named with what lies in it, and with 1 if a check could not be done or its report not be written.
+
+Each check writes a report into the store, under reports/: `backup list` shows the last, and \
+`backup forget --keep-checked` counts only backups that were found good.";
+
 /// Below `dbhaul backup run --help`.
 pub(super) const RUN: &str = "\
 Examples:
   dbhaul backup run shop
   dbhaul backup run --all --config /etc/dbhaul/dbhaul.toml
 
-A job dumps its database, or all databases whose names match its patterns, forgets what its policy does \
-not keep, and prunes the store. If a step fails, the later ones run all the same, but \
-nothing is forgotten of a database whose dump failed. The exit code is 1 if any step failed, and \
-3 if a backup lacks objects or another run of the job was active.";
+A job dumps its database, or all databases whose names match its patterns, checks the new backup, \
+forgets what its policy does not keep, and prunes the store. If a step fails, the later ones run all the \
+same, but nothing is forgotten of a database whose dump or check failed. The exit code is 1 if any step \
+failed, and 3 if a backup lacks objects or another run of the job was active.";
 
 /// Below `dbhaul backup forget --help`.
 pub(super) const FORGET: &str = "\
@@ -98,9 +130,9 @@ Examples:
   dbhaul backup forget 01KG8WM7 01KG9A2C --store s3://backups/shop
 
 The policy applies separately to each database of each cluster, and to each selection of its objects. \
-It counts from the newest backup, not from today. A backup whose manifest cannot be read \
-neither counts nor is forgotten, unless it is given. Pinned backups are kept, and so is the newest \
-complete one.
+It counts from the newest backup, not from today. A backup whose manifest cannot be read, or in which a \
+check has found damage, neither counts nor is forgotten, unless it is given. Pinned backups are kept, and \
+so is the newest complete one.
 
 Nothing is forgotten if the newest backup holds less than half the rows of one that would be: the \
 database may have lost them. --allow-shrunk accepts the newest backup, now and in later runs.

@@ -4,6 +4,7 @@
 //! here; what depends on the environment or on their values is decided in
 //! [`intent`](crate::intent).
 
+mod check;
 mod groups;
 mod habits;
 mod help;
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+pub(crate) use check::{CheckArgs, ListArgs};
 pub(crate) use groups::{
     BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
     RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
@@ -107,7 +109,7 @@ pub(crate) enum Command {
         /// The run's identifier
         run: String,
     },
-    /// List, show, export, forget and prune backups, and run backup jobs
+    /// List, check, show, export, forget and prune backups, and run backup jobs
     Backup {
         /// What to do with them.
         #[command(subcommand)]
@@ -164,18 +166,12 @@ impl Command {
 /// What to do with the backups of a store.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BackupCommand {
-    /// List all backups of a store, oldest first
-    List {
-        /// The store.
-        #[command(flatten)]
-        store: StoreArgs,
-        /// What opens it.
-        #[command(flatten)]
-        keys: ReaderKeyArgs,
-        /// How to print.
-        #[command(flatten)]
-        output: OutputArgs,
-    },
+    /// List all backups of a store, oldest first, with what checks have found
+    #[command(after_long_help = help::LIST)]
+    List(Box<ListArgs>),
+    /// Check that backups are what was written: what is there, hashes, rows, or a restore
+    #[command(after_long_help = help::CHECK)]
+    Check(Box<CheckArgs>),
     /// Show one backup with its tables, and check that all its packs are there
     Show(Box<ShowArgs>),
     /// Write a backup as one SQL script, which psql restores without dbhaul

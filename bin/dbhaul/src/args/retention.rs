@@ -63,6 +63,9 @@ pub(crate) struct PolicyArgs {
     /// Keep at least N backups of each database, whatever the policy says [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..), help_heading = "Policy")]
     pub(crate) keep_at_least: Option<u32>,
+    /// Count only backups that `backup check` has found good; the others are kept
+    #[arg(long, help_heading = "Policy")]
+    pub(crate) keep_checked: bool,
     /// The time zone in which hours, days, weeks, months and years begin, for example Europe/Berlin [default: UTC]
     #[arg(long, value_name = "ZONE", help_heading = "Policy")]
     pub(crate) time_zone: Option<String>,

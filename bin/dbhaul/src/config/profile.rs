@@ -4,7 +4,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use dbhaul_pipeline::{
-    Address, BackupJob, DumpRequest, KeepCount, KeepPolicy, Notifications, Overlap, StoreKeys, TimeZone,
+    Address, BackupJob, CheckLevel, CheckSubset, DumpRequest, JobCheck, KeepCount, KeepPolicy, Notifications,
+    Overlap, StoreKeys, TimeZone,
 };
 use serde::Deserialize;
 
@@ -28,6 +29,9 @@ pub(super) struct Profile {
     /// Options of `dbhaul dump`.
     #[serde(default)]
     dump: Vec<String>,
+    /// How the new backup is checked.
+    #[serde(default)]
+    check: Check,
     /// Which backups stay.
     keep: Option<Keep>,
     /// How space is freed.
@@ -60,6 +64,7 @@ struct Keep {
     within: Option<String>,
     tag: Vec<String>,
     at_least: Option<u32>,
+    checked: bool,
     time_zone: Option<String>,
 }
 
@@ -69,6 +74,26 @@ struct Keep {
 enum Count {
     Number(u32),
     Text(String),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(untagged, expecting = "true, false, or a table with `level` and `subset`")]
+enum Check {
+    Wanted(bool),
+    How(HowChecked),
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HowChecked {
+    level: Option<u8>,
+    subset: Option<String>,
+}
+
+impl Default for Check {
+    fn default() -> Self {
+        Check::Wanted(true)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -118,6 +143,7 @@ impl Profile {
             lock_wait,
             keys,
             databases: databases.unwrap_or_default(),
+            check: self.check.resolved().map_err(|error| format!("check: {error}"))?,
             keep: self
                 .keep
                 .as_ref()
@@ -171,6 +197,28 @@ impl Profile {
     }
 }
 
+impl Check {
+    fn resolved(&self) -> Result<Option<JobCheck>, String> {
+        let how = match self {
+            Check::Wanted(false) => return Ok(None),
+            Check::Wanted(true) => return Ok(Some(JobCheck::default())),
+            Check::How(how) => how,
+        };
+        let level = how.level.map_or(Ok(JobCheck::default().level), CheckLevel::try_from)?;
+        let subset = how.subset.as_ref().map(|text| text.parse::<CheckSubset>());
+        let subset = subset.transpose().map_err(|error| error.to_string())?;
+        match (level, subset) {
+            (CheckLevel::Restored, _) => Err("level 3 is not for a job: run `dbhaul backup check --level 3 \
+                                              --target ...` where there is a server for it"
+                .to_owned()),
+            (CheckLevel::References, Some(_)) => {
+                Err("subset is for levels 1 and 2, which read packs of rows".to_owned())
+            }
+            (level, subset) => Ok(Some(JobCheck { level, subset })),
+        }
+    }
+}
+
 impl Keep {
     fn policy(&self) -> Result<KeepPolicy, String> {
         let count = |count: &Option<Count>| match count {
@@ -189,6 +237,7 @@ impl Keep {
                 within: self.within.as_deref().map(KeepPolicy::parse_span).transpose()?,
                 tags: self.tag.clone(),
                 at_least: self.at_least.unwrap_or(1).max(1),
+                only_checked: self.checked,
                 zone: TimeZone::UTC,
             })
         };

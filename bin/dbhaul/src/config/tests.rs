@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use dbhaul_pipeline::Overlap;
+use dbhaul_pipeline::{CheckLevel, CheckSubset, Overlap};
 
 use super::{Config, ConfigError, File};
 
@@ -32,7 +32,9 @@ fn a_profile_makes_a_job() {
         store = "/backups"
         dump = ["--jobs=3", "--exclude-table-data", "audit.*", "--tag", "nightly"]
         overlap = "wait"
+        check = { level = 2, subset = "5%" }
         [profile.shop.keep]
+        checked = true
         daily = 7
         yearly = "unlimited"
         within = "2d"
@@ -51,7 +53,22 @@ fn a_profile_makes_a_job() {
     assert_eq!(job.notify.ping.unwrap().host(), "hc.example");
     // who forgets wants the space
     assert_eq!(job.prune, Some(Duration::from_secs(23 * 3600)));
-    assert!(job.keep.unwrap().within.is_some());
+    let keep = job.keep.unwrap();
+    assert!(keep.within.is_some() && keep.only_checked);
+    let check = job.check.unwrap();
+    assert_eq!((check.level, check.subset), (CheckLevel::Rows, Some(CheckSubset::OfDay { of: 20 })));
+}
+
+#[test]
+fn a_backup_is_checked_unless_that_is_turned_off() {
+    let check = |more: &str| {
+        let text = format!("[profile.shop]\nsource = {{ env = \"SHOP\" }}\nstore = \"/backups\"\n{more}");
+        config(&text).job("shop", &environment).unwrap().check.map(|check| check.level)
+    };
+    assert_eq!(check(""), Some(CheckLevel::Hashes));
+    assert_eq!(check("check = true"), Some(CheckLevel::Hashes));
+    assert_eq!(check("check = { level = 0 }"), Some(CheckLevel::References));
+    assert_eq!(check("check = false"), None);
 }
 
 #[test]
@@ -65,6 +82,10 @@ fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
         ("dump = [\"--source=postgres://x:hidden@y/z\"]", "--source"),
         ("keep = { daily = 0 }", "keep: no rule"),
         ("keep = { within = \"soon\" }", "not a span"),
+        ("check = { level = 4 }", "check: there is no level 4"),
+        ("check = { level = 3 }", "check: level 3 is not for a job"),
+        ("check = { level = 0, subset = \"5%\" }", "check: subset is for levels 1 and 2"),
+        ("check = { subset = \"5\" }", "check: \"5\" is no part"),
         ("keep = { last = 3, time-zone = \"Mars\" }", "no time zone"),
         ("notify = { ping = \"hc.example/uuid-hidden\" }", "notify.ping: not an http"),
         ("notify = { webhook = { env = \"NOT_SET\" } }", "NOT_SET is not set"),

@@ -60,6 +60,7 @@ fn policy(args: PolicyArgs) -> Result<KeepPolicy, UsageError> {
         within: within.map_err(|error| fault(format!("--keep-within: {error}")))?,
         tags: args.keep_tag,
         at_least: args.keep_at_least.unwrap_or(1),
+        only_checked: args.keep_checked,
         zone,
     };
     policy

@@ -202,8 +202,8 @@ impl<'a> Places<'a> {
             let problem = "two sides are compared: give two of --source, --target and --store, not all three";
             return Err(UsageError::new(problem));
         }
-        let backup =
-            VerifySide::Backup { store: self.require_store()?, backup: backup_ref(backup)?, database };
+        let (store, backup) = (self.require_store()?, backup_ref(backup)?);
+        let backup = VerifySide::Backup { store, backup, database, rows_were_read: false };
         let prefers_source = self.source.is_some() || (self.target.is_none() && self.target_text().is_none());
         let live = match prefers_source {
             true if self.source_text().is_some() => self.require_source()?,

@@ -1,12 +1,14 @@
-//! `backup list`, `backup show`, and in files of their own what removes backups.
+//! `backup show`, and in files of their own what lists, checks and removes backups.
 
+pub(crate) mod check;
 pub(crate) mod forget;
+pub(crate) mod list;
 pub(crate) mod prune;
 
 use std::collections::HashMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_archive::{ArchiveError, Manifest, TableEntry, TableKind, Totals, Transfer};
+use dbhaul_archive::{Manifest, TableEntry, TableKind, Totals, Transfer};
 use dbhaul_catalog::{
     Catalog, ListedEntry, NEWEST_MAJOR, QualifiedName, Section, Target, Toc, in_one_line, listed_entry,
     render_entry, title,
@@ -21,40 +23,9 @@ use crate::command::dump::transfer_words;
 use crate::command::restore::{foreign_tables, sequences, tables_of};
 use crate::source::build_toc_of;
 use crate::{BackupRef, Context, PipelineError, Selection, format_age, format_bytes};
-use dbhaul_repository::{CheckedBackup, Repository, RepositoryError};
+use dbhaul_repository::{CheckedBackup, Repository};
 
-/// One line of `backup list`.
-#[derive(Debug, Clone, Serialize)]
-pub struct BackupSummary {
-    /// Identity.
-    pub id: String,
-    /// The database's name.
-    pub database: String,
-    /// When the snapshot was taken.
-    pub snapshot_time: Timestamp,
-    /// Seconds since then.
-    pub age_seconds: i64,
-    /// What it adds up to; `None` if its manifest cannot be read. Large objects are no table there, but
-    /// their pieces are in the digest and the sizes.
-    pub totals: Option<Totals>,
-    /// Tables with their rows, without large objects; `None` if its manifest cannot be read.
-    pub table_count: Option<u64>,
-    /// Rows of these; `None` if its manifest cannot be read.
-    pub row_count: Option<u64>,
-    /// Why the manifest cannot be read.
-    pub damage: Option<String>,
-    /// Whether that is for want of a key, and no damage.
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    pub needs_key: bool,
-}
-
-/// All backups of a store, oldest first.
-#[derive(Debug, Clone, Serialize)]
-#[serde(transparent)]
-pub struct BackupList {
-    /// The backups.
-    pub backups: Vec<BackupSummary>,
-}
+use self::list::BackupSummary;
 
 /// One backup in detail.
 #[derive(Debug, Clone, Serialize)]
@@ -95,41 +66,6 @@ pub struct TableDetails {
     pub plain_bytes: u64,
     /// Bytes stored.
     pub stored_bytes: u64,
-}
-
-/// Lists the backups of a store. One whose manifest is damaged is listed with the damage.
-///
-/// # Errors
-/// If the store cannot be read.
-pub async fn list_backups(store: &StoreUrl, context: Context) -> Result<BackupList, PipelineError> {
-    let repository = Repository::open(store, &context.keys, &context.progress, &context.cancel).await?;
-    let now = Timestamp::now();
-    let mut backups = Vec::new();
-    for key in repository.backup_keys().await? {
-        let mut needs_key = false;
-        let (totals, row_count, damage) = match repository.manifest(&key).await {
-            Ok(manifest) => (Some(reported_totals(&manifest)), Some(row_count(&manifest)), None),
-            Err(error @ (RepositoryError::Archive { .. } | RepositoryError::Damaged { .. })) => {
-                needs_key =
-                    matches!(&error, RepositoryError::Archive { source: ArchiveError::NoKey { .. }, .. });
-                (None, None, Some(crate::one_line(&error)))
-            }
-            Err(error) => return Err(error.into()),
-        };
-        backups.push(BackupSummary {
-            id: key.id.to_string(),
-            database: key.database,
-            snapshot_time: key.time,
-            age_seconds: now.duration_since(key.time).as_secs(),
-            table_count: totals.map(|totals| totals.tables),
-            totals,
-            row_count,
-            damage,
-            needs_key,
-        });
-    }
-    backups.sort_by(|a, b| (a.snapshot_time, &a.id).cmp(&(b.snapshot_time, &b.id)));
-    Ok(BackupList { backups })
 }
 
 /// Shows one backup: its manifest, and that all its parts but the rows are there and fit together.
@@ -320,6 +256,7 @@ fn details(manifest: &Manifest) -> BackupDetails {
             row_count: Some(row_count(manifest)),
             damage: None,
             needs_key: false,
+            last_check: None,
         },
         server_version: manifest.source.server_version.clone(),
         encoding: manifest.source.encoding.clone(),
@@ -329,39 +266,6 @@ fn details(manifest: &Manifest) -> BackupDetails {
         pack_count: manifest.packs.len() as u64,
         transfer: manifest.transfer,
         tables: manifest.tables.iter().map(table).collect(),
-    }
-}
-
-impl Display for BackupList {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.backups.is_empty() {
-            return f.write_str("no backups");
-        }
-        write!(
-            f,
-            "{:26}  {:20}  {:>8}  {:>12}  {:>10}  {:>10}  DATABASE",
-            "BACKUP", "TIME", "AGE", "ROWS", "STORED", "NEW"
-        )?;
-        for backup in &self.backups {
-            let age = format_age(backup.age_seconds);
-            let time = backup.snapshot_time;
-            write!(f, "\n{:26}  {time:20.0}  {age:>8}  ", backup.id)?;
-            match (&backup.totals, &backup.damage) {
-                (Some(totals), _) => {
-                    let (stored, new) =
-                        (format_bytes(totals.pack_bytes), format_bytes(totals.uploaded_bytes));
-                    let database = in_one_line(&backup.database);
-                    let rows = backup.row_count.unwrap_or_default();
-                    write!(f, "{rows:>12}  {stored:>10}  {new:>10}  {database}")?;
-                }
-                (None, damage) => {
-                    let damage = damage.as_deref().unwrap_or_default();
-                    let label = if backup.needs_key { "NO KEY" } else { "DAMAGED" };
-                    write!(f, "{label}: {damage}  {}", in_one_line(&backup.database))?;
-                }
-            }
-        }
-        Ok(())
     }
 }
 

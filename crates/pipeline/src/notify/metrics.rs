@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::Path;
 
-use crate::command::job::StepResult;
+use crate::command::job::{StepKind, StepResult};
 use crate::{JobReport, Status};
 
 /// Name, type and meaning of each metric.
 const METRICS: [(&str, &str); 8] = [
     ("dbhaul_backup_last_run_timestamp_seconds", "When the job last ended."),
-    (LAST_SUCCESS, "When the database was last backed up without error."),
+    (LAST_SUCCESS, "When the database was last backed up, and the backup checked, without error."),
     ("dbhaul_backup_status", "Exit code of the last run for the database: 0 done, 1 failed, 3 done in part."),
     ("dbhaul_backup_duration_seconds", "How long the last backup took."),
     ("dbhaul_backup_rows", "Rows in the last backup."),
@@ -47,8 +47,11 @@ fn values(report: &JobReport) -> BTreeMap<Option<&str>, Values> {
                 of.insert(5, dump.totals.plain_bytes as f64);
                 of.insert(6, dump.totals.stored_bytes as f64);
             }
+            // a backup that cannot be relied on is none
+            _ if step.step == StepKind::Check && step.status() != Status::Done => drop(of.remove(&1)),
             StepResult::Forgot(forgot) => drop(of.insert(7, forgot.forgotten_count as f64)),
-            StepResult::Pruned(_)
+            StepResult::Checked(_)
+            | StepResult::Pruned(_)
             | StepResult::Left { .. }
             | StepResult::Failed { .. }
             | StepResult::NotDone { .. } => {}

@@ -38,6 +38,8 @@ pub struct KeepPolicy {
     pub tags: Vec<String>,
     /// So many of each database remain whatever the rules say.
     pub at_least: u32,
+    /// Only backups count that a check has found good. The others are kept.
+    pub only_checked: bool,
     /// Where hours, days, weeks, months and years begin.
     pub zone: TimeZone,
 }
@@ -102,6 +104,7 @@ impl Default for KeepPolicy {
             within: None,
             tags: Vec::new(),
             at_least: 1,
+            only_checked: false,
             zone: TimeZone::UTC,
         }
     }

@@ -6,12 +6,15 @@ use std::fmt::{self, Display, Formatter};
 use dbhaul_archive::{BackupKey, Manifest};
 use dbhaul_catalog::in_one_line;
 use dbhaul_progress::counted;
-use dbhaul_repository::{BackupRef, Candidate, Decision, KeepPolicy, Reason, Repository, RepositoryError};
+use dbhaul_repository::{
+    BackupRef, Candidate, CheckState, Decision, KeepPolicy, Reason, Repository, RepositoryError,
+};
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
 
+use super::check::damage_found;
 use super::row_count;
 use crate::{Context, PipelineError, Status, one_line};
 
@@ -82,8 +85,11 @@ pub struct JudgedBackup {
     pub is_forgotten: bool,
     /// Why it is kept.
     pub reasons: Vec<Reason>,
-    /// Why its manifest cannot be read.
+    /// Why its manifest cannot be read, or what a check has found.
     pub damage: Option<String>,
+    /// Whether a check has found it good; `None` where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub is_checked: Option<bool>,
 }
 
 /// What is known of a backup before it is judged.
@@ -96,6 +102,7 @@ struct Known {
     is_complete: bool,
     tags: Vec<String>,
     damage: Option<String>,
+    is_checked: Option<bool>,
 }
 
 impl ForgetReport {
@@ -124,7 +131,10 @@ pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<
         return Err(RepositoryError::NoBackup { store: repository.describe(), database }.into());
     }
     let pinned = repository.pinned().await?;
-    let known = known(&repository, &keys, &context).await?;
+    let mut known = known(&repository, &keys, &context).await?;
+    if let ForgetChoice::Policy(policy) = &request.choice {
+        judge_by_checks(&repository, policy, &keys, &mut known, &context).await?;
+    }
     let named = match &request.choice {
         ForgetChoice::Ids(ids) => Some(named(&repository, &request, ids, &pinned).await?),
         ForgetChoice::Policy(_) => None,
@@ -232,6 +242,7 @@ async fn known(
             selection: manifest.selection,
             tags: manifest.tags,
             damage: None,
+            is_checked: None,
         },
         Err(error) => Known {
             key: key.clone(),
@@ -241,9 +252,28 @@ async fn known(
             selection: Vec::new(),
             tags: Vec::new(),
             damage: Some(one_line(&error)),
+            is_checked: None,
         },
     };
     Ok(repository.each_manifest(keys, &context.cancel, known).await?)
+}
+
+/// Notes what checks have found. One that is known to be damaged is none for the sake of which others may go.
+async fn judge_by_checks(
+    repository: &Repository,
+    policy: &KeepPolicy,
+    keys: &[BackupKey],
+    known: &mut [Known],
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let states = repository.check_states(keys, &context.cancel).await?;
+    for backup in known {
+        let state = states.get(&backup.key.id);
+        let damage = state.and_then(CheckState::damage).map(damage_found);
+        backup.damage = backup.damage.take().or(damage);
+        backup.is_checked = policy.only_checked.then(|| state.is_some_and(CheckState::is_checked));
+    }
+    Ok(())
 }
 
 /// The backups that were named, none of them pinned.
@@ -271,7 +301,7 @@ fn by_policy(policy: &KeepPolicy, backups: Vec<Known>, pinned: &BTreeSet<Ulid>) 
         is_complete: known.is_complete,
         tags: known.tags.clone(),
         is_pinned: pinned.contains(&known.key.id),
-        counts: known.damage.is_none(),
+        counts: known.damage.is_none() && known.is_checked != Some(false),
     });
     let decisions = policy.decide(candidates.collect());
     let mut known: BTreeMap<Ulid, Known> = backups.into_iter().map(|known| (known.key.id, known)).collect();
@@ -301,6 +331,7 @@ fn judged(known: Known, is_forgotten: bool, reasons: Vec<Reason>) -> JudgedBacku
         is_forgotten,
         reasons,
         damage: known.damage,
+        is_checked: known.is_checked,
     }
 }
 
@@ -383,13 +414,17 @@ struct Line<'a>(&'a JudgedBackup);
 
 impl Display for Line<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let JudgedBackup { id, snapshot_time, row_count, is_forgotten, reasons, damage, .. } = self.0;
+        let JudgedBackup { id, snapshot_time, row_count, is_forgotten, reasons, damage, is_checked, .. } =
+            self.0;
         let verb = if *is_forgotten { "forget" } else { "keep" };
         let rows = row_count.map_or_else(|| "not readable".to_owned(), |rows| counted(rows, "row"));
         write!(f, "  {verb:<6}  {id}  {snapshot_time}  {rows}")?;
         if !reasons.is_empty() {
             let reasons: Vec<String> = reasons.iter().map(Reason::to_string).collect();
             write!(f, "  {}", in_one_line(&reasons.join(", ")))?;
+        }
+        if *is_checked == Some(false) && damage.is_none() {
+            write!(f, "  (no check has found it good)")?;
         }
         if let Some(damage) = damage {
             write!(f, "\n          {}", in_one_line(damage))?;

@@ -7,10 +7,11 @@ mod run;
 
 use std::time::Duration;
 
+use dbhaul_archive::CheckLevel;
 use dbhaul_repository::{KeepPolicy, StoreKeys};
 
 use crate::notify::Notifications;
-use crate::{DumpRequest, PipelineError};
+use crate::{CheckSubset, DumpRequest, PipelineError};
 
 pub use report::{JobReport, Step, StepKind, StepResult};
 pub use run::run_job;
@@ -28,6 +29,8 @@ pub struct BackupJob {
     pub lock_wait: Option<Duration>,
     /// What opens the store, where it is encrypted.
     pub keys: StoreKeys,
+    /// How the backup is checked that was just made; none: not at all.
+    pub check: Option<JobCheck>,
     /// Which backups to keep afterwards; none: all of them.
     pub keep: Option<KeepPolicy>,
     /// How long packs stay after they were marked; none: nothing is pruned.
@@ -38,6 +41,21 @@ pub struct BackupJob {
     pub notify: Notifications,
     /// Who cannot be told, and why.
     pub notify_problems: Vec<String>,
+}
+
+/// How a job checks the backup that it has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct JobCheck {
+    /// How closely; a machine that makes backups in an encrypted store has a key for no more than level 1.
+    pub level: CheckLevel,
+    /// Read only these packs of rows.
+    pub subset: Option<CheckSubset>,
+}
+
+impl Default for JobCheck {
+    fn default() -> Self {
+        JobCheck { level: CheckLevel::Hashes, subset: None }
+    }
 }
 
 /// What a job does that finds another run of itself at work.

@@ -6,7 +6,7 @@ use dbhaul_catalog::in_one_line;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{DumpReport, ForgetReport, PruneReport, Status};
+use crate::{CheckSummary, DumpReport, ForgetReport, PruneReport, Status};
 
 /// What a job did, step by step.
 #[derive(Debug, Serialize)]
@@ -43,6 +43,8 @@ pub enum StepKind {
     Prepare,
     /// The backup.
     Dump,
+    /// Reading the backup again.
+    Check,
     /// Forgetting what the policy does not keep.
     Forget,
     /// Freeing space.
@@ -55,6 +57,8 @@ pub enum StepKind {
 pub enum StepResult {
     /// A backup was made.
     Dumped(Box<DumpReport>),
+    /// The backup was checked.
+    Checked(Box<CheckSummary>),
     /// Backups were forgotten, or there were none to forget.
     Forgot(ForgetReport),
     /// Space was freed, or there was none to free.
@@ -99,6 +103,9 @@ impl Step {
     pub fn status(&self) -> Status {
         match &self.result {
             StepResult::Dumped(report) => report.status(),
+            // whatever a check has found, the step that was to find nothing has failed
+            StepResult::Checked(summary) if summary.status() == Status::Done => Status::Done,
+            StepResult::Checked(_) => Status::Failed,
             StepResult::Forgot(report) => report.status(),
             StepResult::Pruned(report) => report.status(),
             StepResult::Failed { .. } => Status::Failed,
@@ -113,6 +120,7 @@ impl Display for StepKind {
         f.write_str(match self {
             StepKind::Prepare => "prepare",
             StepKind::Dump => "dump",
+            StepKind::Check => "check",
             StepKind::Forget => "forget",
             StepKind::Prune => "prune",
         })
@@ -132,6 +140,7 @@ impl Display for JobReport {
             write!(f, "\n{}{of}: ", step.step)?;
             let text = match &step.result {
                 StepResult::Dumped(report) => report.to_string(),
+                StepResult::Checked(summary) => summary.to_string(),
                 StepResult::Forgot(report) => report.summary(),
                 StepResult::Pruned(report) => report.to_string(),
                 StepResult::Failed { error, help: Some(help) } => format!("failed: {error}\n{help}"),

@@ -5,19 +5,21 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use dbhaul_progress::one_line;
-use dbhaul_repository::RepositoryError;
+use dbhaul_repository::{BackupRef, RepositoryError};
+use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 
 use super::overlap::{Turn, take_turn};
-use super::{BackupJob, JobReport, Step, StepKind, StepResult};
+use super::{BackupJob, JobCheck, JobReport, Step, StepKind, StepResult};
+use crate::command::backups::check::{CheckRequest, CheckedBackups, check_backups};
 use crate::command::backups::forget::{ForgetChoice, ForgetRequest, forget_backups};
 use crate::command::backups::prune::{PruneRequest, prune_store};
 use crate::command::dump::Dump;
 use crate::notify::Notifier;
-use crate::{Context, DumpRequest, PipelineError, Status};
+use crate::{Context, DumpRequest, PipelineError, Status, default_jobs};
 
 /// Runs a job to its end: a step that fails does not keep the later ones from being taken, except that nothing of a
-/// database is forgotten whose dump failed. Whoever is to be told is told of the beginning and of the end, also if the
+/// database is forgotten whose dump or check failed. Whoever is to be told is told of the beginning and of the end, also if the
 /// user stops it.
 ///
 /// # Errors
@@ -73,7 +75,7 @@ impl Run {
         self.step(None, StepKind::Prune, pruned).await.map(drop)
     }
 
-    /// One database: dump, then forget.
+    /// One database: dump, check, then forget.
     async fn back_up(&mut self, job: &BackupJob, request: DumpRequest) -> Result<(), PipelineError> {
         let database = request.source.database().to_owned();
         let begun = Instant::now();
@@ -94,11 +96,18 @@ impl Run {
             Box::pin(dump.execute()).await.map(|report| StepResult::Dumped(Box::new(report)))
         };
         let dumped = self.step(Some(&database), StepKind::Dump, dumping).await?;
+        let checked = match job.check {
+            Some(check) => self.check(check, &database, &store).await?,
+            None => Status::Done,
+        };
         let Some(policy) = job.keep.clone() else { return Ok(()) };
-        if dumped == Status::Failed {
-            let reason = "nothing is forgotten after a dump that failed".to_owned();
-            let begun = Instant::now();
-            self.took(Some(&database), StepKind::Forget, begun, StepResult::NotDone { reason });
+        let failed = match (dumped, checked) {
+            (Status::Failed, _) => Some("nothing is forgotten after a dump that failed"),
+            (_, Status::Done) => None,
+            _ => Some("nothing is forgotten after a check that failed"),
+        };
+        if let Some(reason) = failed {
+            self.not_done(&database, StepKind::Forget, reason);
             return Ok(());
         }
         let request = ForgetRequest {
@@ -112,6 +121,33 @@ impl Run {
         self.step(Some(&database), StepKind::Forget, async { forgetting.await.map(StepResult::Forgot) })
             .await
             .map(drop)
+    }
+
+    /// Checks the backup that the last step has made, if it has.
+    async fn check(
+        &mut self,
+        JobCheck { level, subset }: JobCheck,
+        database: &str,
+        store: &StoreUrl,
+    ) -> Result<Status, PipelineError> {
+        let Some(Step { result: StepResult::Dumped(dumped), .. }) = self.steps.last() else {
+            return Ok(self.not_done(database, StepKind::Check, "there is no new backup"));
+        };
+        let backups = CheckedBackups::One {
+            backup: BackupRef::Id(dumped.backup.clone()),
+            database: Some(database.to_owned()),
+        };
+        let (store, jobs) = (store.clone(), default_jobs());
+        let request = CheckRequest { store, backups, level, subset, target: None, jobs, record: true };
+        let checking = Box::pin(check_backups(request, self.context.clone()));
+        let checked = async { checking.await.map(|summary| StepResult::Checked(Box::new(summary))) };
+        self.step(Some(database), StepKind::Check, checked).await
+    }
+
+    /// Notes that a step was not begun.
+    fn not_done(&mut self, database: &str, kind: StepKind, reason: &str) -> Status {
+        let result = StepResult::NotDone { reason: reason.to_owned() };
+        self.took(Some(database), kind, Instant::now(), result)
     }
 
     /// Takes a step and notes what came of it.

@@ -1,0 +1,210 @@
+//! Reports of checks in the store: written, found again, and what they say together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use dbhaul_archive::{ArchiveError, BackupKey, CheckReport, CheckResult, MAX_REPORT_BYTES, keys};
+use dbhaul_progress::one_line;
+use dbhaul_store::{ErrorKind, StoreExt};
+use futures::stream::{StreamExt, TryStreamExt, iter};
+use jiff::{SignedDuration, Timestamp};
+use tokio_util::sync::CancellationToken;
+use ulid::Ulid;
+
+use crate::access::blocking;
+use crate::{Repository, RepositoryError};
+
+/// Reports that are read at the same time.
+const REPORTS_AT_ONCE: usize = 8;
+
+/// How far the clocks of machines that check may be apart. A good report from beyond that would hide for years what is
+/// found until then.
+const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
+
+/// What the reports of a backup say together.
+#[derive(Debug, Clone, Default)]
+pub struct CheckState {
+    /// The newest of those that found nothing wrong.
+    good: Option<CheckReport>,
+    /// The newest that found damage, if no whole check of its level or above has found none since.
+    damage: Option<CheckReport>,
+    /// The newest of all.
+    last: Option<CheckReport>,
+}
+
+impl CheckState {
+    /// The newest report.
+    pub fn last(&self) -> Option<&CheckReport> {
+        self.last.as_ref()
+    }
+
+    /// The newest report that found damage, if no whole check of its level or above has found none since.
+    pub fn damage(&self) -> Option<&CheckReport> {
+        self.damage.as_ref()
+    }
+
+    /// Whether a check has found the backup good, and none has found damage that still counts.
+    pub fn is_checked(&self) -> bool {
+        self.good.is_some() && self.damage.is_none()
+    }
+
+    fn of(mut reports: Vec<CheckReport>, now: Timestamp) -> Self {
+        reports.retain(|report| {
+            report.result == CheckResult::Damaged || report.finished.duration_since(now) <= CLOCKS
+        });
+        reports.sort_by_key(|report| report.finished);
+        let newest = |result| reports.iter().rev().find(|report| report.result == result);
+        let is_refuted = |damage: &CheckReport| {
+            reports.iter().any(|report| {
+                let is_whole = report.result == CheckResult::Good && report.subset.is_none();
+                is_whole && report.level >= damage.level && report.finished > damage.finished
+            })
+        };
+        let damage = reports.iter().rev().filter(|report| report.result == CheckResult::Damaged);
+        CheckState {
+            good: newest(CheckResult::Good).cloned(),
+            damage: damage.into_iter().find(|report| !is_refuted(report)).cloned(),
+            last: reports.last().cloned(),
+        }
+    }
+}
+
+impl Repository {
+    /// Writes a report, in place of an older one of its name; returns its key.
+    pub(crate) async fn write_report(&self, report: &CheckReport) -> Result<String, RepositoryError> {
+        let key = report.key();
+        let (report, codec, store) = (report.clone(), self.codec.clone(), self.describe());
+        let seal = move || report.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
+        let bytes = blocking("writer of a report", seal).await?;
+        self.store().overwrite(&key, bytes).await?;
+        Ok(key)
+    }
+
+    /// What the reports of these backups say; there is nothing for a backup without any. A report that cannot be read is
+    /// told and passed over: whoever may write to the store may have put it there.
+    ///
+    /// # Errors
+    /// If the store fails, or the user stops it.
+    pub async fn check_states(
+        &self,
+        backups: &[BackupKey],
+        cancel: &CancellationToken,
+    ) -> Result<BTreeMap<Ulid, CheckState>, RepositoryError> {
+        let wanted: BTreeSet<Ulid> = backups.iter().map(|key| key.id).collect();
+        // of a single one no others need be listed
+        let prefix = match backups {
+            [] => return Ok(BTreeMap::new()),
+            [one] => keys::reports_of(one.id),
+            _ => keys::REPORTS.to_owned(),
+        };
+        let mut found = Vec::new();
+        let mut objects = self.store().list_stream(&prefix);
+        while let Some(object) = objects.try_next().await? {
+            let report = keys::parse_check_report(&object.key);
+            if report.is_some_and(|(backup, _)| wanted.contains(&backup)) {
+                found.push(object.key);
+            }
+        }
+        drop(objects);
+        let reads = iter(found).map(async |key| {
+            if cancel.is_cancelled() {
+                return Err(RepositoryError::Cancelled);
+            }
+            self.report(key).await
+        });
+        let mut reads = reads.buffer_unordered(REPORTS_AT_ONCE);
+        let mut reports: BTreeMap<Ulid, Vec<CheckReport>> = BTreeMap::new();
+        while let Some(report) = reads.try_next().await? {
+            if let Some(report) = report {
+                reports.entry(report.backup).or_default().push(report);
+            }
+        }
+        let now = Timestamp::now();
+        Ok(reports.into_iter().map(|(id, reports)| (id, CheckState::of(reports, now))).collect())
+    }
+
+    /// A report, if it can be read with the keys at hand and is one.
+    async fn report(&self, key: String) -> Result<Option<CheckReport>, RepositoryError> {
+        let bytes = match self.store().get_at_most(&key, MAX_REPORT_BYTES).await {
+            Ok(bytes) => bytes,
+            // another check has just put a newer one there, or somebody has put a long object there
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == ErrorKind::Damaged => {
+                self.progress.warning(format!("a report in the store is passed over: {}", one_line(&error)));
+                return Ok(None);
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let (keyring, repo) = (self.keyring.clone(), self.config().id);
+        let opened =
+            blocking("reader of a report", move || Ok(CheckReport::open(&key, &bytes, repo, &keyring)))
+                .await?;
+        match opened {
+            Ok(report) => Ok(Some(report)),
+            // whoever cannot read the report cannot read the manifest either, and is told of that
+            Err(ArchiveError::NoKey { .. }) => Ok(None),
+            Err(error) => {
+                self.progress.warning(format!("a report in the store is passed over: {error}"));
+                Ok(None)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dbhaul_archive::{CheckLevel, CheckReport, CheckResult, CheckedPacks, PackGroup};
+    use jiff::Timestamp;
+    use ulid::Ulid;
+
+    use super::CheckState;
+
+    fn report(second: i64, level: CheckLevel, result: CheckResult, subset: Option<PackGroup>) -> CheckReport {
+        let finished = Timestamp::from_second(second).unwrap();
+        CheckReport {
+            format_version: CheckReport::VERSION,
+            repo: Ulid(1),
+            backup: Ulid(2),
+            level,
+            subset,
+            result,
+            started: finished,
+            finished,
+            dbhaul_version: String::new(),
+            read_packs: CheckedPacks::default(),
+            packs: CheckedPacks::default(),
+            row_count: None,
+            damage: Vec::new(),
+            damage_count: 0,
+            unread: Vec::new(),
+            unread_count: 0,
+            not_compared: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn damage_counts_until_a_whole_check_as_close_finds_none() {
+        use CheckLevel::{Hashes, References, Rows};
+        use CheckResult::{Damaged, Good, Incomplete};
+        let part = PackGroup::new(2, 20);
+        let check = |reports: &[CheckReport], is_checked: bool, is_damaged: bool| {
+            let state = CheckState::of(reports.to_vec(), Timestamp::from_second(100).unwrap());
+            let found = (state.is_checked(), state.damage().is_some());
+            assert_eq!(found, (is_checked, is_damaged), "{reports:?}");
+        };
+        let damaged = report(10, Hashes, Damaged, part);
+        check(&[], false, false);
+        check(&[report(1, References, Good, None)], true, false);
+        check(&[report(1, Hashes, Incomplete, None)], false, false);
+        check(std::slice::from_ref(&damaged), false, true);
+        check(&[report(11, References, Good, None), damaged.clone()], false, true);
+        check(&[report(11, Hashes, Good, part), damaged.clone()], false, true);
+        check(&[report(9, Hashes, Good, None), damaged.clone()], false, true);
+        check(&[report(11, Hashes, Good, None), damaged.clone()], true, false);
+        check(&[report(11, Rows, Good, None), damaged.clone()], true, false);
+        // damage of a higher level that is older than that of a lower one which a check has refuted
+        let rows = report(5, Rows, Damaged, None);
+        check(&[rows, damaged.clone(), report(11, Hashes, Good, None)], false, true);
+        // a clock that was wrong for a day
+        check(&[report(1_000_000, Hashes, Good, None), damaged], false, true);
+    }
+}
