@@ -1,6 +1,7 @@
 //! Who is at work in a store: dumps that write, and a cleanup that removes. Each leaves a sign before it looks for
 //! the other's, so that of two that begin at the same time at least one sees the other.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -27,6 +28,9 @@ const REMOVAL_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a dump waits for a removal of packs: longer than the sign of one that is gone counts.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
+/// How long a request that was given up may still take effect: twice the time that an answer is waited for.
+const SETTLING: Duration = Duration::from_secs(2 * 60);
+
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -38,6 +42,8 @@ pub struct Sign {
     text: &'static str,
     life: Life,
     renewals: JoinSet<()>,
+    /// A request was given up under it, and may take effect all the same.
+    is_doubtful: AtomicBool,
 }
 
 /// When a sign was renewed last. A machine that slept may wake up when others take the sign for one of a process that
@@ -140,7 +146,7 @@ impl Repository {
                 }
             }
         });
-        Ok(Sign { repository: self.clone(), key, text, life, renewals })
+        Ok(Sign { repository: self.clone(), key, text, life, renewals, is_doubtful: AtomicBool::new(false) })
     }
 
     /// Writes a sign again, unless others may have taken it for left over, or have removed it.
@@ -238,6 +244,27 @@ impl Sign {
     /// the store fails.
     pub async fn renew(&self) -> Result<(), RepositoryError> {
         self.repository.renew_sign(&self.key, self.text, &self.life).await
+    }
+
+    /// Notes that a request was given up that may take effect all the same.
+    pub(crate) fn doubt(&self) {
+        self.is_doubtful.store(true, Ordering::Relaxed);
+    }
+
+    /// Takes the sign away, after requests that were given up have ended on their way. Stopped meanwhile, it leaves the
+    /// sign there, which counts no more after its life.
+    pub async fn end(self, cancel: &CancellationToken) {
+        if self.is_doubtful.load(Ordering::Relaxed) {
+            self.repository.progress.notice(format!(
+                "waiting {} min until requests that {} did not answer have ended",
+                SETTLING.as_secs() / 60,
+                self.repository.describe()
+            ));
+            if cancel.run_until_cancelled(tokio::time::sleep(SETTLING)).await.is_none() {
+                return;
+            }
+        }
+        self.take_away().await;
     }
 
     /// Takes the sign away. If that fails it counts no more after its life.

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
+use dbhaul_retry::RetryPolicy;
 use dbhaul_store::{ObjectMeta, StoreExt};
 use futures::TryStreamExt;
 use serde::{Deserialize, Serialize};
@@ -116,7 +117,7 @@ impl Repository {
         }
         let sign = self.removal().await?;
         let pruned = self.prune_under(&sign, options, cancel).await;
-        sign.take_away().await;
+        sign.end(cancel).await;
         pruned
     }
 
@@ -265,20 +266,35 @@ impl Repository {
         Ok(())
     }
 
-    async fn remove(
+    /// Removes objects under a sign, which is renewed before each attempt: one that comes after a sleep of the machine
+    /// could remove what a dump relies on since.
+    ///
+    /// # Errors
+    /// [`RepositoryError::SignLapsed`]; if the store fails, or the user stops it.
+    pub async fn remove(
         &self,
         objects: &[String],
         sign: Option<&Sign>,
         cancel: &CancellationToken,
     ) -> Result<(), RepositoryError> {
+        let store = self.single_attempt();
         for batch in objects.chunks(BATCH) {
-            if cancel.is_cancelled() {
-                return Err(RepositoryError::Cancelled);
+            let mut attempts = RetryPolicy::default().attempts();
+            loop {
+                if cancel.is_cancelled() {
+                    return Err(RepositoryError::Cancelled);
+                }
+                if let Some(sign) = sign {
+                    sign.renew().await?;
+                }
+                let Err(error) = store.delete_many(batch).await else { break };
+                if let Some(sign) = sign.filter(|_| error.leaves_doubt()) {
+                    sign.doubt();
+                }
+                let Some(pause) = attempts.failed(error.is_transient()) else { return Err(error.into()) };
+                self.progress.warning(format!("{error}; {pause}"));
+                pause.wait(cancel).await.map_err(|_| RepositoryError::Cancelled)?;
             }
-            if let Some(sign) = sign {
-                sign.renew().await?;
-            }
-            self.store().delete_many(batch).await?;
         }
         Ok(())
     }

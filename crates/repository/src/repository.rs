@@ -9,6 +9,7 @@ use dbhaul_archive::{
     MAX_MANIFEST_BYTES, Manifest, PackId, RepoConfig, keys, read_document,
 };
 use dbhaul_progress::Progress;
+use dbhaul_retry::RetryPolicy;
 use dbhaul_store::{Access, CountingStore, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
@@ -336,17 +337,21 @@ impl Repository {
 
     /// Writes the manifest, which commits the backup, and reads it back: a backup is committed when the
     /// store returns its manifest, not when it says that it has it. The dump's sign must have stood all the time.
-    pub async fn commit(&self, manifest: &Manifest, lease: &Sign) -> Result<BackupKey, RepositoryError> {
+    pub async fn commit(
+        &self,
+        manifest: &Manifest,
+        lease: &Sign,
+        cancel: &CancellationToken,
+    ) -> Result<BackupKey, RepositoryError> {
         self.check_packs(manifest).await?;
-        // by the store's clock, and as late as can be: until now nobody has removed packs
-        lease.renew().await?;
         let key = manifest.key();
         let (sealed, codec, store) = (manifest.clone(), self.codec.clone(), self.describe());
         let seal = move || sealed.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
         let bytes = blocking("writer of a manifest", seal).await?;
-        let created = create_surely(&self.store, &key.to_string(), bytes).await;
-        if let Err(RepositoryError::NotKept { .. }) = &created {
-            // damaged, it would be in the way of whoever reads all manifests; nobody else writes this key
+        let created = self.create_under(lease, &key.to_string(), bytes, cancel).await;
+        if let Err(RepositoryError::NotKept { .. } | RepositoryError::SignLapsed { .. }) = &created {
+            // damaged, it would be in the way of whoever reads all manifests, and one that was written although the
+            // answer was lost may lack packs by now; nobody else writes this key
             self.store.delete(&key.to_string()).await?;
         }
         created?;
@@ -356,6 +361,48 @@ impl Repository {
             return Err(lapsed);
         }
         Ok(key)
+    }
+
+    /// Writes an object that must not exist yet. The sign is renewed before each attempt, by the store's clock: one
+    /// that comes after a sleep of the machine would come too late.
+    async fn create_under(
+        &self,
+        lease: &Sign,
+        key: &str,
+        bytes: Bytes,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        let store = self.single_attempt();
+        let mut attempts = RetryPolicy::default().attempts();
+        loop {
+            lease.renew().await?;
+            let error = match create_surely(&store, key, bytes.clone()).await {
+                Err(RepositoryError::Store(error)) => error,
+                ended => return ended,
+            };
+            let pause = attempts.failed(error.is_transient());
+            let waited = match pause {
+                Some(pause) => {
+                    self.progress.warning(format!("{error}; {pause}"));
+                    pause.wait(cancel).await.is_ok()
+                }
+                None => false,
+            };
+            if !waited {
+                // the last answer may have been lost
+                let found = self.store.get_optional_at_most(key, bytes.len() as u64).await;
+                return if matches!(found, Ok(Some(found)) if found == bytes) {
+                    Ok(())
+                } else {
+                    Err(error.into())
+                };
+            }
+        }
+    }
+
+    /// The store without retries.
+    pub(crate) fn single_attempt(&self) -> Arc<dyn Store> {
+        self.store.single_attempt().unwrap_or_else(|| Arc::clone(&self.store))
     }
 
     /// Reads one piece of metadata and verifies it.

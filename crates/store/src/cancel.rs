@@ -67,6 +67,11 @@ impl Store for CancelStore {
         self.inner.try_write(keys).await
     }
 
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        let inner = self.inner.single_attempt()?;
+        Some(Arc::new(CancelStore { inner, cancel: self.cancel.clone() }))
+    }
+
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.until_cancelled(Operation::Open, "", self.inner.free_bytes()).await
     }

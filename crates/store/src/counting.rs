@@ -64,6 +64,11 @@ impl Store for CountingStore {
         self.counted().try_write(keys).await
     }
 
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        let inner = self.inner.single_attempt()?;
+        Some(Arc::new(CountingStore { inner, count: Arc::clone(&self.count) }))
+    }
+
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.inner.free_bytes().await
     }

@@ -177,6 +177,11 @@ impl StoreError {
         self.kind.is_transient()
     }
 
+    /// Whether the request may have taken effect all the same, or still may.
+    pub fn leaves_doubt(&self) -> bool {
+        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other)
+    }
+
     /// Whether the object does not exist.
     pub fn is_not_found(&self) -> bool {
         self.kind == ErrorKind::NotFound

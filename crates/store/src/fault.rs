@@ -189,6 +189,11 @@ impl Store for FaultStore {
         self.under_fault(Operation::List, prefix, self.inner.list_page(prefix, token)).await
     }
 
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        let inner = self.inner.single_attempt()?;
+        Some(Arc::new(FaultStore { inner, ..self.clone() }))
+    }
+
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.inner.free_bytes().await
     }

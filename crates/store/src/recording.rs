@@ -104,6 +104,11 @@ impl Store for RecordingStore {
         self.record(Operation::List, prefix, result, |_| 0)
     }
 
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        let inner = self.inner.single_attempt()?;
+        Some(Arc::new(RecordingStore { inner, ..self.clone() }))
+    }
+
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {
         self.inner.free_bytes().await
     }

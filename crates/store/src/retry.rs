@@ -11,7 +11,7 @@ use dbhaul_retry::{Attempts, RetryPolicy};
 use md5::{Digest as _, Md5};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
 
 /// Retries the transient failures of another store, within bounds, and finds out what became of a
 /// `put` whose answer was lost.
@@ -116,8 +116,7 @@ impl RetryStore {
 /// Whether a failed `put` may have taken effect all the same. One that failed while it looked
 /// whether the object exists has not begun to write.
 fn leaves_doubt(error: &StoreError) -> bool {
-    let is_open = matches!(error.kind(), ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other);
-    is_open && error.operation() == Operation::Put
+    error.leaves_doubt() && error.operation() == Operation::Put
 }
 
 #[async_trait]
@@ -151,6 +150,10 @@ impl Store for RetryStore {
 
     async fn list_page(&self, prefix: &str, token: Option<&str>) -> Result<ListPage, StoreError> {
         self.retrying(|| self.inner.list_page(prefix, token)).await
+    }
+
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        Some(self.inner.single_attempt().unwrap_or_else(|| Arc::clone(&self.inner)))
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {

@@ -2,6 +2,7 @@
 
 use std::fmt::Debug;
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::SystemTime;
 
 use async_trait::async_trait;
@@ -115,6 +116,12 @@ pub trait Store: Debug + Send + Sync {
         let Some(key) = keys.first() else { return Ok(()) };
         self.put(key, Bytes::from_static(TRIAL), PutMode::Create).await?;
         self.delete(key).await
+    }
+
+    /// The same store without retries, where it has some: for a request before each attempt at which something has to be
+    /// looked at, such as whether it is still right.
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        None
     }
 
     /// How many bytes can still be written, where the store knows. What a quota allows may be less.

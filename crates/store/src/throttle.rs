@@ -20,13 +20,13 @@ use crate::{ListPage, ObjectMeta, PutMode, Store, StoreError};
 pub struct ThrottleStore {
     inner: Arc<dyn Store>,
     bytes_per_second: NonZeroU64,
-    free_at: Mutex<Instant>,
+    free_at: Arc<Mutex<Instant>>,
 }
 
 impl ThrottleStore {
     /// Wraps `inner`.
     pub fn new(inner: Arc<dyn Store>, bytes_per_second: NonZeroU64) -> Self {
-        ThrottleStore { inner, bytes_per_second, free_at: Mutex::new(Instant::now()) }
+        ThrottleStore { inner, bytes_per_second, free_at: Arc::new(Mutex::new(Instant::now())) }
     }
 
     /// Reserves the time that `transferred_bytes` take and returns when it begins.
@@ -76,6 +76,15 @@ impl Store for ThrottleStore {
 
     async fn try_write(&self, keys: &[String]) -> Result<(), StoreError> {
         self.inner.try_write(keys).await
+    }
+
+    fn single_attempt(&self) -> Option<Arc<dyn Store>> {
+        let inner = self.inner.single_attempt()?;
+        Some(Arc::new(ThrottleStore {
+            inner,
+            bytes_per_second: self.bytes_per_second,
+            free_at: Arc::clone(&self.free_at),
+        }))
     }
 
     async fn free_bytes(&self) -> Result<Option<u64>, StoreError> {

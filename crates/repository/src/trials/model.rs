@@ -1,7 +1,7 @@
 //! Writers and pruners at once, in an order by chance: requests fail, answers are lost, machines sleep, clocks are
 //! wrong, processes are killed. Whatever happens, a backup that is in the store has all of its packs.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -31,6 +31,9 @@ const CHUNKS: u32 = 12;
 
 /// Backups that are not forgotten yet, at most.
 const BACKUPS: usize = 12;
+
+/// Events that are told when something is wrong.
+const HISTORY: usize = 400;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -96,6 +99,8 @@ struct Model {
     packs: BTreeMap<String, Vec<PackId>>,
     checked_changes: u64,
     tally: Tally,
+    /// The last that happened, told when something is wrong.
+    history: VecDeque<String>,
 }
 
 impl Model {
@@ -134,7 +139,20 @@ impl Model {
             packs: BTreeMap::new(),
             checked_changes: 0,
             tally: Tally::default(),
+            history: VecDeque::new(),
         }
+    }
+
+    fn happened(&mut self, what: impl std::fmt::Display) {
+        if self.history.len() == HISTORY {
+            self.history.pop_front();
+        }
+        let time = self.stage.now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        self.history.push_back(format!("{} {} s: {what}", self.tally.steps, time.as_secs() - 1_769_824_984));
+    }
+
+    fn history(&mut self) -> String {
+        self.history.make_contiguous().join("\n")
     }
 
     async fn run(&mut self, steps: u64) {
@@ -190,6 +208,7 @@ impl Model {
         self.next_number += 1;
         let skew = self.rng.i64(-7_200..7_200);
         let clock = Arc::new(AtomicI64::new(skew));
+        self.happened(format_args!("client {number} begins: {task:?}"));
         let work = spawn_local(work(self.stage.clone(), number, Arc::clone(&clock), task.clone()));
         self.workers.push(Worker { number, task, work, clock, asleep: 0, burst: 0 });
     }
@@ -231,6 +250,7 @@ impl Model {
             return;
         }
         let time = MINUTE * minutes;
+        self.happened(format_args!("{minutes} minutes pass"));
         tokio::time::advance(time).await;
         for worker in &self.workers {
             if worker.asleep > 0 && self.rng.bool() {
@@ -247,8 +267,12 @@ impl Model {
         }
         let at = self.rng.usize(..self.workers.len());
         let worker = &mut self.workers[at];
+        let number = worker.number;
         match self.rng.u32(..300) {
-            0 | 1 => worker.asleep = self.rng.u32(5..150),
+            0 | 1 => {
+                worker.asleep = self.rng.u32(5..150);
+                self.happened(format_args!("client {number} sleeps"));
+            }
             2 => worker.burst = self.rng.u32(1..12),
             3 => worker.clock.store(self.rng.i64(-90_000..90_000), Ordering::Relaxed),
             _ => {}
@@ -291,8 +315,14 @@ impl Model {
             _ => Fate::Serve,
         };
         if matches!(fate, Fate::ActLate(_)) && request.operation == Operation::Put {
-            self.late.insert(request.key);
+            self.late.insert(request.key.clone());
         }
+        self.happened(format_args!(
+            "client {}: {} {}: {fate:?}",
+            request.client,
+            request.operation.verb(),
+            request.key
+        ));
         let _ = answer.send(fate);
         if matches!(fate, Fate::KillBefore | Fate::KillAfter) {
             // until it has taken effect
@@ -311,20 +341,17 @@ impl Model {
             return;
         }
         self.checked_changes = changes;
-        let objects = self.stage.objects();
+        let objects = self.stage.objects().clone();
         for backup in objects.list(keys::BACKUPS).await.unwrap() {
             if !self.packs.contains_key(&backup.key) {
                 let bytes = objects.get(&backup.key).await.unwrap();
                 let manifest = Manifest::from_bytes(&backup.key, &bytes).unwrap();
                 self.packs.insert(backup.key.clone(), manifest.packs.iter().map(|pack| pack.id).collect());
             }
-            for pack in &self.packs[&backup.key] {
-                assert!(
-                    objects.head(&keys::pack(*pack)).await.is_ok(),
-                    "pack {pack} of backup {} is gone, in step {}",
-                    backup.key,
-                    self.tally.steps
-                );
+            for pack in self.packs[&backup.key].clone() {
+                if objects.head(&keys::pack(pack)).await.is_err() {
+                    panic!("{}\npack {pack} of backup {} is gone", self.history(), backup.key);
+                }
             }
         }
     }
@@ -339,6 +366,7 @@ impl Model {
             }
             let worker = self.workers.swap_remove(at);
             let ended = worker.work.await.unwrap();
+            self.happened(format_args!("client {} ends: {ended:?}", worker.number));
             if matches!(ended, Err(RepositoryError::SignLapsed { .. })) {
                 self.tally.lapsed += 1;
             }
@@ -433,6 +461,8 @@ async fn work(
 }
 
 async fn run(seed: u64, steps: u64) -> Tally {
+    // pauses before another attempt go by chance too
+    fastrand::seed(seed);
     let running = async {
         let mut model = Model::new(seed).await;
         model.run(steps).await;

@@ -157,7 +157,7 @@ async fn store(
     manifest.parent = parent.as_ref().map(crate::Parent::id);
     manifest.tables = vec![table];
     manifest.totals = manifest.computed_totals();
-    repository.commit(&manifest, lease).await
+    repository.commit(&manifest, lease, cancel).await
 }
 
 fn toc() -> Toc {

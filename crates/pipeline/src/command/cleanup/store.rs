@@ -13,9 +13,6 @@ use serde::Serialize;
 use crate::{Context, PipelineError, Status, format_bytes};
 use dbhaul_repository::{Repository, is_living};
 
-/// Packs that are removed at a time.
-const BATCH: usize = 500;
-
 /// Asks to remove packs that failed dumps have left in a store.
 #[derive(Debug, Clone)]
 pub struct StoreCleanupRequest {
@@ -101,19 +98,13 @@ pub async fn cleanup_store(
             });
         }
         let packs: Vec<String> = report.packs.iter().map(|pack| pack.key.clone()).collect();
-        for batch in packs.chunks(BATCH) {
-            if context.cancel.is_cancelled() {
-                return Err(PipelineError::Cancelled);
-            }
-            tombstone.renew().await?;
-            repository.store().delete_many(batch).await?;
-        }
+        repository.remove(&packs, Some(&tombstone), &context.cancel).await?;
         repository.store().delete_many(&report.stale_signs).await?;
         report.removed = true;
         Ok(report)
     };
     let removed = removed.await;
-    tombstone.take_away().await;
+    tombstone.end(&context.cancel).await;
     removed
 }
 

@@ -244,7 +244,7 @@ impl Dump {
         self.context.progress.phase_started(Phase::Commit, None, None);
         let parent = parent.map(|parent| parent.id());
         let manifest = Box::pin(self.write_metadata(repository, (lists, documents), rows, parent)).await?;
-        let key = repository.commit(&manifest, lease).await?;
+        let key = repository.commit(&manifest, lease, &self.context.cancel).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::command::backups::reported_totals(&manifest);
         Ok(DumpReport {
