@@ -10,7 +10,7 @@ use std::sync::atomic::Ordering;
 
 use dbhaul_catalog::{EntryKind, Section};
 use dbhaul_importer::{
-    Blocker, ImportError, ImportOptions, ImportOutcome, ImportPlan, check_target, import, plan,
+    Blocker, Cause, ImportError, ImportOptions, ImportOutcome, ImportPlan, Part, check_target, import, plan,
 };
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::{Event, Progress, Recorder};
@@ -228,10 +228,13 @@ async fn a_failed_index_stops_nothing_else_and_can_be_resumed() {
     let segments = [rows.segments(entry, SEGMENTS)];
     let outcome = run(&server, plan(toc.clone(), &segments, options()).unwrap(), &rows).await.unwrap();
     assert_eq!(outcome.failed.len(), 1);
-    assert_eq!(outcome.failed[0].description, "INDEX public.sale_unique");
-    assert!(outcome.failed[0].error.contains("23505"), "{}", outcome.failed[0].error);
+    let failed = &outcome.failed[0];
+    assert_eq!(failed.subject.to_string(), "INDEX public.sale_unique");
+    let is_of_values = |state: &Option<String>| state.as_deref() == Some("23505");
+    assert!(matches!(&failed.cause, Cause::Failed { sqlstate, .. } if is_of_values(sqlstate)), "{failed:?}");
     assert_eq!(outcome.skipped.len(), 1, "{:?}", outcome.skipped);
-    assert!(outcome.skipped[0].reason.contains("needs INDEX public.sale_unique"), "{:?}", outcome.skipped);
+    let needs = Cause::NotMade { on: "INDEX public.sale_unique".to_owned() };
+    assert_eq!(outcome.skipped[0].cause, needs, "{:?}", outcome.skipped);
     assert_eq!(outcome.tables.len(), 1);
     assert_eq!(outcome.ledger_schema.as_deref(), Some("dbhaul"));
     let comment = "SELECT obj_description('public.sale_v_idx'::regclass)";
@@ -266,10 +269,10 @@ async fn a_bad_row_fails_its_table_and_names_the_line() {
     let outcome = run(&server, plan(toc.into_toc(), &segments, options()).unwrap(), &rows).await.unwrap();
     assert_eq!(outcome.failed.len(), 1);
     let failed = &outcome.failed[0];
-    assert_eq!((failed.description.as_str(), failed.segment), ("TABLE DATA public.bad", Some(1)));
-    assert!(failed.error.contains("COPY bad, line 51"), "{}", failed.error);
+    assert_eq!((failed.subject.to_string().as_str(), failed.segment), ("TABLE DATA public.bad", Some(1)));
+    assert!(failed.cause.to_string().contains("COPY bad, line 51"), "{}", failed.cause);
     assert_eq!(outcome.tables.iter().map(|table| table.table.name.as_str()).collect::<Vec<_>>(), ["good"]);
-    assert!(outcome.skipped.iter().any(|skipped| skipped.description == "INDEX public.bad_idx"));
+    assert!(outcome.skipped.iter().any(|skipped| skipped.subject.to_string() == "INDEX public.bad_idx"));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -289,9 +292,12 @@ async fn roles_that_are_missing_are_named_and_the_rest_is_granted() {
     let plan = plan(toc.into_toc(), &[], options()).unwrap();
     let outcome = run(&server, plan, &Arc::new(Rows::new(1))).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-    let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
+    let skipped: Vec<String> = outcome.skipped.iter().map(|skipped| skipped.subject.to_string()).collect();
     assert_eq!(skipped, ["TABLE public.t", "ACL TABLE t"]);
-    assert!(outcome.skipped.iter().all(|skipped| skipped.reason.contains("\"ghost\"")));
+    let ghost = Cause::MissingRole { role: "ghost".to_owned() };
+    assert!(outcome.skipped.iter().all(|skipped| skipped.cause == ghost), "{:?}", outcome.skipped);
+    let parts: Vec<Part> = outcome.skipped.iter().map(|skipped| skipped.part).collect();
+    assert_eq!(parts, [Part::Owner, Part::Privileges]);
     assert_eq!(server.psql("shop", "SELECT has_table_privilege('reader', 'public.t', 'SELECT')"), "t");
 }
 
@@ -525,7 +531,7 @@ async fn an_owner_without_privileges_makes_what_it_may_and_names_the_rest() {
     let token = CancellationToken::new();
     let outcome = import(plan, &settings, source, &Progress::silent(), &token).await.unwrap();
     assert!(outcome.failed.is_empty(), "{:?}", outcome.failed);
-    let skipped: Vec<&str> = outcome.skipped.iter().map(|skipped| skipped.description.as_str()).collect();
+    let skipped: Vec<String> = outcome.skipped.iter().map(|skipped| skipped.subject.to_string()).collect();
     assert_eq!(skipped, ["TABLE public.sale", "COMMENT EXTENSION plpgsql", "EVENT TRIGGER public.watch"]);
     assert_eq!(outcome.tables[0].digest, rows.digest(SEGMENTS));
     assert_eq!(schemas(&server), "public");

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 pub use self::options::{StorageParameter, doubtful_parameters};
 pub use self::order::as_made;
 use crate::kinds::Body;
-use crate::{Catalog, Object, ObjectId, ServerVersion};
+use crate::{Catalog, Identity, Object, ObjectId, ServerVersion};
 
 /// What a target is and has.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -36,10 +36,17 @@ pub struct TargetFacts {
 /// Something that an object will not have on the target, or that will not be there at all.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Loss {
-    /// The object, as [`Identity`](crate::Identity) prints it.
-    pub object: String,
+    /// The objects: one, or all that lose the same.
+    pub objects: Vec<Identity>,
     /// What is lost, and why.
     pub what: String,
+}
+
+impl Loss {
+    /// The objects, as [`Identity`] prints each.
+    pub fn names(&self) -> String {
+        self.objects.iter().map(Identity::to_string).collect::<Vec<_>>().join(", ")
+    }
 }
 
 /// What became of a catalog for a target.
@@ -61,7 +68,7 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     let is_older = target.version.major() < source.major();
     not_null::nullable_again(catalog, target.version);
     for object in catalog.objects.iter_mut().filter(|object| object.extension.is_none()) {
-        let name = object.identity().to_string();
+        let name = object.identity();
         settings(object, &name, target, &mut losses);
         compression(object, &name, target, &mut losses);
         options::take(object, &name, &target.refused_parameters, &mut losses);
@@ -124,13 +131,13 @@ struct Losses {
 }
 
 impl Losses {
-    fn add(&mut self, object: &str, what: impl Into<String>) {
-        self.list.push(Loss { object: object.to_owned(), what: what.into() });
+    fn add(&mut self, object: &Identity, what: impl Into<String>) {
+        self.list.push(Loss { objects: vec![object.clone()], what: what.into() });
     }
 }
 
 /// `SET` clauses of functions whose settings the target does not know.
-fn settings(object: &mut Object, name: &str, target: &TargetFacts, losses: &mut Losses) {
+fn settings(object: &mut Object, name: &Identity, target: &TargetFacts, losses: &mut Losses) {
     let Body::Function(function) = &mut object.body else { return };
     function.settings.retain(|(setting, value)| {
         let is_known = setting.contains('.') || target.settings.contains(&setting.to_ascii_lowercase());
@@ -146,7 +153,7 @@ fn settings(object: &mut Object, name: &str, target: &TargetFacts, losses: &mut 
     }
 }
 
-fn compression(object: &mut Object, name: &str, target: &TargetFacts, losses: &mut Losses) {
+fn compression(object: &mut Object, name: &Identity, target: &TargetFacts, losses: &mut Losses) {
     let cannot = |method: &mut String| target.version.major() < 14 || method == "lz4" && !target.has_lz4;
     let mut add = |column: &str, method: String| {
         losses.add(name, format!("column {column} without COMPRESSION {method}, which the target lacks"));
@@ -237,7 +244,7 @@ mod tests {
         };
         assert!(losses(true).is_empty());
         let [loss]: [super::Loss; 1] = losses(false).try_into().unwrap();
-        assert_eq!(loss.object, "MATERIALIZED VIEW public.mv");
+        assert_eq!(loss.names(), "MATERIALIZED VIEW public.mv");
         assert_eq!(loss.what, "column v without COMPRESSION lz4, which the target lacks");
     }
 }

@@ -29,6 +29,7 @@
 //! # Ok::<(), dbhaul_importer::ImportError>(())
 //! ```
 
+mod cause;
 mod error;
 mod ledger;
 mod options;
@@ -37,10 +38,12 @@ mod plan;
 mod run;
 mod schedule;
 mod source;
+mod subject;
 mod target;
 #[cfg(test)]
 mod testing;
 
+pub use cause::Cause;
 pub use error::{ImportError, PlanProblem};
 pub use ledger::leftover::{LeftoverLedger, leftover_ledgers};
 pub use ledger::unfinished::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};
@@ -48,10 +51,10 @@ pub use options::{ImportOptions, Sections, StatisticsMode};
 pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped, tell};
 pub use plan::{ImportPlan, plan};
 pub use run::import;
-pub use run::prepared::Part;
 pub use schedule::{Lock, LockMode, Node, NodeId, Scheduler};
 pub use source::{
     Again, ChunkStream, EntrySegments, SegmentRef, SegmentRows, SegmentSource, SourceError, StatisticsError,
     StatisticsStream, StatisticsWave,
 };
+pub use subject::{EntrySubject, Part, Subject};
 pub use target::{Blocker, ImportingRole, TargetReport, check_target, tablespaces};

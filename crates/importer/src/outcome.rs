@@ -1,10 +1,10 @@
 //! What an import did.
 
-use dbhaul_catalog::{EntryKind, QualifiedName, TocEntry};
+use dbhaul_catalog::{QualifiedName, TocEntry};
 use dbhaul_rows::RowDigest;
 
-use crate::plan::footprint::describe;
-use crate::run::prepared::{LeftOut, Part};
+use crate::subject::LeftOut;
+use crate::{Cause, Part, Subject};
 
 /// What an import did, with everything it did not do.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -48,36 +48,40 @@ pub struct LoadedTable {
 /// Something that was left out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Skipped {
-    /// The TOC entry; 0 for planner statistics.
-    pub entry: u32,
-    /// What the entry makes; `None` for planner statistics.
-    pub kind: Option<EntryKind>,
-    /// It, as `pg_restore -l` names it: `ACL public film`.
-    pub description: String,
-    /// Which part of it.
+    /// What.
+    pub subject: Subject,
+    /// Which part of the object.
     pub part: Part,
+    /// The statements, where only some of those are left out that make the part; without their values, which may be
+    /// passwords.
+    pub statements: Vec<String>,
     /// Why.
-    pub reason: String,
+    pub cause: Cause,
 }
 
 impl Skipped {
     pub(crate) fn new(entry: &TocEntry, left_out: LeftOut) -> Self {
-        let LeftOut { part, reason } = left_out;
-        Skipped { entry: entry.id, kind: Some(entry.kind), description: describe(entry), part, reason }
+        let LeftOut { part, statements, cause } = left_out;
+        Skipped { subject: Subject::of(entry), part, statements, cause }
+    }
+
+    /// Planner statistics.
+    pub(crate) fn statistics(subject: Subject, cause: Cause) -> Self {
+        Skipped { subject, part: Part::Statistics, statements: Vec::new(), cause }
     }
 }
 
 /// Something that failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// The TOC entry; 0 for planner statistics.
-    pub entry: u32,
-    /// It, as `pg_restore -l` names it: `INDEX public film_title_idx`.
-    pub description: String,
+    /// What.
+    pub subject: Subject,
+    /// Which part of the object.
+    pub part: Part,
     /// The segment, for rows.
     pub segment: Option<u32>,
-    /// The error with its causes, detail, hint and context.
-    pub error: String,
+    /// Why.
+    pub cause: Cause,
 }
 
 /// What is said of what is left out, as objects and reasons: owners and grants that have the same reason,
@@ -85,36 +89,32 @@ pub struct Failed {
 pub fn tell(skipped: &[Skipped]) -> Vec<(String, String)> {
     let mut lines: Vec<Line> = Vec::new();
     for item in skipped {
-        let is_privilege = item.kind.is_some_and(EntryKind::is_privilege);
-        let (kind, statement_count) = match &item.part {
-            Part::Owner => (LineKind::Owners, 0),
-            Part::Statements(statements) if is_privilege => (LineKind::Grants, statements.len()),
-            _ => (LineKind::Whole, 0),
+        let is_privilege = item.subject.entry().is_some_and(|entry| entry.kind.is_privilege());
+        let kind = match item.part {
+            Part::Owner => LineKind::Owners,
+            _ if is_privilege && !item.statements.is_empty() => LineKind::Grants,
+            _ => LineKind::Whole,
         };
+        let (statement_count, reason) = (item.statements.len(), item.cause.to_string());
         let is_same =
-            |line: &&mut Line| kind != LineKind::Whole && line.kind == kind && line.reason == item.reason;
+            |line: &&mut Line| kind != LineKind::Whole && line.kind == kind && line.reason == reason;
         match lines.iter_mut().find(is_same) {
             Some(line) => {
-                line.objects.push(&item.description);
+                line.subjects.push(&item.subject);
                 line.statement_count += statement_count;
             }
-            None => lines.push(Line {
-                kind,
-                objects: vec![&item.description],
-                statement_count,
-                reason: &item.reason,
-            }),
+            None => lines.push(Line { kind, subjects: vec![&item.subject], statement_count, reason }),
         }
     }
-    lines.iter().map(Line::text).collect()
+    lines.into_iter().map(Line::text).collect()
 }
 
 /// What is told together.
 struct Line<'a> {
     kind: LineKind,
-    objects: Vec<&'a str>,
+    subjects: Vec<&'a Subject>,
     statement_count: usize,
-    reason: &'a str,
+    reason: String,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -125,23 +125,24 @@ enum LineKind {
 }
 
 impl Line<'_> {
-    fn text(&self) -> (String, String) {
-        let names = || self.objects.join(", ");
-        let granted_on = || {
-            let of_kind = |object: &&str| {
-                let mut kinds = [EntryKind::Acl, EntryKind::DefaultAcl].into_iter();
-                kinds.find_map(|kind| Some(object.strip_prefix(kind.as_str())?.trim_start().to_owned()))
-            };
-            let names =
-                self.objects.iter().map(|object| of_kind(object).unwrap_or_else(|| (*object).to_owned()));
-            names.collect::<Vec<_>>().join(", ")
+    fn text(self) -> (String, String) {
+        let listed = |name: fn(&Subject) -> String| {
+            self.subjects.iter().map(|subject| name(subject)).collect::<Vec<_>>().join(", ")
         };
+        let names = || listed(Subject::to_string);
         let object = match (self.kind, self.statement_count) {
             (LineKind::Whole, _) => names(),
             (LineKind::Owners, _) => format!("owner of {}", names()),
-            (LineKind::Grants, 1) => format!("1 grant on {}", granted_on()),
-            (LineKind::Grants, count) => format!("{count} grants on {}", granted_on()),
+            (LineKind::Grants, 1) => format!("1 grant on {}", listed(granted_on)),
+            (LineKind::Grants, count) => format!("{count} grants on {}", listed(granted_on)),
         };
-        (object, self.reason.to_owned())
+        (object, self.reason)
     }
+}
+
+/// What privileges are on, or whose default privileges they are.
+fn granted_on(subject: &Subject) -> String {
+    let whole = subject.to_string();
+    let kind = subject.entry().map(|entry| entry.kind.as_str()).unwrap_or_default();
+    whole.strip_prefix(kind).map(|on| on.trim_start().to_owned()).unwrap_or(whole)
 }

@@ -43,7 +43,7 @@ pub(super) fn unlogged(catalog: &mut Catalog, version: ServerVersion, losses: &m
         }));
     }
     for object in &mut catalog.objects {
-        let identity = object.identity().to_string();
+        let identity = object.identity();
         let table = name(object);
         match &mut object.body {
             Body::Table(table_body) => {

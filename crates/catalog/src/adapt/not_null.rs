@@ -126,7 +126,7 @@ pub(super) fn nullable_children(catalog: &mut Catalog, version: ServerVersion, l
     // Columns that may not be inherited, by table, with a child that does without.
     let mut stopped: BTreeMap<(QualifiedName, String), QualifiedName> = BTreeMap::new();
     for object in &mut catalog.objects {
-        let identity = object.identity().to_string();
+        let identity = object.identity();
         let own = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
         let Body::Table(table) = &mut object.body else { continue };
         for column in &mut table.columns {
@@ -163,7 +163,7 @@ fn stop(
     losses: &mut Losses,
 ) {
     for object in &mut catalog.objects {
-        let identity = object.identity().to_string();
+        let identity = object.identity();
         let own = QualifiedName::new(object.schema.clone().unwrap_or_default(), &object.name);
         let Body::Table(table) = &mut object.body else { continue };
         for column in &mut table.columns {

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use super::Losses;
+use super::{Loss, Losses};
 use crate::kinds::{
     Body, Constraint, ConstraintType, ExpressionRole, Function, FunctionSource, Publication,
     SubscriptionDefinition, Table,
 };
-use crate::{Catalog, Object, ServerVersion, quote_identifier};
+use crate::{Catalog, Identity, Object, ServerVersion, quote_identifier};
 
 /// Storage parameters of tables by the major that brought them, none older than 13.
 const STORAGE_PARAMETERS: [(&str, u32); 4] = [
@@ -69,7 +69,7 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
 /// Takes from an object of a source what an older target does not know.
 pub(super) fn weaken(
     object: &mut Object,
-    name: &str,
+    name: &Identity,
     (source, target): (ServerVersion, ServerVersion),
     losses: &mut Losses,
 ) {
@@ -151,7 +151,7 @@ pub(super) fn weaken(
     }
 }
 
-fn weaken_table(table: &mut Table, name: &str, major: u32, losses: &mut Losses) {
+fn weaken_table(table: &mut Table, name: &Identity, major: u32, losses: &mut Losses) {
     let on = |what: String| format!("{what} on PostgreSQL {major}");
     let options = [&mut table.options, &mut table.toast_options];
     for option in options.into_iter().flat_map(|options| take_unknown(options, major)) {
@@ -205,7 +205,7 @@ fn take_unknown(options: &mut Vec<String>, major: u32) -> Vec<String> {
     unknown
 }
 
-fn weaken_publication(publication: &mut Publication, name: &str, major: u32, losses: &mut Losses) {
+fn weaken_publication(publication: &mut Publication, name: &Identity, major: u32, losses: &mut Losses) {
     if major < 18 && publication.generated_columns {
         publication.generated_columns = false;
         losses.add(name, format!("made without publish_generated_columns on PostgreSQL {major}"));
@@ -220,7 +220,7 @@ fn weaken_publication(publication: &mut Publication, name: &str, major: u32, los
 /// them. What the source did not have either, it only behaves as if it had, is no loss.
 fn weaken_subscription(
     definition: &mut SubscriptionDefinition,
-    name: &str,
+    name: &Identity,
     (source, major): (u32, u32),
     losses: &mut Losses,
 ) {
@@ -252,23 +252,24 @@ pub(super) fn maintain(catalog: &Catalog, version: ServerVersion, losses: &mut L
     if version.major() >= 17 || catalog.server_version.major() < 17 {
         return;
     }
-    let mut by_role: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut by_role: BTreeMap<String, Vec<Identity>> = BTreeMap::new();
     for object in &catalog.objects {
         if let Body::DefaultAcl(default) = &object.body {
             for item in default.granted.iter().filter(|item| item.privileges.contains('m')) {
                 let role = item.grantee.clone().unwrap_or_else(|| "PUBLIC".to_owned());
-                by_role.entry(role).or_default().push(object.identity().to_string());
+                by_role.entry(role).or_default().push(object.identity());
             }
         }
         let items = object.acl.iter().flatten().filter(|item| item.privileges.contains('m'));
         let is_relation = matches!(object.body, Body::Table(_) | Body::View(_) | Body::MaterializedView(_));
         for item in items.filter(|item| is_relation && item.grantee.as_deref() != object.owner.as_deref()) {
             let role = item.grantee.clone().unwrap_or_else(|| "PUBLIC".to_owned());
-            by_role.entry(role).or_default().push(object.identity().to_string());
+            by_role.entry(role).or_default().push(object.identity());
         }
     }
     for (role, objects) in by_role {
-        losses.add(&objects.join(", "), format!("no MAINTAIN for {role} on PostgreSQL {}", version.major()));
+        let what = format!("no MAINTAIN for {role} on PostgreSQL {}", version.major());
+        losses.list.push(Loss { objects, what });
     }
 }
 

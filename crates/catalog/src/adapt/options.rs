@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Losses;
 use super::older::outside_quotes;
 use crate::kinds::{Body, storage_parameters};
-use crate::{Catalog, Object, quote_identifier};
+use crate::{Catalog, Identity, Object, quote_identifier};
 
 /// What has a storage parameter.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -151,7 +151,7 @@ fn of_index(definition: &str, show: &mut impl FnMut(&Of, &str)) {
 /// Takes from an object what its target has refused.
 pub(super) fn take(
     object: &mut Object,
-    name: &str,
+    name: &Identity,
     refused: &BTreeSet<StorageParameter>,
     losses: &mut Losses,
 ) {

@@ -17,14 +17,14 @@ pub(super) fn keep(catalog: &Catalog, losses: &mut Losses) {
         {
             let what = "made with all columns as its own and then made to inherit: only so do they keep their \
                         order, which values of its row type depend on";
-            losses.add(&object.identity().to_string(), what);
+            losses.add(&object.identity(), what);
         }
     }
     for object in &catalog.objects {
         if let Body::ColumnDefault(default) = &object.body
             && columns.contains(&(default.table.clone(), default.column.clone()))
         {
-            losses.add(&object.identity().to_string(), "set with its column, which becomes the table's own");
+            losses.add(&object.identity(), "set with its column, which becomes the table's own");
         }
         if let Body::Constraint(constraint) = &object.body
             && becomes_own(constraint, &tables)
@@ -33,7 +33,7 @@ pub(super) fn keep(catalog: &Catalog, losses: &mut Losses) {
                 "made as a constraint of {} itself, which keeps the order of its columns",
                 constraint.table
             );
-            losses.add(&object.identity().to_string(), what);
+            losses.add(&object.identity(), what);
         }
     }
 }

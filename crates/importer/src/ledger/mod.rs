@@ -126,7 +126,7 @@ pub(crate) struct DoneSteps {
 pub(crate) struct DoneStep {
     /// Digest of the rows it loaded; that of no rows for steps without any.
     pub(crate) digest: RowDigest,
-    /// What was left out of it, and why.
+    /// What was left out of it, and why, as [`recorded`](crate::subject::recorded).
     pub(crate) left_out: Option<String>,
 }
 

@@ -115,9 +115,13 @@ pub(crate) fn entry_by_id(toc: &Toc, id: u32) -> Option<&TocEntry> {
 /// An entry as people know it: `INDEX public.film_title_idx`, `TABLE public."Film"`, `ACL TABLE public.film`,
 /// `CONSTRAINT public.film film_pkey`.
 pub(crate) fn describe(entry: &TocEntry) -> String {
-    let TocEntry { kind, schema, name, .. } = entry;
+    describe_named(entry.kind, entry.schema.as_deref(), &entry.name)
+}
+
+/// As [`describe`], by what an entry is called.
+pub(crate) fn describe_named(kind: EntryKind, schema: Option<&str>, name: &str) -> String {
     if name.starts_with(&format!("{kind} ")) {
-        return name.clone();
+        return name.to_owned();
     }
     match (kind, schema) {
         // their names are addresses that hold the schema already

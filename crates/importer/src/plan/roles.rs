@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use dbhaul_catalog::{DropStatement, EntryKind, TocEntry, quote_identifier};
 
-use crate::ImportOptions;
 use crate::plan::piece::Piece;
+use crate::{Cause, ImportOptions};
 
 /// Roles that an import may name but the target does not have, or does not let us act as.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -28,18 +28,19 @@ pub(crate) struct RoleLimits {
 pub(crate) struct Runnable {
     pub(crate) statements: Vec<Piece>,
     /// Statements and reasons.
-    pub(crate) left_out: Vec<(String, String)>,
+    pub(crate) left_out: Vec<(String, Cause)>,
 }
 
 impl RoleLimits {
     /// Why an owner cannot be set, if it cannot.
-    pub(crate) fn owner_problem(&self, owner: &str) -> Option<String> {
+    pub(crate) fn owner_problem(&self, owner: &str) -> Option<Cause> {
+        let role = || owner.to_owned();
         if self.missing.contains(owner) {
-            Some(absent(owner))
+            Some(Cause::MissingRole { role: role() })
         } else if self.not_ours.contains(owner) {
-            Some(format!("the importing role may not SET ROLE \"{owner}\""))
+            Some(Cause::MayNotBecomeOwner { role: role() })
         } else if self.not_inherited.contains(owner) {
-            Some(format!("the importing role does not inherit the rights of role \"{owner}\""))
+            Some(Cause::NotInherited { role: role() })
         } else {
             None
         }
@@ -75,25 +76,21 @@ impl RoleLimits {
         Piece::in_the_name_of(&quote_identifier(grantor), self.is_superuser, statement.to_owned())
     }
 
-    fn grantor_problem(&self, grantor: &str) -> Option<String> {
+    fn grantor_problem(&self, grantor: &str) -> Option<Cause> {
+        let role = || grantor.to_owned();
         if self.missing.contains(grantor) {
-            Some(format!("the grantor, role \"{grantor}\", does not exist on the target"))
+            Some(Cause::MissingGrantor { role: role() })
         } else if !self.is_superuser && self.not_ours.contains(grantor) {
-            Some(format!("the importing role may not SET ROLE \"{grantor}\", the grantor"))
+            Some(Cause::MayNotBecomeGrantor { role: role() })
         } else {
             None
         }
     }
 
-    fn missing_of(&self, roles: &[String]) -> Option<String> {
-        roles.iter().find(|role| self.missing.contains(*role)).map(|missing| absent(missing))
+    fn missing_of(&self, roles: &[String]) -> Option<Cause> {
+        let missing = roles.iter().find(|role| self.missing.contains(*role));
+        missing.map(|role| Cause::MissingRole { role: role.clone() })
     }
-}
-
-fn absent(role: &str) -> String {
-    format!(
-        "role \"{role}\" does not exist on the target (--roles used creates it, --role-map names another)"
-    )
 }
 
 /// Every role that the import of these entries needs.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{DataEntry, EntryKind, Toc, in_one_line};
 
-use crate::ImportOptions;
 use crate::plan::footprint::{describe, entry_by_id};
 use crate::plan::split::Split;
+use crate::{Cause, ImportOptions};
 
 /// Warns of what its options mean for what is there already.
 pub(crate) fn warnings(toc: &Toc, options: &ImportOptions, splits: &BTreeMap<u32, Split>) -> Vec<String> {
@@ -35,21 +35,17 @@ fn keys_without_rows(toc: &Toc, options: &ImportOptions, splits: &BTreeMap<u32, 
     let told = keys.filter_map(|entry| {
         let reason = options.keys_without_rows.get(&entry.object?)?;
         let key = in_one_line(&describe(entry));
-        let (becomes, reason) = match splits.get(&entry.id) {
-            Some(Split::Validate { .. }) => ("left NOT VALID", left_not_valid(reason)),
-            _ => ("skipped", reason.clone()),
+        let reason = reason.clone();
+        let (becomes, cause) = match splits.get(&entry.id) {
+            Some(Split::Validate { .. }) => ("left NOT VALID", Cause::LeftNotValid { reason }),
+            _ => ("skipped", Cause::RowsLeftOut { reason }),
         };
         Some(format!(
             "will be {becomes} if a row that is carried needs one of them: {key}: {}",
-            in_one_line(&reason)
+            in_one_line(&cause.to_string())
         ))
     });
     told.collect()
-}
-
-/// What becomes of a foreign key that is made before it is validated, and then cannot be.
-pub(crate) fn left_not_valid(reason: &str) -> String {
-    format!("made, but left NOT VALID, so that it holds for new rows alone: {reason}")
 }
 
 /// Warns of what functions compute from each other: no order is right for all of it.

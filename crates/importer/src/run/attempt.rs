@@ -8,7 +8,7 @@ use dbhaul_progress::{counted, one_line};
 
 use super::context::Context;
 use crate::ledger::DoneStep;
-use crate::{Again, ImportError, SourceError, StatisticsError};
+use crate::{Again, Cause, ImportError, SourceError, StatisticsError};
 
 /// How long a rollback may take: a server that has stopped answering must not keep a run from ending.
 const ROLLBACK_PATIENCE: Duration = Duration::from_secs(15);
@@ -112,6 +112,11 @@ impl StepError {
             }),
             _ => false,
         }
+    }
+
+    /// Why what was attempted is not done, with what can be done about it.
+    pub(crate) fn cause(&self, to_do: Option<String>) -> Cause {
+        Cause::Failed { sqlstate: self.sqlstate().map(str::to_owned), error: self.to_string(), to_do }
     }
 
     /// The error that ends the whole run.

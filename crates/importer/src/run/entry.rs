@@ -7,13 +7,13 @@ use dbhaul_postgres::{Error, FailedStatement, Session};
 use super::attempt::{Shared, StepError};
 use super::context::{Context, join};
 use super::search_path::{PathAttempt, Transaction};
-use crate::ImportPlan;
 use crate::ledger::DoneStep;
 use crate::plan::piece::messages;
-use crate::plan::warnings::left_not_valid;
 use crate::plan::{Analyze, Work};
 use crate::run::prepared::Prepared;
+use crate::subject::{LeftOut, recorded};
 use crate::target::is_about_privileges;
+use crate::{Cause, ImportPlan, Part};
 
 /// Runs the statements of one entry.
 pub(crate) struct EntryAttempt {
@@ -29,8 +29,8 @@ impl EntryAttempt {
     }
 
     /// Makes the object, gives it its owner and commits; where the owner is refused, the object stays the
-    /// importing role's, nothing is committed yet, and why is returned.
-    async fn make(&self, session: &Session) -> Result<Option<String>, StepError> {
+    /// importing role's, nothing is committed yet, and that is returned.
+    async fn make(&self, session: &Session) -> Result<Option<LeftOut>, StepError> {
         let mut statements: Vec<String> = messages(self.prepared.statements.iter().cloned()).collect();
         let made = statements.len();
         if let Some(owner) = &self.prepared.set_owner {
@@ -42,8 +42,7 @@ impl EntryAttempt {
                 if place == made + 1 && matches!(error.sqlstate(), Some("42501" | "42704")) =>
             {
                 session.batch("ROLLBACK TO SAVEPOINT owner").await?;
-                let message = error.server_error().map(|error| error.message.clone());
-                Ok(Some(format!("owner not set: {}", message.unwrap_or_default())))
+                Ok(Some(LeftOut::whole(Part::Owner, Cause::refused(&error))))
             }
             Err(failed) => Err(failed.into()),
         }
@@ -51,14 +50,14 @@ impl EntryAttempt {
 
     /// Grants and commits; where the server granted less and said so in a warning, nothing is committed yet,
     /// and that is returned.
-    async fn grant(&self, session: &Session) -> Result<Option<String>, StepError> {
+    async fn grant(&self, session: &Session) -> Result<Option<LeftOut>, StepError> {
         session.take_warnings();
         session.run_each(&self.prepared.messages()).await?;
         let ignored = session.take_warnings().into_iter().find(is_about_privileges);
         if ignored.is_none() {
             session.commit().await?;
         }
-        Ok(ignored.map(|warning| warning.message))
+        Ok(ignored.map(|warning| LeftOut::whole(Part::of(self.kind), Cause::refusal(&warning))))
     }
 }
 
@@ -70,7 +69,7 @@ impl Transaction for EntryAttempt {
         session: &Session,
         first: Option<String>,
     ) -> Result<DoneStep, StepError> {
-        let mut left_out = self.prepared.left_out_text();
+        let mut left_out = self.prepared.recorded();
         let mut own: Vec<String> = first.into_iter().collect();
         own.push(context.ledger.claim_sql(&self.key, left_out.as_deref()));
         session.begin_and(&join(&own)).await?;
@@ -79,7 +78,8 @@ impl Transaction for EntryAttempt {
             false => self.make(session).await?,
         };
         if let Some(refusal) = refusal {
-            let all = append(left_out, refusal);
+            let all: Vec<LeftOut> = self.prepared.left_out.iter().cloned().chain([refusal]).collect();
+            let all = recorded(&all).unwrap_or_default();
             session.commit_after(&context.ledger.left_out_sql(&self.key, &all)).await?;
             left_out = Some(all);
         }
@@ -87,17 +87,13 @@ impl Transaction for EntryAttempt {
     }
 
     async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
-        let left_out = self.prepared.left_out_text();
+        let left_out = self.prepared.recorded();
         Ok(Shared::Statements(self.prepared.messages(), DoneStep { left_out, ..DoneStep::default() }))
     }
 
     fn runs_functions(&self) -> bool {
         self.kind.may_call_functions()
     }
-}
-
-fn append(text: Option<String>, more: String) -> String {
-    text.map_or_else(|| more.clone(), |text| format!("{text}; {more}"))
 }
 
 /// Kinds whose statement names roles. What else they need was made before them, so an object that is
@@ -157,31 +153,32 @@ pub(crate) fn why_left_out(
     work: &Work,
     entry: &TocEntry,
     error: &StepError,
-) -> Option<String> {
+) -> Option<Cause> {
     let kind = entry.kind;
     let state = error.sqlstate()?;
     let may_pass = || MAY_PASS.iter().any(|class| state.starts_with(class));
     match state {
-        "42501" if !rows_rely_on(plan, entry) => Some(error.to_string()),
-        "42704" if NAMES_ROLES.contains(&kind) && !rows_rely_on(plan, entry) => Some(error.to_string()),
-        // in the words in which it was announced
-        "23503" => plan.options.keys_without_rows.get(&entry.object?).map(|reason| match work {
-            Work::Validate(_) => left_not_valid(reason),
-            _ => reason.clone(),
-        }),
+        "42501" if !rows_rely_on(plan, entry) => Some(error.cause(None)),
+        "42704" if NAMES_ROLES.contains(&kind) && !rows_rely_on(plan, entry) => Some(error.cause(None)),
+        // as it was announced
+        "23503" => {
+            let reason = plan.options.keys_without_rows.get(&entry.object?)?.clone();
+            Some(match work {
+                Work::Validate(_) => Cause::LeftNotValid { reason },
+                _ => Cause::RowsLeftOut { reason },
+            })
+        }
         // it holds no rows of its own, and its definition is there
         _ if kind == EntryKind::MaterializedViewData && !may_pass() => {
-            let view = QualifiedName::new(entry.schema.as_deref().unwrap_or_default(), &entry.name).sql();
-            Some(format!(
-                "left unfilled, to be filled by REFRESH MATERIALIZED VIEW {view} when it can be: {error}"
-            ))
+            let view = QualifiedName::new(entry.schema.as_deref().unwrap_or_default(), &entry.name);
+            Some(Cause::Unfilled { view, error: error.to_string() })
         }
         _ if !rows_rely_on(plan, entry) && !revokes(entry) && !may_pass() => {
             let statements = entry.create.join("; ");
-            Some(match SHOWN.contains(&kind) && !statements.contains('\n') {
-                true => format!("{error}\nto do: mend what stands in its way, then run: {statements}"),
-                false => error.to_string(),
-            })
+            let is_shown = SHOWN.contains(&kind) && !statements.contains('\n');
+            let to_do =
+                is_shown.then(|| format!("to do: mend what stands in its way, then run: {statements}"));
+            Some(error.cause(to_do))
         }
         _ => None,
     }

@@ -100,7 +100,7 @@ async fn end(
             (Some(done), _) => done,
             (None, Ok(entry)) => {
                 let prepared = context.prepare(entry);
-                let left_out = prepared.left_out_text();
+                let left_out = prepared.recorded();
                 statements.extend(prepared.messages());
                 DoneStep { left_out, ..DoneStep::default() }
             }

@@ -234,7 +234,7 @@ impl<'a> Director<'a> {
                     _ if matches!(work, Work::Analyze(_)) && error.sqlstate().is_some() => {
                         self.record.not_analyzed(self.context, work, &error);
                     }
-                    Some(reason) => self.record.left_out(self.context, entry.id, reason),
+                    Some(cause) => self.record.left_out(work, entry, cause),
                     None => self.record.failed(self.context, work, &error),
                 }
                 self.skip_dependants(id);

@@ -2,28 +2,11 @@
 
 use dbhaul_catalog::{TocEntry, without_values};
 
-use crate::ImportOptions;
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
+use crate::subject::{LeftOut, recorded};
 use crate::target::Foretold;
-
-/// Which part of an entry is left out.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Part {
-    /// All of it.
-    Whole,
-    /// `ALTER ... OWNER TO`: the object stays the importing role's.
-    Owner,
-    /// Some of its statements, such as one of several grants; without their values, which may be passwords.
-    Statements(Vec<String>),
-}
-
-/// A part of an entry that is left out.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct LeftOut {
-    pub(crate) part: Part,
-    pub(crate) reason: String,
-}
+use crate::{Cause, ImportOptions, Part};
 
 /// The statements of an entry as a run will send them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -44,22 +27,23 @@ impl Prepared {
     ) -> Self {
         let runnable = roles.runnable(entry);
         let mut prepared = Prepared::default();
-        for (statement, reason) in runnable.left_out {
-            prepared.leave_out(&statement, reason);
+        let part = Part::of(entry.kind);
+        for (statement, cause) in runnable.left_out {
+            prepared.leave_out(part, &statement, cause);
         }
         for statement in runnable.statements {
             let text = statement.text();
             match foretold.refused_statement(entry.id, &text) {
-                Some(reason) => prepared.leave_out(&text, reason.to_owned()),
+                Some(cause) => prepared.leave_out(part, &text, cause.clone()),
                 None => prepared.statements.push(statement),
             }
         }
         prepared.set_owner = entry.set_owner.clone().filter(|_| options.set_owners);
         let problem = entry.owner.as_deref().and_then(|owner| roles.owner_problem(owner));
-        let problem = problem.or_else(|| foretold.refused_owner(entry.id).map(str::to_owned));
-        if let (Some(reason), true) = (problem, prepared.set_owner.is_some()) {
+        let problem = problem.or_else(|| foretold.refused_owner(entry.id).cloned());
+        if let (Some(cause), true) = (problem, prepared.set_owner.is_some()) {
             prepared.set_owner = None;
-            prepared.left_out.push(LeftOut { part: Part::Owner, reason });
+            prepared.left_out.push(LeftOut::whole(Part::Owner, cause));
         }
         prepared
     }
@@ -69,31 +53,17 @@ impl Prepared {
         messages(self.statements.iter().cloned()).chain(self.set_owner.clone()).collect()
     }
 
-    /// What is left out as one text, for the ledger; nothing if nothing is.
-    pub(crate) fn left_out_text(&self) -> Option<String> {
-        let texts: Vec<String> = self.left_out.iter().map(LeftOut::text).collect();
-        (!texts.is_empty()).then(|| texts.join("; "))
+    /// What is left out, as the ledger records it; nothing if nothing is.
+    pub(crate) fn recorded(&self) -> Option<String> {
+        recorded(&self.left_out)
     }
 
     /// Statements that are left out for the same reason are told together.
-    fn leave_out(&mut self, statement: &str, reason: String) {
+    fn leave_out(&mut self, part: Part, statement: &str, cause: Cause) {
         let statement = without_values(statement);
-        for left_out in &mut self.left_out {
-            if let (Part::Statements(statements), true) = (&mut left_out.part, left_out.reason == reason) {
-                statements.push(statement);
-                return;
-            }
-        }
-        self.left_out.push(LeftOut { part: Part::Statements(vec![statement]), reason });
-    }
-}
-
-impl LeftOut {
-    fn text(&self) -> String {
-        match &self.part {
-            Part::Whole => self.reason.clone(),
-            Part::Owner => format!("owner not set: {}", self.reason),
-            Part::Statements(statements) => format!("{}: {}", statements.join("; "), self.reason),
+        match self.left_out.iter_mut().find(|left_out| left_out.part == part && left_out.cause == cause) {
+            Some(left_out) => left_out.statements.push(statement),
+            None => self.left_out.push(LeftOut { part, statements: vec![statement], cause }),
         }
     }
 }

@@ -10,10 +10,10 @@ use super::attempt::StepError;
 use super::context::Context;
 use super::entry::{SHOWN, guards_rows, rows_rely_on};
 use crate::ledger::{DoneStep, DoneSteps};
-use crate::plan::Work;
-use crate::run::prepared::Part;
+use crate::plan::{Analyze, Work};
+use crate::subject::{LeftOut, of_record};
 use crate::target::wanted;
-use crate::{Failed, ImportOutcome, LoadedTable, Skipped};
+use crate::{Cause, Failed, ImportOutcome, LoadedTable, Part, Skipped, Subject};
 
 /// What has become of each entry so far; owned by the one task that directs the run.
 #[derive(Default)]
@@ -36,11 +36,12 @@ impl Record {
         let mut record = Record::default();
         let mut seen = BTreeSet::new();
         for entry in wanted(&context.plan).filter(|entry| context.is_refused(entry.id)) {
-            if seen.insert(entry.id) {
-                let reason = context.foretold.refused(entry.id).unwrap_or_default();
+            if let Some(cause) = context.foretold.refused(entry.id)
+                && seen.insert(entry.id)
+            {
                 record.broken.insert(entry.id);
                 record.foretold.insert(entry.id);
-                record.skip(context, entry.id, reason.to_owned());
+                record.skip(entry, Part::of(entry.kind), cause.clone());
             }
         }
         record
@@ -68,8 +69,8 @@ impl Record {
                 self.digests.entry(segment.entry).or_default().insert(segment.segment, done.digest);
             }
             Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) => {
-                if let Some(reason) = &done.left_out {
-                    self.skip_parts(context, *entry, reason);
+                if let Some(record) = &done.left_out {
+                    self.skip_parts(context, *entry, record);
                 }
             }
             Work::Analyze(_) => return, // statistics that a restart of the target lost are no loss of data
@@ -85,27 +86,23 @@ impl Record {
 
     /// Notes a step that failed for good.
     pub(crate) fn failed(&mut self, context: &Context, work: &Work, error: &StepError) {
-        let remedy = remedy(context, work).map(|remedy| format!("\n{remedy}")).unwrap_or_default();
-        self.fail(context, work, format!("{error}{remedy}"));
+        self.fail(context, work, error.cause(remedy(context, work)));
     }
 
     /// Notes planner statistics that could not be copied, of a relation or of all that were left: as
     /// failed, or as skipped where the importing role may not set them.
     pub(crate) fn statistics_missing(&mut self, relation: &str, error: &StepError) {
-        let description = format!("STATISTICS DATA {relation}");
+        let (subject, cause) = (Subject::Statistics { of: relation.to_owned() }, error.cause(None));
         match error.sqlstate() {
-            Some("42501") => {
-                let reason = error.to_string();
-                self.skipped.push(Skipped { entry: 0, kind: None, description, part: Part::Whole, reason });
-            }
-            _ => self.failed.push(Failed { entry: 0, description, segment: None, error: error.to_string() }),
+            Some("42501") => self.skipped.push(Skipped::statistics(subject, cause)),
+            _ => self.failed.push(Failed { subject, part: Part::Statistics, segment: None, cause }),
         }
     }
 
     /// Notes an entry that was left out though nothing is wrong with it otherwise.
-    pub(crate) fn left_out(&mut self, context: &Context, entry: u32, reason: String) {
-        self.broken.insert(entry);
-        self.skip(context, entry, reason);
+    pub(crate) fn left_out(&mut self, work: &Work, entry: &TocEntry, cause: Cause) {
+        self.broken.insert(entry.id);
+        self.skip(entry, part_of(work, entry), cause);
     }
 
     /// Notes a table whose statistics could not be gathered, as where it has a foreign table under it
@@ -117,9 +114,8 @@ impl Record {
                 context.progress.warning(not_gathered(&analyze.table.sql(), error));
                 return;
             }
-            let description = format!("ANALYZE {}", analyze.table);
-            let (entry, part) = (analyze.entry, Part::Whole);
-            self.skipped.push(Skipped { entry, kind: None, description, part, reason: error.to_string() });
+            let subject = Subject::Analyze { entry: analyze.entry, table: analyze.table.clone() };
+            self.skipped.push(Skipped::statistics(subject, error.cause(None)));
         }
     }
 
@@ -128,16 +124,15 @@ impl Record {
         if matches!(work, Work::Analyze(_)) || !self.broken.insert(work.entry()) {
             return;
         }
-        let reason = format!("needs {}, which was not made", in_one_line(&context.plan.describe(on)));
-        let rows_rely =
-            context.plan.entry(work.entry()).is_ok_and(|entry| rows_rely_on(&context.plan, entry));
-        let is_told = self.foretold.contains(&on) || self.failed.iter().any(|failed| failed.entry == on);
-        if rows_rely && !is_told {
+        let cause = Cause::NotMade { on: in_one_line(&context.plan.describe(on)) };
+        let is_on = |failed: &Failed| failed.subject.place() == (false, on);
+        let is_told = self.foretold.contains(&on) || self.failed.iter().any(is_on);
+        match context.plan.entry(work.entry()) {
+            Ok(entry) if is_told || !rows_rely_on(&context.plan, entry) => {
+                self.skip(entry, part_of(work, entry), cause);
+            }
             // rows that nobody was told of would be lost, or go without what protects them
-            let (description, entry) = (context.plan.describe(work.entry()), work.entry());
-            self.failed.push(Failed { entry, description, segment: None, error: reason });
-        } else {
-            self.skip(context, work.entry(), reason);
+            _ => self.fail_whole(context, work, cause),
         }
     }
 
@@ -158,9 +153,7 @@ impl Record {
         for work in lost {
             self.committed.remove(&work.ledger_key());
             self.digests.remove(&work.entry());
-            let error = "the target lost this step, which it had committed: it was restarted after a crash; \
-                         resume the run";
-            self.fail(context, &work, error.to_owned());
+            self.fail(context, &work, Cause::Lost);
         }
     }
 
@@ -188,39 +181,54 @@ impl Record {
         outcome.failed = self.failed;
         outcome.skipped = self.skipped;
         // what was foretold came first; as a list people read it by the order of the objects
-        outcome.skipped.sort_by_key(|skipped| (skipped.entry == 0, skipped.entry));
+        outcome.skipped.sort_by_key(|skipped| skipped.subject.place());
         outcome
     }
 
-    fn fail(&mut self, context: &Context, work: &Work, error: String) {
-        let entry = work.entry();
-        let (description, segment) = match work {
-            Work::Analyze(analyze) => (format!("ANALYZE {}", analyze.table), None),
-            Work::Segment(segment) => (context.plan.describe(entry), Some(segment.segment)),
-            Work::Entry(_) | Work::Build(_) | Work::Validate(_) => (context.plan.describe(entry), None),
-        };
+    fn fail(&mut self, context: &Context, work: &Work, cause: Cause) {
+        self.fail_whole(context, work, cause);
+        if let (Work::Segment(segment), Some(failed)) = (work, self.failed.last_mut()) {
+            failed.segment = Some(segment.segment);
+        }
+    }
+
+    /// As [`Self::fail`], of all segments.
+    fn fail_whole(&mut self, context: &Context, work: &Work, cause: Cause) {
         if !matches!(work, Work::Analyze(_)) {
-            self.broken.insert(entry);
+            self.broken.insert(work.entry());
         }
-        self.failed.push(Failed { entry, description, segment, error });
-    }
-
-    /// Notes what was left out of an entry that is there otherwise, part by part where that is known.
-    fn skip_parts(&mut self, context: &Context, entry: u32, text: &str) {
-        let prepared = context.plan.entry(entry).map(|entry| (entry, context.prepare(entry)));
-        match prepared {
-            Ok((entry, prepared)) if prepared.left_out_text().as_deref() == Some(text) => {
-                let skipped = prepared.left_out.into_iter().map(|left_out| Skipped::new(entry, left_out));
-                self.skipped.extend(skipped);
+        let (subject, part) = match (work, context.plan.entry(work.entry())) {
+            (Work::Analyze(Analyze { entry, table, .. }), _) => {
+                (Subject::Analyze { entry: *entry, table: table.clone() }, Part::Statistics)
             }
-            _ => self.skip(context, entry, text.to_owned()),
-        }
+            (_, Ok(entry)) => (Subject::of(entry), part_of(work, entry)),
+            (_, Err(_)) => (Subject::NoEntry { id: work.entry() }, Part::Definition),
+        };
+        self.failed.push(Failed { subject, part, segment: None, cause });
     }
 
-    fn skip(&mut self, context: &Context, entry: u32, reason: String) {
-        let description = context.plan.describe(entry);
-        let kind = context.plan.entry(entry).ok().map(|entry| entry.kind);
-        self.skipped.push(Skipped { entry, kind, description, part: Part::Whole, reason });
+    /// Notes what was left out of an entry that is there otherwise, part by part.
+    fn skip_parts(&mut self, context: &Context, entry: u32, record: &str) {
+        let Ok(entry) = context.plan.entry(entry) else { return };
+        let known = context.prepare(entry);
+        // what this process knows says more than what is recorded of it
+        let left_out = match known.recorded().as_deref() == Some(record) {
+            true => known.left_out,
+            false => of_record(record, entry.kind),
+        };
+        self.skipped.extend(left_out.into_iter().map(|left_out| Skipped::new(entry, left_out)));
+    }
+
+    fn skip(&mut self, entry: &TocEntry, part: Part, cause: Cause) {
+        self.skipped.push(Skipped::new(entry, LeftOut::whole(part, cause)));
+    }
+}
+
+/// What of the object of an entry a step makes.
+fn part_of(work: &Work, entry: &TocEntry) -> Part {
+    match work {
+        Work::Validate(_) => Part::Validation,
+        Work::Segment(_) | Work::Entry(_) | Work::Build(_) | Work::Analyze(_) => Part::of(entry.kind),
     }
 }
 

@@ -62,7 +62,7 @@ async fn batch(
             return Ok(false);
         }
         let prepared = context.prepare(entry);
-        let left_out = prepared.left_out_text();
+        let left_out = prepared.recorded();
         attempt.claims.push(context.ledger.claim_sql(&work.ledger_key(), left_out.as_deref()));
         attempt.statements.extend(prepared.messages());
         attempt.grants |= entry.kind.is_privilege();
@@ -98,7 +98,7 @@ async fn one(
         Ok(done) => record.finished(context, work, &done),
         Err(error) if error.is_cancelled() || error.is_outage() => return Err(error.into_import_error(what)),
         Err(error) => match why_left_out(&context.plan, work, entry, &error) {
-            Some(reason) => record.left_out(context, entry.id, reason),
+            Some(cause) => record.left_out(work, entry, cause),
             None => record.failed(context, work, &error),
         },
     }

@@ -112,7 +112,7 @@ fn below<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Vec<&'a TocEntry> {
 pub(super) fn refused(plan: &ImportPlan, refusals: &Foretold) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     for entry in wanted(plan).filter(|entry| entry.kind == EntryKind::Extension) {
-        let Some(reason) = refusals.refused(entry.id) else { continue };
+        let Some(cause) = refusals.refused(entry.id) else { continue };
         // then that is what stands in the way
         if entry.depends_on.iter().any(|on| refusals.refused(*on).is_some()) {
             continue;
@@ -123,7 +123,7 @@ pub(super) fn refused(plan: &ImportPlan, refusals: &Foretold) -> Vec<Blocker> {
         let needed_by_count = needed_by.len();
         needed_by.truncate(SHOWN);
         if needed_by_count > 0 {
-            let (name, reason) = (entry.name.clone(), reason.to_owned());
+            let (name, reason) = (entry.name.clone(), cause.to_string());
             blockers.push(Blocker::RefusedExtension { name, reason, needed_by, needed_by_count });
         }
     }

@@ -8,19 +8,20 @@ use super::Blocker;
 use crate::plan::footprint::{Footprint, describe};
 use crate::plan::roles::RoleLimits;
 use crate::plan::{Analyze, Work};
-use crate::run::prepared::{LeftOut, Part, Prepared};
-use crate::{ImportPlan, Skipped};
+use crate::run::prepared::Prepared;
+use crate::subject::LeftOut;
+use crate::{Cause, ImportPlan, Part, Skipped};
 
 /// What was found out that the target will refuse. Entries are named by their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Foretold {
-    whole: BTreeMap<u32, String>,
-    owners: BTreeMap<u32, String>,
-    statements: BTreeMap<u32, BTreeMap<String, String>>,
+    whole: BTreeMap<u32, Cause>,
+    owners: BTreeMap<u32, Cause>,
+    statements: BTreeMap<u32, BTreeMap<String, Cause>>,
     /// Entries that can be made although something they depend on cannot: they only had to wait for it.
     possible: BTreeSet<u32>,
     /// What failed, but may not once there are rows.
-    doubts: BTreeMap<u32, String>,
+    doubts: BTreeMap<u32, Cause>,
     /// What the target holds already and keeps.
     standing: BTreeSet<u32>,
     /// What was not tried, because to try it might run what others own on the target.
@@ -31,43 +32,43 @@ pub(crate) struct Foretold {
 
 impl Foretold {
     /// Why an entry will not be made at all.
-    pub(crate) fn refused(&self, entry: u32) -> Option<&str> {
-        self.whole.get(&entry).map(String::as_str)
+    pub(crate) fn refused(&self, entry: u32) -> Option<&Cause> {
+        self.whole.get(&entry)
     }
 
     /// Why the owner of what an entry makes will not be set.
-    pub(crate) fn refused_owner(&self, entry: u32) -> Option<&str> {
-        self.owners.get(&entry).map(String::as_str)
+    pub(crate) fn refused_owner(&self, entry: u32) -> Option<&Cause> {
+        self.owners.get(&entry)
     }
 
     /// Why one of an entry's statements will not be run.
-    pub(crate) fn refused_statement(&self, entry: u32, statement: &str) -> Option<&str> {
-        self.statements.get(&entry)?.get(statement).map(String::as_str)
+    pub(crate) fn refused_statement(&self, entry: u32, statement: &str) -> Option<&Cause> {
+        self.statements.get(&entry)?.get(statement)
     }
 
-    pub(crate) fn refuse(&mut self, entry: u32, reason: String) {
-        self.whole.entry(entry).or_insert(reason);
+    pub(crate) fn refuse(&mut self, entry: u32, cause: Cause) {
+        self.whole.entry(entry).or_insert(cause);
     }
 
-    pub(crate) fn refuse_owner(&mut self, entry: u32, reason: String) {
-        self.owners.entry(entry).or_insert(reason);
+    pub(crate) fn refuse_owner(&mut self, entry: u32, cause: Cause) {
+        self.owners.entry(entry).or_insert(cause);
     }
 
-    pub(crate) fn refuse_statement(&mut self, entry: u32, statement: String, reason: String) {
-        self.statements.entry(entry).or_default().entry(statement).or_insert(reason);
+    pub(crate) fn refuse_statement(&mut self, entry: u32, statement: String, cause: Cause) {
+        self.statements.entry(entry).or_default().entry(statement).or_insert(cause);
     }
 
     /// Notes why an entry may fail, which without rows is not known.
-    pub(crate) fn doubt(&mut self, entry: u32, reason: String) {
-        self.doubts.entry(entry).or_insert(reason);
+    pub(crate) fn doubt(&mut self, entry: u32, cause: Cause) {
+        self.doubts.entry(entry).or_insert(cause);
     }
 
     /// What may fail, each with the reason, as a person is told.
     pub(crate) fn doubts(&self, plan: &ImportPlan) -> Vec<String> {
         let doubts = self.doubts.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
-        let of_rows = doubts.map(|(entry, reason)| {
+        let of_rows = doubts.map(|(entry, cause)| {
             let object = in_one_line(&plan.describe(*entry));
-            format!("may fail, which depends on rows: {object}: {}", in_one_line(reason))
+            format!("may fail, which depends on rows: {object}: {}", in_one_line(&cause.to_string()))
         });
         of_rows.chain(read_from_afar(plan)).chain(self.untried_texts(plan)).collect()
     }
@@ -120,25 +121,20 @@ impl Foretold {
         self.possible.insert(entry);
     }
 
-    /// The entry on which one depends that will not be made, with what is to be said of the dependant.
-    pub(crate) fn refused_dependency(&self, plan: &ImportPlan, entry: &TocEntry) -> Option<String> {
+    /// Why an entry will not be made that depends on one that will not be made.
+    pub(crate) fn refused_dependency(&self, plan: &ImportPlan, entry: &TocEntry) -> Option<Cause> {
         if self.is_possible(entry.id) {
             return None;
         }
-        let on = entry.depends_on.iter().copied().find(|on| self.whole.contains_key(on))?;
-        let because = self.refused(on).unwrap_or_default();
-        let on = in_one_line(&plan.describe(on));
-        Some(match because.strip_prefix("needs ") {
-            Some(deeper) => format!("needs {on}, which needs {deeper}"),
-            None => format!("needs {on}: {because}"),
-        })
+        let (on, because) = entry.depends_on.iter().find_map(|on| Some((*on, self.refused(*on)?)))?;
+        Some(because.clone().of_dependant(in_one_line(&plan.describe(on))))
     }
 
     /// Refuses everything that depends on what is refused, directly or not.
     pub(crate) fn spread(&mut self, plan: &ImportPlan) {
         for entry in &plan.toc.entries {
-            if let Some(reason) = self.refused_dependency(plan, entry) {
-                self.refuse(entry.id, reason);
+            if let Some(cause) = self.refused_dependency(plan, entry) {
+                self.refuse(entry.id, cause);
             }
         }
     }
@@ -149,7 +145,7 @@ impl Foretold {
         let mut seen: HashSet<u32> = HashSet::new();
         for entry in wanted(plan).filter(|entry| seen.insert(entry.id)) {
             let left_out = match self.refused(entry.id) {
-                Some(reason) => vec![LeftOut { part: Part::Whole, reason: reason.to_owned() }],
+                Some(cause) => vec![LeftOut::whole(Part::of(entry.kind), cause.clone())],
                 None => Prepared::new(entry, roles, &plan.options, self).left_out,
             };
             skipped.extend(left_out.into_iter().map(|left_out| Skipped::new(entry, left_out)));

@@ -270,8 +270,8 @@ fn missing_schemas(plan: &ImportPlan, existing: &BTreeSet<String>) -> Option<Blo
 fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Foretold) {
     for entry in wanted(plan).filter(|entry| matches!(entry.kind, EntryKind::Policy | EntryKind::UserMapping))
     {
-        if let Some((_, reason)) = roles.runnable(entry).left_out.into_iter().next() {
-            refusals.refuse(entry.id, reason);
+        if let Some((_, cause)) = roles.runnable(entry).left_out.into_iter().next() {
+            refusals.refuse(entry.id, cause);
         }
     }
 }

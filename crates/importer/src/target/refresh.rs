@@ -10,7 +10,7 @@ use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
 use super::foretell::{Foretold, wanted};
-use crate::ImportPlan;
+use crate::{Cause, ImportPlan};
 
 /// A right that an owner lacks.
 #[derive(Debug, Deserialize)]
@@ -46,13 +46,8 @@ pub(super) async fn foretell(
         let is_its =
             |lack: &&Lack| lack.name == entry.name && Some(lack.schema.as_str()) == entry.schema.as_deref();
         if let Some(Lack { role, object, privilege, .. }) = lacks.iter().find(is_its) {
-            foretold.refuse(
-                entry.id,
-                format!(
-                    "role {role}, whose rights REFRESH uses, lacks {privilege} on {object} on the target; GRANT \
-                     {privilege} ON {object} TO {role}, then REFRESH MATERIALIZED VIEW"
-                ),
-            );
+            let (role, privilege, object) = (role.clone(), privilege.clone(), object.clone());
+            foretold.refuse(entry.id, Cause::OwnerMayNotRead { role, privilege, object });
         }
     }
     Ok(())

@@ -1,11 +1,11 @@
 //! What the target's refusal of one statement says about the run.
 
 use dbhaul_catalog::{EntryKind, TocEntry};
-use dbhaul_postgres::{Error, ServerError};
+use dbhaul_postgres::Error;
 
-use crate::ImportPlan;
 use crate::plan::roles::needed_roles;
 use crate::run::NOT_FOUND;
+use crate::{Cause, ImportPlan};
 
 /// What decides what a refusal means.
 #[derive(Debug, Clone, Copy)]
@@ -37,12 +37,12 @@ impl Problem {
     }
 
     /// Why a grant cannot be made in the name of a role.
-    pub(super) fn of_grantor(&self, role: &str) -> String {
-        let why = match self {
-            Problem::Ignored => "that role may not grant or revoke there".to_owned(),
-            Problem::Refused(error) => error.server_error().map_or_else(|| error.to_string(), words),
+    pub(super) fn of_grantor(&self, role: String) -> Cause {
+        let refusal = match self {
+            Problem::Ignored => None,
+            Problem::Refused(error) => Some(Box::new(Cause::refused(error))),
         };
-        format!("cannot be done as role {role}, which granted it: {why}")
+        Cause::GrantorMayNot { role, refusal }
     }
 
     /// Whether the role lacks a privilege, rather than the object something it needs.
@@ -54,18 +54,15 @@ impl Problem {
 /// What a refusal means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// The run would fail at it too; what a person is told.
-    Refused(String),
-    /// The run may fail at it, depending on the rows; what a person is told.
-    Doubtful(String),
+    /// The run would fail at it too.
+    Refused(Cause),
+    /// The run may fail at it, depending on the rows.
+    Doubtful(Cause),
     /// The object is there already.
     Stands,
     /// It says nothing about the run.
     Unknown,
 }
-
-/// Why a grant is skipped, the same words for all, so that they are told together.
-const MAY_NOT_GRANT: &str = "the importing role may not grant or revoke there";
 
 /// Duplicate table, object, function, schema, column, and what does not fit to one that is there.
 const EXISTS_ALREADY: [&str; 6] = ["42P07", "42710", "42723", "42P06", "42701", "42P16"];
@@ -80,10 +77,10 @@ pub(super) fn judge(
     problem: &Problem,
 ) -> Verdict {
     let error = match problem {
-        Problem::Ignored => return Verdict::Refused(MAY_NOT_GRANT.to_owned()),
+        Problem::Ignored => return Verdict::Refused(Cause::MayNotGrant),
         Problem::Refused(error) => match error.server_error() {
             Some(error) => error,
-            None => return Verdict::Refused(error.to_string()),
+            None => return Verdict::Refused(Cause::refused(error)),
         },
     };
     let state = error.sqlstate.as_str();
@@ -92,8 +89,9 @@ pub(super) fn judge(
     }
     if state == "42501" {
         return Verdict::Refused(match entry.kind {
-            EntryKind::Acl => MAY_NOT_GRANT.to_owned(),
-            _ => words(error),
+            // the same for all, so that they are told together
+            EntryKind::Acl => Cause::MayNotGrant,
+            _ => Cause::refusal(error),
         });
     }
     // among objects that stay, what cannot be made twice is no sign that it is there
@@ -102,15 +100,13 @@ pub(super) fn judge(
         return if exists { Verdict::Stands } else { Verdict::Unknown };
     }
     if let Some(needed) = unselected(plan, entry).filter(|_| is_not_found(state)) {
-        return Verdict::Refused(format!(
-            "needs {needed}, which is not selected (--with-dependencies includes it)"
-        ));
+        return Verdict::Refused(Cause::NotSelected { needed: needed.clone() });
     }
     // a function of the user's gave up on tables without rows; what it does with rows is not known
     if entry.kind.may_call_functions() && error.where_.is_some() {
-        return Verdict::Doubtful(words(error));
+        return Verdict::Doubtful(Cause::refusal(error));
     }
-    Verdict::Refused(words(error))
+    Verdict::Refused(Cause::refusal(error))
 }
 
 /// Whether a refusal may be for a role that the run is going to create: `undefined_object`, or
@@ -129,11 +125,6 @@ fn unselected<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Option<&'a String> 
 
 fn is_not_found(state: &str) -> bool {
     NOT_FOUND.contains(&state) || matches!(state, "42703" | "42704" | "42883" | "42P17" | "42830")
-}
-
-fn words(error: &ServerError) -> String {
-    let hint = error.hint.as_ref().map(|hint| format!(" ({hint})")).unwrap_or_default();
-    format!("{}{hint}", error.message)
 }
 
 /// No lock, no memory, no room, shutting down.

@@ -19,11 +19,11 @@ use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::theirs::Theirs;
 use super::untold::{Manner, Untold};
 use super::{afar, is_about_privileges, polymorphic, refresh};
-use crate::ImportPlan;
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
 use crate::run::NOT_FOUND;
 use crate::run::prepared::Prepared;
+use crate::{Cause, ImportPlan};
 
 /// Entries that are under way together as long as none is refused.
 const FLIGHT_ENTRIES: usize = 128;
@@ -183,7 +183,7 @@ impl Rehearsal<'_> {
             }
             let Some(problem) = problem else { continue };
             match judge(self.plan, self.circumstances, false, entry, &problem) {
-                Verdict::Refused(reason) | Verdict::Doubtful(reason) => self.foretold.doubt(entry.id, reason),
+                Verdict::Refused(cause) | Verdict::Doubtful(cause) => self.foretold.doubt(entry.id, cause),
                 Verdict::Stands | Verdict::Unknown => slow += 1,
             }
             if slow == MOST_SLOW {
@@ -301,8 +301,8 @@ impl Rehearsal<'_> {
     }
 
     async fn by_kind(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        if let Some(reason) = self.foretold.refused_dependency(self.plan, entry) {
-            return self.dependant(entry, reason).await;
+        if let Some(cause) = self.foretold.refused_dependency(self.plan, entry) {
+            return self.dependant(entry, cause).await;
         }
         match entry.kind.is_privilege() {
             true => self.grants(entry).await,
@@ -312,16 +312,16 @@ impl Rehearsal<'_> {
 
     /// The server says whether it really needs what is refused: catalogs note some dependencies that are
     /// none, such as that of a function on a transform of its arguments' type.
-    async fn dependant(&mut self, entry: &TocEntry, reason: String) -> Result<(), Error> {
+    async fn dependant(&mut self, entry: &TocEntry, cause: Cause) -> Result<(), Error> {
         let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
         if statements.is_empty() || entry.kind == EntryKind::EventTrigger {
-            self.foretold.refuse(entry.id, reason);
+            self.foretold.refuse(entry.id, cause);
             return Ok(());
         }
         if let Some(problem) = self.attempt(statements).await? {
             let own = Some(&problem).filter(|problem| problem.is_about_privilege());
             let own = own.and_then(|problem| self.refusal(entry, problem));
-            self.foretold.refuse(entry.id, own.unwrap_or(reason));
+            self.foretold.refuse(entry.id, own.unwrap_or(cause));
             return Ok(());
         }
         self.foretold.set_possible(entry.id);
@@ -350,16 +350,16 @@ impl Rehearsal<'_> {
     /// Notes why an entry was not made.
     async fn refused(&mut self, entry: &TocEntry, problem: &Problem) -> Result<(), Error> {
         match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
-            Verdict::Refused(mut reason) => {
-                if let Some(other) = polymorphic::other_statement(entry, problem)
-                    && self.would_do(&other).await?
+            Verdict::Refused(mut cause) => {
+                if let Some(statement) = polymorphic::other_statement(entry, problem)
+                    && self.would_do(&statement).await?
                 {
-                    reason = format!("{reason}; the target would take this: {other}");
+                    cause = Cause::TakenOtherwise { refusal: Box::new(cause), statement };
                 }
-                self.foretold.refuse(entry.id, reason);
+                self.foretold.refuse(entry.id, cause);
             }
-            Verdict::Doubtful(reason) => {
-                self.foretold.doubt(entry.id, reason);
+            Verdict::Doubtful(cause) => {
+                self.foretold.doubt(entry.id, cause);
                 self.untold.unknown(entry.id);
             }
             Verdict::Stands => self.stands(entry.id),
@@ -376,9 +376,9 @@ impl Rehearsal<'_> {
 
     async fn owner(&mut self, entry: &TocEntry, statement: String) -> Result<(), Error> {
         if let Some(problem) = self.attempt(vec![statement]).await?
-            && let Some(reason) = self.refusal(entry, &problem)
+            && let Some(cause) = self.refusal(entry, &problem)
         {
-            self.foretold.refuse_owner(entry.id, reason);
+            self.foretold.refuse_owner(entry.id, cause);
         }
         Ok(())
     }
@@ -389,13 +389,13 @@ impl Rehearsal<'_> {
             let text = piece.text();
             let grantor = piece.grantor().map(str::to_owned);
             if let Some(problem) = self.attempt(piece.into_messages().collect()).await?
-                && let Some(reason) = self.refusal(entry, &problem)
+                && let Some(cause) = self.refusal(entry, &problem)
             {
-                let reason = match grantor {
-                    Some(role) => problem.of_grantor(&role),
-                    None => reason,
+                let cause = match grantor {
+                    Some(role) => problem.of_grantor(role),
+                    None => cause,
                 };
-                self.foretold.refuse_statement(entry.id, text, reason);
+                self.foretold.refuse_statement(entry.id, text, cause);
             }
         }
         Ok(())
@@ -426,9 +426,9 @@ impl Rehearsal<'_> {
         prepared
     }
 
-    fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<String> {
+    fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<Cause> {
         match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
-            Verdict::Refused(reason) => Some(reason),
+            Verdict::Refused(cause) => Some(cause),
             Verdict::Doubtful(_) | Verdict::Stands | Verdict::Unknown => None,
         }
     }

@@ -57,11 +57,21 @@ struct Column {
 }
 
 /// What a run told before it began that it would not carry, or not as it is.
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Told {
-    /// The objects, named as [`Identity`] prints them.
-    pub(crate) objects: BTreeSet<String>,
+    /// The objects.
+    pub(crate) objects: BTreeSet<Identity>,
     /// What becomes of them by that.
     pub(crate) changes: Vec<Difference>,
+}
+
+impl Told {
+    /// With what else was told.
+    pub(crate) fn and(mut self, other: Told) -> Self {
+        self.objects.extend(other.objects);
+        self.changes.extend(other.changes);
+        self
+    }
 }
 
 /// What a run skipped, as parts of objects.
@@ -71,7 +81,7 @@ pub(crate) struct Excuses {
     /// The server's own objects whose privileges or owner were not changed as on the source.
     of_server: BTreeSet<Identity>,
     /// Objects that cannot be carried or not whole, as they were told before the run.
-    told: BTreeSet<String>,
+    told: BTreeSet<Identity>,
     /// Those of them that were changed for the target, with the paths of what was; `None` where there is none, as
     /// of an object that was left out.
     changed: BTreeMap<Identity, BTreeSet<Option<String>>>,
@@ -90,11 +100,12 @@ impl Excuses {
             catalog.objects.iter().map(|object| (object.id, object)).collect();
         let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
         let mut unowned_operators = Vec::new();
-        let skipped = outcome.skipped.iter().map(|skipped| (skipped.entry, &skipped.part));
-        let failed = outcome.failed.iter().map(|failed| (failed.entry, &Part::Whole));
-        for (id, part) in skipped.chain(failed) {
-            // entries are numbered from 1; 0 stands for planner statistics, which are not compared
-            let Some(entry) = (id as usize).checked_sub(1).and_then(|at| entries.get(at)) else {
+        let skipped = outcome.skipped.iter().map(|it| (&it.subject, it.part, it.statements.is_empty()));
+        let failed = outcome.failed.iter().map(|it| (&it.subject, it.part, true));
+        for (subject, part, is_whole) in skipped.chain(failed) {
+            // planner statistics are not compared; entries are numbered from 1
+            let Some(subject) = subject.entry() else { continue };
+            let Some(entry) = (subject.id as usize).checked_sub(1).and_then(|at| entries.get(at)) else {
                 continue;
             };
             let Some(object) = entry.object.as_ref().and_then(|id| objects.get(id)) else {
@@ -103,7 +114,7 @@ impl Excuses {
                 }
                 continue;
             };
-            let Some(extent) = extent(entry, part, object) else { continue };
+            let Some(extent) = extent(entry, (part, is_whole), object) else { continue };
             excuses.add(object, extent.clone());
             match extent {
                 Extent::Whole => {
@@ -118,8 +129,7 @@ impl Excuses {
         }
         // a constraint that an older server has no such thing for is left out with its index
         let left_out = catalog.objects.iter().filter(|object| {
-            matches!(object.body, Body::Constraint(_))
-                && excuses.told.contains(&object.identity().to_string())
+            matches!(object.body, Body::Constraint(_)) && excuses.told.contains(&object.identity())
         });
         gone.extend(left_out.map(|object| object.id));
         excuses.add_what_goes_along(catalog, &gone);
@@ -272,7 +282,7 @@ impl Excuses {
     /// Whether a difference is one of what was skipped.
     pub(crate) fn explain(&self, difference: &Difference) -> bool {
         let identity = difference.identity();
-        if self.told.contains(&identity.to_string()) && self.is_told(difference) {
+        if self.told.contains(identity) && self.is_told(difference) {
             return true;
         }
         if self.of_server.contains(identity) {
@@ -365,28 +375,21 @@ impl Extent {
     }
 }
 
-/// What of its object an entry is, as far as it was skipped; `None` for rows, which are compared by themselves.
-fn extent(entry: &TocEntry, part: &Part, object: &Object) -> Option<Extent> {
+/// What of its object may differ where a part of an entry was skipped, all of it or some of its statements; `None` for
+/// rows, which are compared by themselves.
+fn extent(entry: &TocEntry, (part, is_whole): (Part, bool), object: &Object) -> Option<Extent> {
     let of = |annotation: Annotation| Some(Extent::Annotation(annotation, place_of(entry, object)));
-    match (entry.kind, part) {
-        (EntryKind::TableData | EntryKind::SequenceSet | EntryKind::LargeObjectData, _) => None,
-        (EntryKind::DefaultAcl, _) => Some(Extent::Whole),
-        (EntryKind::Acl, _) => of(Annotation::Privileges),
-        (EntryKind::Comment, _) => of(Annotation::Comment),
-        (EntryKind::SecurityLabel, _) => of(Annotation::Labels),
-        (EntryKind::MaterializedViewData, _) => Some(Extent::Filling),
-        (_, Part::Owner) => Some(Extent::Owner),
-        (_, Part::Statements(_)) => Some(Extent::Properties),
-        (
-            EntryKind::IndexAttach
-            | EntryKind::TableAttach
-            | EntryKind::SequenceOwnedBy
-            | EntryKind::RowSecurity
-            | EntryKind::PublicationTable
-            | EntryKind::PublicationSchema,
-            Part::Whole,
-        ) => Some(Extent::Properties),
-        (_, Part::Whole) => Some(Extent::Whole),
+    match part {
+        Part::Rows | Part::Position | Part::Statistics => None,
+        Part::Privileges => of(Annotation::Privileges),
+        Part::Comment => of(Annotation::Comment),
+        Part::SecurityLabel => of(Annotation::Labels),
+        Part::Filling => Some(Extent::Filling),
+        Part::Owner => Some(Extent::Owner),
+        Part::Addition | Part::Validation => Some(Extent::Properties),
+        // default privileges are nothing but their statements
+        Part::Definition if is_whole || entry.kind == EntryKind::DefaultAcl => Some(Extent::Whole),
+        Part::Definition => Some(Extent::Properties),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::in_one_line;
+use dbhaul_catalog::{Loss, in_one_line};
 use dbhaul_importer::{Failed, ImportOutcome, tell};
 use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
@@ -44,6 +44,12 @@ pub struct NamedReason {
     pub reason: String,
 }
 
+impl From<Loss> for NamedReason {
+    fn from(loss: Loss) -> Self {
+        NamedReason { object: loss.names(), reason: loss.what }
+    }
+}
+
 impl ImportSummary {
     /// What an import did, and what its source could not carry in the first place.
     pub(crate) fn new(outcome: &ImportOutcome, left_out: Vec<NamedReason>) -> Self {
@@ -51,10 +57,10 @@ impl ImportSummary {
             tell(&outcome.skipped).into_iter().map(|(object, reason)| NamedReason { object, reason });
         let failed = |failed: &Failed| NamedReason {
             object: match failed.segment {
-                Some(segment) => format!("{}, segment {segment}", failed.description),
-                None => failed.description.clone(),
+                Some(segment) => format!("{}, segment {segment}", failed.subject),
+                None => failed.subject.to_string(),
             },
-            reason: failed.error.clone(),
+            reason: failed.cause.to_string(),
         };
         ImportSummary {
             table_count: outcome.tables.len(),

@@ -5,6 +5,7 @@ use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, Difference, Object};
 
 use crate::NamedReason;
+use crate::report::explained::Told;
 
 /// Objects of a catalog that a copy will not have, or not whole, each with the reason.
 pub(crate) fn left_out(catalog: &Catalog) -> Vec<NamedReason> {
@@ -12,19 +13,29 @@ pub(crate) fn left_out(catalog: &Catalog) -> Vec<NamedReason> {
         .unreadable()
         .into_iter()
         .map(|(identity, reason)| NamedReason { object: identity.to_string(), reason: reason.to_owned() });
-    let invalid = catalog.objects.iter().filter(|object| match &object.body {
-        Body::Index(index) => !index.valid && object.extension.is_none(),
-        _ => false,
-    });
-    let invalid = invalid.map(|object| NamedReason {
+    let invalid = invalid(catalog).map(|object| NamedReason {
         object: object.identity().to_string(),
         reason: "it is invalid on the source (REINDEX or drop it there), so it is not carried".to_owned(),
     });
     unreadable.chain(invalid).collect()
 }
 
-/// How definitions differ by that.
-pub(crate) fn left_out_changes(catalog: &Catalog) -> Vec<Difference> {
+/// The same by object, with how definitions differ by that.
+pub(crate) fn told_of(catalog: &Catalog) -> Told {
+    let unreadable = catalog.unreadable().into_iter().map(|(identity, _)| identity);
+    let objects = unreadable.chain(invalid(catalog).map(Object::identity)).collect();
+    Told { objects, changes: left_out_changes(catalog) }
+}
+
+/// Indexes that are invalid.
+fn invalid(catalog: &Catalog) -> impl Iterator<Item = &Object> {
+    catalog.objects.iter().filter(|object| match &object.body {
+        Body::Index(index) => !index.valid && object.extension.is_none(),
+        _ => false,
+    })
+}
+
+fn left_out_changes(catalog: &Catalog) -> Vec<Difference> {
     let change = |object: &Object| match &object.body {
         Body::Index(index) if !index.valid => Some(Difference::Missing { identity: object.identity() }),
         Body::Subscription(subscription) if subscription.definition.is_none() => {

@@ -64,7 +64,9 @@ impl RowsLeftOut {
             return Vec::new();
         }
         let excluded = format!("excluded by {}, as asked", self.patterns);
-        let views = self.views.iter().map(|view| view.to_string().replacen("MATERIALIZED VIEW ", "", 1));
+        let name =
+            |view: &Identity| QualifiedName::new(view.schema.as_deref().unwrap_or_default(), &view.name);
+        let views = self.views.iter().map(|view| name(view).sql());
         let lists = [
             listed(&format!("positions of sequences {excluded}"), self.sequences.iter().cloned().collect()),
             listed(

@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 
 use dbhaul_catalog::{
-    Adaptation, Catalog, Difference, Loss, ServerVersion, StorageParameter, Target, TargetFacts, adapt,
-    as_made, compare, doubtful_parameters,
+    Adaptation, Catalog, ServerVersion, StorageParameter, Target, TargetFacts, adapt, as_made, compare,
+    doubtful_parameters,
 };
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
 
+use crate::report::explained::Told;
 use crate::target::import_error;
 use crate::{Context, NamedReason, PipelineError};
 
@@ -22,8 +23,8 @@ pub(crate) struct Adapted {
     pub(crate) is_downgrade: bool,
     /// What is lost.
     pub(crate) losses: Vec<NamedReason>,
-    /// The differences of definitions that come with it.
-    pub(crate) changes: Vec<Difference>,
+    /// The same by object, with the differences of definitions that come with it.
+    pub(crate) told: Told,
     /// What is not as one would expect, though nothing is lost.
     pub(crate) notes: Vec<String>,
 }
@@ -64,9 +65,10 @@ impl Adapted {
         let Adaptation { losses, notes } = adapt(&mut catalog, &facts);
         let changes =
             if losses.is_empty() { Vec::new() } else { compare(original, &as_made(&catalog)).differences };
-        let named = |Loss { object, what }| NamedReason { object, reason: what };
-        let losses = losses.into_iter().map(named).collect();
-        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, changes, notes })
+        let objects = losses.iter().flat_map(|loss| loss.objects.iter().cloned()).collect();
+        let told = Told { objects, changes };
+        let losses = losses.into_iter().map(NamedReason::from).collect();
+        Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, told, notes })
     }
 }
 

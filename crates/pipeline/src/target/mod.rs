@@ -18,6 +18,7 @@ use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, Seg
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use ulid::Ulid;
 
+use crate::report::explained::Told;
 use crate::sides::check_side;
 use crate::target::locales::locale_blocker;
 use crate::target::roles::RoleWork;
@@ -226,8 +227,8 @@ pub(crate) struct Created {
     pub(crate) target: ConnectSettings,
     /// What of its own properties could not be set.
     pub(crate) unset: Vec<NamedReason>,
-    /// How it differs by that.
-    pub(crate) changes: Vec<Difference>,
+    /// The same as differences.
+    pub(crate) told: Told,
 }
 
 /// With `--create`, creates the database named as the source's, connected to
@@ -243,7 +244,7 @@ pub(crate) async fn create_database(
     context: &Context,
 ) -> Result<Created, PipelineError> {
     let name = &catalog.database.name;
-    let mut created = Created { target: target.clone(), unset: Vec::new(), changes: Vec::new() };
+    let mut created = Created { target: target.clone(), unset: Vec::new(), told: Told::default() };
     if !options.create {
         return Ok(created);
     }
@@ -271,7 +272,8 @@ pub(crate) async fn create_database(
                     reason: format!("{}: {error}", without_values(&sql)),
                 });
                 let change = |path| Difference::changed(catalog.database.identity(), path);
-                created.changes.extend(properties.into_iter().map(change));
+                created.told.objects.insert(catalog.database.identity());
+                created.told.changes.extend(properties.into_iter().map(change));
             }
             Err(error) => return Err(creating(error)),
         }

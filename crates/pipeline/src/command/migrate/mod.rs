@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::{Difference, ServerVersion, Toc};
+use dbhaul_catalog::{ServerVersion, Toc};
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -28,7 +28,7 @@ use crate::command::verify::copy::verify_patiently;
 use crate::command::verify::{describe_live, verify_copy};
 use crate::hold::{HolderProcess, end_holding};
 use crate::report::explained::{Excuses, Told};
-use crate::report::left_out::{left_out, left_out_changes};
+use crate::report::left_out::{left_out, told_of};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_migration;
 use crate::source::state::{HolderRecord, SourceState};
@@ -97,9 +97,9 @@ pub struct MigratePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
-    /// How definitions differ by that.
+    /// The same by object.
     #[serde(skip)]
-    changes: Vec<Difference>,
+    told: Told,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -235,7 +235,7 @@ impl Migrate {
             roles: planned_roles,
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
-            changes: adapted.changes,
+            told: adapted.told,
             left_out_as_asked: left_out_as_asked(&source.catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -334,12 +334,10 @@ async fn compare(
     context: &Context,
 ) -> Result<MigrateReport, PipelineError> {
     let Copied { started, toc, created, outcome, roles, turned_to_binary } = copied;
-    let Created { target, mut unset, mut changes } = created;
+    let Created { target, mut unset, told } = created;
     unset.extend(left_out(&source.catalog));
     unset.extend(plan.losses.iter().cloned());
-    changes.extend(left_out_changes(&source.catalog));
-    changes.extend(plan.changes.iter().cloned());
-    let told = Told { objects: unset.iter().map(|told| told.object.clone()).collect(), changes };
+    let told = told.and(told_of(&source.catalog)).and(plan.told.clone());
     let excuses = Excuses::new(&source.catalog, &toc.entries, &outcome, told);
     let summary = ImportSummary::new(&outcome, unset).with_roles(roles);
     let mut summary = summary.with_left_out(plan.left_out_as_asked.clone());

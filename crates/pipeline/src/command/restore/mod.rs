@@ -8,9 +8,7 @@ use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{
-    Catalog, DataEntry, Difference, Object, ObjectId, QualifiedName, ServerVersion, Toc, in_one_line,
-};
+use dbhaul_catalog::{Catalog, DataEntry, Object, ObjectId, QualifiedName, ServerVersion, Toc, in_one_line};
 use dbhaul_importer::{EntrySegments, ImportOutcome, ImportPlan, ImportingRole, SegmentSource};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_progress::{Phase, counted};
@@ -23,7 +21,7 @@ use crate::command::restore::backup_segments::{BackupSegments, tables_by_entry};
 use crate::command::verify::copy::verify_patiently;
 use crate::command::verify::{Original, describe_backup, verify_restored};
 use crate::report::explained::{Excuses, Told};
-use crate::report::left_out::{left_out, left_out_changes};
+use crate::report::left_out::{left_out, told_of};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::{build_toc_of, check_families};
@@ -79,9 +77,9 @@ pub struct RestorePlan {
     pub blockers: Vec<String>,
     /// What the target cannot have as it is, beside what it refuses.
     pub losses: Vec<NamedReason>,
-    /// How definitions differ by that.
+    /// The same by object.
     #[serde(skip)]
-    changes: Vec<Difference>,
+    told: Told,
     /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
     /// names them.
     pub left_out_as_asked: Vec<NamedReason>,
@@ -196,7 +194,7 @@ impl Restore {
             row_count: crate::command::backups::row_count(&manifest),
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
-            changes: adapted.changes,
+            told: adapted.told,
             left_out_as_asked: left_out_as_asked(&catalog, &request.selection)?,
             import: import.to_string(),
             schedule: format!("{import:#}"),
@@ -240,8 +238,7 @@ impl Restore {
         let (options, wanted, catalog) = (&request.options, &request.target, original.catalog());
         let toc = Arc::clone(self.import.toc());
         let roles = create_roles(&self.roles, &self.import, wanted, (options, catalog), context).await?;
-        let Created { target, mut unset, mut changes } =
-            create_database(wanted, options, catalog, context).await?;
+        let Created { target, mut unset, told } = create_database(wanted, options, catalog, context).await?;
         tell_losses(&self.plan.losses, context);
         let outcome = run_import(self.import, &target, self.source, context).await?;
         let wrong = wrong_rows(self.expected, &outcome);
@@ -272,9 +269,7 @@ impl Restore {
         });
         unset.extend(left_out(catalog));
         unset.extend(self.plan.losses);
-        changes.extend(left_out_changes(catalog));
-        changes.extend(self.plan.changes);
-        let told = Told { objects: unset.iter().map(|told| told.object.clone()).collect(), changes };
+        let told = told.and(told_of(catalog)).and(self.plan.told);
         let excuses = Excuses::new(catalog, &toc.entries, &outcome, told);
         Ok(RestoreReport {
             backup: self.plan.backup,
@@ -328,8 +323,9 @@ fn wrong_rows(expected: Vec<Expected>, outcome: &ImportOutcome) -> Vec<NamedReas
     let told: HashSet<u32> = outcome
         .failed
         .iter()
-        .map(|failed| failed.entry)
-        .chain(outcome.skipped.iter().map(|skipped| skipped.entry))
+        .map(|failed| &failed.subject)
+        .chain(outcome.skipped.iter().map(|skipped| &skipped.subject))
+        .filter_map(|subject| Some(subject.entry()?.id))
         .collect();
     let wrong = |Expected { entry, name, digest }| {
         let found = match name == LARGE_OBJECTS {

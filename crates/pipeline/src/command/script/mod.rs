@@ -12,7 +12,7 @@ mod rows;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{
-    Adaptation, Catalog, Loss, NEWEST_MAJOR, Section, StatementProblem, Target, Toc, TocEntry, changes_up_to,
+    Adaptation, Catalog, NEWEST_MAJOR, Section, StatementProblem, Target, Toc, TocEntry, changes_up_to,
     check_single, connect_command, copy_header, database_create, end_of_restore, forbidden_statement,
     in_one_line, quote_identifier, render_drops, render_entry, render_preamble, render_statement, title,
 };
@@ -425,10 +425,7 @@ fn plan(
         definition_count: toc.entries.iter().filter(|entry| entry.section != Section::Data).count(),
         table_count: toc.entries.iter().filter(is_table).count(),
         left_out: left_out(catalog),
-        losses: losses
-            .into_iter()
-            .map(|Loss { object, what }| NamedReason { object, reason: what })
-            .collect(),
+        losses: losses.into_iter().map(NamedReason::from).collect(),
         notes,
     })
 }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{Catalog, Difference};
-use dbhaul_importer::ImportOutcome;
+use dbhaul_importer::{ImportOutcome, Part};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -101,10 +101,11 @@ pub(crate) async fn verify_restored(
 
 /// Tables whose rows failed.
 fn not_loaded(outcome: &ImportOutcome, loaded: &BTreeMap<String, RowDigest>) -> Vec<TableResult> {
-    let names = outcome.failed.iter().filter_map(|failed| failed.description.strip_prefix("TABLE DATA "));
-    let names: BTreeSet<&str> = names.filter(|name| !loaded.contains_key(*name)).collect();
-    let result = |name: &str| TableResult {
-        name: name.to_owned(),
+    let rows = outcome.failed.iter().filter(|failed| failed.part == Part::Rows);
+    let names = rows.filter_map(|failed| Some(failed.subject.entry()?.filled()?.sql()));
+    let names: BTreeSet<String> = names.filter(|name| !loaded.contains_key(name)).collect();
+    let result = |name| TableResult {
+        name,
         verdict: Verdict::NotVerified { reason: "right: not all of its rows were loaded".to_owned() },
     };
     names.into_iter().map(result).collect()

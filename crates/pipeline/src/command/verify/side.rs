@@ -6,7 +6,7 @@ use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, DataEntry, QualifiedName, RoleMap, Selection, Target, quote_identifier};
 use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
-use dbhaul_importer::{ImportOutcome, LeftoverLedger, Part, leftover_ledgers};
+use dbhaul_importer::{EntrySubject, ImportOutcome, LeftoverLedger, Part, leftover_ledgers};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription, digest_tables};
@@ -290,16 +290,14 @@ impl Side {
     /// Takes out the rows and positions that a copy has skipped, each named in its report; returns them.
     pub(super) fn forget_skipped(&mut self, outcome: &ImportOutcome) -> impl Iterator<Item = String> + use<> {
         let mut forgotten = Vec::new();
-        for skipped in outcome.skipped.iter().filter(|skipped| skipped.part == Part::Whole) {
-            let description = &skipped.description;
-            if let Some(table) = description.strip_prefix("TABLE DATA ")
-                && self.rows.remove(table).is_some()
-            {
-                forgotten.push(table.to_owned());
+        for skipped in &outcome.skipped {
+            let Some(relation) = skipped.subject.entry().and_then(EntrySubject::filled) else { continue };
+            if skipped.part == Part::Rows && self.rows.remove(&relation.sql()).is_some() {
+                forgotten.push(relation.sql());
             }
-            if let Some(sequence) = description.strip_prefix("SEQUENCE SET ") {
-                self.sequences.retain(|value| value.sequence.sql() != sequence);
-                forgotten.push(sequence.to_owned());
+            if skipped.part == Part::Position {
+                self.sequences.retain(|value| value.sequence != relation);
+                forgotten.push(relation.sql());
             }
         }
         forgotten.into_iter()
