@@ -317,12 +317,12 @@ impl FromStr for ReportName {
     type Err = ArchiveError;
 
     fn from_str(text: &str) -> Result<Self, ArchiveError> {
-        let names = CheckLevel::ALL.into_iter().flat_map(|level| {
+        let mut names = CheckLevel::ALL.into_iter().flat_map(|level| {
             let results = [CheckResult::Good, CheckResult::Damaged, CheckResult::Incomplete];
             let of = move |is_part| results.map(|result| ReportName { level, is_part, result });
             [false, true].into_iter().flat_map(of)
         });
-        let found = names.into_iter().find(|name| name.to_string() == text);
+        let found = names.find(|name| name.to_string() == text);
         let reason = || "not the name of a report".to_owned();
         found.ok_or_else(|| ArchiveError::InvalidKey { key: text.to_owned(), reason: reason() })
     }

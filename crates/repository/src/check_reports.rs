@@ -59,10 +59,10 @@ impl CheckState {
                 is_whole && report.level >= damage.level && report.finished > damage.finished
             })
         };
-        let damage = reports.iter().rev().filter(|report| report.result == CheckResult::Damaged);
+        let mut damage = reports.iter().rev().filter(|report| report.result == CheckResult::Damaged);
         CheckState {
             good: newest(CheckResult::Good).cloned(),
-            damage: damage.into_iter().find(|report| !is_refuted(report)).cloned(),
+            damage: damage.find(|report| !is_refuted(report)).cloned(),
             last: reports.last().cloned(),
         }
     }

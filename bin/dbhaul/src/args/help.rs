@@ -94,16 +94,16 @@ pub(super) const CHECK: &str = "\
 Levels, each with those below it:
   0  everything that the backup names is there, with its size, and fits together
   1  the stored bytes of its packs have the hashes that name them
-  2  rows decrypted and decompressed, with row counts and digests; needs a private key where the store
-     is encrypted
-  3  restored into a scratch database on the server of --target, with indexes and constraints, compared,
-     and dropped; no database that was there before is touched
+  2  rows decrypted and decompressed, with row counts and digests; needs a private key
+     where the store is encrypted
+  3  restored into a scratch database on the server of --target, with indexes and
+     constraints, compared, and dropped; no database that was there before is touched
 
 Examples:
   dbhaul backup check --store s3://backups/shop
   dbhaul backup check --store s3://backups/shop --all --subset 5%
   dbhaul backup check 01KG8WM7 --store s3://backups/shop --level 2 --identity-file me.txt
-  dbhaul backup check --store s3://backups/shop --level 3 --target postgres://postgres@spare/postgres
+  dbhaul backup check --store s3://backups/shop --level 3 --target postgres://spare/postgres
 
 Exits with 0 if all that was looked at is as it was written, with 4 if anything is damaged, each object \
 named with what lies in it, and with 1 if a check could not be done or its report not be written.
