@@ -2,6 +2,7 @@
 //! wrong, processes are killed. Whatever happens, a backup that is in the store has all of its packs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io::Write as _;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
@@ -482,9 +483,9 @@ async fn writers_and_pruners_at_once_lose_nothing() {
     };
     let mut all = Tally::default();
     for seed in seeds {
-        eprintln!("DBHAUL_SEED={seed} DBHAUL_SEED_STEPS={steps}");
+        // shown with a test that fails
+        let _ = writeln!(std::io::stderr(), "DBHAUL_SEED={seed} DBHAUL_SEED_STEPS={steps}");
         let tally = run(seed, steps).await;
-        eprintln!("{tally:?}");
         all.dumps += tally.dumps;
         all.prunes += tally.prunes;
         all.removed_packs += tally.removed_packs;

@@ -143,24 +143,29 @@ impl Shared {
     ) -> Result<(), PipelineError> {
         let mut attempts = RetryPolicy::default().attempts();
         let mut listed = Listed::default();
+        let mut is_last = false;
         loop {
             let error = match self.try_store_segment(sealing, entry, segment, &mut listed).await {
                 Ok(()) => return Ok(()),
                 Err(error) => error,
             };
-            let Some(pause) = attempts.failed(self.is_worth_retrying(&error)) else {
+            let Some(pause) = attempts.failed(self.is_worth_retrying(&error) && !is_last) else {
                 return Err(error);
             };
             let message = crate::one_line(&error);
             self.context.progress.warning(format!("{message}; reading the segment again"));
             sealing.clear().await;
-            pause.wait(&self.context.cancel).await.map_err(|_| PipelineError::Cancelled)?;
+            // without a snapshot nothing is waited for: one more attempt says what became of it
+            is_last = !self.exporter.has_snapshot();
+            if !is_last {
+                pause.wait(&self.context.cancel).await.map_err(|_| PipelineError::Cancelled)?;
+            }
         }
     }
 
     /// Only while the snapshot is held would another attempt see the same rows.
     fn is_worth_retrying(&self, error: &PipelineError) -> bool {
-        matches!(error, PipelineError::Export(_)) && error.is_transient() && self.exporter.has_snapshot()
+        matches!(error, PipelineError::Export(_)) && error.is_transient()
     }
 
     async fn try_store_segment(
