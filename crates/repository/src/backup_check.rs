@@ -227,10 +227,8 @@ impl<'a> Check<'a> {
         for source in repository.compare_packs(self.manifest).await? {
             self.note("packs".to_owned(), repository.error(source))?;
         }
-        let meta: Vec<PackSummary> = self.manifest.packs.iter().copied().collect();
-        let meta =
-            meta.into_iter().filter(|pack| pack.kind == PackKind::Meta && !self.bad.contains(&pack.id));
-        let meta: Vec<PackSummary> = meta.collect();
+        let is_wanted = |pack: &&PackSummary| pack.kind == PackKind::Meta && !self.bad.contains(&pack.id);
+        let meta: Vec<PackSummary> = self.manifest.packs.iter().filter(is_wanted).copied().collect();
         let mut reads = iter(&meta)
             .map(|pack| {
                 let read = repository.check_pack(pack, cancel);

@@ -31,6 +31,7 @@ const STATEMENT_BYTES: usize = 512 << 10;
 const LARGE_OBJECT_PAGE_BYTES: u64 = 2048;
 
 /// Where the rows come from.
+#[expect(clippy::large_enum_variant, reason = "a script has one")]
 pub(super) enum Rows {
     Live { exporter: Exporter, tasks: TableTasks, throttle: Throttle },
     Backup { segments: BackupSegments, counts: HashMap<u32, u32> },
