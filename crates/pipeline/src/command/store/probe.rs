@@ -141,11 +141,17 @@ fn meaning(ability: Ability, answer: Answer) -> &'static str {
         Ability::Versioning if has => {
             "removed packs stay as older versions, and are paid for, until a lifecycle rule expires them"
         }
+        Ability::Versioning if answer == Answer::Unknown => {
+            "where it is on, removed packs stay as older versions until a lifecycle rule expires them"
+        }
         Ability::Versioning => {
             "what is removed is gone; versioning protects against mistakes and theft of keys"
         }
         Ability::ObjectLock if has => {
             "a prune frees space only when locks have ended and older versions expire"
+        }
+        Ability::ObjectLock if answer == Answer::Unknown => {
+            "where it is on, a prune frees space only when locks have ended and older versions expire"
         }
         Ability::ObjectLock => "whoever may delete objects can delete backups",
     }
