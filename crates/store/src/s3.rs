@@ -145,7 +145,8 @@ impl Store for S3Store {
     async fn head(&self, key: &str) -> Result<ObjectMeta, StoreError> {
         valid_key(key, Operation::Head, &self.description)?;
         let request = self.request(Operation::Head, key);
-        let call = self.client.head_object().bucket(&self.url.bucket).key(self.name(key)).send();
+        let call = self.client.head_object().bucket(&self.url.bucket).key(self.name(key));
+        let call = call.customize().interceptor(BoundedAnswer::Any).send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let head =
             answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error))?;

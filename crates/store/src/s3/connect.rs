@@ -60,6 +60,12 @@ pub(super) async fn client(
             "no region is set; add ?region=... to the URL, or set AWS_REGION or the profile's region",
         ));
     };
+    if endpoint.as_deref().is_some_and(has_user_info) {
+        return Err(StoreError::new(ErrorKind::Invalid, Operation::Open, url.to_string()).with_detail(
+            "the endpoint of the environment or the profile holds a user or a password, which would show in logs and \
+             reports; keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or into the profile",
+        ));
+    }
     check_credentials(url, &shared).await?;
     let is_plain_http = endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"));
     let config = aws_sdk_s3::config::Builder::from(&shared)
@@ -116,6 +122,13 @@ fn endpoint(shared: &SdkConfig) -> Option<String> {
         true => general,
         false => of_s3.or(general),
     }
+}
+
+/// Whether a URL names more than a host before its path.
+fn has_user_info(endpoint: &str) -> bool {
+    let rest = endpoint.split_once("//").map_or(endpoint, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    authority.contains('@') || rest.contains('@')
 }
 
 /// Resolves credentials once, so that their absence is told before any request fails for it.

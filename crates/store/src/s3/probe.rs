@@ -4,6 +4,7 @@ use aws_sdk_s3::types::{BucketVersioningStatus, ObjectLockEnabled};
 use base64::Engine as _;
 use bytes::Bytes;
 
+use super::answer::BoundedAnswer;
 use super::write::Attempt;
 use super::{ANSWER_TIMEOUT, S3Store};
 use crate::probe::{Outcome, told};
@@ -29,7 +30,8 @@ impl S3Store {
     /// Whether the bucket keeps older versions.
     pub(crate) async fn versioning(&self) -> Outcome {
         let request = self.request(Operation::Open, "");
-        let call = self.client.get_bucket_versioning().bucket(&self.url.bucket).send();
+        let call = self.client.get_bucket_versioning().bucket(&self.url.bucket);
+        let call = call.customize().interceptor(BoundedAnswer::Any).send();
         let answer = match tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await {
             Err(_) => return Outcome::Unknown(told(&request.timed_out(ANSWER_TIMEOUT))),
             Ok(answer) => answer.map_err(|error| request.failed(error)),
@@ -50,7 +52,8 @@ impl S3Store {
     /// Whether objects can be locked, and how they are without anybody asking for it.
     pub(crate) async fn object_lock(&self) -> Outcome {
         let request = self.request(Operation::Open, "");
-        let call = self.client.get_object_lock_configuration().bucket(&self.url.bucket).send();
+        let call = self.client.get_object_lock_configuration().bucket(&self.url.bucket);
+        let call = call.customize().interceptor(BoundedAnswer::Any).send();
         let answer = match tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await {
             Err(_) => return Outcome::Unknown(told(&request.timed_out(ANSWER_TIMEOUT))),
             Ok(answer) => answer.map_err(|error| request.failed(error)),

@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use aws_sdk_s3::types::{Delete, ObjectIdentifier};
 use futures::stream::{self, StreamExt as _, TryStreamExt as _};
 
+use super::answer::BoundedAnswer;
 use super::{ANSWER_TIMEOUT, S3Store};
 use crate::{ErrorKind, Operation, StoreError};
 
@@ -18,7 +19,8 @@ impl S3Store {
     /// Deletes one object.
     pub(super) async fn delete_one(&self, key: &str) -> Result<(), StoreError> {
         let request = self.request(Operation::Delete, key);
-        let call = self.client.delete_object().bucket(&self.url.bucket).key(self.name(key)).send();
+        let call = self.client.delete_object().bucket(&self.url.bucket).key(self.name(key));
+        let call = call.customize().interceptor(BoundedAnswer::Any).send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let result =
             answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error));
@@ -59,7 +61,8 @@ impl S3Store {
             objects.push(ObjectIdentifier::builder().key(self.name(key)).build().map_err(malformed)?);
         }
         let delete = Delete::builder().set_objects(Some(objects)).quiet(true).build().map_err(malformed)?;
-        let call = self.client.delete_objects().bucket(&self.url.bucket).delete(delete).send();
+        let call = self.client.delete_objects().bucket(&self.url.bucket).delete(delete);
+        let call = call.customize().interceptor(BoundedAnswer::Any).send();
         let answer = tokio::time::timeout(ANSWER_TIMEOUT, Box::pin(call)).await;
         let answer =
             answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error))?;

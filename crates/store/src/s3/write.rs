@@ -10,6 +10,7 @@ use bytes::Bytes;
 use md5::{Digest as _, Md5};
 
 use super::S3Store;
+use super::answer::BoundedAnswer;
 use crate::{ErrorKind, Operation, PutMode, Sse, Store as _, StoreError};
 
 /// Slowest upload that is waited for, in bytes per second: 512 kbit/s.
@@ -132,7 +133,9 @@ impl S3Store {
         if attempt.conditional {
             put = put.if_none_match("*");
         }
-        let answer = tokio::time::timeout(limit, Box::pin(put.send())).await;
+        let answer =
+            tokio::time::timeout(limit, Box::pin(put.customize().interceptor(BoundedAnswer::Any).send()))
+                .await;
         answer.map_err(|_| request.timed_out(limit))?.map_err(|error| request.failed(error))?;
         Ok(())
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use dbhaul_progress::Progress;
 use dbhaul_store::{
-    AccessKeys, ErrorKind, RetryPolicy, RetryStore, S3Store, S3Url, Store, StoreError, StoreExt as _,
+    AccessKeys, ErrorKind, PutMode, RetryPolicy, RetryStore, S3Store, S3Url, Store, StoreError, StoreExt as _,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -90,8 +90,8 @@ async fn a_server_that_never_answers_is_given_up() {
     drop(listener);
 }
 
-/// A server whose answers do not end; returns its port.
-async fn endless_server() -> u16 {
+/// A server whose answers, of this status, do not end; returns its port.
+async fn endless_server(status: &'static str) -> u16 {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
@@ -103,7 +103,7 @@ async fn endless_server() -> u16 {
                 while !request.ends_with(b"\r\n\r\n") {
                     request.push(socket.read_u8().await.unwrap_or(b'\n'));
                 }
-                let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+                let head = format!("HTTP/1.1 {status}\r\nTransfer-Encoding: chunked\r\n\r\n");
                 let _ = socket.write_all(head.as_bytes()).await;
                 let chunk = format!("10000\r\n{}\r\n", "<Contents>      ".repeat(0x1000));
                 // until the client has had enough
@@ -116,7 +116,7 @@ async fn endless_server() -> u16 {
 
 #[tokio::test]
 async fn an_answer_without_end_is_cut() {
-    let url = s3_url(&format!("s3://backups?endpoint=http://127.0.0.1:{}", endless_server().await));
+    let url = s3_url(&format!("s3://backups?endpoint=http://127.0.0.1:{}", endless_server("200 OK").await));
     let store = S3Store::connect_with_keys(&url, keys()).await.unwrap();
     let error = store.get_at_most("repo.json", 1 << 20).await.unwrap_err();
     check_error(&error, ErrorKind::Damaged, &["\"repo.json\"", "more than the 1048576 bytes"]);
@@ -124,4 +124,18 @@ async fn an_answer_without_end_is_cut() {
     check_error(&error, ErrorKind::Damaged, &["\"repo.json\""]);
     let error = store.list("").await.unwrap_err();
     check_error(&error, ErrorKind::Unreachable, &["length limit exceeded"]);
+}
+
+/// Answers to what writes and deletes are read as a whole, good ones and refusals.
+#[tokio::test]
+async fn no_answer_to_a_change_is_read_without_end() {
+    for status in ["200 OK", "500 Internal Server Error", "403 Forbidden"] {
+        let port = endless_server(status).await;
+        let url = s3_url(&format!("s3://backups?endpoint=http://127.0.0.1:{port}"));
+        let store = S3Store::connect_with_keys(&url, keys()).await.unwrap();
+        let content = bytes::Bytes::from_static(b"content");
+        store.put("a", content, PutMode::Overwrite).await.unwrap_err();
+        store.delete("a").await.unwrap_err();
+        store.delete_many(&["a".to_owned(), "b".to_owned()]).await.unwrap_err();
+    }
 }
