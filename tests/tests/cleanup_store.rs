@@ -260,6 +260,22 @@ fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_ste
     store.backup(&["unpin", &ids[1]]).assert_code(0);
     store.backup(&["forget", &ids[1]]).assert_code(0);
     assert_eq!(store.files("backups").len(), 2);
+
+    // manifests under other names, or none in sight, may be those of backups that somebody wants to have
+    let (before, manifests) = (store.files("packs"), store.files("backups"));
+    let renamed = manifests[0].with_extension("bak");
+    std::fs::rename(&manifests[0], &renamed).unwrap();
+    let stray = store.backup(&["prune", "--grace-hours", "0"]);
+    stray.assert_code(1);
+    assert!(stray.stderr.contains("may be one under another name"), "{}", stray.stderr);
+    store.cleanup(&["--yes", "--grace-hours", "0"]).assert_code(1);
+    std::fs::remove_file(&renamed).unwrap();
+    manifests[1..].iter().for_each(|manifest| std::fs::remove_file(manifest).unwrap());
+    let empty = store.backup(&["prune", "--grace-hours", "0"]);
+    empty.assert_code(1);
+    assert!(empty.stderr.contains("--allow-no-backup"), "{}", empty.stderr);
+    assert_eq!(store.files("packs"), before);
+    store.backup(&["prune", "--allow-no-backup"]).assert_code(0);
 }
 
 #[test]

@@ -419,7 +419,10 @@ fn keys_are_added_removed_and_rotated() {
     assert!(kit.stdout.contains(&world.fingerprint));
     // who is removed opens nothing any more; the last one stays
     let remove = |holder: &str| world.command(&["store", "key", "remove", holder]).run();
-    remove("passphrase").assert_code(0);
+    let unproven = remove("passphrase");
+    unproven.assert_code(1);
+    unproven.assert_stderr_has(&["no key was given that opens", "--unverified"]);
+    world.run(&["store", "key", "remove", "passphrase", "--identity-file"], "me.txt").assert_code(0);
     world.assert_refused(&["--passphrase-file"], "word.txt", "none of the keys that were given opens");
     // what is no wrapped key is nobody who could still open the store
     for wrapped in world.files("keys") {

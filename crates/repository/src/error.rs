@@ -120,6 +120,34 @@ pub enum RepositoryError {
         /// How long a sign counts.
         minutes: u64,
     },
+    /// Something lies among the backups that is none, and may be one under another name.
+    #[error(
+        "nothing was removed: {object:?} in {store} is not the manifest of a backup, and may be one under another name"
+    )]
+    Stray {
+        /// The store.
+        store: String,
+        /// Its key.
+        object: String,
+    },
+    /// All packs of a store would be removed.
+    #[error("nothing was removed: {store} holds packs and no backup, so that all packs would be removed")]
+    NoBackupLeft {
+        /// The store.
+        store: String,
+    },
+    /// Nobody has shown that others can open a store whose keys are about to be removed.
+    #[error(
+        "nothing was removed: no key was given that opens key generation {generation} of {store} for anybody but {holder}"
+    )]
+    Unproven {
+        /// The store.
+        store: String,
+        /// Who is to go.
+        holder: String,
+        /// The generation.
+        generation: Ulid,
+    },
     /// A backup came or went while packs were about to be removed.
     #[error("nothing was removed: a backup was made in {store}, or forgotten, meanwhile")]
     StoreChanged {
@@ -348,6 +376,17 @@ impl RepositoryError {
             }
             RepositoryError::StoreExists { .. } => {
                 "a store stays as it was made: make another one in an empty place"
+            }
+            RepositoryError::Stray { .. } => {
+                "look what it is: rename it back if it is a manifest, move it out of the store if it is not"
+            }
+            RepositoryError::NoBackupLeft { .. } => {
+                "look whether the backups were moved or their directory is not mounted; --allow-no-backup removes the \
+                 packs all the same"
+            }
+            RepositoryError::Unproven { .. } => {
+                "give the private key or the passphrase of a reader who stays, with --identity-file or \
+                 --passphrase-file, or use --unverified"
             }
             RepositoryError::NoBackup { .. } => "`dbhaul backup list --store ...` shows what there is",
             RepositoryError::SeveralDatabases { .. } => "name one with --database",

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, RepoConfig, WriterKey, keys,
+    Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, ReaderKeys, RepoConfig, WriterKey,
+    keys,
 };
 use dbhaul_progress::Progress;
 use dbhaul_store::{Access, Store, StoreExt, StoreUrl};
@@ -25,6 +26,8 @@ pub struct KeyStore {
     /// The holders of each generation.
     holders: BTreeMap<Ulid, BTreeSet<String>>,
     keyring: Keyring,
+    /// What was brought to open them.
+    reader: ReaderKeys,
 }
 
 /// A generation that is ready to be stored.
@@ -66,7 +69,7 @@ impl KeyStore {
         for (generation, holder) in wrapped_keys(&store).await? {
             holders.entry(generation).or_default().insert(holder);
         }
-        Ok(KeyStore { store, config, holders, keyring })
+        Ok(KeyStore { store, config, holders, keyring, reader: keys.reader.clone() })
     }
 
     /// Its name in messages.
@@ -148,11 +151,12 @@ impl KeyStore {
         Ok(count)
     }
 
-    /// Removes what is wrapped for a holder; returns how many generations that were.
+    /// Removes what is wrapped for a holder; returns how many generations that were. Unless `unverified`, somebody
+    /// else must have shown that they open these: what lies beside the holder's keys may open nothing.
     ///
     /// # Errors
     /// If nothing is wrapped for it, or nobody else could open a generation then.
-    pub async fn remove(&self, holder: &str) -> Result<usize, RepositoryError> {
+    pub async fn remove(&self, holder: &str, unverified: bool) -> Result<usize, RepositoryError> {
         let theirs = self.holders.iter().filter(|(_, holders)| holders.contains(holder));
         let theirs: Vec<(&Ulid, &BTreeSet<String>)> = theirs.collect();
         if theirs.is_empty() {
@@ -166,11 +170,21 @@ impl KeyStore {
                 let (store, holder) = (self.describe(), holder.to_owned());
                 return Err(RepositoryError::LastHolder { store, holder, generation: **generation });
             }
+            if !unverified && !self.opens_without(**generation, holders, holder) {
+                let (store, holder) = (self.describe(), holder.to_owned());
+                return Err(RepositoryError::Unproven { store, holder, generation: **generation });
+            }
         }
         let objects: Vec<String> =
             theirs.iter().map(|(generation, _)| keys::wrapped_key(**generation, holder)).collect();
         self.store.delete_many(&objects).await?;
         Ok(objects.len())
+    }
+
+    /// Whether the keys at hand have opened what is wrapped for another holder.
+    fn opens_without(&self, generation: Ulid, holders: &BTreeSet<String>, but: &str) -> bool {
+        let is_open = self.opened().iter().any(|opened| opened.id() == generation);
+        is_open && holders.iter().any(|holder| holder != but && self.reader.open(holder))
     }
 
     /// Whether somebody else has a wrapped key of the generation: an object of that name which is an age file. What else

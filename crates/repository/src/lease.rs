@@ -223,10 +223,15 @@ impl Life {
     }
 }
 
+/// How far a sign may lie ahead of the clock.
+const MOST_AHEAD: Duration = Duration::from_secs(60 * 60);
+
 /// Whether it was renewed not long ago. One whose time is not known counts as living.
 pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
-    sign.modified.is_none_or(|modified| {
-        now.duration_since(modified).is_ok_and(|age| age < life_of(&sign.key)) || modified > now
+    sign.modified.is_none_or(|modified| match now.duration_since(modified) {
+        Ok(age) => age < life_of(&sign.key),
+        // clocks differ a little; what lies further ahead would never lapse
+        Err(ahead) => ahead.duration() < MOST_AHEAD,
     })
 }
 

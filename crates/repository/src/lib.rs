@@ -70,5 +70,5 @@ pub use new_store::NewStore;
 pub use pack_writer::{PackWriter, PlacedChunk, WrittenPacks, document, unnamed_pack};
 pub use parent::{Parent, ParentRef};
 pub use prune::{PackTotals, PruneOptions, Pruned};
-pub use repository::{BackupRef, Repository};
+pub use repository::{AHEAD, BackupRef, ListedBackup, Repository};
 pub use retention::{Candidate, Decision, KeepCount, KeepPolicy, Period, PolicyError, Reason};

@@ -38,6 +38,8 @@ pub struct PruneOptions {
     pub grace: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Remove packs of a store that holds no backup, too: its backups may merely not be visible.
+    pub allow_no_backup: bool,
 }
 
 /// Packs and what they add up to.
@@ -131,7 +133,7 @@ impl Repository {
         let due = survey.due();
         if survey.report.dumps_at_work.is_empty() && !due.is_empty() {
             // one that a dump has committed whose sign was taken away meanwhile
-            if self.backup_keys().await? != survey.backups {
+            if self.backup_keys_to_remove().await? != survey.backups {
                 return Err(RepositoryError::StoreChanged { store: self.describe() });
             }
             let packs: Vec<String> = due.iter().map(|id| keys::pack(*id)).collect();
@@ -155,7 +157,7 @@ impl Repository {
         now: SystemTime,
         cancel: &CancellationToken,
     ) -> Result<Survey, RepositoryError> {
-        let backups = self.backup_keys().await?;
+        let backups = self.backup_keys_to_remove().await?;
         let mut named = HashSet::new();
         let packs = |_: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
             manifest.map(|manifest| manifest.packs.into_iter().map(|pack| pack.id).collect::<Vec<PackId>>())
@@ -165,6 +167,9 @@ impl Repository {
         }
         let mut report = Pruned { backup_count: backups.len() as u64, ..Pruned::default() };
         let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
+        if backups.is_empty() && !unnamed.is_empty() && !options.allow_no_backup {
+            return Err(RepositoryError::NoBackupLeft { store: self.describe() });
+        }
         let marks = self.marks(options.grace, now).await?;
         let sessions = self.store().list(keys::SESSIONS).await?;
         let at_work =

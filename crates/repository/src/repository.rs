@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use dbhaul_archive::{
@@ -231,10 +232,34 @@ impl Repository {
     /// The keys of all committed backups, oldest first within a database. Whatever else lies among them, such as
     /// what file managers leave behind, is told and passed over.
     pub async fn backup_keys(&self) -> Result<Vec<BackupKey>, RepositoryError> {
-        self.backup_keys_at_most(MAX_BACKUPS).await
+        Ok(self.listed_backups().await?.into_iter().map(|listed| listed.key).collect())
     }
 
-    async fn backup_keys_at_most(&self, max: usize) -> Result<Vec<BackupKey>, RepositoryError> {
+    /// As [`Self::backup_keys`], each with whether its identity is to be believed.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, or lists backups without end.
+    pub async fn listed_backups(&self) -> Result<Vec<ListedBackup>, RepositoryError> {
+        let (backups, strays) = self.list_at_most(MAX_BACKUPS).await?;
+        strays.tell(&self.progress);
+        Ok(backups)
+    }
+
+    /// As [`Self::backup_keys`], for a command that removes what no backup names.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Stray`] if something lies among the backups that may be one under another name.
+    pub async fn backup_keys_to_remove(&self) -> Result<Vec<BackupKey>, RepositoryError> {
+        let (backups, strays) = self.list_at_most(MAX_BACKUPS).await?;
+        if let Some(object) = strays.suspect {
+            return Err(RepositoryError::Stray { store: self.describe(), object });
+        }
+        strays.tell(&self.progress);
+        Ok(backups.into_iter().map(|listed| listed.key).collect())
+    }
+
+    async fn list_at_most(&self, max: usize) -> Result<(Vec<ListedBackup>, Strays), RepositoryError> {
+        let now = self.clock.now();
         let (mut backups, mut strays) = (Vec::new(), Strays::default());
         let mut objects = self.store.list_stream(keys::BACKUPS);
         while let Some(object) = objects.try_next().await? {
@@ -244,12 +269,11 @@ impl Repository {
                     let detail = format!("the store lists more than {max} backups");
                     return Err(error.with_key(keys::BACKUPS).with_detail(detail).into());
                 }
-                Ok(key) => backups.push(key),
+                Ok(key) => backups.push(ListedBackup::new(key, object.modified, now)),
                 Err(_) => strays.add(object.key),
             }
         }
-        strays.tell(&self.progress);
-        Ok(backups)
+        Ok((backups, strays))
     }
 
     /// The key of the backup that is meant.
@@ -258,8 +282,8 @@ impl Repository {
         backup: &BackupRef,
         database: Option<&str>,
     ) -> Result<BackupKey, RepositoryError> {
-        let mut found = self.backup_keys().await?;
-        found.retain(|key| database.is_none_or(|name| key.database == name));
+        let mut found = self.listed_backups().await?;
+        found.retain(|listed| database.is_none_or(|name| listed.key.database == name));
         if found.is_empty() {
             let database = database.map(str::to_owned);
             return Err(RepositoryError::NoBackup { store: self.describe(), database });
@@ -270,22 +294,26 @@ impl Repository {
         }
     }
 
-    fn latest(&self, found: Vec<BackupKey>) -> Result<BackupKey, RepositoryError> {
-        let mut databases: Vec<&str> = found.iter().map(|key| key.database.as_str()).collect();
+    fn latest(&self, found: Vec<ListedBackup>) -> Result<BackupKey, RepositoryError> {
+        let mut databases: Vec<&str> = found.iter().map(|listed| listed.key.database.as_str()).collect();
         databases.dedup();
         if databases.len() > 1 {
             let databases = databases.into_iter().map(str::to_owned).collect();
             return Err(RepositoryError::SeveralDatabases { store: self.describe(), databases });
         }
         // the clock of a server may have been wrong for a night
-        let latest = found.into_iter().max_by_key(|key| key.id);
+        let latest = found.iter().filter(|listed| !listed.is_ahead).max_by_key(|listed| listed.key.id);
+        for listed in found.iter().filter(|listed| listed.is_ahead) {
+            self.progress.warning(format!("backup {} {AHEAD}; name it to use it", listed.key.id));
+        }
+        let latest = latest.map(|listed| listed.key.clone());
         latest.ok_or_else(|| RepositoryError::NoBackup { store: self.describe(), database: None })
     }
 
-    fn by_id(&self, found: Vec<BackupKey>, prefix: &str) -> Result<BackupKey, RepositoryError> {
+    fn by_id(&self, found: Vec<ListedBackup>, prefix: &str) -> Result<BackupKey, RepositoryError> {
         let wanted = prefix.to_ascii_uppercase();
-        let mut matching: Vec<_> =
-            found.into_iter().filter(|key| key.id.to_string().starts_with(&wanted)).collect();
+        let found = found.into_iter().map(|listed| listed.key);
+        let mut matching: Vec<_> = found.filter(|key| key.id.to_string().starts_with(&wanted)).collect();
         match matching.pop() {
             Some(key) if matching.is_empty() => Ok(key),
             more => Err(RepositoryError::BackupId {
@@ -513,16 +541,57 @@ const LITTER: [&str; 4] = [".DS_Store", ".directory", "Thumbs.db", "desktop.ini"
 /// Strays that are told by name.
 const TOLD_STRAYS: usize = 5;
 
+/// A committed backup, as a listing of the store shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedBackup {
+    /// Its key.
+    pub key: BackupKey,
+    /// Whether its identity lies in the future, by our clock and by the store's. It says nothing about the order of
+    /// backups then: for years none would be newer.
+    pub is_ahead: bool,
+}
+
+/// How far the identity of a backup may lie ahead: clocks differ, and time zones are mistaken for UTC.
+const MOST_AHEAD: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// What is the matter with such a backup.
+pub const AHEAD: &str =
+    "is dated in the future: the clock of the machine that made it was wrong, or it is forged";
+
+impl ListedBackup {
+    fn new(key: BackupKey, modified: Option<SystemTime>, now: SystemTime) -> Self {
+        let made = SystemTime::UNIX_EPOCH.checked_add(Duration::from_millis(key.id.timestamp_ms()));
+        let is_after = |time: SystemTime| match (made, time.checked_add(MOST_AHEAD)) {
+            (Some(made), Some(latest)) => made > latest,
+            (made, _) => made.is_none(),
+        };
+        // with our clock set back the store's is right, and a file that was touched says nothing about ours
+        let is_ahead = is_after(now) && modified.is_none_or(is_after);
+        ListedBackup { key, is_ahead }
+    }
+}
+
 /// Objects where backups lie that are none.
 #[derive(Debug, Default)]
 struct Strays {
     first: Vec<String>,
     count: usize,
+    /// The first that is not what file managers leave behind.
+    suspect: Option<String>,
+}
+
+/// Whether systems and file managers leave such files in directories.
+fn is_litter(key: &str) -> bool {
+    let name = key.rsplit('/').next().unwrap_or(key);
+    name.starts_with('.') || ["Thumbs.db", "desktop.ini"].contains(&name)
 }
 
 impl Strays {
     fn add(&mut self, key: String) {
         self.count += 1;
+        if self.suspect.is_none() && !is_litter(&key) {
+            self.suspect = Some(key.clone());
+        }
         if self.first.len() < TOLD_STRAYS {
             self.first.push(key);
         }
@@ -555,14 +624,37 @@ fn archive_error(store: &Arc<dyn Store>, source: ArchiveError) -> RepositoryErro
 mod tests {
     use std::sync::Arc;
 
-    use dbhaul_archive::{Keyring, RepoConfig};
+    use std::time::{Duration, SystemTime};
+
+    use dbhaul_archive::{BackupKey, Keyring, RepoConfig};
     use dbhaul_progress::Progress;
     use dbhaul_store::{MemoryStore, Store, StoreExt};
     use jiff::Timestamp;
     use ulid::Ulid;
 
-    use super::Repository;
+    use super::{ListedBackup, Repository};
     use crate::RepositoryError;
+
+    #[test]
+    fn a_backup_is_ahead_only_by_all_clocks() {
+        let at = |hours: u64| SystemTime::UNIX_EPOCH + Duration::from_secs(hours * 3600);
+        let key = |hours: u64| BackupKey {
+            database: "shop".to_owned(),
+            time: Timestamp::UNIX_EPOCH,
+            id: Ulid::from_parts(hours * 3_600_000, 1),
+        };
+        let is_ahead = |made, modified: Option<u64>, now| {
+            ListedBackup::new(key(made), modified.map(at), at(now)).is_ahead
+        };
+        assert!(is_ahead(1000, Some(100), 100) && is_ahead(1000, None, 100));
+        assert!(!is_ahead(1000, Some(1000), 100), "our clock was set back");
+        assert!(!is_ahead(1000, Some(100), 1000), "the file was touched");
+        assert!(!is_ahead(110, Some(100), 100), "clocks differ");
+        assert!(
+            ListedBackup::new(BackupKey { id: Ulid::from_parts(u64::MAX >> 16, 1), ..key(1) }, None, at(1))
+                .is_ahead
+        );
+    }
 
     #[tokio::test]
     async fn no_memory_is_taken_for_backups_without_end() {
@@ -573,8 +665,8 @@ mod tests {
         }
         let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
         let repository = Repository::new(store, config, Keyring::plain(), &Progress::silent());
-        assert_eq!(repository.backup_keys_at_most(3).await.unwrap().len(), 3);
-        let refused = repository.backup_keys_at_most(2).await.unwrap_err();
+        assert_eq!(repository.list_at_most(3).await.unwrap().0.len(), 3);
+        let refused = repository.list_at_most(2).await.unwrap_err();
         assert!(
             matches!(&refused, RepositoryError::Store(error) if error.to_string().contains("more than 2 backups")),
             "{refused:?}"

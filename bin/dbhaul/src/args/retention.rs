@@ -81,6 +81,9 @@ pub(crate) struct PruneArgs {
     /// Remove packs that were marked at least HOURS ago
     #[arg(long, value_name = "HOURS", default_value_t = 23, help_heading = "How")]
     pub(crate) grace_hours: u64,
+    /// Remove packs even if the store holds no backup
+    #[arg(long, help_heading = "How")]
+    pub(crate) allow_no_backup: bool,
     /// Show what would be removed and change nothing
     #[arg(long, help_heading = "How")]
     pub(crate) dry_run: bool,

@@ -162,8 +162,13 @@ pub(crate) struct KeyRemoveArgs {
     /// A recipient (age1...), or what `store key list` calls it
     #[arg(value_name = "HOLDER")]
     pub(crate) holder: String,
+    /// Remove it without a key that proves that another holder can open the store
+    #[arg(long)]
+    pub(crate) unverified: bool,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

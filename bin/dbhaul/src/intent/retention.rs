@@ -30,6 +30,7 @@ pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job
         store: places.require_store()?,
         grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
         dry_run: args.dry_run,
+        allow_no_backup: args.allow_no_backup,
     };
     job(Request::Prune(request), args.dry_run, Some(args.report), args.output, places)
 }

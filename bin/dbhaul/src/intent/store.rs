@@ -67,9 +67,10 @@ fn key(command: KeyCommand, environment: Environment<'_>) -> Result<Job, UsageEr
             (KeyChange::Add(holder), places.store(store.store).reader_keys(&own)?, output)
         }
         KeyCommand::Remove(args) => {
-            let KeyRemoveArgs { holder, store, output } = *args;
+            let KeyRemoveArgs { holder, unverified, store, keys: own, output } = *args;
             let name = holder.parse().map(|recipient| Holder::Recipient(recipient).name());
-            (KeyChange::Remove(name.unwrap_or(holder)), places.store(store.store), output)
+            let change = KeyChange::Remove { holder: name.unwrap_or(holder), unverified };
+            (change, places.store(store.store).reader_keys(&own)?, output)
         }
         KeyCommand::Rotate(args) => {
             let KeyRotateArgs { store, recipients, new_passphrase_file, writer_key_out, keys: own, output } =

@@ -20,7 +20,8 @@ use crate::{ParentRef, PruneOptions, Pruned, Repository, RepositoryError, StoreK
 /// From one night to the next.
 const DAY: Duration = Duration::from_secs(25 * 60 * 60);
 
-const PRUNE: PruneOptions = PruneOptions { grace: Duration::from_secs(24 * 60 * 60), dry_run: false };
+const PRUNE: PruneOptions =
+    PruneOptions { grace: Duration::from_secs(24 * 60 * 60), dry_run: false, allow_no_backup: true };
 
 /// What is done in a night.
 #[derive(Debug, Clone)]

@@ -41,7 +41,8 @@ const MINUTE: Duration = Duration::from_secs(60);
 /// How long a client waits for an answer.
 const ANSWER: Duration = MINUTE;
 
-const PRUNE: PruneOptions = PruneOptions { grace: Duration::from_secs(2 * 60 * 60), dry_run: false };
+const PRUNE: PruneOptions =
+    PruneOptions { grace: Duration::from_secs(2 * 60 * 60), dry_run: false, allow_no_backup: true };
 
 /// A request that waits to be served.
 struct Waiting {

@@ -7,7 +7,7 @@ use dbhaul_archive::{BackupKey, Manifest};
 use dbhaul_catalog::in_one_line;
 use dbhaul_progress::counted;
 use dbhaul_repository::{
-    BackupRef, Candidate, CheckState, Decision, KeepPolicy, Reason, Repository, RepositoryError,
+    AHEAD, BackupRef, Candidate, CheckState, Decision, KeepPolicy, Reason, Repository, RepositoryError,
 };
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
@@ -124,14 +124,20 @@ impl ForgetReport {
 /// database holds less than half the rows of the one before.
 pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<ForgetReport, PipelineError> {
     let repository = open(&request.store, request.dry_run, &context).await?;
-    let mut keys = repository.backup_keys().await?;
-    keys.retain(|key| request.database.as_ref().is_none_or(|name| *name == key.database));
+    let mut listed = repository.listed_backups().await?;
+    listed.retain(|listed| request.database.as_ref().is_none_or(|name| *name == listed.key.database));
+    let ahead: BTreeSet<Ulid> =
+        listed.iter().filter(|listed| listed.is_ahead).map(|listed| listed.key.id).collect();
+    let keys: Vec<BackupKey> = listed.into_iter().map(|listed| listed.key).collect();
     if let (Some(database), true) = (&request.database, keys.is_empty()) {
         let database = Some(database.clone());
         return Err(RepositoryError::NoBackup { store: repository.describe(), database }.into());
     }
     let pinned = repository.pinned().await?;
     let mut known = known(&repository, &keys, &context).await?;
+    for backup in known.iter_mut().filter(|backup| ahead.contains(&backup.key.id)) {
+        backup.damage.get_or_insert_with(|| AHEAD.to_owned());
+    }
     if let ForgetChoice::Policy(policy) = &request.choice {
         judge_by_checks(&repository, policy, &keys, &mut known, &context).await?;
     }

@@ -19,6 +19,8 @@ pub struct PruneRequest {
     pub grace: Duration,
     /// Only say what would be done.
     pub dry_run: bool,
+    /// Remove the packs of a store without backups, too.
+    pub allow_no_backup: bool,
 }
 
 /// What a prune did.
@@ -54,7 +56,8 @@ pub async fn prune_store(request: PruneRequest, context: Context) -> Result<Prun
                 .await?
         }
     };
-    let options = PruneOptions { grace: request.grace, dry_run: request.dry_run };
+    let PruneRequest { grace, dry_run, allow_no_backup, .. } = request;
+    let options = PruneOptions { grace, dry_run, allow_no_backup };
     Ok(PruneReport {
         store: repository.describe(),
         pruned: repository.prune(&options, &context.cancel).await?,

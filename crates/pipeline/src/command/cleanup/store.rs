@@ -88,7 +88,7 @@ pub async fn cleanup_store(
         let now = tombstone.now().await?;
         let (mut report, backups) = look(&repository, &request, now, &context).await?;
         // one that an older dbhaul has committed meanwhile, which leaves no sign
-        if repository.backup_keys().await? != backups {
+        if repository.backup_keys_to_remove().await? != backups {
             return Err(PipelineError::Request {
                 problem: format!(
                     "nothing was removed: a backup was made in {} meanwhile",
@@ -115,7 +115,7 @@ async fn look(
     now: SystemTime,
     context: &Context,
 ) -> Result<(StoreCleanupReport, Vec<BackupKey>), PipelineError> {
-    let backups = repository.backup_keys().await?;
+    let backups = repository.backup_keys_to_remove().await?;
     let named = named_packs(repository, &backups, context).await?;
     let mut report = StoreCleanupReport {
         store: repository.describe(),

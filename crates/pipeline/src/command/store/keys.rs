@@ -43,7 +43,12 @@ pub enum KeyChange {
     /// Let somebody else open the store.
     Add(Holder),
     /// Remove what is wrapped for one.
-    Remove(String),
+    Remove {
+        /// Whose they are.
+        holder: String,
+        /// Whether nobody need show that others can open the store.
+        unverified: bool,
+    },
     /// Make new keys for what is written from now on, for these, who must be those of now.
     Rotate {
         /// Who can read its backups.
@@ -113,8 +118,8 @@ pub async fn change_keys(
             };
             (added, None)
         }
-        KeyChange::Remove(holder) => {
-            let count = keys.remove(&holder).await?;
+        KeyChange::Remove { holder, unverified } => {
+            let count = keys.remove(&holder, unverified).await?;
             let removed = counted(count, "wrapped key");
             let warning = "who has read them keeps them, so rotate the keys for what is written from now on";
             (format!("removed {removed} of {holder}; {warning}"), None)
