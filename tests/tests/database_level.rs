@@ -160,6 +160,54 @@ fn a_limit_of_connections_does_not_stop_the_load() {
     Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
     Dbhaul::new(["restore", "--store", store, "--target", &to, "--create", "-j", "4"]).run().assert_code(0);
     assert_eq!(target.psql("postgres", limit), "1");
+    settings_come_last(&source, &target, store);
+}
+
+/// In force earlier settings would stop the load, or everybody who connects; what a target refuses is told before.
+fn settings_come_last(source: &Server, target: &Server, store: &str) {
+    target.psql("postgres", "CREATE ROLE someone");
+    source.psql(
+        "postgres",
+        "CREATE ROLE someone; CREATE ROLE ghost; ALTER DATABASE shop SET app.kind TO 'small'",
+    );
+    source.psql(
+        "shop",
+        "ALTER TABLE public.t ADD CHECK (a < 2 OR current_setting('app.kind') = 'small');
+         INSERT INTO public.t VALUES (7)",
+    );
+    source.psql(
+        "postgres",
+        "ALTER DATABASE shop OWNER TO ghost;
+         ALTER DATABASE shop SET default_transaction_read_only TO on;
+         ALTER DATABASE shop SET work_mem TO '9MB';
+         ALTER DATABASE shop SET exit_on_error TO off;
+         ALTER ROLE someone IN DATABASE shop SET session_preload_libraries TO 'no_such_library';
+         UPDATE pg_db_role_setting
+           SET setconfig = array_replace(setconfig, 'exit_on_error=off', 'unknown_setting=off')",
+    );
+    let (from, to) = (source.uri("shop"), target.uri("postgres"));
+    let told = ["OWNER TO ghost", "no_such_library", "unknown_setting"];
+    let migrate = ["migrate", "--source", &from, "--target", &to, "--create"];
+    let restore = ["restore", "--store", store, "--target", &to, "--create"];
+    Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
+    target.drop_db("shop");
+    let plan = Dbhaul::new(["preflight", "--create", "--source", &from, "--target", &to]).run();
+    let plan = [plan, Dbhaul::new(migrate).arg("--dry-run").run()];
+    for (run, told) in plan.iter().flat_map(|run| told.map(|told| (run, told))) {
+        run.assert_code(0).assert_says(told);
+    }
+    for command in [migrate.as_slice(), restore.as_slice()] {
+        let run = Dbhaul::new(command).run();
+        for told in told {
+            run.assert_code(3).assert_says(told);
+        }
+        let set = "SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase \
+                   WHERE datname = 'shop' ORDER BY 1";
+        let expected = "app.kind=small\ndefault_transaction_read_only=on\nwork_mem=9MB";
+        assert_eq!(target.psql("postgres", set), expected);
+        assert_eq!(target.psql("shop", "SELECT count(*) FROM public.t"), "2");
+        target.drop_db("shop");
+    }
 }
 
 /// What a report says of the database itself depends on whether it was to be carried; it is never silent.

@@ -223,6 +223,11 @@ impl ImportPlan {
         self.blockers.push(reason);
     }
 
+    /// Tells beside what the import itself will skip what the run will skip around it.
+    pub fn will_skip(&mut self, object: &str, reason: &str) {
+        self.told.push(format!("will skip {}: {}", in_one_line(object), in_one_line(reason)));
+    }
+
     /// Takes over what a check of the target found out, so that the plan tells it and the run need not find
     /// it out again.
     pub fn foretell(&mut self, report: &TargetReport) {

@@ -5,14 +5,15 @@ pub(crate) mod extensions;
 pub(crate) mod hypertables;
 pub(crate) mod locales;
 pub(crate) mod roles;
+pub(crate) mod settings;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
 use dbhaul_catalog::{
-    Catalog, Database, DatabaseStatement, Difference, TIMESCALEDB, Target, database_statements,
-    end_of_restore, in_one_line, quote_identifier, without_values,
+    Catalog, DatabaseStatement, Difference, TIMESCALEDB, end_of_restore, in_one_line, quote_identifier,
+    without_values,
 };
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
@@ -22,6 +23,7 @@ use crate::report::explained::Told;
 use crate::sides::check_side;
 use crate::target::locales::locale_blocker;
 use crate::target::roles::RoleWork;
+use crate::target::settings::{early, is_refusal, refused_properties};
 use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
@@ -104,13 +106,18 @@ pub(crate) async fn foretell(
         plan.foretell(&checked.map_err(|source| import_error(there, source))?);
         return Ok(());
     }
-    let coming = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
+    let coming: BTreeSet<String> = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
     let look_at = there.as_ref().unwrap_or(target);
-    let told = plan.foretell_before(look_at, (coming, there.is_some()), &context.cancel).await;
+    let told = plan.foretell_before(look_at, (coming.clone(), there.is_some()), &context.cancel).await;
     told.map_err(|source| import_error(look_at, source))?;
     if there.is_none() {
         let blockers = creation_blockers(target, options, catalog, context).await?;
         blockers.into_iter().for_each(|blocker| plan.block(blocker));
+        for NamedReason { object, reason } in
+            refused_properties(target, options, catalog, &coming, context).await?
+        {
+            plan.will_skip(&object, &reason);
+        }
     }
     Ok(())
 }
@@ -259,14 +266,14 @@ pub(crate) async fn create_database(
         return Err(exists_already(target, catalog));
     }
     check_tablespaces(&session, catalog, exists).await?;
-    let (create, statements) = creation(options, catalog, &session);
+    let (create, statements) = early(options, catalog, session.version());
     if let (Some(create), false) = (create, exists) {
         session.execute(&create.sql).await.map_err(creating)?;
     }
     for DatabaseStatement { sql, properties } in statements {
         match session.execute(&sql).await {
             Ok(_) => {}
-            Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
+            Err(error) if is_refusal(&error) => {
                 created.unset.push(NamedReason {
                     object: format!("DATABASE {}", quote_identifier(name)),
                     reason: format!("{}: {error}", without_values(&sql)),
@@ -282,34 +289,6 @@ pub(crate) async fn create_database(
     // a pooler may serve each database in a mode of its own
     Box::pin(check_side(("target", &created.target), context)).await?;
     Ok(created)
-}
-
-/// The last step with `--create`: the limit of connections, which would have
-/// stopped the sessions that load. Returns why it could not be set, if so.
-pub(crate) async fn limit_connections(
-    target: &ConnectSettings,
-    options: &WriteOptions,
-    catalog: &Catalog,
-    context: &Context,
-) -> Result<Option<NamedReason>, PipelineError> {
-    let limit = catalog.database.connection_limit;
-    if !options.create || limit == -1 {
-        return Ok(None);
-    }
-    let setting = |source| PipelineError::server("cannot set the limit of connections", source);
-    let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(setting)?;
-    let name = quote_identifier(&catalog.database.name);
-    let statement = format!("ALTER DATABASE {name} CONNECTION LIMIT = {limit}");
-    let refused = match session.execute(&statement).await {
-        Ok(_) => None,
-        Err(error) if error.sqlstate().is_some_and(|state| LEFT_OUT.contains(&state)) => {
-            let object = format!("DATABASE {}", quote_identifier(&catalog.database.name));
-            Some(NamedReason { object, reason: format!("{statement}: {error}") })
-        }
-        Err(error) => return Err(setting(error)),
-    };
-    session.close().await.map_err(setting)?;
-    Ok(refused)
 }
 
 /// Why `--create` would fail before anything is created, each with a way out.
@@ -395,28 +374,6 @@ async fn check_tablespaces(session: &Session, catalog: &Catalog, exists: bool) -
         help: "GRANT CREATE ON TABLESPACE it, give others with --tablespace-map OLD=NEW, or use --no-tablespaces"
             .to_owned(),
     })
-}
-
-/// SQLSTATEs of a property of a database that is left out and reported: no
-/// privilege, no such role or setting, no such value.
-const LEFT_OUT: [&str; 5] = ["42501", "42704", "22023", "55P02", "0LP01"];
-
-/// `CREATE DATABASE`, and the statements that give it its properties as far as they
-/// are wanted.
-fn creation(
-    options: &WriteOptions,
-    catalog: &Catalog,
-    session: &Session,
-) -> (Option<DatabaseStatement>, Vec<DatabaseStatement>) {
-    // The limit counts our own sessions too; `limit_connections` sets it at the end.
-    let mut database = Database { connection_limit: -1, ..catalog.database.clone() };
-    if !options.privileges {
-        database.acl = None;
-    }
-    let mut statements = database_statements(&database, &Target { version: session.version() }).into_iter();
-    let create = statements.next();
-    let is_owner = |statement: &DatabaseStatement| statement.properties.iter().any(|it| it == "owner");
-    (create, statements.filter(|statement| options.set_owners || !is_owner(statement)).collect())
 }
 
 /// The search path that statements of a database may rely on: its own, else the

@@ -38,9 +38,10 @@ use crate::statistics::{settle, unavailable};
 use crate::target::adapted::Adapted;
 use crate::target::extensions;
 use crate::target::roles::RoleWork;
+use crate::target::settings::finish_database;
 use crate::target::{
-    Created, create_database, create_roles, foretell, import_error, import_options, limit_connections,
-    new_run, planned_status, run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
+    Created, create_database, create_roles, foretell, import_error, import_options, new_run, planned_status,
+    run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
 
@@ -355,10 +356,9 @@ async fn compare(
         let into = (&target, plan.target_version);
         CopyScope::new(describe_live(source), into, (&request.selection, &request.options), &outcome)
     });
-    if outcome.failed.is_empty() {
-        let refused = limit_connections(&request.target, &request.options, &source.catalog, context).await?;
-        summary.skipped.extend(refused);
-    }
+    let done = (&source.catalog, outcome.failed.is_empty());
+    let refused = finish_database(&request.target, &request.options, done, context).await?;
+    summary.skipped.extend(refused);
     Ok(MigrateReport {
         source: plan.source.clone(),
         target: target.describe(),

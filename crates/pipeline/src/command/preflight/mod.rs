@@ -23,6 +23,7 @@ use crate::statistics::{settle, unavailable};
 use crate::target::adapted::Adapted;
 use crate::target::extensions;
 use crate::target::roles::RoleWork;
+use crate::target::settings::refused_properties;
 use crate::target::{creation_blockers, import_error, import_options, take_from_catalog};
 use crate::{Context, NamedReason, PipelineError, PreflightRequest, Status, format_bytes, one_line};
 
@@ -447,7 +448,7 @@ async fn foretell_created(
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
-    let skipped = plan.foretell_before(target, (coming, false), &context.cancel).await;
+    let skipped = plan.foretell_before(target, (coming.clone(), false), &context.cancel).await;
     let skipped = skipped.map_err(|source| import_error(target, source))?;
     let created = creation_blockers(target, &request.options, &source.catalog, context).await?;
     for blocker in plan.blockers().iter().chain(&created) {
@@ -457,6 +458,12 @@ async fn foretell_created(
         report.add(Level::Warning, "target", warning.clone());
     }
     for (object, reason) in dbhaul_importer::tell(&skipped) {
+        report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
+    }
+    let catalog = &source.catalog;
+    for NamedReason { object, reason } in
+        refused_properties(target, &request.options, catalog, &coming, context).await?
+    {
         report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
     }
     report.not_tried = Some(format!(

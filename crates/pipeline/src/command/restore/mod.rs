@@ -29,9 +29,10 @@ use crate::statistics::{BackupStatistics, settle, unavailable};
 use crate::target::adapted::Adapted;
 use crate::target::extensions;
 use crate::target::roles::RoleWork;
+use crate::target::settings::finish_database;
 use crate::target::{
-    Created, create_database, create_roles, foretell, import_error, import_options, limit_connections,
-    planned_status, run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
+    Created, create_database, create_roles, foretell, import_error, import_options, planned_status,
+    run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
 use dbhaul_repository::{CheckedBackup, Repository};
@@ -260,9 +261,8 @@ impl Restore {
             }
         }
         let catalog = original.catalog();
-        if outcome.failed.is_empty() {
-            unset.extend(limit_connections(wanted, options, catalog, context).await?);
-        }
+        let done = (catalog, outcome.failed.is_empty());
+        unset.extend(finish_database(wanted, options, done, context).await?);
         let scope = verification.is_none().then(|| {
             let into = (&target, self.target_version);
             CopyScope::new(original.description().clone(), into, (&request.selection, options), &outcome)

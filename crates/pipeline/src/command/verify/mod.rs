@@ -164,8 +164,12 @@ pub(crate) async fn verify_copy(
         right.rows.remove(object);
     }
     left.hide_sequences(&hidden_sequences);
-    // The limit is set when everything else is done, and would stop the sessions that compare.
-    left.catalog.database.connection_limit = right.catalog.database.connection_limit;
+    // Set when everything else is done: they might stop the sessions that compare.
+    let (wanted, there) = (&mut left.catalog.database, &right.catalog.database);
+    wanted.connection_limit = there.connection_limit;
+    if request.options.create {
+        wanted.settings.clone_from(&there.settings);
+    }
     let scope = Scope {
         selection: &request.selection,
         aspects: aspects(&request.selection, request.options.set_owners, request.options.privileges),

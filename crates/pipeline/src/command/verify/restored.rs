@@ -68,9 +68,13 @@ pub(crate) async fn verify_restored(
         None => Vec::new(),
     };
     left.hide_sequences(&hidden_sequences);
-    // The limit is set when everything else is done.
-    let there = right.catalog.database.connection_limit;
-    let limit = std::mem::replace(&mut left.catalog.database.connection_limit, there);
+    // Set when everything else is done.
+    let there = &right.catalog.database;
+    let limit = std::mem::replace(&mut left.catalog.database.connection_limit, there.connection_limit);
+    let settings = left.catalog.database.settings.clone();
+    if request.options.create {
+        left.catalog.database.settings.clone_from(&there.settings);
+    }
     let options = &request.options;
     let scope = Scope {
         selection: &request.selection,
@@ -87,6 +91,7 @@ pub(crate) async fn verify_restored(
     tables.sort_by(|one, other| one.name.cmp(&other.name));
     let report = schema.and_then(|schema| report(left, &right, (schema, tables), &scope));
     left.catalog.database.connection_limit = limit;
+    left.catalog.database.settings = settings;
     let mut report = report?;
     report.information.extend(ledgers);
     report.rows_of_right = RowsOfRight::Loaded;
