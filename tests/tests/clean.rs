@@ -9,11 +9,22 @@ const PARTITIONED: &str = "
     CREATE INDEX a_idx ON p (a);
     INSERT INTO p VALUES (1), (2)";
 
+/// What `CREATE` finds to be there already by a unique index alone.
+const TEXT_SEARCH: &str = "
+    CREATE SCHEMA b;
+    CREATE TEXT SEARCH PARSER b.tp (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end,
+        LEXTYPES = prsd_lextype);
+    CREATE TEXT SEARCH TEMPLATE b.tt (LEXIZE = dsimple_lexize, INIT = dsimple_init);
+    CREATE TEXT SEARCH DICTIONARY b.td (TEMPLATE = b.tt);
+    CREATE TEXT SEARCH CONFIGURATION b.tc (PARSER = b.tp);
+    ALTER TEXT SEARCH CONFIGURATION b.tc ADD MAPPING FOR word WITH b.td";
+
 #[test]
 fn partitioned_indexes_are_dropped_with_their_parents() {
     let source = Server::start(16);
     source.create_db("shop");
     source.psql("shop", PARTITIONED);
+    source.psql("shop", TEXT_SEARCH);
     let target = Server::start(18);
     target.create_db("shop");
     let (from, to) = (source.uri("shop"), target.uri("shop"));
@@ -21,6 +32,10 @@ fn partitioned_indexes_are_dropped_with_their_parents() {
     Dbhaul::new(migrate).run().assert_code(0);
     Dbhaul::new(migrate).args(["--clean", "--if-exists"]).run().assert_code(0);
     assert_eq!(target.sql_digest("shop"), source.sql_digest("shop"));
+    assert_eq!(
+        target.psql("shop", "SELECT to_regnamespace('b'), count(*) FROM pg_ts_dict WHERE dictname = 'td'"),
+        "b|1"
+    );
 }
 
 #[test]

@@ -67,6 +67,19 @@ pub(super) enum Verdict {
 /// Duplicate table, object, function, schema, column, and what does not fit to one that is there.
 const EXISTS_ALREADY: [&str; 6] = ["42P07", "42710", "42723", "42P06", "42701", "42P16"];
 
+/// Whether a state says that an object of a kind is there already. `CREATE TEXT SEARCH` looks for no name that is
+/// taken (`DefineTSConfiguration` and the like in tsearchcmds.c): the catalog's unique index does.
+fn says_exists(kind: EntryKind, state: &str) -> bool {
+    let is_text_search = matches!(
+        kind,
+        EntryKind::TextSearchConfiguration
+            | EntryKind::TextSearchDictionary
+            | EntryKind::TextSearchParser
+            | EntryKind::TextSearchTemplate
+    );
+    EXISTS_ALREADY.contains(&state) || is_text_search && state == "23505"
+}
+
 /// Judges a refusal. Every one counts, but for those that are known to say nothing about the run: `leans` says
 /// whether the entry rests on something that the run would replace.
 pub(super) fn judge(
@@ -95,7 +108,7 @@ pub(super) fn judge(
         });
     }
     // among objects that stay, what cannot be made twice is no sign that it is there
-    let exists = EXISTS_ALREADY.contains(&state) && (circumstances.is_replaced || state != "42P16");
+    let exists = says_exists(entry.kind, state) && (circumstances.is_replaced || state != "42P16");
     if leans || circumstances.may_stand && exists {
         return if exists { Verdict::Stands } else { Verdict::Unknown };
     }
