@@ -64,7 +64,7 @@ pub use object::{Class, Identity, Object, ObjectId};
 pub use range_key::RangeKey;
 pub use redact::without_values;
 pub use render::{Draft, Part, Target};
-pub use requote::{NEWEST_MAJOR, quoted_for_newer, quoted_types_for_newer};
+pub use requote::{NEWEST_MAJOR, QUOTED_SINCE, quoted_for_newer, quoted_types_for_newer};
 pub use restoring::{
     HypertableFeature, Hypertables, TIMESCALEDB, UntestedFeature, end_of_restore, rehearsed, replaced_rows,
 };

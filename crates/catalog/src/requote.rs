@@ -19,8 +19,7 @@ use crate::{Catalog, Object, SharedText};
 
 /// Words that `quote_ident` quotes from some major on, which is later than 13
 /// (src/include/parser/kwlist.h).
-const SINCE: [(&str, u32); 14] = [
-    ("graph_table", 19),
+pub const QUOTED_SINCE: [(&str, u32); 13] = [
     ("json", 17),
     ("json_array", 16),
     ("json_arrayagg", 16),
@@ -110,7 +109,7 @@ struct Quoting {
 
 impl Quoting {
     fn new(from: u32, to: u32) -> Self {
-        let words = SINCE.iter().filter(|(_, since)| from < *since && *since <= to);
+        let words = QUOTED_SINCE.iter().filter(|(_, since)| from < *since && *since <= to);
         Quoting { words: words.map(|(word, _)| *word).collect() }
     }
 
@@ -369,7 +368,7 @@ fn is_type((before, after): (Option<&Token<'_>>, Option<&Token<'_>>), form: Form
 
 #[cfg(test)]
 mod tests {
-    use super::{Form, Quoting, SINCE};
+    use super::{Form, QUOTED_SINCE, Quoting};
 
     #[track_caller]
     fn check(form: Form, sql: &str, expected: &str) {
@@ -423,6 +422,6 @@ mod tests {
         assert!(words(17, 18).is_empty() && words(18, 13).is_empty() && words(13, 15).is_empty());
         assert_eq!(words(15, 16).len(), 5);
         assert!(words(16, 17).contains(&"json") && !words(16, 17).contains(&"system_user"));
-        assert!(SINCE.iter().all(|(word, since)| *since > 18 || crate::keywords::must_quote(word)));
+        assert!(QUOTED_SINCE.iter().all(|(word, since)| *since > 18 || crate::keywords::must_quote(word)));
     }
 }
