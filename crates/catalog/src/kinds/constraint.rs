@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::IndexProperties;
+use super::index::statistics_statements;
 use super::table::options::with_clause;
 use crate::render::{Draft, Render, Target};
 use crate::toc::{Adoption, DropStatement, Section};
@@ -76,6 +77,9 @@ pub struct ConstraintIndex {
     pub options: Vec<String>,
     /// Everything beside its definition.
     pub properties: IndexProperties,
+    /// Statistics targets of expression columns: column number, target. Only an exclusion constraint's has any.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub column_statistics: Vec<(i16, i32)>,
 }
 
 impl Constraint {
@@ -108,6 +112,7 @@ impl Constraint {
             main.create.push(format!("ALTER INDEX {name} SET TABLESPACE {tablespace}"));
         }
         main.adoption = self.adoption(object, index).map(Box::new);
+        main.create.extend(statistics_statements(&name, &index.column_statistics));
         main.create.extend(index.properties.alter_statements(&self.table, &name));
         if index.properties.parent.is_some() {
             // It cannot be dropped by itself: it goes with the parent's.
@@ -243,6 +248,7 @@ mod tests {
             can_be_adopted: true,
             options: Vec::new(),
             properties: IndexProperties::default(),
+            column_statistics: Vec::new(),
         }
     }
 

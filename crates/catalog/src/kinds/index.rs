@@ -73,6 +73,16 @@ impl IndexProperties {
     }
 }
 
+/// The statements that set statistics targets of an index's columns.
+pub(super) fn statistics_statements(
+    index: &QualifiedName,
+    columns: &[(i16, i32)],
+) -> impl Iterator<Item = String> {
+    columns.iter().map(move |(number, target)| {
+        format!("ALTER INDEX {index} ALTER COLUMN {number} SET STATISTICS {target}")
+    })
+}
+
 impl Index {
     /// The statements that make the index, whether or not a constraint owns it:
     /// the first makes it, the others set what stands beside it. For an index
@@ -81,10 +91,7 @@ impl Index {
     pub fn create_statements(&self, object: &Object) -> Vec<String> {
         let name = self.qualified_name(object);
         let mut statements = vec![self.definition_in_tablespace()];
-        let set = |(number, target): &(i16, i32)| {
-            format!("ALTER INDEX {name} ALTER COLUMN {number} SET STATISTICS {target}")
-        };
-        statements.extend(self.column_statistics.iter().map(set));
+        statements.extend(statistics_statements(&name, &self.column_statistics));
         statements.extend(self.properties.alter_statements(&self.table, &name));
         statements
     }

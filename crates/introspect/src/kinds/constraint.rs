@@ -4,7 +4,7 @@ use dbhaul_catalog::kinds::{Body, Constraint, ConstraintIndex, ConstraintType, I
 use dbhaul_catalog::{Class, Object, QualifiedName, SharedText};
 use serde::Deserialize;
 
-use super::index::property_columns;
+use super::index::{column_statistics, property_columns};
 use super::table::part;
 use super::table::sql::{CHECK_IS_SEPARATE, USER_NAMESPACE, is_validated_later};
 use crate::Error;
@@ -36,6 +36,7 @@ struct IndexRow {
     options: Vec<String>,
     #[serde(flatten)]
     properties: IndexProperties,
+    column_statistics: Vec<(i16, i32)>,
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
@@ -93,6 +94,7 @@ impl IndexRow {
             can_be_adopted: self.can_be_adopted,
             options: self.options,
             properties: self.properties,
+            column_statistics: self.column_statistics,
         }
     }
 }
@@ -118,7 +120,8 @@ fn sql(major: u32) -> String {
               SELECT ic.relname AS name, pg_catalog.pg_get_indexdef(ic.oid) AS definition,
                 c.relkind = 'r' AND con.contype IN ('p', 'u') AND am.amname = 'btree' AND NOT {period}
                   AS can_be_adopted,
-                COALESCE(ic.reloptions, '{{}}') AS options, {properties}
+                COALESCE(ic.reloptions, '{{}}') AS options, {properties},
+                {statistics} AS column_statistics
               FROM pg_catalog.pg_index i JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
                 JOIN pg_catalog.pg_am am ON am.oid = ic.relam
               WHERE i.indexrelid = con.conindid AND con.contype IN ('p', 'u', 'x')) q) AS index
@@ -131,5 +134,6 @@ fn sql(major: u32) -> String {
                OR pg_catalog.obj_description(con.oid, 'pg_constraint') IS NOT NULL)))
          ORDER BY con.conrelid, con.conname",
         properties = property_columns(),
+        statistics = column_statistics(),
     )
 }

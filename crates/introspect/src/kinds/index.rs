@@ -39,6 +39,12 @@ pub(super) fn property_columns() -> String {
     )
 }
 
+/// Statistics targets of columns of the index relation `ic`.
+pub(super) fn column_statistics() -> &'static str {
+    "ARRAY(SELECT pg_catalog.json_build_array(a.attnum, a.attstattarget) FROM pg_catalog.pg_attribute a
+           WHERE a.attrelid = ic.oid AND a.attstattarget >= 0 ORDER BY a.attnum)"
+}
+
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let mut objects = Vec::new();
     let take = |row: Row| {
@@ -64,8 +70,7 @@ fn sql() -> String {
            pg_catalog.pg_get_indexdef(ic.oid) AS definition,
            pg_catalog.pg_get_expr(i.indpred, i.indrelid) AS predicate, con.conname AS \"constraint\",
            {properties},
-           ARRAY(SELECT pg_catalog.json_build_array(a.attnum, a.attstattarget) FROM pg_catalog.pg_attribute a
-                 WHERE a.attrelid = ic.oid AND a.attstattarget >= 0 ORDER BY a.attnum) AS column_statistics,
+           {statistics} AS column_statistics,
            (i.indisvalid OR c.relkind = 'p') AND i.indisready AS valid
          FROM pg_catalog.pg_index i
            JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
@@ -76,5 +81,6 @@ fn sql() -> String {
          WHERE c.relkind IN ('r', 'p', 'm') AND {USER_NAMESPACE}
          ORDER BY ic.oid",
         properties = property_columns(),
+        statistics = column_statistics(),
     )
 }
