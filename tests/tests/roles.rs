@@ -262,6 +262,9 @@ fn mapped(server: &Server) {
          ALTER DEFAULT PRIVILEGES FOR ROLE zz_writer REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC;
          ALTER TABLE app.item ENABLE ROW LEVEL SECURITY;
          CREATE POLICY see ON app.item TO zz_writer, \"Zz = Reader\" USING (id > 0);
+         CREATE FUNCTION app.as_writer() RETURNS name LANGUAGE sql SET role TO zz_writer AS 'SELECT current_user';
+         ALTER FUNCTION app.as_writer() OWNER TO zz_owner;
+         GRANT SELECT (ctid) ON app.item TO zz_writer;
          CREATE FOREIGN DATA WRAPPER far; CREATE SERVER away FOREIGN DATA WRAPPER far;
          CREATE USER MAPPING FOR zz_writer SERVER away OPTIONS (password 'p')",
     );

@@ -96,6 +96,16 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     adaptation
 }
 
+/// Names of the settings that functions set, in lower case, those with a dot left out.
+pub fn settings_of_functions(catalog: &Catalog) -> BTreeSet<String> {
+    let functions = catalog.objects.iter().filter_map(|object| match &object.body {
+        Body::Function(function) => Some(function),
+        _ => None,
+    });
+    let names = functions.flat_map(|function| &function.settings).map(|(name, _)| name.to_ascii_lowercase());
+    names.filter(|name| !name.contains('.')).collect()
+}
+
 /// The catalog as every server from its own major to `newest` takes it, as far as there is a way to write that.
 pub(crate) fn for_majors_up_to(catalog: &Catalog, newest: u32) -> Cow<'_, Catalog> {
     let mut adapted = catalog.quoted_for(newest);
@@ -136,16 +146,24 @@ impl Losses {
     }
 }
 
-/// `SET` clauses of functions whose settings the target does not know.
+/// Settings that no function may set from 16 on (`GUC_NO_RESET` in src/backend/utils/misc/guc_tables.c).
+const NOT_IN_FUNCTIONS: [&str; 4] =
+    ["seed", "transaction_deferrable", "transaction_isolation", "transaction_read_only"];
+
+/// `SET` clauses of functions whose settings the target does not know, or lets no function set.
 fn settings(object: &mut Object, name: &Identity, target: &TargetFacts, losses: &mut Losses) {
     let Body::Function(function) = &mut object.body else { return };
     function.settings.retain(|(setting, value)| {
-        let is_known = setting.contains('.') || target.settings.contains(&setting.to_ascii_lowercase());
-        if !is_known {
-            losses
-                .add(name, format!("made without SET {setting} TO {value}: the target has no such setting"));
-        }
-        is_known
+        let lower = setting.to_ascii_lowercase();
+        let reason = if !lower.contains('.') && !target.settings.contains(&lower) {
+            "the target has no such setting"
+        } else if target.version.major() >= 16 && NOT_IN_FUNCTIONS.contains(&lower.as_str()) {
+            "no function may set it since version 16"
+        } else {
+            return true;
+        };
+        losses.add(name, format!("made without SET {setting} TO {value}: {reason}"));
+        false
     });
     if function.leakproof && !target.may_be_leakproof {
         function.leakproof = false;

@@ -46,6 +46,7 @@ mod version;
 pub use acl::{Acl, AclError, AclItem, parse_acl};
 pub use adapt::{
     Adaptation, Loss, StorageParameter, TargetFacts, adapt, as_made, changes_up_to, doubtful_parameters,
+    settings_of_functions,
 };
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,

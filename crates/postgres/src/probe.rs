@@ -3,9 +3,11 @@
 //! Nothing here changes anything: what has to be tried is tried in a transaction
 //! that is rolled back.
 
+use std::collections::BTreeSet;
+
 use serde::Deserialize;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorClass, Result, class_of_sqlstate};
 use crate::session::Session;
 
 /// What the current role is and may do.
@@ -135,18 +137,37 @@ impl<'a> Probe<'a> {
         self.refusal(&format!("SET LOCAL ROLE {}", dbhaul_catalog::quote_identifier(role))).await
     }
 
-    /// What statements may name on this server.
-    pub async fn offer(&self) -> Result<Offer> {
+    /// What statements may name on this server; `settings` are those that they do name, in lower case.
+    pub async fn offer(&self, settings: &BTreeSet<String>) -> Result<Offer> {
+        let named = settings;
         let settings = "SELECT pg_catalog.lower(name) FROM pg_catalog.pg_settings";
         let lz4 = "SELECT 'lz4' FROM pg_catalog.pg_settings \
              WHERE name = 'default_toast_compression' AND 'lz4' = ANY (enumvals)";
         let leakproof =
             "CREATE FUNCTION pg_temp.dbhaul_probe() RETURNS int LANGUAGE sql LEAKPROOF AS 'SELECT 1'";
+        let mut settings = self.session.query_strings(settings).await?;
+        for name in named {
+            if !settings.contains(name) && self.has_hidden_setting(name).await? {
+                settings.push(name.clone());
+            }
+        }
         Ok(Offer {
-            settings: self.session.query_strings(settings).await?,
+            settings,
             has_lz4: !self.session.query_strings(lz4).await?.is_empty(),
             may_be_leakproof: self.refusal(leakproof).await?.is_none(),
         })
+    }
+
+    /// Whether the server knows a setting that `pg_settings` does not list, such as `role`
+    /// (`GUC_NO_SHOW_ALL` in src/backend/utils/misc/guc_tables.c). One that the role may not see it knows.
+    async fn has_hidden_setting(&self, name: &str) -> Result<bool> {
+        match self.setting(name).await {
+            Ok(value) => Ok(value.is_some()),
+            Err(Error::Server(refusal)) if class_of_sqlstate(&refusal.sqlstate) == ErrorClass::Privilege => {
+                Ok(true)
+            }
+            Err(other) => Err(other),
+        }
     }
 
     /// Every extension that could be installed here, by name.

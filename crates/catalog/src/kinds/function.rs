@@ -173,6 +173,15 @@ impl Function {
         drafts
     }
 
+    /// The names of roles that its `SET` clauses have, to be changed.
+    pub(crate) fn roles_set_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        self.settings.iter_mut().filter_map(|(name, value)| match name.to_ascii_lowercase().as_str() {
+            "role" if value == "none" => None,
+            "role" | "session_authorization" => Some(value),
+            _ => None,
+        })
+    }
+
     fn create(&self, command: &str, name: &str) -> String {
         let mut sql = format!("{command} {} {name}({})", self.entry_kind(), self.arguments);
         if let Some(result) = &self.result {

@@ -211,6 +211,11 @@ impl Renaming<'_> {
                 }
                 policy.roles = roles.into_iter().collect();
             }
+            Body::Function(function) => {
+                for role in function.roles_set_mut() {
+                    *role = self.map.name(role).ok_or_else(|| dropped(role))?.to_owned();
+                }
+            }
             Body::DefaultAcl(default) => {
                 let role = self.map.name(&default.role).ok_or_else(|| dropped(&default.role))?.to_owned();
                 ungivable.extend(self.acl(&mut default.revoked, Some(&default.role)));

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use dbhaul_catalog::{
     Adaptation, Catalog, ServerVersion, StorageParameter, Target, TargetFacts, adapt, as_made, compare,
-    doubtful_parameters,
+    doubtful_parameters, settings_of_functions,
 };
 use dbhaul_importer::{Blocker, ImportError};
 use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
@@ -56,7 +56,7 @@ impl Adapted {
         if is_downgrade && !allow_downgrade {
             return Err(too_old(target, version, catalog.server_version));
         }
-        let offer = Probe::new(&session).offer().await.map_err(asking)?;
+        let offer = Probe::new(&session).offer(&settings_of_functions(catalog)).await.map_err(asking)?;
         let refused_parameters = refused_parameters(&session, catalog).await.map_err(asking)?;
         session.close().await.map_err(asking)?;
         let original = catalog;
