@@ -228,6 +228,7 @@ mod tests {
             replica_identity: ReplicaIdentity::Default,
             populated: true,
             depends_on_extensions: Vec::new(),
+            undeclared_columns: Vec::new(),
         };
         let object = Object {
             id: ObjectId::new(Class::PG_CLASS, 16_384),

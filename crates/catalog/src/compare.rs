@@ -469,6 +469,14 @@ fn body_value(body: &Body) -> Value {
         (Body::Extension(_), Value::Object(fields)) => {
             fields.retain(|name, _| !matches!(name.as_str(), "version" | "relocatable" | "configuration"));
         }
+        (Body::Table(_) | Body::MaterializedView(_) | Body::Sequence(_), Value::Object(fields)) => {
+            let granted = body.undeclared_columns().iter();
+            let granted = granted.map(|column| (words::quoted(&column.name), json!({ "acl": column.acl })));
+            fields.insert("undeclared_columns".to_owned(), Value::Object(granted.collect()));
+        }
+        _ => {}
+    }
+    match (body, &mut value) {
         // The definition ends with it.
         (Body::Index(_), Value::Object(fields)) => drop(fields.remove("predicate")),
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
@@ -531,7 +539,9 @@ impl Place<'_> {
     /// Privileges that only one of the sides gives, where `path` leads to privileges.
     fn grants(&self, path: &[&str], left: &Value, right: &Value) -> Option<(Vec<String>, Vec<String>)> {
         match path {
-            ["acl"] | ["body", "columns", _, "acl"] | ["body", "granted" | "revoked"] => {
+            ["acl"]
+            | ["body", "columns" | "undeclared_columns", _, "acl"]
+            | ["body", "granted" | "revoked"] => {
                 grants::only_on_each((left, self.owners.0), (right, self.owners.1))
             }
             _ => None,
@@ -555,6 +565,12 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
         }
         return;
     }
+    let no_privileges = json!({});
+    let or_none = |value| match path {
+        ["body", "undeclared_columns", _] if Value::is_null(value) => &no_privileges,
+        _ => value,
+    };
+    let (left, right) = (or_none(left), or_none(right));
     let mut below = |key: &str, left: &Value, right: &Value| {
         walk(place, &[path, &[key]].concat(), left, right, into);
     };

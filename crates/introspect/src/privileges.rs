@@ -1,7 +1,10 @@
 //! Privileges that extensions and `initdb` gave, and where the server's own
 //! objects differ from them.
 
-use dbhaul_catalog::{Acl, InitialAcl, ObjectId, SystemPrivileges, parse_acl};
+use std::collections::HashMap;
+
+use dbhaul_catalog::kinds::UndeclaredColumn;
+use dbhaul_catalog::{Acl, Class, InitialAcl, ObjectId, SystemPrivileges, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
@@ -47,6 +50,41 @@ pub(crate) async fn read_initial(
         }
     }
     Ok(initial)
+}
+
+#[derive(Deserialize)]
+struct UndeclaredRow {
+    relation: u32,
+    name: String,
+    acl: Vec<String>,
+}
+
+/// Privileges on columns that no statement declares, which the readers of relations leave out: the system's
+/// columns, and all that a sequence has.
+pub(crate) async fn read_undeclared_columns(reader: &mut Reader<'_>) -> Result<(), Error> {
+    let sql = format!(
+        "SELECT a.attrelid::int8 AS relation, a.attname AS name, a.attacl::text[] AS acl
+         FROM pg_catalog.pg_attribute a
+         JOIN pg_catalog.pg_class c ON c.oid = a.attrelid
+         WHERE a.attacl IS NOT NULL AND NOT a.attisdropped AND c.oid >= {FIRST_USER_OID}
+           AND (a.attnum < 0 AND c.relkind IN ('r', 'p', 'f', 'm') OR c.relkind = 'S')
+         ORDER BY a.attrelid, a.attname"
+    );
+    let mut columns: HashMap<ObjectId, Vec<UndeclaredColumn>> = HashMap::new();
+    for row in reader.query::<UndeclaredRow>("privileges of columns", &sql).await? {
+        let acl = parse_acl(&row.acl).map_err(|source| Error::Acl { what: "columns", source })?;
+        let column = UndeclaredColumn { name: row.name, acl: Some(acl) };
+        columns.entry(ObjectId::new(Class::PG_CLASS, row.relation)).or_default().push(column);
+    }
+    if columns.is_empty() {
+        return Ok(());
+    }
+    for object in reader.objects_mut() {
+        for column in columns.remove(&object.id).unwrap_or_default() {
+            object.body.add_undeclared_column(column);
+        }
+    }
+    Ok(())
 }
 
 /// Objects of the server's own whose privileges are not those of `initdb`.

@@ -14,6 +14,7 @@ use crate::{Error, annotations, database, guard, hypertables, kinds, partitionin
 pub async fn read_catalog(session: &Session) -> Result<Catalog, Error> {
     let mut reader = Reader::new(session, session.version());
     kinds::read_all(&mut reader).await?;
+    privileges::read_undeclared_columns(&mut reader).await?;
     let dependencies = Dependencies::read(&reader).await?;
     mark_members(reader.objects_mut(), &dependencies);
     let notes = annotations::read(&mut reader, &dependencies).await?;

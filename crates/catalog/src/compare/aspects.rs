@@ -68,7 +68,7 @@ impl Aspects {
         if let (false, Value::Object(fields)) = (self.policies, &mut *body) {
             fields.remove("row_security");
         }
-        for parts in ["columns", "attributes", "constraints"] {
+        for parts in ["columns", "undeclared_columns", "attributes", "constraints"] {
             match body.get_mut(parts) {
                 Some(Value::Array(parts)) => parts.iter_mut().for_each(|part| self.narrow_annotated(part)),
                 Some(Value::Object(parts)) => parts.values_mut().for_each(|part| self.narrow_annotated(part)),

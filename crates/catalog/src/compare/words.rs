@@ -29,7 +29,9 @@ pub(super) fn property(path: &str) -> String {
     if let Some(name) = path.strip_prefix("settings.") {
         return format!("setting {name}");
     }
-    if let Some((name, below)) = path.strip_prefix("body.columns.").and_then(unquoted) {
+    let column =
+        ["body.columns.", "body.undeclared_columns."].iter().find_map(|list| path.strip_prefix(list));
+    if let Some((name, below)) = column.and_then(unquoted) {
         let column = format!("column {}", quote_identifier(&name));
         return below.map_or(column.clone(), |below| format!("{} of {column}", property(below)));
     }
@@ -55,7 +57,10 @@ pub(super) fn property(path: &str) -> String {
 /// Privileges that only one of the sides gives, where `path` leads to privileges.
 pub(super) fn grants(path: &str, left: &Value, right: &Value) -> Option<String> {
     let is_grants = matches!(path, "acl" | "body.granted" | "body.revoked")
-        || path.ends_with(".acl") && (path.starts_with("body.columns.") || path.starts_with("columns."));
+        || path.ends_with(".acl")
+            && ["body.columns.", "body.undeclared_columns.", "columns."]
+                .iter()
+                .any(|list| path.starts_with(list));
     let (Value::Array(left), Value::Array(right), true) = (left, right, is_grants) else { return None };
     let listed = |side: &str, grants: &[Value]| {
         let grants = grants.iter().map(|grant| grant.as_str().map_or_else(|| value(grant), str::to_owned));

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::table::options::storage_parameters;
 use super::table::statement::storage_alterations;
-use super::{ReplicaIdentity, ViewColumn};
+use super::{ReplicaIdentity, UndeclaredColumn, ViewColumn};
 use crate::render::{Draft, Render, Target};
 use crate::toc::Section;
 use crate::{EntryKind, Object, quote_identifier};
@@ -35,6 +35,9 @@ pub struct MaterializedView {
     pub populated: bool,
     /// Extensions it goes away with: `DEPENDS ON EXTENSION`.
     pub depends_on_extensions: Vec<String>,
+    /// Privileges on columns that no statement declares, such as `ctid`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_columns: Vec<UndeclaredColumn>,
 }
 
 impl MaterializedView {
@@ -131,6 +134,7 @@ mod tests {
             tablespace: Some("fast".to_owned()),
             replica_identity: ReplicaIdentity::Nothing,
             populated: true,
+            undeclared_columns: Vec::new(),
             depends_on_extensions: vec!["citext".to_owned()],
         };
         sample::check(

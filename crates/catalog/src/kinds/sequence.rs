@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::IdentityKind;
+use super::{IdentityKind, UndeclaredColumn};
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::Section;
 use crate::{EntryKind, Object, QualifiedName, quote_identifier};
@@ -31,6 +31,9 @@ pub struct Sequence {
     pub unlogged: bool,
     /// The column it goes away with.
     pub owned_by: Option<SequenceOwner>,
+    /// Privileges on its columns, such as `last_value`, none of which a statement declares.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_columns: Vec<UndeclaredColumn>,
 }
 
 /// The column a sequence belongs to.
@@ -145,6 +148,7 @@ mod tests {
             cycle: false,
             unlogged: false,
             owned_by: None,
+            undeclared_columns: Vec::new(),
         }
     }
 
@@ -179,6 +183,7 @@ mod tests {
                 cycle: true,
                 unlogged: true,
                 owned_by: owner(None),
+                undeclared_columns: Vec::new(),
             },
             "CREATE UNLOGGED SEQUENCE s.n\n    AS integer\n    START WITH -5\n    INCREMENT BY -1\n    MINVALUE -100\n    NO MAXVALUE\n    CACHE 7\n    CYCLE;\n\
              ALTER SEQUENCE s.n OWNED BY s.t.\"Id\";\n",

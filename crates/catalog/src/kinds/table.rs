@@ -8,7 +8,7 @@ mod stored;
 
 use serde::{Deserialize, Serialize};
 
-pub use annotations::ColumnAnnotations;
+pub use annotations::{ColumnAnnotations, UndeclaredColumn};
 pub use column::{
     Column, ColumnExpression, ColumnExtras, ExpressionPlace, ExpressionRole, IdentityKind, NotNull, ViewColumn,
 };
@@ -67,6 +67,9 @@ pub struct Table {
     /// `CREATE TABLE ... INHERITS` would put the parents' first.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub inherits_later: bool,
+    /// Privileges on columns that no statement declares, such as `ctid`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undeclared_columns: Vec<UndeclaredColumn>,
 }
 
 /// What sort of table.

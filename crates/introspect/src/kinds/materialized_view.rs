@@ -46,6 +46,7 @@ fn materialized_view(row: RelationRow, definition: String, columns: Vec<ViewColu
         access_method: row.access_method,
         tablespace: row.tablespace,
         populated: row.populated,
+        undeclared_columns: Vec::new(),
         depends_on_extensions: row.depends_on_extensions,
     }
 }

@@ -66,6 +66,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             cycle: row.cycle,
             unlogged: row.unlogged,
             owned_by: row.owned_by.map(OwnerRow::into_owner),
+            undeclared_columns: Vec::new(),
         };
         let body = Body::from(body);
         reader.push(RelationRow::object(row.oid, row.schema, row.name, row.owner, row.acl, body)?);

@@ -134,6 +134,7 @@ impl RelationRow {
             tablespace: self.tablespace,
             field_order,
             inherits_later,
+            undeclared_columns: Vec::new(),
         }
     }
 }

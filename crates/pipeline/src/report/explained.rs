@@ -336,7 +336,7 @@ impl Annotation {
             Place::Object => self.is(path),
             Place::Constraint(comment) => self == Annotation::Comment && path == comment,
             Place::Column(Column { place, name }) => {
-                let lists = ["body.columns.", "columns.", "body.attributes."];
+                let lists = ["body.columns.", "body.undeclared_columns.", "columns.", "body.attributes."];
                 let of_column = lists.iter().find_map(|list| path.strip_prefix(list));
                 let below = |key: &str| of_column?.strip_prefix(key)?.strip_prefix('.');
                 below(place).or_else(|| below(name)).is_some_and(|path| self.is(path))
@@ -419,13 +419,15 @@ fn constraint_of(entry: &TocEntry, object: &Object) -> Option<String> {
 
 /// The column that an entry of something said of an object's column is about.
 fn column_of(entry: &TocEntry, object: &Object) -> Option<Column> {
-    let names: Vec<&str> = match &object.body {
+    let mut names: Vec<&str> = match &object.body {
         Body::Table(table) => table.columns.iter().map(|column| column.name.as_str()).collect(),
         Body::View(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
         Body::MaterializedView(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
         Body::CompositeType(composite) => composite.attributes.iter().map(|it| it.name.as_str()).collect(),
+        Body::Sequence(_) => Vec::new(),
         _ => return None,
     };
+    names.extend(object.body.undeclared_columns().iter().map(|column| column.name.as_str()));
     let of_object = object.sql_name();
     let address = |name: &str| format!("COLUMN {of_object}.{}", quote_identifier(name));
     let place = names.iter().position(|name| address(name) == entry.name)?;

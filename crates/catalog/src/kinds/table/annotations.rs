@@ -1,9 +1,21 @@
 //! What hangs on columns of any relation: comments, security labels, privileges.
 
+use serde::{Deserialize, Serialize};
+
 use crate::Acl;
 use crate::kinds::{Body, Column, ViewColumn};
 
-/// What hangs on one column of a table, view or materialized view.
+/// A column that no statement declares: one of the system's, such as `ctid`, or one of a sequence. All that users
+/// can do to it is to grant.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UndeclaredColumn {
+    /// The name.
+    pub name: String,
+    /// Privileges on it.
+    pub acl: Option<Acl>,
+}
+
+/// What hangs on one column of a relation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ColumnAnnotations<'a> {
     /// The column's name.
@@ -34,6 +46,15 @@ fn of_view(column: &ViewColumn) -> ColumnAnnotations<'_> {
     }
 }
 
+fn of_undeclared(column: &UndeclaredColumn) -> ColumnAnnotations<'_> {
+    let UndeclaredColumn { name, acl } = column;
+    ColumnAnnotations { column: name, acl: acl.as_ref(), comment: None, security_labels: &[] }
+}
+
+fn acl_of_undeclared(column: &mut UndeclaredColumn) -> (&str, &mut Option<Acl>) {
+    (&column.name, &mut column.acl)
+}
+
 fn acl_of_table(column: &mut Column) -> Option<(&str, &mut Option<Acl>)> {
     let Column { name, extras, .. } = column;
     Some((name, &mut extras.as_mut()?.acl))
@@ -50,23 +71,56 @@ struct Slots<'a> {
 }
 
 impl Body {
-    /// What hangs on each column of a table, view or materialized view, in
-    /// column order, those left out that have nothing; empty for other kinds.
+    /// What hangs on each column of a relation, in the order of columns and then
+    /// of those that are not declared, those left out that have nothing; empty
+    /// for other kinds.
     pub fn column_annotations(&self) -> Vec<ColumnAnnotations<'_>> {
+        let undeclared = self.undeclared_columns().iter().map(of_undeclared);
         match self {
-            Body::Table(table) => table.columns.iter().filter_map(of_table).collect(),
+            Body::Table(table) => table.columns.iter().filter_map(of_table).chain(undeclared).collect(),
             Body::View(view) => view.columns.iter().map(of_view).collect(),
-            Body::MaterializedView(view) => view.columns.iter().map(of_view).collect(),
-            _ => Vec::new(),
+            Body::MaterializedView(view) => view.columns.iter().map(of_view).chain(undeclared).collect(),
+            _ => undeclared.collect(),
         }
+    }
+
+    /// Columns with privileges that no statement declares.
+    pub fn undeclared_columns(&self) -> &[UndeclaredColumn] {
+        match self {
+            Body::Table(table) => &table.undeclared_columns,
+            Body::MaterializedView(view) => &view.undeclared_columns,
+            Body::Sequence(sequence) => &sequence.undeclared_columns,
+            _ => &[],
+        }
+    }
+
+    /// Sets privileges on a column that no statement declares. False where a kind has no such columns.
+    pub fn add_undeclared_column(&mut self, column: UndeclaredColumn) -> bool {
+        let columns = match self {
+            Body::Table(table) => &mut table.undeclared_columns,
+            Body::MaterializedView(view) => &mut view.undeclared_columns,
+            Body::Sequence(sequence) => &mut sequence.undeclared_columns,
+            _ => return false,
+        };
+        columns.push(column);
+        true
     }
 
     /// Names of columns that may have privileges of their own, with these, to be changed.
     pub(crate) fn column_acls_mut(&mut self) -> Vec<(&str, &mut Option<Acl>)> {
         match self {
-            Body::Table(table) => table.columns.iter_mut().filter_map(acl_of_table).collect(),
+            Body::Table(table) => {
+                let undeclared = table.undeclared_columns.iter_mut().map(acl_of_undeclared);
+                table.columns.iter_mut().filter_map(acl_of_table).chain(undeclared).collect()
+            }
             Body::View(view) => view.columns.iter_mut().map(acl_of_view).collect(),
-            Body::MaterializedView(view) => view.columns.iter_mut().map(acl_of_view).collect(),
+            Body::MaterializedView(view) => {
+                let undeclared = view.undeclared_columns.iter_mut().map(acl_of_undeclared);
+                view.columns.iter_mut().map(acl_of_view).chain(undeclared).collect()
+            }
+            Body::Sequence(sequence) => {
+                sequence.undeclared_columns.iter_mut().map(acl_of_undeclared).collect()
+            }
             _ => Vec::new(),
         }
     }

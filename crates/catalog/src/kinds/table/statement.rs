@@ -220,6 +220,7 @@ mod tests {
             foreign: None,
             field_order: None,
             inherits_later: false,
+            undeclared_columns: Vec::new(),
         }
     }
 
