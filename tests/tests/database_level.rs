@@ -168,11 +168,13 @@ fn settings_come_last(source: &Server, target: &Server, store: &str) {
     target.psql("postgres", "CREATE ROLE someone");
     source.psql(
         "postgres",
-        "CREATE ROLE someone; CREATE ROLE ghost; ALTER DATABASE shop SET app.kind TO 'small'",
+        "CREATE ROLE someone; CREATE ROLE ghost; ALTER DATABASE shop SET app.kind TO 'small';
+         ALTER DATABASE shop SET default_text_search_config TO 'pg_catalog.german'",
     );
     source.psql(
         "shop",
         "ALTER TABLE public.t ADD CHECK (a < 2 OR current_setting('app.kind') = 'small');
+         CREATE MATERIALIZED VIEW words AS SELECT to_tsvector('Häuser') AS word;
          INSERT INTO public.t VALUES (7)",
     );
     source.psql(
@@ -186,7 +188,7 @@ fn settings_come_last(source: &Server, target: &Server, store: &str) {
            SET setconfig = array_replace(setconfig, 'exit_on_error=off', 'unknown_setting=off')",
     );
     let (from, to) = (source.uri("shop"), target.uri("postgres"));
-    let told = ["OWNER TO ghost", "no_such_library", "unknown_setting"];
+    let told = ["OWNER TO ghost", "session_preload_libraries", "unknown_setting"];
     let migrate = ["migrate", "--source", &from, "--target", &to, "--create"];
     let restore = ["restore", "--store", store, "--target", &to, "--create"];
     Dbhaul::new(["dump", "--source", &from, "--store", store]).run().assert_code(0);
@@ -203,9 +205,11 @@ fn settings_come_last(source: &Server, target: &Server, store: &str) {
         }
         let set = "SELECT unnest(setconfig) FROM pg_db_role_setting s JOIN pg_database d ON d.oid = setdatabase \
                    WHERE datname = 'shop' ORDER BY 1";
-        let expected = "app.kind=small\ndefault_transaction_read_only=on\nwork_mem=9MB";
+        let expected = "app.kind=small\ndefault_text_search_config=pg_catalog.german\n\
+                        default_transaction_read_only=on\nwork_mem=9MB";
         assert_eq!(target.psql("postgres", set), expected);
         assert_eq!(target.psql("shop", "SELECT count(*) FROM public.t"), "2");
+        assert_eq!(target.psql("shop", "SELECT word FROM words"), "'haus':1");
         target.drop_db("shop");
     }
 }

@@ -1,29 +1,36 @@
-//! What a database that `--create` makes gets last: its settings and its limit of connections.
+//! What a database that `--create` makes gets last: its limit of connections, and settings that would stop the load.
 //!
-//! In force while a run loads, they would stop it: transactions that are read-only by default, a library that the
-//! target lacks, fewer connections than jobs. Custom settings (`app.tenant`) stop nothing, and CHECK
-//! constraints and functions may read them, so that the database has these from the beginning.
+//! All other settings are in force from the beginning, as with `pg_restore --create`: materialized views, CHECK constraints
+//! and functions may depend on them (`default_text_search_config`, `app.tenant`).
 
 use std::collections::BTreeSet;
 
 use dbhaul_catalog::{
-    Catalog, Database, DatabaseStatement, Target, database_statements, quote_identifier, quote_literal,
-    without_values,
+    Catalog, Database, DatabaseStatement, Target, database_statements, quote_identifier, without_values,
 };
 use dbhaul_postgres::{ConnectSettings, Error, Probe, ServerVersion, Session, SessionRole};
 
 use crate::{Context, NamedReason, PipelineError, WriteOptions};
 
-/// Settings that name libraries which a server loads when somebody connects, each with where it looks for them. It
-/// takes any name, and then refuses every connection where it cannot load one.
-const LIBRARIES: [(&str, &str); 2] =
-    [("session_preload_libraries", ""), ("local_preload_libraries", "$libdir/plugins/")];
+/// Settings that stop a load: transactions that are read-only, and sessions that cannot begin because the server lacks a
+/// library.
+const LATE: [&str; 3] =
+    ["default_transaction_read_only", "session_preload_libraries", "local_preload_libraries"];
+
+/// Those that keep sessions from beginning. A server takes any name of a library, and then refuses connections.
+const LIBRARIES: [&str; 2] = ["session_preload_libraries", "local_preload_libraries"];
+
+/// Why such a setting of a role is left to the user: only that role's sessions would show whether it works.
+const NOT_TRIED: &str = "whether the target has the libraries cannot be tried for the sessions of a role; set it where it has them";
+
+/// What a comparison says of them, which comes before.
+pub(crate) const SET_LAST: &str =
+    "settings and the limit of connections of the database itself, which are set after the comparison";
 
 /// Settings to be set last, each with its statement.
 struct Late<'a> {
     role: Option<&'a str>,
     name: &'a str,
-    value: &'a str,
     sql: String,
 }
 
@@ -34,7 +41,7 @@ pub(super) fn early(
     version: ServerVersion,
 ) -> (Option<DatabaseStatement>, Vec<DatabaseStatement>) {
     let mut database = Database { connection_limit: -1, ..catalog.database.clone() };
-    database.settings.retain(|(_, setting)| is_custom(name_of(setting)));
+    database.settings.retain(|(_, setting)| !is_late(name_of(setting)));
     if !options.privileges {
         database.acl = None;
     }
@@ -57,11 +64,14 @@ fn of_setting<'a>(
 ) -> Late<'a> {
     let only = Database { settings: vec![(role.clone(), setting.to_owned())], ..catalog.database.clone() };
     let sql = database_statements(&only, &Target { version }).pop().map(|last| last.sql);
-    let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-    Late { role: role.as_deref(), name, value, sql: sql.unwrap_or_default() }
+    Late { role: role.as_deref(), name: name_of(setting), sql: sql.unwrap_or_default() }
 }
 
 impl Late<'_> {
+    fn is_untried(&self) -> bool {
+        self.role.is_some() && LIBRARIES.contains(&self.name)
+    }
+
     fn reset_sql(&self, database: &str) -> String {
         let setting = quote_identifier(self.name);
         match self.role {
@@ -77,8 +87,8 @@ fn name_of(setting: &str) -> &str {
     setting.split_once('=').map_or(setting, |(name, _)| name)
 }
 
-fn is_custom(name: &str) -> bool {
-    name.contains('.')
+fn is_late(name: &str) -> bool {
+    LATE.contains(&name)
 }
 
 /// Whether an error is the server's answer to a statement, and not the end of the session or of patience.
@@ -98,23 +108,24 @@ pub(crate) async fn finish_database(
     context: &Context,
 ) -> Result<Vec<NamedReason>, PipelineError> {
     let limit = catalog.database.connection_limit;
-    let has_settings = catalog.database.settings.iter().any(|(_, setting)| !is_custom(name_of(setting)));
+    let has_settings = catalog.database.settings.iter().any(|(_, setting)| is_late(name_of(setting)));
     if !options.create || limit == -1 && !has_settings {
         return Ok(Vec::new());
     }
     let name = quote_identifier(&catalog.database.name);
     let object = format!("DATABASE {name}");
     if !is_complete {
-        context.progress.warning(format!(
-            "{object} gets its settings and its limit of connections when --resume has completed the run"
-        ));
-        return Ok(Vec::new());
+        let reason = "its limit of connections and settings that would stop a load are set when --resume has completed the run";
+        return Ok(vec![NamedReason { object, reason: reason.to_owned() }]);
     }
     let setting = |source| PipelineError::server("cannot set the properties of the new database", source);
     let session = Session::connect(target, SessionRole::Loader, &context.cancel).await.map_err(setting)?;
     let mut refused = Vec::new();
     for late in late(catalog, session.version()) {
-        if is_custom(late.name) {
+        if !has_settings {
+            break;
+        }
+        if !is_late(late.name) {
             // set since the beginning, or refused and named then: once more, so that all stand in the source's order
             match session.batch(&format!("{}; {}", late.reset_sql(&name), late.sql)).await {
                 Err(error) if !is_refusal(&error) => return Err(setting(error)),
@@ -122,11 +133,17 @@ pub(crate) async fn finish_database(
             }
         }
         let statement = without_values(&late.sql);
-        if let Some(why) = library_refusal(target, &late, context).await.map_err(setting)? {
-            refused.push(NamedReason { object: object.clone(), reason: format!("{statement}: {why}") });
+        if late.is_untried() {
+            refused.push(NamedReason { object: object.clone(), reason: format!("{statement}: {NOT_TRIED}") });
             continue;
         }
-        refused.extend(set(&session, &late.sql, &object, &statement).await.map_err(setting)?);
+        let was_refused = set(&session, &late.sql, &object, &statement).await.map_err(setting)?;
+        if was_refused.is_none() && LIBRARIES.contains(&late.name) {
+            refused.extend(
+                take_back_if_unusable(&session, target, (&late, &name), context).await.map_err(setting)?,
+            );
+        }
+        refused.extend(was_refused);
     }
     if limit != -1 {
         let sql = format!("ALTER DATABASE {name} CONNECTION LIMIT = {limit}");
@@ -146,35 +163,23 @@ async fn set(session: &Session, sql: &str, object: &str, shown: &str) -> Result<
     }
 }
 
-/// Why nobody could connect any more if a setting were in force, if so: a library that the server cannot load. That
-/// may end a session, so each is tried in one of its own.
-async fn library_refusal(
+/// Connects anew with a setting in force; where that fails, nobody could, and the setting is taken back.
+async fn take_back_if_unusable(
+    session: &Session,
     target: &ConnectSettings,
-    late: &Late<'_>,
+    (late, name): (&Late<'_>, &str),
     context: &Context,
-) -> Result<Option<String>, Error> {
-    let Some((_, place)) = LIBRARIES.iter().find(|(name, _)| *name == late.name) else { return Ok(None) };
-    for library in late.value.split(',').map(|library| library.trim().trim_matches('"')) {
-        if library.is_empty() {
-            continue;
+) -> Result<Option<NamedReason>, Error> {
+    match Session::connect(target, SessionRole::Loader, &context.cancel).await {
+        Ok(trial) => trial.close().await.map(|()| None),
+        Err(error) if is_refusal(&error) => {
+            session.execute(&late.reset_sql(name)).await?;
+            let statement = without_values(&late.sql);
+            let reason = format!("{statement}: nobody could connect to the database: {error}");
+            Ok(Some(NamedReason { object: format!("DATABASE {name}"), reason }))
         }
-        let place = if library.contains('/') { "" } else { place };
-        let load = format!("LOAD {}", quote_literal(&format!("{place}{library}")));
-        let session = Session::connect(target, SessionRole::Loader, &context.cancel).await?;
-        match session.execute(&load).await {
-            Ok(_) => session.close().await?,
-            Err(error) if error.is_cancelled() => return Err(error),
-            Err(error) => match error.server_error() {
-                // who may not load it alone may not name it to the server either, which says so itself
-                Some(refusal) if refusal.sqlstate == "42501" => {}
-                Some(refusal) => {
-                    return Ok(Some(format!("nobody could connect to the database: {}", refusal.message)));
-                }
-                None => return Err(error),
-            },
-        }
+        Err(error) => Err(error),
     }
-    Ok(None)
 }
 
 /// What of the database that is still to be created the target will refuse: its owner and its settings; `coming`
@@ -203,9 +208,9 @@ pub(crate) async fn refused_properties(
         if setting.role.is_some_and(|role| coming.contains(role)) {
             continue;
         }
-        let why = match library_refusal(target, &setting, context).await.map_err(asking)? {
-            Some(why) => Some(why),
-            None => setting_refusal(&session, &setting, &name).await.map_err(asking)?,
+        let why = match setting.is_untried() {
+            true => Some(NOT_TRIED.to_owned()),
+            false => setting_refusal(&session, &setting, &name).await.map_err(asking)?,
         };
         let reason = why.map(|why| format!("{}: {why}", without_values(&setting.sql)));
         refused.extend(reason.map(|reason| NamedReason { object: object.clone(), reason }));

@@ -31,6 +31,7 @@ use crate::command::verify::scope::{Scope, aspects, selected};
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
+use crate::target::settings::SET_LAST;
 use crate::{
     Context, MigrateRequest, NamedReason, PipelineError, Scratch, Status, VerifyRequest, VerifySide,
 };
@@ -180,6 +181,9 @@ pub(crate) async fn verify_copy(
     right.release().await;
     let mut report = report?;
     report.information.extend(ledgers);
+    if request.options.create {
+        report.not_compared.push(SET_LAST.to_owned());
+    }
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
     let unread = |NamedReason { object, reason }| TableResult {
         name: object,

@@ -16,6 +16,7 @@ use super::{add_hidden_sequences, compare_schemas, hidden, of_copy, report};
 use crate::command::verify::scope::{Scope, aspects};
 use crate::report::words::listed;
 use crate::source::LiveDatabase;
+use crate::target::settings::SET_LAST;
 use crate::{Context, PipelineError, RestoreRequest};
 
 /// What was restored.
@@ -94,6 +95,9 @@ pub(crate) async fn verify_restored(
     left.catalog.database.settings = settings;
     let mut report = report?;
     report.information.extend(ledgers);
+    if options.create {
+        report.not_compared.push(SET_LAST.to_owned());
+    }
     report.rows_of_right = RowsOfRight::Loaded;
     report.options.pop();
     report.options.push(ROWS_AS_LOADED.to_owned());
