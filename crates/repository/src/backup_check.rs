@@ -111,13 +111,15 @@ impl Repository {
 
     /// Fails if a backup was forgotten: then nothing is wrong with what is no longer there.
     async fn still_there(&self, key: &BackupKey) -> Result<(), RepositoryError> {
-        match self.store().head_optional(&key.to_string()).await {
-            Ok(None) => {
+        let store = self.store();
+        match store.head_optional(&key.to_string()).await {
+            // with the store itself gone, or out of sight, nothing was forgotten
+            Ok(None) if store.head_optional(keys::REPO_CONFIG).await.is_ok_and(|repo| repo.is_some()) => {
                 let database = Some(key.database.clone());
                 Err(RepositoryError::NoBackup { store: self.describe(), database })
             }
             // that it cannot be looked up is no news of it
-            Ok(Some(_)) | Err(_) => Ok(()),
+            Ok(_) | Err(_) => Ok(()),
         }
     }
 

@@ -120,6 +120,12 @@ pub enum RepositoryError {
         /// How long a sign counts.
         minutes: u64,
     },
+    /// No backup is believed to be the newest.
+    #[error("all backups in {store} are dated in the future by the clock of this machine")]
+    AllAhead {
+        /// The store.
+        store: String,
+    },
     /// Something lies among the backups that is none, and may be one under another name.
     #[error(
         "nothing was removed: {object:?} in {store} is not the manifest of a backup, and may be one under another name"
@@ -377,6 +383,7 @@ impl RepositoryError {
             RepositoryError::StoreExists { .. } => {
                 "a store stays as it was made: make another one in an empty place"
             }
+            RepositoryError::AllAhead { .. } => "set the clock, or name a backup by its ID",
             RepositoryError::Stray { .. } => {
                 "look what it is: rename it back if it is a manifest, move it out of the store if it is not"
             }

@@ -9,7 +9,7 @@ use dbhaul_archive::{
     ArchiveError, BackupKey, ChunkCodec, ChunkOpener, Document, Keyring, MAX_CONFIG_BYTES,
     MAX_MANIFEST_BYTES, Manifest, PackId, RepoConfig, keys, read_document,
 };
-use dbhaul_progress::Progress;
+use dbhaul_progress::{Progress, one_line};
 use dbhaul_retry::RetryPolicy;
 use dbhaul_store::{Access, CountingStore, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -306,7 +306,10 @@ impl Repository {
         for listed in found.iter().filter(|listed| listed.is_ahead) {
             self.progress.warning(format!("backup {} {AHEAD}; name it to use it", listed.key.id));
         }
-        let latest = latest.map(|listed| listed.key.clone());
+        let latest = match latest {
+            None if !found.is_empty() => return Err(RepositoryError::AllAhead { store: self.describe() }),
+            latest => latest.map(|listed| listed.key.clone()),
+        };
         latest.ok_or_else(|| RepositoryError::NoBackup { store: self.describe(), database: None })
     }
 
@@ -380,15 +383,26 @@ impl Repository {
         if let Err(RepositoryError::NotKept { .. } | RepositoryError::SignLapsed { .. }) = &created {
             // damaged, it would be in the way of whoever reads all manifests, and one that was written although the
             // answer was lost may lack packs by now; nobody else writes this key
-            self.store.delete(&key.to_string()).await?;
+            self.take_back(&key).await;
         }
         created?;
         // a machine that slept since may have been taken for gone, and packs of the backup for nobody's
         if let Err(lapsed @ RepositoryError::SignLapsed { .. }) = lease.renew().await {
-            self.store.delete(&key.to_string()).await?;
+            self.take_back(&key).await;
             return Err(lapsed);
         }
         Ok(key)
+    }
+
+    /// Removes a manifest that must not count. Why it must not is told by who calls this; that it could not be removed,
+    /// as where a writer may delete nothing, is told here.
+    async fn take_back(&self, key: &BackupKey) {
+        if let Err(error) = self.store.delete(&key.to_string()).await {
+            let error = one_line(&error);
+            self.progress.warning(format!(
+                "{key} could not be removed, and its packs may be gone: remove it ({error})"
+            ));
+        }
     }
 
     /// Writes an object that must not exist yet. The sign is renewed before each attempt, by the store's clock: one

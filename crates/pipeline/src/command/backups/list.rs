@@ -1,6 +1,6 @@
 //! `backup list`: what is in a store, what checks have found of it, and whether it is young enough.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use dbhaul_archive::{
 };
 use dbhaul_catalog::in_one_line;
 use dbhaul_progress::counted;
-use dbhaul_repository::{CheckState, Repository, RepositoryError};
+use dbhaul_repository::{AHEAD, CheckState, Repository, RepositoryError};
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 use serde::Serialize;
@@ -114,8 +114,11 @@ pub async fn list_backups(request: ListRequest, context: Context) -> Result<Back
     let ListRequest { store, database, max_age } = request;
     let repository = Repository::open(&store, &context.keys, &context.progress, &context.cancel).await?;
     let now = Timestamp::now();
-    let mut keys = repository.backup_keys().await?;
-    keys.retain(|key| database.as_ref().is_none_or(|name| *name == key.database));
+    let mut listed = repository.listed_backups().await?;
+    listed.retain(|listed| database.as_ref().is_none_or(|name| *name == listed.key.database));
+    let ahead = listed.iter().filter(|listed| listed.is_ahead).map(|listed| listed.key.id.to_string());
+    let ahead: BTreeSet<String> = ahead.collect();
+    let keys: Vec<BackupKey> = listed.into_iter().map(|listed| listed.key).collect();
     let mut states = repository.check_states(&keys, &context.cancel).await?;
     let summary = |key: &BackupKey, manifest: Result<Manifest, RepositoryError>| summary(key, manifest, now);
     let read = repository.each_manifest(&keys, &context.cancel, summary).await?;
@@ -123,6 +126,9 @@ pub async fn list_backups(request: ListRequest, context: Context) -> Result<Back
     for backup in &mut backups {
         let state = Ulid::from_string(&backup.id).ok().and_then(|id| states.remove(&id));
         backup.add_checks(&state.unwrap_or_default());
+        if ahead.contains(&backup.id) {
+            backup.damage.get_or_insert_with(|| AHEAD.to_owned());
+        }
     }
     backups.sort_by(|a, b| (a.snapshot_time, &a.id).cmp(&(b.snapshot_time, &b.id)));
     Ok(match max_age {

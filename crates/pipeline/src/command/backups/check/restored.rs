@@ -224,7 +224,11 @@ fn named(object: String, problem: String) -> CheckFinding {
 impl Found {
     fn add_restore(&mut self, restored: &RestoreReport) {
         let of = |list: &[NamedReason], what: &str| -> Vec<CheckFinding> {
-            let finding = |each: &NamedReason| named(each.object.clone(), format!("{what}: {}", each.reason));
+            // what follows may quote values of rows, and a report lies open to whoever may write backups
+            let first_line = |reason: &str| reason.lines().next().unwrap_or_default().to_owned();
+            let finding = |each: &NamedReason| {
+                named(each.object.clone(), format!("{what}: {}", first_line(&each.reason)))
+            };
             list.iter().map(finding).collect()
         };
         self.damage.extend(of(&restored.summary.failed, "cannot be restored"));
