@@ -45,12 +45,13 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
 }
 
 fn check_config(checked: &Checked, json: bool) -> ExitCode {
-    let text = if json {
-        serde_json::to_string(checked).map_err(std::io::Error::other)
-    } else {
-        Ok(checked.to_string())
+    let printed = match json {
+        true => serde_json::to_string(checked)
+            .map(|text| output::plain_json(&text))
+            .map_err(std::io::Error::other),
+        false => Ok(checked.to_string()),
     };
-    match text.and_then(|text| to_stdout(&format!("{text}\n"))) {
+    match printed.and_then(|text| to_stdout(&format!("{text}\n"))) {
         Ok(()) if !checked.is_good() => ExitCode::from(USAGE),
         result => done_or_failed(result),
     }
@@ -66,7 +67,8 @@ fn tell(mut error: clap::Error) -> ExitCode {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return done_or_failed(error.print());
     }
-    hide_secrets(&mut error);
+    let typed: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+    hide_secrets(&mut error, &typed);
     let rendered = error.render();
     let colour = output::wants_colour() && std::io::IsTerminal::is_terminal(&std::io::stderr());
     let text = if colour { rendered.ansi().to_string() } else { rendered.to_string() };
@@ -75,10 +77,9 @@ fn tell(mut error: clap::Error) -> ExitCode {
 }
 
 /// clap quotes arguments as they were typed; what may be of a password goes.
-fn hide_secrets(error: &mut clap::Error) {
-    let typed: Vec<String> = std::env::args_os().map(|text| text.to_string_lossy().into_owned()).collect();
+pub(crate) fn hide_secrets(error: &mut clap::Error, typed: &[String]) {
     let show = |kind: ContextKind, text: &str| match kind {
-        ContextKind::InvalidArg | ContextKind::InvalidSubcommand => Some(secrets::shown_stray(text, &typed)),
+        ContextKind::InvalidArg | ContextKind::InvalidSubcommand => Some(secrets::shown_stray(text, typed)),
         ContextKind::InvalidValue => Some(secrets::shown_argument(text)),
         _ => None,
     };

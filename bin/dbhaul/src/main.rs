@@ -12,6 +12,7 @@ mod output;
 mod progress;
 mod run;
 mod secrets;
+mod shell;
 mod stopped;
 
 fn main() -> std::process::ExitCode {

@@ -126,6 +126,12 @@ const SECRET_OPTIONS: [&str; 9] = [
     "aws_session_token",
 ];
 
+/// Whether a text begins as a URL does whose slashes were mistyped: as a path it may show a password.
+fn begins_with_scheme(text: &str) -> bool {
+    let scheme = text.split_once(":/").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| scheme.len() > 1 && scheme.chars().all(|c| c.is_ascii_alphanumeric()))
+}
+
 impl StoreUrl {
     /// Reads a store's name as a person wrote it.
     ///
@@ -136,6 +142,7 @@ impl StoreUrl {
             return match text.as_bytes() {
                 [] => Err(StoreUrlError::Empty),
                 [b'~', ..] => Err(StoreUrlError::Tilde { path: text.to_owned() }),
+                _ if begins_with_scheme(text) => Err(StoreUrlError::UnknownScheme),
                 _ => Ok(Self::Directory(text.into())),
             };
         };

@@ -8,8 +8,10 @@ mod value;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
+use dbhaul_pipeline::in_one_line;
 use serde::{Deserialize, Serialize};
 
 use crate::intent::Environment;
@@ -112,17 +114,33 @@ impl Config {
 fn told(error: &toml::de::Error, text: &str) -> String {
     let before = |start: usize| text.bytes().take(start).filter(|byte| *byte == b'\n').count();
     let line = error.span().map(|span| before(span.start) + 1);
-    let message = without_values(error.message());
+    let message = match error.span().and_then(|span| key_at(text, span)) {
+        Some(key) => format!("key `{key}`: {}", without_values(error.message())),
+        None => without_values(error.message()),
+    };
     match line {
         Some(line) => format!("line {line}: {message}"),
         None => message,
     }
 }
 
-/// A message without what it quotes: that may be a value of the file. Keys stand in other marks.
+/// The key that an error is about, where it is about one and not about a value.
+fn key_at(text: &str, span: Range<usize>) -> Option<&str> {
+    let key = text.get(span.clone())?;
+    let is_word = !key.is_empty() && key.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+    let is_key = text.get(span.end..)?.trim_start().starts_with('=');
+    (is_word && is_key).then_some(key)
+}
+
+/// What a message says is expected, if anything: all else in it may quote the file, where anything may be a secret.
 fn without_values(message: &str) -> String {
-    let pieces = message.split('"').enumerate();
-    pieces.map(|(place, piece)| if place % 2 == 0 { piece } else { "\"***\"" }).collect()
+    match message.rsplit_once(", expected ") {
+        Some((_, expected)) => format!("this is not what belongs here, which is {expected}"),
+        None if message.contains(['"', '`', '\'']) => {
+            "this cannot be read, or does not belong here".to_owned()
+        }
+        None => message.to_owned(),
+    }
 }
 
 fn usual_places(environment: Environment<'_>) -> Vec<PathBuf> {
@@ -182,8 +200,11 @@ impl Display for Checked {
         write!(f, "{}", self.file.display())?;
         for CheckedProfile { name, source, store, problem } in &self.profiles {
             match problem {
-                None => write!(f, "\n  profile {name}: {source} into {store}")?,
-                Some(problem) => write!(f, "\n  profile {name}: cannot be used: {problem}")?,
+                None => write!(f, "\n  profile {}: {source} into {store}", in_one_line(name))?,
+                Some(problem) => {
+                    let problem = in_one_line(problem);
+                    write!(f, "\n  profile {}: cannot be used: {problem}", in_one_line(name))?;
+                }
             }
         }
         Ok(())

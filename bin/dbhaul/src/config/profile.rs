@@ -10,6 +10,7 @@ use dbhaul_pipeline::{
 use serde::Deserialize;
 
 use super::value::Value;
+use crate::app::hide_secrets;
 use crate::args::{Cli, Refused};
 use crate::intent::{Environment, Intent, Request};
 
@@ -170,7 +171,10 @@ impl Profile {
         let cli = match Cli::read(arguments.chain(places)) {
             Ok(Ok(cli)) => cli,
             Ok(Err(Refused { problem, .. })) => return Err(format!("dump: {problem}")),
-            Err(error) => return Err(format!("dump: {}", first_line(&error))),
+            Err(mut error) => {
+                hide_secrets(&mut error, &self.dump);
+                return Err(format!("dump: {}", first_line(&error)));
+            }
         };
         match Intent::resolve(cli, environment) {
             Ok(Intent::Run(job)) => match (job.request, job.dry_run, job.report_file) {

@@ -1,14 +1,16 @@
 //! Values that may be secrets: written down, or in the environment, a file or what a command prints.
 
 use std::fmt;
+use std::fs::File;
 use std::io::Read;
-use std::process::{Command, Stdio};
-use std::sync::mpsc;
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::intent::Environment;
+use crate::shell::{Bounds, printed};
 
 /// Bytes of a secret, at most.
 const MAX_BYTES: usize = 64 << 10;
@@ -44,57 +46,26 @@ impl Value {
                 environment(name).ok_or_else(|| format!("the variable {name} is not set"))?
             }
             Value::Kept(Kept::File(file)) => {
-                std::fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?
+                text_of(file).map_err(|error| format!("{}: {error}", file.display()))?
             }
-            Value::Kept(Kept::Command(command)) => printed(command)?,
+            Value::Kept(Kept::Command(command)) => printed(command, Stdio::null(), BOUNDS)?,
         };
         match text.trim() {
+            _ if text.len() > MAX_BYTES => Err("it is longer than 64 KiB".to_owned()),
             "" => Err("it is empty".to_owned()),
-            text if text.len() > MAX_BYTES => Err("it is longer than 64 KiB".to_owned()),
             text => Ok(text.to_owned()),
         }
     }
 }
 
-/// How long a command may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What a command may take.
+const BOUNDS: Bounds = Bounds { bytes: MAX_BYTES, patience: Duration::from_secs(60) };
 
-/// What a command prints; of the command only the first word is told, since the rest may hold a secret.
-fn printed(command: &str) -> Result<String, String> {
-    let name = command.split_whitespace().next().unwrap_or_default().to_owned();
-    let fault = |problem: String| format!("the command {name:?} {problem}");
-    let mut child = Command::new("sh")
-        .args(["-c", command])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| fault(format!("could not be run: {error}")))?;
-    let output = child.stdout.take();
-    let (sender, printed) = mpsc::channel();
-    // not joined: what a command has left in the background may hold its output open for ever
-    std::thread::spawn(move || {
-        let mut text = Vec::new();
-        let read = output.map(|output| output.take(MAX_BYTES as u64 + 1).read_to_end(&mut text));
-        drop(sender.send(read.unwrap_or(Ok(0)).map(|_| text)));
-    });
-    let text = match printed.recv_timeout(PATIENCE) {
-        Ok(text) => text.map_err(|error| fault(format!("could not be read from: {error}")))?,
-        Err(_) => {
-            // it is gone, or goes now
-            let _ = child.kill();
-            let _ = child.wait();
-            return Err(fault(format!("did not end within {} seconds", PATIENCE.as_secs())));
-        }
-    };
-    if text.len() > MAX_BYTES {
-        let _ = child.kill();
-    }
-    let status = child.wait().map_err(|error| fault(format!("could not be waited for: {error}")))?;
-    match text.len() > MAX_BYTES {
-        true => Err(fault("printed more than 64 KiB".to_owned())),
-        false if !status.success() => Err(fault(format!("failed: {status}"))),
-        false => String::from_utf8(text).map_err(|_| fault("printed what is not UTF-8".to_owned())),
-    }
+/// The text of a file, or so much of it that it is too long.
+fn text_of(file: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    File::open(file)?.take(MAX_BYTES as u64 + 1).read_to_string(&mut text)?;
+    Ok(text)
 }
 
 impl fmt::Debug for Value {

@@ -3,12 +3,14 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
+use std::time::Duration;
 
 use dbhaul_pipeline::{Holder, Recipient, Secret, StoreKeys, WriterKey};
 
 use super::{Environment, UsageError};
 use crate::args::{ReaderKeyArgs, RecipientArgs, WriterKeyArgs};
+use crate::shell::Bounds;
 
 /// What a reader brings. The environment counts where no flag names a key of its kind.
 pub(super) fn of_reader(args: &ReaderKeyArgs, environment: Environment<'_>) -> Result<StoreKeys, UsageError> {
@@ -111,17 +113,12 @@ fn read(flag: &str, file: &Path) -> Result<Secret, UsageError> {
     }
 }
 
-/// What a command prints. It may ask the person for something.
+/// What a command may take, which may ask the person for something.
+const BOUNDS: Bounds = Bounds { bytes: MAX_BYTES as usize, patience: Duration::from_secs(600) };
+
 fn printed(command: &str) -> Result<Secret, UsageError> {
-    let failed = |reason: String| UsageError::new(format!("--identity-command: {reason}"));
-    let mut shell = Command::new("sh");
-    shell.arg("-c").arg(command).stdin(Stdio::inherit()).stderr(Stdio::inherit());
-    let output = shell.output().map_err(|error| failed(error.to_string()))?;
-    if !output.status.success() {
-        return Err(failed(format!("it ended with {}", output.status)));
-    }
-    let text = String::from_utf8(output.stdout).map_err(|_| failed("it printed no text".to_owned()))?;
-    Ok(Secret::new(text))
+    let text = crate::shell::printed(command, Stdio::inherit(), BOUNDS);
+    text.map(Secret::new).map_err(|problem| UsageError::new(format!("--identity-command: {problem}")))
 }
 
 fn variable(environment: Environment<'_>, name: &str) -> Option<String> {

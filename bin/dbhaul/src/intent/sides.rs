@@ -57,6 +57,7 @@ impl<'a> Places<'a> {
     /// The source by `pg_dump`'s letters, where they are given.
     pub(super) fn source_letters(self, letters: &LetterArgs) -> Result<Self, UsageError> {
         refuse_two_names(letters, self.source.as_deref(), "--source")?;
+        refuse_mistyped(letters)?;
         let (text, letters) = connection_text(letters);
         let (source, named_by_letters) = (self.source.clone().or_else(|| text.clone()), text.is_some());
         Ok(Places { source, letters, named_by_letters, ..self })
@@ -65,6 +66,7 @@ impl<'a> Places<'a> {
     /// The target by `pg_restore`'s letters, where they are given.
     pub(super) fn target_letters(self, letters: &LetterArgs) -> Result<Self, UsageError> {
         refuse_two_names(letters, self.target.as_deref(), "--target")?;
+        refuse_mistyped(letters)?;
         let (text, letters) = connection_text(letters);
         let (target, named_by_letters) = (self.target.clone().or_else(|| text.clone()), text.is_some());
         Ok(Places { target, letters, named_by_letters, ..self })
@@ -309,6 +311,29 @@ fn refuse_two_names(letters: &LetterArgs, typed: Option<&str>, flag: &str) -> Re
             )))
         }
         _ => Ok(()),
+    }
+}
+
+/// Refuses what was meant as a URI and is none, such as `postgres:/u:secret@host/db`: as the name of a database it would
+/// be shown.
+fn refuse_mistyped(letters: &LetterArgs) -> Result<(), UsageError> {
+    let is_scheme = |text: &str| {
+        let rest = text.strip_prefix("postgresql").or_else(|| text.strip_prefix("postgres"));
+        rest.is_some_and(|rest| rest.starts_with([':', '/']) && !rest.starts_with("://"))
+    };
+    let is_mistyped =
+        |text: &str| !text.contains("://") && (is_scheme(text) || text.contains(':') && text.contains('@'));
+    match letters
+        .given()
+        .iter()
+        .find(|(keyword, text)| *keyword != "host" && !text.contains('=') && is_mistyped(text))
+    {
+        Some((keyword, _)) => Err(UsageError::new(format!(
+            "what {} names looks like a URI with a mistake in it; a URI begins with postgres:// (it is not shown \
+             here, since it may hold a password)",
+            flag_of(keyword)
+        ))),
+        None => Ok(()),
     }
 }
 
