@@ -138,7 +138,7 @@ fn wrong_usage_is_told_and_ends_with_2() {
         (vec!["store", "init", "s", "--recipient", AGE, "--unencrypted"], "cannot be used with"),
         (
             vec!["backup", "list", "--store", "s", "--identity-command", "false"],
-            "it ended with exit status: 1",
+            "the command ended with exit status 1",
         ),
         (vec!["backup", "list", "--store", "s", "--store-fingerprint", "x"], "one has 32 hexadecimal digits"),
         (vec!["preflight", "--source", &uri, "--writer-key", "w"], "is for an encrypted store: give --store"),

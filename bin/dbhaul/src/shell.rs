@@ -1,6 +1,7 @@
 //! What commands print that somebody else names: a password manager, mostly.
 
 use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
@@ -28,7 +29,7 @@ pub(crate) fn printed(command: &str, input: Stdio, bounds: Bounds) -> Result<Str
         let _ = child.wait();
     }
     match result? {
-        (_, status) if !status.success() => Err(format!("the command failed: {status}")),
+        (_, status) if !status.success() => Err(failed(status)),
         (text, _) => String::from_utf8(text).map_err(|_| "the command printed what is not UTF-8".to_owned()),
     }
 }
@@ -63,6 +64,14 @@ fn end(child: &mut Child, deadline: Instant, bounds: Bounds) -> Result<ExitStatu
     }
 }
 
+fn failed(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("the command ended with exit status {code}"),
+        (None, Some(signal)) => format!("the command was ended by signal {signal}"),
+        (None, None) => "the command failed".to_owned(),
+    }
+}
+
 fn late(bounds: Bounds) -> String {
     format!("the command did not end within {} seconds", bounds.patience.as_secs())
 }
@@ -92,9 +101,12 @@ mod tests {
 
     #[test]
     fn nothing_of_a_command_is_told() {
-        for command in ["PGPASSWORD=s3cret false", "PASS=s3cret; exit 3", "exit 1 # s3cret"] {
-            let error = run(command, Duration::from_secs(60)).unwrap_err();
-            assert!(error.contains("failed") && !error.contains("s3cret"), "{error}");
+        for (command, end) in [
+            ("PGPASSWORD=s3cret false", "ended with exit status 1"),
+            ("PASS=s3cret; exit 3", "ended with exit status 3"),
+            ("kill -9 $$ # s3cret", "was ended by signal 9"),
+        ] {
+            assert_eq!(run(command, Duration::from_secs(60)).unwrap_err(), format!("the command {end}"));
         }
     }
 }

@@ -89,7 +89,7 @@ fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
         ("keep = { last = 3, time-zone = \"Mars\" }", "no time zone"),
         ("notify = { ping = \"hc.example/uuid-hidden\" }", "notify.ping: not an http"),
         ("notify = { webhook = { env = \"NOT_SET\" } }", "NOT_SET is not set"),
-        ("notify = { webhook = { command = \"false hidden\" } }", "the command failed"),
+        ("notify = { webhook = { command = \"false hidden\" } }", "the command ended with exit status 1"),
         ("databases = [\"\"]", "names none"),
         ("databases = []", "names none"),
     ] {
