@@ -83,7 +83,7 @@ impl Dbhaul {
     /// Starts, and returns at once.
     pub fn spawn(self) -> Running {
         let home = TempDir::new().expect("the temporary directory is writable");
-        let program = program();
+        let program = dbhaul_program();
         let mut command = match (self.file_limit_kib, self.umask) {
             (Some(limit_kib), _) => limited(&program, limit_kib),
             (None, Some(digits)) => with_umask(&program, digits),
@@ -129,7 +129,7 @@ fn with_umask(program: &Path, digits: &str) -> Command {
 }
 
 /// The binary named by `DBHAUL_BIN`, else the newest that cargo has built.
-fn program() -> PathBuf {
+pub fn dbhaul_program() -> PathBuf {
     if let Some(path) = std::env::var_os("DBHAUL_BIN") {
         return PathBuf::from(path);
     }

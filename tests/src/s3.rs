@@ -4,9 +4,12 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use s3s::auth::SimpleAuth;
+use s3s::S3Result;
+use s3s::auth::{S3Auth, SecretKey, SimpleAuth};
 use s3s::service::{S3Service, S3ServiceBuilder};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -109,6 +112,7 @@ impl Moto {
 pub struct S3Directory {
     endpoint: S3Endpoint,
     root: TempDir,
+    revoked: Arc<AtomicBool>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -119,7 +123,9 @@ impl S3Directory {
         let root = TempDir::new().expect("the temporary directory is writable");
         let files = s3s_fs::FileSystem::new(root.path()).expect("the directory exists");
         let mut builder = S3ServiceBuilder::new(files);
-        builder.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
+        let revoked = Arc::<AtomicBool>::default();
+        let known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+        builder.set_auth(Keys { known, revoked: Arc::clone(&revoked) });
         let service = builder.build();
         let (stop, stopped) = oneshot::channel();
         let (tell_port, port) = std::sync::mpsc::channel();
@@ -132,7 +138,7 @@ impl S3Directory {
             });
         });
         let port = port.recv().expect("the server thread binds a port");
-        Self { endpoint: S3Endpoint::at(port), root, stop: Some(stop), thread: Some(thread) }
+        Self { endpoint: S3Endpoint::at(port), root, revoked, stop: Some(stop), thread: Some(thread) }
     }
 
     /// Where it listens.
@@ -147,6 +153,11 @@ impl S3Directory {
         dir
     }
 
+    /// Accepts the credentials no more.
+    pub fn revoke(&self) {
+        self.revoked.store(true, Ordering::SeqCst);
+    }
+
     /// The directory of all buckets.
     pub fn root(&self) -> &Path {
         self.root.path()
@@ -159,6 +170,22 @@ impl Drop for S3Directory {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
+    }
+}
+
+/// Keys that may be taken back.
+struct Keys {
+    known: SimpleAuth,
+    revoked: Arc<AtomicBool>,
+}
+
+#[async_trait::async_trait]
+impl S3Auth for Keys {
+    async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if self.revoked.load(Ordering::SeqCst) {
+            return Err(s3s::s3_error!(InvalidAccessKeyId));
+        }
+        self.known.get_secret_key(access_key).await
     }
 }
 

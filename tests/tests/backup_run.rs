@@ -1,72 +1,11 @@
 //! Backup jobs: one command that dumps, checks, forgets and prunes, tells others how it went, and ends with 0 only if all of it
 //! was done.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::sync::{Arc, Mutex};
 
-use dbhaul_tests::{Dbhaul, Finished, Server, wait_until};
+use dbhaul_tests::{Dbhaul, Finished, Listener, Server, wait_until};
 use tempfile::TempDir;
-
-/// Takes what is posted, and answers with 200; the first time something is sent to `/flaky`, with 503; to `/moved` with
-/// 301.
-struct Listener {
-    port: u16,
-    got: Arc<Mutex<Vec<(String, String)>>>,
-}
-
-impl Listener {
-    fn start() -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = listener.local_addr().unwrap().port();
-        let got: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        let taken = Arc::clone(&got);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut reader = BufReader::new(stream.try_clone().unwrap());
-                let mut lines = Vec::new();
-                loop {
-                    let mut line = String::new();
-                    if reader.read_line(&mut line).unwrap() <= 2 {
-                        break;
-                    }
-                    lines.push(line.trim().to_owned());
-                }
-                let length = lines.iter().find_map(|line| {
-                    let (name, value) = line.split_once(':')?;
-                    name.eq_ignore_ascii_case("content-length")
-                        .then(|| value.trim().parse::<usize>().unwrap())
-                });
-                let mut body = vec![0; length.unwrap_or(0)];
-                reader.read_exact(&mut body).unwrap();
-                let path = lines[0].split(' ').nth(1).unwrap().to_owned();
-                let mut got = taken.lock().unwrap();
-                let is_first = !got.iter().any(|(before, _)| *before == path);
-                got.push((path.clone(), String::from_utf8(body).unwrap()));
-                let status = match () {
-                    () if path.ends_with("/flaky") && is_first => "503 Busy",
-                    () if path.ends_with("/moved") => "301 Moved",
-                    () => "200 OK",
-                };
-                let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
-                stream.write_all(answer.as_bytes()).unwrap();
-            }
-        });
-        Listener { port, got }
-    }
-
-    /// What was posted since the last call: paths and bodies.
-    fn take(&self) -> Vec<(String, String)> {
-        std::mem::take(&mut self.got.lock().unwrap())
-    }
-
-    fn paths(&self) -> Vec<String> {
-        self.take().into_iter().map(|(path, _)| path).collect()
-    }
-}
 
 struct Machine {
     server: Server,
@@ -99,7 +38,7 @@ impl Machine {
              metrics-file = {:?}\npush-gateway = \"http://127.0.0.1:{port}/push\"\n",
             self.path("store"),
             self.path("dbhaul.prom"),
-            port = self.listener.port,
+            port = self.listener.port(),
         );
         std::fs::write(self.path("dbhaul.toml"), text).unwrap();
     }

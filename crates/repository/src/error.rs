@@ -120,6 +120,14 @@ pub enum RepositoryError {
         /// How long a sign counts.
         minutes: u64,
     },
+    /// Others have taken this process for gone, or the store was emptied.
+    #[error("{sign} is no longer in {store}")]
+    SignRemoved {
+        /// The store.
+        store: String,
+        /// The key of our sign.
+        sign: String,
+    },
     /// No backup is believed to be the newest.
     #[error("all backups in {store} are dated in the future by the clock of this machine")]
     AllAhead {
@@ -361,6 +369,11 @@ impl RepositoryError {
         }
     }
 
+    /// Whether others may have taken this process for gone, and removed packs that it relies on.
+    pub fn counts_as_gone(&self) -> bool {
+        matches!(self, RepositoryError::SignLapsed { .. } | RepositoryError::SignRemoved { .. })
+    }
+
     /// Whether the same may succeed if it is tried again.
     pub fn is_transient(&self) -> bool {
         matches!(self, RepositoryError::Store(error) if error.is_transient())
@@ -478,6 +491,10 @@ impl RepositoryError {
             RepositoryError::SignLapsed { .. } => {
                 "the machine slept, or the store did not answer, for so long that a removal of packs may have \
                  taken this run for gone; run it again"
+            }
+            RepositoryError::SignRemoved { .. } => {
+                "somebody has emptied the store, or a removal of packs took this run for gone after the machine had \
+                 slept; look at the store, and run it again"
             }
             RepositoryError::StoreChanged { .. } => "run it again",
             RepositoryError::TemporaryFile { .. } => {

@@ -141,7 +141,7 @@ impl Repository {
                 tokio::time::sleep(RENEWAL).await;
                 match renewing.renew_sign(&renewed, text, &living).await {
                     Ok(()) => {}
-                    Err(RepositoryError::SignLapsed { .. }) => return,
+                    Err(error) if error.counts_as_gone() => return,
                     Err(error) => progress.warning(format!("{}; trying again in 4 min", one_line(&error))),
                 }
             }
@@ -162,7 +162,7 @@ impl Repository {
         let before = self.store().head_optional(key).await?;
         let Some(before) = before else {
             life.lapse();
-            return Err(lapsed());
+            return Err(RepositoryError::SignRemoved { store: self.describe(), sign: key.to_owned() });
         };
         self.store().overwrite(key, Bytes::from_static(text.as_bytes())).await?;
         let after = self.store().head(key).await?;
@@ -245,8 +245,8 @@ impl Sign {
     /// Renews the sign now.
     ///
     /// # Errors
-    /// [`RepositoryError::SignLapsed`] if others may have taken it for left over, as after a sleep of the machine; if
-    /// the store fails.
+    /// [`RepositoryError::SignLapsed`] if others may have taken it for left over, as after a sleep of the machine;
+    /// [`RepositoryError::SignRemoved`] if they have; if the store fails.
     pub async fn renew(&self) -> Result<(), RepositoryError> {
         self.repository.renew_sign(&self.key, self.text, &self.life).await
     }

@@ -380,16 +380,20 @@ impl Repository {
         let seal = move || sealed.seal(&codec).map_err(|source| RepositoryError::Archive { store, source });
         let bytes = blocking("writer of a manifest", seal).await?;
         let created = self.create_under(lease, &key.to_string(), bytes, cancel).await;
-        if let Err(RepositoryError::NotKept { .. } | RepositoryError::SignLapsed { .. }) = &created {
+        if let Err(error) = &created
+            && (matches!(error, RepositoryError::NotKept { .. }) || error.counts_as_gone())
+        {
             // damaged, it would be in the way of whoever reads all manifests, and one that was written although the
             // answer was lost may lack packs by now; nobody else writes this key
             self.take_back(&key).await;
         }
         created?;
         // a machine that slept since may have been taken for gone, and packs of the backup for nobody's
-        if let Err(lapsed @ RepositoryError::SignLapsed { .. }) = lease.renew().await {
+        if let Err(error) = lease.renew().await
+            && error.counts_as_gone()
+        {
             self.take_back(&key).await;
-            return Err(lapsed);
+            return Err(error);
         }
         Ok(key)
     }

@@ -369,7 +369,7 @@ impl Model {
             let worker = self.workers.swap_remove(at);
             let ended = worker.work.await.unwrap();
             self.happened(format_args!("client {} ends: {ended:?}", worker.number));
-            if matches!(ended, Err(RepositoryError::SignLapsed { .. })) {
+            if ended.as_ref().is_err_and(RepositoryError::counts_as_gone) {
                 self.tally.lapsed += 1;
             }
             match (worker.task, ended) {

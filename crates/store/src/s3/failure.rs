@@ -100,6 +100,11 @@ impl Request<'_> {
                 "bucket {bucket:?} is in {}; name its region in the URL, as in s3://{bucket}?region=...",
                 region.map_or_else(|| "another region".to_owned(), |region| format!("region {region}"))
             )),
+            // the answer to a HEAD has no body that could tell a wrong key from a missing right
+            (ErrorKind::PermissionDenied, "") => Some(format!(
+                "access to bucket {bucket:?} is denied; check the key, secret and profile, and grant s3:ListBucket \
+                 on it and s3:GetObject, s3:PutObject, s3:DeleteObject on its objects"
+            )),
             (ErrorKind::PermissionDenied, _) => Some(format!(
                 "access to bucket {bucket:?} is denied; grant s3:ListBucket on it and s3:GetObject, \
                  s3:PutObject, s3:DeleteObject on its objects"
