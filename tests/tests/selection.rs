@@ -294,6 +294,53 @@ fn a_selection_is_verified_on_the_copy() {
     }
 }
 
+/// What a copy has to hold is what the original's objects need, whatever its own do.
+#[test]
+fn dependencies_are_those_of_the_original() {
+    let (source, target) = (Server::start(18), Server::start(18));
+    source.create_db("shop");
+    source.psql(
+        "shop",
+        "CREATE SCHEMA lib; CREATE SCHEMA app; CREATE SCHEMA other;
+         CREATE FUNCTION lib.good(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+         CREATE TABLE lib.kind (id int PRIMARY KEY); INSERT INTO lib.kind VALUES (1);
+         CREATE TABLE app.film (id int REFERENCES lib.kind, n int); INSERT INTO app.film VALUES (1, 2);
+         CREATE POLICY good_only ON app.film USING (lib.good(id));
+         CREATE VIEW other.unneeded AS SELECT 1 AS a",
+    );
+    target.create_db("shop");
+    let selection = ["-n", "app", "--with-dependencies", "--no-policies"];
+    let run = |command: &str, from: &[&str]| {
+        Dbhaul::new([command]).args(from).args(["--target", &target.uri("shop")]).args(selection).run()
+    };
+    let uri = source.uri("shop");
+    let places = ["--source", uri.as_str()];
+    run("migrate", &places).assert_code(0);
+    assert_eq!(target.psql("shop", "SELECT lib.good(1), count(*) FROM lib.kind"), "t|1");
+    run("verify", &places).assert_code(0);
+    // what only the copy's objects need belongs to it, not to the comparison
+    target.psql(
+        "shop",
+        "CREATE SCHEMA mine; CREATE FUNCTION mine.low(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';
+         CREATE INDEX extra ON app.film (id) WHERE mine.low(id); DROP FUNCTION lib.good; DROP TABLE lib.kind CASCADE;
+         CREATE VIEW lib.kind AS SELECT 1 AS id",
+    );
+    let verify = run("verify", &places);
+    verify.assert_code(4).assert_says("FUNCTION lib.good").assert_says("TABLE lib.kind: missing");
+    assert!(!verify.stdout.contains("mine"), "{verify}");
+    let store = TempDir::new().unwrap();
+    let dump = Dbhaul::new(["dump", "--source", &uri, "--store"]).arg(store.path()).run();
+    dump.assert_code(0);
+    let backup = ["--store", store.path().to_str().unwrap()];
+    run("verify", &backup).assert_code(4).assert_says("FUNCTION lib.good");
+    target.drop_db("shop");
+    target.create_db("shop");
+    run("restore", &backup).assert_code(0);
+    run("verify", &backup).assert_code(0);
+    target.psql("shop", "CREATE INDEX extra ON lib.kind (id)");
+    run("verify", &backup).assert_code(4).assert_says("INDEX lib.extra: extra");
+}
+
 /// Rows of foreign tables travel only on request, and then into the foreign table.
 #[test]
 fn foreign_rows() {

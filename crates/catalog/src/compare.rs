@@ -241,7 +241,7 @@ fn owners<'a>(left: &'a Object, right: &'a Object) -> (Option<&'a str>, Option<&
 
 /// An identity under which objects of both sides are found: names in it have no quotes that only some majors
 /// write.
-fn key(object: &Object) -> Identity {
+pub(crate) fn key(object: &Object) -> Identity {
     let mut key = object.identity();
     if let Body::Cast(_) = object.body {
         key.name = quoting::bare(&key.name).into_owned();

@@ -78,7 +78,7 @@ pub use script::{
     failing_statement, listed_entry, render_drops, render_entry, render_preamble, render_statement, title,
 };
 pub use secret::Secret;
-pub use select::{Selection, SelectionError, Tablespaces};
+pub use select::{Selection, SelectionError, Tablespaces, Taken};
 pub use shared_text::SharedText;
 pub use statement::{
     StatementProblem, Token, TokenKind, check_bound, check_entry, check_single, drop_statements,

@@ -4,6 +4,7 @@ mod chosen;
 mod pattern;
 mod patterns;
 mod tablespaces;
+mod taken;
 mod torn;
 mod unfilled;
 
@@ -16,6 +17,7 @@ use crate::{Catalog, ObjectId, QualifiedName, TocOptions};
 use chosen::Chosen;
 use patterns::{Families, Patterns, Relations, Strictness, name_of};
 pub use tablespaces::Tablespaces;
+pub use taken::Taken;
 
 /// What of a database is meant, in the words of `pg_dump`'s options.
 ///
@@ -85,6 +87,9 @@ pub struct Selection {
     /// For a copy: the schemas in which the original looks up names without schema, whatever the copy's own
     /// path is.
     pub visible_schemas: Option<Vec<String>>,
+    /// For a copy of a selection with dependencies: what of the original it took. What the copy's own objects need
+    /// may be something else.
+    pub taken: Option<Taken>,
 }
 
 impl Default for Selection {
@@ -118,6 +123,7 @@ impl Default for Selection {
             tablespaces: Tablespaces::default(),
             is_for_copy: false,
             visible_schemas: None,
+            taken: None,
         }
     }
 }
@@ -207,13 +213,15 @@ impl Selection {
     }
 
     /// The same for a copy of `original` that was made with it: names there are the mapped ones, what was
-    /// left out is not there to be matched, and patterns without schema mean what they mean in the original,
-    /// whose own search path only `--create` carries.
+    /// left out is not there to be matched, patterns without schema mean what they mean in the original, whose own
+    /// search path only `--create` carries, and what is taken as a dependency is what the original's objects need.
+    /// `original` is the selected part of it.
     #[must_use]
     pub fn for_copy_of(&self, original: &Catalog) -> Self {
         let tablespaces = Tablespaces { none: self.tablespaces.none, ..Tablespaces::default() };
         let visible_schemas = Some(patterns::visible_schemas(original));
-        Selection { is_for_copy: true, visible_schemas, tablespaces, ..self.clone() }
+        let taken = self.with_dependencies.then(|| Taken::of(original));
+        Selection { is_for_copy: true, visible_schemas, tablespaces, taken, ..self.clone() }
     }
 
     /// How strict patterns of what to take are, and those of what to leave out.
@@ -238,8 +246,10 @@ impl Selection {
     /// A pattern that cannot be read, or that matches nothing.
     pub fn narrow(&self, mut selected: Catalog) -> Result<Catalog, SelectionError> {
         let mut chosen = Chosen::new(self, &selected)?;
-        if self.with_dependencies {
-            chosen.add_dependencies(&selected);
+        match &self.taken {
+            Some(taken) => chosen.add_taken(taken, &selected),
+            None if self.with_dependencies => chosen.add_dependencies(&selected),
+            None => {}
         }
         let (every, plain) = self.strictness();
         self.without_data(&selected, plain)?;

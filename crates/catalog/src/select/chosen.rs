@@ -15,9 +15,9 @@ pub(super) struct Chosen<'a> {
     /// Whether privileges on objects of the server's own are.
     pub(super) system: bool,
     schemas: HashSet<String>,
-    extensions: HashSet<String>,
+    pub(super) extensions: HashSet<String>,
     /// Relations taken, by schema and name.
-    relations: Relations<'a>,
+    pub(super) relations: Relations<'a>,
     /// Relations that were asked for by name.
     included: Relations<'a>,
     /// Relations and schemas that were asked to be left out.
@@ -32,7 +32,7 @@ pub(super) struct Chosen<'a> {
     left_out_members: Relations<'a>,
     large_objects: bool,
     /// What is taken for the sake of what needs it.
-    needed: HashSet<ObjectId>,
+    pub(super) needed: HashSet<ObjectId>,
 }
 
 impl<'a> Chosen<'a> {
@@ -154,7 +154,7 @@ impl<'a> Chosen<'a> {
 
     /// Takes the sequences of the columns of tables that are taken; returns whether there were more. An identity
     /// column is none without its sequence, which needs the table rather than the other way round.
-    fn add_owned_sequences(&mut self, catalog: &'a Catalog) -> bool {
+    pub(super) fn add_owned_sequences(&mut self, catalog: &'a Catalog) -> bool {
         let owned = catalog.objects.iter().filter(|object| match &object.body {
             Body::Sequence(sequence) => {
                 sequence.owned_by.as_ref().is_some_and(|owner| self.takes(&owner.table))
