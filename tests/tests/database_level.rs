@@ -309,3 +309,61 @@ fn another_version_of_a_collation_is_told() {
     let same = Dbhaul::new(["preflight", "--source", &to]).run();
     assert!(!same.assert_code(0).stdout.contains("collation"), "{same}");
 }
+
+/// What every new database has, and the original has dropped or made anew, is no difference as long as nobody has
+/// touched it.
+#[test]
+fn what_every_new_database_has_is_no_difference() {
+    let newest = Server::start(18);
+    for major in [13, 17] {
+        let (source, db) = (Server::start(major), format!("from_{major}"));
+        for server in [&source, &newest] {
+            server.create_db(&db);
+        }
+        let drop =
+            "DROP SCHEMA public; CREATE SCHEMA app; CREATE TABLE app.t (a int); INSERT INTO app.t VALUES (1)";
+        source.psql(&db, drop);
+        let (from, to) = (source.uri(&db), newest.uri(&db));
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+        let verify = || Dbhaul::new(["verify", "--source", &from, "--target", &to]).run();
+        verify().assert_code(0).assert_says("schema public on the right is empty, as in every new database");
+        if major == 13 {
+            continue;
+        }
+        for (change, undo) in [
+            ("COMMENT ON SCHEMA public IS NULL", "COMMENT ON SCHEMA public IS 'standard public schema'"),
+            ("ALTER SCHEMA public OWNER TO postgres", "ALTER SCHEMA public OWNER TO pg_database_owner"),
+            ("GRANT CREATE ON SCHEMA public TO PUBLIC", "REVOKE CREATE ON SCHEMA public FROM PUBLIC"),
+            ("CREATE DOMAIN public.d AS int", "DROP DOMAIN public.d"),
+            ("CREATE EXTENSION citext", "DROP EXTENSION citext"),
+        ] {
+            newest.psql(&db, change);
+            verify().assert_code(4).assert_says("SCHEMA public: extra");
+            newest.psql(&db, undo);
+        }
+        verify().assert_code(0);
+        newest.psql(&db, "DROP EXTENSION plpgsql");
+        verify().assert_code(4).assert_says("EXTENSION plpgsql: missing");
+        newest.psql(&db, "CREATE EXTENSION plpgsql");
+        verify().assert_code(0);
+        source.psql(&db, "DROP EXTENSION plpgsql; CREATE EXTENSION plpgsql");
+        verify().assert_code(0);
+        newest.drop_db(&db);
+        newest.create_db(&db);
+        verify().assert_code(4);
+        Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
+        source.psql(&db, "DROP EXTENSION plpgsql");
+        verify().assert_code(0).assert_says("extension plpgsql on the right is as in every new database");
+    }
+    // on an older target the schema belongs to whoever has made the server
+    let (source, target) = (Server::start(13), Server::start(13));
+    for server in [&source, &target] {
+        server.create_db("shop");
+    }
+    source.psql("shop", "DROP SCHEMA public");
+    let verify =
+        || Dbhaul::new(["verify", "--source", &source.uri("shop"), "--target", &target.uri("shop")]).run();
+    verify().assert_code(0);
+    target.psql("shop", "CREATE ROLE app; ALTER SCHEMA public OWNER TO app");
+    verify().assert_code(4).assert_says("SCHEMA public: extra");
+}

@@ -124,6 +124,26 @@ pub struct Database {
     /// `ALTER DATABASE ... SET` and `ALTER ROLE ... IN DATABASE ... SET`: role
     /// (`None` for all), `name=value` as in `pg_db_role_setting`.
     pub settings: Vec<(Option<String>, String)>,
+    /// What a new database has before anything is made in it.
+    #[serde(default, skip_serializing_if = "Given::is_unknown")]
+    pub given: Given,
+}
+
+/// What of that which every new database has is as `initdb` made it. Not compared itself: it says what a difference
+/// means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Given {
+    /// Whether schema `public` has the owner, privileges and comment that it was made with.
+    pub public: bool,
+    /// Whether extension plpgsql is the one that `initdb` made, which is no object of the catalog; `None` where that
+    /// is not known, or where it is not selected.
+    pub plpgsql: Option<bool>,
+}
+
+impl Given {
+    fn is_unknown(&self) -> bool {
+        *self == Given::default()
+    }
 }
 
 impl Database {

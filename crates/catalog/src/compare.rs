@@ -5,6 +5,7 @@ mod aspects;
 mod extension_members;
 mod families;
 mod findings;
+mod given;
 mod grants;
 mod handed_over;
 mod locale;
@@ -26,6 +27,8 @@ pub use self::extension_members::compare_members_of_extensions;
 use self::families::Families;
 use self::findings::Finding;
 pub use self::findings::{Comparison, Decision};
+use self::given::GivenOnBoth;
+pub use self::given::given_on_the_right;
 use self::handed_over::Handover;
 use self::maintain::Maintain;
 pub use self::maintain::{kept_maintain, lost_maintain};
@@ -181,6 +184,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
     let (left, right) = (left.quoted_for(newer), right.quoted_for(newer));
     let (left, right) = (&*left, &*right);
     let (majors, maintain) = (Majors::new(versions.0, versions.1), Maintain::between(versions.0, versions.1));
+    let given = GivenOnBoth::new(left, right);
     let mut left = Side::new(left, aspects, maintain);
     let mut right = Side::new(right, aspects, maintain);
     if majors.differ_in_families() {
@@ -191,7 +195,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
     let members = right.objects.keys().filter_map(|identity| left.members.get_key_value(identity));
     for (identity, &object) in left.objects.iter().chain(members) {
         let Some(&other) = right.objects.get(identity).or_else(|| right.members.get(identity)) else {
-            if has_all_elsewhere((&left, &right), object) {
+            if has_all_elsewhere((&left, &right), object) || given.is_on_the_right(object) {
                 continue;
             }
             findings.push(Finding::Settled(Difference::Missing { identity: object.identity() }));
@@ -218,10 +222,10 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
             walk(&place, &[], &one, &two, &mut findings);
         }
     }
-    let extra = right
-        .objects
-        .iter()
-        .filter(|(identity, object)| !left.has(identity) && !has_all_elsewhere((&left, &right), object));
+    findings.extend(given.missing(|identity| right.has(identity)).map(Finding::Settled));
+    let extra = right.objects.iter().filter(|(identity, object)| {
+        !left.has(identity) && !has_all_elsewhere((&left, &right), object) && !given.is_no_extra(object)
+    });
     findings
         .extend(extra.map(|(_, object)| Finding::Settled(Difference::Extra { identity: object.identity() })));
     Comparison::new(findings)

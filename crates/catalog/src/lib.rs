@@ -49,13 +49,13 @@ pub use adapt::{
     settings_of_functions,
 };
 pub use catalog::{
-    Catalog, CatalogIndex, Database, Dependency, InitialAcl, PartName, PartNotes, RelationSize,
+    Catalog, CatalogIndex, Database, Dependency, Given, InitialAcl, PartName, PartNotes, RelationSize,
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
     Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, Printed, Signature,
     SystemDifferences, Unsettled, compare, compare_aspects, compare_databases, compare_members_of_extensions,
-    compare_system_privileges, kept_maintain, lost_maintain, system_identity,
+    compare_system_privileges, given_on_the_right, kept_maintain, lost_maintain, system_identity,
 };
 pub use filter::FilterError;
 pub use names::{

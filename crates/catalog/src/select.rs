@@ -263,7 +263,7 @@ impl Selection {
         let torn = torn::torn(&selected, |id| kept.contains(id));
         let uncovered = selected.uncovered.iter().filter(|object| chosen.keeps_uncovered(object, &kept));
         let uncovered = uncovered.cloned().collect();
-        let (configuration, system) = (chosen.configuration, chosen.system);
+        let (configuration, system, everything) = (chosen.configuration, chosen.system, chosen.everything);
         selected.uncovered = uncovered;
         selected.torn_families.extend(torn);
         selected.unselected = unselected;
@@ -280,6 +280,9 @@ impl Selection {
         selected.configuration.extend(configuration);
         if !system {
             selected.system_privileges.clear();
+        }
+        if !everything {
+            selected.database.given.plpgsql = None;
         }
         self.tablespaces.apply(&mut selected);
         selected.gather_role_names();

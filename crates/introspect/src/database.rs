@@ -1,9 +1,10 @@
 //! The database itself.
 
-use dbhaul_catalog::{Database, parse_acl};
+use dbhaul_catalog::{Database, Given, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
+use crate::header::FIRST_USER_OID;
 use crate::reader::Reader;
 
 #[derive(Deserialize)]
@@ -22,6 +23,8 @@ struct Row {
     is_template: bool,
     acl: Option<Vec<String>>,
     comment: Option<String>,
+    has_new_public: bool,
+    has_given_plpgsql: bool,
 }
 
 #[derive(Deserialize)]
@@ -59,6 +62,7 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Database, Error> {
         comment: row.comment,
         security_labels: labels.into_iter().map(|row| (row.provider, row.label)).collect(),
         settings: settings.into_iter().map(|row| (row.role, row.setting)).collect(),
+        given: Given { public: row.has_new_public, plpgsql: Some(row.has_given_plpgsql) },
     })
 }
 
@@ -71,6 +75,8 @@ fn query(major: u32) -> String {
         16 => ("d.datlocprovider", "d.daticulocale", "d.daticurules", "d.datcollversion"),
         17.. => ("d.datlocprovider", "d.datlocale", "d.daticurules", "d.datcollversion"),
     };
+    // the one that `initdb` has made all else for
+    let owner_of_public = if major >= 15 { "'pg_database_owner'" } else { "pg_catalog.pg_get_userbyid(10)" };
     format!(
         "SELECT d.datname AS name, pg_catalog.pg_get_userbyid(d.datdba) AS owner,
                 pg_catalog.pg_encoding_to_char(d.encoding) AS encoding,
@@ -78,7 +84,18 @@ fn query(major: u32) -> String {
                 CASE {provider} WHEN 'i' THEN 'icu' WHEN 'b' THEN 'builtin' ELSE 'libc' END AS locale_provider,
                 {locale} AS locale, {rules} AS icu_rules, {version} AS collation_version,
                 t.spcname AS tablespace, d.datconnlimit AS connection_limit, d.datistemplate AS is_template,
-                d.datacl::text[] AS acl, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment
+                d.datacl::text[] AS acl, pg_catalog.shobj_description(d.oid, 'pg_database') AS comment,
+                EXISTS (SELECT FROM pg_catalog.pg_namespace n
+                        JOIN pg_catalog.pg_init_privs i ON i.objoid = n.oid AND i.objsubid = 0
+                         AND i.classoid = 'pg_catalog.pg_namespace'::pg_catalog.regclass
+                        WHERE n.nspname = 'public' AND n.oid < {FIRST_USER_OID}
+                          AND pg_catalog.pg_get_userbyid(n.nspowner) = {owner_of_public}
+                          AND n.nspacl::text[] @> i.initprivs::text[] AND n.nspacl::text[] <@ i.initprivs::text[]
+                          AND pg_catalog.obj_description(n.oid, 'pg_namespace') = 'standard public schema'
+                          AND NOT EXISTS (SELECT FROM pg_catalog.pg_seclabel l
+                                          WHERE l.objoid = n.oid AND l.classoid = i.classoid)) AS has_new_public,
+                EXISTS (SELECT FROM pg_catalog.pg_extension x
+                        WHERE x.extname = 'plpgsql' AND x.oid < {FIRST_USER_OID}) AS has_given_plpgsql
          FROM pg_catalog.pg_database d
          JOIN pg_catalog.pg_tablespace t ON t.oid = d.dattablespace
          WHERE d.datname = pg_catalog.current_database()"

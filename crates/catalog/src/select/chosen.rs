@@ -11,7 +11,7 @@ use crate::{Catalog, Object, ObjectId, QualifiedName, Uncovered};
 /// What was chosen, by name.
 pub(super) struct Chosen<'a> {
     /// Whether what lies in no schema is taken.
-    everything: bool,
+    pub(super) everything: bool,
     /// Whether privileges on objects of the server's own are.
     pub(super) system: bool,
     schemas: HashSet<String>,

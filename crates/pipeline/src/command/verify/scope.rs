@@ -4,7 +4,7 @@
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
     Aspects, Catalog, Selection, SystemDifferences, compare_databases, compare_members_of_extensions,
-    compare_system_privileges, kept_maintain, lost_maintain,
+    compare_system_privileges, given_on_the_right, kept_maintain, lost_maintain,
 };
 use dbhaul_verifier::Report;
 
@@ -167,6 +167,7 @@ impl Scope<'_> {
             report.information.extend(database.iter().map(ToString::to_string));
         }
         report.information.extend(collation_versions(left, right));
+        report.information.extend(given_on_the_right(left, right));
         report.schema.differences.extend(compare_members_of_extensions(left, right));
         if !self.aspects.privileges {
             return;
