@@ -1,48 +1,118 @@
-//! Members of extensions' operator families that are the server's own operators and functions.
+//! Members of extensions' operator families.
 //!
 //! Nothing in the catalogs says whether an extension's script or a user has added one to the family (PostgreSQL's
-//! src/backend/commands/opclasscmds.c, `storeOperators`), so that what a user has added is not carried. The
-//! extension makes its own again on the other side: what is not there was a user's, or another version's.
+//! src/backend/commands/opclasscmds.c, `storeOperators`): a member depends on its operator or function and on its
+//! family or class, never on the extension, so that what a user has added of the server's own or of the extension's
+//! is not carried. The extension makes its own again on the other side: what is not there was a user's, or another
+//! version's. It is the version's where the versions differ and the operator or function is an extension's itself.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use serde_json::json;
 
 use super::Difference;
 use super::families::{Family, family, members};
+use super::quoting::bare;
 use crate::kinds::Body;
-use crate::{Catalog, Object, SharedText};
+use crate::{Catalog, Object, QualifiedName};
+
+/// What operator families of the left's extensions have and the same on the right lack.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct MemberDifferences {
+    /// What may be a user's.
+    pub lacking: Vec<Difference>,
+    /// What the extension's version on the left has made and that on the right has not, in words.
+    pub of_versions: Vec<String>,
+}
 
 /// What the operator families of the left's extensions have and the same on the right lack, whatever made it.
-pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> Vec<Difference> {
+pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberDifferences {
     let there = by_family(right, |_| true);
     // what is known to be a user's is an object of its own
     let users = by_family(left, |body| matches!(body, Body::OperatorFamily(it) if it.added_to.is_some()));
-    // An older server has an older version of the extension, which makes fewer members: these are not compared, and
-    // the report says so. A newer version makes what the older one makes.
     let (one, other) = (versions(left), versions(right));
     let is_older = right.server_version.major() < left.server_version.major();
-    let is_same = |extension: &SharedText| !is_older || one.get(&**extension) == other.get(&**extension);
-    let families = left.objects.iter().filter(|object| {
-        object.extension.as_ref().is_some_and(is_same) && matches!(object.body, Body::OperatorFamily(_))
-    });
-    let missing = families.filter_map(|object| {
-        let family = family(object)?;
-        let is_in = |all: &BTreeMap<Family, BTreeSet<String>>, member: &String| {
-            all.get(&family).is_some_and(|members| members.contains(member))
-        };
+    let mut of_extensions: Option<HashSet<String>> = None;
+    let mut found = MemberDifferences::default();
+    for object in &left.objects {
+        let (Some(extension), Body::OperatorFamily(_)) = (&object.extension, &object.body) else { continue };
+        let Some(family) = family(object) else { continue };
         // a family that is not there went with its extension
-        there.get(&family)?;
-        let mut lacks = members(object);
-        lacks.retain(|member| !is_in(&there, member) && !is_in(&users, member));
-        (!lacks.is_empty()).then(|| Difference::Different {
-            identity: object.identity(),
-            path: "body.members".to_owned(),
-            left: json!(lacks),
-            right: json!([]),
-        })
-    });
-    missing.collect()
+        let Some(there) = there.get(&family) else { continue };
+        let is_known = |member: &String| {
+            there.contains(member) || users.get(&family).is_some_and(|members| members.contains(member))
+        };
+        let lacks = named_members(object).filter(|(member, _)| !is_known(member));
+        let (version, other_version) = (one.get(&**extension), other.get(&**extension));
+        if version == other_version {
+            found.lacks(object, lacks.map(|(member, _)| member).collect());
+            continue;
+        }
+        let of_extensions = of_extensions.get_or_insert_with(|| of_extensions_in(left));
+        let (versions, rest): (Vec<_>, Vec<_>) = lacks.partition(|(_, what)| of_extensions.contains(what));
+        if !versions.is_empty() {
+            let members: Vec<String> = versions.into_iter().map(|(member, _)| member).collect();
+            let (identity, members) = (object.identity(), members.join(", "));
+            let (version, other) = (version.unwrap_or(&"?"), other_version.unwrap_or(&"?"));
+            found.of_versions.push(format!(
+                "{identity}: extension {extension} has version {version} on the left and {other} on the right, which \
+                 makes no {members}"
+            ));
+        }
+        // An older server has an older version, which makes fewer members: these are not compared, and the report
+        // says so. A newer version makes what the older one makes of the server's own.
+        if !is_older {
+            found.lacks(object, rest.into_iter().map(|(member, _)| member).collect());
+        }
+    }
+    found
+}
+
+impl MemberDifferences {
+    fn lacks(&mut self, object: &Object, members: Vec<String>) {
+        if !members.is_empty() {
+            self.lacking.push(Difference::Different {
+                identity: object.identity(),
+                path: "body.members".to_owned(),
+                left: json!(members),
+                right: json!([]),
+            });
+        }
+    }
+}
+
+/// The operators and functions that are members of extensions, by their names and types.
+fn of_extensions_in(catalog: &Catalog) -> HashSet<String> {
+    let name = |object: &Object| {
+        let schema = object.schema.as_deref().unwrap_or_default();
+        match &object.body {
+            Body::Operator(operator) => {
+                let side = |name: &Option<String>| name.clone().unwrap_or_else(|| "NONE".to_owned());
+                let types = format!("({},{})", side(&operator.left_type), side(&operator.right_type));
+                Some(format!("{}.{}{types}", crate::quote_identifier(schema), object.name))
+            }
+            Body::Function(function) => {
+                let name = QualifiedName::new(schema, &object.name).sql();
+                Some(format!("{name}({})", function.argument_types.join(",")))
+            }
+            _ => None,
+        }
+    };
+    let objects = catalog.objects.iter().filter(|object| object.extension.is_some());
+    objects.filter_map(name).map(|name| bare(&name).into_owned()).collect()
+}
+
+/// The members of a family, each with its operator or function.
+fn named_members(object: &Object) -> impl Iterator<Item = (String, String)> {
+    let names: Vec<String> = match &object.body {
+        Body::OperatorFamily(family) => {
+            let operators = family.operators.iter().map(|member| &member.operator);
+            let names = operators.chain(family.functions.iter().map(|member| &member.function));
+            names.map(|name| bare(name).into_owned()).collect()
+        }
+        _ => Vec::new(),
+    };
+    members(object).into_iter().zip(names)
 }
 
 /// The versions of extensions by their names.

@@ -168,7 +168,9 @@ impl Scope<'_> {
         }
         report.information.extend(collation_versions(left, right));
         report.information.extend(given_on_the_right(left, right));
-        report.schema.differences.extend(compare_members_of_extensions(left, right));
+        let members = compare_members_of_extensions(left, right);
+        report.schema.differences.extend(members.lacking);
+        report.information.extend(members.of_versions);
         if !self.aspects.privileges {
             return;
         }
