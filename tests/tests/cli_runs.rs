@@ -254,7 +254,15 @@ fn the_wait_for_locks_is_limited_on_request() {
     for run in runs {
         let run = run.args(["--lock-wait-timeout", "200"]).run();
         run.assert_code(1).assert_says("lock timeout").assert_says("run it again when");
+        run.assert_says("others have locked public.t (process ");
     }
+    locked.source.create_db("from");
+    locked.source.psql("from", "CREATE TABLE t (a int)");
+    let clean =
+        ["migrate", "--source", &locked.source.uri("from"), "--target", &from, "--clean", "--if-exists"];
+    let run = Dbhaul::new(clean).args(["--lock-wait-timeout", "200"]).run();
+    run.assert_code(1).assert_says("dropping TABLE public.t before the import").assert_says("lock timeout");
+    run.assert_says("start over with --clean --if-exists when that is over");
 }
 
 #[test]

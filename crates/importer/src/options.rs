@@ -1,6 +1,7 @@
 //! What the caller chooses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use dbhaul_catalog::{ObjectId, Section};
 use dbhaul_retry::RetryPolicy;
@@ -55,6 +56,8 @@ pub struct ImportOptions {
     pub disable_triggers: bool,
     /// Whether a target whose transactions are read-only by default is written to.
     pub allow_read_only: bool,
+    /// How long a lock on what the target holds is waited for; none: until it is granted.
+    pub lock_wait: Option<Duration>,
     /// How transient errors (lost connections, restarts, deadlocks) are tried again.
     pub retry: RetryPolicy,
     /// What the caller knows already and a person should know before the import runs.
@@ -62,6 +65,12 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
+    /// The setting that limits a session's waits for locks, if they are limited.
+    pub(crate) fn lock_pin(&self) -> Option<(String, String)> {
+        let limit = self.lock_wait?;
+        Some(("lock_timeout".to_owned(), limit.as_millis().max(1).to_string()))
+    }
+
     /// Everything, owners and privileges included, into an empty database with four sessions.
     pub fn new(run: impl Into<String>, source_fingerprint: impl Into<String>) -> Self {
         ImportOptions {
@@ -87,6 +96,7 @@ impl ImportOptions {
             keys_without_rows: BTreeMap::new(),
             disable_triggers: false,
             allow_read_only: false,
+            lock_wait: None,
             retry: RetryPolicy::default(),
             notes: Vec::new(),
         }

@@ -14,7 +14,7 @@ pub struct Context {
     pub progress: Progress,
     /// Cancelled to stop gracefully; what was done stays resumable.
     pub cancel: CancellationToken,
-    /// How long a lock on a table of the source is waited for; none: until it is granted.
+    /// How long a lock on a table, of the source or of the target, is waited for; none: until it is granted.
     pub lock_wait: Option<Duration>,
     /// The keys of the store, where it is encrypted.
     pub keys: Arc<StoreKeys>,

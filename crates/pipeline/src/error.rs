@@ -207,6 +207,17 @@ impl PipelineError {
         }
     }
 
+    /// Whether a server did not grant a lock in time.
+    pub(crate) fn is_lock_timeout(&self) -> bool {
+        match self {
+            PipelineError::Server { source, .. }
+            | PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. } => {
+                source.sqlstate() == Some("55P03")
+            }
+            _ => false,
+        }
+    }
+
     /// What the person can do about it.
     pub fn help(&self) -> Option<String> {
         let help = match self {
@@ -221,10 +232,7 @@ impl PipelineError {
             PipelineError::Unsteady { .. } => {
                 "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
             }
-            PipelineError::Server { source, .. }
-            | PipelineError::Introspect { source: dbhaul_introspect::Error::Query { source, .. }, .. }
-                if source.sqlstate() == Some("55P03") =>
-            {
+            error if error.is_lock_timeout() => {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
             }
@@ -232,6 +240,16 @@ impl PipelineError {
                 "name two databases: one cannot be copied into itself, and to compare it with itself proves nothing"
             }
             PipelineError::Repository(error) => error.help()?,
+            PipelineError::Import { source: ImportError::Clean { source, .. }, .. }
+                if source.sqlstate() == Some("55P03") =>
+            {
+                "another session holds or waits for a lock on it, or on what refers to it (pg_stat_activity and \
+                 pg_locks say who); start over with --clean --if-exists when that is over, or with a longer \
+                 --lock-wait-timeout"
+            }
+            PipelineError::Import { source: ImportError::Clean { .. }, .. } => {
+                "nothing was created yet; with the cause out of the way, start over with --clean --if-exists"
+            }
             PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
                 "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \
                  migration can if its snapshot was held (--hold-snapshot) or the source was neither written to nor \

@@ -79,7 +79,8 @@ pub fn text_settings() -> BTreeMap<String, String> {
 pub(crate) fn settings(role: SessionRole, extra: &[(String, String)]) -> Vec<(String, String)> {
     let own = if role == SessionRole::Loader { LOADING } else { READING };
     let owned = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-    EVERY.iter().chain(own).map(owned).chain(extra.iter().cloned()).collect()
+    let is_usual = |(name, _): &&(&str, &str)| !extra.iter().any(|(other, _)| other == name);
+    EVERY.iter().chain(own).filter(is_usual).map(owned).chain(extra.iter().cloned()).collect()
 }
 
 /// What the first message of every session begins with. A session starts with the search path that the

@@ -13,6 +13,9 @@ use crate::{Again, Cause, ImportError, SourceError, StatisticsError};
 /// How long a rollback may take: a server that has stopped answering must not keep a run from ending.
 const ROLLBACK_PATIENCE: Duration = Duration::from_secs(15);
 
+/// SQLSTATE of a lock that was not granted in time.
+const LOCK_NOT_AVAILABLE: &str = "55P03";
+
 /// Why an attempt at a step failed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StepError {
@@ -153,6 +156,11 @@ pub(crate) trait Attempt: Send {
     /// Begins, works, commits. After an error the transaction is rolled back by the caller.
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError>;
 
+    /// Whether it is not tried again where a lock was not granted in time: then somebody uses what it changes.
+    fn waits_once(&self) -> bool {
+        false
+    }
+
     /// What it does, without the ledger, in a transaction that others begin, claim in the ledger and commit;
     /// see [`Shared`].
     async fn share(&mut self, _: &Context, _: &Session) -> Result<Shared, StepError> {
@@ -203,7 +211,9 @@ pub(crate) async fn until_committed(
             return Ok(done);
         }
         // a doubt that could not be settled is a reason to look again, never one to give up as failed
-        let may_repeat = error.is_transient() || settled.is_err_and(|error| error.is_transient());
+        let has_waited = attempt.waits_once() && error.sqlstate() == Some(LOCK_NOT_AVAILABLE);
+        let may_repeat =
+            error.is_transient() && !has_waited || settled.is_err_and(|error| error.is_transient());
         let Some(pause) = attempts.failed(may_repeat) else { return Err(error) };
         context.count_retry(what, &error);
         pause.wait(&context.cancel).await.map_err(|_| StepError::Cancelled)?;

@@ -74,4 +74,8 @@ impl Attempt for DropAttempt {
         session.commit().await?;
         Ok(DoneStep::default())
     }
+
+    fn waits_once(&self) -> bool {
+        true
+    }
 }

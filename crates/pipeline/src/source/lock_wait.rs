@@ -56,21 +56,81 @@ pub(crate) async fn with_news<T>(
 /// If that was not long enough.
 pub(crate) async fn limited<T>(
     locking: impl Future<Output = Result<T, PipelineError>>,
+    settings: &ConnectSettings,
     context: &Context,
 ) -> Result<T, PipelineError> {
     let Some(limit) = context.lock_wait else { return locking.await };
     match tokio::time::timeout(limit, locking).await {
         Ok(result) => result,
-        Err(_) => Err(PipelineError::Request {
-            problem: format!(
-                "the tables of the source could not be locked within {:.1} s",
-                limit.as_secs_f64()
-            ),
-            help: "run it again when nobody holds or waits for stronger locks on them, or with a longer \
-                   --lock-wait-timeout"
-                .to_owned(),
-        }),
+        Err(_) => {
+            let seconds = limit.as_secs_f64();
+            let problem = format!("the tables of the source could not be locked within {seconds:.1} s");
+            Err(timed_out(problem, settings, context).await)
+        }
     }
+}
+
+/// An error, with the tables that are locked where it is that of a lock that was not granted in time.
+pub(crate) async fn named(
+    error: PipelineError,
+    settings: &ConnectSettings,
+    context: &Context,
+) -> PipelineError {
+    match error.is_lock_timeout() {
+        true => timed_out(with_causes(&error), settings, context).await,
+        false => error,
+    }
+}
+
+fn with_causes(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(Some(error), |error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}
+
+/// Of so many tables is said who has them.
+const SHOWN: usize = 8;
+
+async fn timed_out(problem: String, settings: &ConnectSettings, context: &Context) -> PipelineError {
+    // what cannot be found out is not said
+    let locked = locked(settings, context).await.unwrap_or_default();
+    let more = if locked.len() > SHOWN { ", ..." } else { "" };
+    let locked = match locked.is_empty() {
+        true => String::new(),
+        false => format!("; others have locked {}{more}", locked[..locked.len().min(SHOWN)].join(", ")),
+    };
+    PipelineError::Request {
+        problem: format!("{problem}{locked}"),
+        help: "run it again when nobody holds or waits for stronger locks on its tables, or with a longer \
+               --lock-wait-timeout"
+            .to_owned(),
+    }
+}
+
+/// The tables of a database that nobody can read, for whoever has locked them or wants to, with who that is.
+async fn locked(settings: &ConnectSettings, context: &Context) -> Result<Vec<String>, Error> {
+    let session = Session::connect(settings, SessionRole::Reader, &context.cancel).await?;
+    let sql = format!(
+        "SELECT DISTINCT l.relation::pg_catalog.regclass::pg_catalog.text, l.pid, a.usename, a.application_name, a.state \
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock' AND l.pid <> pg_catalog.pg_backend_pid() \
+           AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()) \
+         ORDER BY 1, 2 LIMIT {}",
+        SHOWN + 1
+    );
+    let rows = session.query_rows(&sql).await?;
+    session.close().await?;
+    let text = |row: &Vec<Option<String>>| {
+        let [Some(relation), Some(pid), who @ ..] = row.as_slice() else { return None };
+        Some(dbhaul_catalog::in_one_line(&format!("{relation} (process {pid}{})", who_text(who))))
+    };
+    Ok(rows.iter().filter_map(text).collect())
+}
+
+/// `: postgres, psql, active`, as far as it is known.
+fn who_text(parts: &[Option<String>]) -> String {
+    let who: Vec<&str> =
+        parts.iter().filter_map(|part| part.as_deref().filter(|text| !text.is_empty())).collect();
+    if who.is_empty() { String::new() } else { format!(": {}", who.join(", ")) }
 }
 
 /// Whom a session waits for, each in a sentence; nobody if it waits for no lock.

@@ -116,7 +116,10 @@ impl LiveDatabase {
         // Sizes and definitions of a table wait for whoever has locked it.
         let waiting = Waiting::Process(session.backend_pid());
         let whole = lock_wait::with_news(read_catalog(&session), waiting, settings, context).await;
-        let whole = whole.map_err(introspect)?;
+        let whole = match whole.map_err(introspect) {
+            Ok(whole) => whole,
+            Err(error) => return Err(lock_wait::named(error, settings, context).await),
+        };
         let unreadable = Unreadable::find(Probe::new(&session)).await.map_err(reading)?;
         // Sequences are under no snapshot, and a transaction would keep a lock on each.
         session.commit().await.map_err(reading)?;
@@ -163,7 +166,8 @@ impl LiveDatabase {
             // between the look at it and its lock
             Err(error) if is_gone(&error) => Ok(vec![error.to_string()]),
             Err(source) => {
-                Err(PipelineError::server(format!("cannot lock the tables of the {role}"), source))
+                let error = PipelineError::server(format!("cannot lock the tables of the {role}"), source);
+                Err(lock_wait::named(error, &self.settings, context).await)
             }
         }
     }

@@ -212,6 +212,7 @@ impl Migrate {
             import_options(&request.options, fingerprint(source.holder.info()), source.search_path.clone());
         options.run = run.to_owned();
         options.source_state = Some(state.to_text()?);
+        options.lock_wait = context.lock_wait;
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &source.catalog, &request.options);
         options.keys_without_rows = keys_without_rows(&source.catalog, &request.selection)?;

@@ -109,7 +109,7 @@ async fn open_held(
         let name = application_name(run);
         let locking = process.lock(live.tables_with_rows());
         let locking = lock_wait::with_news(locking, Waiting::Named(&name), &request.source, context);
-        let mut changed = lock_wait::limited(locking, context).await?;
+        let mut changed = lock_wait::limited(locking, &request.source, context).await?;
         if changed.is_empty() {
             changed = live.hold_tables("source", context).await?;
         }
