@@ -18,11 +18,14 @@ fn a_target_that_is_read_only_by_default() {
 #[test]
 fn settings_of_the_database_that_are_not_carried() {
     let case = Case::of_sql(16, 18, "CREATE TABLE t (a int)");
-    let set = "ALTER DATABASE shop SET work_mem = '7MB'; ALTER DATABASE shop SET app.api_token = 'hunter2'";
+    let set = "ALTER DATABASE shop SET work_mem = '7MB'; ALTER DATABASE shop SET app.api_token = 'hunter2';
+               ALTER DATABASE shop SET app.backend = 'postgres://u:hunter2@host/db';
+               ALTER DATABASE shop SET app.other = 'host=h user=u password=hunter2'";
     case.source.psql("postgres", set);
     let said = case.said();
     for output in [&said.preflight, &said.dry_run, &said.run] {
         output.assert_says("work_mem = 7MB").assert_says("app.api_token = (not shown)");
+        output.assert_says("app.backend = (not shown)").assert_says("app.other = (not shown)");
         assert!(!output.to_string().contains("hunter2"), "{output}");
     }
 }

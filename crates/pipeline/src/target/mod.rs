@@ -6,6 +6,7 @@ pub(crate) mod hypertables;
 pub(crate) mod locales;
 pub(crate) mod roles;
 pub(crate) mod settings;
+mod shown;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
@@ -24,6 +25,7 @@ use crate::sides::check_side;
 use crate::target::locales::locale_blocker;
 use crate::target::roles::RoleWork;
 use crate::target::settings::{early, is_refusal, refused_properties};
+use crate::target::shown::shown_value;
 use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
@@ -62,7 +64,7 @@ pub(crate) fn take_from_catalog(import: &mut ImportOptions, catalog: &Catalog, o
 fn lost_settings(catalog: &Catalog, options: &WriteOptions) -> Option<String> {
     let shown = |(role, setting): &(Option<String>, String)| {
         let (name, value) = setting.split_once('=').unwrap_or((setting, ""));
-        let value = if is_secret(name) { "(not shown)" } else { value };
+        let value = shown_value(name, value);
         let of =
             role.as_ref().map(|role| format!(" for role {}", quote_identifier(role))).unwrap_or_default();
         in_one_line(&format!("{name} = {value}{of}"))
@@ -75,14 +77,6 @@ fn lost_settings(catalog: &Catalog, options: &WriteOptions) -> Option<String> {
             settings.join(", ")
         )
     })
-}
-
-/// Whether the name of a setting says that its value is nobody's business.
-fn is_secret(name: &str) -> bool {
-    let name = name.to_ascii_lowercase();
-    ["pass", "secret", "token", "key", "credential", "conninfo", "auth"]
-        .iter()
-        .any(|word| name.contains(word))
 }
 
 /// An identifier for a run.
