@@ -483,6 +483,7 @@ fn body_value(body: &Body) -> Value {
     match (body, &mut value) {
         // The definition ends with it.
         (Body::Index(_), Value::Object(fields)) => drop(fields.remove("predicate")),
+        (Body::Constraint(_), Value::Object(fields)) => drop(fields.remove("switched_off")),
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
             let columns =
                 table.columns.iter().map(|column| (words::quoted(&column.name), json!(column))).collect();

@@ -17,7 +17,9 @@ fn a_target_that_is_read_only_by_default() {
 
 #[test]
 fn settings_of_the_database_that_are_not_carried() {
-    let case = Case::of_sql(16, 18, "CREATE TABLE t (a int)");
+    let sql = "CREATE TABLE t (a int PRIMARY KEY); CREATE TABLE k (a int REFERENCES t);
+               CREATE TABLE kept (a int REFERENCES t); ALTER TABLE k DISABLE TRIGGER ALL";
+    let case = Case::of_sql(16, 18, sql);
     let set = "ALTER DATABASE shop SET work_mem = '7MB'; ALTER DATABASE shop SET app.api_token = 'hunter2';
                ALTER DATABASE shop SET app.backend = 'postgres://u:hunter2@host/db';
                ALTER DATABASE shop SET app.other = 'host=h user=u password=hunter2'";
@@ -27,7 +29,14 @@ fn settings_of_the_database_that_are_not_carried() {
         output.assert_says("work_mem = 7MB").assert_says("app.api_token = (not shown)");
         output.assert_says("app.backend = (not shown)").assert_says("app.other = (not shown)");
         assert!(!output.to_string().contains("hunter2"), "{output}");
+        // what lets rows violate it is said, of the key that it is so of
+        output.assert_says("the source does not enforce foreign keys whose triggers are disabled there");
+        output.assert_says("k_a_fkey on public.k");
+        assert!(!output.to_string().contains("kept_a_fkey"), "{output}");
     }
+    said.run.assert_code(0);
+    let verify = case.command(&["verify"], &case.target.uri("shop")).run();
+    verify.assert_code(0).assert_says("does not enforce foreign keys whose").assert_says("k_a_fkey");
 }
 
 #[test]

@@ -38,6 +38,10 @@ pub struct Constraint {
     /// and then is validated by a statement of its own.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub validated_later: bool,
+    /// Whether triggers that enforce a foreign key are disabled, so that rows may violate it. No statement of its own
+    /// does that to them (`pg_dump` leaves it out too), so it is told and not carried or compared.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub switched_off: bool,
     /// The index that enforces it, for primary key, unique and exclusion.
     pub index: Option<Box<ConstraintIndex>>,
     /// The table a foreign key refers to.
@@ -236,6 +240,7 @@ mod tests {
             is_local: true,
             separate: true,
             validated_later: false,
+            switched_off: false,
             index: None,
             referenced_table: None,
         }

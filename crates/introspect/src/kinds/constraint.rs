@@ -24,6 +24,7 @@ struct Row {
     is_local: bool,
     separate: bool,
     validated_later: bool,
+    switched_off: bool,
     referenced_table: Option<QualifiedName>,
     index: Option<IndexRow>,
 }
@@ -64,6 +65,7 @@ impl Row {
             is_local: self.is_local,
             separate: self.separate,
             validated_later: self.validated_later,
+            switched_off: self.switched_off,
             index: self.index.take().map(IndexRow::into_index).map(Box::new),
             referenced_table: self.referenced_table,
         };
@@ -113,6 +115,10 @@ fn sql(major: u32) -> String {
            CASE con.contype WHEN 'c' THEN {CHECK_IS_SEPARATE} WHEN 'n' THEN NOT con.convalidated ELSE true END
              AS separate,
            {later} AS validated_later,
+           con.contype = 'f' AND EXISTS (
+             SELECT FROM pg_catalog.pg_constraint part
+               JOIN pg_catalog.pg_trigger t ON t.tgconstraint = part.oid AND t.tgenabled IN ('D', 'R')
+             WHERE part.contype = 'f' AND (part.oid = con.oid OR part.conparentid = con.oid)) AS switched_off,
            (SELECT pg_catalog.json_build_object('schema', fn.nspname, 'name', f.relname)
             FROM pg_catalog.pg_class f JOIN pg_catalog.pg_namespace fn ON fn.oid = f.relnamespace
             WHERE f.oid = con.confrelid) AS referenced_table,

@@ -12,9 +12,10 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
+use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, DatabaseStatement, Difference, TIMESCALEDB, end_of_restore, in_one_line, quote_identifier,
-    without_values,
+    Catalog, DatabaseStatement, Difference, Object, TIMESCALEDB, end_of_restore, in_one_line,
+    quote_identifier, without_values,
 };
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
@@ -58,6 +59,28 @@ pub(crate) fn take_from_catalog(import: &mut ImportOptions, catalog: &Catalog, o
     import.unselected = catalog.unselected.clone();
     import.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
     import.notes.extend(lost_settings(catalog, options));
+    import.notes.extend(keys_switched_off(catalog).map(|keys| {
+        format!(
+            "the source does not enforce foreign keys whose triggers are disabled there (ALTER TABLE ... DISABLE TRIGGER \
+             ALL): {keys}; the target will: a key that rows violate fails, and triggers of keys are not disabled again"
+        )
+    }));
+}
+
+/// Foreign keys of a catalog that do not keep rows from violating them, named.
+pub(crate) fn keys_switched_off(catalog: &Catalog) -> Option<String> {
+    const SHOWN: usize = 10;
+    let name = |object: &Object| match &object.body {
+        Body::Constraint(key) if key.switched_off => {
+            Some(in_one_line(&format!("{} on {}", quote_identifier(&object.name), key.table)))
+        }
+        _ => None,
+    };
+    let keys: Vec<String> = catalog.objects.iter().filter_map(name).collect();
+    let names = keys.iter().take(SHOWN).cloned();
+    let more = keys.len().saturating_sub(SHOWN);
+    let names: Vec<String> = names.chain((more > 0).then(|| format!("and {more} more"))).collect();
+    (!names.is_empty()).then(|| names.join(", "))
 }
 
 /// Settings of the database, which only `--create` carries.

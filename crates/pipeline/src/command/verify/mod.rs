@@ -100,6 +100,7 @@ async fn compare_requested(
                 report.information.extend(ledgers);
                 let notes = [&left, &right].map(|side| side.selection_note(&request.selection));
                 report.information.extend(notes.into_iter().flatten());
+                report.information.extend([&left, &right].into_iter().filter_map(Side::keys_note));
                 report
             })
         }

@@ -12,6 +12,7 @@ use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription, digest_tables};
 
 use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
+use crate::target::keys_switched_off;
 use crate::target::roles::{known, live_roles, recorded_roles, refuse};
 use crate::{Context, NamedReason, PipelineError, VerifySide};
 use dbhaul_repository::{CheckedBackup, Repository};
@@ -165,6 +166,13 @@ impl Side {
             completed_roots: BTreeSet::new(),
             made_with: Vec::new(),
         }
+    }
+
+    /// Foreign keys that the side does not enforce, which no comparison of definitions shows.
+    pub(super) fn keys_note(&self) -> Option<String> {
+        let keys = keys_switched_off(&self.catalog)?;
+        let side = &self.description.name;
+        Some(format!("{side} does not enforce foreign keys whose triggers are disabled there: {keys}"))
     }
 
     /// What a person has to know who compares all of the other side with a backup of a selection.
