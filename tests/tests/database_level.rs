@@ -212,6 +212,28 @@ fn settings_come_last(source: &Server, target: &Server, store: &str) {
         assert_eq!(target.psql("shop", "SELECT word FROM words"), "'haus':1");
         target.drop_db("shop");
     }
+    settings_of_roles_that_come(source, target);
+}
+
+/// What a run that creates roles leaves out of their settings is told before; a role that only a function takes on
+/// comes along.
+fn settings_of_roles_that_come(source: &Server, target: &Server) {
+    source.psql(
+        "shop",
+        "BEGIN READ WRITE; CREATE ROLE coming; CREATE ROLE acting; CREATE ROLE unused;
+         ALTER ROLE coming IN DATABASE shop SET local_preload_libraries TO 'no_such_library';
+         CREATE FUNCTION public.act() RETURNS int LANGUAGE sql SET role TO acting AS 'SELECT 1'; COMMIT",
+    );
+    let (from, to) = (source.uri("shop"), target.uri("postgres"));
+    let roles = ["--source", &from, "--target", &to, "--create", "--roles", "used"];
+    let told = "ALTER ROLE coming IN DATABASE shop SET local_preload_libraries TO ...";
+    Dbhaul::new(["preflight"]).args(roles).run().assert_code(0).assert_says(told);
+    Dbhaul::new(["migrate", "--dry-run"]).args(roles).run().assert_code(0).assert_says(told);
+    Dbhaul::new(["migrate"]).args(roles).run().assert_code(3).assert_says(told);
+    let created = "SELECT string_agg(rolname, ' ' ORDER BY rolname) FROM pg_roles
+                   WHERE rolname IN ('acting', 'coming', 'unused')";
+    assert_eq!(target.psql("postgres", created), "acting coming");
+    assert_eq!(target.psql("shop", "SELECT proconfig FROM pg_proc WHERE proname = 'act'"), "{role=acting}");
 }
 
 /// What a report says of the database itself depends on whether it was to be carried; it is never silent.

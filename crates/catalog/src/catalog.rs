@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
+use crate::setting::role_in_setting;
 use crate::{Acl, Object, ObjectId, ServerVersion};
 
 /// Everything a database is made of, read under one snapshot.
@@ -313,6 +314,8 @@ impl CatalogIndex {
 fn role_names(database: &Database, objects: &[Object]) -> Vec<String> {
     let mut names = BTreeSet::from([database.owner.clone()]);
     names.extend(database.settings.iter().filter_map(|(role, _)| role.clone()));
+    let named = database.settings.iter().filter_map(|(_, setting)| role_in_setting(setting));
+    names.extend(named.map(str::to_owned));
     database.acl.iter().for_each(|acl| add_grantees(acl, &mut names));
     for object in objects {
         names.extend(object.owner.as_ref().map(String::from));
@@ -330,6 +333,7 @@ fn role_names(database: &Database, objects: &[Object]) -> Vec<String> {
                 add_grantees(&default.granted, &mut names);
             }
             Body::UserMapping(mapping) => names.extend(mapping.user.clone()),
+            Body::Function(function) => names.extend(function.roles_set().map(str::to_owned)),
             _ => {}
         }
     }

@@ -14,6 +14,20 @@ const QUOTED_LISTS: [&str; 6] = [
     "unix_socket_directories",
 ];
 
+/// Whether a setting has the name of a role for its value.
+pub(crate) fn names_role(name: &str, value: &str) -> bool {
+    match name.to_ascii_lowercase().as_str() {
+        "role" => value != "none",
+        name => name == "session_authorization",
+    }
+}
+
+/// The role that a setting names, from `name=value`.
+pub(crate) fn role_in_setting(setting: &str) -> Option<&str> {
+    let (name, value) = setting.split_once('=')?;
+    names_role(name, value).then_some(value)
+}
+
 /// The right side of `SET name TO`, from a value as `proconfig` and `setconfig`
 /// store it: one literal, or one for each name of a list.
 pub(crate) fn setting_value(name: &str, value: &str) -> String {

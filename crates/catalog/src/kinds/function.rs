@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::render::{Draft, Part, Render, Target};
-use crate::setting::setting_value;
+use crate::setting::{names_role, setting_value};
 use crate::toc::{DropStatement, Section};
 use crate::{EntryKind, Object, quote_identifier, quote_literal};
 
@@ -173,13 +173,14 @@ impl Function {
         drafts
     }
 
+    /// The names of roles that its `SET` clauses have.
+    pub(crate) fn roles_set(&self) -> impl Iterator<Item = &str> {
+        self.settings.iter().filter(|(name, value)| names_role(name, value)).map(|(_, value)| value.as_str())
+    }
+
     /// The names of roles that its `SET` clauses have, to be changed.
     pub(crate) fn roles_set_mut(&mut self) -> impl Iterator<Item = &mut String> {
-        self.settings.iter_mut().filter_map(|(name, value)| match name.to_ascii_lowercase().as_str() {
-            "role" if value == "none" => None,
-            "role" | "session_authorization" => Some(value),
-            _ => None,
-        })
+        self.settings.iter_mut().filter_map(|(name, value)| names_role(name, value).then_some(value))
     }
 
     fn create(&self, command: &str, name: &str) -> String {

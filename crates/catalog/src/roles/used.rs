@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use super::{RoleScope, Roles, is_predefined};
 use crate::Catalog;
+use crate::setting::role_in_setting;
 
 impl Roles {
     /// Those roles that a catalog names (owners, grantees, grantors, policies, user
-    /// mappings, default privileges, settings of roles in the database), the roles
-    /// that these are members of, and so on upwards, and who granted that: without
+    /// mappings, default privileges, settings of roles in the database, functions that
+    /// take a role on), the roles that these are members of or take on, and so on upwards, and who granted that: without
     /// them a role could do less than it can here. Members of them are not taken.
     pub fn used_by(&self, catalog: &Catalog) -> Roles {
         let mut used: BTreeSet<&str> = named_in(catalog);
@@ -16,6 +17,9 @@ impl Roles {
             let mut more: BTreeSet<&str> = BTreeSet::new();
             for grant in self.memberships.iter().filter(|grant| used.contains(grant.member.as_str())) {
                 more.extend([Some(grant.role.as_str()), grant.grantor.as_deref()].into_iter().flatten());
+            }
+            for role in self.roles.iter().filter(|role| used.contains(role.name.as_str())) {
+                more.extend(role.settings.iter().filter_map(|setting| role_in_setting(setting)));
             }
             let count = used.len();
             used.extend(more);

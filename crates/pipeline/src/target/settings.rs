@@ -205,7 +205,8 @@ pub(crate) async fn refused_properties(
     }
     for (role, setting) in &database.settings {
         let setting = of_setting(catalog, role, setting, session.version());
-        if setting.role.is_some_and(|role| coming.contains(role)) {
+        // whether one can be given to a role that is not there is seen when it is
+        if !setting.is_untried() && setting.role.is_some_and(|role| coming.contains(role)) {
             continue;
         }
         let why = match setting.is_untried() {
