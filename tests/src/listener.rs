@@ -2,13 +2,15 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 /// Takes what is posted, and answers with 200; the first time something is sent to `/flaky`, with 503; to `/moved` with
-/// 301.
+/// 301. Told to [hang](Self::hang), it takes what is posted and never answers.
 #[derive(Debug)]
 pub struct Listener {
     port: u16,
+    hangs: Arc<AtomicBool>,
     got: Arc<Mutex<Vec<(String, String)>>>,
 }
 
@@ -18,13 +20,30 @@ impl Listener {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("bound").port();
         let got: Arc<Mutex<Vec<(String, String)>>> = Arc::default();
-        let taken = Arc::clone(&got);
+        let hangs = Arc::<AtomicBool>::default();
+        let (taken, is_hanging) = (Arc::clone(&got), Arc::clone(&hangs));
         std::thread::spawn(move || {
+            let mut held = Vec::new();
             for stream in listener.incoming() {
-                answer(stream.expect("a connection"), &taken);
+                let mut stream = stream.expect("a connection");
+                let status = take(&mut stream, &taken);
+                match is_hanging.load(Ordering::SeqCst) {
+                    true => held.push(stream),
+                    false => answer(&mut stream, status),
+                }
             }
         });
-        Listener { port, got }
+        Listener { port, hangs, got }
+    }
+
+    /// From now on nobody is answered.
+    pub fn hang(&self) {
+        self.hangs.store(true, Ordering::SeqCst);
+    }
+
+    /// How many posts came since they were last taken.
+    pub fn count(&self) -> usize {
+        self.got.lock().expect("no answer panics").len()
     }
 
     /// Where it listens.
@@ -43,7 +62,8 @@ impl Listener {
     }
 }
 
-fn answer(mut stream: TcpStream, got: &Mutex<Vec<(String, String)>>) {
+/// Takes what is posted; returns the status to answer with.
+fn take(stream: &mut TcpStream, got: &Mutex<Vec<(String, String)>>) -> &'static str {
     let mut reader = BufReader::new(stream.try_clone().expect("a second handle"));
     let mut lines = Vec::new();
     loop {
@@ -63,11 +83,14 @@ fn answer(mut stream: TcpStream, got: &Mutex<Vec<(String, String)>>) {
     let mut got = got.lock().expect("no answer panics");
     let is_first = !got.iter().any(|(before, _)| *before == path);
     got.push((path.clone(), String::from_utf8(body).expect("text")));
-    let status = match () {
+    match () {
         () if path.ends_with("/flaky") && is_first => "503 Busy",
         () if path.ends_with("/moved") => "301 Moved",
         () => "200 OK",
-    };
+    }
+}
+
+fn answer(stream: &mut TcpStream, status: &str) {
     let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
     stream.write_all(answer.as_bytes()).expect("who posted listens");
 }

@@ -118,6 +118,26 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
     run.assert_code(1);
     assert!(run.stdout.contains("\"gone\"") && !run.stdout.contains("uuid-secret"), "{}", run.stdout);
     assert_eq!(machine.listener.paths()[1], "/ping/uuid-secret/fail");
+    // who is told and does not answer holds no run that the user has stopped: nobody is tried again, all together
+    machine.listener.hang();
+    let config = machine.path("dbhaul.toml");
+    let stopped = Dbhaul::new(["backup", "run", "night", "--config", config.to_str().unwrap()]).spawn();
+    wait_until("the run tells that it begins", || (machine.listener.count() == 1).then_some(()));
+    stopped.signal("TERM");
+    let stopped = stopped.wait();
+    stopped.assert_code(130);
+    let mut paths = machine.listener.paths();
+    paths[1..].sort();
+    assert_eq!(
+        paths,
+        [
+            "/ping/uuid-secret/start",
+            "/hook/flaky",
+            "/ping/uuid-secret/fail",
+            "/push/metrics/job/dbhaul/profile/night"
+        ]
+    );
+    assert!(stopped.stderr.contains("no answer within 5 seconds"), "{}", stopped.stderr);
 }
 
 #[test]

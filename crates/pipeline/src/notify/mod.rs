@@ -8,8 +8,12 @@ mod metrics;
 mod send;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use dbhaul_progress::Progress;
+use futures::FutureExt;
+use futures::stream::{FuturesUnordered, StreamExt, iter};
+use tokio_util::sync::CancellationToken;
 
 pub use address::{Address, AddressError};
 
@@ -30,52 +34,67 @@ pub struct Notifications {
     pub push_gateway: Option<Address>,
 }
 
+/// How long a job that the user has stopped goes on telling of its end.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Who are told at the same time then.
+const AT_ONCE: usize = 16;
+
 /// Tells of one run of a job.
 pub(crate) struct Notifier {
     job: String,
     to: Notifications,
     progress: Progress,
+    cancel: CancellationToken,
     sender: Sender,
 }
 
 impl Notifier {
-    pub(crate) fn new(job: String, to: Notifications, progress: Progress) -> Self {
-        Notifier { job, to, progress, sender: Sender::default() }
+    /// Tells of a job that ends when `cancel` is cancelled.
+    pub(crate) fn new(job: String, to: Notifications, progress: Progress, cancel: CancellationToken) -> Self {
+        Notifier { job, to, progress, cancel, sender: Sender::default() }
     }
 
-    /// The job begins.
+    /// The job begins. Nobody waits for this any more once the user has stopped it.
     pub(crate) async fn begun(&self) {
         if let Some(ping) = &self.to.ping {
-            self.send(Message::post(ping.below("start"), "text/plain", String::new())).await;
+            let message = Message::post(ping.below("start"), "text/plain", String::new());
+            self.cancel.run_until_cancelled(self.send(message)).await;
         }
     }
 
     /// The job has ended, or was stopped.
     pub(crate) async fn ended(&self, report: &JobReport) {
+        let over = async {
+            self.cancel.cancelled().await;
+            tokio::time::sleep(GRACE).await;
+        };
+        let over = over.shared();
+        if let Some(file) = self.to.metrics_file.clone() {
+            let place = file.display().to_string();
+            let writing = self.write_metrics(file, metrics::text(&self.job, report));
+            self.until(over.clone(), place, writing).await;
+        }
+        let telling = self.messages(report).into_iter().map(|message| {
+            let host = message.host().to_owned();
+            Box::pin(self.until(over.clone(), host, self.send(message)))
+        });
+        self.tell(telling).await;
+    }
+
+    fn messages(&self, report: &JobReport) -> Vec<Message> {
+        let mut messages = Vec::new();
         if let Some(ping) = &self.to.ping {
             let address = match report.status() {
                 Status::Done => ping.clone(),
                 _ => ping.below("fail"),
             };
-            self.send(Message::post(address, "text/plain; charset=utf-8", report.to_string())).await;
+            messages.push(Message::post(address, "text/plain; charset=utf-8", report.to_string()));
         }
         if let Some(webhook) = &self.to.webhook {
             match json(report) {
-                Ok(body) => self.send(Message::post(webhook.clone(), "application/json", body)).await,
+                Ok(body) => messages.push(Message::post(webhook.clone(), "application/json", body)),
                 Err(error) => self.progress.warning(format!("the webhook was not called: {error}")),
-            }
-        }
-        if let Some(file) = &self.to.metrics_file {
-            let (text, before) = (metrics::text(&self.job, report), file.clone());
-            let written = tokio::task::spawn_blocking(move || metrics::write(&before, &text)).await;
-            let problem = match written {
-                Ok(Ok(())) => None,
-                Ok(Err(error)) => Some(error.to_string()),
-                Err(error) => Some(error.to_string()),
-            };
-            if let Some(problem) = problem {
-                self.progress
-                    .warning(format!("the metrics were not written to {}: {problem}", file.display()));
             }
         }
         if let Some(gateway) = &self.to.push_gateway {
@@ -84,9 +103,51 @@ impl Notifier {
                 if let Some(database) = database {
                     group.push_str(&format!("/database/{}", address::encoded(&database)));
                 }
-                self.send(Message::post(gateway.below(&group), "text/plain; version=0.0.4", text)).await;
+                messages.push(Message::post(gateway.below(&group), "text/plain; version=0.0.4", text));
             }
         }
+        messages
+    }
+
+    /// Tells one after another; once the user has stopped the job, several together, as there is little time left.
+    async fn tell<T: Future<Output = ()> + Unpin>(&self, mut waiting: impl Iterator<Item = T>) {
+        let mut telling = FuturesUnordered::new();
+        while !self.cancel.is_cancelled() {
+            if telling.is_empty() {
+                let Some(next) = waiting.next() else { return };
+                telling.push(next);
+            }
+            tokio::select! {
+                _ = telling.next() => {}
+                () = self.cancel.cancelled() => {}
+            }
+        }
+        let rest = iter(waiting).buffer_unordered(AT_ONCE).collect::<()>();
+        tokio::join!(telling.collect::<()>(), rest);
+    }
+
+    /// Gives up when the time is over.
+    async fn until(&self, over: impl Future<Output = ()>, whom: String, telling: impl Future<Output = ()>) {
+        tokio::select! {
+            biased;
+            () = telling => {}
+            () = over => self.progress.warning(format!(
+                "{whom} was not told of job {:?}: no answer within {} seconds after the run was stopped",
+                self.job,
+                GRACE.as_secs()
+            )),
+        }
+    }
+
+    async fn write_metrics(&self, file: PathBuf, text: String) {
+        let place = file.clone();
+        let written = tokio::task::spawn_blocking(move || metrics::write(&place, &text)).await;
+        let problem = match written {
+            Ok(Ok(())) => return,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        self.progress.warning(format!("the metrics were not written to {}: {problem}", file.display()));
     }
 
     async fn send(&self, message: Message) {

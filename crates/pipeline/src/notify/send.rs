@@ -49,18 +49,15 @@ impl Default for Sender {
 }
 
 impl Sender {
-    /// Sends a message, up to three times; an error is a text without the address. A command that was stopped tells so
-    /// all the same.
+    /// Sends a message, up to three times; an error is a text without the address. Dropped, it makes no further attempt.
     pub(super) async fn send(&self, message: Message) -> Result<(), String> {
         let mut attempts = RetryPolicy::brief().attempts();
         let message = Arc::new(message);
         loop {
             let (agent, sent) = (self.0.clone(), Arc::clone(&message));
-            let posting = tokio::task::spawn_blocking(move || post(&agent, &sent));
-            let problem = match posting.await {
-                Ok(Ok(())) => return Ok(()),
-                Ok(Err(problem)) => problem,
-                Err(error) => return Err(error.to_string()),
+            let problem = match on_a_thread(move || post(&agent, &sent)).await? {
+                Ok(()) => return Ok(()),
+                Err(problem) => problem,
             };
             let Some(pause) = attempts.failed(problem.is_transient) else {
                 return Err(problem.reason);
@@ -70,6 +67,15 @@ impl Sender {
             }
         }
     }
+}
+
+/// Runs a call on a thread of its own, whose end nobody waits for once this is dropped: the end of the process would
+/// wait for one of the runtime's.
+async fn on_a_thread<T: Send + 'static>(call: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    let (answer, answered) = tokio::sync::oneshot::channel();
+    let run = move || drop(answer.send(call()));
+    std::thread::Builder::new().name("notify".to_owned()).spawn(run).map_err(|error| error.to_string())?;
+    answered.await.map_err(|_| "the attempt ended without an answer".to_owned())
 }
 
 /// Why a message did not arrive.

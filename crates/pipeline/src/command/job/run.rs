@@ -25,7 +25,8 @@ use crate::{Context, DumpRequest, PipelineError, Status, default_jobs};
 /// # Errors
 /// If the user stops it. Whatever fails is in the report.
 pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, PipelineError> {
-    let notifier = Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone());
+    let notifier =
+        Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone(), context.cancel.clone());
     for problem in &job.notify_problems {
         context.progress.warning(format!("job {:?}: {problem}", job.name));
     }
