@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write as _};
 use std::path::Path;
 
+use dbhaul_catalog::is_command;
+
 use crate::command::job::{StepKind, StepResult};
 use crate::{JobReport, Status};
 
@@ -85,11 +87,25 @@ pub(super) fn groups(report: &JobReport) -> Vec<(Option<String>, String)> {
 }
 
 fn labels(profile: &str, database: Option<&str>) -> String {
-    let escaped = |text: &str| text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n");
+    let quoted = |name: &str| label(name).replace('\\', "\\\\").replace('"', "\\\"");
     match database {
-        Some(database) => format!("{{profile=\"{}\",database=\"{}\"}}", escaped(profile), escaped(database)),
-        None => format!("{{profile=\"{}\"}}", escaped(profile)),
+        Some(database) => format!("{{profile=\"{}\",database=\"{}\"}}", quoted(profile), quoted(database)),
+        None => format!("{{profile=\"{}\"}}", quoted(profile)),
     }
+}
+
+/// A name as the value of a label: what could break a line, command a terminal or turn the reading is escaped as
+/// `\u{1b}`, and the backslash itself, so that no two names become one series.
+fn label(name: &str) -> String {
+    let mut label = String::with_capacity(name.len());
+    for c in name.chars() {
+        match c {
+            '\\' => label.push_str("\\\\"),
+            c if is_command(c) => label.extend(c.escape_unicode()),
+            c => label.push(c),
+        }
+    }
+    label
 }
 
 /// Writes the file, with the last successes of the one before for databases that have none now. A reader sees the old
@@ -118,7 +134,9 @@ fn with_last_successes(text: &str, before: &str) -> String {
     let kept: Vec<&str> = before
         .lines()
         .filter(|line| {
-            line.starts_with(LAST_SUCCESS) && known(line).is_some_and(|series| !now.contains(&series))
+            // an older version wrote names as they are
+            let is_ours = line.starts_with(LAST_SUCCESS) && !line.contains(is_command);
+            is_ours && known(line).is_some_and(|series| !now.contains(&series))
         })
         .collect();
     if kept.is_empty() {
@@ -139,7 +157,7 @@ fn with_last_successes(text: &str, before: &str) -> String {
 mod tests {
     use jiff::Timestamp;
 
-    use super::{labels, text, with_last_successes, write};
+    use super::{is_command, labels, text, with_last_successes, write};
     use crate::JobReport;
     use crate::command::job::{Step, StepKind, StepResult};
 
@@ -182,6 +200,16 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        assert_eq!(labels("a\"b", Some("c\\d\ne")), "{profile=\"a\\\"b\",database=\"c\\\\d\\ne\"}");
+        let check = |name: &str, escaped: &str| {
+            assert_eq!(labels("a\"b", Some(name)), format!("{{profile=\"a\\\"b\",database=\"{escaped}\"}}"));
+        };
+        check("größe 表 {x=1}", "größe 表 {x=1}");
+        // the exposition format takes a backslash before each backslash
+        check("c\\d\ne", r"c\\\\d\\u{a}e");
+        check("x\r\u{1b}[2J\u{202e}\0", r"x\\u{d}\\u{1b}[2J\\u{202e}\\u{0}");
+        // no two names are one series, which a collector refuses together with the whole file
+        check(r"x\u{d}", r"x\\\\u{d}");
+        let all: String = (0..=0x10_ffff).filter_map(char::from_u32).collect();
+        assert!(!labels(&all, Some(&all)).contains(is_command));
     }
 }
