@@ -9,6 +9,7 @@ use dbhaul_archive::{
 use dbhaul_store::{ErrorKind, Store, StoreError, StoreExt};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use crate::RepositoryError;
 use crate::access::blocking;
@@ -87,6 +88,7 @@ pub struct PackWriter {
     kind: PackKind,
     state: Mutex<State>,
     upload_permits: Arc<Semaphore>,
+    cancel: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -99,8 +101,14 @@ struct State {
 }
 
 impl PackWriter {
-    /// A writer of packs of a kind into a store, as this codec makes them.
-    pub fn new(store: Arc<dyn Store>, codec: &ChunkCodec, kind: PackKind) -> Self {
+    /// A writer of packs of a kind into a store, as this codec makes them. Uploads end at once when `cancel` is
+    /// cancelled, however long the store would take: what becomes of them is nobody's concern then.
+    pub fn new(
+        store: Arc<dyn Store>,
+        codec: &ChunkCodec,
+        kind: PackKind,
+        cancel: &CancellationToken,
+    ) -> Self {
         let state = State {
             builder: PackBuilder::new(kind),
             name: PackName::default(),
@@ -113,6 +121,7 @@ impl PackWriter {
             kind,
             state: Mutex::new(state),
             upload_permits: Arc::new(Semaphore::new(UPLOADS)),
+            cancel: cancel.clone(),
         }
     }
 
@@ -189,10 +198,11 @@ impl PackWriter {
         let pack = blocking("writer of a pack", seal).await?;
         // each pack is finished once, so the name is not taken
         let _ = name.set(pack.id);
-        let store = Arc::clone(&self.store);
+        let (store, cancel) = (Arc::clone(&self.store), self.cancel.clone());
         state.uploads.spawn(async move {
             let _permit = permit;
-            Ok(put_pack(store.as_ref(), pack).await?)
+            let put = cancel.run_until_cancelled(put_pack(store.as_ref(), pack)).await;
+            Ok(put.ok_or(RepositoryError::Cancelled)??)
         });
         Ok(())
     }
@@ -247,12 +257,18 @@ mod tests {
 
     use bytes::Bytes;
     use dbhaul_archive::{ChunkCodec, PackKind, keys};
-    use dbhaul_store::{MemoryStore, Store, StoreExt};
+    use dbhaul_store::{CancelStore, Fault, FaultRule, FaultStore, MemoryStore, Operation, Store, StoreExt};
+    use tokio_util::sync::CancellationToken;
 
     use super::PackWriter;
 
     async fn write(store: &Arc<dyn Store>) -> String {
-        let writer = PackWriter::new(Arc::clone(store), &ChunkCodec::plain(), PackKind::Data);
+        let writer = PackWriter::new(
+            Arc::clone(store),
+            &ChunkCodec::plain(),
+            PackKind::Data,
+            &CancellationToken::new(),
+        );
         let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
         writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
         let written = writer.finish().await.unwrap();
@@ -271,5 +287,21 @@ mod tests {
             assert_eq!(write(&store).await, key);
             assert_eq!(store.get(&key).await.unwrap(), whole);
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upload_ends_at_once_when_the_user_stops_the_command() {
+        let store = FaultStore::new(Arc::new(MemoryStore::default()));
+        store.add(FaultRule::new(Fault::Hang).on(Operation::Put).times(u64::MAX));
+        let cancel = CancellationToken::new();
+        let store = CancelStore::new(Arc::new(store), cancel.clone());
+        let writer = PackWriter::new(Arc::new(store), &ChunkCodec::plain(), PackKind::Data, &cancel);
+        let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
+        writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
+        writer.flush().await.unwrap();
+        cancel.cancel();
+        let begun = tokio::time::Instant::now();
+        assert!(writer.finish().await.unwrap_err().is_cancelled());
+        assert!(begun.elapsed().is_zero());
     }
 }

@@ -179,7 +179,8 @@ impl StoreError {
 
     /// Whether the request may have taken effect all the same, or still may.
     pub fn leaves_doubt(&self) -> bool {
-        matches!(self.kind, ErrorKind::Unreachable | ErrorKind::ServerFault | ErrorKind::Other)
+        use ErrorKind::{Interrupted, Other, ServerFault, Unreachable};
+        matches!(self.kind, Unreachable | ServerFault | Interrupted | Other)
     }
 
     /// Whether the object does not exist.

@@ -109,7 +109,7 @@ async fn store(
         None => None,
     };
     let failed = |source| repository.error(source);
-    let writer = |kind| PackWriter::new(Arc::clone(repository.store()), repository.codec(), kind);
+    let writer = |kind| PackWriter::new(Arc::clone(repository.store()), repository.codec(), kind, cancel);
     let (data, meta) = (writer(PackKind::Data), writer(PackKind::Meta));
     let mut sealer = repository.codec().sealer(1).map_err(failed)?;
     let (catalog, toc) = (catalog(), toc());

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_store::{
-    CountingStore, ErrorKind, Fault, FaultRule, FaultStore, MemoryStore, Operation, RecordingStore, Store,
-    StoreExt as _, ThrottleStore,
+    CancelStore, CountingStore, ErrorKind, Fault, FaultRule, FaultStore, MemoryStore, Operation,
+    RecordingStore, Store, StoreExt as _, ThrottleStore,
 };
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 fn memory() -> Arc<dyn Store> {
     Arc::new(MemoryStore::new())
@@ -65,4 +66,47 @@ async fn damage_is_silent() {
     store.add(FaultRule::new(Fault::FlipBit(4)).on(Operation::GetRange));
     assert_eq!(store.get_range("a", 0..3).await.unwrap(), "acc");
     assert_eq!(store.get("a").await.unwrap(), "abc");
+}
+
+/// On tokio's paused clock: how many seconds after the command was stopped a call ends as interrupted.
+async fn seconds_to_end<T: std::fmt::Debug>(
+    cancel: &CancellationToken,
+    call: impl Future<Output = Result<T, dbhaul_store::StoreError>>,
+) -> u64 {
+    let stopping = async {
+        tokio::time::sleep(std::time::Duration::from_secs(60)).await;
+        cancel.cancel();
+        Instant::now()
+    };
+    let (ended, stopped) = tokio::join!(async { (call.await, Instant::now()) }, stopping);
+    let error = ended.0.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Interrupted);
+    assert!(error.leaves_doubt(), "a write may take effect all the same");
+    ended.1.duration_since(stopped).as_secs()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stopped_command_waits_for_no_answer_but_briefly_for_that_to_a_write() {
+    let hanging = || -> (Arc<dyn Store>, CancellationToken) {
+        let faults = FaultStore::new(memory());
+        faults.add(FaultRule::new(Fault::Hang).times(u64::MAX));
+        let cancel = CancellationToken::new();
+        (Arc::new(CancelStore::new(Arc::new(faults), cancel.clone())), cancel)
+    };
+    let (store, cancel) = hanging();
+    assert_eq!(seconds_to_end(&cancel, store.get("a")).await, 0);
+    let (store, cancel) = hanging();
+    assert_eq!(seconds_to_end(&cancel, store.list_page("", None)).await, 0);
+    let (store, cancel) = hanging();
+    assert_eq!(seconds_to_end(&cancel, store.overwrite("a", "x".into())).await, 5);
+    // what tidies up has as long
+    let begun = Instant::now();
+    assert_eq!(store.delete("a").await.unwrap_err().kind(), ErrorKind::Interrupted);
+    assert_eq!(begun.elapsed().as_secs(), 5);
+    let (store, cancel) = hanging();
+    assert_eq!(seconds_to_end(&cancel, store.delete("a")).await, 5);
+    // whoever makes single attempts looks what became of them
+    let (store, cancel) = hanging();
+    let single = store.single_attempt().unwrap();
+    assert_eq!(seconds_to_end(&cancel, single.get("a")).await, 5);
 }

@@ -13,6 +13,7 @@ use dbhaul_exporter::{ExportPlan, TablePlan};
 use dbhaul_rows::RowDigest;
 use serde::Serialize;
 use tokio::sync::Mutex;
+use tokio_util::sync::CancellationToken;
 
 use crate::PipelineError;
 use crate::statistics::LiveStatistics;
@@ -71,10 +72,10 @@ struct State {
 }
 
 /// What writes statistics into other packs than lists, where that must be.
-fn statistics_writer(repository: &Repository) -> Option<PackWriter> {
+fn statistics_writer(repository: &Repository, cancel: &CancellationToken) -> Option<PackWriter> {
     let (store, codec) = (repository.store(), repository.codec());
     let kind = codec.statistics_kind();
-    (kind != PackKind::Meta).then(|| PackWriter::new(Arc::clone(store), codec, kind))
+    (kind != PackKind::Meta).then(|| PackWriter::new(Arc::clone(store), codec, kind, cancel))
 }
 
 /// A list that is being written.
@@ -96,6 +97,7 @@ impl ListStore {
         repository: &Repository,
         parent: Option<Arc<Parent>>,
         plan: &ExportPlan,
+        cancel: &CancellationToken,
     ) -> Result<Self, PipelineError> {
         let sealer = repository.codec().sealer(METADATA_LEVEL).map_err(|source| repository.error(source))?;
         let state = State {
@@ -107,8 +109,13 @@ impl ListStore {
             stored: HashMap::with_capacity(plan.tables.len()),
         };
         Ok(ListStore {
-            writer: PackWriter::new(Arc::clone(repository.store()), repository.codec(), PackKind::Meta),
-            statistics: statistics_writer(repository),
+            writer: PackWriter::new(
+                Arc::clone(repository.store()),
+                repository.codec(),
+                PackKind::Meta,
+                cancel,
+            ),
+            statistics: statistics_writer(repository, cancel),
             repository: repository.clone(),
             parent,
             state: Mutex::new(state),

@@ -234,7 +234,7 @@ impl Dump {
         );
         let exporter = Arc::new(exporter);
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
-        let lists = Arc::new(ListStore::new(repository, parent.clone(), &self.export)?);
+        let lists = Arc::new(ListStore::new(repository, parent.clone(), &self.export, &self.context.cancel)?);
         let documents = self.write_documents(&lists).await?;
         let how = (&self.request, parent.clone());
         let rows = store_rows(&exporter, repository, how, &lists, throttle, &self.context).await;

@@ -46,7 +46,12 @@ pub(crate) async fn store_rows(
     context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
     let shared = Arc::new(Shared {
         exporter: Arc::clone(exporter),
-        writer: PackWriter::new(Arc::clone(repository.store()), repository.codec(), PackKind::Data),
+        writer: PackWriter::new(
+            Arc::clone(repository.store()),
+            repository.codec(),
+            PackKind::Data,
+            &context.cancel,
+        ),
         lists: Arc::clone(lists),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
