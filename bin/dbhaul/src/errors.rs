@@ -33,7 +33,7 @@ impl Shown {
     /// The error with which a command ended that the user had stopped, with the way on. What the
     /// stopping looked like from inside is a cause, unless it was told as what it is.
     pub(crate) fn of_stopped(error: &PipelineError, way_on: &str) -> Self {
-        if let PipelineError::Unverified { .. } = error {
+        if error.tells_what_stands() {
             return Shown::of_command(error);
         }
         let stopped = Shown { help: Some(tidy(way_on)), ..Shown::new(&PipelineError::Cancelled) };

@@ -180,6 +180,15 @@ impl PipelineError {
         }
     }
 
+    /// Whether it says itself what stands of what was done, which of a command that the user has stopped is said otherwise.
+    pub fn tells_what_stands(&self) -> bool {
+        matches!(
+            self,
+            PipelineError::Unverified { .. }
+                | PipelineError::Repository(RepositoryError::CommitInDoubt { .. })
+        )
+    }
+
     /// Tells whoever watches that this is why tasks end that have not failed themselves, unless the user
     /// ended them.
     pub(crate) fn stop(&self, progress: &Progress) {

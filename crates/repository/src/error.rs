@@ -40,6 +40,17 @@ pub enum RepositoryError {
         /// What it returns.
         found: &'static str,
     },
+    /// A store that does not say whether it has the manifest, which commits a backup.
+    #[error("it is not known whether the backup was committed: {store} did not confirm that it has {key}")]
+    CommitInDoubt {
+        /// The store.
+        store: String,
+        /// The manifest.
+        key: String,
+        /// How the last attempt failed.
+        #[source]
+        source: StoreError,
+    },
     /// The store holds nothing of dbhaul's.
     #[error("{store} is not a store of backups: it has no repo.json")]
     NoRepository {
@@ -385,6 +396,9 @@ impl RepositoryError {
             RepositoryError::NotKept { .. } => {
                 "there is no backup of this run that can be relied on: the store, or a proxy or cache before it, \
                  does not keep what it accepts; use another one"
+            }
+            RepositoryError::CommitInDoubt { .. } => {
+                "`dbhaul backup list --store ...` shows whether the backup is there; if it is not, run the dump again"
             }
             RepositoryError::NoRepository { .. } => {
                 "check the path or URL of --store; `dbhaul dump --store ...` makes a store of an empty place"

@@ -272,6 +272,21 @@ impl Sign {
         self.take_away().await;
     }
 
+    /// Takes the sign of a dump away. Where the commit may still take effect the sign stays, and counts no more after
+    /// its life: until then no packs are removed.
+    pub async fn release(mut self) {
+        if !self.is_doubtful.load(Ordering::Relaxed) {
+            return self.take_away().await;
+        }
+        self.renewals.shutdown().await;
+        self.repository.progress.notice(format!(
+            "{} stays in {}, so that no packs are removed within {} min",
+            self.key,
+            self.repository.describe(),
+            self.life.max.as_secs() / 60
+        ));
+    }
+
     /// Takes the sign away. If that fails it counts no more after its life.
     pub async fn take_away(mut self) {
         self.renewals.shutdown().await;

@@ -410,7 +410,8 @@ impl Repository {
     }
 
     /// Writes an object that must not exist yet. The sign is renewed before each attempt, by the store's clock: one
-    /// that comes after a sleep of the machine would come too late.
+    /// that comes after a sleep of the machine would come too late. Where it is not known what became of an attempt
+    /// the sign is in doubt from then on.
     async fn create_under(
         &self,
         lease: &Sign,
@@ -420,29 +421,37 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         let store = self.single_attempt();
         let mut attempts = RetryPolicy::default().attempts();
-        loop {
-            lease.renew().await?;
+        let mut is_doubtful = false;
+        let given_up = loop {
+            if let Err(error) = lease.renew().await {
+                break error;
+            }
             let error = match create_surely(&store, key, bytes.clone()).await {
                 Err(RepositoryError::Store(error)) => error,
                 ended => return ended,
             };
-            let pause = attempts.failed(error.is_transient());
-            let waited = match pause {
-                Some(pause) => {
-                    self.progress.warning(format!("{error}; {pause}"));
-                    pause.wait(cancel).await.is_ok()
-                }
-                None => false,
+            is_doubtful |= match error.operation() {
+                Operation::Put => error.leaves_doubt(),
+                // it looked whether the object was there, and has not begun to write
+                Operation::Head => false,
+                // it was written, and cannot be read back
+                _ => true,
             };
-            if !waited {
-                // the last answer may have been lost
-                let found = self.store.get_optional_at_most(key, bytes.len() as u64).await;
-                return if matches!(found, Ok(Some(found)) if found == bytes) {
-                    Ok(())
-                } else {
-                    Err(error.into())
-                };
+            let Some(pause) = attempts.failed(error.is_transient()) else { break error.into() };
+            self.progress.warning(format!("{error}; {pause}"));
+            if pause.wait(cancel).await.is_err() {
+                break error.into();
             }
+        };
+        if !is_doubtful {
+            return Err(given_up);
+        }
+        lease.doubt();
+        let RepositoryError::Store(source) = given_up else { return Err(given_up) };
+        // the last answer may have been lost
+        match store.get_optional_at_most(key, bytes.len() as u64).await {
+            Ok(Some(found)) if found == bytes => Ok(()),
+            _ => Err(RepositoryError::CommitInDoubt { store: self.describe(), key: key.to_owned(), source }),
         }
     }
 

@@ -93,7 +93,7 @@ pub(super) async fn dump(
 ) -> Result<BackupKey, RepositoryError> {
     let lease = repository.lease(cancel).await?;
     let dumped = store(repository, &lease, wanted, cancel).await;
-    lease.take_away().await;
+    lease.release().await;
     dumped
 }
 

@@ -213,7 +213,7 @@ impl Dump {
         // while it lies there nobody removes packs, whether they are ours or only like ours
         let lease = repository.lease(&self.context.cancel).await?;
         let report = Box::pin(self.store_in(&repository, &lease)).await;
-        lease.take_away().await;
+        lease.release().await;
         report
     }
 
