@@ -1,6 +1,7 @@
 //! Packs that no backup names are removed, and no other: not those that backups share, not young ones, and none while
 //! a dump is at work, which may rely on any.
 
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -113,6 +114,29 @@ fn what_no_backup_names_is_listed_and_removed() {
     let run = store.cleanup(&["--yes"]);
     run.assert_code(0);
     assert!(run.stdout.contains("no pack to remove"), "{}", run.stdout);
+    // what a link leads to is not of the store
+    let outside = TempDir::new().unwrap();
+    let packs = store.directory.path().join("packs");
+    let free =
+        (0..256).map(|number| format!("{number:02x}")).find(|name| !packs.join(name).exists()).unwrap();
+    let theirs = outside.path().join(free.repeat(32));
+    std::fs::write(&theirs, "not ours").unwrap();
+    age(&theirs, "100 days ago");
+    symlink(outside.path(), packs.join(&free)).unwrap();
+    let prune = ["prune", "--grace-hours", "0"];
+    for run in [store.cleanup(&["--yes"]), store.backup(&prune), store.backup(&prune)] {
+        run.assert_code(0);
+        let told = format!("\"packs/{free}\" in the store is not a pack");
+        assert!(run.stderr.contains(&told) && theirs.exists(), "{run}");
+    }
+    // and a link among the backups may hide some
+    symlink(outside.path(), store.directory.path().join("backups/other")).unwrap();
+    for run in [store.cleanup(&["--yes"]), store.backup(&prune)] {
+        run.assert_code(1).assert_stderr_has(&["\"backups/other\"", "may be one under another name"]);
+    }
+    let list = store.backup(&["list"]);
+    list.assert_code(0);
+    assert!(list.stderr.contains("\"backups/other\" in the store is not the manifest"), "{}", list.stderr);
 }
 
 #[test]

@@ -186,16 +186,14 @@ impl Repository {
         report: &mut Pruned,
     ) -> Result<BTreeMap<PackId, (u64, bool)>, RepositoryError> {
         let mut unnamed = BTreeMap::new();
-        let mut objects = self.store().list_stream(keys::PACKS);
-        while let Some(object) = objects.try_next().await? {
-            // whatever else lies there is not a pack, and not ours to remove
-            let Ok(id) = keys::parse_pack(&object.key) else { continue };
+        let take = |id: PackId, object: ObjectMeta| {
             if named.contains(&id) {
                 report.used.add(object.size_bytes);
             } else {
                 unnamed.insert(id, (object.size_bytes, is_older(&object, SIGN_LIFE, now)));
             }
-        }
+        };
+        self.each_pack(take).await?;
         Ok(unnamed)
     }
 

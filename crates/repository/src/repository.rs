@@ -11,7 +11,9 @@ use dbhaul_archive::{
 };
 use dbhaul_progress::{Progress, one_line};
 use dbhaul_retry::RetryPolicy;
-use dbhaul_store::{Access, CountingStore, ErrorKind, Operation, Store, StoreError, StoreExt, StoreUrl};
+use dbhaul_store::{
+    Access, CountingStore, ErrorKind, ObjectMeta, Operation, Store, StoreError, StoreExt, StoreUrl,
+};
 use futures::stream::{StreamExt, TryStreamExt, iter};
 use jiff::Timestamp;
 use serde::de::DeserializeOwned;
@@ -241,7 +243,7 @@ impl Repository {
     /// If the store cannot be listed, or lists backups without end.
     pub async fn listed_backups(&self) -> Result<Vec<ListedBackup>, RepositoryError> {
         let (backups, strays) = self.list_at_most(MAX_BACKUPS).await?;
-        strays.tell(&self.progress);
+        strays.tell(&self.progress, "the manifest of a backup", "manifests of backups");
         Ok(backups)
     }
 
@@ -254,7 +256,7 @@ impl Repository {
         if let Some(object) = strays.suspect {
             return Err(RepositoryError::Stray { store: self.describe(), object });
         }
-        strays.tell(&self.progress);
+        strays.tell(&self.progress, "the manifest of a backup", "manifests of backups");
         Ok(backups.into_iter().map(|listed| listed.key).collect())
     }
 
@@ -274,6 +276,27 @@ impl Repository {
             }
         }
         Ok((backups, strays))
+    }
+
+    /// Shows `take` every pack of the store. Whatever else lies among them, such as a link to somewhere else, is not ours
+    /// to remove: it is told and passed over.
+    ///
+    /// # Errors
+    /// If the store cannot be listed.
+    pub async fn each_pack(
+        &self,
+        mut take: impl FnMut(PackId, ObjectMeta) + Send,
+    ) -> Result<(), RepositoryError> {
+        let mut strays = Strays::default();
+        let mut objects = self.store.list_stream(keys::PACKS);
+        while let Some(object) = objects.try_next().await? {
+            match keys::parse_pack(&object.key) {
+                Ok(id) => take(id, object),
+                Err(_) => strays.add(object.key),
+            }
+        }
+        strays.tell(&self.progress, "a pack", "packs");
+        Ok(())
     }
 
     /// The key of the backup that is meant.
@@ -598,7 +621,7 @@ impl ListedBackup {
     }
 }
 
-/// Objects where backups lie that are none.
+/// Objects where backups or packs lie that are none.
 #[derive(Debug, Default)]
 struct Strays {
     first: Vec<String>,
@@ -624,16 +647,14 @@ impl Strays {
         }
     }
 
-    fn tell(&self, progress: &Progress) {
+    fn tell(&self, progress: &Progress, one: &str, many: &str) {
         for key in &self.first {
-            progress.warning(format!("{key:?} in the store is not the manifest of a backup; passed over"));
+            progress.warning(format!("{key:?} in the store is not {one}; passed over"));
         }
         match self.count - self.first.len() {
             0 => {}
-            1 => progress.warning("1 more object in the store is not the manifest of a backup"),
-            more => {
-                progress.warning(format!("{more} more objects in the store are not manifests of backups"))
-            }
+            1 => progress.warning(format!("1 more object in the store is not {one}")),
+            more => progress.warning(format!("{more} more objects in the store are not {many}")),
         }
     }
 }

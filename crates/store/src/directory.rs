@@ -21,6 +21,10 @@ mod listing;
 /// Only the owner may read what is written: files have the mode 0600 and directories 0700, whatever the umask
 /// allows; an existing directory keeps its own.
 ///
+/// Symbolic links below the root, which may be one itself, are not followed: nothing outside of it is listed, read,
+/// written or deleted. A listing shows a link as an object of its own name, so that whoever removes what nobody needs
+/// sees that something lies there that it does not know; to read it, or below it, is an error.
+///
 /// An object is written under a temporary name beside its place, synced, given its name by an
 /// atomic rename (or, for [`PutMode::Create`], one that refuses to replace), and its directory is
 /// synced. What a crash leaves under temporary names is not listed. Blocking calls run on tokio's
@@ -97,7 +101,7 @@ impl Store for DirectoryStore {
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
         valid_key(key, Operation::Get, &self.description)?;
         let relative = PathBuf::from(key);
-        let reading = move |root: &Path| read_object(&root.join(relative), limit_bytes);
+        let reading = move |root: &Path| read_object(&inside(root, &relative)?, limit_bytes);
         let read = self.blocking(Operation::Get, Some(key), reading).await?;
         read.ok_or_else(|| too_long(&self.description, key, limit_bytes))
     }
@@ -108,7 +112,9 @@ impl Store for DirectoryStore {
         let relative = PathBuf::from(key);
         let wanted = range.clone();
         let read = self
-            .blocking(Operation::GetRange, Some(key), move |root| read_range(&root.join(relative), &wanted))
+            .blocking(Operation::GetRange, Some(key), move |root| {
+                read_range(&inside(root, &relative)?, &wanted)
+            })
             .await?;
         read.map_err(|size_bytes| past_the_end(&self.description, key, &range, size_bytes))
     }
@@ -117,7 +123,7 @@ impl Store for DirectoryStore {
         valid_key(key, Operation::Head, &self.description)?;
         let relative = PathBuf::from(key);
         let meta = self
-            .blocking(Operation::Head, Some(key), move |root| object_metadata(&root.join(relative)))
+            .blocking(Operation::Head, Some(key), move |root| object_metadata(&inside(root, &relative)?))
             .await?;
         Ok(object_meta(key.to_owned(), &meta))
     }
@@ -135,7 +141,7 @@ impl Store for DirectoryStore {
         for key in keys {
             valid_key(key, Operation::Put, &self.description)?;
             let relative = PathBuf::from(key);
-            let trying = move |root: &Path| try_write_near(&root.join(relative));
+            let trying = move |root: &Path| try_write_near(&beside(root, &relative)?);
             self.blocking(Operation::Put, Some(key), trying).await?;
         }
         Ok(())
@@ -159,21 +165,56 @@ fn object_meta(key: String, meta: &fs::Metadata) -> ObjectMeta {
 /// What lies where an object should, and is none.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct NoObject(&'static str);
+struct NoObject(String);
 
-fn no_object(what: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, NoObject(what))
+fn no_object(what: impl Into<String>) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, NoObject(what.into()))
 }
 
-/// Metadata of a regular file. A directory is no object. Whatever else there is, a link that leads nowhere
-/// included, is an error: to take it for an absent object would be to write over it.
-fn object_metadata(path: &Path) -> io::Result<fs::Metadata> {
-    let meta = match fs::metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound && fs::symlink_metadata(path).is_ok() => {
-            return Err(no_object("it is a symbolic link that leads nowhere"));
+/// The path of an object, unless it leads out of the store or is a link itself.
+fn inside(root: &Path, relative: &Path) -> io::Result<PathBuf> {
+    let path = beside(root, relative)?;
+    match fs::symlink_metadata(&path) {
+        Ok(meta) if meta.is_symlink() => Err(no_object(match path.try_exists() {
+            Ok(false) => "it is a symbolic link that leads nowhere",
+            _ => "it is a symbolic link, which is not followed, and no regular file",
+        })),
+        _ => Ok(path),
+    }
+}
+
+/// The path of an object, unless it leads out of the store; what lies in its place may be a link.
+fn beside(root: &Path, relative: &Path) -> io::Result<PathBuf> {
+    let directories = relative.parent().unwrap_or(Path::new(""));
+    refuse_links(root, directories)?;
+    Ok(root.join(relative))
+}
+
+/// Fails if one of these directories below the root is a symbolic link.
+fn refuse_links(root: &Path, directories: &Path) -> io::Result<()> {
+    let mut path = root.to_path_buf();
+    for directory in directories {
+        path.push(directory);
+        match fs::symlink_metadata(&path) {
+            Ok(meta) if meta.is_symlink() => {
+                let name = path.strip_prefix(root).unwrap_or(&path).display();
+                return Err(no_object(format!(
+                    "{name} in the store is a symbolic link, and links are not followed: put what it leads to in its \
+                     place"
+                )));
+            }
+            Ok(_) => {}
+            Err(error) if is_absent(&error) => return Ok(()),
+            Err(error) => return Err(error),
         }
-        meta => meta?,
-    };
+    }
+    Ok(())
+}
+
+/// Metadata of a regular file. A directory is no object. Whatever else there is, a link included, is an error: to
+/// take it for an absent object would be to write over it.
+fn object_metadata(path: &Path) -> io::Result<fs::Metadata> {
+    let meta = fs::symlink_metadata(path)?;
     check_regular(&meta).map(|()| meta)
 }
 
@@ -194,7 +235,7 @@ fn open_object(path: &Path) -> io::Result<(File, u64)> {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt as _;
-        options.custom_flags(libc::O_NONBLOCK);
+        options.custom_flags(libc::O_NONBLOCK | libc::O_NOFOLLOW);
     }
     let file = options.open(path)?;
     let meta = file.metadata()?;
@@ -234,7 +275,7 @@ fn read_range(path: &Path, range: &Range<u64>) -> io::Result<Result<Bytes, u64>>
 const WRITE_BYTES: usize = 16 << 10;
 
 fn write_object(root: &Path, relative: &Path, bytes: &[u8], mode: PutMode) -> io::Result<()> {
-    let target = root.join(relative);
+    let target = beside(root, relative)?;
     let parent = target.parent().unwrap_or(root);
     create_directories(parent)?;
     if mode == PutMode::Create && target.try_exists()? {
@@ -349,7 +390,7 @@ fn sync_directory(directory: &Path) -> io::Result<()> {
 
 /// Removes the file. Its directory stays, for another writer may be about to use it.
 fn delete_object(root: &Path, relative: &Path) -> io::Result<()> {
-    let target = root.join(relative);
+    let target = beside(root, relative)?;
     match fs::remove_file(&target) {
         Ok(()) => target.parent().map_or(Ok(()), sync_directory),
         Err(error) if is_absent(&error) => Ok(()),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::{fs, io};
 
-use super::{is_absent, object_meta};
+use super::{is_absent, object_meta, refuse_links};
 use crate::key::TEMPORARY_PREFIX;
 use crate::{ListPage, ObjectMeta};
 
@@ -21,6 +21,7 @@ pub(super) fn page(root: &Path, prefix: &str, after: Option<&str>) -> io::Result
     let mut walk = Walk { root, prefix, after, objects: Vec::new() };
     // Only the directory that the prefix names can hold a match.
     let directory = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
+    refuse_links(root, Path::new(directory))?;
     walk.directory(directory)?;
     let mut objects = walk.objects;
     let is_last = objects.len() <= PAGE_OBJECT_COUNT;
@@ -86,7 +87,7 @@ impl Walk<'_> {
     }
 
     fn file(&mut self, key: String) -> io::Result<()> {
-        match fs::metadata(self.root.join(&key)) {
+        match fs::symlink_metadata(self.root.join(&key)) {
             Ok(meta) => self.objects.push(object_meta(key, &meta)),
             // Deleted since the directory was read.
             Err(error) if is_absent(&error) => {}
@@ -102,21 +103,12 @@ enum Kind {
     Directory,
 }
 
-/// What an entry is, through symbolic links; `None` for one that vanished or is neither.
+/// What an entry is; `None` for one that is neither. A link, wherever it leads, is what is told as an object.
 fn kind_of(entry: &fs::DirEntry) -> io::Result<Option<Kind>> {
     let file_type = entry.file_type()?;
-    let file_type = if file_type.is_symlink() {
-        match fs::metadata(entry.path()) {
-            Ok(meta) => meta.file_type(),
-            Err(error) if is_absent(&error) => return Ok(None),
-            Err(error) => return Err(error),
-        }
-    } else {
-        file_type
-    };
     Ok(match () {
         () if file_type.is_dir() => Some(Kind::Directory),
-        () if file_type.is_file() => Some(Kind::File),
+        () if file_type.is_file() || file_type.is_symlink() => Some(Kind::File),
         () => None,
     })
 }

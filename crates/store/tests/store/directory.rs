@@ -118,3 +118,49 @@ async fn a_file_is_no_store() {
         assert_eq!(open_path(&file, access).await.unwrap_err().kind(), ErrorKind::Invalid);
     }
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn links_lead_nowhere_but_the_root() {
+    use std::os::unix::fs::symlink;
+    let (root, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(outside.path().join("theirs"), "x").unwrap();
+    let linked = outside.path().join("root");
+    symlink(root.path(), &linked).unwrap();
+    let store = DirectoryStore::new(&linked);
+    store.create("packs/ab/ours", "x".into()).await.unwrap();
+    symlink(outside.path(), root.path().join("packs/cd")).unwrap();
+    symlink(outside.path().join("theirs"), root.path().join("packs/ab/link")).unwrap();
+    let keys = async |prefix: &str| -> Vec<String> {
+        store.list(prefix).await.unwrap().into_iter().map(|meta| meta.key).collect()
+    };
+    assert_eq!(
+        keys("").await,
+        ["packs/ab/link", "packs/ab/ours", "packs/cd"],
+        "a link is told as what it is"
+    );
+    assert_eq!(keys("packs/c").await, ["packs/cd"]);
+    let error = store.list("packs/cd/").await.unwrap_err();
+    assert!(
+        error.kind() == ErrorKind::Damaged
+            && error.to_string().contains("packs/cd in the store is a symbolic link")
+    );
+    for key in ["packs/cd/theirs", "packs/cd/more/theirs", "packs/ab/link", "packs/cd"] {
+        assert_eq!(store.get(key).await.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+        assert_eq!(store.head(key).await.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+        assert_eq!(store.get_range(key, 0..1).await.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+    }
+    for key in ["packs/cd/theirs", "packs/cd/new/one"] {
+        assert_eq!(store.overwrite(key, "y".into()).await.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+        assert_eq!(store.delete(key).await.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+        let tried = store.try_write(&[key.to_owned()]).await;
+        assert_eq!(tried.unwrap_err().kind(), ErrorKind::Damaged, "{key}");
+    }
+    assert!(store.create("packs/ab/link", "y".into()).await.unwrap_err().is_already_exists());
+    // a link is removed itself
+    store.delete("packs/ab/link").await.unwrap();
+    assert_eq!(std::fs::read(outside.path().join("theirs")).unwrap(), b"x");
+    std::fs::remove_file(&linked).unwrap();
+    std::fs::remove_file(root.path().join("packs/cd")).unwrap();
+    assert_eq!(files_below(outside.path()).len(), 1, "nothing was written there");
+}

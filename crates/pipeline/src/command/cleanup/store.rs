@@ -6,8 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use dbhaul_archive::{BackupKey, PackId, keys};
 use dbhaul_progress::counted;
-use dbhaul_store::{StoreExt, StoreUrl};
-use futures::TryStreamExt;
+use dbhaul_store::{ObjectMeta, StoreExt, StoreUrl};
 use serde::Serialize;
 
 use crate::{Context, PipelineError, Status, format_bytes};
@@ -128,21 +127,19 @@ async fn look(
         dumps_at_work: Vec::new(),
         removed: false,
     };
-    let mut objects = repository.store().list_stream(keys::PACKS);
-    while let Some(object) = objects.try_next().await? {
-        // whatever else lies there is not a pack, and not ours to remove
-        let Ok(id) = keys::parse_pack(&object.key) else { continue };
+    let take = |id: PackId, object: ObjectMeta| {
         if named.contains(&id) {
-            continue;
+            return;
         }
         let age = object.modified.and_then(|modified| now.duration_since(modified).ok());
         if age.is_none_or(|age| age < request.grace) {
             report.young_pack_count += 1;
-            continue;
+            return;
         }
         report.pack_bytes = report.pack_bytes.saturating_add(object.size_bytes);
         report.packs.push(LeftPack { key: object.key, bytes: object.size_bytes });
-    }
+    };
+    repository.each_pack(take).await?;
     for prefix in [keys::SESSIONS, keys::TRASH] {
         for sign in repository.store().list(prefix).await? {
             let is_sign = sign.key.strip_prefix(prefix).is_some_and(|id| ulid::Ulid::from_string(id).is_ok());
