@@ -189,6 +189,28 @@ fn after_the_login_a_message_is_as_long_as_its_kind_can_be() {
 }
 
 #[test]
+fn answers_to_the_first_queries_are_short() {
+    // one row message of half a GiB, and rows without end
+    let long = Rogue::start(|peer| {
+        peer.let_in()?;
+        peer.announce(b'D', 1 << 29)
+    });
+    let many = Rogue::start(|peer| {
+        peer.let_in()?;
+        let column =
+            [&b"\0\x01a\0"[..], &[0; 4], &[0, 0], &25_u32.to_be_bytes(), &[0xff; 6], &[0, 0]].concat();
+        peer.message(b'T', &column)?;
+        let rows = message(b'D', b"\0\x01\0\0\0\x01x").repeat(1000);
+        loop {
+            peer.send(&rows)?;
+        }
+    });
+    for rogue in [long, many] {
+        rogue.check("sslmode=disable", &["in answer to the first queries"]);
+    }
+}
+
+#[test]
 fn a_login_ends_somewhere() {
     for flood in [message(b'N', &warning(200)), message(b'S', b"a\0b\0")] {
         let rogue = Rogue::start(move |peer| {

@@ -449,7 +449,10 @@ async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(L
             Err(error) => Err(error),
         };
         let error = match opened {
-            Ok(opened) => return Ok(opened),
+            Ok(opened) => {
+                opened.0.tap().settle();
+                return Ok(opened);
+            }
             Err(error) => error,
         };
         match startup.after(&error) {

@@ -31,7 +31,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 use tokio_util::io::poll_read_buf;
 
 use crate::outgoing::{FLUSH, Outgoing};
-use crate::wire::{Guard, HEADER_BYTES, READY_FOR_QUERY, WireError, row_bytes};
+use crate::wire::{Guard, HEADER_BYTES, OPENING_BYTES, READY_FOR_QUERY, WireError, row_bytes};
 
 /// Space offered to one read while rows come in.
 const COPY_READ_BYTES: usize = 256 << 10;
@@ -45,6 +45,7 @@ const COPY_DONE: u8 = b'c';
 const ERROR_RESPONSE: u8 = b'E';
 const PARAMETER_STATUS: u8 = b'S';
 const NOTIFICATION_RESPONSE: u8 = b'A';
+const NOTICE_RESPONSE: u8 = b'N';
 
 /// What the tap has to know of the next copy; shared by the tap and whoever starts copies.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +54,8 @@ pub(crate) struct TapHandle {
     next: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
     /// Whether the statement that is executed next copies into it.
     is_copy_in: Arc<AtomicBool>,
+    /// Whether the first queries are answered; until then little is accepted.
+    is_settled: Arc<AtomicBool>,
 }
 
 impl TapHandle {
@@ -67,6 +70,11 @@ impl TapHandle {
     /// Says that the statement executed next is a `COPY ... FROM STDIN`; see [`Outgoing`].
     pub(crate) fn expect_copy_in(&self) {
         self.is_copy_in.store(true, Ordering::Release);
+    }
+
+    /// Says that the first queries are answered: from now on answers are as long as what is asked for.
+    pub(crate) fn settle(&self) {
+        self.is_settled.store(true, Ordering::Release);
     }
 
     fn take(&self) -> Option<mpsc::Sender<Bytes>> {
@@ -100,6 +108,8 @@ struct Sorter {
     /// Size of the buffer of `unsorted`, once rows came, with what was split off it.
     buffer_bytes: usize,
     spares: SpareBuffers,
+    /// Bytes of the answers to the first queries.
+    opening_bytes: usize,
     /// How many of the next bytes are for the driver.
     driver_bytes: usize,
     /// How many of the next bytes are for nobody.
@@ -119,6 +129,7 @@ impl Sorter {
             unsorted: BytesMut::new(),
             buffer_bytes: 0,
             spares: SpareBuffers::default(),
+            opening_bytes: 0,
             driver_bytes: 0,
             dropped_bytes: 0,
             row_bytes: 0,
@@ -149,6 +160,13 @@ impl Sorter {
             PARAMETER_STATUS | NOTIFICATION_RESPONSE => was_open,
             _ => false,
         };
+        // the driver collects an answer until it is whole; notices are not collected
+        if was_open && !is_dropped && kind != NOTICE_RESPONSE && !handle.is_settled.load(Ordering::Acquire) {
+            self.opening_bytes = self.opening_bytes.saturating_add(message_bytes);
+            if self.opening_bytes > OPENING_BYTES {
+                return Err(WireError::EndlessOpening { limit_bytes: OPENING_BYTES });
+            }
+        }
         match is_dropped {
             true => self.dropped_bytes = message_bytes,
             false => self.driver_bytes = message_bytes,

@@ -12,6 +12,8 @@ use crate::settings::{AuthMethod, RequireAuth};
 /// The most of one message, and of all together, until the server is ready for the first query.
 const LOGIN_MESSAGE_BYTES: usize = 64 << 10;
 const LOGIN_BYTES: usize = 1 << 20;
+/// The most of all answers to the first queries of a session, which set and read some fifty settings.
+pub(crate) const OPENING_BYTES: usize = 1 << 20;
 /// A message of rows: the server builds each in one piece of memory, which holds less than this.
 const ROW_MESSAGE_BYTES: usize = 1 << 30;
 /// An error or a notice, which may quote a statement or a value.
@@ -68,6 +70,15 @@ pub enum WireError {
          PostgreSQL server, or a hostile one"
     )]
     EndlessLogin {
+        /// The most that is accepted.
+        limit_bytes: usize,
+    },
+    /// Answers to our first queries that do not end.
+    #[error(
+        "the server sent more than {limit_bytes} bytes in answer to the first queries of a session, which ask for \
+         settings: it is no PostgreSQL server, or a hostile one"
+    )]
+    EndlessOpening {
         /// The most that is accepted.
         limit_bytes: usize,
     },
