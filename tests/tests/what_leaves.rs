@@ -222,12 +222,21 @@ fn no_secret_is_shown_logged_or_stored() {
         ["dump", "--jobs", "postgresql://u:it's S3CR3Tz@host/x"],
         ["postgresql://u:S3CR3Tz@host/x", "dump", "--quiet"],
         ["dump", "--format", "host=h password='S3CR3Tz"],
+        ["dump", "-xqS3CR3Tz", "--quiet"],
+        ["dump", "-Fpostgres://u:S3CR3Tz@host/x", "--quiet"],
     ] {
         hidden(Dbhaul::new(words).args(["--store", store_text]).run(), &[2]);
     }
     // a place alone is a source: nobody is there
     for place in ["postgresql://u:it's S3CR3Tz@127.0.0.1:1/x", "password=S3CR3Tz host=127.0.0.1 port=1"] {
         hidden(Dbhaul::new(["dump", place, "--quiet", "--store", store_text]).run(), &[1]);
+    }
+    // an encoded colon makes a name of both
+    for name in ["u%3AS3CR3Tz".to_owned(), format!("u%3AS3CR3Tz{}", "x".repeat(70))] {
+        let source = server.uri_as("NAME", "shop").replace("NAME", &name);
+        let run = Dbhaul::new(["dump", "--source", &source, "--store", store_text]).run();
+        run.assert_stderr_has(&["as u:***"]);
+        hidden(run, &[1]);
     }
     for url in
         ["s3://AKIA:S3CR3Tz/x@b/p", "s3://b/p?secretkey=S3CR3Tz", "S3CR3Tz://x", "s3://b?region=&S3CR3Tz"]

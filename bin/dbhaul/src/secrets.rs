@@ -15,12 +15,23 @@ pub(crate) fn shown_argument(argument: &str) -> String {
     let is_word = |text: &str| {
         text.len() <= LONGEST_WORD && text.chars().all(|c| c.is_ascii_lowercase() || "-_.".contains(c))
     };
+    if let Some(letter) = short_option(argument) {
+        return letter;
+    }
     match argument.split_once('=') {
         Some((name, _)) if name.starts_with('-') && is_word(name) => format!("{name}={MASK}"),
         _ if is_usage(argument, is_word) => argument.to_owned(),
         None if is_word(argument) || is_number(argument) => argument.to_owned(),
         _ => MASK.to_owned(),
     }
+}
+
+/// An option of one letter, without the value that may stand behind it: `-d` of `-dpostgres://u:s3cret@h`.
+fn short_option(argument: &str) -> Option<String> {
+    let mut letters = argument.strip_prefix('-')?.chars();
+    let letter = letters.next().filter(char::is_ascii_alphanumeric)?;
+    let value = if letters.next().is_some() { MASK } else { "" };
+    Some(format!("-{letter}{value}"))
 }
 
 /// As [`shown_argument`] for one that belongs to no option. Beside a connection string it may be a piece of a
@@ -62,8 +73,11 @@ fn redact_uris(text: &str) -> String {
             authority.find(|c: char| c.is_whitespace() || "'\"`".contains(c)).unwrap_or(authority.len());
         let user_info = &authority[..authority[..end].rfind('@').unwrap_or(0)];
         rest = &authority[user_info.len()..];
-        match user_info.split_once(':') {
-            Some((user, _)) => redacted.extend([user, ":", MASK]),
+        // encoded, the colon makes all of it a user's name, which nobody meant
+        let colon =
+            [":", "%3A", "%3a"].iter().filter_map(|colon| Some((user_info.find(*colon)?, *colon))).min();
+        match colon {
+            Some((end, colon)) => redacted.extend([&user_info[..end], colon, MASK]),
             None => redacted.push_str(user_info),
         }
     }
@@ -124,15 +138,34 @@ mod tests {
 
     #[test]
     fn arguments_are_quoted_where_they_cannot_be_secret() {
-        for shown in
-            ["shop", "--sorce", "-x", "12", "--format <FORMAT>", "--x <OLD=NEW>", "[BACKUP]", "pre-data"]
-        {
+        for shown in [
+            "shop",
+            "--sorce",
+            "-x",
+            "-F",
+            "-1",
+            "12",
+            "--format <FORMAT>",
+            "--x <OLD=NEW>",
+            "[BACKUP]",
+            "pre-data",
+        ] {
             assert_eq!(shown_argument(shown), shown);
         }
         for hidden in
             ["postgres://u:S3CR3T/7@host/x", "S3CR3T", "password=s3cret", "host=a", "it's", "a b", "a <b"]
         {
             assert_eq!(shown_argument(hidden), "***");
+        }
+        for (typed, shown) in [
+            ("-dpostgres://u:s3cret@h", "-d***"),
+            ("-wsecret", "-w***"),
+            ("-Ufoo", "-U***"),
+            ("-d=secret", "-d***"),
+            ("-größe", "-g***"),
+        ] {
+            assert_eq!(shown_argument(typed), shown);
+            assert_eq!(shown_stray(typed, ["postgres://h"]), shown);
         }
         assert_eq!(shown_argument("--sorce=postgres://u:s3cret@h"), "--sorce=***");
         let beside = ["dbhaul", "dump", "--source", "host=h password='my", "secret'"];
@@ -155,6 +188,8 @@ mod tests {
             ("Größe PassWord = 'x y' z", "Größe PassWord=*** z"),
             ("POSTGRES://app:s3cret@db/shop?SslPassword=x", "POSTGRES://app:***@db/shop?SslPassword=***"),
             ("a://u:x@h b://v:y@i", "a://u:***@h b://v:***@i"),
+            ("postgres://u%3AS3CRET@h", "postgres://u%3A***@h"),
+            ("postgres://u%3as3cret:x@h", "postgres://u%3a***@h"),
         ] {
             assert_eq!(redact(text), expected);
         }

@@ -1,11 +1,16 @@
 //! Why no host let us in, in words.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
 
 use crate::error::{self, ErrorClass};
 use crate::server_error::ServerError;
+use crate::settings::ConnectSettings;
 use crate::wire::WireError;
+
+/// Bytes of a name that a server keeps.
+const NAME_BYTES: usize = 63;
 
 /// Why one host did not let us in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,6 +89,27 @@ impl ConnectFailure {
             | ConnectFailure::Rejected(error) => Some(error),
             _ => None,
         }
+    }
+
+    /// Takes from a server's refusal what [`ConnectSettings::shown_user`] hides; the server quotes of a long name its
+    /// first 63 bytes.
+    pub(super) fn hide_user(&mut self, settings: &ConnectSettings) {
+        let shown = settings.shown_user();
+        let Cow::Owned(shown) = shown else { return };
+        let error = match self {
+            ConnectFailure::Auth(error)
+            | ConnectFailure::NoDatabase(error)
+            | ConnectFailure::TooManyConnections(error)
+            | ConnectFailure::NotReady(error)
+            | ConnectFailure::Rejected(error) => error,
+            _ => return,
+        };
+        let user = settings.user();
+        let end = (0..=user.len().min(NAME_BYTES)).rev().find(|end| user.is_char_boundary(*end));
+        let quoted = &user[..end.unwrap_or_default()];
+        let hide = |text: &mut String| *text = text.replace(user, &shown).replace(quoted, &shown);
+        hide(&mut error.message);
+        [&mut error.detail, &mut error.hint, &mut error.where_].into_iter().flatten().for_each(hide);
     }
 
     /// What may help.
@@ -207,6 +233,24 @@ mod tests {
         let named = |(index, failure)| HostFailure { host: format!("h{index}:5432"), failure };
         let failures = failures.into_iter().enumerate().map(named).collect();
         ConnectError { target: "h:5432/d as u".to_owned(), failures, warnings: vec![] }
+    }
+
+    #[test]
+    fn what_is_hidden_of_a_user_the_server_does_not_show_either() {
+        for (tail, quoted) in
+            [("", "u:s3cret".to_owned()), (&*"x".repeat(70), format!("u:s3cret{}", "x".repeat(55)))]
+        {
+            let uri = format!("postgres://u%3As3cret{tail}@h/d");
+            let settings = ConnectSettings::resolve(Some(&uri), &|_| None).unwrap();
+            let message = format!("role \"{quoted}\" does not exist");
+            let error =
+                ServerError { message: message.clone(), detail: Some(message), ..ServerError::default() };
+            let mut failure = ConnectFailure::Auth(Box::new(error));
+            failure.hide_user(&settings);
+            let told = failure.server_error().unwrap();
+            assert_eq!(told.message, "role \"u:***\" does not exist");
+            assert_eq!(told.detail.as_ref(), Some(&told.message));
+        }
     }
 
     #[test]

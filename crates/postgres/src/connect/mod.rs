@@ -41,6 +41,7 @@ pub(crate) async fn open(settings: &ConnectSettings, startup: &Startup) -> Resul
         }
     }
     failures.dedup();
+    failures.iter_mut().for_each(|failure| failure.failure.hide_user(settings));
     let warnings = settings.warnings().to_vec();
     Err(ConnectError { target: settings.describe(), failures, warnings }.into())
 }

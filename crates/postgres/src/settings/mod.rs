@@ -12,6 +12,7 @@ mod service;
 mod tests;
 mod uri;
 
+use std::borrow::Cow;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -237,9 +238,21 @@ impl ConnectSettings {
 
     /// Who does things there, for messages.
     fn acting(&self) -> String {
+        let user = self.shown_user();
         match &self.role {
-            Some(role) => format!("{} in role {role}", self.user),
-            None => self.user.clone(),
+            Some(role) => format!("{user} in role {role}"),
+            None => user.into_owned(),
+        }
+    }
+
+    /// The user, for messages. With a colon in it and no password it is likely that somebody has encoded the colon
+    /// between the two (`postgres://u%3Apassword@host`): what stands behind it is not shown.
+    pub(crate) fn shown_user(&self) -> Cow<'_, str> {
+        match self.user.split_once(':') {
+            Some((user, _)) if self.password.as_deref().is_none_or(str::is_empty) => {
+                Cow::Owned(format!("{user}:***"))
+            }
+            _ => Cow::Borrowed(&self.user),
         }
     }
 
@@ -302,7 +315,7 @@ impl fmt::Debug for ConnectSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ConnectSettings")
             .field("endpoints", &self.endpoints)
-            .field("user", &self.user)
+            .field("user", &self.shown_user())
             .field("role", &self.role)
             .field("database", &self.database)
             .field("password", &self.password.as_ref().map(|_| "(redacted)"))

@@ -159,7 +159,7 @@ fn every_keyword_of_libpq_is_known_once() {
 const SECRET: &str = "S3CR3Tz";
 
 /// How many of the next are URIs.
-const URIS: usize = 15;
+const URIS: usize = 17;
 
 /// Where a secret stands, as people write it.
 const WITH_SECRET: &[&str] = &[
@@ -176,6 +176,8 @@ const WITH_SECRET: &[&str] = &[
     "postgres://u:[S3CR3Tz@host/x",
     "postgres://u:%S3CR3Tz%@host/x",
     "postgres://u:,S3CR3Tz,@host/x",
+    "postgres://u%3AS3CR3Tz@host/x",
+    "postgres://u%3aS3CR3Tz:@host/x",
     "postgres://u@host/x?password=S3CR3Tz",
     "postgres://u@host/x?sslmode=verify-full&sslpassword=S3CR3Tz",
     "host=db port=5432 password=S3CR3Tz user=u",
@@ -209,6 +211,21 @@ fn check_hidden(text: &str, result: &Result<ConnectSettings, SettingsError>) {
             }
         }
     }
+}
+
+#[test]
+fn a_password_behind_an_encoded_colon_is_not_shown() {
+    for text in [
+        "postgres://u%3AS3CR3Tz@host/x",
+        "postgres://u%3aS3CR3Tz:@host/x",
+        "user=u:S3CR3Tz host=host dbname=x",
+    ] {
+        let settings = resolve(text, &[]).unwrap();
+        assert_eq!(settings.describe(), "host:5432/x as u:***");
+        assert!(!format!("{settings:?}").contains(SECRET));
+    }
+    // with a password beside it, it is a name
+    assert_eq!(resolve("postgres://a%3Ab:S3CR3Tz@host/x", &[]).unwrap().describe(), "host:5432/x as a:b");
 }
 
 /// One change to a text that leaves the secret whole.
