@@ -7,7 +7,7 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use dbhaul_pipeline::{ByteStream, Status, for_terminal, in_one_line, is_command};
@@ -143,9 +143,7 @@ impl Outcome {
     fn try_write(&self, file: &Path) -> io::Result<()> {
         let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
         let text = self.rendered(json, true)?;
-        let mut options = std::fs::OpenOptions::new();
-        // A report names what is in a database: a new file is for its owner alone.
-        let mut out = options.write(true).create(true).truncate(true).mode(0o600).open(file)?;
+        let mut out = private_file(file)?;
         out.write_all(format!("{}\n", for_terminal(text.trim_end())).as_bytes())
     }
 
@@ -155,6 +153,23 @@ impl Outcome {
             Ok(json) => Ok(json),
             Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
         }
+    }
+}
+
+/// A file to write anew. A report names what is in a database: a new file is for its owner alone, whatever the umask; one
+/// that is there already keeps its mode.
+fn private_file(file: &Path) -> io::Result<std::fs::File> {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).mode(0o600);
+    match options.clone().create_new(true).open(file) {
+        Ok(fresh) => {
+            fresh.set_permissions(std::fs::Permissions::from_mode(0o600))?;
+            Ok(fresh)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            options.create(true).truncate(true).open(file)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -152,6 +152,8 @@ async fn open_file(file: &Path) -> std::io::Result<(ByteStream, Option<Pending>)
     let temporary = PathBuf::from(temporary);
     // It holds rows: the umask may let others read new files, and these they may not.
     let stream = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary).await?;
+    // And a umask takes away, even from the owner.
+    stream.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).await?;
     Ok((Box::new(stream), Some(Pending { temporary, file })))
 }
 

@@ -85,6 +85,9 @@ pub(super) fn write_key(file: &Path, key: &WriterKey) -> Result<(), PipelineErro
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut opened = options.open(file).map_err(failed)?;
+    // a umask takes away, even from the owner
+    #[cfg(unix)]
+    opened.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
     let written = opened.write_all(text.expose().as_bytes()).and_then(|()| opened.sync_all());
     written.map_err(failed)
 }
