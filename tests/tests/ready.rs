@@ -246,6 +246,51 @@ fn other_members_that_a_selection_leaves_out() {
     assert_eq!(case.target.psql("shop", "SELECT count(*) FROM app.over"), "0");
 }
 
+/// What a table's default or check lacks on the target keeps the table and its rows from nothing.
+#[test]
+fn a_table_whose_default_or_check_the_target_refuses() {
+    let sql = "
+        CREATE TABLE t (a int PRIMARY KEY, b bool DEFAULT pg_is_in_backup(), c int CONSTRAINT \"C\" CHECK (c ! > 5));
+        INSERT INTO t VALUES (1, true, 4);
+        CREATE TABLE parent (a int DEFAULT (4 !) CHECK (a IS NOT NULL AND pg_is_in_backup() IS NOT NULL), b int DEFAULT 3);
+        CREATE TABLE child () INHERITS (parent); INSERT INTO child VALUES (7);
+        CREATE TABLE part (a int, b text DEFAULT pg_backup_start_time()) PARTITION BY LIST (a);
+        CREATE TABLE part_1 PARTITION OF part FOR VALUES IN (1); INSERT INTO part VALUES (1, 'x');
+        CREATE TYPE span AS RANGE (subtype = int4); CREATE TABLE span_multirange (a span);
+        CREATE TYPE foorange AS RANGE (subtype = int8); CREATE FUNCTION foomultirange() RETURNS int LANGUAGE sql AS 'SELECT 1';
+        INSERT INTO span_multirange VALUES ('[1,2)');
+        CREATE TABLE mother (a text, b text); CREATE TABLE father (a text);
+        CREATE TABLE heir (c int) INHERITS (mother, father); INSERT INTO heir VALUES ('x', 'y', 1);
+        ALTER TABLE ONLY mother ALTER a SET STORAGE EXTERNAL";
+    let case = Case::of_sql(13, 18, sql);
+    let refused = [
+        "DEFAULT public.t b: function pg_is_in_backup() does not exist",
+        "CHECK CONSTRAINT public.t C: syntax error",
+        "DEFAULT public.parent a: syntax error",
+        "CHECK CONSTRAINT public.parent parent_a_check: function pg_is_in_backup() does not exist",
+        "DEFAULT public.part b: function pg_backup_start_time() does not exist",
+        "DEFAULT public.part_1 b: function pg_backup_start_time() does not exist",
+    ];
+    let said = case.said();
+    said.ends(3, &refused);
+    assert!(!said.preflight.stdout.contains("rows will be missing"), "{}", said.preflight);
+    let rows = "SELECT (SELECT (a, b, c) FROM t), (SELECT (a, b) FROM ONLY child), (SELECT (a, b) FROM part)";
+    assert_eq!(case.target.psql("shop", rows), "(1,t,4)|(7,3)|(1,x)");
+    let rows = "SELECT (SELECT a FROM span_multirange), foomultirange(), (SELECT (a, b) FROM mother), (SELECT a FROM father)";
+    assert_eq!(case.target.psql("shop", rows), "[1,2)|1|(x,y)|x");
+    said.preflight
+        .assert_says("its multirange type is public.span_multirange_1, since public.span_multirange is");
+    assert_eq!(case.target.psql("shop", "INSERT INTO parent DEFAULT VALUES RETURNING a, b"), "|3");
+
+    let sql =
+        "CREATE TABLE t (a uuid DEFAULT uuidv7(), b int DEFAULT random(1, 6)); INSERT INTO t DEFAULT VALUES";
+    let case = Case::of_sql(18, 16, sql).with(&["--allow-downgrade"]);
+    let run = case.command(&["migrate"], &case.target.uri("shop")).run();
+    run.assert_code(3).assert_says("DEFAULT public.t a: function uuidv7() does not exist");
+    run.assert_says("DEFAULT public.t b: function random(integer, integer) does not exist");
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM t"), "1");
+}
+
 #[test]
 fn an_aggregate_on_functions_that_changed_their_types() {
     let case = Case::of_file(13, 18, "f18-aggregate-on-array_append.sql");

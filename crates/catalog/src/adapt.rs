@@ -4,6 +4,7 @@
 //! with a later major. Whatever else an older server does not understand it refuses, and whoever sends the
 //! statements finds that out.
 
+mod expressions;
 mod newer;
 mod not_null;
 mod older;
@@ -13,6 +14,7 @@ mod order;
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 
+pub use self::expressions::{InlineExpression, doubtful_expressions, set_apart};
 pub use self::options::{StorageParameter, doubtful_parameters};
 pub use self::order::as_made;
 use crate::kinds::Body;
@@ -87,13 +89,23 @@ pub fn adapt(catalog: &mut Catalog, target: &TargetFacts) -> Adaptation {
     older::maintain(catalog, target.version, &mut losses);
     catalog.quote_for(target.version.major());
     catalog.objects.retain(|object| !dropped.contains(&object.id));
+    with_cow(catalog, order::part_from_parents);
     order::keep(catalog, &mut losses);
     newer::unlogged(catalog, target.version, &mut losses);
     not_null::nullable_children(catalog, target.version, &mut losses);
     let mut adaptation = Adaptation { losses: losses.list, notes: Vec::new() };
+    with_cow(catalog, |catalog| newer::multiranges(catalog, target.version, &mut adaptation.notes));
     not_null::name_in_domains(catalog, target.version, &mut adaptation);
     not_null::name_in_tables(catalog, target.version, &mut adaptation);
     adaptation
+}
+
+/// Changes a catalog of one's own by what is written for one that may be borrowed.
+fn with_cow(catalog: &mut Catalog, change: impl FnOnce(&mut Cow<'_, Catalog>)) {
+    let empty = Catalog::empty(catalog.server_version);
+    let mut owned = Cow::Owned(std::mem::replace(catalog, empty));
+    change(&mut owned);
+    *catalog = owned.into_owned();
 }
 
 /// Names of the settings that functions set, in lower case, those with a dot left out.
@@ -120,6 +132,7 @@ pub fn changes_up_to(catalog: &Catalog, newest: u32) -> Adaptation {
 
 fn adapt_up_to(catalog: &mut Cow<'_, Catalog>, newest: u32) -> Adaptation {
     let mut losses = Losses::default();
+    order::part_from_parents(catalog);
     order::keep(catalog, &mut losses);
     if newest >= newer::ALL_PARENTS_LOGGED && newer::has_unlogged_parents(catalog) {
         // the first major that makes a difference is the one to be named
@@ -127,6 +140,7 @@ fn adapt_up_to(catalog: &mut Cow<'_, Catalog>, newest: u32) -> Adaptation {
         newer::unlogged(catalog.to_mut(), first, &mut losses);
     }
     let mut adaptation = Adaptation { losses: losses.list, notes: Vec::new() };
+    newer::multiranges(catalog, ServerVersion::of_major(newest), &mut adaptation.notes);
     if not_null::may_clash(catalog) {
         let newest = ServerVersion::of_major(newest);
         not_null::name_in_domains(catalog.to_mut(), newest, &mut adaptation);

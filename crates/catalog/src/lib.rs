@@ -45,8 +45,8 @@ mod version;
 
 pub use acl::{Acl, AclError, AclItem, parse_acl};
 pub use adapt::{
-    Adaptation, Loss, StorageParameter, TargetFacts, adapt, as_made, changes_up_to, doubtful_parameters,
-    settings_of_functions,
+    Adaptation, InlineExpression, Loss, StorageParameter, TargetFacts, adapt, as_made, changes_up_to,
+    doubtful_expressions, doubtful_parameters, set_apart, settings_of_functions,
 };
 pub use catalog::{
     Catalog, CatalogIndex, Database, Dependency, Given, InitialAcl, PartName, PartNotes, RelationSize,

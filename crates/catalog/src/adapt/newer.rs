@@ -1,13 +1,91 @@
 //! What a newer major than the source's no longer has.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::borrow::Cow;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::Losses;
 use crate::kinds::{Body, Table, TableKind};
-use crate::{Catalog, QualifiedName, ServerVersion};
+use crate::{Catalog, Object, QualifiedName, ServerVersion};
 
 /// The first major in which partitioned tables cannot be `UNLOGGED`.
 pub(super) const ALL_PARENTS_LOGGED: u32 = 18;
+
+/// The first major in which range types have multirange types.
+const MULTIRANGES: u32 = 14;
+
+/// Since 14 a range type brings a multirange type and functions of its name. Where something else of a catalog from before
+/// has the name that the server would choose, another is chosen.
+pub(super) fn multiranges(catalog: &mut Cow<'_, Catalog>, version: ServerVersion, notes: &mut Vec<String>) {
+    if version.major() < MULTIRANGES || catalog.server_version.major() >= MULTIRANGES {
+        return;
+    }
+    let is_range = |object: &&Object| matches!(object.body, Body::RangeType(_)) && object.extension.is_none();
+    if !catalog.objects.iter().any(|object| is_range(&object)) {
+        return;
+    }
+    let mut taken: HashSet<String> =
+        catalog.objects.iter().filter(|object| takes_name(object)).map(Object::sql_name).collect();
+    let mut renamed: BTreeMap<usize, String> = BTreeMap::new();
+    for (place, object) in catalog.objects.iter().enumerate().filter(|(_, object)| is_range(object)) {
+        let Body::RangeType(range) = &object.body else { continue };
+        if taken.insert(range.multirange.clone()) {
+            continue;
+        }
+        let free = free_name(object, &taken);
+        notes.push(format!(
+            "{}: its multirange type is {free}, since {} is the name of something else",
+            object.identity(),
+            range.multirange
+        ));
+        taken.insert(free.clone());
+        renamed.insert(place, free);
+    }
+    if renamed.is_empty() {
+        return;
+    }
+    let catalog = catalog.to_mut();
+    for (place, name) in renamed {
+        if let Some(Body::RangeType(range)) = catalog.objects.get_mut(place).map(|object| &mut object.body) {
+            range.multirange = name;
+        }
+    }
+}
+
+/// Whether a type of its name, or functions, cannot be there beside it.
+fn takes_name(object: &Object) -> bool {
+    matches!(
+        object.body,
+        Body::BaseType(_)
+            | Body::CompositeType(_)
+            | Body::Domain(_)
+            | Body::EnumType(_)
+            | Body::RangeType(_)
+            | Body::Table(_)
+            | Body::View(_)
+            | Body::MaterializedView(_)
+            | Body::Sequence(_)
+            | Body::ShellType(_)
+            | Body::Function(_)
+    )
+}
+
+/// A name for the multirange type of a range type that nothing else has.
+fn free_name(range: &Object, taken: &HashSet<String>) -> String {
+    const LIMIT_BYTES: usize = 40;
+    let mut end = range.name.len().min(LIMIT_BYTES);
+    while !range.name.is_char_boundary(end) {
+        end -= 1;
+    }
+    let schema = range.schema.as_deref().unwrap_or_default();
+    let name = |number: usize| {
+        QualifiedName::new(schema, format!("{}_multirange_{number}", &range.name[..end])).sql()
+    };
+    let mut number = 1;
+    while taken.contains(&name(number)) {
+        number += 1;
+    }
+    name(number)
+}
 
 /// Since 18 a partitioned table, which holds no rows itself, cannot be `UNLOGGED`. And what a logged table's
 /// foreign key refers to must be logged.

@@ -204,10 +204,14 @@ impl Excuses {
                 _ => {}
             }
         }
+        add_inherited(catalog, &mut constraints);
         for object in &catalog.objects {
             let goes_along = match &object.body {
                 Body::ColumnDefault(default) => tables.contains(&default.table),
-                Body::Constraint(constraint) => tables.contains(&constraint.table),
+                Body::Constraint(constraint) => {
+                    let copy = (constraint.table.clone(), object.name.clone());
+                    tables.contains(&constraint.table) || !constraint.is_local && constraints.contains(&copy)
+                }
                 Body::Trigger(trigger) => tables.contains(&trigger.table),
                 Body::Rule(rule) => tables.contains(&rule.table),
                 Body::Policy(policy) => tables.contains(&policy.table),
@@ -444,6 +448,46 @@ fn names_half(maker: &Operator, object: &Object, declared: &Operator) -> bool {
     let commutes = maker.left_type == declared.right_type && maker.right_type == declared.left_type;
     let negates = maker.left_type == declared.left_type && maker.right_type == declared.right_type;
     commutes && is_it(&maker.commutator) || negates && is_it(&maker.negator)
+}
+
+/// Adds to constraints the copies that children have of them and that come with them alone.
+fn add_inherited(catalog: &Catalog, constraints: &mut BTreeSet<(QualifiedName, String)>) {
+    if constraints.is_empty() {
+        return;
+    }
+    let names: BTreeSet<String> = constraints.iter().map(|(_, name)| name.clone()).collect();
+    let copies = catalog.objects.iter().filter(|object| names.contains(&object.name));
+    let copies = copies.filter_map(|object| match &object.body {
+        Body::Constraint(constraint) if !constraint.is_local => Some((&constraint.table, &object.name)),
+        _ => None,
+    });
+    let copies: Vec<(&QualifiedName, &String)> = copies.collect();
+    if copies.is_empty() {
+        return;
+    }
+    let parents: BTreeMap<QualifiedName, Vec<&QualifiedName>> = catalog
+        .objects
+        .iter()
+        .filter_map(|object| match &object.body {
+            Body::Table(table) => {
+                let parents = table.inherits.iter().chain(table.partition_of.as_ref().map(|of| &of.parent));
+                Some((name(object), parents.collect()))
+            }
+            _ => None,
+        })
+        .collect();
+    loop {
+        let before = constraints.len();
+        for (table, name) in &copies {
+            let mut above = parents.get(*table).into_iter().flatten();
+            if above.any(|parent| constraints.contains(&((*parent).clone(), (*name).clone()))) {
+                constraints.insert(((*table).clone(), (*name).clone()));
+            }
+        }
+        if constraints.len() == before {
+            return;
+        }
+    }
 }
 
 /// The table whose identity column a sequence serves.

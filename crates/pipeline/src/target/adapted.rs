@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Adaptation, Catalog, ServerVersion, StorageParameter, Target, TargetFacts, adapt, as_made, compare,
-    doubtful_parameters, settings_of_functions,
+    Adaptation, Catalog, Identity, InlineExpression, Object, QualifiedName, ServerVersion, StorageParameter,
+    Target, TargetFacts, adapt, as_made, compare, doubtful_expressions, doubtful_parameters, set_apart,
+    settings_of_functions,
 };
 use dbhaul_importer::{Blocker, ImportError};
-use dbhaul_postgres::{ConnectSettings, Offer, Probe, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, FailedStatement, Offer, Probe, Session, SessionRole};
 
 use crate::report::explained::Told;
 use crate::target::import_error;
@@ -58,14 +60,20 @@ impl Adapted {
         }
         let offer = Probe::new(&session).offer(&settings_of_functions(catalog)).await.map_err(asking)?;
         let refused_parameters = refused_parameters(&session, catalog).await.map_err(asking)?;
-        session.close().await.map_err(asking)?;
         let original = catalog;
         let mut catalog = original.clone();
         let facts = TargetFacts { refused_parameters, ..facts(version, offer) };
         let Adaptation { losses, notes } = adapt(&mut catalog, &facts);
-        let changes =
-            if losses.is_empty() { Vec::new() } else { compare(original, &as_made(&catalog)).differences };
-        let objects = losses.iter().flat_map(|loss| loss.objects.iter().cloned()).collect();
+        let refused = refused_expressions(&session, &catalog).await.map_err(asking)?;
+        session.close().await.map_err(asking)?;
+        set_apart(&mut catalog, &refused);
+        let changes = match losses.is_empty() && refused.is_empty() {
+            true => Vec::new(),
+            false => compare(original, &as_made(&catalog)).differences,
+        };
+        let mut objects: BTreeSet<Identity> =
+            losses.iter().flat_map(|loss| loss.objects.iter().cloned()).collect();
+        objects.extend(tables_of(original, &refused));
         let told = Told { objects, changes };
         let losses = losses.into_iter().map(NamedReason::from).collect();
         Ok(Adapted { catalog, target: Target { version }, is_downgrade, losses, told, notes })
@@ -90,6 +98,62 @@ async fn refused_parameters(
     }
     Ok(refused)
 }
+
+/// The tables whose statements lack these.
+fn tables_of(catalog: &Catalog, expressions: &[InlineExpression]) -> BTreeSet<Identity> {
+    let names: BTreeSet<&QualifiedName> = expressions.iter().map(InlineExpression::table).collect();
+    let is_one = |object: &&Object| {
+        let name = QualifiedName::new(object.schema.clone().unwrap_or_default(), object.name.as_str());
+        matches!(object.body, Body::Table(_)) && names.contains(&name)
+    };
+    if names.is_empty() {
+        return BTreeSet::new();
+    }
+    catalog.objects.iter().filter(is_one).map(Object::identity).collect()
+}
+
+/// How many expressions are tried at most; as with storage parameters.
+const MOST_EXPRESSIONS: usize = 256;
+
+/// The defaults and checks in `CREATE TABLE` that the target, of another major, does not take.
+async fn refused_expressions(
+    session: &Session,
+    catalog: &Catalog,
+) -> Result<Vec<InlineExpression>, dbhaul_postgres::Error> {
+    let mut refused = Vec::new();
+    if session.version().major() == catalog.server_version.major() {
+        return Ok(refused);
+    }
+    let trials: Vec<(String, Vec<InlineExpression>)> =
+        doubtful_expressions(catalog).into_iter().take(MOST_EXPRESSIONS).collect();
+    let mut rest = &trials[..];
+    while !rest.is_empty() {
+        let statements: Vec<&str> =
+            rest.iter().flat_map(|(trial, _)| [trial.as_str(), "DROP TABLE pg_temp.dbhaul_probe"]).collect();
+        session.begin().await?;
+        let tried = session.run_each(&statements).await;
+        session.rollback().await?;
+        let Err(FailedStatement { place, error }) = tried else { break };
+        let Some((_, expressions)) = rest.get(place / 2) else { break };
+        match error.sqlstate() {
+            Some(NO_SUCH_FUNCTION | SYNTAX) => refused.extend(expressions.iter().cloned()),
+            Some(NO_SUCH_COLUMN | NO_SUCH_OBJECT) => {}
+            // temporary tables cannot be made there: what is refused is found out when its table is made
+            Some(_) => break,
+            None => return Err(error),
+        }
+        rest = &rest[place / 2 + 1..];
+    }
+    Ok(refused)
+}
+
+/// `undefined_function`, of operators too; a postfix operator, which 14 has no more, is an error of syntax.
+const NO_SUCH_FUNCTION: &str = "42883";
+const SYNTAX: &str = "42601";
+
+/// An expression that uses a column or a type which the trial does not have.
+const NO_SUCH_COLUMN: &str = "42703";
+const NO_SUCH_OBJECT: &str = "42704";
 
 /// How a server refuses a storage parameter that it does not know, or its value.
 const INVALID_PARAMETER: &str = "22023";
