@@ -8,8 +8,8 @@ use crate::render::{Draft, Part, Target};
 use crate::toc::plan::Plan;
 use crate::toc::repair::shell_draft;
 use crate::{
-    Catalog, EntryKind, Object, ObjectId, Section, SharedText, SystemPrivileges, Toc, TocEntry, TocError,
-    TocOptions, order, quote_identifier,
+    Catalog, EntryKind, Identity, Object, ObjectId, Section, SharedText, SystemPrivileges, Toc, TocEntry,
+    TocError, TocOptions, order, quote_identifier,
 };
 
 impl Toc {
@@ -29,6 +29,22 @@ impl Toc {
         builder.add_annotations();
         builder.add_privileges();
         builder.finish()
+    }
+
+    /// Tables that no order of statements makes, each with what the expression of a generated column names and only
+    /// statements behind the table's make: a target refuses these tables.
+    ///
+    /// # Errors
+    /// As [`Toc::build`].
+    pub fn tables_in_vain(catalog: &Catalog, target: &Target) -> Result<Vec<(Identity, Identity)>, TocError> {
+        let is_generated = |object: &Object| matches!(&object.body, Body::Table(table) if table.columns.iter().any(|column| column.is_generated()));
+        if !catalog.objects.iter().any(is_generated) {
+            return Ok(Vec::new());
+        }
+        let plan = Plan::new(catalog, target)?;
+        let names =
+            |&(table, need): &(usize, usize)| (plan.object(table).identity(), plan.object(need).identity());
+        Ok(plan.in_vain.iter().map(names).collect())
     }
 }
 

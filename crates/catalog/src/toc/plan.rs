@@ -27,6 +27,8 @@ pub(super) struct Plan<'a> {
     pub(super) shell_needs: HashMap<usize, Vec<usize>>,
     /// Views and domains that are made in two steps.
     pub(super) split: BTreeSet<usize>,
+    /// Tables, each with what the expression of a column names that cannot be there before it.
+    pub(super) in_vain: Vec<(usize, usize)>,
     names: Names<'a>,
 }
 
@@ -47,6 +49,7 @@ impl<'a> Plan<'a> {
             shells: BTreeSet::new(),
             shell_needs: HashMap::new(),
             split: BTreeSet::new(),
+            in_vain: Vec::new(),
             names,
         };
         plan.gather_needs();

@@ -5,6 +5,10 @@
 //!   columns stands in until the end, when `CREATE OR REPLACE VIEW` puts the query in.
 //! - A domain whose check or default calls a function of the domain: that is added later.
 //! - Functions in standard SQL that call each other: one gets what it does later.
+//! - A sequence of a column whose table names it: it gets its owner once the table is there.
+//! - A table whose generated column names, by a constant such as `'s.t'::regclass`, what can only be made after the
+//!   table: no order serves, and `pg_dump` has none either. The table does not wait for it, so that the target refuses
+//!   this table alone.
 //! - Whatever needs something that can only be made after the rows (a view that
 //!   groups by a primary key) is made in two steps or moves behind the rows.
 //!
@@ -15,7 +19,7 @@ use crate::kinds::{Body, Domain, FunctionSource};
 use crate::render::{Draft, Part, Render, Target};
 use crate::toc::plan::{Plan, needed_by};
 use crate::toc::{DropStatement, Section};
-use crate::{Class, EntryKind, Object, TocError, order, quote_identifier};
+use crate::{Class, Dependency, EntryKind, Object, TocError, order, quote_identifier};
 
 impl Plan<'_> {
     /// Repairs until no loop is left.
@@ -46,7 +50,59 @@ impl Plan<'_> {
             return true;
         }
         let function = members.iter().copied().find(|&place| self.can_wait_for_body(place));
-        function.map(|place| self.split_body_off(place, members)).is_some()
+        if let Some(place) = function {
+            self.split_body_off(place, members);
+            return true;
+        }
+        self.own_later(members) || self.name_in_vain(members)
+    }
+
+    /// Lets a sequence wait for its table only to be owned by it.
+    fn own_later(&mut self, members: &[usize]) -> bool {
+        for &place in members {
+            let Body::Sequence(sequence) = &self.object(place).body else { continue };
+            let Some(owner) = sequence.owned_by.as_ref().filter(|owner| owner.identity.is_none()) else {
+                continue;
+            };
+            let Some(table) = self.relation(&owner.table).filter(|table| self.needs[place].contains(table))
+            else {
+                continue;
+            };
+            self.needs[place].retain(|need| *need != table);
+            self.later_needs.entry(place).or_default().push(table);
+            return true;
+        }
+        false
+    }
+
+    /// Lets a table not wait for what only the expression of a generated column names.
+    fn name_in_vain(&mut self, members: &[usize]) -> bool {
+        for &place in members {
+            let needed = self.needs[place].iter().copied().filter(|need| members.binary_search(need).is_ok());
+            if let Some(need) = needed.into_iter().find(|&need| self.is_only_named(place, need)) {
+                self.name_only(place, need);
+                return true;
+            }
+        }
+        false
+    }
+
+    fn name_only(&mut self, table: usize, need: usize) {
+        self.needs[table].retain(|other| *other != need);
+        self.in_vain.push((table, need));
+    }
+
+    /// Whether a table needs something for nothing else than the expression of a column, which its statement has.
+    fn is_only_named(&self, table: usize, need: usize) -> bool {
+        if !matches!(self.object(table).body, Body::Table(_)) {
+            return false;
+        }
+        let maker = |id| self.index.place(id).and_then(|place| self.makers[place]);
+        let is_between =
+            |edge: &&Dependency| maker(edge.dependent) == Some(table) && maker(edge.referenced) == Some(need);
+        let mut between = self.catalog.dependencies.iter().filter(is_between).peekable();
+        let is_expression = |edge: &Dependency| edge.dependent.class == Class::PG_ATTRDEF;
+        between.peek().is_some() && between.all(is_expression)
     }
 
     /// Whether a function can be made without what it does: a text that is no SQL stands in, so that nothing
@@ -166,6 +222,8 @@ impl Plan<'_> {
                 } else if self.can_move(place) {
                     self.drafts[place].iter_mut().for_each(|draft| draft.section = Section::PostData);
                     late.push(place);
+                } else if self.is_only_named(place, needed) {
+                    self.name_only(place, needed);
                 } else {
                     let (object, needed) = (self.object(place).identity(), self.object(needed).identity());
                     return Err(TocError::TooLate { object: Box::new(object), needed: Box::new(needed) });

@@ -340,6 +340,19 @@ pub(crate) fn build_toc_of(
     Ok(toc)
 }
 
+/// Tables that a target will refuse, since no statements make what their columns name before them, in words.
+pub(crate) fn tables_in_vain(catalog: &Catalog, target: Target) -> Result<Vec<String>, PipelineError> {
+    let tables = Toc::tables_in_vain(catalog, &target)
+        .map_err(|source| PipelineError::Toc { database: catalog.database.name.clone(), source })?;
+    let words = |(table, needed): (dbhaul_catalog::Identity, dbhaul_catalog::Identity)| {
+        format!(
+            "{table} cannot be restored: the expression of a generated column names {needed}, which only statements \
+             behind the table's make"
+        )
+    };
+    Ok(tables.into_iter().map(words).collect())
+}
+
 /// A TOC whose entries for positions of sequences are still to be filled.
 pub(crate) fn toc_of(catalog: &Catalog, options: &TocOptions, target: Target) -> Result<Toc, PipelineError> {
     Toc::build(catalog, &target, options)

@@ -28,7 +28,7 @@ use crate::report::left_out::{excluded, left_out};
 use crate::report::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::throttle::Throttle;
-use crate::source::{LiveDatabase, build_toc, check_families};
+use crate::source::{LiveDatabase, build_toc, check_families, tables_in_vain};
 use crate::statistics::unavailable;
 use crate::target::extensions;
 use crate::target::roles::live_roles;
@@ -164,7 +164,8 @@ impl Dump {
         let toc = build_toc(&source.catalog, &request.selection, target, &source.sequences)?;
         let export = Arc::new(source.export_plan(&toc));
         let tight = store.narrowness(row_bytes(&export)).await?;
-        for warning in store.left_behind.iter().chain(&tight) {
+        let in_vain = tables_in_vain(&source.catalog, target)?;
+        for warning in store.left_behind.iter().chain(&tight).chain(&in_vain) {
             context.progress.warning(warning.as_str());
         }
         let roles = recorded(&source, &request, &context).await?;

@@ -25,7 +25,7 @@ use crate::report::import::write_named;
 use crate::report::left_out::left_out;
 use crate::sides::check_side;
 use crate::source::throttle::{Throttle, ThrottleOptions};
-use crate::source::{LiveDatabase, build_toc_of, check_families};
+use crate::source::{LiveDatabase, build_toc_of, check_families, tables_in_vain};
 use crate::target::extensions;
 use crate::target::{tell_losses, write_losses};
 use crate::{
@@ -406,10 +406,13 @@ fn plan(
     request: &ScriptRequest,
 ) -> Result<ScriptPlan, PipelineError> {
     let newest = newest_major(&request.options, catalog)?;
-    let Adaptation { losses, notes } = match request.selection.pre_data {
+    let Adaptation { losses, mut notes } = match request.selection.pre_data {
         true => changes_up_to(catalog, newest),
         false => Adaptation::default(),
     };
+    if request.selection.pre_data {
+        notes.extend(tables_in_vain(catalog, Target { version: catalog.server_version })?);
+    }
     let own = catalog.server_version.major();
     let target_versions = match request.options.target_version {
         None => format!("{own} or newer"),
