@@ -403,6 +403,24 @@ fn whole_kinds_left_behind_are_no_difference() {
         .assert_code(4)
         .assert_says("1 difference")
         .assert_says("force row security");
+
+    // connections are shown without what may be secret in them
+    let other = "host=y port=6543 password=hunter2";
+    target.psql(
+        "shop",
+        &format!("CREATE SUBSCRIPTION sub CONNECTION '{other}' PUBLICATION z WITH (connect = false, streaming = off)"),
+    );
+    let found = verify(&source, &target, &options[..3]);
+    found
+        .assert_code(4)
+        .assert_says("\"host=x\" on the left and \"host=y port=6543 password=***\" on the right");
+    source.psql("shop", "ALTER SUBSCRIPTION sub CONNECTION 'host=y port=6543 password=hunter3'");
+    let found = verify(&source, &target, &options[..3]);
+    found.assert_code(4).assert_says("\"host=y port=6543 password=***\" on the left and");
+    assert!(!found.stdout.contains("hunter"), "{found}");
+    source.psql("shop", &format!("ALTER SUBSCRIPTION sub CONNECTION '{other}'"));
+    let found = verify(&source, &target, &options[..3]);
+    assert!(!found.stdout.contains("SUBSCRIPTION sub"), "{found}");
 }
 
 /// Columns and settings that are called as properties are: of tables with parents, columns are compared by name.

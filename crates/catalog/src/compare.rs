@@ -2,6 +2,7 @@
 
 mod around;
 mod aspects;
+mod conninfo;
 mod extension_members;
 mod families;
 mod findings;

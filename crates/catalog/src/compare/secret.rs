@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::conninfo::without_secrets;
 use crate::{EntryKind, Identity};
 
 /// A value as it may be shown: that secrets differ is said, what they are is not.
@@ -9,6 +10,7 @@ pub(super) fn shown(identity: &Identity, path: &str, value: &Value) -> Value {
     match identity.kind {
         _ if is_secret(identity, path) => masked(value),
         EntryKind::ForeignTable => without_column_options(value),
+        EntryKind::Subscription => without_password(path, value),
         _ => value.clone(),
     }
 }
@@ -23,9 +25,25 @@ fn is_secret(identity: &Identity, path: &str) -> bool {
         EntryKind::ForeignTable => {
             path.starts_with("body.foreign.options") || path.split('.').any(|part| part == COLUMN_OPTIONS)
         }
-        EntryKind::Subscription => path.starts_with("body.definition"),
         EntryKind::Database => path.starts_with("settings."),
         _ => false,
+    }
+}
+
+/// What a subscription does, with the password of its connection masked.
+fn without_password(path: &str, value: &Value) -> Value {
+    const CONNECTION: &str = "connection";
+    let shown =
+        |value: &Value| value.as_str().map_or_else(|| masked(value), |text| json!(without_secrets(text)));
+    match (path, value) {
+        ("body.definition", Value::Object(fields)) => {
+            let field = |(name, of): (&String, &Value)| {
+                (name.clone(), if name == CONNECTION { shown(of) } else { of.clone() })
+            };
+            Value::Object(fields.iter().map(field).collect())
+        }
+        ("body.definition.connection", value) => shown(value),
+        _ => value.clone(),
     }
 }
 
