@@ -294,7 +294,7 @@ fn an_encrypted_store_is_checked_with_the_key_that_a_level_needs() {
     world.run(&["store", "init", "--recipient", &recipient, "--writer-key-out", &writer_file]).assert_code(0);
     let writer = ["--writer-key", writer_file.as_str()];
     let reader = ["--identity-file", me.as_str()];
-    world.dump(&writer);
+    let first = world.dump(&writer);
     // a writer key is enough for hashes, and for no more
     let hashes = world.check("1", &[&writer[..], &["--json"]].concat());
     hashes.assert_code(0);
@@ -329,11 +329,35 @@ fn an_encrypted_store_is_checked_with_the_key_that_a_level_needs() {
     assert!(forged.stderr.contains("a report in the store is passed over"), "{forged}");
     assert_eq!(forged.json()[0].get("last_check"), None);
     // damage is found without the private key, and what lies in it is named
+    let second = world.dump(&writer);
     let data = by_size(world.files("packs")).pop().unwrap();
     flip(&data);
     world.check("0", &writer).assert_code(0);
+    // the second backup refers to the same pack: it is damaged too, and no parent of a third
+    assert_found(&world.check("1", &[&writer[..], &[first.as_str()]].concat()), &[name(&data)]);
+    let listed = world.run(&[&["backup", "list", "--json"][..], &writer].concat());
+    listed.assert_code(4);
+    let damage = listed
+        .json()
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|backup| backup["damage"].to_string())
+        .collect::<Vec<_>>();
+    assert!(damage.len() == 2 && damage.iter().all(|damage| damage.contains(name(&data))), "{listed}");
+    assert!(damage[1].contains(&format!("found by a check of backup {first}")), "{listed}");
+    let source = world.server.uri("shop");
+    let dump = ["dump", "--json", "--source", &source, "--parent", &second];
+    let dumped = world.run(&[&dump[..], &writer].concat());
+    dumped.assert_code(0);
+    assert!(dumped.stderr.contains("all rows are stored anew"), "{dumped}");
+    let third = dumped.json()["backup"].as_str().unwrap().to_owned();
+    world.check("1", &[&writer[..], &[third.as_str()]].concat()).assert_code(0);
+    let writer = [&writer[..], &[second.as_str()]].concat();
+    let reader = [&reader[..], &[second.as_str()]].concat();
     assert_found(&world.check("1", &writer), &[name(&data), "table public.sale"]);
     assert_found(&world.check("2", &reader), &[name(&data), "table public.sale"]);
+    let writer = ["--writer-key", writer_file.as_str()];
     world.run(&[&["backup", "list"][..], &writer].concat()).assert_code(4);
     // a report of damage cannot be read by who could not read the manifest
     world.run(&["backup", "list"]).assert_code(1);
@@ -364,6 +388,18 @@ fn a_restore_for_a_check_leaves_nothing_behind() {
         run.assert_code(0);
         assert!(run.stdout.contains("not compared: owners, privileges, subscriptions"), "{run}");
     }
+    // what a role may not do on the server of the check is no damage of the backup
+    world.server.psql("postgres", "CREATE ROLE maker CREATEDB");
+    world.server.psql(
+        "shop",
+        "CREATE FUNCTION e() RETURNS event_trigger LANGUAGE plpgsql AS $$ BEGIN END $$;
+         CREATE EVENT TRIGGER e ON ddl_command_start WHEN TAG IN ('CREATE SERVER') EXECUTE FUNCTION e()",
+    );
+    world.dump(&[]);
+    let run = world.check("3", &[&level[..], &["--role", "maker", "--json"]].concat());
+    run.assert_code(1);
+    assert_eq!(run.json()["backups"][0]["report"]["result"], "incomplete", "{run}");
+    world.server.psql("shop", "DROP EVENT TRIGGER e; DROP FUNCTION e");
     // a role that may not make databases touches nothing
     world.server.psql("postgres", "CREATE ROLE nobody_much");
     let refused = world.check("3", &[&level[..], &["--role", "nobody_much"]].concat());

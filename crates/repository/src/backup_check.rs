@@ -173,12 +173,15 @@ impl BackupCheck {
         report.finished = Timestamp::now();
     }
 
-    /// Writes the report into the store; returns its key.
+    /// Writes the report into the store, and one for each other backup that names a damaged pack; returns the key of the
+    /// first.
     ///
     /// # Errors
-    /// If the store cannot be written.
-    pub async fn record(&self) -> Result<String, RepositoryError> {
-        self.repository.write_report(&self.report).await
+    /// If the store cannot be read or written, or the user stops it.
+    pub async fn record(&self, cancel: &CancellationToken) -> Result<String, RepositoryError> {
+        let key = self.repository.write_report(&self.report).await?;
+        self.repository.carry_damage(&self.report, cancel).await?;
+        Ok(key)
     }
 }
 

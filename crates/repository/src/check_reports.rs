@@ -2,7 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_archive::{ArchiveError, BackupKey, CheckReport, CheckResult, MAX_REPORT_BYTES, keys};
+use dbhaul_archive::{
+    ArchiveError, BackupKey, CheckFinding, CheckReport, CheckResult, CheckedPacks, MAX_REPORT_BYTES,
+    Manifest, PackId, keys,
+};
 use dbhaul_progress::one_line;
 use dbhaul_store::{ErrorKind, StoreExt};
 use futures::stream::{StreamExt, TryStreamExt, iter};
@@ -79,6 +82,38 @@ impl Repository {
         Ok(key)
     }
 
+    /// Writes what a check has found of damaged packs down for every other backup that names one of them: nobody shall
+    /// take these for good, or refer to what lies there, until a check of their own finds otherwise. A backup that is
+    /// known to be damaged has its own report.
+    pub(crate) async fn carry_damage(
+        &self,
+        report: &CheckReport,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        let pack = |finding: &CheckFinding| Some((keys::parse_pack(&finding.object).ok()?, finding.clone()));
+        let damaged: BTreeMap<PackId, CheckFinding> = report.damage.iter().filter_map(pack).collect();
+        if damaged.is_empty() {
+            return Ok(());
+        }
+        let mut others = self.backup_keys().await?;
+        let states = self.check_states(&others, cancel).await?;
+        let is_known = |key: &BackupKey| states.get(&key.id).is_some_and(|state| state.damage().is_some());
+        others.retain(|key| key.id != report.backup && !is_known(key));
+        let shares = |key: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
+            // one that cannot be read is no parent, and is told wherever it is read
+            let shares = manifest.ok()?.packs.iter().any(|pack| damaged.contains_key(&pack.id));
+            shares.then(|| key.clone())
+        };
+        for key in self.each_manifest(&others, cancel, shares).await?.into_iter().flatten() {
+            let manifest = self.manifest(&key).await?;
+            let carried = carried(report, &manifest, &damaged);
+            self.reading(&manifest)?.write_report(&carried).await?;
+            self.progress
+                .warning(format!("backup {} of {:?} names a damaged pack too", key.id, key.database));
+        }
+        Ok(())
+    }
+
     /// What the reports of these backups say; there is nothing for a backup without any. A report that cannot be read is
     /// told and passed over: whoever may write to the store may have put it there.
     ///
@@ -147,6 +182,40 @@ impl Repository {
                 Ok(None)
             }
         }
+    }
+}
+
+/// The report of a backup that shares damaged packs with the one that was checked.
+fn carried(
+    report: &CheckReport,
+    manifest: &Manifest,
+    damaged: &BTreeMap<PackId, CheckFinding>,
+) -> CheckReport {
+    let damage: Vec<CheckFinding> = manifest
+        .packs
+        .iter()
+        .filter_map(|pack| damaged.get(&pack.id))
+        .map(|finding| CheckFinding {
+            problem: format!("{} (found by a check of backup {})", finding.problem, report.backup),
+            affects: Vec::new(),
+            affected_count: 0,
+            ..finding.clone()
+        })
+        .collect();
+    CheckReport {
+        backup: manifest.id,
+        read_packs: CheckedPacks::default(),
+        packs: CheckedPacks {
+            count: manifest.packs.len() as u64,
+            bytes: manifest.packs.iter().map(|pack| pack.bytes).sum(),
+        },
+        row_count: None,
+        damage_count: damage.len() as u64,
+        damage,
+        unread: Vec::new(),
+        unread_count: 0,
+        not_compared: vec![format!("anything but packs that a check of backup {} has read", report.backup)],
+        ..report.clone()
     }
 }
 

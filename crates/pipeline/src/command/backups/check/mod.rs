@@ -123,7 +123,7 @@ async fn check_one(
     }
     let (mut recorded, mut not_recorded) = (None, None);
     if request.record {
-        match check.record().await {
+        match check.record(&context.cancel).await {
             Ok(key) => recorded = Some(key),
             Err(error) if error.is_cancelled() => return Err(error.into()),
             Err(error) => not_recorded = Some(one_line(&error)),
