@@ -34,6 +34,31 @@ pub struct CheckState {
     last: Option<CheckReport>,
 }
 
+/// A report, and when the store took it.
+#[derive(Debug, Clone)]
+struct StoredReport {
+    report: CheckReport,
+    /// By the store's clock; a copy of a store may have all of them from one day.
+    stored: Option<Timestamp>,
+}
+
+impl StoredReport {
+    /// When it was made, by the machine that checked. A report is not made after it was stored: what a clock that is
+    /// ahead says must hide nothing that comes later.
+    fn time(&self) -> Timestamp {
+        self.stored.map_or(self.report.finished, |stored| stored.min(self.report.finished))
+    }
+
+    /// Whether it was made later than another, by the machines and by the store.
+    fn is_after(&self, other: &StoredReport) -> bool {
+        let was_stored_later = match (self.stored, other.stored) {
+            (Some(own), Some(others)) => own >= others,
+            _ => true,
+        };
+        was_stored_later && self.time() > other.time()
+    }
+}
+
 impl CheckState {
     /// The newest report.
     pub fn last(&self) -> Option<&CheckReport> {
@@ -50,23 +75,24 @@ impl CheckState {
         self.good.is_some() && self.damage.is_none()
     }
 
-    fn of(mut reports: Vec<CheckReport>, now: Timestamp) -> Self {
-        reports.retain(|report| {
-            report.result == CheckResult::Damaged || report.finished.duration_since(now) <= CLOCKS
-        });
-        reports.sort_by_key(|report| report.finished);
-        let newest = |result| reports.iter().rev().find(|report| report.result == result);
-        let is_refuted = |damage: &CheckReport| {
-            reports.iter().any(|report| {
+    fn of(mut reports: Vec<StoredReport>, now: Timestamp) -> Self {
+        let is_ahead = |stored: &StoredReport| stored.time().duration_since(now) > CLOCKS;
+        reports.retain(|stored| stored.report.result == CheckResult::Damaged || !is_ahead(stored));
+        reports.sort_by_key(StoredReport::time);
+        let newest = |result| reports.iter().rev().find(|stored| stored.report.result == result);
+        let is_refuted = |damage: &StoredReport| {
+            reports.iter().any(|stored| {
+                let report = &stored.report;
                 let is_whole = report.result == CheckResult::Good && report.subset.is_none();
-                is_whole && report.level >= damage.level && report.finished > damage.finished
+                is_whole && report.level >= damage.report.level && stored.is_after(damage)
             })
         };
-        let mut damage = reports.iter().rev().filter(|report| report.result == CheckResult::Damaged);
+        let mut damage = reports.iter().rev().filter(|stored| stored.report.result == CheckResult::Damaged);
+        let report = |stored: &StoredReport| stored.report.clone();
         CheckState {
-            good: newest(CheckResult::Good).cloned(),
-            damage: damage.find(|report| !is_refuted(report)).cloned(),
-            last: reports.last().cloned(),
+            good: newest(CheckResult::Good).map(report),
+            damage: damage.find(|stored| !is_refuted(stored)).map(report),
+            last: reports.last().map(report),
         }
     }
 }
@@ -136,21 +162,22 @@ impl Repository {
         while let Some(object) = objects.try_next().await? {
             let report = keys::parse_check_report(&object.key);
             if report.is_some_and(|(backup, _)| wanted.contains(&backup)) {
-                found.push(object.key);
+                let stored = object.modified.and_then(|modified| Timestamp::try_from(modified).ok());
+                found.push((object.key, stored));
             }
         }
         drop(objects);
-        let reads = iter(found).map(async |key| {
+        let reads = iter(found).map(async |(key, stored)| {
             if cancel.is_cancelled() {
                 return Err(RepositoryError::Cancelled);
             }
-            self.report(key).await
+            Ok(self.report(key).await?.map(|report| StoredReport { report, stored }))
         });
         let mut reads = reads.buffer_unordered(REPORTS_AT_ONCE);
-        let mut reports: BTreeMap<Ulid, Vec<CheckReport>> = BTreeMap::new();
-        while let Some(report) = reads.try_next().await? {
-            if let Some(report) = report {
-                reports.entry(report.backup).or_default().push(report);
+        let mut reports: BTreeMap<Ulid, Vec<StoredReport>> = BTreeMap::new();
+        while let Some(stored) = reads.try_next().await? {
+            if let Some(stored) = stored {
+                reports.entry(stored.report.backup).or_default().push(stored);
             }
         }
         let now = Timestamp::now();
@@ -225,7 +252,7 @@ mod tests {
     use jiff::Timestamp;
     use ulid::Ulid;
 
-    use super::CheckState;
+    use super::{CheckState, StoredReport};
 
     fn report(second: i64, level: CheckLevel, result: CheckResult, subset: Option<PackGroup>) -> CheckReport {
         let finished = Timestamp::from_second(second).unwrap();
@@ -256,7 +283,9 @@ mod tests {
         use CheckResult::{Damaged, Good, Incomplete};
         let part = PackGroup::new(2, 20);
         let check = |reports: &[CheckReport], is_checked: bool, is_damaged: bool| {
-            let state = CheckState::of(reports.to_vec(), Timestamp::from_second(100).unwrap());
+            let stored = |report: &CheckReport| StoredReport { report: report.clone(), stored: None };
+            let reports: Vec<StoredReport> = reports.iter().map(stored).collect();
+            let state = CheckState::of(reports.clone(), Timestamp::from_second(100).unwrap());
             let found = (state.is_checked(), state.damage().is_some());
             assert_eq!(found, (is_checked, is_damaged), "{reports:?}");
         };
@@ -275,5 +304,32 @@ mod tests {
         check(&[rows, damaged.clone(), report(11, Hashes, Good, None)], false, true);
         // a clock that was wrong for a day
         check(&[report(1_000_000, Hashes, Good, None), damaged], false, true);
+    }
+
+    #[test]
+    fn a_clock_of_a_machine_hides_nothing_that_the_store_took_later() {
+        use CheckResult::{Damaged, Good};
+        // when each was made as its machine says, and when the store took it
+        let check = |good: (i64, i64), damaged: (i64, i64), is_damaged: bool| {
+            let stored = |(made, stored): (i64, i64), result| StoredReport {
+                report: report(made, CheckLevel::Hashes, result, None),
+                stored: Some(Timestamp::from_second(stored).unwrap()),
+            };
+            let reports = vec![stored(good, Good), stored(damaged, Damaged)];
+            let state = CheckState::of(reports, Timestamp::from_second(1000).unwrap());
+            assert_eq!(state.damage().is_some(), is_damaged, "{good:?} {damaged:?}");
+        };
+        check((20, 20), (10, 10), false);
+        check((10, 10), (20, 20), true);
+        // the machine of one of them is ahead, for hours or for years
+        for ahead in [5_000, 1_000_000_000] {
+            check((ahead, 10), (20, 20), true);
+            check((20, 20), (ahead, 10), false);
+        }
+        // or behind
+        check((20, 20), (5, 30), true);
+        // a copy of the store has all of them from one day
+        check((20, 900), (10, 900), false);
+        check((10, 900), (20, 900), true);
     }
 }
