@@ -134,6 +134,20 @@ impl Cause {
         Cause::Refused { sqlstate: Some(error.sqlstate.clone()), message }
     }
 
+    /// Whether the server failed, or this role may not do there what was to be done: whatever is restored would fail so.
+    pub fn is_of_the_server(&self) -> bool {
+        match self {
+            Cause::Failed { sqlstate: Some(sqlstate), .. } => is_of_the_server(sqlstate),
+            Cause::Lost => true,
+            Cause::Refused { sqlstate: Some(sqlstate), .. } => is_of_the_server(sqlstate),
+            Cause::Needs { because, .. } | Cause::TakenOtherwise { refusal: because, .. } => {
+                because.is_of_the_server()
+            }
+            Cause::NotMade { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What is said of what depends on it: one chain of needs, not a list of them.
     pub(crate) fn of_dependant(self, on: String) -> Self {
         Cause::Needs { on, because: Box::new(self) }
@@ -204,9 +218,36 @@ impl fmt::Display for Cause {
     }
 }
 
+/// Whether an SQLSTATE is about the server or the rights there, and not about what it was told to do (PostgreSQL
+/// documentation, "PostgreSQL Error Codes").
+fn is_of_the_server(sqlstate: &str) -> bool {
+    /// Insufficient privilege; read-only transaction; a feature, or the files of an extension, that it lacks.
+    const CODES: [&str; 3] = ["42501", "25006", "0A000"];
+    /// Connection, authorization, rollback (deadlocks), insufficient resources, not in a state for it (locks), operator
+    /// intervention, system error, configuration file, internal error.
+    const CLASSES: [&str; 9] = ["08", "28", "40", "53", "55", "57", "58", "F0", "XX"];
+    CODES.contains(&sqlstate) || CLASSES.iter().any(|class| sqlstate.starts_with(class))
+}
+
 #[cfg(test)]
 mod tests {
     use super::Cause;
+
+    #[test]
+    fn trouble_of_the_server_is_told_from_that_of_what_is_restored() {
+        let failed = |sqlstate: Option<&str>| {
+            let (sqlstate, error) = (sqlstate.map(str::to_owned), String::new());
+            Cause::Failed { sqlstate, error, to_do: None }
+        };
+        for of_server in ["42501", "25006", "0A000", "53100", "57P01", "08006", "55P03", "58P01", "XX000"] {
+            assert!(failed(Some(of_server)).is_of_the_server(), "{of_server}");
+        }
+        for own in ["22P02", "23503", "23505", "42601", "42P01", "42883", "P0001", "2BP01"] {
+            assert!(!failed(Some(own)).is_of_the_server(), "{own}");
+        }
+        // other rows than were sent
+        assert!(!failed(None).is_of_the_server());
+    }
 
     #[test]
     fn needs_make_one_chain() {

@@ -1,5 +1,6 @@
 //! What a restore and a migration report alike.
 
+use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
 use dbhaul_catalog::{Loss, in_one_line};
@@ -24,6 +25,9 @@ pub struct ImportSummary {
     pub left_out_as_asked: Vec<NamedReason>,
     /// What failed.
     pub failed: Vec<NamedReason>,
+    /// Objects of `failed` for which the server is to blame, or rights that the role lacks there.
+    #[serde(skip)]
+    pub(crate) failed_for_the_server: BTreeSet<String>,
     /// Steps found done when a run was resumed.
     pub resumed_step_count: u64,
     /// Attempts repeated after a transient error.
@@ -62,7 +66,9 @@ impl ImportSummary {
             },
             reason: failed.cause.to_string(),
         };
+        let of_server = outcome.failed.iter().filter(|failed| failed.cause.is_of_the_server());
         ImportSummary {
+            failed_for_the_server: of_server.map(|of| failed(of).object).collect(),
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
             skipped: left_out.into_iter().chain(skipped).collect(),

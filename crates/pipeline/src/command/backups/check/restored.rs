@@ -231,7 +231,15 @@ impl Found {
             };
             list.iter().map(finding).collect()
         };
-        self.damage.extend(of(&restored.summary.failed, "cannot be restored"));
+        // what the server did, or may not be done there, says nothing of the backup
+        let (of_server, own): (Vec<NamedReason>, Vec<NamedReason>) = restored
+            .summary
+            .failed
+            .iter()
+            .cloned()
+            .partition(|failed| restored.summary.failed_for_the_server.contains(&failed.object));
+        self.damage.extend(of(&own, "cannot be restored"));
+        self.unread.extend(of(&of_server, "could not be restored on this server"));
         self.unread.extend(of(&restored.summary.skipped, "was skipped by the restore"));
         if let Some(reason) = &restored.unverified {
             self.unread
@@ -240,15 +248,16 @@ impl Found {
         if let (Some(report), Status::Different | Status::Failed) =
             (&restored.verification, restored.status())
         {
-            self.add_report(report, false);
+            self.add_report(report, !of_server.is_empty());
         }
     }
 
-    /// `is_partial`: what a restore has skipped, and said so, is not there.
+    /// `is_partial`: what a restore has left out, and said so, is not there, and nor is what depends on it.
     fn add_report(&mut self, report: &Report, is_partial: bool) {
         for difference in &report.schema.differences {
             let object = difference.identity().to_string();
             let (list, problem) = match difference {
+                Difference::Missing { .. } if is_partial => (&mut self.unread, "was not restored".to_owned()),
                 Difference::Missing { .. } => (&mut self.damage, "is missing after a restore".to_owned()),
                 Difference::Extra { .. } => (&mut self.damage, "is not in the backup".to_owned()),
                 Difference::Different { path, .. } => {
