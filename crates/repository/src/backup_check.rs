@@ -61,6 +61,10 @@ struct Check<'a> {
     unread: BTreeMap<String, CheckFinding>,
     /// Packs that one of these is about.
     bad: BTreeSet<PackId>,
+    /// Whether a list of a table cannot be relied on, though its pack is as it was written.
+    has_broken_lists: bool,
+    /// Packs that were read.
+    seen: BTreeSet<PackId>,
     read: CheckedPacks,
     not_compared: Vec<String>,
 }
@@ -210,6 +214,8 @@ impl<'a> Check<'a> {
             damage: BTreeMap::new(),
             unread: BTreeMap::new(),
             bad: BTreeSet::new(),
+            has_broken_lists: false,
+            seen: BTreeSet::new(),
             read: CheckedPacks::default(),
             not_compared: Vec::new(),
         }
@@ -221,6 +227,7 @@ impl<'a> Check<'a> {
     }
 
     fn count_read(&mut self, pack: &PackSummary) {
+        self.seen.insert(pack.id);
         self.read.count += 1;
         self.read.bytes += pack.bytes;
     }
@@ -276,6 +283,7 @@ impl<'a> Check<'a> {
         match Box::pin(lists).await {
             Ok(()) => Ok(Some(catalog)),
             Err(error) => {
+                self.has_broken_lists = true;
                 self.note("the lists of tables".to_owned(), error)?;
                 Ok(None)
             }
@@ -300,13 +308,19 @@ impl<'a> Check<'a> {
         if scope.level == CheckLevel::Hashes {
             return self.hashes(&packs, hashed, cancel).await.map(|()| None);
         }
-        if !has_lists {
+        let row_count = match has_lists {
+            true => Box::pin(self.rows(&packs, cancel)).await?,
+            false => None,
+        };
+        if row_count.is_none() {
             self.not_compared.push("rows, since the lists that say where they are are damaged".to_owned());
-            return self.hashes(&packs, hashed, cancel).await.map(|()| None);
+            let left =
+                packs.iter().filter(|pack| !self.seen.contains(&pack.id) && !self.bad.contains(&pack.id));
+            let left: Vec<PackSummary> = left.copied().collect();
+            return self.hashes(&left, hashed, cancel).await.map(|()| None);
         }
-        let row_count = Box::pin(self.rows(&packs, cancel)).await?;
         self.documents(scope, cancel).await?;
-        Ok(Some(row_count))
+        Ok(row_count)
     }
 
     /// Compares the stored bytes of these packs with their names.
@@ -352,12 +366,13 @@ impl<'a> Check<'a> {
         Ok(())
     }
 
-    /// Reads the rows in these packs, and if those are all compares what they add up to.
+    /// Reads the rows in these packs, and if those are all compares what they add up to; nothing where a list that says
+    /// where they are is broken.
     async fn rows(
         &mut self,
         packs: &[PackSummary],
         cancel: &CancellationToken,
-    ) -> Result<u64, RepositoryError> {
+    ) -> Result<Option<u64>, RepositoryError> {
         let repository = self.repository.clone();
         let manifest = self.manifest;
         let tables: Vec<&TableEntry> = manifest.tables.iter().collect();
@@ -375,7 +390,11 @@ impl<'a> Check<'a> {
                 self.note(keys::pack(pack.id), error)
             }
         };
-        repository.each_pack_of_rows(&tables, &wanted, cancel, &mut take).await?;
+        if let Err(error) = repository.each_pack_of_rows(&tables, &wanted, cancel, &mut take).await {
+            self.has_broken_lists = true;
+            self.note("the lists of tables".to_owned(), error)?;
+            return Ok(None);
+        }
         let data_count = manifest.packs.iter().filter(|pack| pack.kind == PackKind::Data).count();
         if self.is_good() && packs.len() == data_count {
             for (table, digest) in tables.iter().zip(&digests) {
@@ -384,7 +403,7 @@ impl<'a> Check<'a> {
                 }
             }
         }
-        Ok(digests.iter().map(|digest| digest.row_count).sum())
+        Ok(Some(digests.iter().map(|digest| digest.row_count).sum()))
     }
 
     /// Opens the pieces of what nothing else has read: roles and planner statistics.

@@ -9,6 +9,7 @@ cases! { are_found_out:
     a_segment_claims_more_chunks_than_there_are,
     the_list_ends_otherwise_than_it_adds_up,
     digests_are_larger_than_can_be_counted,
+    a_check_names_a_missing_pack_beside_broken_lists,
 }
 
 /// Changes the text of a table's list.
@@ -100,4 +101,31 @@ fn digests_are_larger_than_can_be_counted() {
         },
         &["public.log"],
     );
+}
+
+fn a_check_names_a_missing_pack_beside_broken_lists() {
+    let mut parts = origin().take_apart();
+    change_text("log", |text| text[..text.rfind("{\"end\"").unwrap()].to_owned())(&mut parts);
+    let claims =
+        change_text("note", |text| text.replace("{\"end\":{\"segments\":1", "{\"end\":{\"segments\":2"));
+    claims(&mut parts);
+    let pack = parts.chunks("sale")[0].place.pack;
+    let path = parts.path(pack);
+    let store = parts.seal(nothing);
+    let place = store.path().to_str().unwrap();
+    let check = |level: &str, words: &[&str]| {
+        let run = Dbhaul::new(["backup", "check", "--no-record", "--level", level, "--store", place]).run();
+        run.assert_code(4);
+        for word in words {
+            assert!(run.stdout.contains(word), "level {level}: {word:?} is not in {run}");
+        }
+    };
+    let lists = ["the list of table public.log: ", "the list of table public.note: "];
+    for level in ["0", "1", "2"] {
+        check(level, &lists);
+    }
+    std::fs::remove_file(path).unwrap();
+    for level in ["0", "1", "2"] {
+        check(level, &[&lists[..], &[&pack.to_string(), "is missing"]].concat());
+    }
 }

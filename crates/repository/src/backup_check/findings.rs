@@ -45,7 +45,7 @@ impl Check<'_> {
         &mut self,
         cancel: &CancellationToken,
     ) -> Result<(), RepositoryError> {
-        if self.bad.is_empty() {
+        if self.bad.is_empty() && !self.has_broken_lists {
             return Ok(());
         }
         let manifest = self.manifest;
