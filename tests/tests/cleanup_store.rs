@@ -355,3 +355,26 @@ fn a_store_is_cleaned_up_by_itself() {
     store.cleanup(&["--yes", "--dry-run"]).assert_code(2);
     Dbhaul::new(["cleanup", "--target", &target, "--grace-hours", "1"]).run().assert_code(2);
 }
+
+#[test]
+fn a_pack_that_was_named_again_has_its_grace_again() {
+    let store = Store::new();
+    let left = store.fail_a_dump();
+    left.iter().for_each(|pack| age(pack, "2 hours ago"));
+    let rows = left.iter().max_by_key(|pack| std::fs::metadata(pack).unwrap().len()).unwrap();
+    let marked = store.backup(&["prune", "--json"]);
+    assert_eq!(marked.json()["marked"]["count"].as_u64(), Some(left.len() as u64), "{marked}");
+    // the same rows again, and other metadata
+    store.server.psql("shop", "CREATE TABLE empty ()");
+    let before = store.files("backups");
+    store.dump().assert_code(0);
+    store.backup(&["prune"]).assert_code(0);
+    let named = store.files("backups").into_iter().find(|path| !before.contains(path)).unwrap();
+    let id = named.file_name().unwrap().to_str().unwrap().rsplit('-').next().unwrap().to_owned();
+    store.backup(&["forget", &id]).assert_code(0);
+    store.files("trash").iter().for_each(|mark| age(mark, "100 days ago"));
+    store.backup(&["prune"]).assert_code(0);
+    assert!(rows.exists(), "whoever reads the backup that was just forgotten can go on");
+    assert!(left.iter().filter(|pack| pack.exists()).count() == 1, "what no backup has named again is gone");
+    store.assert_restores();
+}

@@ -91,6 +91,8 @@ struct Mark {
     key: String,
     packs: Vec<PackId>,
     is_due: bool,
+    /// Whether a backup names one of its packs again: their grace begins anew when no backup does any more.
+    is_spent: bool,
 }
 
 /// Where everything stands when a run begins.
@@ -170,7 +172,7 @@ impl Repository {
         if backups.is_empty() && !unnamed.is_empty() && !options.allow_no_backup {
             return Err(RepositoryError::NoBackupLeft { store: self.describe() });
         }
-        let marks = self.marks(options.grace, now).await?;
+        let marks = self.marks(&named, options.grace, now).await?;
         let sessions = self.store().list(keys::SESSIONS).await?;
         let at_work =
             sessions.into_iter().filter(|sign| is_sign(&sign.key, keys::SESSIONS) && is_living(sign, now));
@@ -197,7 +199,12 @@ impl Repository {
         Ok(unnamed)
     }
 
-    async fn marks(&self, grace: Duration, now: SystemTime) -> Result<Vec<Mark>, RepositoryError> {
+    async fn marks(
+        &self,
+        named: &HashSet<PackId>,
+        grace: Duration,
+        now: SystemTime,
+    ) -> Result<Vec<Mark>, RepositoryError> {
         let mut marks = Vec::new();
         for object in self.store().list(keys::MARKS).await? {
             if marks.len() == MAX_MARKS {
@@ -213,14 +220,15 @@ impl Repository {
                 continue;
             };
             // one that cannot be read marks nothing, and goes when its time has come
-            let packs = match serde_json::from_slice(&text) {
+            let packs: Vec<PackId> = match serde_json::from_slice(&text) {
                 Ok(MarkText { packs }) => packs,
                 Err(error) => {
                     self.progress.warning(format!("{} in the store cannot be read: {error}", object.key));
                     Vec::new()
                 }
             };
-            marks.push(Mark { is_due: is_older(&object, grace, now), key: object.key, packs });
+            let is_spent = packs.iter().any(|id| named.contains(id));
+            marks.push(Mark { is_due: is_older(&object, grace, now), key: object.key, packs, is_spent });
         }
         Ok(marks)
     }
@@ -248,10 +256,7 @@ impl Repository {
         survey: &mut Survey,
         cancel: &CancellationToken,
     ) -> Result<(), RepositoryError> {
-        let Survey { marks, unnamed, .. } = survey;
-        let (done, waiting): (Vec<Mark>, Vec<Mark>) =
-            marks.drain(..).partition(|mark| mark.packs.iter().all(|id| !unnamed.contains_key(id)));
-        *marks = waiting;
+        let done = survey.take_done_marks();
         let done: Vec<String> = done.into_iter().map(|mark| mark.key).collect();
         self.remove(&done, None, cancel).await
     }
@@ -315,6 +320,16 @@ impl Survey {
         due.into_iter().filter(|id| self.unnamed.contains_key(id)).collect()
     }
 
+    /// The marks that have had their time: all of their packs are gone, or a backup names one of them again. What else
+    /// such a one has marked is marked anew.
+    fn take_done_marks(&mut self) -> Vec<Mark> {
+        let Survey { marks, unnamed, .. } = self;
+        let is_done = |mark: &Mark| mark.is_spent || mark.packs.iter().all(|id| !unnamed.contains_key(id));
+        let (done, waiting) = marks.drain(..).partition(is_done);
+        *marks = waiting;
+        done
+    }
+
     /// Counts the packs that no backup names as waiting, young or marked now; returns the last.
     fn sort_unnamed(&mut self) -> Vec<PackId> {
         let marked: HashSet<PackId> = self.marks.iter().flat_map(|mark| mark.packs.iter().copied()).collect();
@@ -341,6 +356,7 @@ impl Survey {
                 }
             }
         }
+        self.take_done_marks();
         self.sort_unnamed();
         self.report.orphan_count = self.orphans.len() as u64;
         self.report
