@@ -28,6 +28,9 @@ const REMOVAL_LIFE: Duration = Duration::from_secs(15 * 60);
 /// How long a dump waits for a removal of packs: longer than the sign of one that is gone counts.
 const PATIENCE: Duration = Duration::from_secs(20 * 60);
 
+/// Within this a sign is renewed by whoever is at work.
+const OBSERVATION: Duration = Duration::from_secs(RENEWAL.as_secs() + 60);
+
 /// How long a request that was given up may still take effect: twice the time that an answer is waited for.
 const SETTLING: Duration = Duration::from_secs(2 * 60);
 
@@ -80,7 +83,7 @@ impl Repository {
     ) -> Result<(), RepositoryError> {
         let begun = tokio::time::Instant::now();
         let mut is_told = false;
-        while let Some(removal) = self.living(keys::TRASH, lease).await?.into_iter().next() {
+        while let Some(removal) = self.living(keys::TRASH, lease, cancel).await?.into_iter().next() {
             if begun.elapsed() >= PATIENCE {
                 return Err(RepositoryError::CleanupAtWork { store: self.describe(), sign: removal.key });
             }
@@ -104,28 +107,34 @@ impl Repository {
     ///
     /// # Errors
     /// If one is, or the store fails.
-    pub async fn tombstone(&self) -> Result<Sign, RepositoryError> {
-        let tombstone = self.removal().await?;
-        if let Some(other) = self.living(keys::SESSIONS, &tombstone).await?.first() {
-            let sign = other.key.clone();
-            tombstone.take_away().await;
-            return Err(RepositoryError::DumpAtWork { store: self.describe(), sign });
-        }
-        Ok(tombstone)
+    pub async fn tombstone(&self, cancel: &CancellationToken) -> Result<Sign, RepositoryError> {
+        let tombstone = self.removal(cancel).await?;
+        let refused = match self.living(keys::SESSIONS, &tombstone, cancel).await {
+            Ok(signs) => match signs.into_iter().next() {
+                None => return Ok(tombstone),
+                Some(sign) => RepositoryError::DumpAtWork { store: self.describe(), sign: sign.key },
+            },
+            Err(error) => error,
+        };
+        tombstone.take_away().await;
+        Err(refused)
     }
 
     /// The sign of a removal, unless another one is at work. Dumps may be.
     ///
     /// # Errors
     /// If one is, or the store fails.
-    pub(crate) async fn removal(&self) -> Result<Sign, RepositoryError> {
+    pub(crate) async fn removal(&self, cancel: &CancellationToken) -> Result<Sign, RepositoryError> {
         let ours = self.sign(keys::trash(Ulid::generate()), "packs are being removed").await?;
-        let others = self.living(keys::TRASH, &ours).await?;
-        if let Some(other) = others.into_iter().find(|other| other.key != ours.key) {
-            ours.take_away().await;
-            return Err(RepositoryError::RemovalAtWork { store: self.describe(), sign: other.key });
-        }
-        Ok(ours)
+        let refused = match self.living(keys::TRASH, &ours, cancel).await {
+            Ok(others) => match others.into_iter().find(|other| other.key != ours.key) {
+                None => return Ok(ours),
+                Some(other) => RepositoryError::RemovalAtWork { store: self.describe(), sign: other.key },
+            },
+            Err(error) => error,
+        };
+        ours.take_away().await;
+        Err(refused)
     }
 
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
@@ -178,9 +187,44 @@ impl Repository {
         Ok(())
     }
 
-    /// The signs of this kind that were renewed not long before ours was made, by the store's clock.
-    pub async fn living(&self, prefix: &str, ours: &Sign) -> Result<Vec<ObjectMeta>, RepositoryError> {
+    /// The signs of this kind that were renewed not long before ours was made, by the store's clock. One that is dated
+    /// ahead is of somebody at work after the clock was set back, or left over from before: whoever is at work renews it,
+    /// which is waited for.
+    ///
+    /// # Errors
+    /// If the store fails, or the user stops the command while it waits.
+    pub async fn living(
+        &self,
+        prefix: &str,
+        ours: &Sign,
+        cancel: &CancellationToken,
+    ) -> Result<Vec<ObjectMeta>, RepositoryError> {
         let now = ours.now().await?;
+        let signs = self.signs(prefix, now).await?;
+        let ahead: Vec<&ObjectMeta> = signs.iter().filter(|sign| is_ahead(sign, now)).collect();
+        let Some(first) = ahead.first() else { return Ok(signs) };
+        self.progress.notice(format!(
+            "{} in {} is dated in the future; waiting {} min whether it is renewed",
+            first.key,
+            self.describe(),
+            OBSERVATION.as_secs() / 60
+        ));
+        if cancel.run_until_cancelled(tokio::time::sleep(OBSERVATION)).await.is_none() {
+            return Err(RepositoryError::Cancelled);
+        }
+        let is_unchanged = |sign: &ObjectMeta| {
+            ahead.iter().any(|before| (&before.key, before.modified) == (&sign.key, sign.modified))
+        };
+        let mut signs = self.signs(prefix, ours.now().await?).await?;
+        signs.retain(|sign| !is_unchanged(sign));
+        Ok(signs)
+    }
+
+    pub(crate) async fn signs(
+        &self,
+        prefix: &str,
+        now: SystemTime,
+    ) -> Result<Vec<ObjectMeta>, RepositoryError> {
         let mut signs = self.store().list(prefix).await?;
         signs.retain(|sign| is_sign(&sign.key, prefix) && is_living(sign, now));
         Ok(signs)
@@ -226,13 +270,16 @@ impl Life {
 /// How far a sign may lie ahead of the clock.
 const MOST_AHEAD: Duration = Duration::from_secs(60 * 60);
 
-/// Whether it was renewed not long ago. One whose time is not known counts as living.
+/// Whether it was renewed not long ago, as far as its date tells. One whose time is not known counts as living.
 pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
-    sign.modified.is_none_or(|modified| match now.duration_since(modified) {
-        Ok(age) => age < life_of(&sign.key),
-        // clocks differ a little; what lies further ahead would never lapse
-        Err(ahead) => ahead.duration() < MOST_AHEAD,
-    })
+    let age = sign.modified.and_then(|modified| now.duration_since(modified).ok());
+    age.is_none_or(|age| age < life_of(&sign.key))
+}
+
+/// Whether its date tells nothing: clocks differ a little, and what lies further ahead would never lapse.
+pub fn is_ahead(sign: &ObjectMeta, now: SystemTime) -> bool {
+    let ahead = sign.modified.and_then(|modified| modified.duration_since(now).ok());
+    ahead.is_some_and(|ahead| ahead >= MOST_AHEAD)
 }
 
 impl Sign {
@@ -294,5 +341,48 @@ impl Sign {
             let message = one_line(&error);
             self.repository.progress.warning(format!("{message}; `dbhaul cleanup --store` removes it"));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::{Duration, SystemTime};
+
+    use dbhaul_archive::{Keyring, RepoConfig, keys};
+    use dbhaul_progress::Progress;
+    use dbhaul_store::DirectoryStore;
+    use jiff::Timestamp;
+    use tokio_util::sync::CancellationToken;
+    use ulid::Ulid;
+
+    use crate::{Repository, RepositoryError};
+
+    /// The clock was set back: a sign from before is left over, unless somebody renews it.
+    #[tokio::test(start_paused = true)]
+    async fn a_sign_that_is_dated_ahead_counts_if_it_is_renewed() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Arc::new(DirectoryStore::new(directory.path()));
+        let config = RepoConfig::new(Ulid(3), Timestamp::UNIX_EPOCH);
+        let repository = Repository::new(store, config, Keyring::plain(), &Progress::silent());
+        let cancel = CancellationToken::new();
+        let sign = directory.path().join(keys::session(Ulid(7)));
+        std::fs::create_dir_all(sign.parent().unwrap()).unwrap();
+        let write = |ahead_hours: u64| {
+            std::fs::write(&sign, "a dump is at work").unwrap();
+            let ahead = SystemTime::now() + Duration::from_secs(ahead_hours * 3600);
+            std::fs::File::options().write(true).open(&sign).unwrap().set_modified(ahead).unwrap();
+        };
+        write(48);
+        let begun = tokio::time::Instant::now();
+        repository.tombstone(&cancel).await.unwrap().take_away().await;
+        assert!(begun.elapsed() >= Duration::from_secs(5 * 60), "{:?}", begun.elapsed());
+        let renewing = async {
+            tokio::time::sleep(Duration::from_secs(4 * 60)).await;
+            write(0);
+        };
+        let (refused, ()) = tokio::join!(repository.tombstone(&cancel), renewing);
+        assert!(matches!(refused, Err(RepositoryError::DumpAtWork { .. })), "{refused:?}");
+        assert!(std::fs::read_dir(directory.path().join("trash")).unwrap().next().is_none());
     }
 }

@@ -64,7 +64,7 @@ pub use chunks::ChunkReader;
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};
 pub use known_chunks::{KnownChunks, ReadyChunk};
-pub use lease::{Sign, is_living};
+pub use lease::{Sign, is_ahead, is_living};
 pub use lists::BackupRows;
 pub use new_store::NewStore;
 pub use pack_writer::{PackWriter, PlacedChunk, WrittenPacks, document, unnamed_pack};

@@ -16,8 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::lease::{SIGN_LIFE, Sign, is_sign};
-use crate::{Repository, RepositoryError, is_living};
+use crate::lease::{SIGN_LIFE, Sign};
+use crate::{Repository, RepositoryError};
 
 /// Objects that are removed at a time.
 const BATCH: usize = 500;
@@ -116,10 +116,11 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<Pruned, RepositoryError> {
         if options.dry_run {
-            let survey = self.survey(options, self.clock.now(), cancel).await?;
+            let now = self.clock.now();
+            let survey = self.survey(options, now, self.signs(keys::SESSIONS, now).await?, cancel).await?;
             return Ok(survey.foretell());
         }
-        let sign = self.removal().await?;
+        let sign = self.removal(cancel).await?;
         let pruned = self.prune_under(&sign, options, cancel).await;
         sign.end(cancel).await;
         pruned
@@ -131,7 +132,8 @@ impl Repository {
         options: &PruneOptions,
         cancel: &CancellationToken,
     ) -> Result<Pruned, RepositoryError> {
-        let mut survey = self.survey(options, sign.now().await?, cancel).await?;
+        let at_work = self.living(keys::SESSIONS, sign, cancel).await?;
+        let mut survey = self.survey(options, sign.now().await?, at_work, cancel).await?;
         let due = survey.due();
         if survey.report.dumps_at_work.is_empty() && !due.is_empty() {
             // one that a dump has committed whose sign was taken away meanwhile
@@ -157,6 +159,7 @@ impl Repository {
         &self,
         options: &PruneOptions,
         now: SystemTime,
+        at_work: Vec<ObjectMeta>,
         cancel: &CancellationToken,
     ) -> Result<Survey, RepositoryError> {
         let backups = self.backup_keys_to_remove().await?;
@@ -173,10 +176,7 @@ impl Repository {
             return Err(RepositoryError::NoBackupLeft { store: self.describe() });
         }
         let marks = self.marks(&named, options.grace, now).await?;
-        let sessions = self.store().list(keys::SESSIONS).await?;
-        let at_work =
-            sessions.into_iter().filter(|sign| is_sign(&sign.key, keys::SESSIONS) && is_living(sign, now));
-        report.dumps_at_work = at_work.map(|sign| sign.key).collect();
+        report.dumps_at_work = at_work.into_iter().map(|sign| sign.key).collect();
         let orphans = self.orphans(&backups, now).await?;
         Ok(Survey { backups, report, marks, unnamed, orphans })
     }

@@ -10,7 +10,7 @@ use dbhaul_store::{ObjectMeta, StoreExt, StoreUrl};
 use serde::Serialize;
 
 use crate::{Context, PipelineError, Status, format_bytes};
-use dbhaul_repository::{Repository, is_living};
+use dbhaul_repository::{Repository, is_ahead, is_living};
 
 /// Asks to remove packs that failed dumps have left in a store.
 #[derive(Debug, Clone)]
@@ -82,7 +82,7 @@ pub async fn cleanup_store(
     if !request.remove {
         return look(&repository, &request, SystemTime::now(), &context).await.map(|(report, _)| report);
     }
-    let tombstone = repository.tombstone().await?;
+    let tombstone = repository.tombstone(&context.cancel).await?;
     let removed = async {
         let now = tombstone.now().await?;
         let (mut report, backups) = look(&repository, &request, now, &context).await?;
@@ -143,7 +143,9 @@ async fn look(
     for prefix in [keys::SESSIONS, keys::TRASH] {
         for sign in repository.store().list(prefix).await? {
             let is_sign = sign.key.strip_prefix(prefix).is_some_and(|id| ulid::Ulid::from_string(id).is_ok());
-            match is_living(&sign, now) {
+            // that nobody renews it was seen before anything is removed
+            let is_left_over = request.remove && is_ahead(&sign, now);
+            match is_living(&sign, now) && !is_left_over {
                 false if is_sign => report.stale_signs.push(sign.key),
                 true if is_sign && prefix == keys::SESSIONS => report.dumps_at_work.push(sign.key),
                 _ => {}
