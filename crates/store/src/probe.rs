@@ -16,14 +16,19 @@ use md5::{Digest as _, Md5};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
+use crate::s3::{answer_status, is_conflict};
 use crate::{
     CancelStore, DirectoryStore, ErrorKind, Operation, PutMode, RetryStore, S3Store, Store, StoreError,
     StoreExt as _, StoreUrl,
 };
 
-/// Where the objects of a probe lie: where signs of dumps do, which whoever writes backups may write and delete. Their
+/// Where most objects of a probe lie: where signs of dumps do, which whoever writes backups may write and delete. Their
 /// names are none of signs.
 const PLACE: &str = "sessions/";
+
+/// Where else whoever writes backups writes. Whether that may be done there does not follow from what may be done
+/// elsewhere: policies go by prefix, and directories have owners of their own.
+const OTHER_PLACES: [&str; 3] = ["packs/", "backups/", "reports/"];
 
 /// Writers that create the same object at the same time.
 const WRITERS: u8 = 4;
@@ -36,6 +41,9 @@ const ROUNDS: usize = 5;
 
 /// Size of the object whose way there and back tells the throughput.
 const LARGE_BYTES: usize = 8 << 20;
+
+/// The status of an answer to a request that is wrong, as one is whose bytes do not have the checksum.
+const BAD_REQUEST: u16 = 400;
 
 /// How long a listing may lag behind until it counts as never coming.
 const LIST_PATIENCE: Duration = Duration::from_secs(10);
@@ -53,6 +61,8 @@ pub enum Ability {
     Write,
     /// A part of an object is read.
     Range,
+    /// An object is written and read back in each place that a dump writes to.
+    Places,
     /// An object is replaced.
     Replace,
     /// An object is deleted.
@@ -79,6 +89,7 @@ impl Ability {
         match self {
             Ability::Write => "write",
             Ability::Range => "range",
+            Ability::Places => "places",
             Ability::Replace => "replace",
             Ability::Delete => "delete",
             Ability::List => "list",
@@ -93,7 +104,8 @@ impl Ability {
 
     /// Whether nothing can be kept in a store without it.
     pub fn is_needed(self) -> bool {
-        matches!(self, Ability::Write | Ability::Range | Ability::Replace | Ability::Delete | Ability::List)
+        use Ability::{Delete, List, Places, Range, Replace, Write};
+        matches!(self, Write | Range | Places | Replace | Delete | List)
     }
 }
 
@@ -144,7 +156,12 @@ pub struct StoreProbe {
 impl StoreProbe {
     /// Whether it has all that is needed.
     pub fn is_usable(&self) -> bool {
-        let has = |finding: &Finding| finding.answer == Answer::Yes || !finding.ability.is_needed();
+        let has = |finding: &Finding| match finding.answer {
+            Answer::Yes => true,
+            Answer::No => !finding.ability.is_needed(),
+            // where nothing may be deleted, nothing is tried
+            Answer::Unknown => finding.ability == Ability::Places || !finding.ability.is_needed(),
+        };
         !self.findings.is_empty() && self.findings.iter().all(has) && self.left.is_empty()
     }
 
@@ -169,12 +186,20 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    /// A trial whose failure says that the store cannot do it.
+    /// A trial whose failure says that the store cannot do it, unless it may be another in a moment.
     fn of(result: Result<bool, StoreError>, otherwise: &str) -> Self {
         match result {
             Ok(true) => Outcome::Yes,
             Ok(false) => Outcome::No(otherwise.to_owned()),
-            Err(error) => Outcome::No(told(&error)),
+            Err(error) => Outcome::failed(&error),
+        }
+    }
+
+    /// A refusal is an answer; no answer, or that of a server that failed, is none.
+    fn failed(error: &StoreError) -> Self {
+        match error.is_transient() || matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::Other) {
+            true => Outcome::Unknown(told(error)),
+            false => Outcome::No(told(error)),
         }
     }
 }
@@ -316,6 +341,7 @@ impl Trial {
             return;
         }
         probe.found(Ability::Range, self.range().await);
+        probe.found(Ability::Places, self.places().await);
         probe.found(Ability::Replace, self.replace().await);
         probe.found(Ability::Delete, self.delete().await);
         probe.found(Ability::List, self.list().await);
@@ -356,6 +382,53 @@ impl Trial {
         Outcome::of(part.map(|part| part == "3456"), "the store returns other bytes than the part asked for")
     }
 
+    /// Tries each place that a dump writes to. Where this account may not delete, nothing is written: it would be left.
+    async fn places(&self) -> Outcome {
+        if let Kind::Directory(store) = &self.kind {
+            let keys: Vec<String> = OTHER_PLACES.map(|place| self.key_in(place)).into();
+            return Outcome::of(store.try_write(&keys).await.map(|()| true), "");
+        }
+        let mut untried = Vec::new();
+        for place in OTHER_PLACES {
+            let key = self.key_in(place);
+            match self.store.delete(&key).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    untried.push(place);
+                    continue;
+                }
+                Err(error) => return Outcome::failed(&error),
+            }
+            let bytes = Bytes::from_static(b"0123456789");
+            let result = async {
+                self.store.overwrite(&key, bytes.clone()).await?;
+                let is_kept = self.store.get(&key).await? == bytes;
+                self.store.delete(&key).await?;
+                Ok(is_kept)
+            };
+            match Outcome::of(
+                result.await,
+                &format!("the store returns other bytes below {place} than were written"),
+            ) {
+                Outcome::Yes => {}
+                other => return other,
+            }
+        }
+        match untried.is_empty() {
+            true => Outcome::Yes,
+            false => Outcome::Unknown(format!(
+                "this account may not delete below {}, so nothing was written there to try it",
+                untried.join(", ")
+            )),
+        }
+    }
+
+    /// A key that is none of a pack, a backup or a report; those whose names begin with a dot are passed over there.
+    fn key_in(&self, place: &str) -> String {
+        let name = self.prefix.strip_prefix(PLACE).unwrap_or(&self.prefix);
+        format!("{place}.{name}object")
+    }
+
     async fn replace(&self) -> Outcome {
         let key = self.key("object");
         let result = async {
@@ -382,12 +455,12 @@ impl Trial {
                 false => self.store.delete(&key).await,
             };
             if let Err(error) = changed {
-                return Outcome::No(told(&error));
+                return Outcome::failed(&error);
             }
             match self.wait_for_listing(&key, is_there).await {
                 Ok(None) => {}
                 Ok(Some(reason)) => return Outcome::No(reason),
-                Err(error) => return Outcome::No(told(&error)),
+                Err(error) => return Outcome::failed(&error),
             }
         }
         Outcome::Yes
@@ -444,12 +517,21 @@ impl Trial {
     async fn race(&self) -> Outcome {
         let key = self.key("race");
         let writers = (0..WRITERS).map(|writer| self.kind.create(&key, Bytes::from(vec![writer; 1000])));
-        let created = join_all(writers).await.iter().filter(|result| result.is_ok()).count();
-        match created {
-            0 | 1 => Outcome::Yes,
-            more => Outcome::No(format!(
-                "{more} of {WRITERS} writers at the same time were told that they had created the same object"
+        let written = join_all(writers).await;
+        let created = written.iter().filter(|result| result.is_ok()).count();
+        // what failed otherwise may have been written
+        let is_refusal = |error: &&StoreError| error.is_already_exists() || is_conflict(error);
+        let failed =
+            written.iter().filter_map(|result| result.as_ref().err()).find(|error| !is_refusal(error));
+        match (created, failed) {
+            (2.., _) => Outcome::No(format!(
+                "{created} of {WRITERS} writers at the same time were told that they had created the same object"
             )),
+            (_, Some(error)) => Outcome::Unknown(told(error)),
+            (0, None) => {
+                Outcome::Unknown(format!("none of {WRITERS} writers at the same time created the object"))
+            }
+            (_, None) => Outcome::Yes,
         }
     }
 
@@ -470,8 +552,9 @@ impl Trial {
         }
         match put("damaged", &wrong).await {
             Ok(()) => Outcome::No("the store accepts bytes that do not have the checksum".to_owned()),
-            Err(error) if error.kind() == ErrorKind::Unreachable => Outcome::Unknown(told(&error)),
-            Err(_) => Outcome::Yes,
+            Err(error) if answer_status(&error) == Some(BAD_REQUEST) => Outcome::Yes,
+            // it failed for another reason, such as that the server is busy
+            Err(error) => Outcome::Unknown(told(&error)),
         }
     }
 
@@ -532,8 +615,11 @@ impl Trial {
         let names = ["object", "listed", "conditional", "race", "checked", "damaged", "large"];
         let bulk = (0..BULK).map(|number| format!("bulk-{number}"));
         let keys = names.map(str::to_owned).into_iter().chain(bulk).map(|name| self.key(&name));
+        let elsewhere = OTHER_PLACES.map(|place| self.key_in(place));
+        let is_directory = matches!(self.kind, Kind::Directory(_));
+        let elsewhere = elsewhere.into_iter().filter(|_| !is_directory);
         let mut left = Vec::new();
-        for key in keys {
+        for key in keys.chain(elsewhere) {
             if self.store.delete(&key).await.is_err()
                 && !matches!(self.store.head_optional(&key).await, Ok(None))
             {

@@ -28,6 +28,7 @@ mod write;
 use answer::BoundedAnswer;
 pub use connect::AccessKeys;
 use failure::Request;
+pub(crate) use failure::{answer_status, is_conflict};
 
 /// How long a server may take to begin an answer, and to send the next part of one.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

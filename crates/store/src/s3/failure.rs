@@ -14,6 +14,21 @@ struct Answer {
     message: String,
 }
 
+/// The HTTP status of the answer that a server gave, if it gave one.
+pub(crate) fn answer_status(error: &StoreError) -> Option<u16> {
+    answer(error).map(|answer| answer.status)
+}
+
+/// Whether the server refused because another writer was at work on the same object.
+pub(crate) fn is_conflict(error: &StoreError) -> bool {
+    let codes = ["ConditionalRequestConflict", "OperationAborted"];
+    answer(error).is_some_and(|answer| codes.contains(&answer.code.as_str()))
+}
+
+fn answer(error: &StoreError) -> Option<&Answer> {
+    std::error::Error::source(error)?.downcast_ref()
+}
+
 /// A failure below HTTP, as the cause of a [`StoreError`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]

@@ -32,6 +32,7 @@ async fn a_server_that_does_all() {
     for ability in [
         Ability::Write,
         Ability::Range,
+        Ability::Places,
         Ability::Replace,
         Ability::Delete,
         Ability::List,
@@ -82,6 +83,32 @@ async fn a_server_that_lacks_what_is_needed_cannot_be_used() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_fails_for_another_reason_is_not_known() {
+    let server = Server::start().await;
+    // an account that may neither delete nor write below packs/, as policies by prefix have it
+    server.manners.denies_deletes_below_packs.store(true, Ordering::SeqCst);
+    let found = probed(&server).await;
+    let (places, reason) = answer(&found, Ability::Places);
+    assert!(
+        places == Answer::Unknown && reason.contains("may not delete below packs/"),
+        "{places:?} {reason}"
+    );
+    assert!(found.is_usable(), "{found:?}");
+    server.manners.denies_deletes_below_packs.store(false, Ordering::SeqCst);
+    server.manners.denies_puts_below_packs.store(true, Ordering::SeqCst);
+    let found = probed(&server).await;
+    assert_eq!(answer(&found, Ability::Places).0, Answer::No);
+    assert!(!found.is_usable(), "{found:?}");
+    server.manners.denies_puts_below_packs.store(false, Ordering::SeqCst);
+    // a server that fails is no proof that it compares checksums, or that it lets one writer win
+    server.manners.fails_damaged_and_raced.store(true, Ordering::SeqCst);
+    let found = probed(&server).await;
+    for ability in [Ability::Checksum, Ability::ConditionalPut] {
+        assert_eq!(answer(&found, ability).0, Answer::Unknown, "{ability:?} {found:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_directory() {
     let directory = tempfile::tempdir().unwrap();
     let probing = async |path: &std::path::Path| {
@@ -91,6 +118,7 @@ async fn a_directory() {
     let found = probing(directory.path()).await.unwrap();
     assert!(found.is_usable(), "{found:?}");
     assert_eq!(answer(&found, Ability::ConditionalPut).0, Answer::Yes);
+    assert_eq!(answer(&found, Ability::Places).0, Answer::Yes);
     assert_eq!(answer(&found, Ability::Versioning).0, Answer::No);
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "nothing is left");
     let missing = probing(&directory.path().join("none")).await.unwrap_err();

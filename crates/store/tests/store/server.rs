@@ -33,6 +33,12 @@ pub(crate) struct Manners {
     pub(crate) refuses_bulk_delete: AtomicBool,
     /// Answers 403 to reads of objects.
     pub(crate) denies_reads: AtomicBool,
+    /// Answers 403 to deletions below `packs/`.
+    pub(crate) denies_deletes_below_packs: AtomicBool,
+    /// Answers 403 to PUTs below `packs/`.
+    pub(crate) denies_puts_below_packs: AtomicBool,
+    /// Answers 503 to a probe's PUTs of a damaged object, and of one by several writers.
+    pub(crate) fails_damaged_and_raced: AtomicBool,
     /// Never answers reads of objects.
     pub(crate) hangs_reads: AtomicBool,
     /// Reads that were not answered.
@@ -177,10 +183,28 @@ impl Front {
             manners.single_delete_count.fetch_add(1, Ordering::SeqCst);
         }
         let is_bulk_delete = request.method() == Method::POST && request.uri().query() == Some("delete");
+        let is = |manner: &AtomicBool| manner.load(Ordering::SeqCst);
+        let path = request.uri().path();
+        let below_packs = path.contains("/packs/");
         match () {
             () if take(&manners.throttled_request_count) => Some(refuse(503, "SlowDown")),
             () if reads_object(request) && manners.denies_reads.load(Ordering::SeqCst) => {
                 Some(refuse(403, "AccessDenied"))
+            }
+            () if below_packs
+                && request.method() == Method::DELETE
+                && is(&manners.denies_deletes_below_packs) =>
+            {
+                Some(refuse(403, "AccessDenied"))
+            }
+            () if below_packs && request.method() == Method::PUT && is(&manners.denies_puts_below_packs) => {
+                Some(refuse(403, "AccessDenied"))
+            }
+            () if is(&manners.fails_damaged_and_raced)
+                && request.method() == Method::PUT
+                && (path.ends_with("damaged") || path.ends_with("race")) =>
+            {
+                Some(refuse(503, "ServiceUnavailable"))
             }
             () if has("if-none-match") && manners.refuses_conditions.load(Ordering::SeqCst) => {
                 Some(refuse(501, "NotImplemented"))

@@ -98,6 +98,7 @@ fn title(ability: Ability) -> &'static str {
     match ability {
         Ability::Write => "write and read",
         Ability::Range => "read a part",
+        Ability::Places => "every place",
         Ability::Replace => "replace",
         Ability::Delete => "delete",
         Ability::List => "LIST after PUT",
@@ -114,13 +115,18 @@ fn title(ability: Ability) -> &'static str {
 fn meaning(ability: Ability, answer: Answer) -> &'static str {
     let has = answer == Answer::Yes;
     match ability {
-        Ability::Write if has => "objects come back as they were written",
+        Ability::Write if has => "objects below sessions/ come back as they were written",
         Ability::Write => "dbhaul cannot keep backups there",
         Ability::Range if has => "a restore reads only the rows that it needs",
         Ability::Range => "dbhaul cannot read backups there",
+        Ability::Places if has => "so do those below packs/, backups/ and reports/, where dumps write",
+        Ability::Places if answer == Answer::Unknown => {
+            "whether dumps may write below packs/, backups/ and reports/ was not tried everywhere"
+        }
+        Ability::Places => "dumps cannot write below packs/, backups/ and reports/",
         Ability::Replace if has => "dumps and prunes can show that they are still at work",
         Ability::Replace => "dbhaul cannot keep dumps and prunes apart there",
-        Ability::Delete if has => "backups can be forgotten and pruned",
+        Ability::Delete if has => "dumps can take their signs away; below sessions/ is all that was tried",
         Ability::Delete => "this account can make backups only where it may delete below sessions/",
         Ability::List if has => "a dump sees all of its packs before it commits",
         Ability::List => "a dump would miss packs that it has just written, and not commit",
