@@ -320,10 +320,14 @@ fn a_log_says_when() {
     run.assert_code(0);
     let lines: Vec<&str> = run.stderr.lines().collect();
     assert!(lines.len() > 4, "{run}");
+    let mut ids = None;
     for line in lines {
         let (when, what) = line.split_once(' ').unwrap();
         let digits = when.bytes().map(|byte| if byte.is_ascii_digit() { b'0' } else { byte });
         assert_eq!(String::from_utf8(digits.collect()).unwrap(), "0000-00-00T00:00:00Z", "{line}");
+        let (run, what) = what.split_once(' ').unwrap();
+        assert!(run.len() == 8 && run.bytes().all(|byte| byte.is_ascii_hexdigit()), "{line}");
+        assert_eq!(*ids.get_or_insert(run), run, "all lines are of one run");
         assert!(!what.trim().is_empty(), "{line}");
     }
 }

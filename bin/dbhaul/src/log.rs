@@ -1,6 +1,13 @@
 //! The log on standard error.
 
+use std::fmt;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+
+use jiff::Timestamp;
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::FormatTime;
 
 use crate::output::LogWriter;
 
@@ -36,5 +43,21 @@ pub(crate) fn start(verbose: u8, quiet: bool, json: bool) {
         .with_writer(move || LogWriter { is_json: json, is_coloured })
         .with_ansi(is_coloured);
     // A second subscriber can only be a test's; the first stays.
-    let _ = if json { builder.json().try_init() } else { builder.try_init() };
+    let _ = if json { builder.json().try_init() } else { builder.with_timer(WhenAndWho).try_init() };
+}
+
+/// What tells the lines of this run from those of others in the same log: eight hex digits, others in each run.
+pub(crate) fn run_id() -> &'static str {
+    static RUN_ID: OnceLock<String> = OnceLock::new();
+    // the keys of a hash are as random as this has to be
+    RUN_ID.get_or_init(|| format!("{:016x}", RandomState::new().hash_one(std::process::id()))[..8].to_owned())
+}
+
+/// Date, time and run.
+struct WhenAndWho;
+
+impl FormatTime for WhenAndWho {
+    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
+        write!(writer, "{:.0} {}", Timestamp::now(), run_id())
+    }
 }

@@ -1,5 +1,5 @@
 //! Lines for logs: what began and ended, and in between one line every few seconds. In a log each begins with
-//! date and time, on a terminal with the seconds since the start.
+//! date and time and the id of the run, for several may write into one log; on a terminal with the seconds since the start.
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::tally::Tally;
 use super::{Painter, words};
+use crate::log::run_id;
 use crate::output::{indented, to_stderr};
 
 /// Between two lines of progress.
@@ -31,7 +32,7 @@ impl Plain {
 
     fn print(&mut self, at: Duration, text: &str) {
         match self.is_log {
-            true => to_stderr(&dated(Timestamp::now(), &indented(text))),
+            true => to_stderr(&dated(Timestamp::now(), run_id(), &indented(text))),
             false => to_stderr(&format!("[{:>7.1}s] {}", at.as_secs_f64(), indented(text))),
         }
     }
@@ -42,9 +43,9 @@ fn is_log() -> bool {
     !std::io::stderr().is_terminal()
 }
 
-/// A line of a log: `2026-11-29T14:05:00Z data started`.
-fn dated(now: Timestamp, text: &str) -> String {
-    format!("{now:.0} {text}")
+/// A line of a log: `2026-11-29T14:05:00Z 4f2a91c0 data started`.
+fn dated(now: Timestamp, run: &str, text: &str) -> String {
+    format!("{now:.0} {run} {text}")
 }
 
 impl Painter for Plain {
@@ -94,7 +95,7 @@ impl Painter for WarningsOnly {
     fn take(&mut self, event: &Event, _at: Duration) {
         if let Some(text) = message(event, false) {
             let text = indented(&text);
-            to_stderr(&if self.is_log { dated(Timestamp::now(), &text) } else { text });
+            to_stderr(&if self.is_log { dated(Timestamp::now(), run_id(), &text) } else { text });
         }
     }
 
@@ -114,11 +115,12 @@ pub(super) fn message(event: &Event, notices: bool) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::dated;
+    use super::{dated, run_id};
 
     #[test]
     fn a_line_of_a_log_says_when() {
-        let line = dated("2026-11-29T14:05:00.123Z".parse().unwrap(), "data started");
-        assert_eq!(line, "2026-11-29T14:05:00Z data started");
+        let line = dated("2026-11-29T14:05:00.123Z".parse().unwrap(), "4f2a91c0", "data started");
+        assert_eq!(line, "2026-11-29T14:05:00Z 4f2a91c0 data started");
+        assert_eq!((run_id().len(), run_id()), (8, run_id()), "it is one for the whole run");
     }
 }
