@@ -53,7 +53,7 @@ const STANDING: &str = "
     END $$;
     CREATE FUNCTION public.ok(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
         'BEGIN RETURN public.canary(''function''); END';
-    CREATE DOMAIN public.positive AS int CONSTRAINT c CHECK (VALUE > 0 AND public.ok(1) = 0);
+    CREATE DOMAIN public.positive AS int CONSTRAINT c CHECK (VALUE > 0 AND public.canary('domain') = 0);
     CREATE DOMAIN public.number AS int CONSTRAINT c CHECK (public.canary('element') = 0);
     CREATE VIEW public.listed AS SELECT '{1}'::public.number[] AS numbers, 'other'::text AS what;
     CREATE FUNCTION public.wide(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS

@@ -41,7 +41,7 @@ fn settings_of_the_database_that_are_not_carried() {
 
 #[test]
 fn locks_on_what_is_dropped_first() {
-    let case = Case::of_sql(16, 18, "CREATE TABLE t (a int)");
+    let case = Case::of_sql(16, 18, CLEANED);
     case.target.psql("shop", "CREATE TABLE t (a int)");
     let case = case.with(&["--clean", "--if-exists"]);
     std::thread::scope(|scope| {
@@ -55,6 +55,74 @@ fn locks_on_what_is_dropped_first() {
         preflight.assert_code(0).assert_says("--clean drops public.t, which process");
     });
     case.said().ends(0, &[]);
+    what_rests_on_what_is_dropped(&case);
+}
+
+/// What is dropped first, with what a server lets depend on it.
+const CLEANED: &str = "
+    CREATE TABLE t (a int PRIMARY KEY); INSERT INTO t VALUES (1); CREATE SEQUENCE s;
+    CREATE TABLE part (a int) PARTITION BY RANGE (a);
+    CREATE TABLE part_1 PARTITION OF part FOR VALUES FROM (0) TO (9); INSERT INTO part VALUES (1);
+    CREATE TYPE mood AS ENUM ('ok'); CREATE TYPE pair AS (a int); CREATE DOMAIN small AS int CHECK (VALUE < 9);
+    CREATE FUNCTION f(a int, b text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+    CREATE SCHEMA app; CREATE VIEW v AS SELECT a FROM t; CREATE VIEW w AS SELECT a FROM v";
+
+/// Objects that only the target has, and how a plan names each.
+const OWN: [(&str, &str); 12] = [
+    ("CREATE VIEW own_view AS SELECT a FROM v", "view public.own_view depends on VIEW public.v"),
+    ("CREATE TABLE own_key (a int REFERENCES t)", "own_key_a_fkey on table public.own_key depends on"),
+    (
+        "CREATE TABLE own_next (a int DEFAULT nextval('s'))",
+        "column a of table public.own_next depends on SEQUENCE public.s",
+    ),
+    ("CREATE TABLE own_mood (m mood[])", "column m of table public.own_mood depends on TYPE public.mood"),
+    ("CREATE TABLE own_pair (p pair)", "column p of table public.own_pair depends on TYPE public.pair"),
+    ("CREATE TABLE own_small (s small)", "column s of table public.own_small depends on DOMAIN public.small"),
+    (
+        "CREATE TABLE own (a int); CREATE POLICY own_policy ON own USING (f(a, 'x') = 1)",
+        "policy own_policy on table public.own depends on FUNCTION public.f(integer, text)",
+    ),
+    (
+        "CREATE FUNCTION own_f(t) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+        "function public.own_f(public.t) depends on TABLE public.t",
+    ),
+    ("CREATE TABLE app.own (a int)", "table app.own depends on SCHEMA app"),
+    (
+        "CREATE TABLE own_part PARTITION OF part FOR VALUES FROM (9) TO (19); INSERT INTO own_part VALUES (10)",
+        "table public.own_part belongs to TABLE public.part",
+    ),
+    ("CREATE TABLE own_child () INHERITS (t)", "table public.own_child belongs to TABLE public.t"),
+    (
+        "DROP VIEW w; CREATE MATERIALIZED VIEW w AS SELECT 1",
+        "materialized view public.w has the name of VIEW public.w",
+    ),
+];
+
+/// Neither dropped nor let fail a drop.
+#[track_caller]
+fn what_rests_on_what_is_dropped(case: &Case) {
+    for (sql, told) in OWN {
+        case.target.psql("shop", sql);
+        case.command(&["preflight"], &case.target.uri("shop")).run().assert_code(5).assert_says(told);
+    }
+    case.target.psql("shop", "CREATE INDEX own_index ON t (a)");
+    let before = case.target.pg_dump_schema("shop");
+    let told: Vec<&str> = OWN.iter().map(|(_, told)| *told).collect();
+    case.said().ends(1, &told);
+    assert_eq!(case.target.pg_dump_schema("shop"), before);
+    assert_eq!(case.target.psql("shop", "SELECT a FROM own_part"), "10");
+    case.target.psql(
+        "shop",
+        "DROP VIEW own_view; DROP FUNCTION own_f; DROP MATERIALIZED VIEW w;
+         DROP TABLE own_key, own_next, own_mood, own_pair, own_small, own, app.own, own_part, own_child",
+    );
+    case.target.psql("shop", "CREATE ROLE mover LOGIN; GRANT CREATE ON DATABASE shop TO mover; GRANT ALL ON SCHEMA public TO mover");
+    let mover = case.said_as(&case.target.uri_as("mover", "shop"));
+    mover.preflight.assert_code(5).assert_says("so that --clean may not drop them: ");
+    mover.preflight.assert_says("table public.t, ").assert_says("schema app");
+    case.target.psql("shop", "REVOKE ALL ON SCHEMA public FROM mover");
+    let told = "--clean drops with their tables what the run does not create again: index public.own_index";
+    case.said().ends(0, &[told]);
 }
 
 #[test]

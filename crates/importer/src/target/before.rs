@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::foretell::Foretold;
 use super::queries::OfferedExtension;
-use super::{extensions, look, queries, refuse_without_roles, role_limits};
+use super::{dropped, extensions, look, queries, refuse_without_roles, role_limits};
 use crate::outcome::tell;
 use crate::{ImportError, ImportPlan, Skipped};
 
@@ -38,7 +38,7 @@ impl ImportPlan {
         // of this look only: when the run begins they are there, or their creation was refused
         self.options.coming_roles = BTreeSet::new();
         let roles = roles.map_err(asking)?;
-        let blockers = match is_there {
+        let mut blockers = match is_there {
             true => look(self, &session, &facts).await?.blockers,
             false => {
                 let offered = queries::available_extensions(&session).await.map_err(asking)?;
@@ -48,15 +48,22 @@ impl ImportPlan {
                 extensions::compare(self, &offered, &facts).blockers
             }
         };
-        session.close().await.map_err(asking)?;
         let mut refusals = Foretold::default();
         refuse_without_roles(self, &roles, &mut refusals);
         refusals.spread(self);
+        let mut warnings = Vec::new();
+        if is_there {
+            let dropped = dropped::look(self, &session, &refusals).await.map_err(asking)?;
+            blockers.extend(dropped.blockers);
+            warnings = dropped.warnings;
+        }
+        session.close().await.map_err(asking)?;
         self.blockers = blockers.iter().map(ToString::to_string).collect();
         let skipped = refusals.skipped(self, &roles);
         let told = tell(&skipped).into_iter();
         self.told =
             told.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
+        self.told.extend(warnings.iter().map(|warning| format!("warning: {warning}")));
         self.told.push(LATER.to_owned());
         Ok(skipped)
     }

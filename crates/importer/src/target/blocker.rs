@@ -24,6 +24,40 @@ pub enum Blocker {
         /// How many more there are.
         more: usize,
     },
+    /// Objects that stay, or that are dropped later, depend on what is dropped before the import, so that the drops would fail.
+    DependsOnDropped {
+        /// Some of them, as `pg_describe_object` names them, each with what it depends on.
+        objects: Vec<(String, String)>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Tables would be dropped, with their rows, as partitions of what is dropped before the import, or keep it
+    /// from being dropped as its children.
+    ChildOfDropped {
+        /// Some of them, as `pg_describe_object` names them, each with its parent.
+        tables: Vec<(String, String)>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// What is dropped before the import is of another kind there.
+    OtherKind {
+        /// Some of what is there, as `pg_describe_object` names it, each with what is dropped.
+        objects: Vec<(String, String)>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// The role owns neither what is dropped before the import nor its schema.
+    MayNotDrop {
+        /// Some of it, as `pg_describe_object` names it, each with what is dropped.
+        objects: Vec<(String, String)>,
+        /// How many more there are.
+        more: usize,
+    },
+    /// Subscriptions that are dropped before the import have slots at their publishers.
+    SubscriptionSlot {
+        /// Their names.
+        names: Vec<String>,
+    },
     /// An unfinished import is there.
     Unfinished {
         /// Its run.
@@ -169,6 +203,45 @@ impl fmt::Display for Blocker {
                 }
                 f.write_str("; leave these objects out of the selection, drop them first, or ask for --clean")
             }
+            Blocker::DependsOnDropped { objects, more } => write!(
+                f,
+                "what --clean drops later or not at all depends on what it drops, so that the DROP would fail: {}; drop \
+                 these objects first, and create them again after the run if they are still needed",
+                pairs(objects, "depends on", *more)
+            ),
+            Blocker::ChildOfDropped { tables, more } => write!(
+                f,
+                "what the run does not bring is a partition or child of a table that --clean drops, and would go \
+                 with its rows or make the DROP fail: {}; take these tables out first with ALTER TABLE ... DETACH \
+                 PARTITION or NO INHERIT, or drop them",
+                pairs(tables, "belongs to", *more)
+            ),
+            Blocker::OtherKind { objects, more } => write!(
+                f,
+                "what --clean drops is something else there, so that the DROP would fail: {}; drop or rename these \
+                 objects first",
+                pairs(objects, "has the name of", *more)
+            ),
+            Blocker::MayNotDrop { objects, more } => {
+                let objects: Vec<&str> = objects.iter().map(|(object, _)| object.as_str()).collect();
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                write!(
+                    f,
+                    "the role owns neither these objects nor their schemas, so that --clean may not drop them: \
+                     {}{more}; connect as their owner, or GRANT the owner's role to it",
+                    objects.join(", ")
+                )
+            }
+            Blocker::SubscriptionSlot { names } => {
+                let names: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
+                write!(
+                    f,
+                    "--clean cannot drop subscriptions that have a replication slot at their publisher: {}; DROP \
+                     SUBSCRIPTION them first, or ALTER SUBSCRIPTION ... DISABLE and SET (slot_name = NONE), or give \
+                     --no-subscriptions",
+                    in_one_line(&names.join(", "))
+                )
+            }
             Blocker::Unfinished { run, schema } => write!(
                 f,
                 "it holds an unfinished import (run {run}, ledger in schema {schema}); go on with it by \
@@ -288,6 +361,13 @@ impl fmt::Display for Blocker {
             }
         }
     }
+}
+
+/// `view public.v depends on TABLE public.t, ...`.
+fn pairs(pairs: &[(String, String)], relation: &str, more: usize) -> String {
+    let texts = pairs.iter().map(|(one, other)| format!("{one} {relation} {other}"));
+    let more = (more > 0).then(|| format!("and {more} more"));
+    texts.chain(more).collect::<Vec<_>>().join(", ")
 }
 
 fn write_needed_by(f: &mut fmt::Formatter<'_>, needed_by: &[String], count: usize) -> fmt::Result {

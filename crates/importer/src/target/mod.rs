@@ -5,6 +5,7 @@ mod advance;
 mod afar;
 mod before;
 mod blocker;
+mod dropped;
 mod extensions;
 mod foretell;
 mod loads;
@@ -109,12 +110,15 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     };
     blockers.extend(extensions::refused(plan, &refusals));
     blockers.extend(refusals.in_the_way(plan));
+    let dropped = dropped::look(plan, session, &refusals).await.map_err(checking)?;
+    blockers.extend(dropped.blockers);
     Ok(TargetReport {
         target: session.server().to_owned(),
         version: ServerVersion(facts.version),
         warnings: warnings(plan, &contents)
             .into_iter()
             .chain(extension_warnings)
+            .chain(dropped.warnings)
             .chain(refusals.doubts(plan))
             .collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
