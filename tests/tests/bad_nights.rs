@@ -92,7 +92,7 @@ fn a_store_that_goes_away_is_no_backup() {
     // this server makes it again when something is put into it
     std::fs::remove_dir_all(&bucket).unwrap();
     night.assert_failed(&job.wait(), "is no longer in s3://removed/s");
-    assert_eq!(files_below(&bucket, "backups"), [PathBuf::new(); 0]);
+    assert_eq!(files_below(&bucket, "backups"), Vec::<PathBuf>::new());
 
     let bucket = s3.create_bucket("revoked");
     let night = Night::new(&server, &s3.endpoint().store_url("revoked", "s"), "6MiB", Some(s3.endpoint()));
@@ -100,7 +100,7 @@ fn a_store_that_goes_away_is_no_backup() {
     s3.revoke();
     night.assert_failed(&job.wait(), "check the key, secret");
     assert_eq!(files_below(&bucket, "repo.json"), [bucket.join("s/repo.json")]);
-    assert_eq!(files_below(&bucket, "backups"), [PathBuf::new(); 0]);
+    assert_eq!(files_below(&bucket, "backups"), Vec::<PathBuf>::new());
 }
 
 #[test]
@@ -112,7 +112,7 @@ fn a_source_that_dies_is_no_backup() {
     // it is back at once, and does not know the dump's snapshot any more
     server.crash();
     night.assert_failed(&job.wait(), "the copy of rows stopped");
-    assert_eq!(files_below(store.path(), "backups"), [PathBuf::new(); 0]);
+    assert_eq!(files_below(store.path(), "backups"), Vec::<PathBuf>::new());
     // nothing of the attempt is in the way of the next one
     let again = night.begin().wait();
     again.assert_code(0);

@@ -163,11 +163,11 @@ fn nothing_is_removed_while_a_dump_is_at_work() {
     dump.signal("STOP");
     let list = store.cleanup(&[]);
     list.assert_code(0);
-    assert!(list.stdout.contains("a dump may be at work"), "{}", list.stdout);
+    assert!(list.stdout.contains("a dump may be active"), "{}", list.stdout);
     let before = store.files("packs");
     let run = store.cleanup(&["--yes"]);
     run.assert_code(1);
-    assert!(run.stderr.contains("is at work"), "{}", run.stderr);
+    assert!(run.stderr.contains("is active"), "{}", run.stderr);
     assert_eq!(store.files("packs"), before);
     assert!(store.files("trash").is_empty());
     // It goes on, and relies on what was left behind: the same rows make the same packs.

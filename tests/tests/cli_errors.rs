@@ -120,7 +120,7 @@ fn a_table_that_may_not_be_read() {
         "CREATE SEQUENCE own; ALTER SEQUENCE own OWNER TO reader; REVOKE ALL ON own FROM reader",
     );
     let own = Dbhaul::new(["preflight", "--source", &uri]).run();
-    own.assert_code(5).assert_says("though it is the role's own: GRANT SELECT ON public.own TO reader");
+    own.assert_code(5).assert_says("its owner may not read it: GRANT SELECT ON public.own TO reader");
 }
 
 /// One rule for both sides and the store: what cannot be reached stands in the way.
@@ -235,7 +235,9 @@ fn a_target_that_is_not_empty() {
     assert_eq!(target.psql("shop", "SELECT count(*) FROM customer"), "1000");
     for roles in ["none", "used"] {
         let plan = Dbhaul::new(["migrate", "--dry-run", "--roles", roles]).args(sides).run();
-        plan.assert_code(1).assert_says("BLOCKER: it is not empty").assert_says("pre-data (in order)");
+        plan.assert_code(1)
+            .assert_says("BLOCKER: the database is not empty")
+            .assert_says("pre-data (in order)");
         assert!(plan.stdout.ends_with("not ready: see the blockers above\n"), "{plan}");
     }
     let plan = Dbhaul::new(["migrate", "--dry-run", "--json"]).args(sides).run();
@@ -243,7 +245,7 @@ fn a_target_that_is_not_empty() {
     let store = TempDir::new().unwrap();
     dump(&source.uri("shop"), store.path()).assert_code(0);
     let restore = Dbhaul::new(["restore", "--dry-run", "--target", &target.uri("shop"), "--store"]);
-    restore.arg(store.path()).run().assert_code(1).assert_says("BLOCKER: it is not empty");
+    restore.arg(store.path()).run().assert_code(1).assert_says("BLOCKER: the database is not empty");
 }
 
 /// With `--create` it is not the database that is connected to that matters.

@@ -251,7 +251,7 @@ fn a_restore_settles_definitions_on_its_target() {
     for options in [&["--section", "pre-data"][..], &["--section", "post-data", "--allow-non-empty"]] {
         let part = restore(&small, &new, "parts", options);
         part.assert_code(0);
-        part.assert_says("NOT COMPARED with what is on the target");
+        part.assert_says("NOT COMPARED with the target");
         part.assert_says(&format!("not verified: only {} was restored", options[1]));
     }
     new.create_db("unverified");

@@ -149,8 +149,9 @@ fn maintain_stays_with_the_owners_of_older_servers_and_is_said() {
     source.psql("shop", OWNED);
     let (from, to) = (source.uri("shop"), target.uri("shop"));
     let done = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
-    done.assert_code(0)
-        .assert_says("for information: privilege MAINTAIN, which 17 brought, stays with the owners");
+    done.assert_code(0).assert_says(
+        "for information: privilege MAINTAIN, new in PostgreSQL 17: the owner has it on the right only",
+    );
     done.assert_says(
         "of: DEFAULT ACL \"DEFAULT PRIVILEGES FOR TABLES\" FOR ROLE alice, TABLE a.own, TABLE a.shut",
     );
@@ -315,13 +316,13 @@ fn positions_and_views_that_a_pattern_names_are_told() {
     for arguments in runs {
         let less = ["--exclude-table-data", "log_*"];
         let run = |more: &[&str]| Dbhaul::new(&arguments).args(less).args(more).run();
-        let position = "position of SEQUENCE public.log_id_seq: named by log_*, though rows of public.log, which owns \
-                        it, are not";
+        let position = "position of SEQUENCE public.log_id_seq: matched by log_*, although the rows of its table public.log \
+                        are not";
         let told = [
             position,
-            "position of SEQUENCE public.log_run: named",
-            "rows of MATERIALIZED VIEW public.log_days: named",
-            "rows of MATERIALIZED VIEW public.other: named",
+            "position of SEQUENCE public.log_run: matched",
+            "rows of MATERIALIZED VIEW public.log_days: matched",
+            "rows of MATERIALIZED VIEW public.other: matched",
         ];
         for plan in [run(&["--dry-run"]), run(&["--dry-run", "-v"])] {
             told.iter().for_each(|told| assert_tells(&plan, &[&format!("  leaves out, as asked, {told}")]));

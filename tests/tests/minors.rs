@@ -180,7 +180,7 @@ fn options_that_the_target_does_not_know_are_left_out_and_told() {
             "INDEX public.g",
             "CONSTRAINT public.pk u",
         ] {
-            run.assert_says(&format!("{object}: made without the storage parameter later"));
+            run.assert_says(&format!("{object}: created without the storage parameter later"));
         }
     }
     for copy in ["migrated", "restored"] {

@@ -86,14 +86,14 @@ fn an_older_server_is_told_what_it_lacks() {
     let losses = [
         "PUBLICATION sequences: left out",
         "PUBLICATION but: left out",
-        "PUBLICATION two: made without ALL SEQUENCES",
-        "FOREIGN DATA WRAPPER wrapper: made without CONNECTION",
-        "made without SUPPORT",
+        "PUBLICATION two: created without ALL SEQUENCES",
+        "FOREIGN DATA WRAPPER wrapper: created without CONNECTION",
+        "created without SUPPORT",
         "autovacuum_parallel_workers",
         "log_autoanalyze_min_duration",
         "SUBSCRIPTION by_server: left out",
-        "SUBSCRIPTION kept: made without retain_dead_tuples",
-        "SUBSCRIPTION kept: made without max_retention_duration",
+        "SUBSCRIPTION kept: created without retain_dead_tuples",
+        "SUBSCRIPTION kept: created without max_retention_duration",
     ];
     let preflight = Dbhaul::new(["preflight", "--allow-downgrade"]).args(sides).run();
     let run = Dbhaul::new(["migrate", "--allow-downgrade"]).args(sides).run();

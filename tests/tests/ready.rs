@@ -437,7 +437,7 @@ fn statistics_that_cannot_be_computed() {
     let cases =
         [Case::of_file(15, 18, "r08.sql"), Case::of_sql(18, 18, analyzed).with(&["--statistics", "copy"])];
     for case in cases {
-        case.said().run.assert_code(0).assert_stderr_has(&["ANALYZE public.t fails for the values"]);
+        case.said().run.assert_code(0).assert_stderr_has(&["ANALYZE public.t failed because of values"]);
         assert_eq!(case.target.psql("shop", "SELECT a FROM t"), "2147483647");
     }
 }
@@ -508,7 +508,7 @@ fn what_fails_for_rows_spoils_the_proof_of_nothing_else() {
         names.sort_unstable();
         assert_eq!(names, ["b_id_fkey", "c_i_check", "m", "over", "u_g", "w_plain"], "{run}");
         let texts = report["failed"].to_string();
-        assert!(texts.contains("until which it protects no rows"), "{texts}");
+        assert!(texts.contains("until then it protects no rows"), "{texts}");
         // what is said to be done does it
         let key =
             "ALTER TABLE ONLY public.b ADD CONSTRAINT b_id_fkey FOREIGN KEY (id) REFERENCES public.a(id)";
@@ -538,8 +538,9 @@ fn parts_of_an_index_that_is_left_out(case: &Case) {
     let uris = [case.source.uri("parts"), case.target.uri("parts")];
     let moved = Dbhaul::new(["migrate", "--source", &uris[0], "--target", &uris[1]]).run();
     moved.assert_code(3).assert_says("INDEX public.p11_expr_idx: ").assert_says("division by zero");
-    moved
-        .assert_says("INDEX ATTACH public.p11_expr_idx: needs INDEX public.p11_expr_idx, which was not made");
+    moved.assert_says(
+        "INDEX ATTACH public.p11_expr_idx: needs INDEX public.p11_expr_idx, which was not created",
+    );
     moved.assert_says("of 1 difference in definitions below, 1 from what was skipped or failed");
     assert_eq!(case.target.psql("parts", "SELECT count(*) FROM p"), "2");
 }
@@ -565,7 +566,7 @@ fn keys_to_rows_that_are_left_out() {
     let said = case.said();
     said.ends(3, &[told, "FK CONSTRAINT public.d d_id_fkey: refers to rows of public.p that"]);
     said.run.assert_says(
-        "made, but left NOT VALID, so that it holds for new rows alone: refers to rows of public.a",
+        "created, but left NOT VALID, so that it is enforced for new rows only: refers to rows of public.a",
     );
     let keys = "SELECT conname, convalidated FROM pg_constraint WHERE contype = 'f' ORDER BY 1";
     assert_eq!(case.target.psql("shop", keys), "large_id_fkey|f\nn_id_fkey|t");
@@ -629,7 +630,7 @@ fn rows_that_do_not_fit_what_is_there() {
         "table public.a has no column w",
         "table public.b computes column twice itself",
         "table public.c is not there",
-        "table public.d may not be loaded by the importing role, which lacks INSERT on it",
+        "table public.d cannot be loaded: the importing role lacks INSERT on it",
         "sequence public.s is not there",
     ] {
         said.preflight.assert_says(told);
@@ -653,7 +654,7 @@ fn what_only_rows_decide_is_tried_by_the_run() {
     let case = Case::of_sql(17, 18, sql);
     let said = case.said();
     said.ends(0, &[]);
-    let may_fail = "may fail, which depends on rows: ";
+    let may_fail = "may fail, depending on the rows: ";
     for told in [
         "INDEX public.sale_rated",
         "MATERIALIZED VIEW DATA public.rates",

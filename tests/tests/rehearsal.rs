@@ -38,7 +38,7 @@ fn tables_that_are_there_are_not_locked_to_find_out_what_is_refused() {
         let found = timeouts(&target);
         target.terminate_backends("shop", "%");
         dry_run.assert_code(0);
-        beside.assert_code(1).assert_says("it already holds what is to be created there");
+        beside.assert_code(1).assert_says("it already holds objects that the run would create");
         assert_eq!(found, 0, "{}\n{}", dry_run, target.log());
     });
     migrate().args(["--clean", "--if-exists"]).run().assert_code(3);

@@ -236,7 +236,7 @@ fn a_target_that_cannot_take_the_rest_gets_no_roles() {
     target.psql("shop", "CREATE TABLE mine ()");
     let (from, to) = (source.uri("shop"), target.uri("shop"));
     let migrate = ["migrate", "--source", &from, "--target", &to, "--roles", "all"];
-    Dbhaul::new(migrate).run().assert_code(1).assert_says("it is not empty");
+    Dbhaul::new(migrate).run().assert_code(1).assert_says("the database is not empty");
     let database = target.uri("postgres");
     let create = ["migrate", "--source", &from, "--target", &database, "--roles", "all", "--create"];
     Dbhaul::new(create).run().assert_code(1).assert_says("exists already");

@@ -306,9 +306,7 @@ fn a_position_that_may_not_be_read_is_not_verified_and_all_else_is() {
     run.assert_code(4)
         .assert_says("rows: 1 table equal (2 rows), 0 different, 0 not verified")
         .assert_says("sequences: 1 compared, 0 different, 1 not verified")
-        .assert_says(
-            "NOT VERIFIED  public.sq: right: it may not be read, though it is the role's own: GRANT SELECT",
-        );
+        .assert_says("NOT VERIFIED  public.sq: right: its owner may not read it: GRANT SELECT");
     assert_eq!(target.psql("shop", "SELECT nextval('sq')"), "8");
     let again =
         Dbhaul::new(["migrate", "--source", &from, "--target", &to, "--clean", "--if-exists", "--json"]);

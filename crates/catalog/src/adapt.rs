@@ -176,12 +176,12 @@ fn settings(object: &mut Object, name: &Identity, target: &TargetFacts, losses: 
         } else {
             return true;
         };
-        losses.add(name, format!("made without SET {setting} TO {value}: {reason}"));
+        losses.add(name, format!("created without SET {setting} TO {value}: {reason}"));
         false
     });
     if function.leakproof && !target.may_be_leakproof {
         function.leakproof = false;
-        losses.add(name, "made without LEAKPROOF, which only a superuser may say");
+        losses.add(name, "created without LEAKPROOF, which only a superuser may say");
     }
 }
 

@@ -268,10 +268,10 @@ impl Catalog {
     pub fn unreadable(&self) -> Vec<(crate::Identity, &'static str)> {
         let missing = |object: &Object| match &object.body {
             Body::Subscription(subscription) if subscription.definition.is_none() => {
-                Some("only a superuser may read a subscription's definition, so it is not carried")
+                Some("only a superuser may read the definition of a subscription, so it is not copied")
             }
             Body::UserMapping(mapping) if mapping.options.is_none() => {
-                Some("its options may not be read, so it is carried without them")
+                Some("its options may not be read, so it is copied without them")
             }
             _ => None,
         };

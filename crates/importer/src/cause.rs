@@ -188,7 +188,7 @@ impl fmt::Display for Cause {
             }
             Cause::Needs { on, because } if because.is_need() => write!(f, "needs {on}, which {because}"),
             Cause::Needs { on, because } => write!(f, "needs {on}: {because}"),
-            Cause::NotMade { on } => write!(f, "needs {on}, which was not made"),
+            Cause::NotMade { on } => write!(f, "needs {on}, which was not created"),
             Cause::OwnerMayNotRead { role, privilege, object } => write!(
                 f,
                 "role {role}, whose rights REFRESH uses, lacks {privilege} on {object} on the target; GRANT \
@@ -196,7 +196,7 @@ impl fmt::Display for Cause {
             ),
             Cause::RowsLeftOut { reason } | Cause::Recorded { reason } => f.write_str(reason),
             Cause::LeftNotValid { reason } => {
-                write!(f, "made, but left NOT VALID, so that it holds for new rows alone: {reason}")
+                write!(f, "created, but left NOT VALID, so that it is enforced for new rows only: {reason}")
             }
             Cause::Unfilled { view, error } => write!(
                 f,

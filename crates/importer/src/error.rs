@@ -23,7 +23,7 @@ pub enum ImportError {
         blockers: Vec<Blocker>,
     },
     /// Another import holds the target.
-    #[error("another dbhaul import (run {run}) is at work on {target}; wait for it or stop it first")]
+    #[error("another dbhaul run ({run}) is active on {target}; wait for it or stop it first")]
     Busy {
         /// `host:port/database as user`.
         target: String,
@@ -61,7 +61,7 @@ pub enum ImportError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The caller's token was cancelled. The target is left so that the run can be resumed.
-    #[error("cancelled; what was loaded stays, and the run can be resumed")]
+    #[error("cancelled; loaded rows stay, and the run can be resumed")]
     Cancelled,
     /// A task of the import ended in a way it never should.
     #[error("internal error: {0}")]

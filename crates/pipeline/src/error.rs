@@ -239,15 +239,13 @@ impl PipelineError {
                  table, --exclude-table-data its rows, -B large objects"
             }
             PipelineError::Unsteady { .. } => {
-                "run it again when nobody truncates, rewrites or drops these tables, or leave them out"
+                "run it again while nobody truncates, rewrites or drops these tables, or exclude them"
             }
             error if error.is_lock_timeout() => {
                 "somebody holds or waits for a lock on a table, such as an ALTER TABLE or TRUNCATE \
                  (pg_stat_activity and pg_locks say who); run it again when that is over"
             }
-            PipelineError::SameDatabase { .. } => {
-                "name two databases: one cannot be copied into itself, and to compare it with itself proves nothing"
-            }
+            PipelineError::SameDatabase { .. } => "give two different databases",
             PipelineError::Repository(error) => error.help()?,
             PipelineError::Import { source: ImportError::Clean { source, .. }, .. }
                 if source.sqlstate() == Some("55P03") =>

@@ -98,7 +98,7 @@ pub enum RepositoryError {
         matching_count: usize,
     },
     /// A dump must not write while packs are removed.
-    #[error("packs are being removed from {store}: {sign} says so")]
+    #[error("packs are being removed from {store} ({sign})")]
     CleanupAtWork {
         /// The store.
         store: String,
@@ -106,7 +106,7 @@ pub enum RepositoryError {
         sign: String,
     },
     /// Packs must not be removed while a dump writes.
-    #[error("nothing was removed: a dump into {store} is at work, as {sign} says")]
+    #[error("nothing was removed: a dump into {store} is active ({sign})")]
     DumpAtWork {
         /// The store.
         store: String,
@@ -114,7 +114,7 @@ pub enum RepositoryError {
         sign: String,
     },
     /// Two removals would count each other's work.
-    #[error("nothing was removed: another removal of packs from {store} is at work, as {sign} says")]
+    #[error("nothing was removed: another run is removing packs from {store} ({sign})")]
     RemovalAtWork {
         /// The store.
         store: String,

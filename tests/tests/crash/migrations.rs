@@ -322,7 +322,7 @@ fn the_source_alone_is_cleaned_up() {
     let mut at_work = at_work.stdout(std::process::Stdio::null()).spawn().unwrap();
     let sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dbhaul'";
     wait_until("somebody is at work", || (scene.source.psql("postgres", sessions) == "1").then_some(()));
-    cleanup(&["--yes"]).assert_code(1).assert_stderr_has(&["nothing was removed", "1 session is"]);
+    cleanup(&["--yes"]).assert_code(1).assert_stderr_has(&["nothing was removed", "1 session of dbhaul is"]);
     assert_eq!(scene.holding_session_count(), 1);
     scene.source.terminate_backends(SOURCE, "SELECT pg_catalog.pg_sleep%");
     at_work.wait().unwrap();

@@ -171,7 +171,7 @@ fn what_a_target_holds_already_is_in_the_way() {
                CREATE INDEX t_a ON app.t (a); CREATE VIEW app.v AS SELECT * FROM app.t";
     let case = Case::of_sql(17, 18, sql).with(&["--allow-non-empty"]);
     case.target.psql("shop", "CREATE SCHEMA app; CREATE TABLE app.t (a int)");
-    let told = "it already holds what is to be created there: SCHEMA app, TABLE app.t;";
+    let told = "it already holds objects that the run would create: SCHEMA app, TABLE app.t;";
     let into = case.target.uri("shop");
     case.command(&["preflight"], &into).run().assert_code(5).assert_says(told);
     case.command(&["migrate", "--dry-run"], &into).run().assert_code(1).assert_says(told);

@@ -34,9 +34,9 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
             let says = |words: &str| outside_quotes(&constraint.definition, words).is_some();
             let kind = constraint.constraint_type;
             if says(" NOT ENFORCED") {
-                since(18, "NOT ENFORCED constraints; rows that break it come in either way")
+                since(18, "NOT ENFORCED constraints; they do not check rows in either case")
             } else if says(" WITHOUT OVERLAPS") || kind == ConstraintType::ForeignKey && says("PERIOD ") {
-                since(18, "temporal constraints; rows that break it can come in")
+                since(18, "temporal constraints; rows that violate it are no longer refused")
             } else if kind == ConstraintType::NotNull && says(" NOT VALID") {
                 since(18, "NOT NULL constraints that are not valid; NULLs can come in")
             } else if kind == ConstraintType::NotNull && !constraint.separate {
@@ -49,7 +49,7 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
             }
         }
         Body::Publication(publication) if !publication.except_tables.is_empty() => {
-            since(19, "publications of all tables but some; without that it would publish more")
+            since(19, "publications of all tables except some; without that it would publish more")
         }
         Body::Publication(publication) if publication.all_sequences && !publication.all_tables => {
             since(19, "publications of sequences")
@@ -60,7 +60,10 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
             since(19, "subscriptions that connect by a foreign server")
         }
         Body::View(view) if view.options.iter().any(|option| option.starts_with("security_invoker")) => {
-            since(15, "views that run with the rights of who asks; without that it would show more rows")
+            since(
+                15,
+                "views that run with the rights of the querying role; without that it could show more rows",
+            )
         }
         _ => None,
     }
@@ -80,7 +83,7 @@ pub(super) fn weaken(
         Body::Index(index) if major < 15 => {
             if let Some(definition) = without(&index.definition, " NULLS NOT DISTINCT") {
                 index.definition = definition;
-                losses.add(name, on("made without NULLS NOT DISTINCT: rows with equal NULLs can come in"));
+                losses.add(name, on("created without NULLS NOT DISTINCT: rows with equal NULLs can come in"));
             }
         }
         Body::Constraint(constraint) if major < 15 => {
@@ -91,27 +94,32 @@ pub(super) fn weaken(
                 {
                     index.index_definition = definition;
                 }
-                losses.add(name, on("made without NULLS NOT DISTINCT: rows with equal NULLs can come in"));
+                losses.add(name, on("created without NULLS NOT DISTINCT: rows with equal NULLs can come in"));
             }
         }
         Body::Collation(collation) if major < 16 => {
             if let Some(rules) = collation.rules.take() {
-                losses
-                    .add(name, on(&format!("made without its rules {rules:?}, so that it sorts otherwise")));
+                losses.add(
+                    name,
+                    on(&format!("created without its rules {rules:?}, so that it sorts differently")),
+                );
             }
         }
         Body::Function(function) if major < 14 => {
             if let Some(text) = body_text(function) {
                 function.source = FunctionSource::Text { text };
-                losses.add(name, on("its body is kept as text, so that nothing knows what it uses"));
+                losses.add(
+                    name,
+                    on("its body is kept as text, so that PostgreSQL does not track what it uses"),
+                );
             }
         }
         Body::RangeType(range) if major < 14 && source.major() >= 14 => {
-            losses.add(name, on(&format!("made without its multirange type {}", range.multirange)));
+            losses.add(name, on(&format!("created without its multirange type {}", range.multirange)));
         }
         Body::BaseType(base) if major < 14 && base.subscript.is_some() => {
             base.subscript = None;
-            losses.add(name, on("made without its SUBSCRIPT function"));
+            losses.add(name, on("created without its SUBSCRIPT function"));
         }
         Body::Domain(domain) if major < 17 => {
             if domain.not_null_comment.take().is_some() {
@@ -134,12 +142,12 @@ pub(super) fn weaken(
         Body::Publication(publication) => weaken_publication(publication, name, major, losses),
         Body::ForeignDataWrapper(wrapper) if major < 19 => {
             if let Some(function) = wrapper.connection.take() {
-                losses.add(name, on(&format!("made without CONNECTION {function}")));
+                losses.add(name, on(&format!("created without CONNECTION {function}")));
             }
         }
         Body::Aggregate(aggregate) if major < 19 => {
             if let Some(function) = aggregate.support.take() {
-                losses.add(name, on(&format!("made without SUPPORT {function}")));
+                losses.add(name, on(&format!("created without SUPPORT {function}")));
             }
         }
         Body::Subscription(subscription) => {
@@ -155,10 +163,10 @@ fn weaken_table(table: &mut Table, name: &Identity, major: u32, losses: &mut Los
     let on = |what: String| format!("{what} on PostgreSQL {major}");
     let options = [&mut table.options, &mut table.toast_options];
     for option in options.into_iter().flat_map(|options| take_unknown(options, major)) {
-        losses.add(name, on(format!("made without the storage parameter {option}")));
+        losses.add(name, on(format!("created without the storage parameter {option}")));
     }
     if major < 17 && table.partition_key.is_some() && table.access_method.take().is_some() {
-        losses.add(name, on("made without an access method for its partitions".to_owned()));
+        losses.add(name, on("created without an access method for its partitions".to_owned()));
     }
     if major >= 18 {
         return;
@@ -187,8 +195,10 @@ fn weaken_table(table: &mut Table, name: &Identity, major: u32, losses: &mut Los
     table.checks.retain(|check| {
         let is_enforced = outside_quotes(&check.definition, " NOT ENFORCED").is_none();
         if !is_enforced {
-            losses
-                .add(name, on(format!("made without the constraint {}, which is NOT ENFORCED", check.name)));
+            losses.add(
+                name,
+                on(format!("created without the constraint {}, which is NOT ENFORCED", check.name)),
+            );
         }
         is_enforced
     });
@@ -208,11 +218,11 @@ fn take_unknown(options: &mut Vec<String>, major: u32) -> Vec<String> {
 fn weaken_publication(publication: &mut Publication, name: &Identity, major: u32, losses: &mut Losses) {
     if major < 18 && publication.generated_columns {
         publication.generated_columns = false;
-        losses.add(name, format!("made without publish_generated_columns on PostgreSQL {major}"));
+        losses.add(name, format!("created without publish_generated_columns on PostgreSQL {major}"));
     }
     if major < 19 && publication.all_sequences {
         publication.all_sequences = false;
-        losses.add(name, format!("made without ALL SEQUENCES on PostgreSQL {major}"));
+        losses.add(name, format!("created without ALL SEQUENCES on PostgreSQL {major}"));
     }
 }
 
@@ -238,7 +248,7 @@ fn weaken_subscription(
         (19, "wal_receiver_timeout", definition.wal_receiver_timeout.is_some()),
     ] {
         if is_lost && major < since && source >= since {
-            losses.add(name, format!("made without {option} on PostgreSQL {major}"));
+            losses.add(name, format!("created without {option} on PostgreSQL {major}"));
         }
     }
     if major < 16 && definition.streaming == "parallel" {

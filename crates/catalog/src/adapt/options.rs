@@ -199,7 +199,7 @@ pub(super) fn take(
     for option in taken {
         losses.add(
             name,
-            format!("made without the storage parameter {option}, which the target does not take"),
+            format!("created without the storage parameter {option}, which the target does not have"),
         );
     }
 }

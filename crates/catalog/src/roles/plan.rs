@@ -85,7 +85,7 @@ impl RolePlan {
         self.existing.push(role.name.clone());
         let differences = if is_renamed { Vec::new() } else { role.differences(there) };
         if !differences.is_empty() {
-            let reason = format!("exists on the target with {}; it is left as it is", differences.join(", "));
+            let reason = format!("exists on the target with {}; it is not changed", differences.join(", "));
             self.lose(format!("ROLE {}", role.name), reason);
         }
     }
@@ -110,14 +110,14 @@ impl RolePlan {
                 if grantor != grant.grantor {
                     self.lose(
                         describe(grant),
-                        "its grantor is not on the target; it is granted in another name",
+                        "its grantor does not exist on the target; another role is its grantor there",
                     );
                 }
                 grants.push(Membership { grantor, ..grant.clone() });
             } else {
                 self.lose(
                     describe(grant),
-                    "both roles exist on the target and the membership does not; it is left so",
+                    "both roles exist on the target and the membership does not; it is not created",
                 );
             }
         }
@@ -126,7 +126,7 @@ impl RolePlan {
         let (ordered, stuck) = in_order(grants, admins);
         self.grants = ordered;
         for grant in stuck {
-            self.lose(describe(&grant), "its grantor has no admin option; it is granted in another name");
+            self.lose(describe(&grant), "its grantor has no admin option; another role is its grantor there");
             self.grants.push(Membership { grantor: None, ..grant });
         }
     }
@@ -147,7 +147,7 @@ impl RolePlan {
         let (one, two) = (all(&wanted), all(there));
         let has_options = grant.options.is_some() && there.iter().all(|grant| grant.options.is_some());
         if one.0 != two.0 || has_options && one != two {
-            self.lose(describe(grant), "exists on the target with other options; it is left as it is");
+            self.lose(describe(grant), "exists on the target with other options; it is not changed");
         }
     }
 }
@@ -207,13 +207,12 @@ mod tests {
         let wanted =
             roles(16, vec![Role { login: true, ..role("a") }, role("b")], vec![membership("a", "b")]);
         let there = roles(16, vec![role("a"), role("b")], Vec::new());
-        let left =
-            "MEMBERSHIP of b in a: both roles exist on the target and the membership does not; it is left so";
+        let left = "MEMBERSHIP of b in a: both roles exist on the target and the membership does not; it is not created";
         check(
             &wanted,
             &there,
             &[],
-            &["ROLE a: exists on the target with NOLOGIN instead of LOGIN; it is left as it is", left],
+            &["ROLE a: exists on the target with NOLOGIN instead of LOGIN; it is not changed", left],
         );
         check(&wanted, &there, &["a"], &[left]);
         let other = Membership { admin: true, ..membership("a", "b") };
@@ -221,14 +220,14 @@ mod tests {
             &wanted,
             &roles(16, vec![role("a"), role("b")], vec![other]),
             &["a"],
-            &["MEMBERSHIP of b in a: exists on the target with other options; it is left as it is"],
+            &["MEMBERSHIP of b in a: exists on the target with other options; it is not changed"],
         );
     }
 
     #[test]
     fn grantors_need_their_option() {
         let by = |grantor: &str| Membership { grantor: Some(grantor.to_owned()), ..membership("a", "b") };
-        let lost = "its grantor has no admin option; it is granted in another name";
+        let lost = "its grantor has no admin option; another role is its grantor there";
         check(
             &roles(16, vec![role("a"), role("b"), role("c")], vec![by("c")]),
             &roles(16, Vec::new(), Vec::new()),

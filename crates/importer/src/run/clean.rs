@@ -32,7 +32,10 @@ pub(super) async fn drop_objects(control: &mut Control, context: &Context) -> Re
         let mut attempt = DropAttempt { key: key.clone(), statements };
         let mut result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;
         if result.as_ref().is_err_and(|error| is_harmless(entry, error)) {
-            context.progress.notice(format!("{} is not there to be dropped", context.plan.describe(id)));
+            context.progress.notice(format!(
+                "{} does not exist, so that it cannot be dropped",
+                context.plan.describe(id)
+            ));
             // It is still a step done: a resumed run finds there what this one is going to make.
             attempt.statements.clear();
             result = until_committed(context, &mut control.slot, &key, &what, &mut attempt).await;

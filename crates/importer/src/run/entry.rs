@@ -176,8 +176,7 @@ pub(crate) fn why_left_out(
         _ if !rows_rely_on(plan, entry) && !revokes(entry) && !may_pass() => {
             let statements = entry.create.join("; ");
             let is_shown = SHOWN.contains(&kind) && !statements.contains('\n');
-            let to_do =
-                is_shown.then(|| format!("to do: mend what stands in its way, then run: {statements}"));
+            let to_do = is_shown.then(|| format!("to do: remove the cause, then run: {statements}"));
             Some(error.cause(to_do))
         }
         _ => None,

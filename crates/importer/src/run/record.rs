@@ -243,7 +243,7 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
         return None;
     }
     let until_then = match guards_rows(&context.plan, &entry) {
-        true => ", until which it protects no rows",
+        true => " (until then it protects no rows)",
         false => "",
     };
     let statements = entry.create.join("; ");
@@ -251,7 +251,7 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
         true => String::new(),
         false => format!(", or run: {statements}"),
     };
-    Some(format!("to do{until_then}: mend what stands in its way, then go on with --resume{or_run}"))
+    Some(format!("to do{until_then}: remove the cause, then run again with --resume{or_run}"))
 }
 
 /// What is said of a table that `ANALYZE` fails on for its values.
@@ -259,8 +259,8 @@ pub(super) fn not_gathered(table: &str, error: &StepError) -> String {
     let text = error.to_string();
     let first_line = text.lines().next().unwrap_or_default();
     format!(
-        "ANALYZE {} fails for the values in the table, as on the source: {first_line}; rows and definitions \
-         are there, planner statistics are not",
+        "ANALYZE {} failed because of values in the table, as on the source: {first_line}; its rows and definitions \
+         were copied, planner statistics are missing",
         in_one_line(table)
     )
 }

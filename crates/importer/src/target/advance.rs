@@ -188,7 +188,8 @@ impl Advance {
             ));
         }
         if more > 0 {
-            self.warnings.push(format!("{more} more locks of others are held on what --clean drops"));
+            self.warnings
+                .push(format!("{more} more locks are held by other sessions on objects that --clean drops"));
         }
         Ok(())
     }

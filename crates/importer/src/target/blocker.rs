@@ -183,7 +183,7 @@ impl fmt::Display for Blocker {
         match self {
             Blocker::NotEmpty { count, examples, nothing_to_resume } => {
                 let examples_text = in_one_line(&examples.join(", "));
-                write!(f, "it is not empty: it holds {} ({examples_text}", counted(*count, "object"))?;
+                write!(f, "the database is not empty: it holds {} ({examples_text}", counted(*count, "object"))?;
                 let more = if *count > examples.len() as u64 { ", ..." } else { "" };
                 if *nothing_to_resume {
                     write!(
@@ -197,11 +197,11 @@ impl fmt::Display for Blocker {
                 write!(f, "{more}); import into an empty database, or ask for --clean or --allow-non-empty")
             }
             Blocker::InTheWay { names, more } => {
-                write!(f, "it already holds what is to be created there: {}", names.join(", "))?;
+                write!(f, "it already holds objects that the run would create: {}", names.join(", "))?;
                 if *more > 0 {
                     write!(f, " and {more} more")?;
                 }
-                f.write_str("; leave these objects out of the selection, drop them first, or ask for --clean")
+                f.write_str("; exclude these objects, drop them first, or use --clean")
             }
             Blocker::DependsOnDropped { objects, more } => write!(
                 f,
@@ -254,7 +254,7 @@ impl fmt::Display for Blocker {
             ),
             Blocker::OtherSource { run, found, wanted } => write!(
                 f,
-                "the unfinished run {run} imports {found}, not {wanted}; resume with the same source, or \
+                "the unfinished run {run} imports {found}, not {wanted}; resume it with the same source, or \
                  start over with --clean --if-exists"
             ),
             Blocker::OtherPlan { run } => write!(
@@ -279,7 +279,7 @@ impl fmt::Display for Blocker {
                 let name = quote_identifier(name);
                 write!(
                     f,
-                    "extension {name} cannot be created there: {}; mend that, or leave it and its rows out with \
+                    "extension {name} cannot be created there: {}; solve that, or exclude it and its rows with \
                      --exclude-extension {name}",
                     in_one_line(reason)
                 )?;
@@ -341,7 +341,7 @@ impl fmt::Display for Blocker {
                 let more = if *more > 0 { format!("; and {more} more") } else { String::new() };
                 write!(
                     f,
-                    "what is to be loaded does not fit what is there: {}{more}; mend that first, or leave it out \
+                    "the rows do not fit the existing tables: {}{more}; change that first, or exclude these tables \
                      with -T or --exclude-table-data",
                     problems.join("; ")
                 )

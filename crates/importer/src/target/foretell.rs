@@ -68,7 +68,7 @@ impl Foretold {
         let doubts = self.doubts.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
         let of_rows = doubts.map(|(entry, cause)| {
             let object = in_one_line(&plan.describe(*entry));
-            format!("may fail, which depends on rows: {object}: {}", in_one_line(&cause.to_string()))
+            format!("may fail, depending on the rows: {object}: {}", in_one_line(&cause.to_string()))
         });
         of_rows.chain(read_from_afar(plan)).chain(self.untried_texts(plan)).collect()
     }

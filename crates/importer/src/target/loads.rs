@@ -62,10 +62,10 @@ impl Row {
         } else if !generated.is_empty() {
             format!("computes {} itself", columns(generated))
         } else if *may_enter == Some(false) {
-            "may not be loaded by the importing role, which lacks USAGE on its schema".to_owned()
+            "cannot be loaded: the importing role lacks USAGE on its schema".to_owned()
         } else if *may_load == Some(false) {
             let privilege = if kind == "sequence" { "UPDATE" } else { "INSERT" };
-            format!("may not be loaded by the importing role, which lacks {privilege} on it")
+            format!("cannot be loaded: the importing role lacks {privilege} on it")
         } else {
             "cannot be loaded".to_owned()
         };

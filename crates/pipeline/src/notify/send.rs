@@ -94,7 +94,7 @@ fn post(agent: &Agent, message: &Message) -> Result<(), Problem> {
         return Ok(());
     }
     let reason = match status.is_redirection() {
-        true => format!("it answered with status {status}, a redirection, which is not followed"),
+        true => format!("it answered with status {status}, a redirection, and redirections are not followed"),
         false => format!("it answered with status {status}"),
     };
     let is_transient = status.is_server_error() || status.as_u16() == 429;

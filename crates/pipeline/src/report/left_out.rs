@@ -15,7 +15,7 @@ pub(crate) fn left_out(catalog: &Catalog) -> Vec<NamedReason> {
         .map(|(identity, reason)| NamedReason { object: identity.to_string(), reason: reason.to_owned() });
     let invalid = invalid(catalog).map(|object| NamedReason {
         object: object.identity().to_string(),
-        reason: "it is invalid on the source (REINDEX or drop it there), so it is not carried".to_owned(),
+        reason: "it is invalid on the source and not copied; REINDEX or drop it there".to_owned(),
     });
     unreadable.chain(invalid).collect()
 }

@@ -156,18 +156,18 @@ pub(crate) fn left_out_as_asked(
             Some(owner) => Some(NamedReason {
                 object: format!("position of {}", object.identity()),
                 reason: format!(
-                    "named by {patterns}, though rows of {}, which owns it, are not",
+                    "matched by {patterns}, although the rows of its table {} are not",
                     owner.table
                 ),
             }),
             None => Some(NamedReason {
                 object: format!("position of {}", object.identity()),
-                reason: format!("named by {patterns}"),
+                reason: format!("matched by {patterns}"),
             }),
         },
         Body::MaterializedView(view) if view.populated => Some(NamedReason {
             object: format!("rows of {}", object.identity()),
-            reason: format!("named by {patterns}, or not to be filled without one that is"),
+            reason: format!("matched by {patterns}, or it reads a view that is"),
         }),
         _ => None,
     };

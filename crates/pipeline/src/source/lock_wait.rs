@@ -173,7 +173,7 @@ fn sentence(row: &[Option<String>], settings: &ConnectSettings) -> Option<String
         .collect();
     let who = if who.is_empty() { String::new() } else { format!(" ({})", who.join(", ")) };
     Some(dbhaul_catalog::in_one_line(&format!(
-        "{}: waiting for {what}: process {pid}{who} holds it or asked for it first; dbhaul goes on when that ends",
+        "{}: waiting for {what}: process {pid}{who} holds it or waits for it too; dbhaul continues when that process ends its transaction",
         settings.describe()
     )))
 }

@@ -88,7 +88,7 @@ fn reason(table: &UnreadableTable) -> NamedReason {
         };
         match table.is_own {
             true => {
-                format!("it may not be read, though it is the role's own: GRANT {missing} ON {on} TO {owner}")
+                format!("its owner may not read it: GRANT {missing} ON {on} TO {owner}")
             }
             false => format!("it may not be read: GRANT {missing} ON {on}, or connect as its owner, {owner}"),
         }

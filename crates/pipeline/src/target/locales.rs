@@ -63,7 +63,7 @@ fn too_new(target: ServerVersion, database: &Database) -> Option<String> {
         _ => return None,
     };
     (target.major() < needed).then(|| {
-        format!("the source's locale provider is {provider}{more}, which databases have from {needed} on")
+        format!("the source's locale provider is {provider}{more}, which PostgreSQL {needed} and newer have")
     })
 }
 

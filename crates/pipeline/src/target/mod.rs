@@ -347,7 +347,7 @@ pub(crate) async fn creation_blockers(
 fn may_not_create(target: &ConnectSettings) -> PipelineError {
     PipelineError::Request {
         problem: format!("the role may not create databases on {}", target.describe()),
-        help: "ALTER ROLE it CREATEDB, or have the database created, connect to it and leave out --create"
+        help: "give the role CREATEDB (ALTER ROLE ... CREATEDB), or have the database created, connect to it and leave out --create"
             .to_owned(),
     }
 }

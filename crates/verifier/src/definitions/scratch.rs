@@ -218,7 +218,7 @@ impl Scratch {
                 Err(reason) => return Ok(Decision::NotVerified(reason)),
             };
             if tree.locks_tables() || parts.iter().any(Tree::locks_tables) {
-                let reason = "creating it would lock tables against others' writes";
+                let reason = "creating it would block writes to tables";
                 return Ok(Decision::NotVerified(reason.to_owned()));
             }
             if !self.may_run_functions && self.may_run(printed, &tree, &parts, copy).await? {

@@ -69,7 +69,7 @@ impl Tree {
         };
         let node = statement.stmt.as_ref().and_then(|node| node.node.as_ref());
         if !node.is_some_and(|node| shape::is_expected(printed, node)) {
-            return Err("its text is of another kind than what it defines".to_owned());
+            return Err("its text does not define an object of its kind".to_owned());
         }
         let value = serde_json::to_value(statement).map_err(|error| error.to_string())?;
         let is_view = matches!(printed, Printed::Query { .. });

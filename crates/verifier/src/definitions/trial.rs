@@ -188,7 +188,7 @@ fn regclass(name: &str) -> String {
 }
 
 fn unknown_place() -> String {
-    "the relation that it is on cannot be found in its text".to_owned()
+    "its text does not name its table".to_owned()
 }
 
 fn on_another(text: &str, name: Option<&str>, relation: &str) -> Result<String, String> {

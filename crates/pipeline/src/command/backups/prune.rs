@@ -89,7 +89,7 @@ impl Display for PruneReport {
             write!(f, "\n  too young   {}; a dump may have written them", packs(young))?;
         }
         for sign in &self.pruned.dumps_at_work {
-            write!(f, "\na dump may be at work, as {sign} says: nothing is removed meanwhile")?;
+            write!(f, "\na dump may be active ({sign}); nothing is removed meanwhile")?;
         }
         Ok(())
     }

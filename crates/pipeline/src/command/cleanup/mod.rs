@@ -92,7 +92,7 @@ pub async fn cleanup(request: CleanupRequest, context: Context) -> Result<Cleanu
         (None, Some(source)) => return Box::pin(cleanup_source(source, request.remove, &context)).await,
         (None, None) => {
             return Err(PipelineError::Request {
-                problem: "neither side was named, so that there is nothing to look at".to_owned(),
+                problem: "neither --source nor --target was given".to_owned(),
                 help: "give --target, --source, or both".to_owned(),
             });
         }
@@ -151,10 +151,10 @@ async fn cleanup_source(
         if at_work > 0 {
             return Err(PipelineError::Request {
                 problem: format!(
-                    "nothing was removed: {} of dbhaul's own at work on {}, and a run may need its snapshot",
+                    "nothing was removed: {} active on {}, and a run may need its snapshot",
                     match at_work {
-                        1 => "1 session is".to_owned(),
-                        count => format!("{count} sessions are"),
+                        1 => "1 session of dbhaul is".to_owned(),
+                        count => format!("{count} sessions of dbhaul are"),
                     },
                     source.describe()
                 ),
@@ -198,7 +198,7 @@ async fn count_holding(
             source.describe(),
             run.run
         ),
-        help: format!("give as --source what was read by the run: {}", holder.source),
+        help: format!("give the source of the run as --source: {}", holder.source),
     })
 }
 
@@ -270,7 +270,7 @@ impl Display for CleanupReport {
                 (None, Some(holder)) => {
                     write!(
                         f,
-                        "\n  NOT what may still hold its snapshot, {holder}: name the source with --source"
+                        "\n  NOT the process that may still hold its snapshot, {holder}: give --source"
                     )?;
                 }
             }

@@ -191,7 +191,7 @@ impl Display for StoreCleanupReport {
             write!(f, "\n{packs} of no backup kept: younger than {}", counted(*grace_hours, "hour"))?;
         }
         for sign in &self.dumps_at_work {
-            write!(f, "\na dump may be at work, as {sign} says: nothing is removed meanwhile")?;
+            write!(f, "\na dump may be active ({sign}); nothing is removed meanwhile")?;
         }
         if !self.removed && !packs.is_empty() {
             write!(f, "\nnothing was removed: --yes does it")?;

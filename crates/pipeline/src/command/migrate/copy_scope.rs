@@ -78,6 +78,6 @@ impl Display for CopyScope {
         writeln!(f, "rows: {} loaded, with digests of what was sent", counted(tables, "table"))?;
         self.tables.iter().try_for_each(|table| writeln!(f, "{table:#}"))?;
         writeln!(f)?;
-        f.write_str("NOT COMPARED with what is on the target: `dbhaul verify` does that")
+        f.write_str("NOT COMPARED with the target: use `dbhaul verify`")
     }
 }

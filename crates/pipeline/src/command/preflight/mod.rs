@@ -302,7 +302,7 @@ async fn look_at_roles(
     }
     if !roles.passwords_to_set.is_empty() {
         let names = roles.passwords_to_set.join(", ");
-        report.add(Level::Warning, "target", format!("roles whose password must be set afterwards: {names}"));
+        report.add(Level::Warning, "target", format!("roles that need a password afterwards: {names}"));
     }
     for note in &roles.notes {
         report.add(Level::Info, "target", note.clone());
@@ -340,7 +340,8 @@ async fn look_at_target(
     let source_version = source.catalog.server_version;
     if version.major() < source_version.major() {
         let allowed = request.options.allow_downgrade;
-        let way_out = if allowed { "" } else { "; --allow-downgrade leaves out what it does not know" };
+        let way_out =
+            if allowed { "" } else { "; with --allow-downgrade, objects that it does not know are skipped" };
         let message = format!("PostgreSQL {version} is older than the source's {source_version}{way_out}");
         report.add(if allowed { Level::Warning } else { Level::Blocker }, "target", message);
     }
@@ -487,7 +488,7 @@ impl Display for PreflightReport {
         }
         match (self.status(), &self.not_tried) {
             (Status::Blocked, _) => f.write_str("not ready: see the blockers above"),
-            (_, Some(not_tried)) => write!(f, "ready, as far as it was tried: {}", in_one_line(not_tried)),
+            (_, Some(not_tried)) => write!(f, "ready, as far as could be tried: {}", in_one_line(not_tried)),
             (_, None) => f.write_str("ready"),
         }
     }

@@ -19,7 +19,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 
 /// What a script that is not complete says when it is run.
 const INCOMPLETE: &str =
-    "this dump is INCOMPLETE: the run that wrote it failed; do not use what it has restored";
+    "this dump is INCOMPLETE: the run that wrote it failed; do not use the restored database";
 
 /// Bytes that go somewhere.
 pub type ByteStream = Box<dyn AsyncWrite + Send + Unpin>;

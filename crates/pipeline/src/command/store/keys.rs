@@ -121,7 +121,8 @@ pub async fn change_keys(
         KeyChange::Remove { holder, unverified } => {
             let count = keys.remove(&holder, unverified).await?;
             let removed = counted(count, "wrapped key");
-            let warning = "who has read them keeps them, so rotate the keys for what is written from now on";
+            let warning =
+                "the holder may have kept a copy: rotate the keys, so that new backups have new ones";
             (format!("removed {removed} of {holder}; {warning}"), None)
         }
         KeyChange::Rotate { holders, writer_key_out } => {

@@ -67,7 +67,7 @@ impl Roots {
         roots.sort_unstable();
         roots.dedup();
         let text = |root: &String| {
-            format!("which partition of {root} holds which row: that differs from database to database")
+            format!("which partition of {root} holds which row; this differs between databases")
         };
         roots.into_iter().map(text).collect()
     }
@@ -88,7 +88,7 @@ pub(crate) fn doubt_torn(tables: &mut [TableResult], left: &Catalog, right: &Cat
     for table in tables.iter_mut().filter(|table| matches!(table.verdict, Verdict::Different { .. })) {
         if let (Some(root), true) = (left.get(&table.name), right.contains_key(&table.name)) {
             let reason = format!(
-                "which rows are in it differs from database to database: compare {root} with all its partitions"
+                "which of its rows it holds differs between databases: compare {root} with all its partitions"
             );
             table.verdict = Verdict::NotVerified { reason };
         }

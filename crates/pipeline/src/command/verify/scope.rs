@@ -176,7 +176,7 @@ impl Scope<'_> {
         }
         let SystemDifferences { lacking, extra } = compare_system_privileges(left, right, self.aspects);
         report.schema.differences.extend(lacking);
-        let extra = extra.iter().map(|difference| format!("{difference}, which is the right side's own"));
+        let extra = extra.iter().map(|difference| format!("{difference}, an object of the server itself"));
         report.information.extend(extra);
     }
 }
@@ -185,7 +185,7 @@ impl Scope<'_> {
 fn kept(left: &Catalog, right: &Catalog) -> Option<String> {
     let names = kept_maintain(left.server_version, right).iter().map(ToString::to_string).collect();
     listed(
-        "privilege MAINTAIN, which 17 brought, stays with the owners, who did before what it allows, of",
+        "privilege MAINTAIN, new in PostgreSQL 17: the owner has it on the right only (owners could always do this), of",
         names,
     )
 }
@@ -222,7 +222,7 @@ fn collation_versions(left: &Catalog, right: &Catalog) -> Option<String> {
 fn extensions(catalog: &Catalog) -> Option<String> {
     let extensions = catalog.objects.iter().filter(|object| matches!(object.body, Body::Extension(_)));
     let names: Vec<String> = extensions.map(|object| object.sql_name()).collect();
-    listed("versions of extensions, and what their versions make", names)
+    listed("versions of extensions, and the objects that depend on the version", names)
 }
 
 /// Values that the server computes from others, which are compared.
@@ -235,8 +235,10 @@ fn computed(catalog: &Catalog) -> Vec<String> {
         _ => false,
     });
     let views = listed("rows of materialized views, which are computed from tables", views.collect());
-    let columns =
-        listed("values of generated columns, which are computed from others, of", tables.map(name).collect());
+    let columns = listed(
+        "values of generated columns, which are computed from other columns, of",
+        tables.map(name).collect(),
+    );
     views.into_iter().chain(columns).collect()
 }
 

@@ -182,7 +182,7 @@ impl Side {
             self.made_with.iter().filter(|option| !asked.contains(option)).map(String::as_str).collect();
         (!missing.is_empty()).then(|| {
             format!(
-                "{} was made with {}: give verify the same options, or what they left out counts as a difference",
+                "{} was made with {}: give verify the same options, otherwise what they excluded counts as a difference",
                 self.description.name,
                 missing.join(" ")
             )

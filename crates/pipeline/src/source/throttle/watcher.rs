@@ -51,7 +51,7 @@ pub(super) async fn start(
     if options.max_source_load.is_none() && options.max_standby_lag_bytes.is_none() {
         return Ok(None);
     }
-    let asking = |error| PipelineError::server("cannot ask the source what it has to do", error);
+    let asking = |error| PipelineError::server("cannot read the activity of the source", error);
     let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
     let sees_all = session.query_one_text(SEES_ALL_SQL).await.map_err(asking)?;
     if sees_all.as_deref() != Some("true") {
@@ -108,7 +108,7 @@ impl Watcher {
     fn open_blindly(&self) {
         if self.sender.send_replace(false) {
             self.context.progress.warning(
-                "reading goes on without regard to what else the source has to do, which cannot be found out",
+                "reading goes on without --max-source-load: the activity of the source cannot be read",
             );
         }
     }

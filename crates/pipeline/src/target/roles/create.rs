@@ -190,7 +190,7 @@ impl Creation<'_> {
         }
         if !joined.is_empty() {
             self.report.notes.push(format!(
-                "{} was made a member of {} to give objects to them; revoke it if it is not to stay so",
+                "{} was made a member of {} to give objects to them; revoke the membership if you do not want to keep it",
                 quote_identifier(&me),
                 joined.join(", ")
             ));

@@ -120,7 +120,7 @@ impl RoleWork {
         refuse(map.unknown_targets(&names))?;
         let notes = map.dropped().map(|role| {
             let role = dbhaul_catalog::quote_identifier(role);
-            format!("role {role} is dropped, as the role map says, with what it was granted")
+            format!("role {role} and what it was granted are dropped, as the role map says")
         });
         Ok(RoleWork { wanted, notes: notes.collect(), losses: losses.into_iter().map(named).collect() })
     }

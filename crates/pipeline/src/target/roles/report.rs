@@ -28,7 +28,7 @@ impl RoleReport {
     pub(crate) fn write_plan(&self, f: &mut Formatter<'_>) -> fmt::Result {
         write_names(f, "roles to create", &self.created)?;
         write_names(f, "roles that exist", &self.existing)?;
-        write_names(f, "roles whose password must be set afterwards", &self.passwords_to_set)?;
+        write_names(f, "roles that need a password afterwards", &self.passwords_to_set)?;
         self.notes.iter().try_for_each(|note| write!(f, "\n  note: {note}"))?;
         write_named(f, "not as on the source", &self.skipped)
     }
