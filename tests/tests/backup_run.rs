@@ -112,10 +112,13 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
     run.assert_code(0);
     assert!(run.stderr.contains("127.0.0.1 was not told") && run.stderr.contains("301"), "{}", run.stderr);
     machine.listener.take();
-    // a database that is no longer there is not left out in silence
+    // a database that is no longer there is not left out in silence, and the others are backed up
     machine.configure("postgres", "databases = [\"app_*\", \"gone\"]");
     let run = machine.run(&["backup", "run", "night"]);
     run.assert_code(1);
+    for database in ["app_one", "app_two"] {
+        assert!(run.stdout.contains(&format!("dump {database}: backup ")), "{}", run.stdout);
+    }
     assert!(run.stdout.contains("\"gone\"") && !run.stdout.contains("uuid-secret"), "{}", run.stdout);
     assert_eq!(machine.listener.paths()[1], "/ping/uuid-secret/fail");
     // who is told and does not answer holds no run that the user has stopped: nobody is tried again, all together

@@ -175,7 +175,7 @@ fn check_builder(major: u16) {
         foretold.assert_code(0).assert_says(text);
         run.assert_code(3).assert_says(text);
     }
-    run.assert_says("builder was made a member of app to give objects to them");
+    run.assert_says("builder becomes a member of app to give objects to them");
     migrate_left_rows(&target, "builder", "app");
     let attributes = "SELECT string_agg(concat_ws(' ', rolname, rolsuper, rolreplication, rolcanlogin), ', ' \
                       ORDER BY rolname) FROM pg_roles WHERE rolname IN ('app', 'dba', 'walker')";

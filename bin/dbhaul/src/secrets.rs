@@ -55,8 +55,14 @@ fn is_usage(text: &str, is_word: impl Fn(&str) -> bool) -> bool {
 /// No command or option is longer.
 const LONGEST_WORD: usize = 32;
 
+/// `12`, `1.5`, `26h`, `50MB`, `10%`.
 fn is_number(text: &str) -> bool {
-    !text.is_empty() && text.len() <= 8 && text.chars().all(|c| c.is_ascii_digit())
+    let unit = text.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+    let is_unit = |c: char| c.is_ascii_alphabetic() || c == '%';
+    text.starts_with(|c: char| c.is_ascii_digit())
+        && text.len() <= 8
+        && unit.len() <= 3
+        && unit.chars().all(is_unit)
 }
 
 const MASK: &str = "***";
@@ -145,6 +151,10 @@ mod tests {
             "-F",
             "-1",
             "12",
+            "1.5",
+            "1s",
+            "50MiB",
+            "10%",
             "--format <FORMAT>",
             "--x <OLD=NEW>",
             "[BACKUP]",

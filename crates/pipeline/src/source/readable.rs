@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Object, QualifiedName, Selection, quote_identifier};
+use dbhaul_catalog::{Object, QualifiedName, Selection, in_one_line, quote_identifier};
 use dbhaul_postgres::{self as postgres, Probe, UnreadableTable};
 
 use crate::source::LiveDatabase;
@@ -71,7 +71,9 @@ impl LiveDatabase {
         if objects.is_empty() {
             return Ok(());
         }
-        let objects = objects.into_iter().map(|NamedReason { object, reason }| format!("{object}: {reason}"));
+        let objects = objects
+            .into_iter()
+            .map(|NamedReason { object, reason }| in_one_line(&format!("{object}: {reason}")));
         Err(PipelineError::Unreadable { server: self.settings.describe(), objects: objects.collect() })
     }
 }

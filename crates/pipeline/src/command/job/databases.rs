@@ -9,25 +9,28 @@ use crate::{Context, PipelineError};
 const DATABASES: &str = "SELECT d.datname FROM pg_catalog.pg_database d WHERE d.datallowconn AND NOT d.datistemplate \
                          ORDER BY d.datname COLLATE pg_catalog.\"C\"";
 
-/// Names of databases that match any of the patterns. A pattern that matches none is an error: a database that was
-/// renamed would otherwise be left out in silence for years.
+/// Names of databases that match any of the patterns, and an error for each pattern that matches none: a database that
+/// was renamed would otherwise be left out in silence for years.
 pub(super) async fn matching(
     server: &ConnectSettings,
     patterns: &[String],
     context: &Context,
-) -> Result<Vec<String>, PipelineError> {
+) -> Result<(Vec<String>, Vec<PipelineError>), PipelineError> {
     let asking = |error| PipelineError::server("reading the names of databases", error);
     let session = Session::connect(server, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
     let mut names = session.query_strings(DATABASES).await.map_err(asking)?;
     session.close().await.map_err(asking)?;
-    if let Some(pattern) = patterns.iter().find(|pattern| !names.iter().any(|name| matches(pattern, name))) {
-        return Err(PipelineError::Request {
-            problem: format!("no database of the server matches the pattern {:?}", in_one_line(pattern)),
-            help: "correct `databases` of the profile; * stands for any characters, ? for one".to_owned(),
-        });
-    }
+    let unmatched = patterns.iter().filter(|pattern| !names.iter().any(|name| matches(pattern, name)));
+    let unmatched = unmatched.map(no_match).collect();
     names.retain(|name| patterns.iter().any(|pattern| matches(pattern, name)));
-    Ok(names)
+    Ok((names, unmatched))
+}
+
+fn no_match(pattern: &String) -> PipelineError {
+    PipelineError::Request {
+        problem: format!("no database of the server matches the pattern {:?}", in_one_line(pattern)),
+        help: "correct `databases` of the profile; * stands for any characters, ? for one".to_owned(),
+    }
 }
 
 /// Whether a name matches a pattern: `*` stands for any characters, `?` for one.

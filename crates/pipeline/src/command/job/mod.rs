@@ -71,17 +71,21 @@ pub enum Overlap {
 }
 
 impl BackupJob {
-    /// The databases that it backs up, read from the server where they are given by patterns.
+    /// The databases that it backs up, read from the server where they are given by patterns, and what is wrong with
+    /// patterns that match none.
     ///
     /// # Errors
-    /// If the server cannot be asked, or no database has such a name.
-    pub(crate) async fn sources(&self, context: &crate::Context) -> Result<Vec<DumpRequest>, PipelineError> {
+    /// If the server cannot be asked.
+    pub(crate) async fn sources(
+        &self,
+        context: &crate::Context,
+    ) -> Result<(Vec<DumpRequest>, Vec<PipelineError>), PipelineError> {
         if self.databases.is_empty() {
-            return Ok(vec![self.dump.clone()]);
+            return Ok((vec![self.dump.clone()], Vec::new()));
         }
-        let names = databases::matching(&self.dump.source, &self.databases, context).await?;
+        let (names, unmatched) = databases::matching(&self.dump.source, &self.databases, context).await?;
         let of =
             |name: String| DumpRequest { source: self.dump.source.with_database(&name), ..self.dump.clone() };
-        Ok(names.into_iter().map(of).collect())
+        Ok((names.into_iter().map(of).collect(), unmatched))
     }
 }

@@ -54,7 +54,10 @@ impl Run {
     async fn carry_out(&mut self, job: &BackupJob) -> Result<(), PipelineError> {
         let begun = Instant::now();
         match job.sources(&self.context).await {
-            Ok(sources) => {
+            Ok((sources, unmatched)) => {
+                for error in unmatched {
+                    self.failed(None, StepKind::Prepare, begun, error)?;
+                }
                 for source in sources {
                     self.back_up(job, source).await?;
                 }

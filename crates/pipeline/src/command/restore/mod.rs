@@ -407,8 +407,8 @@ pub(crate) fn tables_of(
                 }
                 None => format!("the backup holds no {}", entry.name),
             },
-            help: "the backup was made without them; restore with --schema-only, or exclude that table's \
-                   rows with --exclude-table-data"
+            help: "the backup was made without them; exclude them with --exclude-table-data, or restore the \
+                   definitions alone with --schema-only"
                 .to_owned(),
         }),
     }

@@ -190,7 +190,8 @@ impl Creation<'_> {
         }
         if !joined.is_empty() {
             self.report.notes.push(format!(
-                "{} was made a member of {} to give objects to them; revoke the membership if you do not want to keep it",
+                "{} becomes a member of {} to give objects to them; revoke the membership afterwards if you do not want \
+                 to keep it",
                 quote_identifier(&me),
                 joined.join(", ")
             ));
