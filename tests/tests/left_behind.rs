@@ -150,10 +150,10 @@ fn maintain_stays_with_the_owners_of_older_servers_and_is_said() {
     let (from, to) = (source.uri("shop"), target.uri("shop"));
     let done = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     done.assert_code(0).assert_says(
-        "for information: privilege MAINTAIN, new in PostgreSQL 17: the owner has it on the right only",
+        "for information: privilege MAINTAIN, new in PostgreSQL 17, is the owner's on the right only",
     );
     done.assert_says(
-        "of: DEFAULT ACL \"DEFAULT PRIVILEGES FOR TABLES\" FOR ROLE alice, TABLE a.own, TABLE a.shut",
+        "for: DEFAULT ACL \"DEFAULT PRIVILEGES FOR TABLES\" FOR ROLE alice, TABLE a.own, TABLE a.shut",
     );
     source.copy_by_pg_dump_with("shop", &target, "by hand", &[]);
     assert_eq!(target.pg_dump_schema("shop"), target.pg_dump_schema("by hand"));

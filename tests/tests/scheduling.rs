@@ -103,7 +103,7 @@ fn reading_does_not_pause_for_ever_once_the_source_cannot_be_watched() {
         let ended = run.wait();
         ended.assert_says("the source cannot be watched for now");
         ended.assert_says(
-            "reading goes on without --max-source-load: the activity of the source cannot be read",
+            "reading goes on without the limits on load and lag: the activity of the source cannot be read",
         );
         assert_eq!(source.terminate_backends("postgres", "%pg_sleep(600)%"), 1);
     });

@@ -56,7 +56,7 @@ pub struct ImportOptions {
     pub disable_triggers: bool,
     /// Whether a target whose transactions are read-only by default is written to.
     pub allow_read_only: bool,
-    /// How long a lock on what the target holds is waited for; none: until it is granted.
+    /// How long a drop waits for a lock on what the target holds; none: until it is granted.
     pub lock_wait: Option<Duration>,
     /// How transient errors (lost connections, restarts, deadlocks) are tried again.
     pub retry: RetryPolicy,
@@ -65,10 +65,10 @@ pub struct ImportOptions {
 }
 
 impl ImportOptions {
-    /// The setting that limits a session's waits for locks, if they are limited.
-    pub(crate) fn lock_pin(&self) -> Option<(String, String)> {
+    /// What limits the waits for locks of a transaction that drops, if they are limited.
+    pub(crate) fn lock_limit_sql(&self) -> Option<String> {
         let limit = self.lock_wait?;
-        Some(("lock_timeout".to_owned(), limit.as_millis().max(1).to_string()))
+        Some(format!("SET LOCAL lock_timeout = {}", limit.as_millis().max(1)))
     }
 
     /// Everything, owners and privileges included, into an empty database with four sessions.

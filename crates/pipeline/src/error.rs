@@ -255,7 +255,8 @@ impl PipelineError {
                  --lock-wait-timeout"
             }
             PipelineError::Import { source: ImportError::Clean { .. }, .. } => {
-                "nothing was created yet; with the cause out of the way, start over with --clean --if-exists"
+                "what stands before it in the plan was dropped, and nothing was created yet; remove the cause, then start \
+                 over with --clean --if-exists"
             }
             PipelineError::Import { source: ImportError::Server { .. } | ImportError::Source(_), .. } => {
                 "what was loaded stays on the target; with the cause out of the way, go on with --resume: a \

@@ -63,7 +63,7 @@ pub enum ErrorKind {
     Unsupported,
     /// The key, prefix or URL is not well formed.
     Invalid,
-    /// Cancelled while waiting to try again.
+    /// Cancelled.
     Interrupted,
     /// Anything else; see the source.
     Other,

@@ -2,7 +2,7 @@
 //! there: tried on the target, and set by statements of their own where it refuses them, so that the table is made
 //! without and its rows are loaded. Those that use anything of the database's are such statements from the start.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::kinds::{Body, ConstraintType, ExpressionPlace, ExpressionRole, Table};
 use crate::statement::{Token, TokenKind, tokens};
@@ -139,8 +139,15 @@ fn operators(tokens: &[Token<'_>]) -> Vec<String> {
 
 /// Has these set by statements of their own.
 pub fn set_apart(catalog: &mut Catalog, expressions: &[InlineExpression]) {
+    if expressions.is_empty() {
+        return;
+    }
+    let mut by_table: BTreeMap<&QualifiedName, BTreeSet<&InlinePart>> = BTreeMap::new();
+    for expression in expressions {
+        by_table.entry(&expression.table).or_default().insert(&expression.part);
+    }
     let is_apart = |table: &QualifiedName, part: &InlinePart| {
-        expressions.iter().any(|expression| expression.table == *table && expression.part == *part)
+        by_table.get(table).is_some_and(|parts| parts.contains(part))
     };
     for object in catalog.objects.iter_mut().filter(|object| object.extension.is_none()) {
         let name = name_of(object);

@@ -36,7 +36,7 @@ pub(super) fn unknown(object: &Object, version: ServerVersion) -> Option<String>
             if says(" NOT ENFORCED") {
                 since(18, "NOT ENFORCED constraints; they do not check rows in either case")
             } else if says(" WITHOUT OVERLAPS") || kind == ConstraintType::ForeignKey && says("PERIOD ") {
-                since(18, "temporal constraints; rows that violate it are no longer refused")
+                since(18, "temporal constraints; rows that would violate one are no longer refused")
             } else if kind == ConstraintType::NotNull && says(" NOT VALID") {
                 since(18, "NOT NULL constraints that are not valid; NULLs can come in")
             } else if kind == ConstraintType::NotNull && !constraint.separate {

@@ -4,9 +4,10 @@
 //! src/backend/commands/opclasscmds.c, `storeOperators`): a member depends on its operator or function and on its
 //! family or class, never on the extension, so that what a user has added of the server's own or of the extension's
 //! is not carried. The extension makes its own again on the other side: what is not there was a user's, or another
-//! version's. It is the version's where the versions differ and the operator or function is an extension's itself.
+//! version's. It is the version's where the versions differ and the operator or function is of the same extension as the
+//! family: a user who has added just that loses it without a difference.
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde_json::json;
 
@@ -32,7 +33,7 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberD
     let users = by_family(left, |body| matches!(body, Body::OperatorFamily(it) if it.added_to.is_some()));
     let (one, other) = (versions(left), versions(right));
     let is_older = right.server_version.major() < left.server_version.major();
-    let mut of_extensions: Option<HashSet<String>> = None;
+    let mut of_extensions: Option<HashMap<String, &str>> = None;
     let mut found = MemberDifferences::default();
     for object in &left.objects {
         let (Some(extension), Body::OperatorFamily(_)) = (&object.extension, &object.body) else { continue };
@@ -49,7 +50,8 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberD
             continue;
         }
         let of_extensions = of_extensions.get_or_insert_with(|| of_extensions_in(left));
-        let (versions, rest): (Vec<_>, Vec<_>) = lacks.partition(|(_, what)| of_extensions.contains(what));
+        let (versions, rest): (Vec<_>, Vec<_>) =
+            lacks.partition(|(_, what)| of_extensions.get(what) == Some(&&**extension));
         if !versions.is_empty() {
             let members: Vec<String> = versions.into_iter().map(|(member, _)| member).collect();
             let (identity, members) = (object.identity(), members.join(", "));
@@ -81,8 +83,8 @@ impl MemberDifferences {
     }
 }
 
-/// The operators and functions that are members of extensions, by their names and types.
-fn of_extensions_in(catalog: &Catalog) -> HashSet<String> {
+/// The extensions that operators and functions are members of, by the names and types of these.
+fn of_extensions_in(catalog: &Catalog) -> HashMap<String, &str> {
     let name = |object: &Object| {
         let schema = object.schema.as_deref().unwrap_or_default();
         match &object.body {
@@ -98,8 +100,8 @@ fn of_extensions_in(catalog: &Catalog) -> HashSet<String> {
             _ => None,
         }
     };
-    let objects = catalog.objects.iter().filter(|object| object.extension.is_some());
-    objects.filter_map(name).map(|name| bare(&name).into_owned()).collect()
+    let of = |object| Some((bare(&name(object)?).into_owned(), object.extension.as_deref()?));
+    catalog.objects.iter().filter_map(of).collect()
 }
 
 /// The members of a family, each with its operator or function.

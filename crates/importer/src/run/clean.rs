@@ -71,7 +71,11 @@ struct DropAttempt {
 #[async_trait]
 impl Attempt for DropAttempt {
     async fn run(&mut self, context: &Context, session: &Session) -> Result<DoneStep, StepError> {
-        session.begin_and(&context.ledger.claim_sql(&self.key, None)).await?;
+        let claim = context.ledger.claim_sql(&self.key, None);
+        // nothing but a drop: what is built on tables just loaded waits for autovacuum, which makes room in a second
+        let limit =
+            context.plan.options.lock_limit_sql().map(|limit| format!("; {limit}")).unwrap_or_default();
+        session.begin_and(&format!("{claim}{limit}")).await?;
         // were the commit under way too, a drop that waits for a lock would be done after we are gone
         session.run_each(&self.statements).await?;
         session.commit().await?;

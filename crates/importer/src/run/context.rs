@@ -54,7 +54,6 @@ impl Context {
         if self.plan.options.disable_triggers {
             extra_pins.push(("session_replication_role".to_owned(), "replica".to_owned()));
         }
-        extra_pins.extend(self.plan.options.lock_pin());
         let options = SessionOptions { role: SessionRole::Loader, extra_pins };
         let session = Session::connect(&self.target, options, &self.cancel).await?;
         match self.ledger.is_alive(&session).await {

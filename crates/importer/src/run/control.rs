@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use dbhaul_catalog::in_one_line;
-use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionOptions, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
 use dbhaul_progress::{Progress, counted};
 use tokio_util::sync::CancellationToken;
 
@@ -39,9 +39,7 @@ impl Control {
         cancel: &CancellationToken,
     ) -> Result<(Control, Arc<Context>), ImportError> {
         let connecting = |error| ImportError::server("connecting to the target", error);
-        let extra_pins = plan.options.lock_pin().into_iter().collect();
-        let options = SessionOptions { role: SessionRole::Loader, extra_pins };
-        let session = Session::connect(target, options, cancel).await.map_err(connecting)?;
+        let session = Session::connect(target, SessionRole::Loader, cancel).await.map_err(connecting)?;
         lock(&session, cancel).await?;
         let report = inspect(&plan, &session).await?;
         if !report.blockers.is_empty() {

@@ -285,7 +285,7 @@ const STANDING: &str = "
     UNION ALL SELECT 3466, oid, '', evtname::text, '' FROM pg_catalog.pg_event_trigger";
 
 /// A member of an extension stands for the extension, and the rule of a view for the view. Whoever owns a schema may
-/// drop what is in it. What goes by itself, as a
+/// drop what is in it; who may drop an extension, providers decide. What goes by itself, as a
 /// part of its table, is made by a statement of its own unless it belongs to a constraint or to a parent's.
 /// Of each sort so many are named.
 const FINDINGS: &str = "
@@ -319,11 +319,10 @@ const FINDINGS: &str = "
       FROM found f LEFT JOIN pg_catalog.pg_class c ON f.class = 1259 AND c.oid = f.oid
         LEFT JOIN pg_catalog.pg_type t ON f.class = 1247 AND t.oid = f.oid
         LEFT JOIN pg_catalog.pg_proc p ON f.class = 1255 AND p.oid = f.oid
-        LEFT JOIN pg_catalog.pg_extension e ON f.class = 3079 AND e.oid = f.oid
         LEFT JOIN pg_catalog.pg_namespace n
           ON n.oid = coalesce(c.relnamespace, t.typnamespace, p.pronamespace, CASE WHEN f.class = 2615 THEN f.oid END)
-      WHERE f.fits AND NOT coalesce(pg_catalog.pg_has_role(n.nspowner, 'USAGE'), false)
-        AND NOT pg_catalog.pg_has_role(coalesce(c.relowner, t.typowner, p.proowner, e.extowner, n.nspowner), 'USAGE')
+      WHERE f.fits AND f.class <> 3079 AND NOT coalesce(pg_catalog.pg_has_role(n.nspowner, 'USAGE'), false)
+        AND NOT pg_catalog.pg_has_role(coalesce(c.relowner, t.typowner, p.proowner, n.nspowner), 'USAGE')
       UNION ALL
       SELECT 'along', g.class, g.oid, 0, g.step
       FROM gone g LEFT JOIN pg_catalog.pg_class c ON g.class = 1259 AND c.oid = g.oid

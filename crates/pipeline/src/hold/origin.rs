@@ -24,8 +24,7 @@ impl Origin {
     /// # Errors
     /// If it cannot be asked.
     pub(crate) async fn ask(source: &ConnectSettings, context: &Context) -> Result<Self, PipelineError> {
-        let asking =
-            |error| PipelineError::server("cannot read the version and settings of the source", error);
+        let asking = |error| PipelineError::server("cannot read when the source was started", error);
         let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
         let started_at = "SELECT pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC'";
         let started_at = session.query_one_text(started_at).await.map_err(asking)?.unwrap_or_default();

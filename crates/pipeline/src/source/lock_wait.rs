@@ -193,7 +193,7 @@ mod tests {
         assert_eq!(
             sentence(&whole, &settings).unwrap(),
             "db:5432/shop as me: waiting for the lock on public.t: process 7 (app, psql, idle in transaction) holds it \
-             or asked for it first; dbhaul goes on when that ends"
+             or waits for it too; dbhaul continues when that process ends its transaction"
         );
         let hidden = sentence(&row([None, Some("7"), None, Some(""), None]), &settings).unwrap();
         assert!(hidden.contains("waiting for a lock: process 7 holds it"), "{hidden}");

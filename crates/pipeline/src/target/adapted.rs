@@ -137,10 +137,12 @@ async fn refused_expressions(
         let Some((_, expressions)) = rest.get(place / 2) else { break };
         match error.sqlstate() {
             Some(NO_SUCH_FUNCTION | SYNTAX) => refused.extend(expressions.iter().cloned()),
-            Some(NO_SUCH_COLUMN | NO_SUCH_OBJECT) => {}
+            None => return Err(error),
+            // it uses a column, a type or a schema that the trial does not have
+            Some(state)
+                if state != NO_PRIVILEGE && OF_DEFINITIONS.iter().any(|class| state.starts_with(class)) => {}
             // temporary tables cannot be made there: what is refused is found out when its table is made
             Some(_) => break,
-            None => return Err(error),
         }
         rest = &rest[place / 2 + 1..];
     }
@@ -151,9 +153,9 @@ async fn refused_expressions(
 const NO_SUCH_FUNCTION: &str = "42883";
 const SYNTAX: &str = "42601";
 
-/// An expression that uses a column or a type which the trial does not have.
-const NO_SUCH_COLUMN: &str = "42703";
-const NO_SUCH_OBJECT: &str = "42704";
+/// Classes of errors of a definition itself: access rules and syntax, schema names, data, features.
+const OF_DEFINITIONS: [&str; 4] = ["42", "3F", "22", "0A"];
+const NO_PRIVILEGE: &str = "42501";
 
 /// How a server refuses a storage parameter that it does not know, or its value.
 const INVALID_PARAMETER: &str = "22023";

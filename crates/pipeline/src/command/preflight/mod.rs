@@ -340,8 +340,11 @@ async fn look_at_target(
     let source_version = source.catalog.server_version;
     if version.major() < source_version.major() {
         let allowed = request.options.allow_downgrade;
-        let way_out =
-            if allowed { "" } else { "; with --allow-downgrade, objects that it does not know are skipped" };
+        let way_out = if allowed {
+            ""
+        } else {
+            "; with --allow-downgrade, what it does not know is skipped or created without it"
+        };
         let message = format!("PostgreSQL {version} is older than the source's {source_version}{way_out}");
         report.add(if allowed { Level::Warning } else { Level::Blocker }, "target", message);
     }

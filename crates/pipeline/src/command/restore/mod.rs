@@ -168,7 +168,6 @@ impl Restore {
         let statistics = BackupStatistics::new(&repository, &manifest, &catalog, &toc_options.without_data);
         let mut options =
             import_options(&request.options, manifest.id.to_string(), Some(search_path_of(&whole)));
-        options.lock_wait = context.lock_wait;
         options.notes.extend(adapted.notes);
         take_from_catalog(&mut options, &catalog, &request.options);
         options.keys_without_rows = keys_without_rows(&catalog, &request.selection)?;

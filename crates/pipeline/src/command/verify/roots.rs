@@ -88,7 +88,7 @@ pub(crate) fn doubt_torn(tables: &mut [TableResult], left: &Catalog, right: &Cat
     for table in tables.iter_mut().filter(|table| matches!(table.verdict, Verdict::Different { .. })) {
         if let (Some(root), true) = (left.get(&table.name), right.contains_key(&table.name)) {
             let reason = format!(
-                "which of its rows it holds differs between databases: compare {root} with all its partitions"
+                "which rows of {root} it holds differs between databases: compare {root} with all its partitions"
             );
             table.verdict = Verdict::NotVerified { reason };
         }

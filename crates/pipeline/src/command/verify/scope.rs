@@ -176,7 +176,7 @@ impl Scope<'_> {
         }
         let SystemDifferences { lacking, extra } = compare_system_privileges(left, right, self.aspects);
         report.schema.differences.extend(lacking);
-        let extra = extra.iter().map(|difference| format!("{difference}, an object of the server itself"));
+        let extra = extra.iter().map(|difference| format!("{difference} (an object of the server itself)"));
         report.information.extend(extra);
     }
 }
@@ -185,7 +185,8 @@ impl Scope<'_> {
 fn kept(left: &Catalog, right: &Catalog) -> Option<String> {
     let names = kept_maintain(left.server_version, right).iter().map(ToString::to_string).collect();
     listed(
-        "privilege MAINTAIN, new in PostgreSQL 17: the owner has it on the right only (owners could always do this), of",
+        "privilege MAINTAIN, new in PostgreSQL 17, is the owner's on the right only (owners of older servers may do the \
+         same without it), for",
         names,
     )
 }

@@ -108,7 +108,7 @@ impl Watcher {
     fn open_blindly(&self) {
         if self.sender.send_replace(false) {
             self.context.progress.warning(
-                "reading goes on without --max-source-load: the activity of the source cannot be read",
+                "reading goes on without the limits on load and lag: the activity of the source cannot be read",
             );
         }
     }
