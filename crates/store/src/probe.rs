@@ -129,6 +129,8 @@ pub struct Finding {
     pub answer: Answer,
     /// What happened, where more is to be said.
     pub reason: Option<String>,
+    /// Whether something was left untried since what it writes could not be removed again; nothing has failed then.
+    pub is_untried: bool,
 }
 
 /// What a probe found.
@@ -159,20 +161,20 @@ impl StoreProbe {
         let has = |finding: &Finding| match finding.answer {
             Answer::Yes => true,
             Answer::No => !finding.ability.is_needed(),
-            // where nothing may be deleted, nothing is tried
-            Answer::Unknown => finding.ability == Ability::Places || !finding.ability.is_needed(),
+            Answer::Unknown => finding.is_untried || !finding.ability.is_needed(),
         };
         !self.findings.is_empty() && self.findings.iter().all(has) && self.left.is_empty()
     }
 
     fn found(&mut self, ability: Ability, outcome: Outcome) {
+        let is_untried = matches!(outcome, Outcome::Untried(_));
         let (answer, reason) = match outcome {
             Outcome::Yes => (Answer::Yes, None),
             Outcome::YesBut(reason) => (Answer::Yes, Some(reason)),
             Outcome::No(reason) => (Answer::No, Some(reason)),
-            Outcome::Unknown(reason) => (Answer::Unknown, Some(reason)),
+            Outcome::Unknown(reason) | Outcome::Untried(reason) => (Answer::Unknown, Some(reason)),
         };
-        self.findings.push(Finding { ability, answer, reason });
+        self.findings.push(Finding { ability, answer, reason, is_untried });
     }
 }
 
@@ -183,6 +185,8 @@ pub(crate) enum Outcome {
     YesBut(String),
     No(String),
     Unknown(String),
+    /// Nothing that was tried has failed, and something was not tried.
+    Untried(String),
 }
 
 impl Outcome {
@@ -416,7 +420,7 @@ impl Trial {
         }
         match untried.is_empty() {
             true => Outcome::Yes,
-            false => Outcome::Unknown(format!(
+            false => Outcome::Untried(format!(
                 "this account may not delete below {}, so nothing was written there to try it",
                 untried.join(", ")
             )),

@@ -100,6 +100,12 @@ async fn what_fails_for_another_reason_is_not_known() {
     assert_eq!(answer(&found, Ability::Places).0, Answer::No);
     assert!(!found.is_usable(), "{found:?}");
     server.manners.denies_puts_below_packs.store(false, Ordering::SeqCst);
+    // no answer to a write is no leave to rely on it, and is another thing than what was not tried
+    server.manners.fails_puts_below_packs.store(true, Ordering::SeqCst);
+    let found = probed(&server).await;
+    assert_eq!(answer(&found, Ability::Places).0, Answer::Unknown);
+    assert!(!found.is_usable(), "{found:?}");
+    server.manners.fails_puts_below_packs.store(false, Ordering::SeqCst);
     // a server that fails is no proof that it compares checksums, or that it lets one writer win
     server.manners.fails_damaged_and_raced.store(true, Ordering::SeqCst);
     let found = probed(&server).await;

@@ -37,6 +37,8 @@ pub(crate) struct Manners {
     pub(crate) denies_deletes_below_packs: AtomicBool,
     /// Answers 403 to PUTs below `packs/`.
     pub(crate) denies_puts_below_packs: AtomicBool,
+    /// Answers 418, which says nothing of what the server can do, to PUTs below `packs/`.
+    pub(crate) fails_puts_below_packs: AtomicBool,
     /// Answers 503 to a probe's PUTs of a damaged object, and of one by several writers.
     pub(crate) fails_damaged_and_raced: AtomicBool,
     /// Never answers reads of objects.
@@ -199,6 +201,9 @@ impl Front {
             }
             () if below_packs && request.method() == Method::PUT && is(&manners.denies_puts_below_packs) => {
                 Some(refuse(403, "AccessDenied"))
+            }
+            () if below_packs && request.method() == Method::PUT && is(&manners.fails_puts_below_packs) => {
+                Some(refuse(418, "Teapot"))
             }
             () if is(&manners.fails_damaged_and_raced)
                 && request.method() == Method::PUT

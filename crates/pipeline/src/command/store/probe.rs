@@ -121,7 +121,7 @@ fn meaning(ability: Ability, answer: Answer) -> &'static str {
         Ability::Range => "dbhaul cannot read backups there",
         Ability::Places if has => "so do those below packs/, backups/ and reports/, where dumps write",
         Ability::Places if answer == Answer::Unknown => {
-            "whether dumps may write below packs/, backups/ and reports/ was not tried everywhere"
+            "it is not known whether dumps may write everywhere below packs/, backups/ and reports/"
         }
         Ability::Places => "dumps cannot write below packs/, backups/ and reports/",
         Ability::Replace if has => "dumps and prunes can show that they are still at work",
