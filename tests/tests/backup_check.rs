@@ -400,6 +400,26 @@ fn a_restore_for_a_check_leaves_nothing_behind() {
     run.assert_code(1);
     assert_eq!(run.json()["backups"][0]["report"]["result"], "incomplete", "{run}");
     world.server.psql("shop", "DROP EVENT TRIGGER e; DROP FUNCTION e");
+    // nor is what only its server refuses to take of the rows
+    world.server.psql(
+        "shop",
+        "CREATE FUNCTION takes(int) RETURNS bool LANGUAGE plpgsql AS $$ BEGIN
+             IF current_database() LIKE 'dbhaul%' AND $1 = 50 THEN
+                 RAISE 'no room' USING ERRCODE = 'insufficient_privilege';
+             END IF;
+             RETURN true;
+         END $$;
+         CREATE DOMAIN taken AS int CHECK (takes(VALUE));
+         CREATE TABLE half (id taken);
+         INSERT INTO half SELECT generate_series(1, 100)",
+    );
+    world.dump(&[]);
+    let run = world.check("3", &[&level[..], &["--json"]].concat());
+    run.assert_code(1);
+    let report = &run.json()["backups"][0]["report"];
+    assert!(report["result"] == "incomplete" && report["damage_count"] == 0, "{run}");
+    assert!(report["unread"].to_string().contains("table public.half"), "{run}");
+    world.server.psql("shop", "DROP TABLE half; DROP DOMAIN taken; DROP FUNCTION takes");
     // a role that may not make databases touches nothing
     world.server.psql("postgres", "CREATE ROLE nobody_much");
     let refused = world.check("3", &[&level[..], &["--role", "nobody_much"]].concat());

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{Loss, in_one_line};
-use dbhaul_importer::{Failed, ImportOutcome, tell};
+use dbhaul_catalog::{EntryKind, Loss, in_one_line};
+use dbhaul_importer::{Failed, ImportOutcome, Subject, tell};
 use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
+use dbhaul_verifier::LARGE_OBJECTS;
 use serde::Serialize;
 
 use crate::{RoleReport, Status};
@@ -28,6 +29,9 @@ pub struct ImportSummary {
     /// Objects of `failed` for which the server is to blame, or rights that the role lacks there.
     #[serde(skip)]
     pub(crate) failed_for_the_server: BTreeSet<String>,
+    /// Tables and sequences, as reports name them, whose rows or positions were skipped, or failed for the server's sake.
+    #[serde(skip)]
+    pub(crate) unfilled: BTreeSet<String>,
     /// Steps found done when a run was resumed.
     pub resumed_step_count: u64,
     /// Attempts repeated after a transient error.
@@ -66,9 +70,12 @@ impl ImportSummary {
             },
             reason: failed.cause.to_string(),
         };
-        let of_server = outcome.failed.iter().filter(|failed| failed.cause.is_of_the_server());
+        let of_server = || outcome.failed.iter().filter(|failed| failed.cause.is_of_the_server());
+        let unfilled = of_server().map(|failed| &failed.subject);
+        let unfilled = unfilled.chain(outcome.skipped.iter().map(|skipped| &skipped.subject));
         ImportSummary {
-            failed_for_the_server: of_server.map(|of| failed(of).object).collect(),
+            failed_for_the_server: of_server().map(|of| failed(of).object).collect(),
+            unfilled: unfilled.filter_map(filled).collect(),
             table_count: outcome.tables.len(),
             digest: outcome.tables.iter().map(|table| table.digest).collect(),
             skipped: left_out.into_iter().chain(skipped).collect(),
@@ -138,6 +145,15 @@ impl Display for ImportSummary {
 /// Lines of a list in the report of a run that failed, unless everything is asked for: where one reason made
 /// thousands of objects fail, nobody finds what is below them.
 const MOST_OF_FAILED: usize = 20;
+
+/// What a report of a comparison calls that whose rows, bytes or position this is about.
+fn filled(subject: &Subject) -> Option<String> {
+    let entry = subject.entry()?;
+    match entry.kind {
+        EntryKind::LargeObjectData => Some(LARGE_OBJECTS.to_owned()),
+        _ => entry.filled().map(|name| name.sql()),
+    }
+}
 
 /// A heading and a list, each line after a line break; nothing for an empty list.
 pub(crate) fn write_named(f: &mut Formatter<'_>, heading: &str, list: &[NamedReason]) -> fmt::Result {

@@ -113,7 +113,7 @@ pub struct RestoreReport {
     pub elapsed_seconds: f64,
     /// What a comparison may find to differ since it was skipped.
     #[serde(skip)]
-    excuses: Excuses,
+    pub(crate) excuses: Excuses,
 }
 
 impl RestoreReport {

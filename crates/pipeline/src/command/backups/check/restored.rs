@@ -18,6 +18,7 @@ use ulid::Ulid;
 use super::CheckRequest;
 use crate::command::restore::{Restore, foreign_tables, sequences};
 use crate::command::verify::verify;
+use crate::report::explained::Excuses;
 use crate::source::build_toc_of;
 use crate::target::locales::locale_blocker;
 use crate::{
@@ -169,7 +170,7 @@ async fn compare(
         scratch: crate::Scratch::Never,
     };
     let compared = Box::pin(verify(rows, context.clone())).await?;
-    found.add_report(&compared.report, restored.status() == Status::Skipped);
+    found.add_report(&compared.report, &Undone::of(&restored));
     Ok(found)
 }
 
@@ -221,6 +222,28 @@ fn named(object: String, problem: String) -> CheckFinding {
     CheckFinding { object, problem, affects: Vec::new(), affected_count: 0 }
 }
 
+/// What a restore has skipped, and said so, or what failed there for the server's sake: a comparison that finds it
+/// missing or half done says nothing of the backup.
+struct Undone<'a> {
+    /// Whether there is any of it: what depends on it is not there either.
+    has_any: bool,
+    /// Tables and sequences that are not filled, or not whole.
+    unfilled: &'a BTreeSet<String>,
+    excuses: &'a Excuses,
+}
+
+impl<'a> Undone<'a> {
+    fn of(restored: &'a RestoreReport) -> Self {
+        let RestoreReport { summary, excuses, .. } = restored;
+        let has_any = !summary.skipped.is_empty() || !summary.failed_for_the_server.is_empty();
+        Undone { has_any, unfilled: &summary.unfilled, excuses }
+    }
+
+    fn explains(&self, difference: &Difference) -> bool {
+        self.has_any && (matches!(difference, Difference::Missing { .. }) || self.excuses.explain(difference))
+    }
+}
+
 impl Found {
     fn add_restore(&mut self, restored: &RestoreReport) {
         let of = |list: &[NamedReason], what: &str| -> Vec<CheckFinding> {
@@ -248,16 +271,16 @@ impl Found {
         if let (Some(report), Status::Different | Status::Failed) =
             (&restored.verification, restored.status())
         {
-            self.add_report(report, !of_server.is_empty());
+            self.add_report(report, &Undone::of(restored));
         }
     }
 
-    /// `is_partial`: what a restore has left out, and said so, is not there, and nor is what depends on it.
-    fn add_report(&mut self, report: &Report, is_partial: bool) {
+    fn add_report(&mut self, report: &Report, undone: &Undone<'_>) {
+        let not_done = || "was not restored, or not whole".to_owned();
         for difference in &report.schema.differences {
             let object = difference.identity().to_string();
             let (list, problem) = match difference {
-                Difference::Missing { .. } if is_partial => (&mut self.unread, "was not restored".to_owned()),
+                _ if undone.explains(difference) => (&mut self.unread, not_done()),
                 Difference::Missing { .. } => (&mut self.damage, "is missing after a restore".to_owned()),
                 Difference::Extra { .. } => (&mut self.damage, "is not in the backup".to_owned()),
                 Difference::Different { path, .. } => {
@@ -272,12 +295,15 @@ impl Found {
         for table in &report.tables {
             let (list, problem) = match &table.verdict {
                 Verdict::Equal { .. } => continue,
+                Verdict::Different { .. } | Verdict::Missing if undone.unfilled.contains(&table.name) => {
+                    (&mut self.unread, not_done())
+                }
                 Verdict::Different { left, right } => {
                     let problem =
                         format!("its rows have the digest {right} after a restore, and {left} in the backup");
                     (&mut self.damage, problem)
                 }
-                Verdict::Missing if is_partial => (&mut self.unread, "was not restored".to_owned()),
+                Verdict::Missing if undone.has_any => (&mut self.unread, not_done()),
                 Verdict::Missing => (&mut self.damage, "is missing after a restore".to_owned()),
                 Verdict::Extra => (&mut self.damage, "is not in the backup".to_owned()),
                 Verdict::NotVerified { reason } => {
@@ -290,8 +316,83 @@ impl Found {
             let object = format!("sequence {}", sequence.name);
             match &sequence.not_verified {
                 Some(reason) => self.unread.push(named(object, format!("could not be compared: {reason}"))),
+                None if undone.unfilled.contains(&sequence.name) => {
+                    self.unread.push(named(object, not_done()))
+                }
                 None => self.damage.push(named(object, "stands elsewhere after a restore".to_owned())),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use dbhaul_catalog::CatalogDiff;
+    use dbhaul_rows::RowDigest;
+    use dbhaul_verifier::{Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Verdict};
+
+    use super::{Found, Undone};
+    use crate::report::explained::Excuses;
+
+    /// A comparison in which this table differs, that one is missing, and a sequence stands elsewhere.
+    fn report() -> Report {
+        let side = SideDescription {
+            name: String::new(),
+            server_version: String::new(),
+            as_of: String::new(),
+            lsn: None,
+        };
+        let (left, right) = (RowDigest { row_count: 2, sum: 7 }, RowDigest::default());
+        let table = |name: &str, verdict| TableResult { name: name.to_owned(), verdict };
+        let sequence = SequenceResult {
+            name: "public.numbers".to_owned(),
+            left: Some("7,true".to_owned()),
+            right: Some("1,false".to_owned()),
+            not_verified: None,
+        };
+        Report {
+            left: side.clone(),
+            right: side,
+            compared_at: String::new(),
+            dbhaul_version: String::new(),
+            selection: None,
+            options: Vec::new(),
+            schema: CatalogDiff { differences: Vec::new() },
+            compared_object_count: 0,
+            tables: vec![
+                table("public.half", Verdict::Different { left, right }),
+                table("public.gone", Verdict::Missing),
+            ],
+            rows_of_right: RowsOfRight::default(),
+            compared_sequence_count: 1,
+            sequences: vec![sequence],
+            not_compared: Vec::new(),
+            information: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_the_server_did_not_take_is_no_damage_and_all_else_is() {
+        let check = |has_any: bool, unfilled: &[&str], damaged: &[&str], unread: &[&str]| {
+            let unfilled: BTreeSet<String> = unfilled.iter().copied().map(str::to_owned).collect();
+            let mut found = Found::default();
+            let excuses = Excuses::default();
+            found.add_report(&report(), &Undone { has_any, unfilled: &unfilled, excuses: &excuses });
+            let names = |list: &[super::CheckFinding]| {
+                list.iter().map(|finding| finding.object.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!((names(&found.damage), names(&found.unread)), (names_of(damaged), names_of(unread)));
+        };
+        let [half, gone, numbers] = ["table public.half", "table public.gone", "sequence public.numbers"];
+        check(false, &[], &[half, gone, numbers], &[]);
+        check(true, &["public.half"], &[numbers], &[half, gone]);
+        check(true, &["public.other"], &[half, numbers], &[gone]);
+        check(true, &["public.half", "public.gone", "public.numbers"], &[], &[half, gone, numbers]);
+    }
+
+    fn names_of(names: &[&str]) -> Vec<String> {
+        names.iter().copied().map(str::to_owned).collect()
     }
 }
