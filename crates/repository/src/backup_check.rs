@@ -21,6 +21,7 @@ use jiff::Timestamp;
 use tokio_util::sync::CancellationToken;
 
 use crate::check::{PACKS_AT_ONCE, stop_if_cancelled};
+use crate::check_reports::KnownBackups;
 use crate::rows_check::{PackRows, add, compare_table};
 use crate::{Repository, RepositoryError};
 
@@ -178,13 +179,18 @@ impl BackupCheck {
     }
 
     /// Writes the report into the store, and one for each other backup that names a damaged pack; returns the key of the
-    /// first.
+    /// first. What `others` has of them is not read again.
     ///
     /// # Errors
     /// If the store cannot be read or written, or the user stops it.
-    pub async fn record(&self, cancel: &CancellationToken) -> Result<String, RepositoryError> {
+    pub async fn record(
+        &self,
+        others: &mut KnownBackups,
+        cancel: &CancellationToken,
+    ) -> Result<String, RepositoryError> {
         let key = self.repository.write_report(&self.report).await?;
-        self.repository.carry_damage(&self.report, cancel).await?;
+        others.take(&self.report);
+        self.repository.carry_damage(&self.report, others, cancel).await?;
         Ok(key)
     }
 }

@@ -1,10 +1,11 @@
 //! Reports of checks in the store: written, found again, and what they say together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
 
 use dbhaul_archive::{
-    ArchiveError, BackupKey, CheckFinding, CheckReport, CheckResult, CheckedPacks, MAX_REPORT_BYTES,
-    Manifest, PackId, keys,
+    ArchiveError, BackupKey, CheckFinding, CheckLevel, CheckReport, CheckResult, CheckedPacks,
+    MAX_REPORT_BYTES, Manifest, PackId, keys,
 };
 use dbhaul_progress::one_line;
 use dbhaul_store::{ErrorKind, StoreExt};
@@ -28,8 +29,8 @@ const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 pub struct CheckState {
     /// The newest of those that found nothing wrong.
     good: Option<CheckReport>,
-    /// The newest that found damage, if no whole check of its level or above has found none since.
-    damage: Option<CheckReport>,
+    /// Those that found damage, each unless a whole check of its level or above has found none since, the newest first.
+    damage: Vec<CheckReport>,
     /// The newest of all.
     last: Option<CheckReport>,
 }
@@ -67,12 +68,12 @@ impl CheckState {
 
     /// The newest report that found damage, if no whole check of its level or above has found none since.
     pub fn damage(&self) -> Option<&CheckReport> {
-        self.damage.as_ref()
+        self.damage.first()
     }
 
     /// Whether a check has found the backup good, and none has found damage that still counts.
     pub fn is_checked(&self) -> bool {
-        self.good.is_some() && self.damage.is_none()
+        self.good.is_some() && self.damage.is_empty()
     }
 
     fn of(mut reports: Vec<StoredReport>, now: Timestamp) -> Self {
@@ -87,12 +88,74 @@ impl CheckState {
                 is_whole && report.level >= damage.report.level && stored.is_after(damage)
             })
         };
-        let mut damage = reports.iter().rev().filter(|stored| stored.report.result == CheckResult::Damaged);
+        let damage = reports.iter().rev().filter(|stored| stored.report.result == CheckResult::Damaged);
         let report = |stored: &StoredReport| stored.report.clone();
         CheckState {
             good: newest(CheckResult::Good).map(report),
-            damage: damage.find(|stored| !is_refuted(stored)).map(report),
+            damage: damage.filter(|stored| !is_refuted(stored)).map(report).collect(),
             last: reports.last().map(report),
+        }
+    }
+}
+
+/// What a run knows of all backups of a store once it has found damage: each manifest and each report is read once,
+/// however many backups are damaged.
+#[derive(Debug, Default)]
+pub struct KnownBackups {
+    keys: Vec<BackupKey>,
+    /// The backups that name a pack, by their places among the keys.
+    named: HashMap<PackId, Vec<usize>>,
+    /// The reports of damage that count, by backup.
+    damage: BTreeMap<Ulid, Vec<CheckReport>>,
+}
+
+impl KnownBackups {
+    /// The backups that name any of these packs, each with those that it names.
+    fn sharing<'a>(&self, damaged: impl Iterator<Item = &'a PackId>) -> Vec<(BackupKey, BTreeSet<PackId>)> {
+        let mut sharing: BTreeMap<usize, BTreeSet<PackId>> = BTreeMap::new();
+        for pack in damaged {
+            for place in self.named.get(pack).into_iter().flatten() {
+                sharing.entry(*place).or_default().insert(*pack);
+            }
+        }
+        let keyed = |(place, packs): (usize, BTreeSet<PackId>)| Some((self.keys.get(place)?.clone(), packs));
+        sharing.into_iter().filter_map(keyed).collect()
+    }
+
+    /// Whether a report of a backup says of all these packs that they are damaged, and counts as long as one of this level
+    /// would: what a check of a lower level has found is refuted by one that looks less closely.
+    fn is_known(&self, key: &BackupKey, level: CheckLevel, packs: &BTreeSet<PackId>) -> bool {
+        let mut reports = self.damage.get(&key.id).into_iter().flatten();
+        reports.any(|known| {
+            let objects: BTreeSet<&str> =
+                known.damage.iter().map(|finding| finding.object.as_str()).collect();
+            known.level >= level && packs.iter().all(|pack| objects.contains(keys::pack(*pack).as_str()))
+        })
+    }
+
+    /// A report with what that one says whose place it takes, if that still counts.
+    fn with_known(&self, carried: CheckReport) -> CheckReport {
+        let mut reports = self.damage.get(&carried.backup).into_iter().flatten();
+        let Some(known) = reports.find(|known| known.key() == carried.key()) else { return carried };
+        let objects: BTreeSet<&str> = known.damage.iter().map(|finding| finding.object.as_str()).collect();
+        let mut new = carried.damage;
+        new.retain(|finding| !objects.contains(finding.object.as_str()));
+        let damage_count = known.damage_count + new.len() as u64;
+        // what is new comes first: there is not room for any number
+        new.extend(known.damage.iter().cloned());
+        CheckReport { finished: carried.finished, damage: new, damage_count, ..known.clone() }
+    }
+
+    /// Takes a report that was written.
+    pub(crate) fn take(&mut self, report: &CheckReport) {
+        let damage = self.damage.entry(report.backup).or_default();
+        match report.result {
+            CheckResult::Damaged => {
+                damage.retain(|known| known.key() != report.key());
+                damage.push(report.clone());
+            }
+            CheckResult::Good if report.subset.is_none() => damage.retain(|known| known.level > report.level),
+            CheckResult::Good | CheckResult::Incomplete => {}
         }
     }
 }
@@ -109,11 +172,11 @@ impl Repository {
     }
 
     /// Writes what a check has found of damaged packs down for every other backup that names one of them: nobody shall
-    /// take these for good, or refer to what lies there, until a check of their own finds otherwise. A backup that is
-    /// known to be damaged has its own report.
+    /// take these for good, or refer to what lies there, until a check of their own finds otherwise.
     pub(crate) async fn carry_damage(
         &self,
         report: &CheckReport,
+        others: &mut KnownBackups,
         cancel: &CancellationToken,
     ) -> Result<(), RepositoryError> {
         let pack = |finding: &CheckFinding| Some((keys::parse_pack(&finding.object).ok()?, finding.clone()));
@@ -121,22 +184,48 @@ impl Repository {
         if damaged.is_empty() {
             return Ok(());
         }
-        let mut others = self.backup_keys().await?;
-        let states = self.check_states(&others, cancel).await?;
-        let is_known = |key: &BackupKey| states.get(&key.id).is_some_and(|state| state.damage().is_some());
-        others.retain(|key| key.id != report.backup && !is_known(key));
-        let shares = |key: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
-            // one that cannot be read is no parent, and is told wherever it is read
-            let shares = manifest.ok()?.packs.iter().any(|pack| damaged.contains_key(&pack.id));
-            shares.then(|| key.clone())
-        };
-        for key in self.each_manifest(&others, cancel, shares).await?.into_iter().flatten() {
-            let manifest = self.manifest(&key).await?;
-            let carried = carried(report, &manifest, &damaged);
+        self.look_at_new(others, cancel).await?;
+        for (key, packs) in others.sharing(damaged.keys()) {
+            if key.id == report.backup || others.is_known(&key, report.level, &packs) {
+                continue;
+            }
+            // one that was forgotten meanwhile needs no report; one that cannot be read is no parent, and is told
+            // wherever it is read
+            let manifest =
+                self.each_manifest(std::slice::from_ref(&key), cancel, |_, manifest| manifest.ok());
+            let Some(manifest) = manifest.await?.into_iter().flatten().next() else { continue };
+            let carried = others.with_known(carried(report, &manifest, &damaged));
             self.reading(&manifest)?.write_report(&carried).await?;
+            others.take(&carried);
             self.progress
                 .warning(format!("backup {} of {:?} names a damaged pack too", key.id, key.database));
         }
+        Ok(())
+    }
+
+    /// Reads which packs the backups name that are not known yet, and what their reports say.
+    async fn look_at_new(
+        &self,
+        others: &mut KnownBackups,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        let known: BTreeSet<Ulid> = others.keys.iter().map(|key| key.id).collect();
+        let mut new = self.listed_quietly().await?;
+        new.retain(|key| !known.contains(&key.id));
+        let states = self.check_states(&new, cancel).await?;
+        let places: BTreeMap<Ulid, usize> = new.iter().map(|key| key.id).zip(others.keys.len()..).collect();
+        let named = Mutex::new(HashMap::<PackId, Vec<usize>>::new());
+        let take = |key: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
+            let (Ok(manifest), Some(place)) = (manifest, places.get(&key.id)) else { return };
+            let mut named = named.lock().unwrap_or_else(PoisonError::into_inner);
+            manifest.packs.iter().for_each(|pack| named.entry(pack.id).or_default().push(*place));
+        };
+        self.each_manifest(&new, cancel, take).await?;
+        for (pack, places) in named.into_inner().unwrap_or_else(PoisonError::into_inner) {
+            others.named.entry(pack).or_default().extend(places);
+        }
+        others.damage.extend(states.into_iter().map(|(id, state)| (id, state.damage)));
+        others.keys.extend(new);
         Ok(())
     }
 
@@ -248,11 +337,13 @@ fn carried(
 
 #[cfg(test)]
 mod tests {
-    use dbhaul_archive::{CheckLevel, CheckReport, CheckResult, CheckedPacks, PackGroup};
+    use dbhaul_archive::{
+        BackupKey, CheckFinding, CheckLevel, CheckReport, CheckResult, CheckedPacks, PackGroup, PackId, keys,
+    };
     use jiff::Timestamp;
     use ulid::Ulid;
 
-    use super::{CheckState, StoredReport};
+    use super::{CheckState, KnownBackups, StoredReport};
 
     fn report(second: i64, level: CheckLevel, result: CheckResult, subset: Option<PackGroup>) -> CheckReport {
         let finished = Timestamp::from_second(second).unwrap();
@@ -331,5 +422,47 @@ mod tests {
         // a copy of the store has all of them from one day
         check((20, 900), (10, 900), false);
         check((10, 900), (20, 900), true);
+    }
+
+    #[test]
+    fn damage_is_known_of_a_backup_where_a_report_as_close_names_the_same_packs() {
+        use CheckLevel::{Hashes, References, Rows};
+        use CheckResult::{Damaged, Good};
+        let [one, other] = [1, 2].map(|byte| PackId::of(&[byte]));
+        let damaged = |level, packs: &[PackId]| {
+            let finding = |pack: &PackId| CheckFinding {
+                object: keys::pack(*pack),
+                problem: String::new(),
+                affects: Vec::new(),
+                affected_count: 0,
+            };
+            let damage: Vec<CheckFinding> = packs.iter().map(finding).collect();
+            CheckReport { damage_count: damage.len() as u64, damage, ..report(10, level, Damaged, None) }
+        };
+        let key = BackupKey::new("shop", Timestamp::UNIX_EPOCH, Ulid(2));
+        let mut known = KnownBackups::default();
+        let is_known = |known: &KnownBackups, level, packs: &[PackId]| {
+            known.is_known(&key, level, &packs.iter().copied().collect())
+        };
+        assert!(!is_known(&known, References, &[one]));
+        known.take(&damaged(Hashes, &[one]));
+        assert!(is_known(&known, References, &[one]) && is_known(&known, Hashes, &[one]));
+        assert!(!is_known(&known, Rows, &[one]) && !is_known(&known, Hashes, &[one, other]));
+        // what takes the place of a report keeps what that one has found
+        let both = known.with_known(damaged(Hashes, &[other]));
+        let mut named: Vec<&str> = both.damage.iter().map(|finding| finding.object.as_str()).collect();
+        named.sort_unstable();
+        let mut expected = [one, other].map(keys::pack);
+        expected.sort_unstable();
+        assert_eq!((named, both.damage_count), (expected.iter().map(String::as_str).collect(), 2));
+        known.take(&both);
+        assert!(is_known(&known, Hashes, &[one, other]));
+        assert_eq!(known.with_known(damaged(Rows, &[other])).damage_count, 1);
+        // a check that is less close, or of a part, refutes nothing
+        known.take(&report(11, References, Good, None));
+        known.take(&report(11, Rows, Good, PackGroup::new(1, 2)));
+        assert!(is_known(&known, Hashes, &[one]));
+        known.take(&report(11, Hashes, Good, None));
+        assert!(!is_known(&known, Hashes, &[one]));
     }
 }

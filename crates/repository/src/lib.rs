@@ -59,7 +59,7 @@ mod trials;
 pub use access::StoreKeys;
 pub use backup_check::{BackupCheck, CheckScope, HashedPacks};
 pub use check::CheckedBackup;
-pub use check_reports::CheckState;
+pub use check_reports::{CheckState, KnownBackups};
 pub use chunks::ChunkReader;
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};

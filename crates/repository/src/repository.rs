@@ -237,6 +237,12 @@ impl Repository {
         Ok(self.listed_backups().await?.into_iter().map(|listed| listed.key).collect())
     }
 
+    /// As [`Self::backup_keys`], and does not tell again what else lies among them.
+    pub(crate) async fn listed_quietly(&self) -> Result<Vec<BackupKey>, RepositoryError> {
+        let (backups, _) = self.list_at_most(MAX_BACKUPS).await?;
+        Ok(backups.into_iter().map(|listed| listed.key).collect())
+    }
+
     /// As [`Self::backup_keys`], each with whether its identity is to be believed.
     ///
     /// # Errors

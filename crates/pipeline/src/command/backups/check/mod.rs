@@ -9,7 +9,9 @@ use std::time::Instant;
 use dbhaul_archive::{BackupKey, CheckLevel, CheckResult};
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::{Phase, one_line};
-use dbhaul_repository::{BackupCheck, BackupRef, CheckScope, HashedPacks, Repository, RepositoryError};
+use dbhaul_repository::{
+    BackupCheck, BackupRef, CheckScope, HashedPacks, KnownBackups, Repository, RepositoryError,
+};
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 
@@ -79,9 +81,9 @@ pub async fn check_backups(request: CheckRequest, context: Context) -> Result<Ch
     let group = request.subset.map(|subset| subset.on(Timestamp::now()));
     let scope = CheckScope { level: request.level, group };
     context.progress.phase_started(Phase::Verify, None, None);
-    let (mut hashed, mut backups) = (HashedPacks::new(), Vec::new());
+    let (mut seen, mut backups) = (Seen::default(), Vec::new());
     for key in keys {
-        let check = Box::pin(check_one(&repository, &key, (&request, &scope), &mut hashed, &context));
+        let check = Box::pin(check_one(&repository, &key, (&request, &scope), &mut seen, &context));
         let outcome = match check.await {
             Ok(outcome) => outcome,
             Err(error) if is_one || error.status() == Status::Interrupted => return Err(error),
@@ -100,6 +102,13 @@ pub async fn check_backups(request: CheckRequest, context: Context) -> Result<Ch
     })
 }
 
+/// What a run has read already, of which backups have much in common.
+#[derive(Default)]
+struct Seen {
+    hashed: HashedPacks,
+    backups: KnownBackups,
+}
+
 async fn open(request: &CheckRequest, context: &Context) -> Result<Repository, PipelineError> {
     let (store, Context { keys, progress, cancel, .. }) = (&request.store, context);
     Ok(match request.record {
@@ -112,10 +121,10 @@ async fn check_one(
     repository: &Repository,
     key: &BackupKey,
     (request, scope): (&CheckRequest, &CheckScope),
-    hashed: &mut HashedPacks,
+    seen: &mut Seen,
     context: &Context,
 ) -> Result<CheckOutcome, PipelineError> {
-    let checked = Box::pin(repository.check_backup(key, scope, hashed, &context.cancel)).await;
+    let checked = Box::pin(repository.check_backup(key, scope, &mut seen.hashed, &context.cancel)).await;
     let mut check = checked.map_err(|error| needs_a_private_key(error, request.level))?;
     if request.level == CheckLevel::Restored && check.report.result == CheckResult::Good {
         let target = request.target.as_ref().ok_or_else(no_target)?;
@@ -123,7 +132,7 @@ async fn check_one(
     }
     let (mut recorded, mut not_recorded) = (None, None);
     if request.record {
-        match check.record(&context.cancel).await {
+        match check.record(&mut seen.backups, &context.cancel).await {
             Ok(key) => recorded = Some(key),
             Err(error) if error.is_cancelled() => return Err(error.into()),
             Err(error) => not_recorded = Some(one_line(&error)),
