@@ -134,6 +134,12 @@ fn what_no_backup_names_is_listed_and_removed() {
     for run in [store.cleanup(&["--yes"]), store.backup(&prune)] {
         run.assert_code(1).assert_stderr_has(&["\"backups/other\"", "may be one under another name"]);
     }
+    let check = store.backup(&["check", "--level", "0", "--all"]);
+    check.assert_code(1);
+    assert!(
+        check.stdout.contains(": good\n") && check.stdout.contains("NOT CHECKED  \"backups/other\""),
+        "{check}"
+    );
     let list = store.backup(&["list"]);
     list.assert_code(0);
     assert!(list.stderr.contains("\"backups/other\" in the store is not the manifest"), "{}", list.stderr);

@@ -253,6 +253,17 @@ impl Repository {
         Ok(backups)
     }
 
+    /// As [`Self::backup_keys`], and the key of the first object among them that may be a backup under another name or, as
+    /// a symbolic link in a directory, lead to some.
+    ///
+    /// # Errors
+    /// If the store cannot be listed, or lists backups without end.
+    pub async fn backup_keys_to_check(&self) -> Result<(Vec<BackupKey>, Option<String>), RepositoryError> {
+        let (backups, strays) = self.list_at_most(MAX_BACKUPS).await?;
+        strays.tell(&self.progress, "the manifest of a backup", "manifests of backups");
+        Ok((backups.into_iter().map(|listed| listed.key).collect(), strays.suspect))
+    }
+
     /// As [`Self::backup_keys`], for a command that removes what no backup names.
     ///
     /// # Errors

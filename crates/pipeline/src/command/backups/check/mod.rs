@@ -64,18 +64,18 @@ pub enum CheckedBackups {
 pub async fn check_backups(request: CheckRequest, context: Context) -> Result<CheckSummary, PipelineError> {
     let started = Instant::now();
     let repository = open(&request, &context).await?;
-    let (keys, is_one) = match &request.backups {
+    let (keys, passed_over, is_one) = match &request.backups {
         CheckedBackups::One { backup, database } => {
-            (vec![repository.find(backup, database.as_deref()).await?], true)
+            (vec![repository.find(backup, database.as_deref()).await?], None, true)
         }
         CheckedBackups::All { database } => {
-            let mut keys = repository.backup_keys().await?;
+            let (mut keys, passed_over) = repository.backup_keys_to_check().await?;
             keys.retain(|key| database.as_ref().is_none_or(|name| *name == key.database));
             if keys.is_empty() {
                 let (store, database) = (repository.describe(), database.clone());
                 return Err(RepositoryError::NoBackup { store, database }.into());
             }
-            (keys, false)
+            (keys, passed_over, false)
         }
     };
     let group = request.subset.map(|subset| subset.on(Timestamp::now()));
@@ -98,6 +98,7 @@ pub async fn check_backups(request: CheckRequest, context: Context) -> Result<Ch
         level: request.level,
         subset: group,
         backups,
+        passed_over,
         elapsed_seconds: started.elapsed().as_secs_f64(),
     })
 }

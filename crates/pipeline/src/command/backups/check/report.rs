@@ -22,6 +22,9 @@ pub struct CheckSummary {
     pub subset: Option<PackGroup>,
     /// The backups, oldest first within a database.
     pub backups: Vec<CheckedBackup>,
+    /// An object among the backups that is none and may hide some, where all of them were to be checked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub passed_over: Option<String>,
     /// Seconds that it took.
     pub elapsed_seconds: f64,
 }
@@ -73,7 +76,8 @@ impl CheckedBackup {
 }
 
 impl CheckSummary {
-    /// Different if anything is damaged, else failed if anything could not be checked or its report not be written.
+    /// Different if anything is damaged, else failed if anything could not be checked or may not have been, or its report
+    /// could not be written.
     pub fn status(&self) -> Status {
         let result = |backup: &CheckedBackup| match &backup.outcome {
             CheckOutcome::Checked { report, .. } => Some(report.result),
@@ -86,7 +90,8 @@ impl CheckSummary {
         };
         match () {
             () if has(CheckResult::Damaged) => Status::Different,
-            () if has(CheckResult::Incomplete) || self.backups.iter().any(is_unwritten) => Status::Failed,
+            () if has(CheckResult::Incomplete) || self.passed_over.is_some() => Status::Failed,
+            () if self.backups.iter().any(is_unwritten) => Status::Failed,
             () => Status::Done,
         }
     }
@@ -112,7 +117,14 @@ impl Display for CheckSummary {
             write!(f, ", {subset} of the packs of rows")?;
         }
         write!(f, ", in {:.1} s", self.elapsed_seconds)?;
-        self.backups.iter().try_for_each(|backup| write!(f, "\n{backup}"))
+        self.backups.iter().try_for_each(|backup| write!(f, "\n{backup}"))?;
+        self.passed_over.iter().try_for_each(|object| {
+            write!(
+                f,
+                "\nNOT CHECKED  {object:?} in the store may be a backup under another name, or a link to some: give it its \
+                 name back, put what a link leads to in its place, or move it out of the store"
+            )
+        })
     }
 }
 
