@@ -21,12 +21,12 @@ pub(super) async fn matching(
     let mut names = session.query_strings(DATABASES).await.map_err(asking)?;
     session.close().await.map_err(asking)?;
     let unmatched = patterns.iter().filter(|pattern| !names.iter().any(|name| matches(pattern, name)));
-    let unmatched = unmatched.map(no_match).collect();
+    let unmatched = unmatched.map(|pattern| no_match(pattern)).collect();
     names.retain(|name| patterns.iter().any(|pattern| matches(pattern, name)));
     Ok((names, unmatched))
 }
 
-fn no_match(pattern: &String) -> PipelineError {
+fn no_match(pattern: &str) -> PipelineError {
     PipelineError::Request {
         problem: format!("no database of the server matches the pattern {:?}", in_one_line(pattern)),
         help: "correct `databases` of the profile; * stands for any characters, ? for one".to_owned(),
