@@ -1,142 +1,12 @@
-//! What an auditor reads.
+//! A report as text.
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{CatalogDiff, Difference, in_one_line};
+use dbhaul_catalog::{Difference, in_one_line};
 use dbhaul_progress::counted;
-use serde::{Deserialize, Serialize};
 
+use super::{LARGE_OBJECTS, Report, RowsOfRight, SideDescription, TableResult};
 use crate::Verdict;
-
-/// One of the two databases compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SideDescription {
-    /// `host:port/database as user`, or the store and the backup.
-    pub name: String,
-    /// The server's version, as in `18.4`.
-    pub server_version: String,
-    /// When it was so: the snapshot's or the backup's time, ISO 8601.
-    pub as_of: String,
-    /// The write-ahead log's position then, where the server tells.
-    pub lsn: Option<String>,
-}
-
-/// The name under which a report has the contents of all large objects. No table's: those are qualified.
-pub const LARGE_OBJECTS: &str = "large objects";
-
-/// The judgement on one table, or on the contents of all large objects.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TableResult {
-    /// Quoted, qualified name.
-    pub name: String,
-    /// Equal, different, missing, extra, or not verified.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-}
-
-/// A sequence whose position differs, or could not be compared.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct SequenceResult {
-    /// Quoted, qualified name.
-    pub name: String,
-    /// Left's `last_value,is_called`; `None` if it has no such sequence.
-    pub left: Option<String>,
-    /// Right's.
-    pub right: Option<String>,
-    /// Why it could not be compared, if so; nothing is known of either side then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub not_verified: Option<String>,
-}
-
-/// Of what the digests of the right's rows are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum RowsOfRight {
-    /// Of the rows that are there.
-    #[default]
-    Read,
-    /// Of the rows that were loaded there, as they were sent: they have not been read since.
-    Loaded,
-}
-
-/// The outcome of a verification.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Report {
-    /// What is believed.
-    pub left: SideDescription,
-    /// What is checked.
-    pub right: SideDescription,
-    /// When the comparison was made, ISO 8601 in UTC.
-    pub compared_at: String,
-    /// dbhaul's version.
-    pub dbhaul_version: String,
-    /// The patterns that chose what was compared, as options of a command line; `None` for everything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub selection: Option<String>,
-    /// Options that say how it was compared, in words.
-    #[serde(default)]
-    pub options: Vec<String>,
-    /// Differences of the schemas, both directions.
-    pub schema: CatalogDiff,
-    /// How many objects were compared on the left.
-    pub compared_object_count: u64,
-    /// Every table of either side.
-    pub tables: Vec<TableResult>,
-    /// Of what the digests of the right's rows are.
-    #[serde(default)]
-    pub rows_of_right: RowsOfRight,
-    /// How many sequences were compared.
-    pub compared_sequence_count: u64,
-    /// Sequences that differ, or could not be compared.
-    pub sequences: Vec<SequenceResult>,
-    /// What was left out on request, or cannot be compared, and why.
-    pub not_compared: Vec<String>,
-    /// What differs and was not asked to be equal, and what is not the database's: to be known, and
-    /// no difference.
-    #[serde(default)]
-    pub information: Vec<String>,
-}
-
-/// Counts of a report's tables, without large objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-pub struct Totals {
-    /// Equal tables.
-    pub equal: usize,
-    /// Different, missing and extra tables.
-    pub different: usize,
-    /// Tables that could not be verified.
-    pub not_verified: usize,
-    /// Rows of equal tables.
-    pub equal_row_count: u64,
-}
-
-impl Report {
-    /// Whether the two sides were proven equal: no difference, and nothing unverified.
-    pub fn is_equal(&self) -> bool {
-        self.schema.is_empty() && self.sequences.is_empty() && self.rows_are_equal()
-    }
-
-    /// Whether every table's rows were proven equal, whatever the schemas say.
-    pub fn rows_are_equal(&self) -> bool {
-        self.tables.iter().all(|table| table.verdict.is_equal())
-    }
-
-    /// Counts over all tables, without large objects.
-    pub fn totals(&self) -> Totals {
-        let mut totals = Totals::default();
-        for table in self.tables.iter().filter(|table| table.name != LARGE_OBJECTS) {
-            match &table.verdict {
-                Verdict::Equal { digest } => {
-                    totals.equal += 1;
-                    totals.equal_row_count += digest.row_count;
-                }
-                Verdict::NotVerified { .. } => totals.not_verified += 1,
-                _ => totals.different += 1,
-            }
-        }
-        totals
-    }
-}
 
 impl Display for SideDescription {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -286,11 +156,11 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use dbhaul_catalog::EntryKind;
+    use dbhaul_catalog::{CatalogDiff, EntryKind, Identity};
+    use dbhaul_rows::RowDigest;
 
     use super::*;
-    use dbhaul_catalog::Identity;
-    use dbhaul_rows::RowDigest;
+    use crate::SequenceResult;
 
     fn side(name: &str) -> SideDescription {
         SideDescription { name: name.into(), server_version: "18.4".into(), as_of: "now".into(), lsn: None }
