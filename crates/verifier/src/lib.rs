@@ -20,13 +20,19 @@
 //! ```
 
 mod definitions;
+mod differing_rows;
 mod digest;
 mod error;
+mod mode;
 mod report;
 mod verdict;
 
 pub use definitions::{Settler, settle_definitions};
+pub use differing_rows::{
+    DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, ShowValues, ShownValue,
+};
 pub use digest::{DigestTask, Reading, digest_tables};
 pub use error::VerifyError;
+pub use mode::Mode;
 pub use report::{LARGE_OBJECTS, Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Totals};
 pub use verdict::{Found, Verdict, judge};

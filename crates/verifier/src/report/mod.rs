@@ -5,7 +5,7 @@ mod text;
 use dbhaul_catalog::CatalogDiff;
 use serde::{Deserialize, Serialize};
 
-use crate::Verdict;
+use crate::{DifferingRows, Mode, Verdict};
 
 /// One of the two databases compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -31,6 +31,16 @@ pub struct TableResult {
     /// Equal, different, missing, extra, or not verified.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// The rows that differ, where they were looked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rows: Option<Box<DifferingRows>>,
+}
+
+impl TableResult {
+    /// The judgement on a table in which no rows were looked for.
+    pub fn new(name: impl Into<String>, verdict: Verdict) -> Self {
+        TableResult { name: name.into(), verdict, rows: None }
+    }
 }
 
 /// A sequence whose position differs, or could not be compared.
@@ -69,6 +79,9 @@ pub struct Report {
     pub compared_at: String,
     /// dbhaul's version.
     pub dbhaul_version: String,
+    /// What was compared of what is selected.
+    #[serde(default = "Mode::usual")]
+    pub mode: Vec<Mode>,
     /// The patterns that chose what was compared, as options of a command line; `None` for everything.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub selection: Option<String>,
@@ -107,6 +120,12 @@ pub struct Totals {
     pub not_verified: usize,
     /// Rows of equal tables.
     pub equal_row_count: u64,
+    /// Tables whose rows were only counted, with the same number on both sides.
+    #[serde(default)]
+    pub same_count: usize,
+    /// Rows of those.
+    #[serde(default)]
+    pub same_count_row_count: u64,
 }
 
 impl Report {
@@ -120,6 +139,33 @@ impl Report {
         self.tables.iter().all(|table| table.verdict.is_equal())
     }
 
+    /// Whether nothing differs, and nothing is unverified, of what was asked for. If only rows were to be counted,
+    /// this does not make them equal: see [`Self::conclusion`].
+    pub fn agrees(&self) -> bool {
+        let agrees = |table: &TableResult| table.verdict.is_equal() || self.is_only_counted(&table.verdict);
+        self.schema.is_empty() && self.sequences.is_empty() && self.tables.iter().all(agrees)
+    }
+
+    fn is_only_counted(&self, verdict: &Verdict) -> bool {
+        !self.mode.iter().any(|mode| mode.reads_rows()) && matches!(verdict, Verdict::SameCount { .. })
+    }
+
+    /// The verdict in a few words that never say more than what was compared.
+    pub fn conclusion(&self) -> &'static str {
+        if !self.agrees() {
+            return "NOT EQUAL";
+        }
+        let has = |mode| self.mode.contains(&mode);
+        let (definitions, rows) = (has(Mode::Schema), self.mode.iter().any(|mode| mode.reads_rows()));
+        match (definitions, rows, has(Mode::Counts)) {
+            (true, true, _) => "EQUAL",
+            (false, true, _) => "ROWS EQUAL, DEFINITIONS NOT COMPARED",
+            (true, false, true) => "DEFINITIONS AND COUNTS OF ROWS EQUAL, CONTENTS OF ROWS NOT COMPARED",
+            (false, false, true) => "COUNTS OF ROWS EQUAL, CONTENTS AND DEFINITIONS NOT COMPARED",
+            (_, false, false) => "DEFINITIONS EQUAL, ROWS NOT COMPARED",
+        }
+    }
+
     /// Counts over all tables, without large objects.
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
@@ -128,6 +174,10 @@ impl Report {
                 Verdict::Equal { digest } => {
                     totals.equal += 1;
                     totals.equal_row_count += digest.row_count;
+                }
+                Verdict::SameCount { row_count } => {
+                    totals.same_count += 1;
+                    totals.same_count_row_count += row_count;
                 }
                 Verdict::NotVerified { .. } => totals.not_verified += 1,
                 _ => totals.different += 1,

@@ -33,6 +33,14 @@ impl Display for TableResult {
                 let rows = if digest.row_count == 1 { "row " } else { "rows" };
                 write!(f, "  {same}        {:>12} {rows}  {name}  digest {}", digest.row_count, digest.sum)
             }
+            Verdict::SameCount { row_count } => {
+                let rows = if *row_count == 1 { "row " } else { "rows" };
+                write!(f, "  same count    {row_count:>12} {rows}  {name}  contents not compared")
+            }
+            Verdict::OtherCount { left, right } => {
+                let left = counted(*left, "row");
+                write!(f, "  DIFFERENT     {name}: {left} on the left, {right} on the right")
+            }
             Verdict::Different { left, right } if left.row_count != right.row_count => {
                 let (left, right) = (left.row_count, right.row_count);
                 let left = counted(left, "row");
@@ -70,7 +78,7 @@ impl Display for Report {
             writeln!(f, "for information: {}", in_one_line(note))?;
         }
         writeln!(f)?;
-        f.write_str(if self.is_equal() { "EQUAL" } else { "NOT EQUAL" })?;
+        f.write_str(self.conclusion())?;
         if self.rows_of_right == RowsOfRight::Loaded && !self.tables.is_empty() {
             f.write_str(" (rows were compared as they were loaded, and not read on the right: `dbhaul verify` does that)")?;
         }
@@ -109,6 +117,11 @@ impl Report {
             totals.different,
             totals.not_verified
         )?;
+        if totals.same_count > 0 {
+            let (tables, rows) =
+                (counted(totals.same_count, "table"), counted(totals.same_count_row_count, "row"));
+            writeln!(f, "counts: the same for {tables} ({rows}), whose contents were not compared")?;
+        }
         if let Some(large_objects) = self.tables.iter().find(|table| table.name == LARGE_OBJECTS) {
             let word = match &large_objects.verdict {
                 Verdict::Equal { .. } => self.same(),
@@ -160,7 +173,7 @@ mod tests {
     use dbhaul_rows::RowDigest;
 
     use super::*;
-    use crate::SequenceResult;
+    use crate::{Mode, SequenceResult};
 
     fn side(name: &str) -> SideDescription {
         SideDescription { name: name.into(), server_version: "18.4".into(), as_of: "now".into(), lsn: None }
@@ -172,14 +185,12 @@ mod tests {
             right: side("b"),
             compared_at: String::new(),
             dbhaul_version: String::new(),
+            mode: Mode::usual(),
             selection: None,
             options: Vec::new(),
             schema: CatalogDiff::default(),
             compared_object_count: 1,
-            tables: verdicts
-                .into_iter()
-                .map(|verdict| TableResult { name: "public.t".into(), verdict })
-                .collect(),
+            tables: verdicts.into_iter().map(|verdict| TableResult::new("public.t", verdict)).collect(),
             rows_of_right: RowsOfRight::default(),
             compared_sequence_count: 0,
             sequences: Vec::new(),
@@ -212,7 +223,7 @@ mod tests {
             left: RowDigest { row_count: 5, sum: 1 },
             right: RowDigest { row_count: 5, sum: 2 },
         };
-        report.tables.push(TableResult { name: LARGE_OBJECTS.into(), verdict });
+        report.tables.push(TableResult::new(LARGE_OBJECTS, verdict));
         let text = report.to_string();
         assert!(text.contains(
             "rows: 1 table equal (2 rows), 0 different, 0 not verified\nlarge objects: different\n"
@@ -232,6 +243,25 @@ mod tests {
         );
         assert!(text.contains("\n  loaded                   2 rows  public.t  digest 7\n"), "{text}");
         assert!(text.contains("\nEQUAL (rows were compared as they were loaded, and not read"), "{text}");
+    }
+
+    #[test]
+    fn counted_rows_are_never_called_equal() {
+        let same = Verdict::SameCount { row_count: 2 };
+        let mut report = report(vec![same.clone()]);
+        // nobody asked to count only
+        assert!(!report.agrees() && report.to_string().ends_with("\nNOT EQUAL"), "{report}");
+        report.mode = vec![Mode::Counts];
+        assert!(report.agrees() && !report.is_equal() && !report.rows_are_equal());
+        let text = report.to_string();
+        assert!(text.contains("counts: the same for 1 table (2 rows), whose contents were not compared\n"));
+        assert!(
+            text.contains("same count               2 rows  public.t  contents not compared\n"),
+            "{text}"
+        );
+        assert!(text.ends_with("\nCOUNTS OF ROWS EQUAL, CONTENTS AND DEFINITIONS NOT COMPARED"), "{text}");
+        report.tables.push(TableResult::new("public.u", Verdict::OtherCount { left: 1, right: 2 }));
+        assert!(!report.agrees() && report.to_string().ends_with("\nNOT EQUAL"), "{report}");
     }
 
     #[test]
@@ -277,7 +307,7 @@ mod tests {
     #[test]
     fn a_name_with_a_line_break_stays_in_one_line() {
         let verdict = Verdict::Equal { digest: RowDigest::default() };
-        let result = TableResult { name: "\"new\nline\"".into(), verdict };
+        let result = TableResult::new("\"new\nline\"", verdict);
         assert_eq!(result.to_string(), "  equal                    0 rows  \"new\\nline\"  digest 0");
     }
 

@@ -50,7 +50,7 @@ impl CopyScope {
         };
         let tables = outcome.tables.iter().map(|table| (table.table.sql(), table.digest));
         let tables = tables.chain(outcome.large_objects.map(|digest| (LARGE_OBJECTS.to_owned(), digest)));
-        let loaded = |(name, digest)| TableResult { name, verdict: Verdict::Equal { digest } };
+        let loaded = |(name, digest): (String, _)| TableResult::new(name, Verdict::Equal { digest });
         let mut tables: Vec<TableResult> = tables.map(loaded).collect();
         tables.sort_by(|one, other| one.name.cmp(&other.name));
         CopyScope {

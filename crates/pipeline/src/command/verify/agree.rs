@@ -51,10 +51,7 @@ fn agree(left: &Rows, right: &Rows) -> Result<DigestSpec, String> {
 
 pub(super) fn judge_all(left: &BTreeMap<String, Found>, right: &BTreeMap<String, Found>) -> Vec<TableResult> {
     let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
-    let result = |name: &String| TableResult {
-        name: name.clone(),
-        verdict: judge_one(name, left.get(name), right.get(name)),
-    };
+    let result = |name: &String| TableResult::new(name, judge_one(name, left.get(name), right.get(name)));
     names.into_iter().map(result).collect()
 }
 

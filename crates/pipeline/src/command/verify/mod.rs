@@ -16,7 +16,7 @@ use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
 use dbhaul_verifier::{
-    Report, RowsOfRight, SequenceResult, Settler, TableResult, Verdict, settle_definitions,
+    Mode, Report, RowsOfRight, SequenceResult, Settler, TableResult, Verdict, settle_definitions,
 };
 use jiff::Timestamp;
 use serde::Serialize;
@@ -45,9 +45,9 @@ pub struct VerifyReport {
 }
 
 impl VerifyReport {
-    /// Done if the sides were proven equal, different otherwise.
+    /// Done if nothing of what was to be compared differs, different otherwise.
     pub fn status(&self) -> Status {
-        if self.report.is_equal() { Status::Done } else { Status::Different }
+        if self.report.agrees() { Status::Done } else { Status::Different }
     }
 }
 
@@ -186,9 +186,8 @@ pub(crate) async fn verify_copy(
         report.not_compared.push(SET_LAST.to_owned());
     }
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
-    let unread = |NamedReason { object, reason }| TableResult {
-        name: object,
-        verdict: Verdict::NotVerified { reason: format!("right: {reason}") },
+    let unread = |NamedReason { object, reason }| {
+        TableResult::new(object, Verdict::NotVerified { reason: format!("right: {reason}") })
     };
     report.tables.extend(hidden.into_iter().map(unread));
     report.tables.sort_by(|one, other| one.name.cmp(&other.name));
@@ -284,6 +283,7 @@ fn report(
         right: right.description.clone(),
         compared_at: Timestamp::now().to_string(),
         dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
+        mode: Mode::usual(),
         selection: selected(scope.selection),
         options: scope.options(),
         schema,

@@ -83,10 +83,8 @@ pub(crate) async fn verify_restored(
         database: options.create,
     };
     let schema = compare_schemas(left, &right, (&scope, &of_copy(target)), context).await;
-    let equal = |(name, digest): (&String, &RowDigest)| TableResult {
-        name: name.clone(),
-        verdict: Verdict::Equal { digest: *digest },
-    };
+    let equal =
+        |(name, digest): (&String, &RowDigest)| TableResult::new(name, Verdict::Equal { digest: *digest });
     let mut tables: Vec<TableResult> = loaded.iter().map(equal).collect();
     tables.extend(not_loaded(outcome, loaded));
     tables.sort_by(|one, other| one.name.cmp(&other.name));
@@ -113,11 +111,8 @@ fn not_loaded(outcome: &ImportOutcome, loaded: &BTreeMap<String, RowDigest>) -> 
     let rows = outcome.failed.iter().filter(|failed| failed.part == Part::Rows);
     let names = rows.filter_map(|failed| Some(failed.subject.entry()?.filled()?.sql()));
     let names: BTreeSet<String> = names.filter(|name| !loaded.contains_key(name)).collect();
-    let result = |name| TableResult {
-        name,
-        verdict: Verdict::NotVerified { reason: "right: not all of its rows were loaded".to_owned() },
-    };
-    names.into_iter().map(result).collect()
+    let reason = || "right: not all of its rows were loaded".to_owned();
+    names.into_iter().map(|name| TableResult::new(name, Verdict::NotVerified { reason: reason() })).collect()
 }
 
 /// What only the target has was there before, or came with something: it is told.

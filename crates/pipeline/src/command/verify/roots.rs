@@ -45,10 +45,17 @@ impl Roots {
             };
             let spec = specs.get(&table).and_then(|spec| spec.as_ref().ok());
             let is_alike = spec.is_none_or(|spec| *first_specs.entry(root).or_insert(spec) == spec);
-            let so_far = summed.remove(root).unwrap_or(Found::Digest(RowDigest::default()));
+            let none = match &one {
+                Found::Count(_) => Found::Count(0),
+                _ => Found::Digest(RowDigest::default()),
+            };
+            let so_far = summed.remove(root).unwrap_or(none);
             let sum = match (so_far, one) {
                 (Found::Unreadable(reason), _) => Found::Unreadable(reason),
                 (_, Found::Unreadable(reason)) => Found::Unreadable(format!("its partition {table}: {reason}")),
+                (so_far @ Found::Count(_), one) | (so_far, one @ Found::Count(_)) => Found::Count(
+                    so_far.row_count().unwrap_or_default() + one.row_count().unwrap_or_default(),
+                ),
                 _ if !is_alike => Found::Unreadable(
                     "its partitions have their columns in different orders, so that their digests cannot be added"
                         .to_owned(),
@@ -135,6 +142,12 @@ mod tests {
         assert_eq!(found.keys().collect::<Vec<_>>(), ["c", "m"]);
         assert_eq!(found["m"], Found::Digest(digest(1).merged(digest(2))));
         assert_eq!(found["c"], Found::Digest(digest(7)));
+    }
+
+    #[test]
+    fn counts_are_summed_up_however_columns_lie() {
+        let found = found_of(Found::Count(1), Found::Count(2), spec(&["y", "x"]));
+        assert_eq!(found["m"], Found::Count(3));
     }
 
     #[test]

@@ -295,13 +295,21 @@ impl Found {
         for table in &report.tables {
             let (list, problem) = match &table.verdict {
                 Verdict::Equal { .. } => continue,
-                Verdict::Different { .. } | Verdict::Missing if undone.unfilled.contains(&table.name) => {
+                Verdict::Different { .. } | Verdict::OtherCount { .. } | Verdict::Missing
+                    if undone.unfilled.contains(&table.name) =>
+                {
                     (&mut self.unread, not_done())
                 }
                 Verdict::Different { left, right } => {
                     let problem =
                         format!("its rows have the digest {right} after a restore, and {left} in the backup");
                     (&mut self.damage, problem)
+                }
+                Verdict::OtherCount { left, right } => {
+                    (&mut self.damage, format!("has {right} rows after a restore, and {left} in the backup"))
+                }
+                Verdict::SameCount { .. } => {
+                    (&mut self.unread, "has rows that were counted and not compared".to_owned())
                 }
                 Verdict::Missing if undone.has_any => (&mut self.unread, not_done()),
                 Verdict::Missing => (&mut self.damage, "is missing after a restore".to_owned()),
@@ -331,7 +339,7 @@ mod tests {
 
     use dbhaul_catalog::CatalogDiff;
     use dbhaul_rows::RowDigest;
-    use dbhaul_verifier::{Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Verdict};
+    use dbhaul_verifier::{Mode, Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Verdict};
 
     use super::{Found, Undone};
     use crate::report::explained::Excuses;
@@ -345,7 +353,7 @@ mod tests {
             lsn: None,
         };
         let (left, right) = (RowDigest { row_count: 2, sum: 7 }, RowDigest::default());
-        let table = |name: &str, verdict| TableResult { name: name.to_owned(), verdict };
+        let table = |name: &str, verdict| TableResult::new(name, verdict);
         let sequence = SequenceResult {
             name: "public.numbers".to_owned(),
             left: Some("7,true".to_owned()),
@@ -357,6 +365,7 @@ mod tests {
             right: side,
             compared_at: String::new(),
             dbhaul_version: String::new(),
+            mode: Mode::usual(),
             selection: None,
             options: Vec::new(),
             schema: CatalogDiff { differences: Vec::new() },
