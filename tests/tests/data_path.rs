@@ -72,6 +72,8 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
         database: false,
         role_map: RoleMap::default(),
         scratch: dbhaul_pipeline::Scratch::default(),
+        mode: dbhaul_pipeline::Mode::usual(),
+        shown: dbhaul_pipeline::ShownRows::default(),
     };
     verify(request, Context::silent()).await.unwrap()
 }

@@ -4,6 +4,7 @@
 //! anything is touched, and ends in exit code 2.
 
 mod check;
+mod compare;
 mod keys;
 mod retention;
 mod roles;
@@ -342,10 +343,10 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         VerifySide::Backup { .. } => places.reader_keys(&args.keys)?,
         VerifySide::Live(_) => places.no_keys(&args.keys)?,
     };
+    let selected = selection(&args.selection)?;
     let request = VerifyRequest {
         left,
         right,
-        selection: selection(&args.selection)?,
         jobs: args.jobs.unwrap_or_else(default_jobs),
         owners: args.selection.owners,
         privileges: args.selection.privileges,
@@ -356,6 +357,9 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
             ScratchArgs { scratch: true, .. } => Scratch::Always,
             ScratchArgs { .. } => Scratch::WhereWritable,
         },
+        mode: compare::mode(&args.compare, &selected)?,
+        shown: compare::shown(&args.compare)?,
+        selection: selected,
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)
 }

@@ -58,7 +58,7 @@ pub use command::store::{
     InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, ProbeReport, ProbedAbility,
     RecoveryKit, change_keys, init_store, list_keys, probe_store, recovery_kit,
 };
-pub use command::verify::{VerifyReport, verify};
+pub use command::verify::{ShownRows, VerifyReport, verify};
 pub use context::Context;
 pub use error::PipelineError;
 pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
@@ -87,4 +87,5 @@ pub use dbhaul_repository::{
     BackupRef, KeepCount, KeepPolicy, ParentRef, PolicyError, RepositoryError, StoreKeys,
 };
 pub use dbhaul_store::StoreUrl;
+pub use dbhaul_verifier::{Mode, ShowValues};
 pub use jiff::tz::TimeZone;

@@ -5,8 +5,9 @@ use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_repository::{BackupRef, ParentRef};
 use dbhaul_store::StoreUrl;
+use dbhaul_verifier::Mode;
 
-use crate::{HoldProgram, ThrottleOptions};
+use crate::{HoldProgram, ShownRows, ThrottleOptions};
 
 /// What is done about roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -227,6 +228,10 @@ pub struct VerifyRequest {
     pub role_map: RoleMap,
     /// Whether the right side may be asked what definitions mean.
     pub scratch: Scratch,
+    /// What is compared.
+    pub mode: Vec<Mode>,
+    /// What is shown of rows that differ, with [`Mode::Deep`].
+    pub shown: ShownRows,
 }
 
 /// Whether the right side of a comparison may be asked what definitions mean whose texts differ: they are

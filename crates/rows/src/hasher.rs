@@ -38,6 +38,11 @@ impl RowHasher {
         self.rows + 1
     }
 
+    /// Chains the columns of the next row from this seed.
+    pub(crate) fn start_from(&mut self, seed: u64) {
+        self.hash = seed;
+    }
+
     /// Notes a backslash in the current field.
     #[inline]
     pub(crate) fn mark_escaped(&mut self) {
@@ -92,7 +97,7 @@ impl RowHasher {
         }
         match (self.text_form, kind) {
             (TextForm::Utf8Hex, _) => self.scratch = lower_hex(&self.scratch),
-            (TextForm::Raw, DigestKind::Char) => self.print_high_char_as_octal(),
+            (TextForm::Raw, DigestKind::Char) => print_high_char_as_octal(&mut self.scratch),
             (TextForm::Raw, _) => {}
         }
         Ok(hash_bytes_extended(&self.scratch, self.hash))
@@ -126,12 +131,12 @@ impl RowHasher {
     fn bad_escape(&self) -> RowsError {
         RowsError::BadEscape { row: self.row(), column: self.fields }
     }
+}
 
-    /// Brings a `"char"` value of a server before 15 into the form that 15 prints.
-    fn print_high_char_as_octal(&mut self) {
-        if let [byte @ 0x80..=0xff] = self.scratch[..] {
-            self.scratch = format!("\\{byte:03o}").into_bytes();
-        }
+/// Brings the text of a `"char"` of a server before 15 into the form that 15 prints.
+pub(crate) fn print_high_char_as_octal(text: &mut Vec<u8>) {
+    if let [byte @ 0x80..=0xff] = text[..] {
+        *text = format!("\\{byte:03o}").into_bytes();
     }
 }
 

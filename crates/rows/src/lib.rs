@@ -45,6 +45,7 @@ mod error;
 mod field;
 mod hash;
 mod hasher;
+mod keyed;
 mod long_row;
 mod parameters;
 mod spare;
@@ -61,6 +62,7 @@ pub use field::{
     NULL_FIELD, ROW_TERMINATOR, check_copy_text, check_returns, escape_field, split_rows, unescape_field,
 };
 pub use hash::hash_bytes_extended;
+pub use keyed::{ColumnValue, KEY_SEED, KeyedRows, RowHashes};
 pub use long_row::LongRow;
 pub use parameters::{CutParameters, SipKey};
 pub use spare::SpareBuffers;

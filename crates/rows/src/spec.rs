@@ -207,6 +207,30 @@ impl DigestSpec {
         )
     }
 
+    /// The SQL expression (bigint) of the hash of one column's value by itself; NULL where the column is.
+    #[must_use]
+    pub fn sql_value_hash(&self, column: usize) -> Option<String> {
+        let text = sql_hashed_text(self.columns.get(column)?, self.text_form);
+        Some(format!("pg_catalog.hashtextextended({text} COLLATE pg_catalog.\"C\", '0'::pg_catalog.int8)"))
+    }
+
+    /// The SQL expression (integer) of how many bytes the text of a value has, in UTF-8 if that is what is hashed.
+    #[must_use]
+    pub fn sql_value_bytes(&self, column: usize) -> Option<String> {
+        let text = sql_hashed_text(self.columns.get(column)?, self.text_form);
+        Some(match self.text_form {
+            TextForm::Raw => format!("pg_catalog.octet_length({text})"),
+            TextForm::Utf8Hex => format!("pg_catalog.octet_length({text}) OPERATOR(pg_catalog./) 2"),
+        })
+    }
+
+    /// The SQL expression (text) of the first characters of a value, as `COPY` prints it.
+    #[must_use]
+    pub fn sql_value_front(&self, column: usize, characters: u32) -> Option<String> {
+        let text = sql_value_text(self.columns.get(column)?, self.text_form);
+        Some(format!("pg_catalog.\"left\"({text}, {characters})"))
+    }
+
     /// The SQL aggregate (numeric) whose value is [`RowDigest::sum`](crate::RowDigest::sum).
     #[must_use]
     pub fn sql_expression(&self) -> String {
@@ -228,21 +252,24 @@ impl DigestSpec {
 
 /// The SQL text of a column as it is hashed, NULL where the column is.
 fn sql_hashed_text(column: &DigestColumn, form: TextForm) -> String {
-    let name = quote_identifier(&column.name);
-    match (form, column.kind) {
-        (TextForm::Raw, DigestKind::Cast) => format!("{name}::pg_catalog.text"),
-        (TextForm::Raw, DigestKind::Bytea) => sql_bytea_text(&name),
-        (TextForm::Raw, DigestKind::Output) => sql_output_text(&name),
-        (TextForm::Raw, DigestKind::Char) => sql_char_text(&name),
-        (TextForm::Raw, DigestKind::Lsn) => sql_lsn_text(&name),
-        (TextForm::Utf8Hex, kind) => {
-            let text = match kind {
-                DigestKind::Cast | DigestKind::Bytea => format!("{name}::pg_catalog.text"),
-                DigestKind::Output | DigestKind::Char => sql_output_text(&name),
-                DigestKind::Lsn => sql_lsn_text(&name),
-            };
+    let text = sql_value_text(column, form);
+    match form {
+        TextForm::Raw => text,
+        TextForm::Utf8Hex => {
             format!("pg_catalog.encode(pg_catalog.convert_to({text}, 'UTF8'), 'hex')")
         }
+    }
+}
+
+/// The SQL text of a column before it is brought into another encoding.
+fn sql_value_text(column: &DigestColumn, form: TextForm) -> String {
+    let name = quote_identifier(&column.name);
+    match (form, column.kind) {
+        (TextForm::Raw, DigestKind::Bytea) => sql_bytea_text(&name),
+        (TextForm::Raw, DigestKind::Char) => sql_char_text(&name),
+        (_, DigestKind::Cast | DigestKind::Bytea) => format!("{name}::pg_catalog.text"),
+        (_, DigestKind::Output | DigestKind::Char) => sql_output_text(&name),
+        (_, DigestKind::Lsn) => sql_lsn_text(&name),
     }
 }
 

@@ -1,5 +1,7 @@
 //! The rows of a table that differ, as a report has them.
 
+mod text;
+
 use serde::{Deserialize, Serialize};
 
 /// Which rows of a table differ, found by a drill-down (`--mode deep`).

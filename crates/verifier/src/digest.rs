@@ -18,10 +18,11 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use self::copied::copied;
+pub(crate) use self::copied::{RUN_BYTES, copy_sql as table_copy_sql};
 use crate::{Found, VerifyError};
 
 /// Rows are read from their table: an index that has all columns need not have all rows.
-const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
+pub(crate) const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
 
 /// How a set of rows is read for its digest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,6 +35,15 @@ pub enum Reading {
     Copy,
 }
 
+/// What is to be known of rows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// Their number and the sum of their hashes.
+    Digest,
+    /// Their number alone.
+    Count,
+}
+
 /// One set of rows to digest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DigestTask {
@@ -43,6 +53,8 @@ pub struct DigestTask {
     pub table: Option<QualifiedName>,
     /// What stands behind `FROM`: `ONLY public.film`, or a query in parentheses with an alias.
     pub rows: String,
+    /// What is to be known of them.
+    pub measure: Measure,
     /// How the rows are hashed.
     pub spec: DigestSpec,
     /// How they are read.
@@ -54,11 +66,22 @@ pub struct DigestTask {
 impl DigestTask {
     /// The query: one row, `count` and `sum`.
     pub fn sql(&self) -> String {
-        let sum = self.spec.sql_expression();
-        format!(
-            "SELECT pg_catalog.count(*)::pg_catalog.int8 AS count, {sum}::pg_catalog.text AS sum FROM {}",
-            self.rows
-        )
+        format!("SELECT {} FROM {}", self.sql_columns(), self.rows)
+    }
+
+    fn sql_columns(&self) -> String {
+        let sum = match self.measure {
+            Measure::Digest => format!("{}::pg_catalog.text", self.spec.sql_expression()),
+            Measure::Count => "'0'::pg_catalog.text".to_owned(),
+        };
+        format!("pg_catalog.count(*)::pg_catalog.int8 AS count, {sum} AS sum")
+    }
+
+    fn found(&self, digest: RowDigest) -> Found {
+        match self.measure {
+            Measure::Digest => Found::Digest(digest),
+            Measure::Count => Found::Count(digest.row_count),
+        }
     }
 
     fn answer_error(&self, session: &Session, problem: String) -> postgres::Error {
@@ -81,7 +104,7 @@ impl Answer {
 }
 
 /// SQLSTATEs of a name that was not found: function, table, other object, schema.
-const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
+pub(crate) const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 
 /// Digests tables over at most `jobs` sessions, largest first, all under the
 /// holder's snapshot. The result has an entry for every task: a table that
@@ -212,7 +235,8 @@ impl Scan {
             Ok(digest) => {
                 shown.advance(digest.row_count, task.estimated_bytes);
                 shown.finish();
-                Ok((task.name, Found::Digest(digest)))
+                let found = task.found(digest);
+                Ok((task.name, found))
             }
             Err(postgres::Error::Cancelled) => Err(VerifyError::Cancelled),
             // what could not be asked is no difference, and the other tables cannot be asked either

@@ -1,11 +1,12 @@
-//! Counts, digests, schema comparison and the report of a verification.
+//! Counts, digests, rows that differ, schema comparison and the report of a verification.
 //!
 //! A *side* is one of the two databases that are compared: a live one, or a
 //! backup. Of a live side, [`digest_tables`] computes the **row digest** of every
 //! table with one plain-SQL scan each, all under one snapshot; a backup carries
 //! its digests with it. [`judge`] then gives every table a [`Verdict`]: *equal*,
-//! *different*, or *not verified* with the reason; there is no fourth, and
-//! nothing is left out. Together with the difference of the two catalogs this
+//! *different*, or *not verified* with the reason, and nothing is left out; rows that
+//! were only counted are never equal. Of tables that differ, [`locate_rows`] finds
+//! which rows and columns do. Together with the difference of the two catalogs this
 //! makes a [`Report`], which is what an auditor reads.
 //!
 //! This crate does not know how the rows got where they are.
@@ -22,6 +23,7 @@
 mod definitions;
 mod differing_rows;
 mod digest;
+mod drill;
 mod error;
 mod mode;
 mod report;
@@ -31,7 +33,10 @@ pub use definitions::{Settler, settle_definitions};
 pub use differing_rows::{
     DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, ShowValues, ShownValue,
 };
-pub use digest::{DigestTask, Reading, digest_tables};
+pub use digest::{DigestTask, Measure, Reading, digest_tables};
+pub use drill::{
+    DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, StoredRows, ValueStyle, locate_rows,
+};
 pub use error::VerifyError;
 pub use mode::Mode;
 pub use report::{LARGE_OBJECTS, Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Totals};

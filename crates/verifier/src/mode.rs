@@ -20,8 +20,11 @@ pub enum Mode {
 
 impl Mode {
     /// What is compared if nobody says otherwise.
+    pub const USUAL: [Mode; 2] = [Mode::Schema, Mode::Digest];
+
+    /// The same as a list.
     pub fn usual() -> Vec<Mode> {
-        vec![Mode::Schema, Mode::Digest]
+        Self::USUAL.to_vec()
     }
 
     /// Whether the contents of rows are compared.

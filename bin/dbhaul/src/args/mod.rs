@@ -5,6 +5,7 @@
 //! [`intent`](crate::intent).
 
 mod check;
+mod compare;
 mod groups;
 mod habits;
 mod help;
@@ -22,6 +23,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use clap_complete::Shell;
 
 pub(crate) use check::{CheckArgs, ListArgs};
+pub(crate) use compare::{CompareArgs, ModeName, ValuesName};
 pub(crate) use groups::{
     BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
     RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
@@ -476,6 +478,8 @@ pub(crate) struct VerifyArgs {
     /// settings, comment, encoding, locale, tablespace, limits
     #[arg(short = 'C', long, help_heading = "What")]
     pub(crate) create: bool,
+    #[command(flatten)]
+    pub(crate) compare: CompareArgs,
     /// Sessions that scan each side [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,

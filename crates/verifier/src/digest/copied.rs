@@ -7,7 +7,7 @@ use dbhaul_rows::{CopyFormat, CutParameters, Cutter, DigestSpec, RowDigest};
 use super::DigestTask;
 
 /// Rows are taken in and forgotten in runs of about so many bytes.
-const RUN_BYTES: u64 = 256 << 10;
+pub(crate) const RUN_BYTES: u64 = 256 << 10;
 
 /// Reads a table by a `COPY` of itself, which a server does not plan, and makes sure that it is what the snapshot
 /// saw.
@@ -31,7 +31,7 @@ pub(super) async fn copied(
 
 /// The columns in the order in which they are hashed. A table that has none, or but generated ones, takes no list,
 /// and `COPY` leaves the generated ones out.
-fn copy_sql(table: &QualifiedName, spec: &DigestSpec) -> String {
+pub(crate) fn copy_sql(table: &QualifiedName, spec: &DigestSpec) -> String {
     let names: Vec<String> = spec.columns.iter().map(|column| quote_identifier(&column.name)).collect();
     let list = if names.is_empty() { String::new() } else { format!(" ({})", names.join(", ")) };
     format!("COPY {}{list} TO STDOUT {}", table.sql(), CopyFormat::Text.copy_out_options())

@@ -88,13 +88,9 @@ struct PlacedAnswer {
 
 /// One row for each task: its place in the list, `count` and `sum`.
 fn together_sql(tasks: &[DigestTask]) -> String {
-    let arms = tasks.iter().enumerate().map(|(place, task)| {
-        let sum = task.spec.sql_expression();
-        format!(
-            "SELECT {place} AS place, pg_catalog.count(*)::pg_catalog.int8 AS count, \
-             {sum}::pg_catalog.text AS sum FROM {}",
-            task.rows
-        )
-    });
+    let arms = tasks
+        .iter()
+        .enumerate()
+        .map(|(place, task)| format!("SELECT {place} AS place, {} FROM {}", task.sql_columns(), task.rows));
     arms.collect::<Vec<_>>().join("\nUNION ALL\n")
 }

@@ -33,6 +33,10 @@ impl Display for TableResult {
                 let rows = if digest.row_count == 1 { "row " } else { "rows" };
                 write!(f, "  {same}        {:>12} {rows}  {name}  digest {}", digest.row_count, digest.sum)
             }
+            Verdict::SameCount { row_count } if self.name == LARGE_OBJECTS => {
+                let pieces = counted(*row_count, "piece");
+                write!(f, "  same count    {pieces:>19} of {name}, contents not compared")
+            }
             Verdict::SameCount { row_count } => {
                 let rows = if *row_count == 1 { "row " } else { "rows" };
                 write!(f, "  same count    {row_count:>12} {rows}  {name}  contents not compared")
@@ -126,14 +130,18 @@ impl Report {
             let word = match &large_objects.verdict {
                 Verdict::Equal { .. } => self.same(),
                 Verdict::NotVerified { .. } => "not verified",
+                Verdict::SameCount { .. } => "as many pieces on both sides, whose contents were not compared",
                 _ => "different",
             };
             writeln!(f, "large objects: {word}")?;
         }
         let (equal, other): (Vec<_>, Vec<_>) = self.tables.iter().partition(|table| table.verdict.is_equal());
-        other.iter().chain(&equal).try_for_each(|table| match self.rows_of_right {
-            RowsOfRight::Read => writeln!(f, "{table}"),
-            RowsOfRight::Loaded => writeln!(f, "{table:#}"),
+        other.iter().chain(&equal).try_for_each(|table| {
+            match self.rows_of_right {
+                RowsOfRight::Read => writeln!(f, "{table}")?,
+                RowsOfRight::Loaded => writeln!(f, "{table:#}")?,
+            }
+            table.rows.iter().try_for_each(|rows| write!(f, "{rows}"))
         })
     }
 

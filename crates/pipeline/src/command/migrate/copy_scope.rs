@@ -6,12 +6,12 @@ use dbhaul_catalog::{Selection, ServerVersion, in_one_line};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::counted;
-use dbhaul_verifier::{LARGE_OBJECTS, SideDescription, TableResult, Verdict};
+use dbhaul_verifier::{LARGE_OBJECTS, Mode, SideDescription, TableResult, Verdict};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::WriteOptions;
 use crate::command::verify::scope::{Scope, aspects, selected};
+use crate::{ShownRows, WriteOptions};
 
 /// The scope of a copy, as [`Report`](dbhaul_verifier::Report) has that of a comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -41,6 +41,8 @@ impl CopyScope {
             selection,
             aspects: aspects(selection, options.set_owners, options.privileges),
             database: options.create,
+            mode: &Mode::USUAL,
+            shown: ShownRows::default(),
         };
         let into = SideDescription {
             name: target.describe(),

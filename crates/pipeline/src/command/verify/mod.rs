@@ -2,11 +2,13 @@
 
 mod agree;
 pub(crate) mod copy;
+mod deep;
 pub(crate) mod lsn;
 mod restored;
 pub(crate) mod roots;
 pub(crate) mod scope;
 mod side;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
@@ -22,6 +24,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
+pub use self::deep::ShownRows;
+use self::deep::drill_down;
 pub(crate) use self::restored::{Original, verify_restored};
 use self::side::Side;
 pub(crate) use self::side::{describe_backup, describe_live};
@@ -74,9 +78,11 @@ async fn compare_requested(
 ) -> Result<VerifyReport, PipelineError> {
     context.progress.phase_started(Phase::Introspect, None, None);
     check_comparison(request, context).await?;
-    let mut left = Box::pin(Side::open(&request.left, &request.selection, "left", context)).await?;
-    let copy = request.selection.for_copy_of(&left.catalog);
-    let mut right = match Box::pin(Side::open(&request.right, &copy, "right", context)).await {
+    let selection = &narrowed(&request.selection, &request.mode);
+    let mode = request.mode.as_slice();
+    let mut left = Box::pin(Side::open(&request.left, (selection, mode), "left", context)).await?;
+    let copy = selection.for_copy_of(&left.catalog);
+    let mut right = match Box::pin(Side::open(&request.right, (&copy, mode), "right", context)).await {
         Ok(right) => right,
         Err(error) => {
             left.release().await;
@@ -85,9 +91,11 @@ async fn compare_requested(
     };
     context.progress.phase_finished(Phase::Introspect);
     let scope = Scope {
-        selection: &request.selection,
-        aspects: aspects(&request.selection, request.owners, request.privileges),
+        selection,
+        aspects: aspects(selection, request.owners, request.privileges),
         database: request.database,
+        mode,
+        shown: request.shown,
     };
     let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
@@ -96,7 +104,9 @@ async fn compare_requested(
             let report =
                 Box::pin(compare_sides(&left, &right, request.jobs, (&scope, &settler), context)).await;
             report.map(|mut report| {
+                report.selection = selected(&request.selection);
                 report.not_compared.extend(renamed);
+                report.not_compared.extend(counted_on_paper(request));
                 report.information.extend(ledgers);
                 let notes = [&left, &right].map(|side| side.selection_note(&request.selection));
                 report.information.extend(notes.into_iter().flatten());
@@ -121,11 +131,15 @@ async fn compare_sides(
     context.progress.phase_started(Phase::Verify, None, None);
     let specs = agree_on_specs(left, right);
     let roots = roots(left, right);
-    let left_found = roots.sum_up(left.digests(&specs, jobs, context).await?, &specs);
-    let right_found = roots.sum_up(right.digests(&specs, jobs, context).await?, &specs);
+    let how = (scope.measure(), jobs);
+    let left_found = roots.sum_up(left.digests(&specs, how, context).await?, &specs);
+    let right_found = roots.sum_up(right.digests(&specs, how, context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
     doubt_printed_otherwise(&mut tables, &left.catalog, &right.catalog);
+    if scope.mode.contains(&Mode::Deep) {
+        drill_down(&mut tables, (left, right), &specs, scope.shown, context).await?;
+    }
     let schema = compare_schemas(left, right, (scope, settler), context).await?;
     let mut report = report(left, right, (schema, tables), scope)?;
     report.not_compared.extend(roots.not_compared());
@@ -176,6 +190,8 @@ pub(crate) async fn verify_copy(
         selection: &request.selection,
         aspects: aspects(&request.selection, request.options.set_owners, request.options.privileges),
         database: request.options.create,
+        mode: &Mode::USUAL,
+        shown: ShownRows::default(),
     };
     let report =
         Box::pin(compare_sides(&left, &right, request.options.jobs, (&scope, &settler), context)).await;
@@ -252,6 +268,22 @@ fn settler(request: &VerifyRequest) -> Settler {
     }
 }
 
+/// What is selected of what is to be compared. Definitions are read in any case: they tell the keys of tables.
+fn narrowed(selection: &Selection, mode: &[Mode]) -> Selection {
+    let has_rows = mode.iter().any(|mode| *mode != Mode::Schema);
+    Selection { data: selection.data && has_rows, ..selection.clone() }
+}
+
+/// What is to be said of rows of a backup that were only counted.
+fn counted_on_paper(request: &VerifyRequest) -> Option<String> {
+    let is_backup = |side: &VerifySide| matches!(side, VerifySide::Backup { .. });
+    let reads_rows = request.mode.iter().any(|mode| mode.reads_rows());
+    (!reads_rows
+        && request.mode.contains(&Mode::Counts)
+        && (is_backup(&request.left) || is_backup(&request.right)))
+    .then(|| "whether the rows of the backup are there: their numbers are those in its manifest".to_owned())
+}
+
 /// What differs in the schemas, if these are compared.
 async fn compare_schemas(
     left: &Side,
@@ -283,7 +315,7 @@ fn report(
         right: right.description.clone(),
         compared_at: Timestamp::now().to_string(),
         dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
-        mode: Mode::usual(),
+        mode: scope.mode.to_vec(),
         selection: selected(scope.selection),
         options: scope.options(),
         schema,

@@ -9,10 +9,10 @@ use dbhaul_introspect::SequenceValue;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
 use dbhaul_rows::RowDigest;
-use dbhaul_verifier::{Report, RowsOfRight, SideDescription, TableResult, Verdict};
+use dbhaul_verifier::{Mode, Report, RowsOfRight, SideDescription, TableResult, Verdict};
 
 use super::side::{Side, describe_live};
-use super::{add_hidden_sequences, compare_schemas, hidden, of_copy, report};
+use super::{ShownRows, add_hidden_sequences, compare_schemas, hidden, of_copy, report};
 use crate::command::verify::scope::{Scope, aspects};
 use crate::report::words::listed;
 use crate::source::LiveDatabase;
@@ -81,6 +81,8 @@ pub(crate) async fn verify_restored(
         selection: &request.selection,
         aspects: aspects(&request.selection, options.set_owners, options.privileges),
         database: options.create,
+        mode: &Mode::USUAL,
+        shown: ShownRows::default(),
     };
     let schema = compare_schemas(left, &right, (&scope, &of_copy(target)), context).await;
     let equal =

@@ -6,8 +6,9 @@ use dbhaul_catalog::{
     Aspects, Catalog, Selection, SystemDifferences, compare_databases, compare_members_of_extensions,
     compare_system_privileges, given_on_the_right, kept_maintain, lost_maintain,
 };
-use dbhaul_verifier::Report;
+use dbhaul_verifier::{Measure, Mode, Report, ShowValues};
 
+use super::ShownRows;
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::report::words::listed;
 
@@ -18,6 +19,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) aspects: Aspects,
     /// The database's own properties, which only `--create` carries.
     pub(crate) database: bool,
+    /// What is compared of what is selected.
+    pub(crate) mode: &'a [Mode],
+    /// What of the rows that differ is shown.
+    pub(crate) shown: ShownRows,
 }
 
 /// What of two catalogs is compared of what a selection takes.
@@ -67,8 +72,33 @@ const DATABASE: &str = "properties of the database itself (owner, privileges, se
 impl Scope<'_> {
     /// How it is compared, in words.
     pub(crate) fn options(&self) -> Vec<String> {
-        let rows = "rows by their number and the sum of their 64-bit hashes, for each table";
-        vec![self.definitions(), rows.to_owned()]
+        let has = |mode| self.mode.contains(&mode);
+        let definitions = self.compares_definitions().then(|| self.definitions());
+        let digests = (self.measure() == Measure::Digest)
+            .then(|| "rows by their number and the sum of their 64-bit hashes, for each table".to_owned());
+        let counts = (has(Mode::Counts) && digests.is_none()).then(|| {
+            "rows by their number alone, for each table: their contents are not compared".to_owned()
+        });
+        let deep = has(Mode::Deep).then(|| self.shown_rows());
+        [definitions, digests, counts, deep].into_iter().flatten().collect()
+    }
+
+    fn shown_rows(&self) -> String {
+        let values = match self.shown.values {
+            ShowValues::Show => "their values shown",
+            ShowValues::Mask => "their values masked",
+            ShowValues::Omit => "their values left out",
+        };
+        format!(
+            "of tables whose sums differ, the rows that do: {} of each table at most, {values}",
+            self.shown.max_rows
+        )
+    }
+
+    /// What is to be known of rows.
+    pub(crate) fn measure(&self) -> Measure {
+        let has_digest = self.mode.iter().any(|mode| mode.reads_rows());
+        if has_digest || !self.mode.contains(&Mode::Counts) { Measure::Digest } else { Measure::Count }
     }
 
     /// What of it a copy carries, in words.
@@ -94,7 +124,8 @@ impl Scope<'_> {
 
     /// Whether definitions are compared.
     pub(crate) fn compares_definitions(&self) -> bool {
-        self.selection.pre_data || self.selection.post_data
+        let is_selected = self.selection.pre_data || self.selection.post_data;
+        is_selected && self.mode.contains(&Mode::Schema)
     }
 
     /// Takes out of a report what was not asked for, and notes it there, with what

@@ -1,6 +1,7 @@
 //! One side of a comparison: what it says of its schema and of its rows.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableEntry, TableKind};
 use dbhaul_catalog::kinds::Body;
@@ -9,8 +10,11 @@ use dbhaul_exporter::{SegmentRange, TablePlan, large_objects_sql};
 use dbhaul_importer::{EntrySubject, ImportOutcome, LeftoverLedger, Part, leftover_ledgers};
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
-use dbhaul_verifier::{DigestTask, Found, LARGE_OBJECTS, Reading, SideDescription, digest_tables};
+use dbhaul_verifier::{
+    DigestTask, Found, LARGE_OBJECTS, Measure, Mode, Reading, SideDescription, StoredRows, digest_tables,
+};
 
+use super::stored::StoredTables;
 use crate::source::{LiveDatabase, build_toc, sequences_of, toc_of};
 use crate::target::keys_switched_off;
 use crate::target::roles::{known, live_roles, recorded_roles, refuse};
@@ -25,6 +29,8 @@ pub(super) struct Side {
     pub(super) rows: BTreeMap<String, Rows>,
     /// The database to scan; `None` where digests are known already.
     pub(super) live: Option<LiveDatabase>,
+    /// The rows of a backup.
+    pub(super) stored: Option<Arc<dyn StoredRows>>,
     /// Roles that a backup names.
     pub(super) recorded_roles: BTreeSet<String>,
     /// Roots whose partitions count although their rows were left out: rows of others may be in them.
@@ -45,6 +51,8 @@ pub(super) struct Rows {
     pub(super) estimated_bytes: u64,
     /// Whether a query or a `COPY` reads them.
     pub(super) reading: Reading,
+    /// Whether each has a `ctid`.
+    pub(super) has_tids: bool,
     pub(super) known: Option<RowDigest>,
     /// Why nothing can be known of them.
     pub(super) missing: Option<&'static str>,
@@ -60,6 +68,7 @@ impl Rows {
             from: String::new(),
             estimated_bytes: 0,
             reading: Reading::Query,
+            has_tids: false,
             known: None,
             missing: Some("the backup was made without its rows"),
         }
@@ -69,7 +78,7 @@ impl Rows {
 impl Side {
     pub(super) async fn open(
         side: &VerifySide,
-        selection: &Selection,
+        (selection, mode): (&Selection, &[Mode]),
         role: &str,
         context: &Context,
     ) -> Result<Self, PipelineError> {
@@ -88,7 +97,8 @@ impl Side {
                     Box::pin(repository.checked_backup(&key, &context.cancel)).await?;
                 repository.require_rows()?;
                 let mut side = Self::backup(&repository, &manifest, selection.apply(&whole)?, selection)?;
-                match rows_were_read {
+                let reads_rows = mode.iter().any(|mode| mode.reads_rows());
+                match *rows_were_read || !reads_rows {
                     true => side.rely_on(&manifest),
                     false => Box::pin(side.read_rows(&repository, &manifest, context)).await?,
                 }
@@ -96,6 +106,10 @@ impl Side {
                     Some(roles) => known(&roles, &whole),
                     None => whole.role_names.into_iter().collect(),
                 };
+                if mode.contains(&Mode::Deep) {
+                    let cancel = context.cancel.clone();
+                    side.stored = Some(Arc::new(StoredTables::new(repository, &manifest, name_of, cancel)));
+                }
                 side.made_with = manifest.selection;
                 Ok(side)
             }
@@ -112,6 +126,7 @@ impl Side {
             sequences: live.sequences.clone(),
             rows,
             live: Some(live),
+            stored: None,
             recorded_roles: BTreeSet::new(),
             made_with: Vec::new(),
         })
@@ -133,6 +148,7 @@ impl Side {
                 from: String::new(),
                 estimated_bytes: table.plain_bytes,
                 reading: Reading::Query,
+                has_tids: false,
                 known: None,
                 missing: None,
             };
@@ -162,6 +178,7 @@ impl Side {
             sequences,
             rows: BTreeMap::new(),
             live: None,
+            stored: None,
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
             made_with: Vec::new(),
@@ -237,6 +254,7 @@ impl Side {
             sequences: source.sequences.clone(),
             rows,
             live: None,
+            stored: None,
             recorded_roles: BTreeSet::new(),
             completed_roots: BTreeSet::new(),
             made_with: Vec::new(),
@@ -311,11 +329,11 @@ impl Side {
         forgotten.into_iter()
     }
 
-    /// What this side says of each of its tables, hashed as agreed.
+    /// What this side says of each of its tables, hashed as agreed or only counted.
     pub(super) async fn digests(
         &self,
         specs: &BTreeMap<String, Result<DigestSpec, String>>,
-        jobs: usize,
+        (measure, jobs): (Measure, usize),
         context: &Context,
     ) -> Result<BTreeMap<String, Found>, PipelineError> {
         let mut found = BTreeMap::new();
@@ -325,13 +343,23 @@ impl Side {
                 found.insert(name.clone(), Found::Unreadable(reason.to_owned()));
                 continue;
             }
-            match (specs.get(name), rows.known) {
+            let own = Ok(rows.spec.clone());
+            let spec = match measure {
+                Measure::Digest => specs.get(name),
+                // rows are counted however they are hashed
+                Measure::Count => Some(&own),
+            };
+            match (spec, rows.known) {
                 (Some(Err(reason)), _) => drop(found.insert(name.clone(), Found::Unreadable(reason.clone()))),
+                (_, Some(digest)) if measure == Measure::Count => {
+                    found.insert(name.clone(), Found::Count(digest.row_count));
+                }
                 (Some(Ok(spec)), Some(digest)) if *spec == rows.spec => {
                     found.insert(name.clone(), Found::Digest(digest));
                 }
                 (Some(Ok(spec)), None) => tasks.push(DigestTask {
                     name: name.clone(),
+                    measure,
                     table: rows.table.clone(),
                     rows: rows.from.clone(),
                     spec: spec.clone(),
@@ -403,16 +431,17 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
             dbhaul_exporter::RowSource::Table(table) if table.condition.is_none() => Reading::QueryOrCopy,
             _ => Reading::Query,
         };
-        let (name, table, root, from) = match &plan.source {
+        let (name, table, root, from, has_tids) = match &plan.source {
             dbhaul_exporter::RowSource::Table(table) => {
                 let name = table.table.sql();
                 let condition = table.condition.as_deref().unwrap_or_default();
                 let from = format!("ONLY {name} {condition}");
-                (name, Some(table.table.clone()), table.root.as_ref().map(QualifiedName::sql), from)
+                let root = table.root.as_ref().map(QualifiedName::sql);
+                (name, Some(table.table.clone()), root, from, table.has_tids)
             }
             dbhaul_exporter::RowSource::LargeObjects => {
                 let query = large_objects_sql(&SegmentRange::Whole);
-                (LARGE_OBJECTS.to_owned(), None, None, format!("({query}) AS large_objects"))
+                (LARGE_OBJECTS.to_owned(), None, None, format!("({query}) AS large_objects"), false)
             }
         };
         let rows = Rows {
@@ -422,6 +451,7 @@ fn rows_of(live: &LiveDatabase, selection: &Selection) -> Result<BTreeMap<String
             from,
             estimated_bytes,
             reading,
+            has_tids,
             known: None,
             missing: None,
         };

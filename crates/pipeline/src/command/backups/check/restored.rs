@@ -11,7 +11,7 @@ use dbhaul_catalog::{
 use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use dbhaul_repository::{BackupCheck, BackupRef};
-use dbhaul_verifier::{Report, Verdict};
+use dbhaul_verifier::{Mode, Report, Verdict};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -168,6 +168,8 @@ async fn compare(
         database: false,
         role_map: dbhaul_catalog::RoleMap::default(),
         scratch: crate::Scratch::Never,
+        mode: vec![Mode::Digest],
+        shown: crate::ShownRows::default(),
     };
     let compared = Box::pin(verify(rows, context.clone())).await?;
     found.add_report(&compared.report, &Undone::of(&restored));

@@ -1,0 +1,93 @@
+//! `--mode deep`: which rows of the tables differ whose digests do.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use dbhaul_rows::DigestSpec;
+use dbhaul_verifier::{
+    DifferingRows, DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, ShowValues, TableResult,
+    ValueStyle, Verdict, locate_rows,
+};
+
+use super::side::{Rows, Side};
+use crate::{Context, PipelineError};
+
+/// What of the rows that differ is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ShownRows {
+    /// How many rows of each table.
+    pub max_rows: usize,
+    /// Their values.
+    pub values: ShowValues,
+}
+
+impl Default for ShownRows {
+    fn default() -> Self {
+        ShownRows { max_rows: 20, values: ShowValues::default() }
+    }
+}
+
+/// Adds to each table whose digests differ which of its rows do.
+pub(super) async fn drill_down(
+    tables: &mut [TableResult],
+    (left, right): (&Side, &Side),
+    specs: &BTreeMap<String, Result<DigestSpec, String>>,
+    shown: ShownRows,
+    context: &Context,
+) -> Result<(), PipelineError> {
+    let options = DrillOptions { max_rows: shown.max_rows, values: ValueStyle::new(shown.values) };
+    let (mut tasks, mut places) = (Vec::new(), Vec::new());
+    for (place, table) in tables.iter_mut().enumerate() {
+        let Verdict::Different { left: of_left, right: of_right } = &table.verdict else { continue };
+        let rows = (left.rows.get(&table.name), right.rows.get(&table.name));
+        let (Some(Ok(spec)), (Some(one), Some(two))) = (specs.get(&table.name), rows) else {
+            table.rows = Some(Box::new(at_root(&table.name, shown.values)));
+            continue;
+        };
+        tasks.push(DrillTask {
+            name: table.name.clone(),
+            spec: spec.clone(),
+            key: MatchingKey::of(&table.name, &left.catalog, &right.catalog),
+            digests: [*of_left, *of_right],
+            rows: [live_rows(left, one), live_rows(right, two)],
+        });
+        places.push(place);
+    }
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let mut sides = [drill_side(left), drill_side(right)];
+    let located =
+        Box::pin(locate_rows(&tasks, &mut sides, &options, &context.progress, &context.cancel)).await?;
+    for (place, rows) in places.into_iter().zip(located) {
+        tables[place].rows = Some(Box::new(rows));
+    }
+    Ok(())
+}
+
+/// What is said of tables of which only the sum of their partitions is compared, and of large objects that only one
+/// side has.
+fn at_root(table: &str, values: ShowValues) -> DifferingRows {
+    let note = format!(
+        "the rows that differ were not located: those of {table} are compared together, and not in the parts in which \
+         each side has them"
+    );
+    DifferingRows { values, notes: vec![note], ..DifferingRows::default() }
+}
+
+fn live_rows(side: &Side, rows: &Rows) -> Option<LiveRows> {
+    side.live.as_ref().map(|_| LiveRows {
+        table: rows.table.clone(),
+        from: rows.from.clone(),
+        reading: rows.reading,
+        has_tids: rows.has_tids,
+    })
+}
+
+fn drill_side(side: &Side) -> DrillSide {
+    match (&side.live, &side.stored) {
+        (Some(live), _) => DrillSide::live(&live.settings, &live.holder),
+        (None, Some(stored)) => DrillSide::stored(Arc::clone(stored)),
+        (None, None) => DrillSide::unread(),
+    }
+}

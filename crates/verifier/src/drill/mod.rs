@@ -1,0 +1,361 @@
+//! Which rows and columns of a table differ.
+//!
+//! Each side is read at most twice more. One scan puts the rows into 1,024 groups by the hashes of their keys and
+//! takes the digest of each group; a second brings the hashes of the rows of those groups that differ, 1/1024
+//! of the table for each. Then the rows that differ are known, and only they are read. A live side groups and hashes
+//! on its server; rows of a backup are hashed here, by the same function.
+//!
+//! Rows are matched by a key. Without one whole rows are compared, as a multiset.
+
+mod groups;
+mod key;
+mod matching;
+mod queried;
+mod shown;
+mod side;
+mod streamed;
+
+use std::collections::BTreeMap;
+
+use dbhaul_catalog::QualifiedName;
+use dbhaul_postgres as postgres;
+use dbhaul_progress::{Progress, counted};
+use dbhaul_retry::RetryPolicy;
+use dbhaul_rows::{DigestSpec, RowDigest, RowHashes};
+use thiserror::Error;
+use tokio_util::sync::CancellationToken;
+
+use self::groups::{Differing, GROUP_COUNT, Slice};
+pub use self::key::MatchingKey;
+use self::matching::{Difference, Differences, RowRef};
+use self::shown::Value;
+pub use self::shown::ValueStyle;
+pub use self::side::DrillSide;
+use self::side::TableReader;
+pub use self::streamed::StoredRows;
+use crate::digest::NOT_FOUND;
+use crate::{DifferingColumn, DifferingRow, DifferingRows, NamedValue, Reading, RowDifference, VerifyError};
+
+/// Tables of no more rows on both sides together are compared row by row at once.
+const SMALL_ROWS: u64 = 8192;
+
+/// A table whose digests differ.
+#[derive(Debug, Clone)]
+pub struct DrillTask {
+    /// What it is called in the report.
+    pub name: String,
+    /// How its rows are hashed, on both sides.
+    pub spec: DigestSpec,
+    /// By what they are matched.
+    pub key: MatchingKey,
+    /// The digests that differ, the left one first.
+    pub digests: [RowDigest; 2],
+    /// How each side is read, where it is a live one; the left one first.
+    pub rows: [Option<LiveRows>; 2],
+}
+
+/// How rows of a live side are read.
+#[derive(Debug, Clone)]
+pub struct LiveRows {
+    /// The table, where the rows are those of one.
+    pub table: Option<QualifiedName>,
+    /// What stands behind `FROM`: `ONLY public.film`, or a query in parentheses with an alias.
+    pub from: String,
+    /// Whether a query may read them.
+    pub reading: Reading,
+    /// Whether each row has a `ctid` by which it is found again.
+    pub has_tids: bool,
+}
+
+/// What is wanted of a drill-down.
+#[derive(Debug, Clone)]
+pub struct DrillOptions {
+    /// Rows shown of each table.
+    pub max_rows: usize,
+    /// How their values are shown.
+    pub values: ValueStyle,
+}
+
+/// Values of rows, by the hashes of the rows, in the order of the columns.
+type RowValues = BTreeMap<RowHashes, Vec<Option<Value>>>;
+
+/// Why rows of a table were not located.
+#[derive(Debug, Error)]
+enum DrillError {
+    #[error(transparent)]
+    Live(#[from] postgres::Error),
+    #[error("{0}")]
+    Rows(String),
+}
+
+/// Looks for the rows that differ, table after table, in both sides at the same time. The result has an entry for
+/// every task: where rows could not be located, its notes say why.
+///
+/// # Errors
+/// [`VerifyError::Cancelled`] alone.
+pub async fn locate_rows(
+    tasks: &[DrillTask],
+    sides: &mut [DrillSide; 2],
+    options: &DrillOptions,
+    progress: &Progress,
+    cancel: &CancellationToken,
+) -> Result<Vec<DifferingRows>, VerifyError> {
+    let mut located = Vec::with_capacity(tasks.len());
+    for task in tasks {
+        let shown = progress.task("ROWS", &task.name, None);
+        match Box::pin(locate_patiently(task, sides, options, (progress, cancel))).await {
+            Ok(rows) => {
+                shown.finish();
+                located.push(rows);
+            }
+            Err(_) if cancel.is_cancelled() => return Err(VerifyError::Cancelled),
+            Err(error) => {
+                shown.fail(error.to_string());
+                located.push(not_located(task, options, &error.to_string()));
+            }
+        }
+    }
+    for side in sides {
+        side.close().await;
+    }
+    Ok(located)
+}
+
+fn not_located(task: &DrillTask, options: &DrillOptions, reason: &str) -> DifferingRows {
+    DifferingRows {
+        key: task.key.columns.clone(),
+        values: options.values.show(),
+        notes: vec![format!("the rows that differ were not located: {reason}")],
+        ..DifferingRows::default()
+    }
+}
+
+/// Tries again after an outage, and by `COPY` where the functions of an index rely on a search path.
+async fn locate_patiently(
+    task: &DrillTask,
+    sides: &mut [DrillSide; 2],
+    options: &DrillOptions,
+    (progress, cancel): (&Progress, &CancellationToken),
+) -> Result<DifferingRows, DrillError> {
+    let mut rows = task.rows.clone();
+    let mut attempts = RetryPolicy::default().attempts();
+    loop {
+        let error = match Box::pin(locate(task, &rows, sides, options, cancel)).await {
+            Err(DrillError::Live(error)) => error,
+            done => return done,
+        };
+        let mut read_otherwise = false;
+        if error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) {
+            for rows in rows.iter_mut().flatten().filter(|rows| rows.reading == Reading::QueryOrCopy) {
+                (rows.reading, read_otherwise) = (Reading::Copy, true);
+            }
+        }
+        if read_otherwise {
+            continue;
+        }
+        let Some(pause) = attempts.failed(error.is_transient()) else { return Err(error.into()) };
+        progress.warning(format!("rows of {}: {error}; trying again", task.name));
+        pause.wait(cancel).await.map_err(|_| postgres::Error::Cancelled)?;
+    }
+}
+
+/// One attempt. After an error the sessions are not kept.
+async fn locate(
+    task: &DrillTask,
+    rows: &[Option<LiveRows>; 2],
+    sides: &mut [DrillSide; 2],
+    options: &DrillOptions,
+    cancel: &CancellationToken,
+) -> Result<DifferingRows, DrillError> {
+    let lacking = || DrillError::Rows("a column of its key has no values that could be compared".to_owned());
+    let key = task.key.places(&task.spec).ok_or_else(lacking)?;
+    let [left, right] = sides;
+    let (one, two) = (rows[0].as_ref(), rows[1].as_ref());
+    let (one, two) =
+        both(Box::pin(left.reader(task, one, &key, cancel)), Box::pin(right.reader(task, two, &key, cancel)))
+            .await?;
+    let mut search = Search { task, key: &key, options, left: one, right: two };
+    let found = Box::pin(search.run()).await?;
+    let Search { left: one, right: two, .. } = search;
+    let (one, two) = both(Box::pin(one.finish()), Box::pin(two.finish())).await?;
+    left.keep(one);
+    right.keep(two);
+    Ok(found)
+}
+
+/// Waits for both, so that no server is left working for nobody.
+async fn both<T, U>(
+    left: impl Future<Output = Result<T, DrillError>>,
+    right: impl Future<Output = Result<U, DrillError>>,
+) -> Result<(T, U), DrillError> {
+    let (left, right) = futures::join!(left, right);
+    Ok((left?, right?))
+}
+
+/// The search in one table.
+struct Search<'a> {
+    task: &'a DrillTask,
+    /// The columns of the key, by their places in the spec.
+    key: &'a [usize],
+    options: &'a DrillOptions,
+    left: TableReader<'a>,
+    right: TableReader<'a>,
+}
+
+impl Search<'_> {
+    async fn run(&mut self) -> Result<DifferingRows, DrillError> {
+        let Differing { slices, too_large } = self.differing().await?;
+        let mut found = Differences::default();
+        let (mut looked_at, mut left_out) = (0, 0);
+        for slice in &slices {
+            if looked_at > 0 && found.are_enough(self.options.max_rows) {
+                left_out += slice.len();
+                continue;
+            }
+            looked_at += slice.len();
+            found = self.compare(slice, found).await?;
+        }
+        let chosen = found.first(self.options.max_rows);
+        let rows = self.show(&chosen).await?;
+        let mut notes: Vec<String> = self.task.key.note.iter().cloned().collect();
+        if left_out > 0 {
+            notes.push(format!(
+                "of the {GROUP_COUNT} groups of its rows {} differ, in each of which at least one row does; {looked_at} \
+                 were compared row by row, the others not",
+                looked_at + left_out + too_large
+            ));
+        }
+        if too_large > 0 {
+            notes.push(format!(
+                "{} of its rows that differ {} too large to be compared row by row",
+                counted(too_large, "group"),
+                if too_large == 1 { "is" } else { "are" }
+            ));
+        }
+        if found.count() == 0 && left_out + too_large == 0 {
+            notes.push("its digests differ, and no row was found that does".to_owned());
+        }
+        Ok(DifferingRows {
+            key: self.task.key.columns.clone(),
+            values: self.options.values.show(),
+            missing_count: found.missing_count,
+            extra_count: found.extra_count,
+            different_count: found.different_count,
+            is_complete: left_out + too_large == 0 && found.count() > 0,
+            notes,
+            rows,
+        })
+    }
+
+    /// The groups that differ; all of a small table.
+    async fn differing(&mut self) -> Result<Differing, DrillError> {
+        let [left, right] = self.task.digests;
+        if left.row_count.saturating_add(right.row_count) <= SMALL_ROWS {
+            return Ok(Differing { slices: vec![Slice::all()], too_large: 0 });
+        }
+        let (left, right) = both(self.left.groups(), self.right.groups()).await?;
+        self.check(left.total(), right.total())?;
+        Ok(Differing::of(&left, &right))
+    }
+
+    /// Makes sure that the rows are those whose digests were compared.
+    fn check(&self, left: RowDigest, right: RowDigest) -> Result<(), DrillError> {
+        for (side, digest, found) in
+            [("left", self.task.digests[0], left), ("right", self.task.digests[1], right)]
+        {
+            if digest != found {
+                let problem = format!(
+                    "the rows of the {side} have the digest {found} now, where {digest} was compared before"
+                );
+                return Err(DrillError::Rows(problem));
+            }
+        }
+        Ok(())
+    }
+
+    /// Compares the rows of some groups one by one.
+    async fn compare(&mut self, slice: &Slice, mut found: Differences) -> Result<Differences, DrillError> {
+        let (left, right) = both(self.left.refs(slice), self.right.refs(slice)).await?;
+        if *slice == Slice::all() {
+            self.check(digest_of(&left), digest_of(&right))?;
+        }
+        let is_keyed = !self.key.is_empty();
+        let compare = move || {
+            found.add(left, right, is_keyed);
+            found
+        };
+        let compared = tokio::task::spawn_blocking(compare).await;
+        compared.map_err(|error| DrillError::Rows(format!("they were not compared: {error}")))
+    }
+
+    /// What a report shows of these rows.
+    async fn show(&mut self, chosen: &[Difference]) -> Result<Vec<DifferingRow>, DrillError> {
+        let needs_text = self.options.values.needs_text();
+        let of_left: Vec<RowRef> = chosen.iter().filter_map(|one| one.left).collect();
+        let of_right: Vec<RowRef> = chosen.iter().filter_map(|one| one.right).collect();
+        let (left, right) =
+            both(self.left.values(&of_left, needs_text), self.right.values(&of_right, needs_text)).await?;
+        chosen.iter().map(|one| self.row(one, &left, &right)).collect()
+    }
+
+    fn row(&self, one: &Difference, left: &RowValues, right: &RowValues) -> Result<DifferingRow, DrillError> {
+        let values = |row: Option<RowRef>, values: &'_ RowValues| match row {
+            None => Ok(None),
+            Some(row) => match values.get(&row.hashes) {
+                Some(values) if values.len() == self.task.spec.columns.len() => Ok(Some(values.clone())),
+                _ => Err(DrillError::Rows("a row that differs was not found again".to_owned())),
+            },
+        };
+        let (of_left, of_right) = (values(one.left, left)?, values(one.right, right)?);
+        Ok(DifferingRow {
+            kind: one.kind,
+            left_count: one.left_count,
+            right_count: one.right_count,
+            left_at: one.left.and_then(|row| self.left.at(row)),
+            right_at: one.right.and_then(|row| self.right.at(row)),
+            key: self.key_of(of_left.as_deref().or(of_right.as_deref()).unwrap_or_default()),
+            columns: self.columns_of(one.kind, of_left.as_deref(), of_right.as_deref()),
+        })
+    }
+
+    fn key_of(&self, values: &[Option<Value>]) -> Vec<NamedValue> {
+        let named = |place: &usize| {
+            let name = self.task.spec.columns.get(*place)?.name.clone();
+            Some(NamedValue { name, value: self.options.values.shown(values.get(*place)?) })
+        };
+        self.key.iter().filter_map(named).collect()
+    }
+
+    /// The columns that differ; of a row without a key all columns.
+    fn columns_of(
+        &self,
+        kind: RowDifference,
+        left: Option<&[Option<Value>]>,
+        right: Option<&[Option<Value>]>,
+    ) -> Vec<DifferingColumn> {
+        let is_keyed = !self.key.is_empty();
+        let is_shown = |place: usize| match (left, right) {
+            (Some(left), Some(right)) if kind == RowDifference::Different => {
+                !Value::is_same(&left[place], &right[place])
+            }
+            _ => !is_keyed,
+        };
+        let shown = |side: Option<&[Option<Value>]>, place: usize| {
+            side.map(|values| self.options.values.shown(&values[place]))
+        };
+        let places = (0..self.task.spec.columns.len()).filter(|place| is_shown(*place));
+        let column = |place: usize| DifferingColumn {
+            name: self.task.spec.columns[place].name.clone(),
+            left: shown(left, place),
+            right: shown(right, place),
+        };
+        places.map(column).collect()
+    }
+}
+
+/// The digest of rows by their hashes.
+fn digest_of(rows: &[RowRef]) -> RowDigest {
+    let mut digest = RowDigest::default();
+    rows.iter().for_each(|row| digest.add_row(row.hashes.row));
+    digest
+}

@@ -1,0 +1,152 @@
+//! The two sides of a drill-down, live or stored.
+
+use std::sync::Arc;
+
+use dbhaul_postgres::{
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::groups::{Groups, Slice};
+use super::matching::RowRef;
+use super::queried::{Queried, tid};
+use super::streamed::{StoredRows, Streamed, Text};
+use super::{DrillError, DrillTask, LiveRows, RowValues};
+use crate::Reading;
+use crate::digest::PINS;
+
+/// One side.
+#[derive(Debug)]
+pub struct DrillSide {
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Live { settings: Box<ConnectSettings>, holder: Arc<SnapshotHolder>, session: Option<Session> },
+    Stored(Arc<dyn StoredRows>),
+    Unread,
+}
+
+impl DrillSide {
+    /// A database that is read under the holder's snapshot, by one session.
+    pub fn live(settings: &ConnectSettings, holder: &Arc<SnapshotHolder>) -> Self {
+        let (settings, holder) = (Box::new(settings.clone()), Arc::clone(holder));
+        DrillSide { kind: Kind::Live { settings, holder, session: None } }
+    }
+
+    /// Rows that are stored as COPY text.
+    pub fn stored(rows: Arc<dyn StoredRows>) -> Self {
+        DrillSide { kind: Kind::Stored(rows) }
+    }
+
+    /// A side whose rows are not there to be read.
+    pub fn unread() -> Self {
+        DrillSide { kind: Kind::Unread }
+    }
+
+    /// Makes ready to read a table, in a transaction of its own: it keeps a lock on the table.
+    pub(super) async fn reader<'a>(
+        &mut self,
+        task: &'a DrillTask,
+        rows: Option<&'a LiveRows>,
+        key: &'a [usize],
+        cancel: &CancellationToken,
+    ) -> Result<TableReader<'a>, DrillError> {
+        let spec = &task.spec;
+        match (&mut self.kind, rows) {
+            (Kind::Live { settings, holder, session }, Some(rows)) => {
+                let session = match session.take() {
+                    Some(session) => session,
+                    None => Box::pin(connect(settings, cancel)).await?,
+                };
+                holder.import_into(&session).await?;
+                Ok(match (&rows.table, rows.reading) {
+                    (Some(table), Reading::Copy) => {
+                        TableReader::Streamed(Streamed::new(Text::Copied { session, table }, spec, key))
+                    }
+                    _ => TableReader::Queried(Queried { session, rows, spec, key }),
+                })
+            }
+            (Kind::Stored(stored), _) => {
+                let text = Text::Stored { rows: Arc::clone(stored), table: &task.name };
+                Ok(TableReader::Streamed(Streamed::new(text, spec, key)))
+            }
+            _ => Err(DrillError::Rows("its rows cannot be read any more".to_owned())),
+        }
+    }
+
+    /// Takes back the session of a reader.
+    pub(super) fn keep(&mut self, ended: Option<Session>) {
+        if let Kind::Live { session, .. } = &mut self.kind {
+            *session = ended;
+        }
+    }
+
+    /// Closes the session.
+    pub(super) async fn close(&mut self) {
+        if let Kind::Live { session, .. } = &mut self.kind
+            && let Some(session) = session.take()
+        {
+            // everything it was asked has been answered
+            let _ = session.close().await;
+        }
+    }
+}
+
+async fn connect(settings: &ConnectSettings, cancel: &CancellationToken) -> Result<Session, postgres::Error> {
+    // a row that is known is found by its place, without another scan
+    let pins =
+        [PINS[0], PINS[1], ("enable_tidscan", "on")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let options = SessionOptions { role: SessionRole::Reader, extra_pins: pins.to_vec() };
+    Session::connect(settings, options, cancel).await
+}
+
+/// A table of one side.
+pub(super) enum TableReader<'a> {
+    Queried(Queried<'a>),
+    Streamed(Streamed<'a>),
+}
+
+impl TableReader<'_> {
+    pub(super) async fn groups(&mut self) -> Result<Groups, DrillError> {
+        match self {
+            TableReader::Queried(table) => Box::pin(table.groups()).await,
+            TableReader::Streamed(table) => Box::pin(table.groups()).await,
+        }
+    }
+
+    pub(super) async fn refs(&mut self, slice: &Slice) -> Result<Vec<RowRef>, DrillError> {
+        match self {
+            TableReader::Queried(table) => Box::pin(table.refs(slice)).await,
+            TableReader::Streamed(table) => Box::pin(table.refs(slice)).await,
+        }
+    }
+
+    pub(super) async fn values(&self, rows: &[RowRef], needs_text: bool) -> Result<RowValues, DrillError> {
+        match self {
+            _ if rows.is_empty() => Ok(RowValues::new()),
+            TableReader::Queried(table) => Box::pin(table.values(rows, needs_text)).await,
+            TableReader::Streamed(table) => Box::pin(table.values(rows)).await,
+        }
+    }
+
+    /// Where a row lies, in words for a person.
+    pub(super) fn at(&self, row: RowRef) -> Option<String> {
+        match self {
+            TableReader::Queried(table) => table.rows.has_tids.then(|| tid(row.place)),
+            TableReader::Streamed(_) => Some(format!("row {}", row.place + 1)),
+        }
+    }
+
+    /// Ends the transaction.
+    pub(super) async fn finish(self) -> Result<Option<Session>, DrillError> {
+        let session = match self {
+            TableReader::Queried(Queried { session, .. }) => session,
+            TableReader::Streamed(Streamed { text: Text::Copied { session, .. }, .. }) => session,
+            TableReader::Streamed(_) => return Ok(None),
+        };
+        session.commit().await?;
+        Ok(Some(session))
+    }
+}
