@@ -1,7 +1,7 @@
 //! A TCP proxy that stands between a client and a server, and fails on command.
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -53,6 +53,10 @@ struct Shared {
     connections: AtomicU64,
     /// What clients have said.
     sent: Sent,
+    /// How long what servers say is held back.
+    lag: watch::Sender<Duration>,
+    /// Round trips of all connections.
+    round_trips: AtomicU64,
 }
 
 impl Proxy {
@@ -66,6 +70,8 @@ impl Proxy {
             cut_at_bytes: AtomicU64::new(u64::MAX),
             connections: AtomicU64::new(0),
             sent: Sent::default(),
+            lag: watch::Sender::new(Duration::ZERO),
+            round_trips: AtomicU64::new(0),
         });
         let (stop, stopped) = tokio::sync::oneshot::channel();
         let (told, port) = mpsc::channel();
@@ -108,6 +114,19 @@ impl Proxy {
     /// The statements that clients have sent so far, where they did not encrypt them.
     pub fn statements(&self) -> Vec<Statement> {
         self.shared.sent.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Round trips so far: how often a server has begun to answer something that a client has said. What a
+    /// client says while an answer is still under way counts anew only after more of an answer has come, so on
+    /// each connection these are trips of which one waits for another, and what is sent together is one.
+    /// Exact where [`lag`](Self::lag) is longer than a client takes to send what it sends together.
+    pub fn round_trips(&self) -> u64 {
+        self.shared.round_trips.load(Ordering::Relaxed)
+    }
+
+    /// Holds back what servers say for so long, as a line does.
+    pub fn lag(&self, lag: Duration) {
+        self.shared.lag.send_replace(lag);
     }
 
     /// Ends all connections that there are; new ones pass.
@@ -180,10 +199,11 @@ async fn forward(mut client: TcpStream, frontend: Frontend, shared: Arc<Shared>)
     }
     let (from_client, to_client) = client.split();
     let (from_server, to_server) = server.split();
+    let is_asked = AtomicBool::new(false);
     let both = async {
         tokio::join!(
-            pump(from_client, to_server, Some(frontend), &shared),
-            pump(from_server, to_client, None, &shared)
+            pump(from_client, to_server, Some(frontend), &is_asked, &shared),
+            pump(from_server, to_client, None, &is_asked, &shared)
         )
     };
     let how = tokio::select! {
@@ -200,6 +220,7 @@ async fn pump(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,
     mut frontend: Option<Frontend>,
+    is_asked: &AtomicBool,
     shared: &Shared,
 ) {
     let mut pace = shared.pace.subscribe();
@@ -219,8 +240,19 @@ async fn pump(
             let _ = pace.changed().await;
         }
         shared.count(count);
-        if let Some(frontend) = &mut frontend {
-            frontend.push(&buffer[..count]);
+        match &mut frontend {
+            Some(frontend) => {
+                frontend.push(&buffer[..count]);
+                is_asked.store(true, Ordering::Relaxed);
+            }
+            None => {
+                let lag = *shared.lag.borrow();
+                if !lag.is_zero() {
+                    tokio::time::sleep(lag).await;
+                }
+                let has_begun = is_asked.swap(false, Ordering::Relaxed);
+                shared.round_trips.fetch_add(u64::from(has_begun), Ordering::Relaxed);
+            }
         }
         if to.write_all(&buffer[..count]).await.is_err() {
             break;
@@ -236,6 +268,7 @@ async fn pump(
 mod tests {
     use std::io::{Read, Write};
     use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
 
     use super::{Cut, Proxy};
 
@@ -276,5 +309,25 @@ mod tests {
         assert_eq!(&round_trip(&mut stream).unwrap(), b"ping");
         assert!(round_trip(&mut stream).is_err(), "eight bytes had passed, and ten were the limit");
         assert_eq!(proxy.connection_count(), 3);
+    }
+
+    #[test]
+    fn what_waits_for_an_answer_is_a_round_trip_of_its_own() {
+        let proxy = Proxy::before(echo());
+        proxy.lag(Duration::from_millis(50));
+        let mut stream = TcpStream::connect(("127.0.0.1", proxy.port())).unwrap();
+        for trips in 1..=3 {
+            stream.write_all(b"sent toge").unwrap();
+            stream.write_all(b"ther").unwrap();
+            stream.read_exact(&mut [0; 13]).unwrap();
+            assert_eq!(proxy.round_trips(), trips);
+        }
+        // what nobody answers is none
+        drop(stream);
+        assert_eq!(
+            &round_trip(&mut TcpStream::connect(("127.0.0.1", proxy.port())).unwrap()).unwrap(),
+            b"ping"
+        );
+        assert_eq!(proxy.round_trips(), 4);
     }
 }
