@@ -10,7 +10,7 @@ use dbhaul_catalog::{
 };
 use dbhaul_exporter::{ExportPlan, Exporter, SegmentRange, TablePlan};
 use dbhaul_introspect::{range_keys, read_catalog};
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{CutParameters, DigestColumn, DigestSpec, RowDigest, TextForm};
 use dbhaul_tests::{Dbhaul, Original, Server, wait_until};
 use futures::TryStreamExt;
@@ -139,7 +139,9 @@ async fn no_shape_of_keys_loses_or_doubles_a_row() {
         let asking = session(&server).await;
         let names = tables(&asking).await;
         let catalog = read_catalog(&asking).await.unwrap();
-        let keys = range_keys(&asking, &catalog, &names.values().copied().collect::<Vec<_>>()).await.unwrap();
+        let oids: Vec<u32> = names.values().copied().collect();
+        let flight = Flight::new(&asking);
+        let keys = flight.run(range_keys(&flight, &catalog, &oids)).await.unwrap();
         server.psql("shop", LATER);
         let mut plans = Vec::new();
         let mut cut = Vec::new();
@@ -318,7 +320,8 @@ async fn whether_a_key_may_be_null_is_as_the_snapshot_has_it() {
     server.psql("shop", "UPDATE filled SET k = -1 WHERE k IS NULL; ALTER TABLE filled ALTER k SET NOT NULL");
     let names = tables(&asking).await;
     let oids: Vec<u32> = names.values().copied().collect();
-    let keys = range_keys(&asking, &catalog, &oids).await.unwrap();
+    let flight = Flight::new(&asking);
+    let keys = flight.run(range_keys(&flight, &catalog, &oids)).await.unwrap();
     assert!(keys[&names["filled"]].is_nullable);
     assert!(!keys[&names["kept"]].is_nullable);
 }

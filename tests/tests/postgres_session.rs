@@ -427,7 +427,7 @@ async fn probes_find_out_what_a_role_may_do() {
         let admin = open(&server, SessionRole::Reader).await;
         let probe = Probe::new(&admin);
         assert!(probe.capabilities().await.unwrap().is_superuser);
-        assert_eq!(probe.unreadable_tables().await.unwrap(), []);
+        assert_eq!(probe.unreadable().await.unwrap(), (Vec::new(), Vec::new()));
         assert_eq!(probe.refusal_to_create_schema().await.unwrap(), None);
         let extensions = probe.available_extensions().await.unwrap();
         let plpgsql = extensions.iter().find(|extension| extension.name == "plpgsql").unwrap();
@@ -448,7 +448,7 @@ async fn probes_find_out_what_a_role_may_do() {
         let refusal = probe.refusal_to_create_schema().await.unwrap().unwrap();
         assert_eq!(refusal.sqlstate, "42501");
         assert!(probe.refusal_to_set_role("postgres").await.unwrap().is_some());
-        let unreadable = probe.unreadable_tables().await.unwrap();
+        let (unreadable, _) = probe.unreadable().await.unwrap();
         let names: Vec<&str> = unreadable.iter().map(|table| table.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "s"]);
         assert!(unreadable[0].lacks_schema_usage && !unreadable[1].lacks_schema_usage);

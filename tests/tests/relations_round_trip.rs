@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, QualifiedName, Target, Toc, TocOptions, compare};
 use dbhaul_introspect::{read_catalog, sequence_values};
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole, process_environment};
+use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole, process_environment};
 use dbhaul_tests::{MAJORS, Server};
 use tokio_util::sync::CancellationToken;
 
@@ -134,7 +134,8 @@ fn values_of_many_sequences() {
             (1..=1203).map(|i| QualifiedName::new("public", format!("Seq {i}"))).collect();
         let values = wait_for(async {
             let session = connect(&server, "sequences", SessionRole::Reader).await;
-            sequence_values(&session, &names).await.unwrap()
+            let flight = Flight::new(&session);
+            flight.run(sequence_values(&flight, &names)).await.unwrap()
         });
         assert_eq!(values.len(), names.len());
         for (i, (value, name)) in (1..).zip(values.iter().zip(&names)) {

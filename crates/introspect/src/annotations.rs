@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Class, Object, ObjectId, PartName, PartNotes};
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -31,33 +32,41 @@ struct LabelRow {
     label: String,
 }
 
-/// Reads comments and labels and hangs them on their objects. What remains is a
-/// note on a part that no body has a place for.
-pub(crate) async fn read(
-    reader: &mut Reader<'_>,
-    dependencies: &Dependencies,
-) -> Result<Vec<PartNotes>, Error> {
-    let comments: Vec<CommentRow> = reader.query("comments", &comment_query()).await?;
-    let labels: Vec<LabelRow> = reader.query("security labels", LABELS).await?;
-    let objects = reader.objects_mut();
-    let places: HashMap<ObjectId, usize> =
-        objects.iter().enumerate().map(|(place, object)| (object.id, place)).collect();
-    let mut notes = Vec::new();
-    for row in comments {
-        let id = object_id(row.class, row.oid);
-        match places.get(&id) {
-            Some(&place) => set_comment(&mut objects[place], row),
-            None => notes.extend(comment_on_part(objects, &places, dependencies, id, row)),
+/// Comments and labels that were read.
+pub(crate) struct Annotations {
+    comments: Vec<CommentRow>,
+    labels: Vec<LabelRow>,
+}
+
+pub(crate) async fn read(reader: &Reader<'_>) -> Result<Annotations, Error> {
+    let comment_query = comment_query();
+    let comments = reader.query("comments", &comment_query);
+    let (comments, labels) = try_join!(comments, reader.query("security labels", LABELS))?;
+    Ok(Annotations { comments, labels })
+}
+
+impl Annotations {
+    /// Hangs them on their objects. What remains is a note on a part that no body has a place for.
+    pub(crate) fn hang_on(self, objects: &mut [Object], dependencies: &Dependencies) -> Vec<PartNotes> {
+        let places: HashMap<ObjectId, usize> =
+            objects.iter().enumerate().map(|(place, object)| (object.id, place)).collect();
+        let mut notes = Vec::new();
+        for row in self.comments {
+            let id = object_id(row.class, row.oid);
+            match places.get(&id) {
+                Some(&place) => set_comment(&mut objects[place], row),
+                None => notes.extend(comment_on_part(objects, &places, dependencies, id, row)),
+            }
         }
-    }
-    for row in labels {
-        let id = object_id(row.class, row.oid);
-        if let Some(&place) = dependencies.lift(id).and_then(|whole| places.get(&whole)) {
-            set_label(&mut objects[place], row);
+        for row in self.labels {
+            let id = object_id(row.class, row.oid);
+            if let Some(&place) = dependencies.lift(id).and_then(|whole| places.get(&whole)) {
+                set_label(&mut objects[place], row);
+            }
         }
+        notes.sort();
+        notes
     }
-    notes.sort();
-    Ok(notes)
 }
 
 /// Comments that `initdb` writes are left out, except on what a database may change.

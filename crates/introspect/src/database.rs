@@ -1,6 +1,7 @@
 //! The database itself.
 
 use dbhaul_catalog::{Database, Given, parse_acl};
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -40,9 +41,12 @@ struct SettingRow {
 }
 
 pub(crate) async fn read(reader: &Reader<'_>) -> Result<Database, Error> {
-    let rows: Vec<Row> = reader.query("database", &query(reader.version().major())).await?;
-    let labels: Vec<LabelRow> = reader.query("security labels of the database", LABELS).await?;
-    let settings: Vec<SettingRow> = reader.query("settings of the database", SETTINGS).await?;
+    let query = query(reader.version().major());
+    let (rows, labels, settings) = try_join!(
+        reader.query::<Row>("database", &query),
+        reader.query::<LabelRow>("security labels of the database", LABELS),
+        reader.query::<SettingRow>("settings of the database", SETTINGS),
+    )?;
     let Some(row) = rows.into_iter().next() else { return Ok(Database::default()) };
     let acl = row.acl.as_deref().map(parse_acl).transpose();
     Ok(Database {

@@ -38,6 +38,7 @@ pub(crate) struct Dependencies {
 }
 
 impl Dependencies {
+    /// Reads all; no objects are known yet.
     pub(crate) async fn read(reader: &Reader<'_>) -> Result<Self, Error> {
         let sql = format!(
             "SELECT DISTINCT classid::int8 AS c, objid::int8 AS o, refclassid::int8 AS rc,
@@ -58,8 +59,12 @@ impl Dependencies {
         };
         reader.query_each("dependencies", &sql, take).await?;
         rows.sort_unstable();
-        let objects = reader.objects().iter().map(|object| object.id).collect();
-        Ok(Dependencies { rows, objects, members })
+        Ok(Dependencies { rows, objects: HashSet::new(), members })
+    }
+
+    /// With the objects that were found.
+    pub(crate) fn among(self, objects: &[Object]) -> Self {
+        Dependencies { objects: objects.iter().map(|object| object.id).collect(), ..self }
     }
 
     /// The edges between objects, each once.

@@ -6,6 +6,8 @@ use std::collections::HashSet;
 use std::fmt::Write;
 
 use dbhaul_catalog::{Class, ObjectId, Uncovered, UncoveredPlace, quote_identifier, quote_literal};
+use futures::future::try_join_all;
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -54,34 +56,57 @@ struct NameRow {
 /// How many uncovered objects are named; one is enough to fail a dump.
 const MAX_NAMED: usize = 1_000;
 
-/// Names every object of the user's that is neither in the model, nor a part
-/// that an object of the model brings along, nor an extension's.
+/// What there is of the user's in the catalogs of the server, whether or not a reader knows it.
 ///
-/// It looks at every catalog with an `oid` column that the server has, so a kind
+/// Every catalog with an `oid` column that the server has is looked at, so a kind
 /// that a newer major brings is found although nothing here knows it. So is a property: a column of a catalog
 /// that is not among those known must hold nothing but its default for the user's objects.
-pub(crate) async fn uncovered(
-    reader: &Reader<'_>,
-    dependencies: &Dependencies,
-) -> Result<Vec<Uncovered>, Error> {
-    let catalogs: Vec<CatalogRow> = reader.query("system catalogs", CATALOGS).await?;
-    let with_objects = catalogs.iter().filter(|catalog| catalog.holds_objects());
-    let arms: Vec<String> = with_objects.map(|catalog| arm(&catalog.name)).collect();
-    let rows: Vec<Row> = reader.query("objects to be covered", &arms.join("\nUNION ALL\n")).await?;
-    let mut missing: HashSet<Missing> = rows
-        .iter()
-        .map(|row| address(row.class, row.oid))
-        .filter(|id| !is_covered(*id, dependencies))
-        .map(|id| Missing { id, value: None })
-        .collect();
-    missing.extend(unknown_values(reader, &catalogs, dependencies).await?);
-    let unplaced = |description| Uncovered { description, place: None };
-    let unknown_rows = unknown_rows(reader, &catalogs).await?;
-    let mut uncovered: Vec<Uncovered> = unknown_rows.into_iter().map(unplaced).collect();
-    if !missing.is_empty() {
-        uncovered.extend(describe(reader, missing, dependencies).await?);
+pub(crate) struct Existing {
+    objects: Vec<Row>,
+    /// Values of columns that no reader knows.
+    values: Vec<ValueRow>,
+    /// Catalogs that no reader knows, and that are not empty.
+    catalogs: Vec<String>,
+}
+
+impl Existing {
+    pub(crate) async fn read(reader: &Reader<'_>) -> Result<Self, Error> {
+        let catalogs: Vec<CatalogRow> = reader.query("system catalogs", CATALOGS).await?;
+        let with_objects = catalogs.iter().filter(|catalog| catalog.holds_objects());
+        let arms: Vec<String> = with_objects.map(|catalog| arm(&catalog.name)).collect();
+        let objects_sql = arms.join("\nUNION ALL\n");
+        let (objects, values, catalogs) = try_join!(
+            reader.query("objects to be covered", &objects_sql),
+            unknown_values(reader, &catalogs),
+            unknown_rows(reader, &catalogs),
+        )?;
+        Ok(Existing { objects, values, catalogs })
     }
-    Ok(uncovered)
+
+    /// Names every object of the user's that is neither in the model, nor a part
+    /// that an object of the model brings along, nor an extension's.
+    pub(crate) async fn uncovered(
+        self,
+        reader: &Reader<'_>,
+        dependencies: &Dependencies,
+    ) -> Result<Vec<Uncovered>, Error> {
+        let objects = self.objects.iter().map(|row| address(row.class, row.oid));
+        let mut missing: HashSet<Missing> = objects
+            .filter(|id| !is_covered(*id, dependencies))
+            .map(|id| Missing { id, value: None })
+            .collect();
+        let values = self.values.into_iter().map(Missing::from);
+        missing.extend(values.filter(|missing| !is_of_extension(missing.id, dependencies)));
+        let unplaced = |name| Uncovered {
+            description: format!("rows of system catalog {name}, which this version of dbhaul does not know"),
+            place: None,
+        };
+        let mut uncovered: Vec<Uncovered> = self.catalogs.into_iter().map(unplaced).collect();
+        if !missing.is_empty() {
+            uncovered.extend(describe(reader, missing, dependencies).await?);
+        }
+        Ok(uncovered)
+    }
 }
 
 /// An object that the model does not cover, or something of it.
@@ -90,6 +115,13 @@ struct Missing {
     id: ObjectId,
     /// The value that is not covered, and its column; `None` where it is the whole object.
     value: Option<String>,
+}
+
+impl From<ValueRow> for Missing {
+    fn from(ValueRow { row, catalog, column, value }: ValueRow) -> Self {
+        let value = Some(format!("value {value:?} in column {catalog}.{column}"));
+        Missing { id: address(row.class, row.oid), value }
+    }
 }
 
 /// Catalogs whose rows have no OIDs, or are parts although they do (`pg_enum`). They say more about objects
@@ -201,11 +233,7 @@ const MOST_VALUES: usize = 10 * MAX_NAMED;
 const SHOWN_CHARACTERS: usize = 60;
 
 /// Values of columns that no reader knows, in a server that is newer than they are.
-async fn unknown_values(
-    reader: &Reader<'_>,
-    catalogs: &[CatalogRow],
-    dependencies: &Dependencies,
-) -> Result<Vec<Missing>, Error> {
+async fn unknown_values(reader: &Reader<'_>, catalogs: &[CatalogRow]) -> Result<Vec<ValueRow>, Error> {
     let major = reader.version().major();
     let of = |catalog: &CatalogRow| -> Vec<String> {
         catalog.unknown_columns(major).filter_map(|column| catalog.values(column)).collect()
@@ -214,27 +242,18 @@ async fn unknown_values(
     if arms.is_empty() {
         return Ok(Vec::new());
     }
-    let rows: Vec<ValueRow> =
-        reader.query("unknown properties of objects", &arms.join("\nUNION ALL\n")).await?;
-    let missing = rows.into_iter().map(|ValueRow { row, catalog, column, value }| Missing {
-        id: address(row.class, row.oid),
-        value: Some(format!("value {value:?} in column {catalog}.{column}")),
-    });
-    Ok(missing.filter(|missing| !is_of_extension(missing.id, dependencies)).collect())
+    reader.query("unknown properties of objects", &arms.join("\nUNION ALL\n")).await
 }
 
 /// Names the catalogs that a newer major has, whose rows cannot be told apart by
 /// OID, and that are not empty.
 async fn unknown_rows(reader: &Reader<'_>, catalogs: &[CatalogRow]) -> Result<Vec<String>, Error> {
-    let mut names = Vec::new();
-    for name in unknown(catalogs) {
+    let asked = unknown(catalogs).map(async |name| {
         let sql = format!("SELECT EXISTS (SELECT FROM pg_catalog.{}) AS is_there", quote_identifier(name));
         let rows: Vec<PresenceRow> = reader.query("an unknown system catalog", &sql).await?;
-        if rows.iter().any(|row| row.is_there) {
-            names.push(format!("rows of system catalog {name}, which this version of dbhaul does not know"));
-        }
-    }
-    Ok(names)
+        Ok(rows.iter().any(|row| row.is_there).then(|| name.to_owned()))
+    });
+    Ok(try_join_all(asked).await?.into_iter().flatten().collect())
 }
 
 fn unknown(catalogs: &[CatalogRow]) -> impl Iterator<Item = &str> {

@@ -7,8 +7,9 @@ use std::collections::BTreeSet;
 
 use dbhaul_catalog::kinds::{Body, ConfigurationTable, Extension};
 use dbhaul_catalog::{
-    HypertableFeature, Hypertables, QualifiedName, TIMESCALEDB, UntestedFeature, quote_literal,
+    HypertableFeature, Hypertables, Object, QualifiedName, TIMESCALEDB, UntestedFeature, quote_literal,
 };
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -81,9 +82,9 @@ const PROPERTIES: &str = "
     WHERE setting ~ '^timescaledb[.]restoring='";
 
 /// What it keeps; `None` where it is not installed.
-pub(crate) async fn read(reader: &Reader<'_>) -> Result<Option<Hypertables>, Error> {
-    let Some(extension) = installed(reader) else { return Ok(None) };
-    let tables = catalog_tables(reader, extension);
+pub(crate) async fn read(reader: &Reader<'_>, objects: &[Object]) -> Result<Option<Hypertables>, Error> {
+    let Some(extension) = installed(objects) else { return Ok(None) };
+    let tables = catalog_tables(objects, extension);
     let missing: Vec<&str> =
         NEEDED.into_iter().filter(|name| !tables.iter().any(|t| t.name == *name)).collect();
     if !missing.is_empty() {
@@ -92,27 +93,26 @@ pub(crate) async fn read(reader: &Reader<'_>) -> Result<Option<Hypertables>, Err
         let untested = vec![UntestedFeature { feature, details: vec![detail] }];
         return Ok(Some(Hypertables { untested, ..Hypertables::default() }));
     }
-    let mut found = Hypertables::default();
-    for Row { kind, schema, name } in reader.query::<Row>("hypertables", TABLES).await? {
+    let (rows, untested) = try_join!(reader.query::<Row>("hypertables", TABLES), untested(reader, &tables))?;
+    let mut found = Hypertables { untested, ..Hypertables::default() };
+    for Row { kind, schema, name } in rows {
         let name = QualifiedName::new(schema, &name);
         if kind == "table" { found.tables.push(name) } else { found.functions.push(name) }
     }
-    found.untested = untested(reader, &tables).await?;
     Ok(Some(found))
 }
 
-fn installed<'a>(reader: &'a Reader<'_>) -> Option<&'a Extension> {
-    reader.objects().iter().find_map(|object| match &object.body {
+fn installed(objects: &[Object]) -> Option<&Extension> {
+    objects.iter().find_map(|object| match &object.body {
         Body::Extension(extension) if object.name == TIMESCALEDB => Some(&**extension),
         _ => None,
     })
 }
 
 /// Its configuration tables, without the sequences among them.
-fn catalog_tables<'a>(reader: &Reader<'_>, extension: &'a Extension) -> Vec<&'a ConfigurationTable> {
-    let is_table = |object: &&dbhaul_catalog::Object| matches!(&object.body, Body::Table(table) if table.foreign.is_none());
-    let tables: BTreeSet<(&str, &str)> = reader
-        .objects()
+fn catalog_tables<'a>(objects: &[Object], extension: &'a Extension) -> Vec<&'a ConfigurationTable> {
+    let is_table = |object: &&Object| matches!(&object.body, Body::Table(table) if table.foreign.is_none());
+    let tables: BTreeSet<(&str, &str)> = objects
         .iter()
         .filter(is_table)
         .map(|object| (object.schema.as_deref().unwrap_or_default(), object.name.as_str()))

@@ -3,13 +3,14 @@
 //! [`read_catalog`] fills a [`Catalog`](dbhaul_catalog::Catalog) over one session, under whatever
 //! snapshot the session's transaction holds. Each kind of object has a *reader*,
 //! one file with one set-based query gated by the server's version; nothing is
-//! queried per object, so a database of a hundred thousand tables costs as many
-//! round trips as an empty one.
+//! queried per object, and readers ask together what does not depend on each
+//! other's answers, so a database of a hundred thousand tables costs as many
+//! round trips as an empty one: two.
 //!
-//! What belongs to no kind in particular is read afterwards for all of them at
+//! What belongs to no kind in particular is read beside them for all at
 //! once: dependencies, *lifted* from columns, row types, rules and other parts
 //! to the object whose statement creates the part; comments; security labels;
-//! membership in extensions; sizes. Last comes the *guard*: it walks the system
+//! membership in extensions; sizes. The *guard* walks the system
 //! catalogs for objects of the user's that no reader has found, and names them
 //! in [`Catalog::uncovered`](dbhaul_catalog::Catalog::uncovered), so that an
 //! unknown kind is never lost in silence.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use dbhaul_postgres::Session;
+use dbhaul_postgres::Flight;
 use serde::Deserialize;
 
 use crate::Error;
@@ -58,8 +58,8 @@ const QUERY: &str = "
 ///
 /// # Errors
 /// [`Error::Query`].
-pub async fn plan_code(session: &Session) -> Result<PlanCode, Error> {
-    let rows: Vec<Row> = session
+pub async fn plan_code(flight: &Flight<'_>) -> Result<PlanCode, Error> {
+    let rows: Vec<Row> = flight
         .query_json(QUERY)
         .await
         .map_err(|source| Error::Query { what: "functions that plans would run", source })?;

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::UndeclaredColumn;
-use dbhaul_catalog::{Acl, Class, InitialAcl, ObjectId, SystemPrivileges, parse_acl};
+use dbhaul_catalog::{Acl, Class, InitialAcl, Object, ObjectId, SystemPrivileges, parse_acl};
 use serde::Deserialize;
 
 use crate::Error;
@@ -31,10 +31,9 @@ struct SystemRow {
 }
 
 /// What members of extensions had when their extension was made.
-pub(crate) async fn read_initial(
-    reader: &Reader<'_>,
-    dependencies: &Dependencies,
-) -> Result<Vec<InitialAcl>, Error> {
+pub(crate) struct InitialPrivileges(Vec<InitialRow>);
+
+pub(crate) async fn read_initial(reader: &Reader<'_>) -> Result<InitialPrivileges, Error> {
     let sql = "SELECT p.classoid::int8 AS class, p.objoid::int8 AS oid, a.attname AS column,
                       p.initprivs::text[] AS acl
                FROM pg_catalog.pg_init_privs p
@@ -42,15 +41,25 @@ pub(crate) async fn read_initial(
                     AND a.attrelid = p.objoid AND a.attnum = p.objsubid
                WHERE p.privtype = 'e'
                ORDER BY 1, 2, 3";
-    let mut initial = Vec::new();
-    for row in reader.query::<InitialRow>("initial privileges", sql).await? {
-        let object: ObjectId = address(row.class, row.oid);
-        if dependencies.has(object) {
-            initial.push(InitialAcl { object, column: row.column, acl: acl(&row.acl)? });
-        }
-    }
-    Ok(initial)
+    reader.query("initial privileges", sql).await.map(InitialPrivileges)
 }
+
+impl InitialPrivileges {
+    /// Those of objects that are in the model.
+    pub(crate) fn of(self, dependencies: &Dependencies) -> Result<Vec<InitialAcl>, Error> {
+        let mut initial = Vec::new();
+        for row in self.0 {
+            let object: ObjectId = address(row.class, row.oid);
+            if dependencies.has(object) {
+                initial.push(InitialAcl { object, column: row.column, acl: acl(&row.acl)? });
+            }
+        }
+        Ok(initial)
+    }
+}
+
+/// Columns that no statement declares, by their relation.
+type UndeclaredColumns = HashMap<ObjectId, Vec<UndeclaredColumn>>;
 
 #[derive(Deserialize)]
 struct UndeclaredRow {
@@ -61,7 +70,7 @@ struct UndeclaredRow {
 
 /// Privileges on columns that no statement declares, which the readers of relations leave out: the system's
 /// columns, and all that a sequence has.
-pub(crate) async fn read_undeclared_columns(reader: &mut Reader<'_>) -> Result<(), Error> {
+pub(crate) async fn read_undeclared_columns(reader: &Reader<'_>) -> Result<UndeclaredColumns, Error> {
     let sql = format!(
         "SELECT a.attrelid::int8 AS relation, a.attname AS name, a.attacl::text[] AS acl
          FROM pg_catalog.pg_attribute a
@@ -70,21 +79,25 @@ pub(crate) async fn read_undeclared_columns(reader: &mut Reader<'_>) -> Result<(
            AND (a.attnum < 0 AND c.relkind IN ('r', 'p', 'f', 'm') OR c.relkind = 'S')
          ORDER BY a.attrelid, a.attname"
     );
-    let mut columns: HashMap<ObjectId, Vec<UndeclaredColumn>> = HashMap::new();
+    let mut columns = UndeclaredColumns::new();
     for row in reader.query::<UndeclaredRow>("privileges of columns", &sql).await? {
         let acl = parse_acl(&row.acl).map_err(|source| Error::Acl { what: "columns", source })?;
         let column = UndeclaredColumn { name: row.name, acl: Some(acl) };
         columns.entry(ObjectId::new(Class::PG_CLASS, row.relation)).or_default().push(column);
     }
+    Ok(columns)
+}
+
+/// Gives relations their undeclared columns.
+pub(crate) fn add_undeclared_columns(objects: &mut [Object], mut columns: UndeclaredColumns) {
     if columns.is_empty() {
-        return Ok(());
+        return;
     }
-    for object in reader.objects_mut() {
+    for object in objects {
         for column in columns.remove(&object.id).unwrap_or_default() {
             object.body.add_undeclared_column(column);
         }
     }
-    Ok(())
 }
 
 /// Objects of the server's own whose privileges are not those of `initdb`.

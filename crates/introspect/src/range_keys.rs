@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dbhaul_catalog::kinds::{Body, Column};
 use dbhaul_catalog::{Catalog, Object, RangeKey};
-use dbhaul_postgres::Session;
+use dbhaul_postgres::Flight;
 use serde::Deserialize;
 
 use crate::Error;
@@ -31,14 +31,14 @@ struct Row {
 /// # Errors
 /// [`Error::Query`].
 pub async fn range_keys(
-    session: &Session,
+    flight: &Flight<'_>,
     catalog: &Catalog,
     tables: &[u32],
 ) -> Result<BTreeMap<u32, RangeKey>, Error> {
     if tables.is_empty() {
         return Ok(BTreeMap::new());
     }
-    let rows: Vec<Row> = session
+    let rows: Vec<Row> = flight
         .query_json(&sql(tables))
         .await
         .map_err(|source| Error::Query { what: "keys to read tables by", source })?;

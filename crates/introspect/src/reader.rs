@@ -1,27 +1,26 @@
-//! What the readers of the kinds share: the session, the version, and the
-//! objects found so far.
+//! What a reader has: where it asks, the server's version, and what it has found.
 
 use dbhaul_catalog::{Object, ServerVersion};
-use dbhaul_postgres::Session;
+use dbhaul_postgres::Flight;
 use serde::de::DeserializeOwned;
 
 use crate::Error;
 
-/// Reads kinds one after another over one session and gathers what they find.
+/// Reads one kind, or what belongs to all. Readers ask together: what none of them needs an answer for goes to
+/// the server in one message.
 pub(crate) struct Reader<'a> {
-    session: &'a Session,
-    version: ServerVersion,
+    flight: &'a Flight<'a>,
     objects: Vec<Object>,
 }
 
 impl<'a> Reader<'a> {
-    pub(crate) fn new(session: &'a Session, version: ServerVersion) -> Self {
-        Reader { session, version, objects: Vec::new() }
+    pub(crate) fn new(flight: &'a Flight<'a>) -> Self {
+        Reader { flight, objects: Vec::new() }
     }
 
     /// The server's version, by which a kind's SQL is gated.
     pub(crate) fn version(&self) -> ServerVersion {
-        self.version
+        self.flight.session().version()
     }
 
     /// Runs one set-based catalog query; each row arrives as the JSON object of
@@ -31,7 +30,7 @@ impl<'a> Reader<'a> {
         what: &'static str,
         sql: &str,
     ) -> Result<Vec<T>, Error> {
-        self.session.query_json(sql).await.map_err(|source| Error::Query { what, source })
+        self.flight.query_json(sql).await.map_err(|source| Error::Query { what, source })
     }
 
     /// As [`query`](Self::query), with each row handed on as it arrives, for what there are very many of.
@@ -41,7 +40,7 @@ impl<'a> Reader<'a> {
         sql: &str,
         take: impl FnMut(T),
     ) -> Result<(), Error> {
-        self.session.query_json_each(sql, take).await.map_err(|source| Error::Query { what, source })
+        self.flight.query_json_each(sql, take).await.map_err(|source| Error::Query { what, source })
     }
 
     /// Adds an object that was found.
@@ -54,17 +53,7 @@ impl<'a> Reader<'a> {
         self.objects.extend(objects);
     }
 
-    /// The objects found so far.
-    pub(crate) fn objects(&self) -> &[Object] {
-        &self.objects
-    }
-
-    /// The objects found so far, to be completed.
-    pub(crate) fn objects_mut(&mut self) -> &mut [Object] {
-        &mut self.objects
-    }
-
-    /// All objects, at the end.
+    /// All that was found, at the end.
     pub(crate) fn into_objects(self) -> Vec<Object> {
         self.objects
     }

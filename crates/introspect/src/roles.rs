@@ -3,7 +3,8 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::{Membership, MembershipOptions, Password, Role, RoleScope, Roles, Secret};
-use dbhaul_postgres::Session;
+use dbhaul_postgres::{Flight, Session};
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -61,11 +62,17 @@ const BOOTSTRAP_OID: u32 = 10;
 /// memberships and settings. Hashes of passwords are read where `passwords` asks
 /// for them and the session's role may; else they are [`Password::Unknown`].
 pub async fn read_roles(session: &Session, passwords: bool) -> Result<Roles, Error> {
-    let reader = Reader::new(session, session.version());
-    let readable = passwords && may_read_passwords(&reader).await?;
-    let rows: Vec<Row> = reader.query("roles", &role_query(readable)).await?;
-    let settings: Vec<SettingRow> = reader.query("settings of roles", SETTINGS).await?;
-    let labels: Vec<LabelRow> = reader.query("security labels of roles", LABELS).await?;
+    let flight = Flight::new(session);
+    Box::pin(flight.run(read(&Reader::new(&flight), passwords))).await
+}
+
+async fn read(reader: &Reader<'_>, passwords: bool) -> Result<Roles, Error> {
+    let ((readable, rows), settings, labels, memberships) = try_join!(
+        role_rows(reader, passwords),
+        reader.query::<SettingRow>("settings of roles", SETTINGS),
+        reader.query::<LabelRow>("security labels of roles", LABELS),
+        memberships(reader),
+    )?;
     let mut settings_of: HashMap<u32, Vec<String>> = HashMap::new();
     for row in settings {
         settings_of.entry(row.oid).or_default().push(row.setting);
@@ -83,8 +90,14 @@ pub async fn read_roles(session: &Session, passwords: bool) -> Result<Roles, Err
         server_version: reader.version(),
         scope: RoleScope::All,
         roles: rows.into_iter().map(role).collect(),
-        memberships: memberships(&reader).await?,
+        memberships,
     })
+}
+
+/// Whether hashes of passwords may be read, and the roles, with their hashes then.
+async fn role_rows(reader: &Reader<'_>, passwords: bool) -> Result<(bool, Vec<Row>), Error> {
+    let readable = passwords && may_read_passwords(reader).await?;
+    Ok((readable, reader.query("roles", &role_query(readable)).await?))
 }
 
 /// `pg_authid` is the superusers', and some providers hide it even from theirs.

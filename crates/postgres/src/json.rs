@@ -4,6 +4,7 @@
 //! the rows of a query one by one from another task, which for the catalogs of 100,000
 //! tables was five million changes between threads.
 
+use std::marker::PhantomData;
 use std::sync::Arc;
 
 use bytes::{Buf, BytesMut};
@@ -19,35 +20,60 @@ use crate::session::Core;
 pub(crate) async fn query<T: DeserializeOwned>(
     core: Arc<Core>,
     sql: &str,
-    mut take: impl FnMut(T),
+    take: impl FnMut(T),
 ) -> Result<()> {
-    let body = sql.trim_end().trim_end_matches(';');
-    // The comment in front tells it in pg_stat_activity from a copy of a table's rows; the line break ends
-    // one that the query may end with.
-    let wrapped = format!(
-        "/* catalog */ COPY (SELECT pg_catalog.row_to_json(q) FROM ({body}\n) AS q) TO STDOUT {COPY_OUT_OPTIONS}"
-    );
-    let mut copy = CopyOut::start(Arc::clone(&core), &wrapped).await?;
-    let mut cut = BytesMut::new();
+    let mut copy = CopyOut::start(Arc::clone(&core), &copy_sql(sql)).await?;
+    let mut rows = Rows::new(&core, sql, take);
     while let Some(block) = copy.next_block().await? {
-        let mut rows = &block[..];
-        if !cut.is_empty() {
+        rows.take(&block)?;
+    }
+    Ok(())
+}
+
+/// The statement that copies the rows of a query out as JSON. The comment in front tells it in
+/// pg_stat_activity from a copy of a table's rows; the line break ends one that the query may end with.
+pub(crate) fn copy_sql(sql: &str) -> String {
+    let body = sql.trim_end().trim_end_matches(';');
+    format!(
+        "/* catalog */ COPY (SELECT pg_catalog.row_to_json(q) FROM ({body}\n) AS q) TO STDOUT {COPY_OUT_OPTIONS}"
+    )
+}
+
+/// Puts together the rows of a query from blocks of COPY text that end anywhere, and hands their values on.
+pub(crate) struct Rows<'a, T, F> {
+    core: &'a Core,
+    sql: &'a str,
+    take: F,
+    /// The beginning of a row whose end has not come.
+    cut: BytesMut,
+    value: PhantomData<fn() -> T>,
+}
+
+impl<'a, T: DeserializeOwned, F: FnMut(T)> Rows<'a, T, F> {
+    pub(crate) fn new(core: &'a Core, sql: &'a str, take: F) -> Self {
+        Rows { core, sql, take, cut: BytesMut::new(), value: PhantomData }
+    }
+
+    /// Takes the next block.
+    pub(crate) fn take(&mut self, block: &[u8]) -> Result<()> {
+        let mut rows = block;
+        if !self.cut.is_empty() {
             let Some(end) = memchr::memchr(ROW_TERMINATOR, rows) else {
-                cut.extend_from_slice(rows);
-                continue;
+                self.cut.extend_from_slice(rows);
+                return Ok(());
             };
-            cut.extend_from_slice(&rows[..end]);
-            take(decode(&core, sql, &cut)?);
-            cut.clear();
+            self.cut.extend_from_slice(&rows[..end]);
+            (self.take)(decode(self.core, self.sql, &self.cut)?);
+            self.cut.clear();
             rows.advance(end + 1);
         }
         while let Some(end) = memchr::memchr(ROW_TERMINATOR, rows) {
-            take(decode(&core, sql, &rows[..end])?);
+            (self.take)(decode(self.core, self.sql, &rows[..end])?);
             rows.advance(end + 1);
         }
-        cut.extend_from_slice(rows);
+        self.cut.extend_from_slice(rows);
+        Ok(())
     }
-    Ok(())
 }
 
 /// The value in a row of COPY text.

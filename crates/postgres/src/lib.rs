@@ -9,6 +9,10 @@
 //! `COPY ... TO STDOUT` with back-pressure; a [`CopyIn`] feeds `COPY ... FROM
 //! STDIN`: dropping it aborts, only [`CopyIn::finish`] completes it.
 //!
+//! Queries that do not need each other's answers go out together in a [`Flight`],
+//! so that a far server costs as many round trips as there are questions that
+//! need an answer first.
+//!
 //! A [`SnapshotHolder`] is a session that does nothing but hold an exported
 //! transaction snapshot open, with a heartbeat, so that any number of other
 //! sessions can see the database as of that instant. [`Probe`] finds out what a
@@ -42,6 +46,7 @@ mod copy_in;
 mod copy_out;
 mod dial;
 mod error;
+mod flight;
 mod held;
 mod json;
 mod link;
@@ -65,6 +70,7 @@ pub use copy_in::CopyIn;
 pub use copy_out::CopyOut;
 pub use dbhaul_catalog::{ServerVersion, quote_identifier, quote_literal};
 pub use error::{Error, ErrorClass, Result};
+pub use flight::Flight;
 pub use pins::{SessionRole, text_settings};
 pub use probe::{AvailableExtension, Capabilities, LockCapacity, Offer, Probe, UnreadableTable};
 pub use search_path::search_path_sql;

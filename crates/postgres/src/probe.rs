@@ -5,9 +5,11 @@
 
 use std::collections::BTreeSet;
 
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::error::{Error, ErrorClass, Result, class_of_sqlstate};
+use crate::flight::Flight;
 use crate::session::Session;
 
 /// What the current role is and may do.
@@ -195,20 +197,19 @@ impl<'a> Probe<'a> {
         self.one(sql).await
     }
 
-    /// Large objects that this role may not read.
-    pub async fn unreadable_large_objects(&self) -> Result<Vec<String>> {
-        let sql = "SELECT m.oid::text FROM pg_catalog.pg_largeobject_metadata AS m \
+    /// Tables, partitioned tables, materialized views and sequences of users that
+    /// this role may not read, or not whole because of row security, by name, and the OIDs of large objects that it
+    /// may not read. Members of extensions count: their configuration may be dumped.
+    pub async fn unreadable(&self) -> Result<(Vec<UnreadableTable>, Vec<u32>)> {
+        #[derive(Deserialize)]
+        struct LargeObject {
+            oid: u32,
+        }
+        let objects = "SELECT m.oid::int8 AS oid FROM pg_catalog.pg_largeobject_metadata AS m \
              WHERE NOT pg_catalog.pg_has_role(m.lomowner, 'USAGE') AND NOT EXISTS ( \
                SELECT 1 FROM pg_catalog.aclexplode(m.lomacl) AS a WHERE a.privilege_type = 'SELECT' \
                  AND (a.grantee = 0 OR pg_catalog.pg_has_role(a.grantee, 'USAGE'))) ORDER BY m.oid";
-        self.session.query_strings(sql).await
-    }
-
-    /// Tables, partitioned tables, materialized views and sequences of users that
-    /// this role may not read, or not whole because of row security, in one query, by name. Members of extensions count:
-    /// their configuration may be dumped.
-    pub async fn unreadable_tables(&self) -> Result<Vec<UnreadableTable>> {
-        let sql = "SELECT n.nspname AS schema, c.relname AS name, \
+        let tables = "SELECT n.nspname AS schema, c.relname AS name, \
              pg_catalog.pg_get_userbyid(c.relowner) AS owner, \
              pg_catalog.pg_get_userbyid(c.relowner) = current_user AS is_own, \
              NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE') AS lacks_schema_usage, \
@@ -222,7 +223,10 @@ impl<'a> Probe<'a> {
                    ELSE pg_catalog.has_table_privilege(c.oid, 'SELECT') END \
                  OR c.relkind IN ('r', 'p') AND pg_catalog.row_security_active(c.oid)) \
              ORDER BY n.nspname, c.relname";
-        self.session.query_json(sql).await
+        let flight = Flight::new(self.session);
+        let asked = async { try_join!(flight.query_json(tables), flight.query_json::<LargeObject>(objects)) };
+        let (tables, objects) = Box::pin(flight.run(asked)).await?;
+        Ok((tables, objects.into_iter().map(|object| object.oid).collect()))
     }
 
     /// Size of the current database in bytes.

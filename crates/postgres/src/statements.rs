@@ -105,7 +105,7 @@ impl Session {
 }
 
 /// How many of the statements go together.
-fn flight_length<S: AsRef<str>>(statements: &[S]) -> usize {
+pub(crate) fn flight_length<S: AsRef<str>>(statements: &[S]) -> usize {
     let mut bytes = 0;
     let fits = |sql: &&S| {
         bytes += sql.as_ref().len();

@@ -47,11 +47,19 @@ const PARAMETER_STATUS: u8 = b'S';
 const NOTIFICATION_RESPONSE: u8 = b'A';
 const NOTICE_RESPONSE: u8 = b'N';
 
+/// Where the rows of a copy go.
+#[derive(Debug)]
+struct Outlet {
+    blocks: mpsc::Sender<Bytes>,
+    /// Whether the copies behind it in the same message go there too.
+    has_more: bool,
+}
+
 /// What the tap has to know of the next copy; shared by the tap and whoever starts copies.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct TapHandle {
     /// Where the rows of one out of the server go.
-    next: Arc<Mutex<Option<mpsc::Sender<Bytes>>>>,
+    next: Arc<Mutex<Option<Outlet>>>,
     /// Whether the statement that is executed next copies into it.
     is_copy_in: Arc<AtomicBool>,
     /// Whether the first queries are answered; until then little is accepted.
@@ -62,8 +70,18 @@ impl TapHandle {
     /// The blocks of the copy that is started next, the first of them empty, which says that it has
     /// begun. They end when the server has sent the last row, or failed; which of the two, the driver knows.
     pub(crate) fn expect_copy(&self) -> mpsc::Receiver<Bytes> {
-        let (sender, receiver) = mpsc::channel(BLOCKS);
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        self.expect(false)
+    }
+
+    /// The blocks of all copies of the message that is sent next. An empty one stands where a copy begins, and one
+    /// where its rows are over.
+    pub(crate) fn expect_copies(&self) -> mpsc::Receiver<Bytes> {
+        self.expect(true)
+    }
+
+    fn expect(&self, has_more: bool) -> mpsc::Receiver<Bytes> {
+        let (blocks, receiver) = mpsc::channel(BLOCKS);
+        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Outlet { blocks, has_more });
         receiver
     }
 
@@ -77,7 +95,7 @@ impl TapHandle {
         self.is_settled.store(true, Ordering::Release);
     }
 
-    fn take(&self) -> Option<mpsc::Sender<Bytes>> {
+    fn take(&self) -> Option<Outlet> {
         self.next.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -117,7 +135,9 @@ struct Sorter {
     /// How many of the next bytes belong to the row message that has begun.
     row_bytes: usize,
     /// Where rows go while a copy runs.
-    rows: Option<mpsc::Sender<Bytes>>,
+    rows: Option<Outlet>,
+    /// Where those of the next copy of the same message go.
+    next_rows: Option<Outlet>,
     /// Rows on their way.
     block: Option<Bytes>,
 }
@@ -134,6 +154,7 @@ impl Sorter {
             dropped_bytes: 0,
             row_bytes: 0,
             rows: None,
+            next_rows: None,
             block: None,
         }
     }
@@ -152,9 +173,9 @@ impl Sorter {
         let Some((kind, message_bytes)) = self.guard.admit(&self.unsorted)? else { return Ok(false) };
         let is_dropped = match kind {
             COPY_OUT_RESPONSE => self.begin_copy(handle),
-            COPY_DONE => self.rows.take().is_some(),
+            COPY_DONE => self.end_copy(),
             ERROR_RESPONSE | READY_FOR_QUERY => {
-                self.rows = None;
+                (self.rows, self.next_rows) = (None, None);
                 false
             }
             PARAMETER_STATUS | NOTIFICATION_RESPONSE => was_open,
@@ -176,9 +197,19 @@ impl Sorter {
 
     /// Takes the rows that come now, and says so with an empty block; whether anybody waits for them.
     fn begin_copy(&mut self, handle: &TapHandle) -> bool {
-        self.rows = handle.take();
+        self.rows = self.next_rows.take().or_else(|| handle.take());
         self.block = self.rows.is_some().then(Bytes::new);
         self.rows.is_some()
+    }
+
+    /// Ends the rows that somebody waits for, with an empty block where more copies may follow.
+    fn end_copy(&mut self) -> bool {
+        let Some(outlet) = self.rows.take() else { return false };
+        if outlet.has_more {
+            self.next_rows = Some(outlet);
+            self.block = Some(Bytes::new());
+        }
+        true
     }
 
     /// Takes all rows at the front out of their messages, in place, into one block;
@@ -212,12 +243,12 @@ impl Sorter {
         if self.block.is_none() {
             return Poll::Ready(());
         }
-        if let Some(rows) = &mut self.rows
-            && ready!(rows.poll_ready(cx)).is_ok()
+        if let Some(Outlet { blocks, .. }) = self.rows.as_mut().or(self.next_rows.as_mut())
+            && ready!(blocks.poll_ready(cx)).is_ok()
             && let Some(block) = self.block.take()
         {
             // It was ready just now; if its reader went away since, the rows are wanted no more.
-            let _ = rows.start_send(block);
+            let _ = blocks.start_send(block);
         }
         self.block = None;
         Poll::Ready(())
@@ -492,6 +523,33 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[tokio::test]
+    async fn copies_of_one_message_are_told_apart() {
+        let (mut server, client) = tokio::io::duplex(1 << 10);
+        let handle = TapHandle::default();
+        let rows = handle.expect_copies();
+        let mut tap = open(client, handle.clone()).await;
+        let begin = message(b'H', &[0, 0, 0]);
+        let end = [message(b'c', b""), message(b'C', b"COPY 1\0")].concat();
+        let copy = |row: &[u8]| [begin.clone(), message(b'd', row), end.clone()].concat();
+        let empty = [begin.clone(), end.clone()].concat();
+        let failed =
+            [begin.clone(), message(b'd', b"3\n"), message(b'E', b"\0"), message(b'Z', b"T")].concat();
+        let bytes = [copy(b"1\n"), empty, copy(b"2\n"), failed, begin.clone()].concat();
+        let sending = async move { server.write_all(&bytes).await };
+        let reading = async move {
+            let mut driver = Vec::new();
+            tap.read_to_end(&mut driver).await.map(|_| driver)
+        };
+        let (_, driver, blocks) = tokio::join!(sending, reading, rows.collect::<Vec<_>>());
+        assert_eq!(blocks, [&b""[..], b"1\n", b"", b"", b"", b"", b"2\n", b"", b"", b"3\n"]);
+        // what comes after the end of the message is for nobody who waited for its rows
+        let done = message(b'C', b"COPY 1\0");
+        let ended = [message(b'E', b"\0"), message(b'Z', b"T"), begin].concat();
+        assert_eq!(driver.unwrap(), [done.clone(), done.clone(), done, ended].concat());
+        assert!(handle.take().is_none());
     }
 
     #[tokio::test]

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::{Body, MaterializedView, ViewColumn};
+use futures::try_join;
 use serde::Deserialize;
 
 use super::table::sql::{USER_NAMESPACE, relations};
@@ -18,9 +19,12 @@ struct DefinitionRow {
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let relations: Vec<RelationRow> = reader.query("materialized views", &relations("'m'")).await?;
-    let mut columns = columns::read(reader, "'m'").await?;
-    let mut definitions = read_definitions(reader).await?;
+    let relations_sql = relations("'m'");
+    let (relations, mut columns, mut definitions) = try_join!(
+        reader.query::<RelationRow>("materialized views", &relations_sql),
+        columns::read(reader, "'m'"),
+        read_definitions(reader),
+    )?;
     for mut row in relations {
         let (oid, schema, name, owner) = (row.oid, row.schema.clone(), row.name.clone(), row.owner.clone());
         let acl = row.take_acl();

@@ -1,6 +1,9 @@
 //! The kinds of objects, one file each: how a kind is read from the system
 //! catalogs, in one set-based query where possible.
 
+use dbhaul_catalog::Object;
+use dbhaul_postgres::Flight;
+
 use crate::Error;
 use crate::reader::Reader;
 
@@ -8,13 +11,13 @@ macro_rules! kinds {
     ($($module:ident)*) => {
         $(pub(crate) mod $module;)*
 
-        /// Reads every kind, in an order that lets a kind look at those before it.
-        pub(crate) async fn read_all(reader: &mut Reader<'_>) -> Result<(), Error> {
-            $(
-                tracing::debug!(kind = stringify!($module), "reading catalog");
-                $module::read(reader).await?;
-            )*
-            Ok(())
+        /// Reads every kind, all at once, and returns their objects in the order of the kinds.
+        pub(crate) async fn read_all(flight: &Flight<'_>) -> Result<Vec<Object>, Error> {
+            $(let mut $module = Reader::new(flight);)*
+            futures::try_join!($(Box::pin($module::read(&mut $module))),*)?;
+            let mut objects = Vec::new();
+            $(objects.extend($module.into_objects());)*
+            Ok(objects)
         }
     };
 }

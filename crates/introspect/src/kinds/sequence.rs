@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::{Body, IdentityKind, Sequence, SequenceOwner};
 use dbhaul_catalog::{QualifiedName, SharedText, quote_literal};
-use dbhaul_postgres::Session;
+use dbhaul_postgres::Flight;
 use serde::{Deserialize, Serialize};
 
 use super::table::RelationRow;
@@ -116,7 +116,8 @@ fn sql() -> String {
     )
 }
 
-/// Reads where the given sequences stand, in that order, a few hundred at a time.
+/// Reads where the given sequences stand, in that order, a few hundred at a time: what is read in one message stays
+/// locked until its end.
 ///
 /// Sequences are not under the control of a snapshot: the values are those of
 /// the moment, never older than the snapshot's. A sequence that may not be read
@@ -125,28 +126,28 @@ fn sql() -> String {
 /// Outside a transaction only: inside one every sequence stays locked, and many
 /// fill the server's lock table.
 pub async fn sequence_values(
-    session: &Session,
+    flight: &Flight<'_>,
     sequences: &[QualifiedName],
 ) -> Result<Vec<SequenceValue>, Error> {
     let mut values = Vec::with_capacity(sequences.len());
     for batch in sequences.chunks(BATCH_SIZE) {
-        values.extend(batch_values(session, batch).await?);
+        values.extend(batch_values(flight, batch).await?);
     }
     Ok(values)
 }
 
 /// Most sequences have given out a value, which a function tells of many at little
 /// cost; the others are read as relations, one subquery each.
-async fn batch_values(session: &Session, batch: &[QualifiedName]) -> Result<Vec<SequenceValue>, Error> {
+async fn batch_values(flight: &Flight<'_>, batch: &[QualifiedName]) -> Result<Vec<SequenceValue>, Error> {
     let failed = |source| Error::Query { what: "sequence values", source };
-    let called: Vec<CalledRow> = session.query_json(&called_sql(batch)).await.map_err(failed)?;
+    let called: Vec<CalledRow> = flight.query_json(&called_sql(batch)).await.map_err(failed)?;
     let called: HashMap<usize, i64> = called.into_iter().map(|row| (row.position, row.last_value)).collect();
     let is_rest = |(position, _): &(usize, &QualifiedName)| !called.contains_key(position);
     let rest: Vec<QualifiedName> =
         batch.iter().enumerate().filter(is_rest).map(|(_, sequence)| sequence.clone()).collect();
     let mut read: Vec<SequenceValue> = Vec::new();
     if !rest.is_empty() {
-        read = session.query_json(&values_sql(&rest)).await.map_err(failed)?;
+        read = flight.query_json(&values_sql(&rest)).await.map_err(failed)?;
     }
     let mut read = read.into_iter();
     let value = |(position, sequence): (usize, &QualifiedName)| match called.get(&position) {

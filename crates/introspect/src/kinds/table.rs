@@ -11,6 +11,7 @@ use dbhaul_catalog::kinds::{
     Body, Column, ForeignSource, InlineCheck, PartitionOf, ReplicaIdentity, Table, TableKind,
 };
 use dbhaul_catalog::{Class, Object, ObjectId, QualifiedName, SharedText, parse_acl, quote_identifier};
+use futures::try_join;
 use serde::Deserialize;
 
 use crate::Error;
@@ -140,8 +141,12 @@ impl RelationRow {
 }
 
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
-    let relations: Vec<RelationRow> = reader.query("tables", &sql::relations("'r', 'p', 'f'")).await?;
-    let mut columns = columns::read(reader, "'r', 'p', 'f'").await?;
+    let (relations_sql, checks_sql) = (sql::relations("'r', 'p', 'f'"), sql::inline_checks());
+    let (relations, mut columns, checks) = try_join!(
+        reader.query::<RelationRow>("tables", &relations_sql),
+        columns::read(reader, "'r', 'p', 'f'"),
+        reader.query::<CheckRow>("check constraints", &checks_sql),
+    )?;
     let parents: HashMap<u32, Vec<u32>> = relations
         .iter()
         .map(|row| (row.oid, row.parents.iter().map(|parent| parent.oid).collect()))
@@ -152,7 +157,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let partitions = relations.iter().filter(|row| row.bound.is_some()).map(|row| row.oid);
     let alone = partitions.chain(later.iter().copied()).collect();
     inheritance::settle(&mut columns, &parents, &alone, reader.version());
-    let mut checks = read_checks(reader, &later).await?;
+    let mut checks = inline_checks(checks, &later);
     for mut row in relations {
         let (oid, schema, name, owner) = (row.oid, row.schema.clone(), row.name.clone(), row.owner.clone());
         let acl = row.take_acl();
@@ -171,17 +176,13 @@ fn field_order(columns: &[Column]) -> String {
 }
 
 /// Check constraints that stand in `CREATE TABLE`, by table.
-async fn read_checks(
-    reader: &Reader<'_>,
-    later: &HashSet<u32>,
-) -> Result<HashMap<u32, Vec<InlineCheck>>, Error> {
-    let rows: Vec<CheckRow> = reader.query("check constraints", &sql::inline_checks()).await?;
+fn inline_checks(rows: Vec<CheckRow>, later: &HashSet<u32>) -> HashMap<u32, Vec<InlineCheck>> {
     let mut checks: HashMap<u32, Vec<InlineCheck>> = HashMap::new();
     for row in rows.into_iter().filter(|row| row.is_own || later.contains(&row.table_oid)) {
         let check = InlineCheck { name: row.name, definition: row.definition };
         checks.entry(row.table_oid).or_default().push(check);
     }
-    Ok(checks)
+    checks
 }
 
 /// An object that is part of a relation: without privileges, and owned by the relation's owner.

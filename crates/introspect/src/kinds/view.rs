@@ -2,6 +2,7 @@
 
 use dbhaul_catalog::SharedText;
 use dbhaul_catalog::kinds::{Body, View, ViewColumn};
+use futures::try_join;
 use serde::Deserialize;
 
 use super::table::sql::USER_NAMESPACE;
@@ -29,8 +30,8 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
          WHERE c.relkind = 'v' AND {USER_NAMESPACE}
          ORDER BY c.oid"
     );
-    let rows: Vec<Row> = reader.query("views", &sql).await?;
-    let mut columns = columns::read(reader, "'v'").await?;
+    let (rows, mut columns) =
+        try_join!(reader.query::<Row>("views", &sql), columns::read(reader, "'v'"))?;
     for row in rows {
         let columns = columns.remove(&row.oid).unwrap_or_default();
         let body = Body::from(view(

@@ -18,8 +18,9 @@ use dbhaul_exporter::{DEFAULT_SEGMENT_BYTES, ExportPlan, PAGE_BYTES, TablePlan};
 use dbhaul_introspect::{
     SequenceValue, StatisticsPlan, plan_code, range_keys, read_catalog, sequence_values,
 };
-use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole, SnapshotHolder};
+use dbhaul_postgres::{ConnectSettings, Flight, Probe, Session, SessionRole, SnapshotHolder};
 use dbhaul_rows::{DigestColumn, DigestSpec, TextForm};
+use serde::Deserialize;
 
 use crate::command::dump::store_trial::row_bytes;
 use crate::hold::is_gone;
@@ -91,8 +92,10 @@ impl LiveDatabase {
         context: &Context,
     ) -> Result<Self, PipelineError> {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
-        let holder = SnapshotHolder::open(settings, &context.cancel).await.map_err(connecting)?;
-        Box::pin(Self::under(holder, settings, selection, role, context)).await
+        let holder = SnapshotHolder::open(settings, &context.cancel);
+        let session = Session::connect(settings, SessionRole::Reader, &context.cancel);
+        let (holder, session) = futures::try_join!(holder, session).map_err(connecting)?;
+        Box::pin(Self::over(session, holder, settings, selection, role, context)).await
     }
 
     /// Reads the catalogs under a snapshot; its tables are not locked yet.
@@ -106,6 +109,18 @@ impl LiveDatabase {
         let connecting = |source| PipelineError::server(format!("cannot connect to the {role}"), source);
         let session =
             Session::connect(settings, SessionRole::Reader, &context.cancel).await.map_err(connecting)?;
+        Box::pin(Self::over(session, holder, settings, selection, role, context)).await
+    }
+
+    /// As [`Self::under`], over a session that does nothing else.
+    async fn over(
+        session: Session,
+        holder: SnapshotHolder,
+        settings: &ConnectSettings,
+        selection: &Selection,
+        role: &str,
+        context: &Context,
+    ) -> Result<Self, PipelineError> {
         let reading = |source| PipelineError::server(format!("cannot read the {role}"), source);
         holder.import_into(&session).await.map_err(reading)?;
         if let Some(limit) = context.lock_wait {
@@ -126,13 +141,19 @@ impl LiveDatabase {
         let catalog = selection.narrow(whole)?;
         let mut names = sequences_of(&catalog);
         names.retain(|name| !unreadable.has(name));
-        let sequences = sequence_values(&session, &names).await.map_err(introspect)?;
-        let range_keys =
-            range_keys(&session, &catalog, &large_streams(&catalog)).await.map_err(introspect)?;
-        let code = plan_code(&session).await.map_err(introspect)?;
+        let flight = Flight::new(&session);
+        let large = large_streams(&catalog);
+        let asked = async {
+            futures::try_join!(
+                async { flight.query_json::<ServerText>(SERVER_TEXT_SQL).await.map_err(reading) },
+                async { sequence_values(&flight, &names).await.map_err(introspect) },
+                async { range_keys(&flight, &catalog, &large).await.map_err(introspect) },
+                async { plan_code(&flight).await.map_err(introspect) },
+            )
+        };
+        let (mut server_text, sequences, range_keys, code) = Box::pin(flight.run(asked)).await?;
+        let ServerText { search_path, version_text } = server_text.pop().unwrap_or_default();
         let unplanned = unplanned(&session, &catalog, code).await.map_err(reading)?;
-        let search_path = session.query_one_text(SEARCH_PATH_SQL).await.map_err(reading)?;
-        let version_text = session.query_one_text("SELECT pg_catalog.version()").await.map_err(reading)?;
         session.close().await.map_err(reading)?;
         Ok(LiveDatabase {
             settings: settings.clone(),
@@ -143,7 +164,7 @@ impl LiveDatabase {
             search_path,
             range_keys,
             unplanned,
-            version_text: version_text.unwrap_or_default(),
+            version_text,
         })
     }
 
@@ -276,8 +297,16 @@ fn large_streams(catalog: &Catalog) -> Vec<u32> {
     catalog.objects.iter().filter(is_stream).map(|object| object.id.oid).filter(is_large).collect()
 }
 
-/// The database's own `search_path`, else the server's default.
-const SEARCH_PATH_SQL: &str = "SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path'";
+/// Texts that a server has of its own.
+#[derive(Default, Deserialize)]
+struct ServerText {
+    /// The database's own `search_path`, else the server's default.
+    search_path: Option<String>,
+    version_text: String,
+}
+
+const SERVER_TEXT_SQL: &str = "SELECT pg_catalog.version() AS version_text, \
+     (SELECT reset_val FROM pg_catalog.pg_settings WHERE name = 'search_path') AS search_path";
 
 /// How a table's rows are hashed, wherever they are.
 pub(crate) fn digest_spec(table: &TableData, encoding: &str) -> DigestSpec {

@@ -19,10 +19,9 @@ pub(crate) struct Unreadable {
 impl Unreadable {
     /// Asks the server.
     pub(crate) async fn find(probe: Probe<'_>) -> Result<Self, postgres::Error> {
-        Ok(Unreadable {
-            tables: probe.unreadable_tables().await?,
-            large_objects: probe.unreadable_large_objects().await?,
-        })
+        let (tables, large_objects) = probe.unreadable().await?;
+        let large_objects = large_objects.iter().map(u32::to_string).collect();
+        Ok(Unreadable { tables, large_objects })
     }
 
     /// Whether a relation is among what may not be read.

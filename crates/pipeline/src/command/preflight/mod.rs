@@ -123,7 +123,7 @@ async fn look_at_sides(
         Err(error) => return Err(error),
     }
     let looked = match &request.target {
-        _ if has_source => look_at_opened(&request, report, context).await,
+        _ if has_source => Box::pin(look_at_opened(&request, report, context)).await,
         Some(target) => reach_target(target, report, context).await,
         None => Ok(()),
     };
