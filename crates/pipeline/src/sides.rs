@@ -29,8 +29,7 @@ pub(crate) async fn check_two_sides(
     let (opened, other_opened) = futures::join!(open(one, context), open(other, context));
     let sessions = (opened?, other_opened?);
     let is_same = is_same_database(&sessions.0, &sessions.1, marker()).await;
-    close(sessions.0).await;
-    close(sessions.1).await;
+    futures::join!(close(sessions.0), close(sessions.1));
     match is_same.map_err(|source| PipelineError::server("cannot tell the two sides apart", source))? {
         true => Err(same_database(one, other)),
         false => Ok(()),

@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_catalog::{QualifiedName, ServerVersion, quote_identifier};
+use futures::FutureExt;
+use futures::future::join_all;
 use tokio_postgres::SimpleQueryMessage;
 use tokio_util::sync::CancellationToken;
 
@@ -254,10 +256,14 @@ impl Session {
     /// Runs statements (as [`batch`](Self::batch) does) in a transaction that is
     /// rolled back whatever happens, and returns what they gave.
     pub async fn try_and_roll_back(&self, sql: &str) -> Result<()> {
-        self.begin().await?;
-        let result = self.batch(sql).await;
-        self.rollback().await?;
-        result
+        // what begins the transaction is in the message with what is tried, which nothing of is run where it fails
+        let messages = [format!("{BEGIN}; {sql}"), "ROLLBACK".to_owned()];
+        let mut answers = self.query_rows_each(&messages).await?.into_iter();
+        let (tried, rolled_back) = (answers.next(), answers.next());
+        if !matches!(rolled_back, Some(Ok(_))) {
+            self.rollback().await?;
+        }
+        tried.transpose().map(|_| ())
     }
 
     /// The rows of a query, each as its columns in text form, `None` for NULL.
@@ -265,6 +271,22 @@ impl Session {
         let client = self.core.link.client();
         let messages = self.core.run(client.simple_query(sql)).await?;
         text_rows(self.server(), sql, &messages)
+    }
+
+    /// What each of several messages gives, all sent before the answer to the first. One that fails keeps none
+    /// behind it from being run: in a transaction, it is up to those to save it.
+    pub(crate) async fn query_rows_each(&self, messages: &[String]) -> Result<Vec<Result<TextRows>>> {
+        let client = self.core.link.client();
+        let asked = messages.iter().map(|sql| client.simple_query(sql));
+        let answers = Box::pin(self.core.run(join_all(asked).map(Ok))).await?;
+        let mut given = Vec::with_capacity(answers.len());
+        for (answer, sql) in answers.into_iter().zip(messages) {
+            given.push(match answer {
+                Ok(answer) => text_rows(self.server(), sql, &answer),
+                Err(error) => Err(self.core.link.error(error).await),
+            });
+        }
+        Ok(given)
     }
 
     /// The first column of every row, in text form. NULL is an error.
@@ -358,6 +380,9 @@ impl Session {
     }
 }
 
+/// Rows in text form, each as its columns.
+pub(crate) type TextRows = Vec<Vec<Option<String>>>;
+
 impl Core {
     pub(crate) fn link(&self) -> &Link {
         &self.link
@@ -419,7 +444,7 @@ impl Core {
 }
 
 /// The data rows among the messages of a simple query.
-fn text_rows(server: &str, sql: &str, messages: &[SimpleQueryMessage]) -> Result<Vec<Vec<Option<String>>>> {
+fn text_rows(server: &str, sql: &str, messages: &[SimpleQueryMessage]) -> Result<TextRows> {
     let mut rows = Vec::new();
     for message in messages {
         let SimpleQueryMessage::Row(row) = message else { continue };
@@ -432,7 +457,7 @@ fn text_rows(server: &str, sql: &str, messages: &[SimpleQueryMessage]) -> Result
 
 const BEGIN: &str = "BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE";
 
-const BEGIN_REPEATABLE_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
+pub(crate) const BEGIN_REPEATABLE_READ: &str = "BEGIN ISOLATION LEVEL REPEATABLE READ";
 
 const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num'), \
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \

@@ -1,11 +1,12 @@
 //! What is found out about a side before anything else is done there: that no pooler takes its sessions
 //! apart, and that the other side is another database.
 
+use futures::future::try_join;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorClass, Result};
 use crate::pins::SessionRole;
-use crate::session::Session;
+use crate::session::{BEGIN_REPEATABLE_READ, Session};
 use crate::settings::ConnectSettings;
 
 /// Opens a session that is proven to stay with one server process, as pinned settings, snapshots and locks
@@ -73,12 +74,10 @@ async fn forget_pins(first: &Session, second: &Session) {
 /// # Errors
 /// If a server went away.
 pub async fn is_same_database(one: &Session, other: &Session, key: i64) -> Result<bool> {
-    let lock = format!("SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
-    one.begin_repeatable_read(true).await?;
+    let lock =
+        format!("{BEGIN_REPEATABLE_READ} READ ONLY; SELECT pg_catalog.pg_try_advisory_xact_lock({key})");
     let held = one.query_one_text(&lock).await?;
-    other.begin_repeatable_read(true).await?;
     let granted = other.query_one_text(&lock).await?;
-    other.rollback().await?;
-    one.rollback().await?;
+    try_join(other.rollback(), one.rollback()).await?;
     Ok(held.as_deref() == Some("t") && granted.as_deref() == Some("f"))
 }

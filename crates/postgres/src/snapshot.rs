@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use crate::error::{Error, Result};
 use crate::held::{self, HeldTables};
 use crate::pins::SessionRole;
-use crate::session::Session;
+use crate::session::{BEGIN_REPEATABLE_READ, Session, TextRows};
 use crate::settings::ConnectSettings;
 
 /// Often enough that no NAT or proxy on the way takes the connection for idle.
@@ -96,8 +96,7 @@ impl SnapshotHolder {
 
     /// Takes and exports a snapshot on a session that is used for nothing else.
     pub async fn with_session(session: Session) -> Result<Self> {
-        session.begin_repeatable_read(true).await?;
-        Self::holding(session).await
+        Self::holding(session, &format!("{BEGIN_REPEATABLE_READ} READ ONLY; ")).await
     }
 
     /// Opens a session that holds, from now on by itself, a snapshot that another session exported,
@@ -113,7 +112,7 @@ impl SnapshotHolder {
     ) -> Result<Option<Self>> {
         let session = Session::connect(settings, SessionRole::Reader, token).await?;
         import(&session, &original.id).await?;
-        let mut holder = Self::holding(session).await?;
+        let mut holder = Self::holding(session, "").await?;
         let SnapshotInfo { taken_at, lsn, .. } = original.clone();
         if !holder.info.is_same_state(original) {
             holder.release().await?;
@@ -123,9 +122,9 @@ impl SnapshotHolder {
         Ok(Some(holder))
     }
 
-    /// Exports the snapshot of the transaction that a session is in.
-    async fn holding(session: Session) -> Result<Self> {
-        let info = take(&session).await?;
+    /// Exports the snapshot of the transaction that a session is in, or that `begin` begins.
+    async fn holding(session: Session, begin: &str) -> Result<Self> {
+        let info = take(&session, begin).await?;
         let session = Arc::new(session);
         let (sender, lost) = watch::channel(None);
         let stop = session.cancel_token().child_token();
@@ -271,27 +270,46 @@ pub(crate) async fn import(session: &Session, id: &str) -> Result<()> {
     })
 }
 
-async fn take(session: &Session) -> Result<SnapshotInfo> {
-    let sql = "SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot(), \
+/// Takes the snapshot and what is known of it, in one flight.
+async fn take(session: &Session, begin: &str) -> Result<SnapshotInfo> {
+    let sql = format!(
+        "{begin}SELECT pg_catalog.pg_export_snapshot(), pg_catalog.pg_current_snapshot(), \
          pg_catalog.to_char(pg_catalog.now() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"'), \
-         pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC'";
-    let row: Vec<Option<String>> = session.query_rows(sql).await?.pop().unwrap_or_default();
+         pg_catalog.pg_postmaster_start_time() AT TIME ZONE 'UTC'"
+    );
+    let is_standby = session.is_in_recovery();
+    let position = if is_standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
+    let asked = [
+        &format!("SELECT pg_catalog.{position}()"),
+        "SELECT system_identifier FROM pg_catalog.pg_control_system()",
+        "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()",
+    ];
+    let mut messages = vec![sql.clone()];
+    for question in asked {
+        // what a provider forbids must not fail the transaction
+        messages.push(format!("SAVEPOINT dbhaul_ask; {question}"));
+        messages.push("ROLLBACK TO SAVEPOINT dbhaul_ask; RELEASE SAVEPOINT dbhaul_ask".to_owned());
+    }
+    let mut answers = session.query_rows_each(&messages).await?.into_iter();
+    let row = answers.next().transpose()?.and_then(|mut rows| rows.pop()).unwrap_or_default();
     let [Some(id), Some(transactions), Some(taken_at), Some(started_at)] = row.as_slice() else {
         return Err(Error::Answer {
             server: session.server().to_owned(),
             problem: "not the four columns asked for".to_owned(),
-            query: crate::error::excerpt(sql),
+            query: crate::error::excerpt(&sql),
         });
     };
-    let is_standby = session.is_in_recovery();
-    let position = if is_standby { "pg_last_wal_replay_lsn" } else { "pg_current_wal_lsn" };
+    let mut told = || -> Result<Option<String>> {
+        let (answer, restored) = (answers.next(), answers.next());
+        restored.transpose()?;
+        granted(session, answer.transpose())
+    };
     Ok(SnapshotInfo {
         id: id.clone(),
         transactions: transactions.clone(),
-        lsn: ask(session, &format!("SELECT pg_catalog.{position}()")).await?,
-        system_identifier: ask(session, "SELECT system_identifier FROM pg_catalog.pg_control_system()")
-            .await?,
-        timeline: ask(session, "SELECT timeline_id FROM pg_catalog.pg_control_checkpoint()").await?,
+        lsn: told()?,
+        system_identifier: told()?,
+        timeline: told()?,
         started_at: started_at.clone(),
         taken_at: taken_at.clone(),
         is_standby,
@@ -300,17 +318,12 @@ async fn take(session: &Session) -> Result<SnapshotInfo> {
     })
 }
 
-/// Asks for something that a provider may forbid, without failing the transaction.
-async fn ask(session: &Session, sql: &str) -> Result<Option<String>> {
-    session.batch("SAVEPOINT dbhaul_ask").await?;
-    match session.query_one_text(sql).await {
-        Ok(value) => {
-            session.batch("RELEASE SAVEPOINT dbhaul_ask").await?;
-            Ok(value)
-        }
+/// The answer to something that a provider may forbid; none where one does.
+fn granted(session: &Session, answer: Result<Option<TextRows>>) -> Result<Option<String>> {
+    match answer {
+        Ok(rows) => Ok(rows.and_then(|mut rows| rows.pop()?.into_iter().next()?)),
         Err(Error::Server(refusal)) => {
             tracing::debug!(server = session.server(), %refusal, "left out of the snapshot's description");
-            session.batch("ROLLBACK TO SAVEPOINT dbhaul_ask; RELEASE SAVEPOINT dbhaul_ask").await?;
             Ok(None)
         }
         Err(other) => Err(other),
