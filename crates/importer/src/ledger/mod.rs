@@ -12,7 +12,7 @@ pub(crate) mod unfinished;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{QualifiedName, quote_identifier, quote_literal};
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, Flight, Session};
 use dbhaul_rows::{RowDigest, RowsError};
 use serde::Deserialize;
 
@@ -173,18 +173,28 @@ fn is_one_of(steps: &[String]) -> String {
 impl Ledger {
     /// Ledgers on the target, of any run.
     pub(crate) async fn find(session: &Session) -> Result<Vec<FoundLedger>, Error> {
+        let flight = Flight::new(session);
+        Box::pin(flight.run(Self::find_in(&flight))).await
+    }
+
+    /// As [`find`](Self::find), together with what else is asked.
+    pub(crate) async fn find_in(flight: &Flight<'_>) -> Result<Vec<FoundLedger>, Error> {
+        #[derive(Deserialize)]
+        struct SchemaRow {
+            schema: String,
+        }
         let sql = format!(
-            "SELECT n.nspname FROM pg_catalog.pg_namespace n WHERE {} ORDER BY 1",
+            "SELECT n.nspname AS schema FROM pg_catalog.pg_namespace n WHERE {} ORDER BY 1",
             is_ledger_sql("n")
         );
         let mut found = Vec::new();
-        for schema in session.query_strings(&sql).await? {
+        for SchemaRow { schema } in flight.query_json(&sql).await? {
             let table = QualifiedName::new(&schema, "run").sql();
             let sql = format!("SELECT run, fingerprint, shape, source_state, clean FROM {table}");
-            let rows: Vec<RunRow> = session.query_json(&sql).await?;
+            let rows: Vec<RunRow> = flight.query_json(&sql).await?;
             for row in rows {
                 let clean = Clean::of_name(&row.clean).ok_or_else(|| Error::Answer {
-                    server: session.server().to_owned(),
+                    server: flight.session().server().to_owned(),
                     problem: format!("a ledger that another version wrote: clean is {:?}", row.clean),
                     query: sql.clone(),
                 })?;
@@ -202,24 +212,27 @@ impl Ledger {
 
     /// What is said of each schema whose comment calls it a ledger and that is not read as one: see
     /// [`is_ledger_sql`].
-    pub(crate) async fn unread(session: &Session) -> Result<Vec<String>, Error> {
+    pub(crate) async fn unread(flight: &Flight<'_>) -> Result<Vec<String>, Error> {
+        #[derive(Deserialize)]
+        struct Row {
+            schema: String,
+            owner: String,
+        }
         let sql = format!(
-            "SELECT n.nspname, pg_catalog.pg_get_userbyid(n.nspowner) FROM pg_catalog.pg_namespace n \
-             WHERE {} AND NOT {} ORDER BY 1",
+            "SELECT n.nspname AS schema, pg_catalog.pg_get_userbyid(n.nspowner) AS owner \
+             FROM pg_catalog.pg_namespace n WHERE {} AND NOT {} ORDER BY 1",
             is_marked_sql("n"),
             is_ledger_sql("n")
         );
-        let rows = session.query_rows(&sql).await?;
-        let tell = |row: Vec<Option<String>>| match row.as_slice() {
-            [Some(schema), Some(owner)] => Some(format!(
+        let tell = |Row { schema, owner }: Row| {
+            format!(
                 "schema {} has the comment of a run's ledger and is not read as one: role {} owns it, or it holds \
                  something else than a ledger; to resume or clean up that run, connect as the role that began it",
-                quote_identifier(schema),
-                quote_identifier(owner)
-            )),
-            _ => None,
+                quote_identifier(&schema),
+                quote_identifier(&owner)
+            )
         };
-        Ok(rows.into_iter().filter_map(tell).collect())
+        Ok(flight.query_json(&sql).await?.into_iter().map(tell).collect())
     }
 
     /// A name for a new ledger's schema: `dbhaul`, or `dbhaul_1` and so on where that is taken.

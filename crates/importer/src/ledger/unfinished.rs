@@ -1,6 +1,6 @@
 //! Runs that have begun on a target and not ended.
 
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
 use crate::ImportError;
@@ -53,7 +53,8 @@ pub async fn unfinished_runs(
             done_step_count,
         });
     }
-    let unread = Ledger::unread(&session).await.map_err(looking)?;
+    let flight = Flight::new(&session);
+    let unread = Box::pin(flight.run(Ledger::unread(&flight))).await.map_err(looking)?;
     session.close().await.map_err(looking)?;
     Ok(UnfinishedRuns { runs, unread })
 }

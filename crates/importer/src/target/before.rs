@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use dbhaul_catalog::in_one_line;
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
 use super::foretell::Foretold;
@@ -34,14 +34,16 @@ impl ImportPlan {
         let session = Session::connect(target, SessionRole::Loader, cancel).await.map_err(asking)?;
         let facts = queries::facts(&session).await.map_err(asking)?;
         self.options.coming_roles = coming;
-        let roles = role_limits(self, &session, &facts).await;
+        let flight = Flight::new(&session);
+        let roles = Box::pin(flight.run(role_limits(self, &flight, &facts))).await;
         // of this look only: when the run begins they are there, or their creation was refused
         self.options.coming_roles = BTreeSet::new();
         let roles = roles.map_err(asking)?;
         let mut blockers = match is_there {
-            true => look(self, &session, &facts).await?.blockers,
+            true => Box::pin(flight.run(look(self, &flight, &facts))).await?.blockers,
             false => {
-                let offered = queries::available_extensions(&session).await.map_err(asking)?;
+                let offered =
+                    Box::pin(flight.run(queries::available_extensions(&flight))).await.map_err(asking)?;
                 // what is in the database that we are in is not in the one that will be
                 let offered: Vec<OfferedExtension> =
                     offered.into_iter().map(OfferedExtension::anew).collect();

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use dbhaul_catalog::{DataEntry, EntryKind, QualifiedName, Section, TocEntry, in_one_line, quote_literal};
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, Flight};
 use serde::Deserialize;
 
 use super::Blocker;
@@ -31,7 +31,7 @@ struct Row {
 ///
 /// # Errors
 /// If the target cannot be asked.
-pub(super) async fn look(plan: &ImportPlan, session: &Session) -> Result<Option<Blocker>, Error> {
+pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Option<Blocker>, Error> {
     let makes = |entry: &TocEntry| entry.section == Section::PreData;
     if plan.options.sections.pre_data && plan.toc.entries.iter().any(makes) {
         return Ok(None);
@@ -42,7 +42,7 @@ pub(super) async fn look(plan: &ImportPlan, session: &Session) -> Result<Option<
     if values.is_empty() {
         return Ok(None);
     }
-    let rows: Vec<Row> = session.query_json(&sql(&values)).await?;
+    let rows: Vec<Row> = flight.query_json(&sql(&values)).await?;
     let more = rows.len().saturating_sub(SHOWN);
     let problems: Vec<String> = rows.iter().take(SHOWN).map(Row::problem).collect();
     Ok((!problems.is_empty()).then_some(Blocker::CannotLoad { problems, more }))

@@ -21,8 +21,9 @@ mod untold;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{EntryKind, Section, ServerVersion, TocEntry};
-use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole};
 use dbhaul_progress::counted;
+use futures::{TryFutureExt, try_join};
 use tokio_util::sync::CancellationToken;
 
 pub use blocker::Blocker;
@@ -88,10 +89,13 @@ pub async fn check_target(
 pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<TargetReport, ImportError> {
     let checking = |error| ImportError::server("checking the target", error);
     let facts = queries::facts(session).await.map_err(checking)?;
-    let Looked { mut blockers, contents, found_ledger, taken, extension_warnings } =
-        look(plan, session, &facts).await?;
+    let flight = Flight::new(session);
+    let asked = async {
+        try_join!(look(plan, &flight, &facts), role_limits(plan, &flight, &facts).map_err(checking))
+    };
+    let (looked, roles) = Box::pin(flight.run(asked)).await?;
+    let Looked { mut blockers, contents, found_ledger, taken, extension_warnings } = looked;
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
-    let roles = role_limits(plan, session, &facts).await.map_err(checking)?;
     let refusals = match &plan.foretold {
         Some(known) => known.clone(),
         None => {
@@ -144,13 +148,27 @@ struct Looked {
     extension_warnings: Vec<String>,
 }
 
-async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Looked, ImportError> {
-    let checking = |error| ImportError::server("checking the target", error);
-    let contents = queries::contents(session).await.map_err(checking)?;
-    let ledgers = Ledger::find(session).await.map_err(checking)?;
+async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<Looked, ImportError> {
+    let usable_tablespaces = async {
+        match plan.options.tablespaces.is_empty() {
+            true => Ok(BTreeMap::new()),
+            false => queries::usable_tablespaces(flight).await,
+        }
+    };
+    let asked = try_join!(
+        queries::contents(flight),
+        Ledger::find_in(flight),
+        advance::look(plan, flight, facts),
+        queries::schemas(flight),
+        loads::look(plan, flight),
+        queries::available_extensions(flight),
+        usable_tablespaces,
+        Ledger::unread(flight),
+    );
+    let (contents, ledgers, advance, mut taken, cannot_load, available, usable, unread) =
+        asked.map_err(|error| ImportError::server("checking the target", error))?;
     let mut blockers = Vec::new();
     blockers.extend(writable(facts));
-    let advance = advance::look(plan, session, facts).await.map_err(checking)?;
     blockers.extend(advance.blockers);
     let found_ledger = match_ledger(plan, &ledgers, &mut blockers);
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
@@ -159,16 +177,11 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
         blockers.push(Blocker::NotEmpty { count, examples, nothing_to_resume: plan.options.resume });
     }
     blockers.extend(closed_schema(plan, facts));
-    let mut taken = queries::schemas(session).await.map_err(checking)?;
     blockers.extend(missing_schemas(plan, &taken));
-    blockers.extend(loads::look(plan, session).await.map_err(checking)?);
-    let available = queries::available_extensions(session).await.map_err(checking)?;
+    blockers.extend(cannot_load);
     let extensions = extensions::compare(plan, &available, facts);
     blockers.extend(extensions.blockers);
-    if !plan.options.tablespaces.is_empty() {
-        let usable = queries::tablespaces(session).await.map_err(checking)?;
-        blockers.extend(unusable_tablespaces(plan, &usable));
-    }
+    blockers.extend(unusable_tablespaces(plan, &usable));
     taken.extend(
         plan.toc
             .entries
@@ -176,7 +189,6 @@ async fn look(plan: &ImportPlan, session: &Session, facts: &Facts) -> Result<Loo
             .filter(|entry| entry.kind == EntryKind::Schema)
             .map(|entry| entry.name.clone()),
     );
-    let unread = Ledger::unread(session).await.map_err(checking)?;
     let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).chain(unread).collect();
     Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
 }
@@ -282,12 +294,12 @@ fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Fo
 
 async fn role_limits(
     plan: &ImportPlan,
-    session: &Session,
+    flight: &Flight<'_>,
     facts: &Facts,
 ) -> Result<RoleLimits, dbhaul_postgres::Error> {
     let entries = plan.toc.entries.iter().filter(|entry| plan.options.sections.contains(entry.section));
     let needed = needed_roles(entries, &plan.options);
-    let found = queries::roles(session, &needed, facts.version).await?;
+    let found = queries::roles(flight, &needed, facts.version).await?;
     let not_ours = found.iter().filter(|role| !role.may_become).map(|role| role.name.clone()).collect();
     let not_inherited = found.iter().filter(|role| role.may_become && !role.inherits);
     let not_inherited = not_inherited.map(|role| role.name.clone()).collect();

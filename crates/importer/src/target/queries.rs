@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::quote_literal;
-use dbhaul_postgres::{Error, Session};
+use dbhaul_postgres::{Error, Flight, Session};
 use serde::Deserialize;
 
 use crate::ledger::is_ledger_sql;
@@ -106,6 +106,12 @@ fn no_row(session: &Session, sql: &str) -> Error {
 /// # Errors
 /// Whatever the server says.
 pub async fn tablespaces(session: &Session) -> Result<BTreeMap<String, bool>, Error> {
+    let flight = Flight::new(session);
+    Box::pin(flight.run(usable_tablespaces(&flight))).await
+}
+
+/// As [`tablespaces`], together with what else is asked.
+pub(super) async fn usable_tablespaces(flight: &Flight<'_>) -> Result<BTreeMap<String, bool>, Error> {
     #[derive(Deserialize)]
     struct Row {
         name: String,
@@ -113,13 +119,13 @@ pub async fn tablespaces(session: &Session) -> Result<BTreeMap<String, bool>, Er
     }
     let sql = "SELECT t.spcname::text AS name, \
          pg_catalog.has_tablespace_privilege(t.oid, 'CREATE') AS usable FROM pg_catalog.pg_tablespace t";
-    let rows: Vec<Row> = session.query_json(sql).await?;
+    let rows: Vec<Row> = flight.query_json(sql).await?;
     Ok(rows.into_iter().map(|row| (row.name, row.usable)).collect())
 }
 
 /// Objects of the user's: everything with a schema besides the system's and the ledger's, schemas other
 /// than `public`, large objects, publications and event triggers. Members of extensions do not count.
-pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
+pub(super) async fn contents(flight: &Flight<'_>) -> Result<Contents, Error> {
     #[derive(Deserialize)]
     struct Row {
         count: u64,
@@ -148,30 +154,35 @@ pub(super) async fn contents(session: &Session) -> Result<Contents, Error> {
          ORDER BY found.oid LIMIT 8",
         is_ledger = is_ledger_sql("n"),
     );
-    let rows: Vec<Row> = session.query_json(&sql).await?;
+    let rows: Vec<Row> = flight.query_json(&sql).await?;
     let count = rows.first().map_or(0, |row| row.count);
     Ok(Contents { count, examples: rows.into_iter().map(|row| row.description).collect() })
 }
 
 /// Extensions that can be created, or are there.
-pub(super) async fn available_extensions(session: &Session) -> Result<Vec<OfferedExtension>, Error> {
+pub(super) async fn available_extensions(flight: &Flight<'_>) -> Result<Vec<OfferedExtension>, Error> {
     let sql = "SELECT coalesce(e.extname, a.name)::text AS name, n.nspname::text AS installed_schema, \
                  e.extversion AS installed_version \
                FROM pg_catalog.pg_available_extensions a \
                FULL JOIN pg_catalog.pg_extension e ON e.extname = a.name \
                LEFT JOIN pg_catalog.pg_namespace n ON n.oid = e.extnamespace";
-    session.query_json(sql).await
+    flight.query_json(sql).await
 }
 
 /// Names of all schemas.
-pub(super) async fn schemas(session: &Session) -> Result<BTreeSet<String>, Error> {
-    let sql = "SELECT nspname::text FROM pg_catalog.pg_namespace";
-    Ok(session.query_strings(sql).await?.into_iter().collect())
+pub(super) async fn schemas(flight: &Flight<'_>) -> Result<BTreeSet<String>, Error> {
+    #[derive(Deserialize)]
+    struct Row {
+        name: String,
+    }
+    let rows: Vec<Row> =
+        flight.query_json("SELECT nspname::text AS name FROM pg_catalog.pg_namespace").await?;
+    Ok(rows.into_iter().map(|row| row.name).collect())
 }
 
 /// Those of the given roles that exist. Before 16 every member may `SET ROLE`.
 pub(super) async fn roles(
-    session: &Session,
+    flight: &Flight<'_>,
     needed: &BTreeSet<String>,
     version: u32,
 ) -> Result<Vec<Role>, Error> {
@@ -186,5 +197,5 @@ pub(super) async fn roles(
          FROM pg_catalog.pg_roles WHERE rolname IN ({})",
         names.join(", ")
     );
-    session.query_json(&sql).await
+    flight.query_json(&sql).await
 }
