@@ -126,9 +126,12 @@ fn no_name_commands_a_terminal() {
         .replace(&format!("z{evil}"), &quoted(&format!("z{EVIL}"))),
     );
     let report = directory.path().join("report.txt");
-    let report_file = ["--report", report.to_str().unwrap()];
-    run(&["verify", "-v"], &[&from, &to, &report_file]).assert_code(4);
-    check_tame_text(&std::fs::read_to_string(&report).unwrap(), "the report");
+    let reports = ["txt", "json", "html", "md", "xml"].map(|form| report.with_extension(form));
+    let files: Vec<&str> = reports.iter().flat_map(|file| ["--report", file.to_str().unwrap()]).collect();
+    run(&["verify", "-v"], &[&from, &to, &files]).assert_code(4);
+    for file in &reports {
+        check_tame_text(&std::fs::read_to_string(file).unwrap(), "the report");
+    }
     run(&["verify", "--json"], &[&from, &to]).assert_code(4);
     run(&["verify"], &[&at, &to]).assert_code(4);
     run(&["dump", "--table", EVIL], &[&from, &at]);
@@ -259,8 +262,10 @@ fn no_secret_is_shown_logged_or_stored() {
     }
     let other = uri.replace("/shop?", "/other?");
     for form in ["--quiet", "--json"] {
+        let page = directory.path().join("report.html");
         let verify = ["verify", form, "--source", &uri, "--target", &other, "--report", report_text];
-        hidden(Dbhaul::new(verify).run(), &[4]);
+        hidden(Dbhaul::new(verify).arg("--report").arg(&page).run(), &[4]);
+        assert!(std::fs::read_to_string(&page).unwrap().contains("USER MAPPING"));
     }
     let mut files = Vec::new();
     collect(directory.path(), &mut files);

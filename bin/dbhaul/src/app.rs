@@ -18,7 +18,8 @@ use crate::errors::Shown;
 use crate::intent::{Environment, Intent, Job};
 use crate::output::{self, to_stderr, to_stdout};
 use crate::progress::Display;
-use crate::{interrupt, log, run, secrets, stopped};
+use crate::report_file::ReportFile;
+use crate::{interrupt, log, report_file, run, secrets, stopped};
 
 /// The exit code of a wrong usage.
 const USAGE: u8 = 2;
@@ -38,6 +39,7 @@ pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>, environment: E
     let result = match intent {
         Intent::Completions(shell) => completions(shell),
         Intent::CheckConfig(checked, json) => return check_config(&checked, json),
+        Intent::Convert(file, outputs) => return convert(&file, &outputs),
         Intent::Man(dir, command) => manual(dir.as_deref(), &command),
         Intent::Run(job) => return start(*job),
     };
@@ -54,6 +56,16 @@ fn check_config(checked: &Checked, json: bool) -> ExitCode {
     match printed.and_then(|text| to_stdout(&format!("{text}\n"))) {
         Ok(()) if !checked.is_good() => ExitCode::from(USAGE),
         result => done_or_failed(result),
+    }
+}
+
+fn convert(file: &Path, outputs: &[ReportFile]) -> ExitCode {
+    match report_file::convert(file, outputs) {
+        Ok(()) => exit_code(Status::Done),
+        Err(error) => {
+            Shown::new(&error).print();
+            exit_code(Status::Failed)
+        }
     }
 }
 
@@ -136,11 +148,13 @@ async fn carry_out(job: Job, display: Display) -> Status {
         Ok(watcher) => watcher,
         Err(error) => return finish(display, &Shown::new(&error), Status::Failed),
     };
-    let (json, quiet, report_file) = (job.output.json, job.output.quiet, job.report_file);
+    let (json, quiet, report_files) = (job.output.json, job.output.quiet, job.report_files);
     let verbose = job.output.verbose > 0;
     let (way_on, begun) = (stopped::way_on(&job.request, job.dry_run), AtomicBool::new(false));
     let nothing_written = stopped::before_the_target(&job.request);
-    let result = run::run(job.request, job.dry_run, verbose, context, &begun).await;
+    let recorder = display.recorder();
+    let record = move || recorder.record(secrets::command_line(std::env::args_os()));
+    let result = run::run(job.request, job.dry_run, verbose, context, (&begun, &record)).await;
     watcher.abort();
     let outcome = match result {
         Ok(outcome) => outcome,
@@ -153,7 +167,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
         }
     };
     let status = outcome.status();
-    let written = report_file.as_deref().map_or(Ok(()), |file| outcome.write(file));
+    let written = report_files.iter().try_for_each(|file| outcome.write(file));
     let printed = written.and_then(|()| {
         display.finish();
         outcome.quietened(quiet, json).print(json, verbose)

@@ -29,12 +29,13 @@ use dbhaul_pipeline::{
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, ConfigCommand, CopyFormatName, DEFAULT_COMPRESSION_LEVEL,
-    DumpArgs, DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs, ProgressMode, ReportArgs,
-    RestoreArgs, RoleArgs, RunArgs, ScratchArgs, SelectionArgs, StatisticsName, ThrottleArgs, VerifyArgs,
-    WriteArgs,
+    BackupCommand, CleanupArgs, Cli, Command, ConfigCommand, ConvertArgs, CopyFormatName,
+    DEFAULT_COMPRESSION_LEVEL, DumpArgs, DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs,
+    ProgressMode, ReportAction, ReportArgs, RestoreArgs, RoleArgs, RunArgs, ScratchArgs, SelectionArgs,
+    StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
 };
 use crate::config::{Checked, Config, ConfigError};
+use crate::report_file::ReportFile;
 use selection::selection;
 use sides::Places;
 
@@ -62,6 +63,8 @@ pub(crate) enum Intent {
     Man(Option<PathBuf>, Vec<String>),
     /// Tell whether a configuration can be used; as JSON.
     CheckConfig(Checked, bool),
+    /// Write a report in other forms.
+    Convert(PathBuf, Vec<ReportFile>),
     /// Run a command.
     Run(Box<Job>),
 }
@@ -74,7 +77,7 @@ pub(crate) struct Job {
     /// Print the plan only.
     pub(crate) dry_run: bool,
     /// Where the report goes beside standard output.
-    pub(crate) report_file: Option<PathBuf>,
+    pub(crate) report_files: Vec<ReportFile>,
     /// How to speak.
     pub(crate) output: OutputArgs,
     /// How long a lock on a table of the source is waited for.
@@ -183,11 +186,36 @@ impl Intent {
                 let config = read.map_err(|error| UsageError::new(error.to_string()))?;
                 return Ok(Intent::CheckConfig(config.check(environment), json));
             }
+            Command::Report { action: ReportAction::Convert(args) } => return convert(args),
             Command::Completions { shell } => return Ok(Intent::Completions(shell)),
             Command::Man { command, dir } => return Ok(Intent::Man(dir, command)),
         };
         Ok(Intent::Run(Box::new(job?)))
     }
+}
+
+fn convert(args: ConvertArgs) -> Result<Intent, UsageError> {
+    let outputs = report_files(args.outputs, "")?;
+    if let Some(output) = outputs.iter().find(|output| !output.form.needs_comparison()) {
+        let file = output.path.display();
+        return Err(UsageError::new(format!("{file}: a report is converted into .html, .md or .xml")));
+    }
+    Ok(Intent::Convert(args.input, outputs))
+}
+
+/// Files of these names; `option` stands before the name in a problem.
+fn report_files(paths: Vec<PathBuf>, option: &str) -> Result<Vec<ReportFile>, UsageError> {
+    let mut files: Vec<ReportFile> = Vec::new();
+    for path in paths {
+        let name = path.display().to_string();
+        let problem = |problem: &str| UsageError::new(format!("{option}{name}: {problem}"));
+        let file = ReportFile::new(path).map_err(|what| problem(&what))?;
+        if files.contains(&file) {
+            return Err(problem("is given twice"));
+        }
+        files.push(file);
+    }
+    Ok(files)
 }
 
 fn preflight(args: PreflightArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
@@ -421,22 +449,20 @@ fn job(
     output: OutputArgs,
     places: Places<'_>,
 ) -> Result<Job, UsageError> {
-    let report_file = report.and_then(|report| report.report_file);
-    if let Some(file) = &report_file {
-        if dry_run {
-            return Err(UsageError::new("--dry-run makes no report: leave out --report"));
-        }
-        // Known before hours of work rather than after.
-        let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
-        if file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
-            let file = file.display();
-            return Err(UsageError::new(format!(
-                "--report {file}: is a directory, or its parent does not exist"
-            )));
-        }
+    let paths = report.map(|report| report.report_files).unwrap_or_default();
+    if dry_run && !paths.is_empty() {
+        return Err(UsageError::new("--dry-run makes no report: leave out --report"));
+    }
+    let report_files = report_files(paths, "--report ")?;
+    let compares = matches!(request, Request::Verify(_) | Request::Migrate(_) | Request::Restore(_));
+    if let Some(file) = report_files.iter().find(|file| file.form.needs_comparison() && !compares) {
+        let file = file.path.display();
+        return Err(UsageError::new(format!(
+            "--report {file}: .html, .md and .xml are of `verify`, `migrate` and `restore`; this command writes .json or .txt"
+        )));
     }
     let (keys, warnings) = places.into_parts();
-    Ok(Job { request, dry_run, report_file, output, lock_wait: None, keys, warnings })
+    Ok(Job { request, dry_run, report_files, output, lock_wait: None, keys, warnings })
 }
 
 fn write_options(

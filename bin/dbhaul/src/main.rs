@@ -10,6 +10,7 @@ mod interrupt;
 mod log;
 mod output;
 mod progress;
+mod report_file;
 mod run;
 mod secrets;
 mod shell;

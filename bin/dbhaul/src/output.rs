@@ -10,8 +10,13 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use dbhaul_pipeline::{ByteStream, Status, for_terminal, in_one_line, is_command};
+use dbhaul_pipeline::{
+    ByteStream, Document, REPORT_FORMAT, ReportCommand, RunRecord, Status, for_terminal, in_one_line,
+    is_command,
+};
 use serde::Serialize;
+
+use crate::report_file::{ReportFile, ReportForm, json_file, rendered};
 
 /// What a command produced, for people and for programs.
 pub(crate) struct Outcome {
@@ -40,6 +45,30 @@ impl Outcome {
         let (text, whole) = (report.to_string(), format!("{report:#}"));
         let whole = Some(whole).filter(|whole| *whole != text);
         Outcome { whole, is_report: true, ..Outcome::new(text, &WithStatus { status, report }, status) }
+    }
+
+    /// A report that holds a comparison: its JSON also tells its version and of the run.
+    pub(crate) fn comparison(
+        report: &(impl Display + Serialize),
+        status: Status,
+        command: ReportCommand,
+        run: RunRecord,
+    ) -> Self {
+        #[derive(Serialize)]
+        struct Versioned<'a, T> {
+            format: u64,
+            report: &'static str,
+            run: RunRecord,
+            #[serde(flatten)]
+            rest: &'a T,
+        }
+        impl<T: Display> Display for Versioned<'_, T> {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.rest.fmt(f)
+            }
+        }
+        let versioned = Versioned { format: REPORT_FORMAT, report: command.name(), run, rest: report };
+        Outcome::report(&versioned, status)
     }
 
     /// A plan or a listing, which is done once it is printed.
@@ -123,12 +152,13 @@ impl Outcome {
         }
     }
 
-    /// Writes it into a file, with nothing left out: as JSON if the name ends so, as text otherwise.
+    /// Writes it into a file, with nothing left out, in the file's form.
     ///
     /// # Errors
     /// If it cannot be written whole; the error names the file.
-    pub(crate) fn write(&self, file: &Path) -> Result<(), NotPrinted> {
-        self.try_write(file).map_err(|source| self.not_printed(file.display().to_string(), source))
+    pub(crate) fn write(&self, file: &ReportFile) -> Result<(), NotPrinted> {
+        let written = self.file(file.form).and_then(|text| write_private(&file.path, &text));
+        written.map_err(|source| self.not_printed(file.path.display().to_string(), source))
     }
 
     fn not_printed(&self, place: String, source: io::Error) -> NotPrinted {
@@ -140,11 +170,16 @@ impl Outcome {
         matches!(self.status, Status::Done | Status::Skipped | Status::Different)
     }
 
-    fn try_write(&self, file: &Path) -> io::Result<()> {
-        let json = file.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("json"));
-        let text = self.rendered(json, true)?;
-        let mut out = private_file(file)?;
-        out.write_all(format!("{}\n", for_terminal(text.trim_end())).as_bytes())
+    fn file(&self, form: ReportForm) -> io::Result<String> {
+        match form {
+            ReportForm::Text => Ok(format!("{}\n", for_terminal(self.rendered(false, true)?.trim_end()))),
+            ReportForm::Json => Ok(json_file(self.rendered(true, true)?)),
+            ReportForm::Html | ReportForm::Markdown | ReportForm::Junit => {
+                let json = json_file(self.rendered(true, true)?);
+                let document = Document::read(json.as_bytes());
+                rendered(&document.map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?, form)
+            }
+        }
     }
 
     fn rendered(&self, json: bool, verbose: bool) -> io::Result<&str> {
@@ -154,6 +189,14 @@ impl Outcome {
             Err(error) => Err(io::Error::new(ErrorKind::InvalidData, error.to_string())),
         }
     }
+}
+
+/// Writes a text into a file of its own.
+///
+/// # Errors
+/// If it cannot be written whole.
+pub(crate) fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    private_file(file)?.write_all(text.as_bytes())
 }
 
 /// A file to write anew. A report names what is in a database: a new file is for its owner alone, whatever the umask; one

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
-    BackupJob, Context, Dump, JobReport, Migrate, PipelineError, Restore, Script, ScriptOutput,
-    ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, forget_backups, init_store,
-    list_backups, list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit, run_job,
-    show_backup, show_definitions, show_toc, verify,
+    BackupJob, Context, Dump, JobReport, Migrate, PipelineError, ReportCommand, Restore, RunRecord, Script,
+    ScriptOutput, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, forget_backups,
+    init_store, list_backups, list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit,
+    run_job, show_backup, show_definitions, show_toc, verify,
 };
 
 use serde::Serialize;
@@ -26,7 +26,7 @@ pub(crate) async fn run(
     dry_run: bool,
     verbose: bool,
     context: Context,
-    begun: &AtomicBool,
+    (begun, record): (&AtomicBool, &(dyn Fn() -> RunRecord + Sync)),
 ) -> Result<Outcome, PipelineError> {
     match request {
         Request::Preflight(request) => {
@@ -48,7 +48,7 @@ pub(crate) async fn run(
             }
             begun.store(true, Ordering::Relaxed);
             let report = Box::pin(restore.execute()).await?;
-            Ok(Outcome::report(&report, report.status()))
+            Ok(Outcome::comparison(&report, report.status(), ReportCommand::Restore, record()))
         }
         Request::Migrate(request) => {
             let migrate = Box::pin(Migrate::prepare(request, context)).await?;
@@ -57,11 +57,11 @@ pub(crate) async fn run(
             }
             begun.store(true, Ordering::Relaxed);
             let report = Box::pin(migrate.execute()).await?;
-            Ok(Outcome::report(&report, report.status()))
+            Ok(Outcome::comparison(&report, report.status(), ReportCommand::Migrate, record()))
         }
         Request::Verify(request) => {
             let report = Box::pin(verify(request, context)).await?;
-            Ok(Outcome::report(&report, report.status()))
+            Ok(Outcome::comparison(&report, report.status(), ReportCommand::Verify, record()))
         }
         Request::Cleanup(request) => {
             let report = Box::pin(cleanup(request, context)).await?;

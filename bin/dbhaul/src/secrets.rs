@@ -1,5 +1,7 @@
 //! Keeps passwords out of what is printed about arguments.
 
+use std::ffi::OsString;
+
 /// Replaces passwords in connection URIs and `key=value` strings inside any text.
 pub(crate) fn redact(text: &str) -> String {
     redact_keywords(&redact_uris(text))
@@ -63,6 +65,23 @@ fn is_number(text: &str) -> bool {
         && text.len() <= 8
         && unit.len() <= 3
         && unit.chars().all(is_unit)
+}
+
+/// A command line as a report tells it: as a shell would take it, without passwords.
+pub(crate) fn command_line(arguments: impl IntoIterator<Item = OsString>) -> String {
+    let mut arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
+    // where the program lies is nobody's business
+    let program = arguments.next().map(|_| "dbhaul".to_owned());
+    let shown = arguments.map(|argument| quoted_for_shell(&redact(&argument)));
+    program.into_iter().chain(shown).collect::<Vec<_>>().join(" ")
+}
+
+fn quoted_for_shell(argument: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    match !argument.is_empty() && argument.replace(MASK, "").chars().all(is_plain) {
+        true => argument.to_owned(),
+        false => format!("'{}'", argument.replace('\'', "'\\''")),
+    }
 }
 
 const MASK: &str = "***";
@@ -140,7 +159,32 @@ fn quoted_end(quoted: &str) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::{holds_password, redact, shown_argument, shown_stray};
+    use std::ffi::OsString;
+
+    use super::{command_line, holds_password, redact, shown_argument, shown_stray};
+
+    #[test]
+    fn a_command_line_is_told_without_passwords() {
+        let told = |words: &[&str]| command_line(words.iter().map(OsString::from));
+        assert_eq!(
+            told(&[
+                "/opt/x/dbhaul",
+                "verify",
+                "--source",
+                "postgres://app:s3cret@old/shop",
+                "--target=dbname='c'"
+            ]),
+            r"dbhaul verify --source postgres://app:***@old/shop '--target=dbname='\''c'\'''"
+        );
+        for words in [
+            ["d", "verify", "--source=host=db password=s3cret dbname=x"],
+            ["d", "verify", "-dpostgres://u:s3cret@h/x?sslmode=require"],
+            ["d", "verify", "postgres://u@h/x?password=s3cret&a=b"],
+            ["d", "verify", "host=db PassWord = 's3 s3cret' user=a"],
+        ] {
+            assert!(!told(&words).contains("s3cret"), "{}", told(&words));
+        }
+    }
 
     #[test]
     fn arguments_are_quoted_where_they_cannot_be_secret() {

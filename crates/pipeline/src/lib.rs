@@ -87,5 +87,8 @@ pub use dbhaul_repository::{
     BackupRef, KeepCount, KeepPolicy, ParentRef, PolicyError, RepositoryError, StoreKeys,
 };
 pub use dbhaul_store::StoreUrl;
-pub use dbhaul_verifier::{Mode, ShowValues};
+pub use dbhaul_verifier::{
+    Command as ReportCommand, Document, Mode, PhaseTime, REPORT_FORMAT, ReportError, RunRecord, ShowValues,
+    TaskTime, html, junit, markdown,
+};
 pub use jiff::tz::TimeZone;

@@ -39,5 +39,9 @@ pub use drill::{
 };
 pub use error::VerifyError;
 pub use mode::Mode;
-pub use report::{LARGE_OBJECTS, Report, RowsOfRight, SequenceResult, SideDescription, TableResult, Totals};
+pub use report::{
+    Command, Conclusion, Document, LARGE_OBJECTS, ObjectDefinitions, PhaseTime, REPORT_FORMAT, Report,
+    ReportError, RowsOfRight, RunRecord, SequenceResult, SideDescription, TableResult, TaskTime, Totals,
+    Written, WrittenReason, html, junit, markdown,
+};
 pub use verdict::{Found, Verdict, judge};

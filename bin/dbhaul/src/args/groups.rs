@@ -426,9 +426,10 @@ pub(crate) struct WriteArgs {
 /// Where a report goes beside standard output.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Write the report into this file too, as JSON if its name ends in .json
+    /// Write the report into this file too, as its name ends: .json, .txt, and of verify, migrate and restore .html,
+    /// .md and .xml (JUnit). Can be repeated
     #[arg(long = "report", value_name = "FILE", help_heading = "Output")]
-    pub(crate) report_file: Option<PathBuf>,
+    pub(crate) report_files: Vec<PathBuf>,
 }
 
 /// How a run speaks.

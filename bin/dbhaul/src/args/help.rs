@@ -195,13 +195,22 @@ for a run that is not active. Loaded rows stay, but the runs cannot be resumed.
 With --store, removes packs that no backup needs and that are older than 72 hours (--grace-hours). \
 Failed dumps leave them behind.";
 
+/// Below `dbhaul report convert --help`.
+pub(super) const CONVERT: &str = "\
+The JSON of a report holds everything; the other forms are made of it, and are the same whether they \
+are written with it or later. Each states the SHA-256 of the JSON file that it was made of.
+
+Examples:
+  dbhaul report convert proof.json proof.html
+  dbhaul report convert proof.json proof.md proof.xml";
+
 /// Below `dbhaul verify --help`.
 pub(super) const VERIFY: &str = "\
 Two sides are compared: a source with a target, or a backup (--store) with one of them.
 
 Examples:
   dbhaul verify --source postgres://app@old/shop --target postgres://app@new/shop
-  dbhaul verify --store s3://backups/shop --target postgres://app@new/shop --report report.txt
+  dbhaul verify --store s3://backups/shop --target postgres://app@new/shop --report report.html
   dbhaul verify --store s3://backups/shop --backup 01KG8WM7 --target service=new --json
 
 Each table is reported as equal, different, or not verified with the reason. Exit code 0 means that \

@@ -13,6 +13,7 @@ mod job;
 mod letters;
 #[cfg(test)]
 mod reference;
+mod report;
 mod retention;
 mod store;
 
@@ -32,6 +33,7 @@ pub(crate) use groups::{
 pub(crate) use habits::Refused;
 pub(crate) use job::{ConfigCommand, RunArgs};
 pub(crate) use letters::LetterArgs;
+pub(crate) use report::{ConvertArgs, ReportAction};
 pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
 pub(crate) use store::{
     InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs,
@@ -123,6 +125,12 @@ pub(crate) enum Command {
         #[command(subcommand)]
         command: StoreCommand,
     },
+    /// Convert reports
+    Report {
+        /// What to do with one.
+        #[command(subcommand)]
+        action: ReportAction,
+    },
     /// Check the configuration of backup jobs
     Config {
         /// What to do with it.
@@ -158,6 +166,7 @@ impl Command {
             Command::HoldSnapshot { .. } => "hold-snapshot",
             Command::Backup { .. } => "backup",
             Command::Store { .. } => "store",
+            Command::Report { .. } => "report",
             Command::Config { .. } => "config",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",

@@ -177,10 +177,10 @@ impl Profile {
             }
         };
         match Intent::resolve(cli, environment) {
-            Ok(Intent::Run(job)) => match (job.request, job.dry_run, job.report_file) {
+            Ok(Intent::Run(job)) => match (job.request, job.dry_run, job.report_files.is_empty()) {
                 (Request::Dump(_), true, _) => Err("dump: --dry-run makes no backup".to_owned()),
-                (Request::Dump(_), _, Some(_)) => Err("dump: --report is not for a job".to_owned()),
-                (Request::Dump(request), false, None) => {
+                (Request::Dump(_), _, false) => Err("dump: --report is not for a job".to_owned()),
+                (Request::Dump(request), false, true) => {
                     Ok(Dump { request, lock_wait: job.lock_wait, keys: job.keys })
                 }
                 _ => Err("dump: a job makes backups in a store: leave --format out".to_owned()),

@@ -142,6 +142,15 @@ fn contradictions_are_wrong_usage() {
     refuse("migrate --source postgres://a@h/d --target postgres://b@h/d", &[], "are the same database");
     refuse(&format!("verify {OLD} {NEW} --store s"), &[], "not all three");
     refuse(&format!("verify {OLD} {NEW} --report /nowhere/at/all"), &[], "its parent does not exist");
+    refuse(
+        &format!("verify {OLD} {NEW} --report x.html --report proof.pdf"),
+        &[],
+        "proof.pdf: a name ends in .json",
+    );
+    refuse(&format!("verify {OLD} {NEW} --report a.md --report a.md"), &[], "a.md: is given twice");
+    refuse(&format!("dump {OLD} --store s --report a.html"), &[], "this command writes .json or .txt");
+    refuse("report convert a.json b.txt", &[], "is converted into .html, .md or .xml");
+    misuse("report convert a.json", "required arguments were not provided");
     refuse(&format!("restore --store s {NEW} --backup ../x"), &[], "neither `latest` nor");
     refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "a URL of a kind that is not known");
     refuse(&format!("dump {OLD} --store s3://key:secret@b/y"), &[], "credentials");

@@ -9,6 +9,7 @@ mod bars;
 mod inbox;
 mod json;
 mod plain;
+mod record;
 mod tally;
 mod words;
 
@@ -23,6 +24,7 @@ use dbhaul_progress::{Event, Progress, Sink};
 use crate::args::{OutputArgs, ProgressMode};
 use crate::errors::Shown;
 use inbox::Inbox;
+pub(crate) use record::Recorder;
 
 /// How often painters get to draw.
 const TICK: Duration = Duration::from_millis(100);
@@ -42,6 +44,7 @@ pub(crate) struct Display {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
     mode: ProgressMode,
+    recorder: Arc<Recorder>,
 }
 
 #[derive(Default)]
@@ -62,10 +65,11 @@ impl Shared {
     }
 }
 
-struct InboxSink(Arc<Shared>);
+struct InboxSink(Arc<Shared>, Arc<Recorder>);
 
 impl Sink for InboxSink {
     fn emit(&self, event: Event) {
+        self.1.take(&event);
         let is_urgent = matches!(event, Event::Notice { .. } | Event::Warning { .. });
         self.0.lock().inbox.push(event);
         if is_urgent {
@@ -89,12 +93,17 @@ impl Display {
         let thread = std::thread::Builder::new().name("progress".to_owned());
         // Without a thread there is no display; the run itself needs none.
         let thread = thread.spawn(move || paint(&painted, painter.as_mut())).ok();
-        Display { shared, thread, mode }
+        Display { shared, thread, mode, recorder: Arc::new(Recorder::start()) }
     }
 
     /// The handle that work reports through.
     pub(crate) fn progress(&self) -> Progress {
-        Progress::new(InboxSink(Arc::clone(&self.shared)))
+        Progress::new(InboxSink(Arc::clone(&self.shared), Arc::clone(&self.recorder)))
+    }
+
+    /// What notes when the run does what.
+    pub(crate) fn recorder(&self) -> Arc<Recorder> {
+        Arc::clone(&self.recorder)
     }
 
     /// Whether standard error is meant for programs.

@@ -1,10 +1,31 @@
 //! What an auditor reads.
+//!
+//! A [`Report`] is what a comparison found. [`Document`] is the JSON that a command writes about its run, with such a
+//! report in it; JSON is the truth, and the other forms are made of it: [`html`], [`markdown`], [`junit`].
 
+mod conclusion;
+mod document;
+mod html;
+mod junit;
+mod markdown;
+mod run;
+#[cfg(test)]
+mod sample;
+#[cfg(test)]
+mod schema;
 mod text;
 
-use dbhaul_catalog::CatalogDiff;
+use std::collections::BTreeMap;
+
+use dbhaul_catalog::{CatalogDiff, EntryKind, Identity};
 use serde::{Deserialize, Serialize};
 
+pub use self::conclusion::Conclusion;
+pub use self::document::{Command, Document, REPORT_FORMAT, ReportError, Written, WrittenReason};
+pub use self::html::html;
+pub use self::junit::junit;
+pub use self::markdown::markdown;
+pub use self::run::{PhaseTime, RunRecord, TaskTime};
 use crate::{DifferingRows, Mode, Verdict};
 
 /// One of the two databases compared.
@@ -57,6 +78,19 @@ pub struct SequenceResult {
     pub not_verified: Option<String>,
 }
 
+/// The statements that make an object on each side, where it differs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectDefinitions {
+    /// The object.
+    pub identity: Identity,
+    /// Left's; `None` if it has no such object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left: Option<String>,
+    /// Right's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right: Option<String>,
+}
+
 /// Of what the digests of the right's rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -92,6 +126,12 @@ pub struct Report {
     pub schema: CatalogDiff,
     /// How many objects were compared on the left.
     pub compared_object_count: u64,
+    /// How many of each kind, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub compared_kinds: BTreeMap<EntryKind, u64>,
+    /// Statements of objects that differ, for the first of these.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub definitions: Vec<ObjectDefinitions>,
     /// Every table of either side.
     pub tables: Vec<TableResult>,
     /// Of what the digests of the right's rows are.

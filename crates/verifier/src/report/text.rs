@@ -198,6 +198,8 @@ mod tests {
             options: Vec::new(),
             schema: CatalogDiff::default(),
             compared_object_count: 1,
+            compared_kinds: Default::default(),
+            definitions: Vec::new(),
             tables: verdicts.into_iter().map(|verdict| TableResult::new("public.t", verdict)).collect(),
             rows_of_right: RowsOfRight::default(),
             compared_sequence_count: 0,

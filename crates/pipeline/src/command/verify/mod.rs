@@ -10,10 +10,10 @@ pub(crate) mod scope;
 mod side;
 mod stored;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{CatalogDiff, QualifiedName, Selection, compare_aspects};
+use dbhaul_catalog::{CatalogDiff, EntryKind, QualifiedName, Selection, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
@@ -32,6 +32,7 @@ pub(crate) use self::side::{describe_backup, describe_live};
 use crate::command::verify::lsn::doubt_printed_otherwise;
 use crate::command::verify::roots::{Roots, doubt_torn};
 use crate::command::verify::scope::{Scope, aspects, selected};
+use crate::report::definitions::definitions;
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
 use crate::source::{LiveDatabase, sequences_of};
@@ -320,6 +321,8 @@ fn report(
         options: scope.options(),
         schema,
         compared_object_count: left.catalog.objects.len() as u64,
+        compared_kinds: kinds(left),
+        definitions: Vec::new(),
         tables,
         rows_of_right: RowsOfRight::Read,
         compared_sequence_count,
@@ -328,5 +331,14 @@ fn report(
         information: Vec::new(),
     };
     scope.apply(&mut report, (&left.catalog, &right.catalog), &rows_left_out);
+    report.definitions = definitions(&report.schema, (&left.catalog, &right.catalog), scope.selection);
     Ok(report)
+}
+
+fn kinds(side: &Side) -> BTreeMap<EntryKind, u64> {
+    let mut kinds = BTreeMap::new();
+    for object in &side.catalog.objects {
+        *kinds.entry(object.body.kind()).or_default() += 1;
+    }
+    kinds
 }

@@ -156,6 +156,7 @@ impl Scope<'_> {
             report.not_compared.push("definitions, as asked".to_owned());
             report.schema.differences.clear();
             report.compared_object_count = 0;
+            report.compared_kinds.clear();
             return;
         }
         self.compare_around(report, left, right);

@@ -372,6 +372,8 @@ mod tests {
             options: Vec::new(),
             schema: CatalogDiff { differences: Vec::new() },
             compared_object_count: 0,
+            compared_kinds: Default::default(),
+            definitions: Vec::new(),
             tables: vec![
                 table("public.half", Verdict::Different { left, right }),
                 table("public.gone", Verdict::Missing),

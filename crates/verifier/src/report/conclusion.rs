@@ -1,0 +1,300 @@
+//! What a whole report comes to, in words that may be quoted alone.
+
+use dbhaul_catalog::{Difference, in_one_line};
+
+use super::{Document, LARGE_OBJECTS, Report, RowsOfRight, TableResult, WrittenReason};
+use crate::Verdict;
+
+/// What a run proved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Conclusion {
+    /// Rows and definitions are equal.
+    Equal,
+    /// What was compared is equal, and not everything was to be compared.
+    Partly,
+    /// Something was skipped, and nothing else differs.
+    Skipped,
+    /// Nothing is known to differ, and something could not be compared.
+    NotVerified,
+    /// There was no comparison.
+    NotCompared,
+    /// Something differs.
+    Different,
+    /// The run failed.
+    Failed,
+}
+
+impl Conclusion {
+    /// In one or two words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Conclusion::Equal => "Equal",
+            Conclusion::Partly => "Equal in what was compared",
+            Conclusion::Skipped => "Not everything was copied",
+            Conclusion::NotVerified => "Not verified",
+            Conclusion::NotCompared => "Not compared",
+            Conclusion::Different => "Different",
+            Conclusion::Failed => "Failed",
+        }
+    }
+}
+
+/// A part of a comparison of which nothing is known, and why.
+pub(super) struct Unverified {
+    pub(super) what: String,
+    pub(super) reason: String,
+}
+
+impl Report {
+    /// Differences of the schemas that are known to be some.
+    pub(super) fn schema_differences(&self) -> impl Iterator<Item = &Difference> {
+        self.schema.differences.iter().filter(|difference| !is_unverified(difference))
+    }
+
+    /// Tables whose rows differ, or that one side alone has.
+    pub(super) fn different_tables(&self) -> impl Iterator<Item = &TableResult> {
+        let differs = |table: &&TableResult| {
+            !matches!(
+                table.verdict,
+                Verdict::Equal { .. } | Verdict::SameCount { .. } | Verdict::NotVerified { .. }
+            )
+        };
+        self.tables.iter().filter(differs)
+    }
+
+    /// What could not be compared.
+    pub(super) fn unverified(&self) -> Vec<Unverified> {
+        let reads_rows = self.reads_rows();
+        let tables = self.tables.iter().filter_map(|table| {
+            let reason = match &table.verdict {
+                Verdict::NotVerified { reason } => reason.clone(),
+                Verdict::SameCount { .. } if reads_rows => "its rows were only counted".to_owned(),
+                _ => return None,
+            };
+            let what = if table.name == LARGE_OBJECTS { "" } else { "rows of " };
+            Some(Unverified { what: format!("{what}{}", table.name), reason })
+        });
+        let definitions = self.schema.differences.iter().filter_map(|difference| match difference {
+            Difference::NotVerified { identity, path, reason, .. } => {
+                let part = path.strip_prefix("body.").unwrap_or(path);
+                Some(Unverified { what: format!("{identity}, {part}"), reason: reason.clone() })
+            }
+            _ => None,
+        });
+        let sequences = self.sequences.iter().filter_map(|sequence| {
+            let what = format!("position of {}", sequence.name);
+            Some(Unverified { what, reason: sequence.not_verified.clone()? })
+        });
+        tables.chain(definitions).chain(sequences).collect()
+    }
+
+    /// Whether the contents of rows were to be compared.
+    pub(super) fn reads_rows(&self) -> bool {
+        self.mode.iter().any(|mode| mode.reads_rows())
+    }
+
+    /// How much is known to differ: definitions, tables with large objects, sequences.
+    fn difference_counts(&self) -> [usize; 3] {
+        let sequences = self.sequences.iter().filter(|sequence| sequence.not_verified.is_none());
+        [self.schema_differences().count(), self.different_tables().count(), sequences.count()]
+    }
+
+    /// What was compared, in numbers.
+    fn compared(&self) -> String {
+        let totals = self.totals();
+        let tables = totals.equal + totals.different + totals.not_verified + totals.same_count;
+        format!(
+            "{} with {}, {} and {}",
+            many(tables as u64, "table"),
+            many(totals.equal_row_count, "row"),
+            many(self.compared_object_count, "definition"),
+            many(self.compared_sequence_count, "sequence position"),
+        )
+    }
+}
+
+impl Document {
+    /// What the run proved. Whatever the status says, it is equal only where the comparison shows it.
+    pub fn conclusion(&self) -> Conclusion {
+        let lists = |list: fn(&super::Written) -> &Vec<WrittenReason>| {
+            self.written.as_ref().is_some_and(|written| !list(written).is_empty())
+        };
+        let has_failed = lists(|written| &written.failed) || self.status == "failed";
+        let has_skipped = lists(|written| &written.skipped);
+        match &self.comparison {
+            _ if has_failed => Conclusion::Failed,
+            None => Conclusion::NotCompared,
+            // what was skipped explains what differs, or the status would be another
+            Some(report) if has_skipped && self.status == "skipped" && report.rows_are_equal() => {
+                Conclusion::Skipped
+            }
+            Some(report) if report.difference_counts() != [0; 3] => Conclusion::Different,
+            Some(report) if !report.unverified().is_empty() => Conclusion::NotVerified,
+            Some(_) if has_skipped => Conclusion::Skipped,
+            // in the words of the text, so that both say the same
+            Some(report) if report.conclusion() == "EQUAL" => Conclusion::Equal,
+            Some(_) => Conclusion::Partly,
+        }
+    }
+
+    /// The conclusion as sentences, each in one line and true when it is quoted alone.
+    pub(super) fn sentences(&self) -> Vec<String> {
+        let mut sentences: Vec<String> = self.written.iter().map(written).collect();
+        sentences.extend(self.comparison.iter().flat_map(compared));
+        if self.comparison.is_none() {
+            sentences.push(match self.written.as_ref().and_then(|written| written.unverified.as_ref()) {
+                Some(reason) => format!("The copy was not compared with its source: {reason}."),
+                None => "The copy was not compared with its source.".to_owned(),
+            });
+        }
+        sentences.iter().map(|sentence| in_one_line(sentence)).collect()
+    }
+}
+
+fn written(written: &super::Written) -> String {
+    let (tables, rows) = (many(written.table_count, "table"), many(written.digest.row_count, "row"));
+    let mut text = format!("{tables} with {rows} were copied to {}", written.target);
+    for (count, word) in [(written.skipped.len(), "skipped"), (written.failed.len(), "failed")] {
+        if count > 0 {
+            text.push_str(&format!(", {} {word}", many(count as u64, "object")));
+        }
+    }
+    text + "."
+}
+
+fn compared(report: &Report) -> Vec<String> {
+    let counts = report.difference_counts();
+    let unverified = report.unverified().len();
+    let mut sentences = Vec::new();
+    if counts == [0; 3] && unverified == 0 {
+        sentences.push(match report.conclusion() {
+            "EQUAL" => format!("{} were compared and are equal on both sides.", report.compared()),
+            part => format!("{}.", sentence_case(part)),
+        });
+    } else {
+        let words = ["difference in definitions", "table that differs", "sequence that differs"];
+        let many = ["differences in definitions", "tables that differ", "sequences that differ"];
+        let found = counts.iter().zip(words.iter().zip(many)).filter(|(count, _)| **count > 0);
+        let mut found: Vec<String> = found
+            .map(|(count, (one, many))| format!("{count} {}", if *count == 1 { one } else { &many }))
+            .collect();
+        let left = match unverified {
+            0 => String::new(),
+            1 => ", and 1 thing could not be compared".to_owned(),
+            many => format!(", and {many} things could not be compared"),
+        };
+        if found.is_empty() {
+            found.push("no difference in what could be compared".to_owned());
+        }
+        sentences.push(format!("The comparison found {}{left}.", found.join(", ")));
+    }
+    if report.rows_of_right == RowsOfRight::Loaded && !report.tables.is_empty() {
+        sentences.push(
+            "Rows were compared as they were loaded and were not read on the right side; `dbhaul verify` reads them."
+                .to_owned(),
+        );
+    }
+    sentences.extend(
+        report.selection.iter().map(|selection| format!("Only what is selected was compared: {selection}.")),
+    );
+    sentences
+}
+
+/// Words in capitals as the beginning of a sentence.
+fn sentence_case(words: &str) -> String {
+    let mut letters = words.chars();
+    let first = letters.next().map(String::from).unwrap_or_default();
+    first + &letters.as_str().to_lowercase()
+}
+
+/// Whether nobody could tell if it is a difference.
+pub(super) fn is_unverified(difference: &Difference) -> bool {
+    matches!(difference, Difference::NotVerified { .. })
+}
+
+/// A number with its thousands apart.
+pub(super) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() * 4 / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A number with its noun, and its thousands apart.
+fn many(number: u64, noun: &str) -> String {
+    format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
+}
+
+/// A difference in words that need no column beside them.
+pub(super) fn told(difference: &Difference) -> String {
+    in_one_line(&match difference {
+        Difference::Missing { identity } => format!("{identity}: only on the left"),
+        Difference::Extra { identity } => format!("{identity}: only on the right"),
+        other => other.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use dbhaul_rows::RowDigest;
+
+    use super::Conclusion;
+    use crate::report::sample;
+    use crate::{Mode, TableResult, Verdict};
+
+    #[test]
+    fn nothing_but_a_comparison_without_doubt_is_equal() {
+        let digest = RowDigest { row_count: 2, sum: 7 };
+        let mut report = sample::of_tables(vec![("public.t", Verdict::Equal { digest })]);
+        assert_eq!(sample::document(&report).conclusion(), Conclusion::Equal);
+        let said = sample::document(&report).sentences();
+        assert_eq!(
+            said,
+            [
+                "1 table with 2 rows, 41 definitions and 1 sequence position were compared and are equal on both sides."
+            ]
+        );
+        let reason = "permission denied".to_owned();
+        report.tables.push(TableResult::new("public.u", Verdict::NotVerified { reason }));
+        assert_eq!(sample::document(&report).conclusion(), Conclusion::NotVerified);
+        report.tables.push(TableResult::new("public.v", Verdict::Missing));
+        let document = sample::document(&report);
+        assert_eq!(document.conclusion(), Conclusion::Different);
+        assert_eq!(
+            document.sentences(),
+            ["The comparison found 1 table that differs, and 1 thing could not be compared."]
+        );
+    }
+
+    #[test]
+    fn what_was_only_counted_is_not_called_equal() {
+        let mut report = sample::of_tables(vec![("public.t", Verdict::SameCount { row_count: 2 })]);
+        assert_eq!(sample::document(&report).conclusion(), Conclusion::NotVerified);
+        report.mode = vec![Mode::Counts];
+        let document = sample::document(&report);
+        assert_eq!(document.conclusion(), Conclusion::Partly);
+        assert_eq!(document.sentences(), ["Counts of rows equal, contents and definitions not compared."]);
+        report.tables.push(TableResult::new("public.u", Verdict::OtherCount { left: 1, right: 2 }));
+        assert_eq!(sample::document(&report).conclusion(), Conclusion::Different);
+    }
+
+    #[test]
+    fn a_copy_is_equal_only_if_it_was_compared_and_whole() {
+        let digest = RowDigest { row_count: 2, sum: 7 };
+        let report = sample::of_tables(vec![("public.t", Verdict::Equal { digest })]);
+        let copy = |skipped: &[&str], failed: &[&str], status: &str, report| {
+            sample::copy(skipped, failed, status, report).conclusion()
+        };
+        assert_eq!(copy(&[], &[], "done", Some(&report)), Conclusion::Equal);
+        assert_eq!(copy(&[], &[], "done", None), Conclusion::NotCompared);
+        assert_eq!(copy(&["EXTENSION x"], &[], "skipped", Some(&report)), Conclusion::Skipped);
+        assert_eq!(copy(&["EXTENSION x"], &[], "done", Some(&report)), Conclusion::Skipped);
+        assert_eq!(copy(&[], &["INDEX i"], "done", Some(&report)), Conclusion::Failed);
+        assert_eq!(copy(&[], &[], "failed", Some(&report)), Conclusion::Failed);
+    }
+}
