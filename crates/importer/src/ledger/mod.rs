@@ -250,11 +250,34 @@ impl Ledger {
         beginning: Beginning<'_>,
         replaced: Option<&Ledger>,
     ) -> Result<(), Error> {
+        let drop_replaced = replaced.map(|old| format!("{};\n", old.drop_sql())).unwrap_or_default();
+        let create = self.create_sql(beginning);
+        session
+            .batch(&format!("BEGIN;\nSET LOCAL synchronous_commit TO on;\n{drop_replaced}{create};\nCOMMIT"))
+            .await
+    }
+
+    /// Tries in a transaction that is rolled back whether a ledger can be made and dropped again: an event trigger of
+    /// the target may refuse it.
+    pub(crate) async fn rehearse(&self, session: &Session) -> Result<Option<Error>, Error> {
+        let beginning = Beginning { fingerprint: "", shape: "", source_state: None, clean: Clean::None };
         let schema = quote_identifier(&self.schema);
-        let sql = format!(
-            "BEGIN;\n\
-             SET LOCAL synchronous_commit TO on;\n\
-             {drop_replaced}CREATE SCHEMA {schema};\n\
+        let drop = format!("DROP TABLE {schema}.step, {schema}.run, {schema}.alive; DROP SCHEMA {schema}");
+        let create = self.create_sql(beginning);
+        let refused = tried(session, &format!("BEGIN;\n{create};\n{drop};\nROLLBACK")).await?;
+        if refused.is_none() || tried(session, &format!("BEGIN;\n{create};\nROLLBACK")).await?.is_some() {
+            return Ok(refused);
+        }
+        // a library may refuse to drop anything as long as its extension is not there, which it is at the end
+        let triggers = "SELECT evtname FROM pg_catalog.pg_event_trigger WHERE evtenabled <> 'D' LIMIT 1";
+        let has_triggers = !session.query_strings(triggers).await?.is_empty();
+        Ok(refused.filter(|_| has_triggers))
+    }
+
+    fn create_sql(&self, beginning: Beginning<'_>) -> String {
+        let schema = quote_identifier(&self.schema);
+        format!(
+            "CREATE SCHEMA {schema};\n\
              COMMENT ON SCHEMA {schema} IS {comment};\n\
              CREATE TABLE {schema}.run (run {text} PRIMARY KEY, fingerprint {text} NOT NULL, shape {text} NOT NULL, \
              source_state {text}, clean {text} NOT NULL, \
@@ -266,8 +289,7 @@ impl Ledger {
              INSERT INTO {schema}.run (run, fingerprint, shape, source_state, clean) \
              VALUES ({run}, {fingerprint}, {shape}, {source_state}, {clean});\n\
              CREATE TABLE {schema}.step (step {text} PRIMARY KEY, digest {text}, left_out {text}, \
-             committed_at {time} NOT NULL DEFAULT pg_catalog.now());\n\
-             COMMIT",
+             committed_at {time} NOT NULL DEFAULT pg_catalog.now())",
             text = "pg_catalog.text",
             time = "pg_catalog.timestamptz",
             comment = quote_literal(&format!("{MARK}{}", self.run)),
@@ -276,9 +298,7 @@ impl Ledger {
             shape = quote_literal(beginning.shape),
             source_state = beginning.source_state.map_or("NULL".to_owned(), quote_literal),
             clean = quote_literal(beginning.clean.name()),
-            drop_replaced = replaced.map(|old| format!("{};\n", old.drop_sql())).unwrap_or_default(),
-        );
-        session.batch(&sql).await
+        )
     }
 
     /// Notes that all is dropped that was to be dropped.
@@ -407,6 +427,15 @@ impl Ledger {
 
     fn step_table(&self) -> String {
         QualifiedName::new(&self.schema, "step").sql()
+    }
+}
+
+/// The server's refusal of statements that end with a rollback.
+async fn tried(session: &Session, sql: &str) -> Result<Option<Error>, Error> {
+    match session.batch(sql).await {
+        Ok(()) => Ok(None),
+        Err(refused @ Error::Server(_)) => session.rollback().await.map(|()| Some(refused)),
+        Err(lost) => Err(lost),
     }
 }
 

@@ -53,6 +53,13 @@ pub enum Blocker {
         /// How many more there are.
         more: usize,
     },
+    /// The target does not let the run keep its ledger there.
+    LedgerRefused {
+        /// The schema that it would be in.
+        schema: String,
+        /// What the server said.
+        error: String,
+    },
     /// Subscriptions that are dropped before the import have slots at their publishers.
     SubscriptionSlot {
         /// Their names.
@@ -232,6 +239,12 @@ impl fmt::Display for Blocker {
                     objects.join(", ")
                 )
             }
+            Blocker::LedgerRefused { schema, error } => write!(
+                f,
+                "it refuses schema {schema}, in which the run would keep its ledger ({}); if an event trigger of the target \
+                 is the cause, disable it for the time of the run: ALTER EVENT TRIGGER ... DISABLE",
+                in_one_line(error)
+            ),
             Blocker::SubscriptionSlot { names } => {
                 let names: Vec<String> = names.iter().map(|name| quote_identifier(name)).collect();
                 write!(

@@ -19,10 +19,14 @@ struct Row {
     kind: String,
     name: String,
     is_there: bool,
+    /// What it is instead of a table or sequence, if so.
+    is_instead: Option<String>,
     /// Columns that are not there, quoted.
     lacking: Vec<String>,
     /// Columns that are generated there, quoted.
     generated: Vec<String>,
+    /// Columns, quoted, that need a value and get none.
+    wanting: Vec<String>,
     may_load: Option<bool>,
     may_enter: Option<bool>,
 }
@@ -50,17 +54,24 @@ pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Optio
 
 impl Row {
     fn problem(&self) -> String {
-        let Row { kind, name, is_there, lacking, generated, may_load, may_enter } = self;
+        let Row { kind, name, is_there, is_instead, lacking, generated, wanting, may_load, may_enter } = self;
         let columns = |columns: &[String]| {
             let s = if columns.len() == 1 { "" } else { "s" };
             format!("column{s} {}", in_one_line(&columns.join(", ")))
         };
         let what = if !is_there {
             "is not there".to_owned()
+        } else if let Some(other) = is_instead {
+            format!("is a {other} there")
         } else if !lacking.is_empty() {
             format!("has no {}", columns(lacking))
         } else if !generated.is_empty() {
             format!("computes {} itself", columns(generated))
+        } else if !wanting.is_empty() {
+            format!(
+                "has {} that may not be NULL, without a default, and gets no values for it",
+                columns(wanting)
+            )
         } else if *may_enter == Some(false) {
             "cannot be loaded: the importing role lacks USAGE on its schema".to_owned()
         } else if *may_load == Some(false) {
@@ -105,6 +116,14 @@ fn sql(values: &[String]) -> String {
              ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
                WHERE a.attrelid = c.oid AND a.attname = ANY (w.columns) AND a.attgenerated <> '' \
                ORDER BY a.attnum) AS generated, \
+             ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
+               WHERE c.relkind IN ('r', 'p') AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
+                 AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attname <> ALL (w.columns) \
+               ORDER BY a.attnum) AS wanting, \
+             CASE WHEN w.kind = 'table' AND c.relkind NOT IN ('r', 'p', 'f') OR w.kind = 'sequence' AND c.relkind <> 'S' \
+               THEN CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' \
+                 WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'c' THEN 'composite type' WHEN 'f' THEN 'foreign table' \
+                 ELSE 'table' END END AS is_instead, \
              CASE c.relkind WHEN 'S' THEN pg_catalog.has_sequence_privilege(c.oid, 'UPDATE') \
                ELSE pg_catalog.has_table_privilege(c.oid, 'INSERT') OR NOT EXISTS ( \
                  SELECT FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attname = ANY (w.columns) \
@@ -114,7 +133,7 @@ fn sql(values: &[String]) -> String {
            FROM (VALUES {}) AS w(kind, name, schema, relation, columns) \
            LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
            LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.relation) found \
-         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR may_load = false OR may_enter = false \
+         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR wanting <> '{{}}' OR is_instead IS NOT NULL OR may_load = false OR may_enter = false \
          ORDER BY 1 DESC, 2",
         values.join(", ")
     )

@@ -21,7 +21,7 @@ mod untold;
 use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{EntryKind, Section, ServerVersion, TocEntry};
-use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole};
+use dbhaul_postgres::{ConnectSettings, Error, Flight, Session, SessionRole};
 use dbhaul_progress::counted;
 use futures::{TryFutureExt, try_join};
 use tokio_util::sync::CancellationToken;
@@ -112,6 +112,9 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             refusals
         }
     };
+    if resumes.is_none() && blockers.is_empty() {
+        blockers.extend(refused_ledger(&taken, session).await.map_err(checking)?);
+    }
     blockers.extend(extensions::refused(plan, &refusals));
     blockers.extend(refusals.in_the_way(plan));
     let dropped = dropped::look(plan, session, &refusals).await.map_err(checking)?;
@@ -191,6 +194,13 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
     );
     let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).chain(unread).collect();
     Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
+}
+
+/// What the target says where it does not let the run keep its ledger there.
+async fn refused_ledger(taken: &BTreeSet<String>, session: &Session) -> Result<Option<Blocker>, Error> {
+    let ledger = Ledger { schema: Ledger::free_schema(taken), run: "rehearsal".to_owned() };
+    let refused = ledger.rehearse(session).await?;
+    Ok(refused.map(|error| Blocker::LedgerRefused { schema: ledger.schema, error: error.to_string() }))
 }
 
 fn writable(facts: &Facts) -> Option<Blocker> {
