@@ -197,6 +197,45 @@ fn a_restore_tells_and_skips_the_same() {
 }
 
 #[test]
+fn verify_names_what_it_may_not_read_and_compares_the_rest() {
+    for major in [13, 18] {
+        let server = Server::start(major);
+        server.psql("postgres", "CREATE ROLE reader LOGIN");
+        for database in ["one", "other"] {
+            server.create_db(database);
+            server.psql(
+                database,
+                "CREATE TABLE same (a int); INSERT INTO same VALUES (1); CREATE TABLE changed (a int);
+                 CREATE TABLE closed (a int); CREATE TABLE filtered (a int); CREATE SEQUENCE closed_too;
+                 GRANT SELECT ON same, changed, filtered TO reader;
+                 ALTER TABLE filtered ENABLE ROW LEVEL SECURITY;
+                 CREATE POLICY few ON filtered USING (a > 1)",
+            );
+        }
+        server.psql("other", "INSERT INTO changed VALUES (2); GRANT SELECT ON closed TO reader");
+        let sides = ["one", "other"].map(|database| server.uri_as("reader", database));
+        let verify = Dbhaul::new(["verify", "--json", "--source", &sides[0], "--target", &sides[1]]).run();
+        verify.assert_code(4);
+        let report = verify.json();
+        let reason = |list: &str, name: &str, key: &str| {
+            let found = report[list].as_array().unwrap().iter().find(|one| one["name"] == name);
+            found.map(|found| found[key].as_str().unwrap_or_default().to_owned())
+        };
+        let verdict = |name: &str| reason("tables", &format!("public.{name}"), "verdict").unwrap();
+        assert_eq!(
+            ["same", "changed", "closed", "filtered"].map(verdict),
+            ["equal", "different", "not-verified", "not-verified"]
+        );
+        let closed = reason("tables", "public.closed", "reason").unwrap();
+        assert!(closed.starts_with("left: it may not be read: GRANT SELECT ON public.closed"), "{closed}");
+        let filtered = reason("tables", "public.filtered", "reason").unwrap();
+        assert!(filtered.starts_with("left: row security hides rows of it"), "{filtered}");
+        let sequence = reason("sequences", "public.closed_too", "not_verified").unwrap();
+        assert!(sequence.starts_with("left: it may not be read"), "{sequence}");
+    }
+}
+
+#[test]
 fn tables_in_a_closed_public_schema_stand_in_the_way() {
     let (source, target) = (Server::start(15), Server::start(15));
     source.create_db("shop");

@@ -3,6 +3,7 @@
 mod agree;
 pub(crate) mod copy;
 mod deep;
+mod hidden;
 pub(crate) mod lsn;
 mod restored;
 pub(crate) mod roots;
@@ -10,22 +11,22 @@ pub(crate) mod scope;
 mod side;
 mod stored;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{CatalogDiff, EntryKind, QualifiedName, Selection, compare_aspects};
+use dbhaul_catalog::{CatalogDiff, EntryKind, Selection, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::Phase;
-use dbhaul_verifier::{
-    Mode, Report, RowsOfRight, SequenceResult, Settler, TableResult, Verdict, settle_definitions,
-};
+use dbhaul_verifier::{Mode, Report, RowsOfRight, Settler, TableResult, settle_definitions};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
 pub use self::deep::ShownRows;
 use self::deep::drill_down;
+use self::hidden::Hidden;
+use self::restored::forget_others;
 pub(crate) use self::restored::{Original, verify_restored};
 use self::side::Side;
 pub(crate) use self::side::{describe_backup, describe_live};
@@ -35,11 +36,9 @@ use crate::command::verify::scope::{Scope, aspects, selected};
 use crate::report::definitions::definitions;
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::sides::check_comparison;
-use crate::source::{LiveDatabase, sequences_of};
+use crate::source::LiveDatabase;
 use crate::target::settings::SET_LAST;
-use crate::{
-    Context, MigrateRequest, NamedReason, PipelineError, Scratch, Status, VerifyRequest, VerifySide,
-};
+use crate::{Context, MigrateRequest, PipelineError, Scratch, Status, VerifyRequest, VerifySide};
 
 /// The outcome of a verification.
 #[derive(Debug, Clone, Serialize)]
@@ -100,12 +99,14 @@ async fn compare_requested(
     };
     let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
+    let hidden = Hidden::take_out((&mut left, &request.selection), (&mut right, &copy))?;
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
             let report =
                 Box::pin(compare_sides(&left, &right, request.jobs, (&scope, &settler), context)).await;
             report.map(|mut report| {
                 report.selection = selected(&request.selection);
+                hidden.add_to(&mut report);
                 report.not_compared.extend(renamed);
                 report.not_compared.extend(counted_on_paper(request));
                 report.information.extend(ledgers);
@@ -164,23 +165,15 @@ pub(crate) async fn verify_copy(
     let copy = request.selection.for_copy_of(&source.catalog);
     let settler = of_copy(target);
     let target = Box::pin(LiveDatabase::open(target, &copy, "target", context)).await?;
-    let (hidden_sequences, hidden) = hidden(&target, &copy)?;
     let mut right = Side::live(target, &copy)?;
     let mut left = Side::copied(source, &request.selection, outcome)?;
     let skipped = left.forget_skipped(outcome);
+    right.forget_positions(outcome);
     let ledgers = match &outcome.ledger_schema {
         Some(_) => right.forget_ledgers(&left),
         None => Vec::new(),
     };
-    let roots = roots(&left, &right);
-    let mut seen = BTreeSet::new();
-    let hidden = hidden.into_iter().flat_map(|hidden| with_siblings(hidden, &roots));
-    let hidden: Vec<NamedReason> = hidden.filter(|hidden| seen.insert(hidden.object.clone())).collect();
-    for NamedReason { object, .. } in &hidden {
-        left.rows.remove(object);
-        right.rows.remove(object);
-    }
-    left.hide_sequences(&hidden_sequences);
+    let hidden = Hidden::take_out((&mut left, &request.selection), (&mut right, &copy))?;
     // Set when everything else is done: they might stop the sessions that compare.
     let (wanted, there) = (&mut left.catalog.database, &right.catalog.database);
     wanted.connection_limit = there.connection_limit;
@@ -203,48 +196,16 @@ pub(crate) async fn verify_copy(
         report.not_compared.push(SET_LAST.to_owned());
     }
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
-    let unread = |NamedReason { object, reason }| {
-        TableResult::new(object, Verdict::NotVerified { reason: format!("right: {reason}") })
-    };
-    report.tables.extend(hidden.into_iter().map(unread));
-    report.tables.sort_by(|one, other| one.name.cmp(&other.name));
-    add_hidden_sequences(&mut report, hidden_sequences);
+    hidden.add_to(&mut report);
+    if request.options.allow_non_empty {
+        forget_others(&mut report);
+    }
     Ok(report)
 }
 
 /// Who is asked what definitions mean that this run has just created: their server.
 fn of_copy(target: &ConnectSettings) -> Settler {
     Settler::Target { settings: Box::new(target.clone()), although_read_only: true, may_run_functions: true }
-}
-
-/// What of a copy the role may not read: sequences, and everything else.
-fn hidden(
-    target: &LiveDatabase,
-    copy: &Selection,
-) -> Result<(Vec<NamedReason>, Vec<NamedReason>), PipelineError> {
-    let names: BTreeSet<String> = sequences_of(&target.catalog).iter().map(QualifiedName::sql).collect();
-    let is_sequence = |hidden: &NamedReason| names.contains(&hidden.object);
-    Ok(target.unreadable(copy)?.into_iter().partition(is_sequence))
-}
-
-/// Adds sequences of a copy that the role may not read.
-fn add_hidden_sequences(report: &mut Report, hidden: Vec<NamedReason>) {
-    let unread = |NamedReason { object, reason }| SequenceResult {
-        name: object,
-        left: None,
-        right: None,
-        not_verified: Some(format!("right: {reason}")),
-    };
-    report.sequences.extend(hidden.into_iter().map(unread));
-    report.sequences.sort_by(|one, other| one.name.cmp(&other.name));
-}
-
-/// What cannot be compared takes the partitions that are compared together with it along.
-fn with_siblings(hidden: NamedReason, roots: &Roots) -> Vec<NamedReason> {
-    let reason = format!("rows of it may be in {}, of which: {}", hidden.object, hidden.reason);
-    let siblings = roots.siblings(&hidden.object).into_iter();
-    let siblings = siblings.map(|object| NamedReason { object, reason: reason.clone() });
-    std::iter::once(hidden.clone()).chain(siblings).collect()
 }
 
 fn roots(left: &Side, right: &Side) -> Roots {

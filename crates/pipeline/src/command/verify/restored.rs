@@ -11,8 +11,9 @@ use dbhaul_progress::Phase;
 use dbhaul_rows::RowDigest;
 use dbhaul_verifier::{Mode, Report, RowsOfRight, SideDescription, TableResult, Verdict};
 
+use super::hidden::Hidden;
 use super::side::{Side, describe_live};
-use super::{ShownRows, add_hidden_sequences, compare_schemas, hidden, of_copy, report};
+use super::{ShownRows, compare_schemas, of_copy, report};
 use crate::command::verify::scope::{Scope, aspects};
 use crate::report::words::listed;
 use crate::source::LiveDatabase;
@@ -58,17 +59,18 @@ pub(crate) async fn verify_restored(
     let left = &mut original.side;
     let copy = request.selection.for_copy_of(&left.catalog);
     let mut live = Box::pin(LiveDatabase::read(target, &copy, "target", context)).await?;
-    let (hidden_sequences, _) = hidden(&live, &copy)?;
+    let hidden = Hidden::sequences_of_copy(&live, &copy)?;
     // Catalogs may be large: none is copied.
     let catalog = std::mem::replace(&mut live.catalog, Catalog::empty(left.catalog.server_version));
     let mut right = Side::without_rows(describe_live(&live), catalog, std::mem::take(&mut live.sequences));
     live.release().await;
     let skipped = left.forget_skipped(outcome);
+    right.forget_positions(outcome);
     let ledgers = match &outcome.ledger_schema {
         Some(_) => right.forget_ledgers(left),
         None => Vec::new(),
     };
-    left.hide_sequences(&hidden_sequences);
+    left.hide_sequences(hidden.sequences());
     // Set when everything else is done.
     let there = &right.catalog.database;
     let limit = std::mem::replace(&mut left.catalog.database.connection_limit, there.connection_limit);
@@ -102,7 +104,7 @@ pub(crate) async fn verify_restored(
     report.options.pop();
     report.options.push(ROWS_AS_LOADED.to_owned());
     report.not_compared.extend(skipped.map(|name| format!("rows or position of {name}, which was skipped")));
-    add_hidden_sequences(&mut report, hidden_sequences);
+    hidden.add_to(&mut report);
     forget_others(&mut report);
     context.progress.phase_finished(Phase::Verify);
     Ok(report)
@@ -118,7 +120,7 @@ fn not_loaded(outcome: &ImportOutcome, loaded: &BTreeMap<String, RowDigest>) -> 
 }
 
 /// What only the target has was there before, or came with something: it is told.
-fn forget_others(report: &mut Report) {
+pub(super) fn forget_others(report: &mut Report) {
     let mut others = Vec::new();
     report.schema.differences.retain(|difference| match difference {
         Difference::Extra { identity } => {
@@ -127,6 +129,7 @@ fn forget_others(report: &mut Report) {
         }
         _ => true,
     });
+    report.tables.retain(|table| table.verdict != Verdict::Extra);
     report.sequences.retain(|sequence| sequence.left.is_some() || sequence.not_verified.is_some());
     report.information.extend(listed("only the target has", others));
 }

@@ -86,7 +86,6 @@ impl Side {
             VerifySide::Live(settings) => {
                 let live = LiveDatabase::open(settings, selection, role, context).await?;
                 live.check_covered()?;
-                live.check_readable(selection)?;
                 Self::live(live, selection)
             }
             VerifySide::Backup { store, backup, database, rows_were_read } => {
@@ -322,11 +321,19 @@ impl Side {
                 forgotten.push(relation.sql());
             }
             if skipped.part == Part::Position {
-                self.sequences.retain(|value| value.sequence != relation);
                 forgotten.push(relation.sql());
             }
         }
+        self.forget_positions(outcome);
         forgotten.into_iter()
+    }
+
+    /// Takes out the positions that a copy has skipped.
+    pub(super) fn forget_positions(&mut self, outcome: &ImportOutcome) {
+        let positions = outcome.skipped.iter().filter(|skipped| skipped.part == Part::Position);
+        let skipped: BTreeSet<QualifiedName> =
+            positions.filter_map(|skipped| skipped.subject.entry().and_then(EntrySubject::filled)).collect();
+        self.sequences.retain(|value| !skipped.contains(&value.sequence));
     }
 
     /// What this side says of each of its tables, hashed as agreed or only counted.
