@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use dbhaul_archive::{ChunkPlace, ChunkSealer, Manifest};
+use dbhaul_archive::{ChunkPlace, Manifest};
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{Catalog, ObjectId, QualifiedName, RelationStatistics, Selection, ServerVersion};
 use dbhaul_importer::{ImportOptions, StatisticsError, StatisticsMode, StatisticsStream, StatisticsWave};
@@ -14,7 +14,7 @@ use futures::stream::{StreamExt, TryStreamExt, try_unfold};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Context, PipelineError};
-use dbhaul_repository::{PackWriter, PlacedChunk, Repository};
+use dbhaul_repository::{MetadataSealer, PackWriter, PlacedChunk, Repository};
 
 /// Plain bytes of a piece of a backup's statistics, at least: whole lines.
 const PIECE_BYTES: usize = 1 << 20;
@@ -119,7 +119,7 @@ impl LiveStatistics {
     pub(crate) async fn store(
         &self,
         writer: &PackWriter,
-        sealer: &mut ChunkSealer,
+        sealer: &MetadataSealer,
     ) -> Result<Vec<PlacedChunk>, PipelineError> {
         let mut placed = Vec::new();
         let mut open = Vec::new();
@@ -131,13 +131,13 @@ impl LiveStatistics {
                     open.push(b'\n');
                     if open.len() >= PIECE_BYTES {
                         let piece = Bytes::from(std::mem::take(&mut open));
-                        placed.extend(writer.add_plain(sealer, &[piece]).await?);
+                        placed.extend(writer.add_plain(sealer, vec![piece]).await?);
                     }
                 }
             }
         }
         if !open.is_empty() {
-            placed.extend(writer.add_plain(sealer, &[Bytes::from(open)]).await?);
+            placed.extend(writer.add_plain(sealer, vec![Bytes::from(open)]).await?);
         }
         Ok(placed)
     }

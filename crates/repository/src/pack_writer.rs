@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
+use bytes::Bytes;
 use dbhaul_archive::{
     ChunkCodec, ChunkPlace, ChunkSealer, Document, PackBuilder, PackEntry, PackId, PackKind, PackSummary,
     SealedChunk, SealedPack,
@@ -11,11 +12,14 @@ use tokio::sync::{Mutex, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::RepositoryError;
 use crate::access::blocking;
+use crate::{MetadataSealer, RepositoryError};
 
 /// Packs that are uploaded while the next one fills.
 const UPLOADS: usize = 2;
+
+/// As much is copied and hashed where it comes: to hand it to another thread would take as long.
+const INLINE_BYTES: usize = 64 << 10;
 
 /// Where a chunk went, until its pack is finished and has a name.
 #[derive(Debug, Clone)]
@@ -135,9 +139,12 @@ impl PackWriter {
         }
         let mut state = self.state.lock().await;
         let mut placed = Vec::with_capacity(chunks.len());
-        for chunk in chunks {
-            let entry = state.builder.add(chunk);
-            placed.push(PlacedChunk(Placed::New { pack: Arc::clone(&state.name), entry }));
+        let mut rest = chunks;
+        while !rest.is_empty() {
+            let entries = self.fill(&mut state, rest).await?;
+            rest = &rest[entries.len()..];
+            let in_pack = |entry| PlacedChunk(Placed::New { pack: Arc::clone(&state.name), entry });
+            placed.extend(entries.into_iter().map(in_pack));
             if state.builder.is_full() {
                 self.upload(&mut state).await?;
             }
@@ -145,18 +152,35 @@ impl PackWriter {
         Ok(placed)
     }
 
+    /// Puts chunks into the pack at hand until it is full; returns the entries of those that it took, one at least.
+    async fn fill(
+        &self,
+        state: &mut State,
+        chunks: &[SealedChunk],
+    ) -> Result<Vec<PackEntry>, RepositoryError> {
+        if chunks.iter().map(|chunk| chunk.stored.len()).sum::<usize>() <= INLINE_BYTES {
+            return Ok(fill(&mut state.builder, chunks));
+        }
+        let mut builder = std::mem::replace(&mut state.builder, PackBuilder::new(self.kind));
+        let chunks = chunks.to_vec();
+        let work = move || {
+            let entries = fill(&mut builder, &chunks);
+            Ok((builder, entries))
+        };
+        let (builder, entries) = blocking("writer of a pack", work).await?;
+        state.builder = builder;
+        Ok(entries)
+    }
+
     /// Seals plain pieces and adds them; for metadata, which is small.
     pub async fn add_plain(
         &self,
-        sealer: &mut ChunkSealer,
-        pieces: &[bytes::Bytes],
+        sealer: &MetadataSealer,
+        pieces: Vec<Bytes>,
     ) -> Result<Vec<PlacedChunk>, RepositoryError> {
-        let mut placed = Vec::with_capacity(pieces.len());
-        for piece in pieces {
-            let sealed = sealer.seal(piece).map_err(|source| self.archive_error(source))?;
-            placed.extend(self.add(&[sealed]).await?);
-        }
-        Ok(placed)
+        let work = move |sealer: &mut ChunkSealer| pieces.iter().map(|piece| sealer.seal(piece)).collect();
+        let sealed: Vec<SealedChunk> = sealer.seal(work).await?;
+        self.add(&sealed).await
     }
 
     /// Uploads the last pack, waits for all, and returns the packs.
@@ -206,10 +230,18 @@ impl PackWriter {
         });
         Ok(())
     }
+}
 
-    fn archive_error(&self, source: dbhaul_archive::ArchiveError) -> RepositoryError {
-        RepositoryError::Archive { store: self.store.describe(), source }
+/// Puts chunks into a pack until it is full.
+fn fill(builder: &mut PackBuilder, chunks: &[SealedChunk]) -> Vec<PackEntry> {
+    let mut entries = Vec::with_capacity(chunks.len());
+    for chunk in chunks {
+        entries.push(builder.add(chunk));
+        if builder.is_full() {
+            break;
+        }
     }
+    entries
 }
 
 /// Uploads a pack. One that is there already has the same name, which is the hash
@@ -261,6 +293,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::PackWriter;
+    use crate::MetadataSealer;
 
     async fn write(store: &Arc<dyn Store>) -> String {
         let writer = PackWriter::new(
@@ -269,8 +302,8 @@ mod tests {
             PackKind::Data,
             &CancellationToken::new(),
         );
-        let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
-        writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
+        let sealer = MetadataSealer::new("memory", &ChunkCodec::plain(), 3).unwrap();
+        writer.add_plain(&sealer, vec![Bytes::from_static(b"1\tone\n")]).await.unwrap();
         let written = writer.finish().await.unwrap();
         keys::pack(written.packs[0].id)
     }
@@ -296,8 +329,8 @@ mod tests {
         let cancel = CancellationToken::new();
         let store = CancelStore::new(Arc::new(store), cancel.clone());
         let writer = PackWriter::new(Arc::new(store), &ChunkCodec::plain(), PackKind::Data, &cancel);
-        let mut sealer = ChunkCodec::plain().sealer(3).unwrap();
-        writer.add_plain(&mut sealer, &[Bytes::from_static(b"1\tone\n")]).await.unwrap();
+        let sealer = MetadataSealer::new("memory", &ChunkCodec::plain(), 3).unwrap();
+        writer.add_plain(&sealer, vec![Bytes::from_static(b"1\tone\n")]).await.unwrap();
         writer.flush().await.unwrap();
         cancel.cancel();
         let begun = tokio::time::Instant::now();

@@ -18,8 +18,8 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::{
-    PackWriter, ParentRef, PlacedChunk, ReadyChunk, Repository, RepositoryError, Sign, WrittenPacks,
-    document, unnamed_pack,
+    MetadataSealer, PackWriter, ParentRef, PlacedChunk, ReadyChunk, Repository, RepositoryError, Sign,
+    WrittenPacks, document, unnamed_pack,
 };
 
 const VERSION: ServerVersion = ServerVersion::of_major(18);
@@ -142,7 +142,8 @@ async fn store(
     let reused: BTreeSet<PackId> = chunks.iter().map(|chunk| chunk.place.pack).collect();
     let reused = reused.into_iter().filter_map(|id| parent.as_ref()?.pack(id));
     let (pieces, totals) = list(chunks).map_err(failed)?;
-    let list = meta.add_plain(&mut sealer, &pieces).await?;
+    let sealer = MetadataSealer::new(&repository.store().describe(), repository.codec(), 1)?;
+    let list = meta.add_plain(&sealer, pieces).await?;
     let meta = meta.finish().await?;
     let named = |pieces: &[PlacedChunk]| document(pieces).ok_or_else(unnamed_pack);
     let table = table(&toc, totals, named(&list)?);

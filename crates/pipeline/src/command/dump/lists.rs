@@ -17,7 +17,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::PipelineError;
 use crate::statistics::LiveStatistics;
-use dbhaul_repository::{PackWriter, Parent, PlacedChunk, Repository, WrittenPacks, unnamed_pack};
+use dbhaul_repository::{
+    MetadataSealer, PackWriter, Parent, PlacedChunk, Repository, WrittenPacks, unnamed_pack,
+};
 
 /// zstd level of metadata: small, and read often.
 const METADATA_LEVEL: i32 = 9;
@@ -49,6 +51,7 @@ pub(crate) struct ListStore {
     writer: PackWriter,
     /// Of planner statistics, which hold values of columns: where packs are encrypted, they are kept as rows are.
     statistics: Option<PackWriter>,
+    sealer: MetadataSealer,
     state: Mutex<State>,
 }
 
@@ -62,7 +65,6 @@ pub(crate) struct Reused {
 }
 
 struct State {
-    sealer: ChunkSealer,
     /// In the order in which they came.
     waiting: VecDeque<StoredPart>,
     waiting_chunks: usize,
@@ -99,9 +101,9 @@ impl ListStore {
         plan: &ExportPlan,
         cancel: &CancellationToken,
     ) -> Result<Self, PipelineError> {
-        let sealer = repository.codec().sealer(METADATA_LEVEL).map_err(|source| repository.error(source))?;
+        let store = repository.store().describe();
+        let sealer = MetadataSealer::new(&store, repository.codec(), METADATA_LEVEL)?;
         let state = State {
-            sealer,
             waiting: VecDeque::new(),
             waiting_chunks: 0,
             reused: Reused::default(),
@@ -118,19 +120,20 @@ impl ListStore {
             statistics: statistics_writer(repository, cancel),
             repository: repository.clone(),
             parent,
+            sealer,
             state: Mutex::new(state),
         })
     }
 
-    /// Stores another document; returns its pieces.
-    pub(crate) async fn add_document<T: Serialize>(
+    /// Stores another document; returns it and its pieces.
+    pub(crate) async fn add_document<T: Serialize + Send + 'static>(
         &self,
-        name: &str,
-        value: &T,
-    ) -> Result<Vec<PlacedChunk>, PipelineError> {
-        let mut state = self.state.lock().await;
-        let sealed = sealed_json(name, value, &mut state.sealer);
-        Ok(self.writer.add(&sealed.map_err(|source| self.repository.error(source))?).await?)
+        name: &'static str,
+        value: T,
+    ) -> Result<(T, Vec<PlacedChunk>), PipelineError> {
+        let work = move |sealer: &mut ChunkSealer| Ok((sealed_json(name, &value, sealer)?, value));
+        let (sealed, value) = self.sealer.seal(work).await?;
+        Ok((value, self.writer.add(&sealed).await?))
     }
 
     /// Stores planner statistics; returns their pieces.
@@ -138,9 +141,8 @@ impl ListStore {
         &self,
         statistics: &LiveStatistics,
     ) -> Result<Vec<PlacedChunk>, PipelineError> {
-        let mut state = self.state.lock().await;
         let writer = self.statistics.as_ref().unwrap_or(&self.writer);
-        statistics.store(writer, &mut state.sealer).await
+        statistics.store(writer, &self.sealer).await
     }
 
     /// Takes a part; the parts of one planned segment come in order. Returns how many chunks wait until their pack,
@@ -215,7 +217,7 @@ impl ListStore {
                 true => state.lists.remove(&entry).map(|list| list.finish(&mut pieces)),
                 false => None,
             };
-            let placed = self.writer.add_plain(&mut state.sealer, &pieces).await?;
+            let placed = self.writer.add_plain(&self.sealer, pieces).await?;
             match (totals, state.lists.get_mut(&entry)) {
                 (Some(finished), _) => {
                     let (totals, mut pieces) = finished.map_err(|source| self.repository.error(source))?;

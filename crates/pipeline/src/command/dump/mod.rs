@@ -13,7 +13,7 @@ use dbhaul_archive::{
     Document, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals,
     Transfer,
 };
-use dbhaul_catalog::{Password, RoleScope, Roles, Section, Target, Toc};
+use dbhaul_catalog::{Catalog, Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
 use dbhaul_progress::{Phase, counted};
 use jiff::Timestamp;
@@ -297,17 +297,23 @@ impl Dump {
     /// Stores the catalog, the table of contents and the roles, and forgets the first two: of a
     /// large database they take more memory than anything else.
     async fn write_documents(&mut self, lists: &ListStore) -> Result<PlacedDocuments, PipelineError> {
-        let catalog = lists.add_document("catalog", &self.source.catalog).await?;
-        let toc = lists.add_document("table of contents", &self.toc).await?;
+        let (_, toc) = lists.add_document("table of contents", std::mem::take(&mut self.toc)).await?;
+        let (catalog, catalog_pieces) = lists.add_document("catalog", self.take_catalog()).await?;
+        self.source.catalog = catalog;
         let mut roles = None;
-        if let Some(found) = &self.roles {
-            roles = Some(lists.add_document("roles", found).await?);
+        if let Some(found) = self.roles.clone() {
+            roles = Some(lists.add_document("roles", found).await?.1);
         }
         let statistics = self.store_statistics(lists).await?;
-        self.source.catalog.objects = Vec::new();
-        self.source.catalog.dependencies = Vec::new();
-        self.toc.entries = Vec::new();
-        Ok(PlacedDocuments { catalog, toc, roles, statistics })
+        drop(self.take_catalog());
+        Ok(PlacedDocuments { catalog: catalog_pieces, toc, roles, statistics })
+    }
+
+    /// The catalog, of which only the database stays.
+    fn take_catalog(&mut self) -> Catalog {
+        let objects = std::mem::take(&mut self.source.catalog.objects);
+        let dependencies = std::mem::take(&mut self.source.catalog.dependencies);
+        Catalog { objects, dependencies, ..self.source.catalog.clone() }
     }
 
     /// Stores planner statistics, if they are wanted and can be had.
