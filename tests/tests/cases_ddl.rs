@@ -299,6 +299,10 @@ fn whose_an_inherited_not_null_is() {
 #[test]
 fn a_child_may_be_valid_where_its_parent_is_not() {
     let pair = Pair::new((18, 18));
+    pair.moves("not-valid-root-18", 0).agrees_on(
+        "SELECT conrelid::regclass::text, conname, contype, coninhcount, convalidated FROM pg_constraint
+         WHERE conrelid >= 16384 ORDER BY 1, 2",
+    );
     for name in ["r07-child-valid-parent-not", "not-valid-parents-18"] {
         let moved = pair.moves(name, 0);
         moved.agrees_on(COLUMNS).agrees_on(COMMENTS);
@@ -313,6 +317,24 @@ fn a_child_may_do_without_its_parents_not_null() {
     let moved = pair.moves("parent-drops-not-null", 3);
     moved.told("children do not inherit NOT NULL of column a on PostgreSQL 18, since public.nc does without");
     moved.agrees_on(COLUMNS);
+    let moved = pair.moves("key-of-a-parent", 3);
+    moved
+        .told("column a becomes NOT NULL, as the primary key of its parent public.m4 wants on PostgreSQL 18");
+    moved.run.assert_says("of 1 difference in definitions below, 1 from what was skipped or failed");
+}
+
+/// `LIKE ... INCLUDING IDENTITY` makes them `bigint`, and `ALTER SEQUENCE` whatever one likes.
+#[test]
+fn sequences_of_identity_columns_keep_their_types() {
+    for majors in [(13, 13), (13, 18), (18, 18)] {
+        let pair = Pair::new(majors);
+        let moved = pair.moves("identity-sequence-types", 0);
+        moved.is_what_pg_dump_makes().agrees_on(
+            "SELECT seqrelid::regclass::text, seqtypid::regtype, seqstart, seqincrement, seqmin, seqmax, seqcache, seqcycle
+             FROM pg_sequence ORDER BY 1",
+        );
+        moved.agrees_on("SELECT last_value, is_called FROM i_a_seq UNION ALL SELECT last_value, is_called FROM down_a_seq");
+    }
 }
 
 #[test]

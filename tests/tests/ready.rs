@@ -677,3 +677,17 @@ fn rows_that_cannot_be_verified_for_row_security() {
     said.preflight.assert_says("role \"app\" is subject to FORCE ROW LEVEL SECURITY");
     said.preflight.assert_says("TABLE public.t");
 }
+
+/// It stays where it was, and is nobody's.
+#[test]
+fn the_sequence_of_a_table_that_cannot_be_made() {
+    let sql = "CREATE SCHEMA ext; CREATE SCHEMA app; CREATE TYPE ext.mood AS ENUM ('a');
+               CREATE TABLE app.t (id serial PRIMARY KEY, m ext.mood); INSERT INTO app.t (m) VALUES ('a'), ('a');
+               CREATE TABLE app.kept (a int); INSERT INTO app.kept VALUES (1)";
+    for selection in ["--schema=app", "--exclude-schema=ext"] {
+        let case = Case::of_sql(15, 18, sql).with(&[selection]);
+        let told = "SEQUENCE OWNED BY app.t_id_seq: needs TABLE app.t, which needs TYPE ext.mood";
+        case.said().ends(3, &[told]);
+        assert_eq!(case.target.psql("shop", "SELECT last_value, is_called FROM app.t_id_seq"), "2|t");
+    }
+}

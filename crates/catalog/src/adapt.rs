@@ -7,6 +7,8 @@
 mod expressions;
 mod newer;
 mod not_null;
+
+pub(crate) use self::not_null::chosen_name;
 mod older;
 mod options;
 mod order;

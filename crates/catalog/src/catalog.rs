@@ -130,6 +130,16 @@ pub struct Database {
     pub given: Given,
 }
 
+impl Database {
+    /// The locale provider as a statement has it. A catalog may come from a store, and say anything.
+    pub fn locale_provider_sql(&self) -> String {
+        match self.locale_provider.as_str() {
+            known @ ("libc" | "icu" | "builtin") => known.to_owned(),
+            other => crate::quote_literal(other),
+        }
+    }
+}
+
 /// What of that which every new database has is as `initdb` made it. Not compared itself: it says what a difference
 /// means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -36,7 +36,8 @@ pub use self::maintain::{kept_maintain, lost_maintain};
 use self::majors::Majors;
 pub use self::printed::{DomainBase, FunctionPart, Printed, Signature, Unsettled};
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
-use crate::kinds::{Body, Table};
+use crate::adapt::chosen_name;
+use crate::kinds::{Body, ConstraintType, Table};
 use crate::render::Target;
 use crate::{
     Acl, Catalog, EntryKind, Identity, InitialAcl, Object, ObjectId, PartName, QualifiedName, ServerVersion,
@@ -485,6 +486,10 @@ fn body_value(body: &Body) -> Value {
         // The definition ends with it.
         (Body::Index(_), Value::Object(fields)) => drop(fields.remove("predicate")),
         (Body::Constraint(_), Value::Object(fields)) => drop(fields.remove("switched_off")),
+        (Body::Function(function), Value::Object(fields)) => {
+            let settings = function.settings.iter().map(|(name, value)| (words::quoted(name), json!(value)));
+            fields.insert("settings".to_owned(), Value::Object(settings.collect()));
+        }
         (Body::Table(table), Value::Object(fields)) if !table.inherits.is_empty() => {
             let columns =
                 table.columns.iter().map(|column| (words::quoted(&column.name), json!(column))).collect();
@@ -527,10 +532,42 @@ impl Place<'_> {
             || self.objects.is_some_and(|(left, right, _)| is_partition(left) && is_partition(right));
         self.majors.agree(self.identity, path, left, right)
             || self.majors.share_identity(path, left, right) && is_partition()
+            || matches!(path, ["body", "columns", _, "not_null", "is_local"]) && is_partition()
+            || matches!(path, ["body", "is_local"]) && self.is_on_partition()
+            || self.is_name_by_rule(path, left, right)
             || match (path, left.as_str(), right.as_str()) {
                 (["body", path @ ..], Some(left), Some(right)) => quoting::agree(path, left, right),
                 _ => false,
             }
+    }
+
+    /// Whether one side gives the name of a `NOT NULL` that the other's server would choose by itself: it does where
+    /// another constraint of the schema has the same.
+    fn is_name_by_rule(&self, path: &[&str], left: &Value, right: &Value) -> bool {
+        let (["body", "columns", key, "not_null", "name"], Some((object, ..))) = (path, self.objects) else {
+            return false;
+        };
+        let (Body::Table(table), Some(name)) = (&object.body, left.as_str().or(right.as_str())) else {
+            return false;
+        };
+        let is_it = |place: usize, column: &str| key.parse() == Ok(place) || *key == words::quoted(column);
+        let mut columns = table.columns.iter().enumerate();
+        (left.is_null() || right.is_null())
+            && columns.any(|(place, column)| {
+                is_it(place, &column.name) && chosen_name(&[&object.name, &column.name]) == name
+            })
+    }
+
+    /// Whether it is a check or a `NOT NULL` of a partition. Such a one cannot be dropped while the parent has it, and becomes the
+    /// partition's own when that is detached: whether it is so already says nothing, and depends on what was made first.
+    fn is_on_partition(&self) -> bool {
+        self.objects.is_some_and(|(_, right, side)| match &right.body {
+            Body::Constraint(constraint) => {
+                matches!(constraint.constraint_type, ConstraintType::Check | ConstraintType::NotNull)
+                    && side.table(&constraint.table).is_some_and(|table| table.partition_of.is_some())
+            }
+            _ => false,
+        })
     }
 
     /// What two texts are, where a parser has to say whether they differ.

@@ -38,6 +38,7 @@ mod secret;
 mod select;
 mod setting;
 mod shared_text;
+mod shown;
 mod statement;
 mod statistics_data;
 mod toc;
@@ -81,6 +82,7 @@ pub use script::{
 pub use secret::Secret;
 pub use select::{Selection, SelectionError, Tablespaces, Taken};
 pub use shared_text::SharedText;
+pub use shown::shown_value;
 pub use statement::{
     StatementProblem, Token, TokenKind, check_bound, check_entry, check_single, drop_statements,
     forbidden_statement, tokens,

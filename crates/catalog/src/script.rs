@@ -91,7 +91,7 @@ fn create_statement(database: &Database, name: &str, target: &Target) -> String 
         quote_literal(&database.encoding)
     );
     if target.version.major() >= 15 {
-        sql.push_str(&format!(" LOCALE_PROVIDER = {}", database.locale_provider));
+        sql.push_str(&format!(" LOCALE_PROVIDER = {}", database.locale_provider_sql()));
     }
     if database.collate == database.ctype {
         sql.push_str(&format!(" LOCALE = {}", quote_literal(&database.collate)));

@@ -29,6 +29,7 @@ const OTHER_SOURCES: [(u16, &[&str]); 3] = [
             "comments-on-not-null.sql",
             "f04-comment-on-domain-not-null.sql",
             "not-valid-parents-18.sql",
+            "not-valid-root-18.sql",
             "r07-child-valid-parent-not.sql",
             "words-unreserved.sql",
         ],

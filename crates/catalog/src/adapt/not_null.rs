@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::{Adaptation, Losses};
-use crate::kinds::{Body, ConstraintType, Table};
+use crate::kinds::{Body, ConstraintType, NotNull, Table};
 use crate::{Catalog, QualifiedName, ServerVersion, quote_identifier};
 
 /// Bytes of a name.
@@ -137,15 +137,17 @@ pub(super) fn nullable_children(catalog: &mut Catalog, version: ServerVersion, l
             let above = family.above(&own);
             let place = |table: &QualifiedName| (table.clone(), column.name.to_string());
             match above.iter().find(|table| keys.contains(&place(table))) {
-                Some(keyed) => losses.add(
-                    &identity,
-                    format!(
+                Some(keyed) => {
+                    let what = format!(
                         "column {} becomes NOT NULL, as the primary key of its parent {keyed} wants on PostgreSQL {}: \
                          rows with NULL in it cannot be loaded",
                         column.name,
                         version.major()
-                    ),
-                ),
+                    );
+                    losses.add(&identity, what);
+                    // it comes with the parent's, which no statement of the child's makes
+                    column.not_null = Some(Box::new(NotNull::default()));
+                }
                 None => stopped.extend(above.iter().map(|table| (place(table), own.clone()))),
             }
         }
@@ -297,7 +299,7 @@ fn reach(
 
 /// The name that the server gives a `NOT NULL` (src/backend/commands/indexcmds.c, `makeObjectName`): what it
 /// is on, shortened so that the end fits, the longest part first.
-fn chosen_name(parts: &[&str]) -> String {
+pub(crate) fn chosen_name(parts: &[&str]) -> String {
     const END: &str = "_not_null";
     let room = NAME_BYTES - END.len() - (parts.len() - 1);
     let mut lengths: Vec<usize> = parts.iter().map(|part| part.len()).collect();

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::conninfo::without_secrets;
+use crate::shown::shown_value;
 use crate::{EntryKind, Identity};
 
 /// A value as it may be shown: that secrets differ is said, what they are is not.
@@ -11,6 +12,15 @@ pub(super) fn shown(identity: &Identity, path: &str, value: &Value) -> Value {
         _ if is_secret(identity, path) => masked(value),
         EntryKind::ForeignTable => without_column_options(value),
         EntryKind::Subscription => without_password(path, value),
+        EntryKind::Function | EntryKind::Procedure => without_secret_setting(path, value),
+        _ => value.clone(),
+    }
+}
+
+/// What a function sets, but for what may be a secret.
+fn without_secret_setting(path: &str, value: &Value) -> Value {
+    match (path.strip_prefix("body.settings."), value.as_str()) {
+        (Some(name), Some(text)) if shown_value(name, text) != text => masked(value),
         _ => value.clone(),
     }
 }

@@ -29,6 +29,9 @@ pub(super) fn property(path: &str) -> String {
     if let Some(name) = path.strip_prefix("settings.") {
         return format!("setting {name}");
     }
+    if let Some((name, None)) = path.strip_prefix("body.settings.").and_then(unquoted) {
+        return format!("setting {}", quote_identifier(&name));
+    }
     let column =
         ["body.columns.", "body.undeclared_columns."].iter().find_map(|list| path.strip_prefix(list));
     if let Some((name, below)) = column.and_then(unquoted) {

@@ -101,9 +101,9 @@ impl Builder<'_> {
         if self.options.without_data.contains(&object.id) {
             return;
         }
-        let mut needs: Vec<usize> =
+        // not whose it becomes: it stands where it stood even if its table cannot be made
+        let needs: Vec<usize> =
             self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
-        needs.extend(self.after.get(&place).into_iter().flatten());
         let draft =
             Draft { create: Vec::new(), ..Draft::new(Section::Data, EntryKind::SequenceSet, String::new()) };
         self.push(object, draft, 0, needs);

@@ -106,6 +106,7 @@ impl<'a> Plan<'a> {
             }
         }
         self.validate_behind_parents();
+        self.own_behind_tables();
         for place in 0..self.drafts.len() {
             let required = self.drafts[place].iter().filter(|draft| draft.part == Part::Main);
             let required = required.flat_map(|draft| &draft.requires).filter_map(|id| self.maker_of(*id));
@@ -113,6 +114,18 @@ impl<'a> Plan<'a> {
             self.needs[place].extend(required);
             self.needs[place].sort_unstable();
             self.needs[place].dedup();
+        }
+    }
+
+    /// Lets a sequence become a column's once the table is there.
+    fn own_behind_tables(&mut self) {
+        for place in 0..self.drafts.len() {
+            let Body::Sequence(sequence) = &self.object(place).body else { continue };
+            let Some(owner) = sequence.owned_by.as_ref().filter(|owner| owner.identity.is_none()) else {
+                continue;
+            };
+            let table = self.relation(&owner.table).and_then(|table| self.makers[table]);
+            self.later_needs.entry(place).or_default().extend(table);
         }
     }
 

@@ -39,6 +39,7 @@ struct OwnerRow {
     column: String,
     internal: bool,
     identity: String,
+    column_type: String,
     table_unlogged: bool,
 }
 
@@ -56,6 +57,7 @@ pub struct SequenceValue {
 pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
     let rows: Vec<Row> = reader.query("sequences", &sql()).await?;
     for row in rows {
+        let owned_by = row.owned_by.map(|owner| owner.into_owner(&row.type_name));
         let body = Sequence {
             type_name: row.type_name,
             start: row.start,
@@ -65,7 +67,7 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
             cache: row.cache,
             cycle: row.cycle,
             unlogged: row.unlogged,
-            owned_by: row.owned_by.map(OwnerRow::into_owner),
+            owned_by,
             undeclared_columns: Vec::new(),
         };
         let body = Body::from(body);
@@ -75,13 +77,15 @@ pub(crate) async fn read(reader: &mut Reader<'_>) -> Result<(), Error> {
 }
 
 impl OwnerRow {
-    fn into_owner(self) -> SequenceOwner {
+    fn into_owner(self, type_name: &str) -> SequenceOwner {
         let identity = match self.identity.as_str() {
             "a" if self.internal => Some(IdentityKind::Always),
             "d" if self.internal => Some(IdentityKind::ByDefault),
             _ => None,
         };
+        let has_another = identity.is_some() && self.column_type != type_name;
         SequenceOwner {
+            column_type: has_another.then_some(self.column_type),
             table: self.table,
             column: self.column,
             identity,
@@ -100,7 +104,7 @@ fn sql() -> String {
            (SELECT pg_catalog.json_build_object(
               'table', pg_catalog.json_build_object('schema', tn.nspname, 'name', t.relname),
               'column', a.attname, 'internal', d.deptype = 'i', 'identity', a.attidentity::text,
-              'table_unlogged', t.relpersistence = 'u')
+              'column_type', pg_catalog.format_type(a.atttypid, NULL), 'table_unlogged', t.relpersistence = 'u')
             FROM pg_catalog.pg_depend d
               JOIN pg_catalog.pg_class t ON t.oid = d.refobjid
               JOIN pg_catalog.pg_namespace tn ON tn.oid = t.relnamespace

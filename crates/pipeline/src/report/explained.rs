@@ -181,6 +181,7 @@ impl Excuses {
         let mut constraints = BTreeSet::new();
         let mut extensions = BTreeSet::new();
         let mut defaults = Vec::new();
+        let mut identities = Vec::new();
         for object in catalog.objects.iter().filter(|object| gone.contains(&object.id)) {
             match &object.body {
                 Body::Table(_) | Body::View(_) | Body::MaterializedView(_) => {
@@ -190,6 +191,9 @@ impl Excuses {
                     constraints.insert((constraint.table.clone(), object.name.clone()));
                 }
                 Body::ColumnDefault(default) => defaults.push(default),
+                Body::Sequence(sequence) => {
+                    identities.extend(sequence.owned_by.iter().filter(|owner| owner.identity.is_some()));
+                }
                 Body::Extension(_) => {
                     extensions.insert(object.name.as_str());
                 }
@@ -230,6 +234,9 @@ impl Excuses {
             if goes_along || object.extension.as_deref().is_some_and(|name| extensions.contains(name)) {
                 self.add(object, Extent::Whole);
             }
+            for owner in identities.iter().filter(|owner| owner.table == name(object)) {
+                self.add_identity(object, &owner.column);
+            }
             // a column's default is told of its table too
             let has_default = |table: &QualifiedName| *table == name(object);
             if matches!(object.body, Body::Table(_))
@@ -238,6 +245,18 @@ impl Excuses {
                 self.add(object, Extent::Properties);
             }
         }
+    }
+
+    /// A column without its sequence is no identity column, which is told of its table.
+    fn add_identity(&mut self, object: &Object, column: &str) {
+        let Body::Table(table) = &object.body else { return };
+        let Some(place) = table.columns.iter().position(|other| other.name.as_str() == column) else {
+            return;
+        };
+        self.told.insert(object.identity());
+        let name = format!("\"{}\"", column.replace('"', "\"\""));
+        let paths = [place.to_string(), name].map(|key| Some(format!("body.columns.{key}.identity")));
+        self.changed.entry(object.identity()).or_default().extend(paths);
     }
 
     /// How a run ends that has written and then compared: what was skipped may be all that differs. Rows and

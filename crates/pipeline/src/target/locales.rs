@@ -72,7 +72,8 @@ fn collations(database: &Database) -> Vec<String> {
     let (collate, ctype) = (quote_literal(&database.collate), quote_literal(&database.ctype));
     let mut collations = vec![format!("provider = libc, lc_collate = {collate}, lc_ctype = {ctype}")];
     if let Some(locale) = &database.locale {
-        let mut own = format!("provider = {}, locale = {}", database.locale_provider, quote_literal(locale));
+        let mut own =
+            format!("provider = {}, locale = {}", database.locale_provider_sql(), quote_literal(locale));
         if let Some(rules) = &database.icu_rules {
             own.push_str(&format!(", rules = {}", quote_literal(rules)));
         }

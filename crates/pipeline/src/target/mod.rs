@@ -4,9 +4,9 @@ pub(crate) mod adapted;
 pub(crate) mod extensions;
 pub(crate) mod hypertables;
 pub(crate) mod locales;
+mod read_only;
 pub(crate) mod roles;
 pub(crate) mod settings;
-mod shown;
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
@@ -15,7 +15,7 @@ use std::sync::Arc;
 use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
     Catalog, DatabaseStatement, Difference, Object, TIMESCALEDB, end_of_restore, in_one_line,
-    quote_identifier, without_values,
+    quote_identifier, shown_value, without_values,
 };
 use dbhaul_importer::{ImportError, ImportOptions, ImportOutcome, ImportPlan, SegmentSource, check_target};
 use dbhaul_postgres::{ConnectSettings, Probe, Session, SessionRole};
@@ -24,9 +24,9 @@ use ulid::Ulid;
 use crate::report::explained::Told;
 use crate::sides::check_side;
 use crate::target::locales::locale_blocker;
+use crate::target::read_only::check_writable;
 use crate::target::roles::RoleWork;
 use crate::target::settings::{early, is_refusal, refused_properties};
-use crate::target::shown::shown_value;
 use crate::{Context, NamedReason, PipelineError, RoleReport, Status, WriteOptions};
 
 /// The importer's options for what a user asked. `fingerprint` says what is
@@ -283,6 +283,7 @@ pub(crate) async fn create_database(
         return Err(exists_already(target, catalog));
     }
     check_tablespaces(&session, catalog, exists).await?;
+    check_writable(&session, target, options).await?;
     let (create, statements) = early(options, catalog, session.version());
     if let (Some(create), false) = (create, exists) {
         session.execute(&create.sql).await.map_err(creating)?;
@@ -331,6 +332,10 @@ pub(crate) async fn creation_blockers(
     }
     match check_tablespaces(&session, catalog, exists).await {
         Err(missing @ PipelineError::Request { .. }) => blockers.push(missing),
+        checked => checked?,
+    }
+    match check_writable(&session, target, options).await {
+        Err(read_only @ PipelineError::Request { .. }) => blockers.push(read_only),
         checked => checked?,
     }
     if !exists {

@@ -1,7 +1,7 @@
 //! Values of settings as they may be shown.
 
 /// The value of a setting, unless its name or the value itself says that it may be a secret.
-pub(super) fn shown_value<'a>(name: &str, value: &'a str) -> &'a str {
+pub fn shown_value<'a>(name: &str, value: &'a str) -> &'a str {
     if is_secret_name(name) || may_hold_secret(value) { "(not shown)" } else { value }
 }
 
