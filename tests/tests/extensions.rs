@@ -303,3 +303,28 @@ fn extensions_with_ways_of_their_own_are_named() {
     migrated.assert_code(0);
     assert!(migrated.stderr.contains("pg_cron"), "{}", migrated.stderr);
 }
+
+/// `CREATE EXTENSION` makes what the script makes, and not what somebody has added to the extension since.
+#[test]
+fn what_was_added_to_an_extension_is_missed() {
+    let target = Server::start(18);
+    for major in [15, 18] {
+        let source = Server::start(major);
+        source.create_db("shop");
+        source.psql(
+            "shop",
+            "CREATE EXTENSION cube; CREATE TABLE cfg (a int); INSERT INTO cfg VALUES (1), (2);
+             ALTER EXTENSION cube ADD TABLE cfg; CREATE SEQUENCE own; ALTER EXTENSION cube ADD SEQUENCE own;
+             CREATE TABLE t (a int)",
+        );
+        let database = format!("of_{major}");
+        target.create_db(&database);
+        let sides = ["--source", &source.uri("shop"), "--target", &target.uri(&database)];
+        for command in ["migrate", "verify"] {
+            let run = Dbhaul::new([command]).args(sides).run();
+            run.assert_code(4)
+                .assert_says("TABLE public.cfg: missing")
+                .assert_says("SEQUENCE public.own: missing");
+        }
+    }
+}

@@ -1,4 +1,4 @@
-//! Members of extensions' operator families.
+//! Members of extensions: of their operator families, and what a user has made one (`ALTER EXTENSION ... ADD`).
 //!
 //! Nothing in the catalogs says whether an extension's script or a user has added one to the family (PostgreSQL's
 //! src/backend/commands/opclasscmds.c, `storeOperators`): a member depends on its operator or function and on its
@@ -15,7 +15,10 @@ use super::Difference;
 use super::families::{Family, family, members};
 use super::quoting::bare;
 use crate::kinds::Body;
-use crate::{Catalog, Object, QualifiedName};
+use crate::{Catalog, Identity, Object, QualifiedName};
+
+/// So many members of an extension are named that another version of it lacks.
+const SHOWN_MEMBERS: usize = 10;
 
 /// What operator families of the left's extensions have and the same on the right lack.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -67,10 +70,47 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberD
             found.lacks(object, rest.into_iter().map(|(member, _)| member).collect());
         }
     }
+    found.add_objects(left, right);
     found
 }
 
 impl MemberDifferences {
+    /// Adds members that are objects of their own. `CREATE EXTENSION` makes what the script makes: with the same version
+    /// on a server of the same major, what it has not made a user has added, with whatever rows it holds. Scripts look at
+    /// the server's major too, so that between majors that is certain of tables and sequences alone.
+    fn add_objects(&mut self, left: &Catalog, right: &Catalog) {
+        let (one, other) = (versions(left), versions(right));
+        let is_same_major = left.server_version.major() == right.server_version.major();
+        let mut there: Option<BTreeSet<Identity>> = None;
+        let mut gone: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for object in &left.objects {
+            let Some(extension) = object.extension.as_deref() else { continue };
+            // a family is told by its members, and an extension that is not there is told itself
+            let Some(other_version) = other.get(extension) else { continue };
+            if matches!(object.body, Body::OperatorFamily(_)) {
+                continue;
+            }
+            let there = there.get_or_insert_with(|| right.objects.iter().map(super::key).collect());
+            if there.contains(&super::key(object)) {
+                continue;
+            }
+            let identity = object.identity();
+            let holds_state = matches!(object.body, Body::Table(_) | Body::Sequence(_));
+            let is_same_version = one.get(extension) == Some(other_version);
+            if is_same_version && (is_same_major || holds_state) {
+                self.lacking.push(Difference::Missing { identity });
+            } else {
+                gone.entry(extension).or_default().push(identity.to_string());
+            }
+        }
+        self.of_versions.extend(gone.into_iter().map(|(extension, names)| {
+            let (shown, more) = names.split_at(names.len().min(SHOWN_MEMBERS));
+            let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+            let shown = shown.join(", ");
+            format!("extension {extension} has members on the left that it does not have on the right: {shown}{more}")
+        }));
+    }
+
     fn lacks(&mut self, object: &Object, members: Vec<String>) {
         if !members.is_empty() {
             self.lacking.push(Difference::Different {
