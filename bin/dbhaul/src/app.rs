@@ -70,6 +70,7 @@ fn convert(file: &Path, outputs: &[ReportFile]) -> ExitCode {
 }
 
 fn wrong_usage(problem: &str, command: &str) -> ExitCode {
+    let problem = secrets::redact(problem);
     to_stderr(&format!("error: {problem}\n\nFor more information, try 'dbhaul {command} --help'."));
     ExitCode::from(USAGE)
 }
@@ -103,7 +104,10 @@ pub(crate) fn hide_secrets(error: &mut clap::Error, typed: &[String]) {
         })
         .collect();
     for (kind, value) in hidden {
-        error.insert(kind, value);
+        // a tip quotes the argument once more
+        if error.insert(kind, value.clone()).is_some_and(|typed| typed != value) {
+            error.remove(ContextKind::Suggested);
+        }
     }
 }
 

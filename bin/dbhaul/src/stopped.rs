@@ -37,7 +37,7 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
             return created("named as that of the backup", "").into();
         }
         Request::Migrate(request) if request.options.create => {
-            let name = in_one_line(&quote_identifier(request.source.database()));
+            let name = in_one_line(&quote_identifier(&request.source.shown_database()));
             return created(&name, IF_UNCHANGED).into();
         }
         Request::Restore(_) => {

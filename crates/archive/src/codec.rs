@@ -127,12 +127,12 @@ impl ChunkCodec {
     /// Verifies the stored bytes of a whole pack: its name, kind and index. Opens no chunk. CPU-bound.
     ///
     /// # Errors
-    /// [`ArchiveError::DamagedPack`], [`ArchiveError::NoKey`]; [`ArchiveError::UnsupportedVersion`] and
-    /// [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
+    /// [`ArchiveError::DamagedPack`], [`ArchiveError::NoKey`].
     pub fn open_pack(&self, pack: &PackSummary, stored: Bytes) -> Result<PackReader, ArchiveError> {
         let Some(keys) = &self.0 else {
+            check_name(pack.id, &stored)?;
             check_pack_header(pack, &stored[..stored.len().min(HEADER_BYTES)])?;
-            return PackReader::open(pack.id, stored);
+            return PackReader::of_plain(pack.id, stored);
         };
         check_name(pack.id, &stored)?;
         let plain = decrypt(keys.identity(pack)?, &stored, MAX_PACK_BYTES);

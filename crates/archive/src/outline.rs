@@ -31,6 +31,9 @@ struct Entry {
     data: Option<DataEntry>,
 }
 
+/// What an entry makes, by its schema and its own name.
+type SchemaAndName<'a> = (Option<&'a str>, &'a str);
+
 /// What the rows of an entry are of.
 type Rows = Option<QualifiedName>;
 
@@ -127,6 +130,7 @@ impl Manifest {
         if let Some(entry) = missing.next() {
             return Err(format!("it lacks {} {}, which the catalog has", entry.kind, entry.name));
         }
+        toc.check_names(&expected)?;
         if !is_whole {
             return Ok(());
         }
@@ -151,6 +155,24 @@ impl TocOutline {
         match data.find(|(_, data)| !seen.insert(rows(data))) {
             None => Ok(()),
             Some((entry, _)) => Err(format!("two entries have the rows of {}", entry.rows_of())),
+        }
+    }
+
+    /// What an entry makes has the name that the object has in the catalog.
+    fn check_names(&self, expected: &Toc) -> Result<(), String> {
+        let mut names: HashMap<(ObjectId, &str), Vec<SchemaAndName<'_>>> = HashMap::new();
+        for entry in &expected.entries {
+            let Some(object) = entry.object else { continue };
+            let name = (entry.schema.as_deref(), entry.name.as_str());
+            names.entry((object, entry.kind.as_str())).or_default().push(name);
+        }
+        let is_other = |entry: &&Entry| {
+            let known = entry.object.and_then(|object| names.get(&(object, &*entry.kind)));
+            known.is_some_and(|known| !known.contains(&(entry.schema.as_deref(), entry.name.as_str())))
+        };
+        match self.entries.iter().find(is_other) {
+            None => Ok(()),
+            Some(entry) => Err(format!("the catalog has another name for {}", entry.what())),
         }
     }
 

@@ -168,8 +168,7 @@ impl PackReader {
     /// Verifies the bytes of a whole pack: its hash, header and index. Opens no chunk.
     ///
     /// # Errors
-    /// [`ArchiveError::DamagedPack`]; [`ArchiveError::UnsupportedVersion`] and
-    /// [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
+    /// [`ArchiveError::DamagedPack`].
     pub fn open(id: PackId, bytes: Bytes) -> Result<Self, ArchiveError> {
         check_name(id, &bytes)?;
         Self::of_plain(id, bytes)
@@ -220,8 +219,7 @@ impl PackReader {
 /// Compares the first [`PACK_HEADER_BYTES`] of a pack with what the manifest says of it.
 ///
 /// # Errors
-/// [`ArchiveError::DamagedPack`] if it is none, or holds what is said to lie elsewhere;
-/// [`ArchiveError::UnsupportedVersion`] and [`ArchiveError::UnknownFeature`] for packs of a newer dbhaul.
+/// [`ArchiveError::DamagedPack`] if it is none, or holds what is said to lie elsewhere.
 pub fn check_pack_header(pack: &PackSummary, header: &[u8]) -> Result<(), ArchiveError> {
     let kind = parse_header(pack.id, header)?;
     if kind == pack.kind {
@@ -234,28 +232,22 @@ pub fn check_pack_header(pack: &PackSummary, header: &[u8]) -> Result<(), Archiv
 
 fn parse_header(id: PackId, bytes: &[u8]) -> Result<PackKind, ArchiveError> {
     let damaged = |reason: &str| ArchiveError::DamagedPack { pack: id, reason: reason.to_owned() };
-    let object = || format!("pack {id}");
     let header = bytes.get(..HEADER_BYTES).ok_or_else(|| damaged("it is too short"))?;
     let frame = read_u32(header, 0).map_err(|reason| damaged(&reason))?;
     if frame != HEADER_FRAME || header[8..16] != HEADER_MAGIC[..] {
         return Err(damaged("it does not start as a pack starts"));
     }
     let version = u16::from_le_bytes([header[16], header[17]]);
+    // a store of a newer dbhaul says so in its repo.json, which was read before
     if version != PACK_VERSION {
-        let (found, supported) = (u32::from(version), u32::from(PACK_VERSION));
-        return Err(ArchiveError::UnsupportedVersion { object: object(), found, supported });
+        return Err(damaged(&format!("its header has version {version}, and not {PACK_VERSION}")));
     }
     if header[18] != CIPHER_NONE {
-        return Err(ArchiveError::UnknownFeature {
-            object: object(),
-            feature: format!("cipher {}", header[18]),
-        });
+        return Err(damaged(&format!("its header has cipher {}, and not {CIPHER_NONE}", header[18])));
     }
     match header[19] {
         0 => Ok(PackKind::Data),
         1 => Ok(PackKind::Meta),
-        other => {
-            Err(ArchiveError::UnknownFeature { object: object(), feature: format!("pack kind {other}") })
-        }
+        other => Err(damaged(&format!("its header has kind {other}, which there is not"))),
     }
 }

@@ -39,6 +39,8 @@ const EVERY: &[(&str, &str)] = &[
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_deferrable", "off"),
     ("jit", "off"),
+    // what is tried and refused is no reason to end
+    ("exit_on_error", "off"),
     ("search_path", ""),
 ];
 

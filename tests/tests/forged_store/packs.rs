@@ -87,7 +87,7 @@ fn a_pack_of_rows_that_says_it_holds_metadata() {
 }
 
 fn a_pack_of_rows_of_a_kind_to_come() {
-    with_header_byte("header_kind_2", 19, 2, &["pack kind 2"]);
+    with_header_byte("header_kind_2", 19, 2, &["kind 2"]);
 }
 
 fn a_pack_of_rows_that_is_said_to_be_encrypted() {

@@ -223,8 +223,8 @@ impl Display for BackupToc {
         writeln!(f, ";\n; Backup {} of {}", self.backup, self.snapshot_time)?;
         writeln!(f, ";     dbname: {}", in_line(&self.database))?;
         writeln!(f, ";     TOC Entries: {}", self.entries.len())?;
-        writeln!(f, ";     Dumped from database version: {}", self.server_version)?;
-        writeln!(f, ";     Dumped by dbhaul version: {}", self.dbhaul_version)?;
+        writeln!(f, ";     Dumped from database version: {}", in_line(&self.server_version))?;
+        writeln!(f, ";     Dumped by dbhaul version: {}", in_line(&self.dbhaul_version))?;
         write!(f, ";\n;\n; Selected TOC Entries:\n;")?;
         self.entries.iter().try_for_each(|entry| write!(f, "\n{entry}"))
     }
@@ -273,14 +273,14 @@ impl Display for BackupDetails {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let summary = &self.summary;
         writeln!(f, "backup    {}", summary.id)?;
-        writeln!(f, "database  {} ({})", in_one_line(&summary.database), self.encoding)?;
+        writeln!(f, "database  {} ({})", in_one_line(&summary.database), in_one_line(&self.encoding))?;
         let age = format_age(summary.age_seconds);
         writeln!(f, "taken     {}, {age} ago", summary.snapshot_time)?;
-        writeln!(f, "server    {}", self.server_version)?;
+        writeln!(f, "server    {}", in_one_line(&self.server_version))?;
         if let Some(lsn) = &self.lsn {
-            writeln!(f, "LSN       {lsn}")?;
+            writeln!(f, "LSN       {}", in_one_line(lsn))?;
         }
-        writeln!(f, "writer    dbhaul {}", self.dbhaul_version)?;
+        writeln!(f, "writer    dbhaul {}", in_one_line(&self.dbhaul_version))?;
         if let Some(totals) = &summary.totals {
             let (plain, packs) = (format_bytes(totals.plain_bytes), format_bytes(totals.pack_bytes));
             let rows = counted(summary.row_count.unwrap_or_default(), "row");

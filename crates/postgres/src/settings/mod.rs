@@ -228,7 +228,7 @@ impl ConnectSettings {
     }
 
     fn describe_at(&self, hosts: &str) -> String {
-        in_one_line(&format!("{hosts}/{} as {}", self.database, self.acting()))
+        in_one_line(&format!("{hosts}/{} as {}", self.shown_database(), self.acting()))
     }
 
     /// Like [`describe`](Self::describe), for one of the hosts.
@@ -243,6 +243,11 @@ impl ConnectSettings {
             Some(role) => format!("{user} in role {role}"),
             None => user.into_owned(),
         }
+    }
+
+    /// The database, for messages. The name of one that was not named is the user's.
+    pub fn shown_database(&self) -> Cow<'_, str> {
+        if self.database == self.user { self.shown_user() } else { Cow::Borrowed(&self.database) }
     }
 
     /// The user, for messages. With a colon in it and no password it is likely that somebody has encoded the colon
@@ -317,7 +322,7 @@ impl fmt::Debug for ConnectSettings {
             .field("endpoints", &self.endpoints)
             .field("user", &self.shown_user())
             .field("role", &self.role)
-            .field("database", &self.database)
+            .field("database", &self.shown_database())
             .field("password", &self.password.as_ref().map(|_| "(redacted)"))
             .field("passfile", &self.passfile)
             .field("tls", &self.tls)

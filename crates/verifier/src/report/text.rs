@@ -10,9 +10,15 @@ use crate::Verdict;
 
 impl Display for SideDescription {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (PostgreSQL {}, as of {}", in_one_line(&self.name), self.server_version, self.as_of)?;
+        write!(
+            f,
+            "{} (PostgreSQL {}, as of {}",
+            in_one_line(&self.name),
+            in_one_line(&self.server_version),
+            in_one_line(&self.as_of)
+        )?;
         match &self.lsn {
-            Some(lsn) => write!(f, ", LSN {lsn})"),
+            Some(lsn) => write!(f, ", LSN {})", in_one_line(lsn)),
             None => f.write_str(")"),
         }
     }
