@@ -28,6 +28,8 @@ RATIOS = (("dump", "pg_dump"), ("restore", "pg_restore"), ("restore, no ANALYZE"
 BARS = {("tpch", "dump", "pg_dump"): 0.70, ("tpch", "restore", "pg_restore"): 0.80,
         ("tpch", "migrate", "pgcopydb clone"): 0.75, ("skew", "dump", "pg_dump"): 0.60}
 UNLIKE = (("restore", "pg_restore"), ("migrate", "pg_dump | pg_restore"))
+# What a store costs beyond a plain dump, in every shape: ours against ours.
+STORE_BARS = {("dump, encrypted", "dump"): 1.15, ("backup check --level 2", "dump"): 0.60}
 MEMORY_BAR_MIB = 256
 # pgcopydb takes minutes for thousands of tables. A second look at that would tell nothing.
 SECONDS_FOR_ONE_RUN = 60
@@ -140,6 +142,8 @@ class Bench:
                                              "-d", self.source]),
             lambda: self.measure("dump", self.ours("dump", "--source", self.source, "--store", self.store,
                                                    "--compress", "1")))
+        in_turn(self.encrypted, lambda: self.measure("backup check --level 2", self.ours(
+            "backup", "check", "--store", self.store, "--level", "2")))
         self.size("pg_dump", self.archive)
         self.size("dump", self.store)
         in_turn(
@@ -150,6 +154,17 @@ class Bench:
                                                           f"pg_restore -d {self.fresh_database()}"),
             self.pgcopydb,
             lambda: self.loading("migrate", "--source", self.source))
+
+    def encrypted(self):
+        """Measures a dump into a new store that only a passphrase opens, by whoever holds its writer key."""
+        place, writer, passphrase = (self.work / name for name in ("encrypted", "writer.json", "passphrase"))
+        shutil.rmtree(place, ignore_errors=True)
+        writer.unlink(missing_ok=True)
+        passphrase.write_text("correct horse battery staple\n")
+        subprocess.run([self.options.dbhaul, "store", "init", place, "--passphrase-file", passphrase,
+                        "--writer-key-out", writer, "--quiet"], check=True)
+        self.measure("dump, encrypted", self.ours("dump", "--source", self.source, "--store", place, "--compress", "1",
+                                                  "--writer-key", writer))
 
     def analyzed(self, name, command):
         """Measures a restore, and the same followed by an ANALYZE of everything."""
@@ -185,6 +200,8 @@ class Bench:
         for ours, theirs in RATIOS:
             bar = BARS.get((self.options.shape, ours, theirs), None if (ours, theirs) in UNLIKE else 1.0)
             yield ours, theirs, self.median(ours) / self.median(theirs), bar
+        for (ours, theirs), bar in STORE_BARS.items():
+            yield ours, self.title(theirs), self.median(ours) / self.median(theirs), bar
 
     def report(self):
         o = self.options
@@ -220,7 +237,7 @@ class Bench:
         }, indent=1))
 
     def title(self, name):
-        return f"dbhaul {name}" if name in {ours for ours, _ in RATIOS} else name
+        return f"dbhaul {name}" if name in {ours for ours, _ in (*RATIOS, *STORE_BARS)} else name
 
 
 def against(ratio, bar):

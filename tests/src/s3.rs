@@ -4,9 +4,12 @@
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 
+use hyper::Request;
+use hyper::body::Incoming;
+use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use s3s::S3Result;
 use s3s::auth::{S3Auth, SecretKey, SimpleAuth};
@@ -107,12 +110,16 @@ impl Moto {
     }
 }
 
+/// What was asked of a server so far, each as method, path and query.
+type Requests = Arc<Mutex<Vec<String>>>;
+
 /// An S3 server in this process that keeps each bucket as a directory of files.
 #[derive(Debug)]
 pub struct S3Directory {
     endpoint: S3Endpoint,
     root: TempDir,
     revoked: Arc<AtomicBool>,
+    requests: Requests,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -127,6 +134,8 @@ impl S3Directory {
         let known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
         builder.set_auth(Keys { known, revoked: Arc::clone(&revoked) });
         let service = builder.build();
+        let requests = Requests::default();
+        let seen = Arc::clone(&requests);
         let (stop, stopped) = oneshot::channel();
         let (tell_port, port) = std::sync::mpsc::channel();
         let thread = std::thread::spawn(move || {
@@ -134,11 +143,18 @@ impl S3Directory {
             runtime.expect("threads can be made").block_on(async move {
                 let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a port is free");
                 tell_port.send(listener.local_addr().expect("bound").port()).expect("the starter waits");
-                tokio::select! { () = serve(&listener, &service) => {}, _ = stopped => {} }
+                tokio::select! { () = serve(&listener, &service, &seen) => {}, _ = stopped => {} }
             });
         });
         let port = port.recv().expect("the server thread binds a port");
-        Self { endpoint: S3Endpoint::at(port), root, revoked, stop: Some(stop), thread: Some(thread) }
+        Self {
+            endpoint: S3Endpoint::at(port),
+            root,
+            revoked,
+            requests,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
     }
 
     /// Where it listens.
@@ -151,6 +167,11 @@ impl S3Directory {
         let dir = self.root().join(bucket);
         std::fs::create_dir(&dir).expect("the bucket is new");
         dir
+    }
+
+    /// What was asked since the last call, each as method, path and query: `GET /bucket/key?versioning`.
+    pub fn take_requests(&self) -> Vec<String> {
+        std::mem::take(&mut *self.requests.lock().expect("no test panics while it adds a line"))
     }
 
     /// Accepts the credentials no more.
@@ -189,10 +210,16 @@ impl S3Auth for Keys {
     }
 }
 
-async fn serve(listener: &TcpListener, service: &S3Service) {
+async fn serve(listener: &TcpListener, service: &S3Service, requests: &Requests) {
     let http = hyper_util::server::conn::auto::Builder::new(TokioExecutor::new());
     while let Ok((socket, _)) = listener.accept().await {
-        let connection = http.serve_connection(TokioIo::new(socket), service.clone()).into_owned();
+        let (service, requests) = (service.clone(), Arc::clone(requests));
+        let counting = service_fn(move |request: Request<Incoming>| {
+            let line = format!("{} {}", request.method(), request.uri());
+            requests.lock().expect("no test panics while it takes them").push(line);
+            Service::call(&service, request)
+        });
+        let connection = http.serve_connection(TokioIo::new(socket), counting).into_owned();
         tokio::spawn(async move {
             // A client that hangs up is the client's affair.
             let _ = connection.await;
