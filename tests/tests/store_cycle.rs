@@ -270,9 +270,12 @@ fn encrypted_on_moto() {
     live(Place::moto(), true);
 }
 
+/// A step, how many requests it makes at most, and how often it writes what.
+type Bound<'a> = (&'a str, usize, &'a [(&'a str, usize)]);
+
 /// Asserts what each step asks at most, where a slow machine may renew a lease once more, and how often it writes what.
 #[track_caller]
-fn assert_requests(steps: &[(&str, BTreeMap<String, usize>)], expected: &[(&str, usize, &[(&str, usize)])]) {
+fn assert_requests(steps: &[(&str, BTreeMap<String, usize>)], expected: &[Bound<'_>]) {
     let names: Vec<&str> = expected.iter().map(|(step, ..)| *step).collect();
     assert_eq!(steps.iter().map(|(step, _)| *step).collect::<Vec<_>>(), names);
     for ((step, counts), (_, most, writes)) in steps.iter().zip(expected) {
