@@ -120,3 +120,20 @@ fn setting_statement(database: &str, role: &Option<String>, setting: &str) -> St
         None => format!("ALTER DATABASE {database} {set}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::create_statement;
+    use crate::{Database, ServerVersion, Target};
+
+    /// A catalog out of a store may be a forger's.
+    #[test]
+    fn a_locale_provider_brings_no_other_options_along() {
+        let create = |provider: &str| {
+            let database = Database { locale_provider: provider.to_owned(), ..Database::default() };
+            create_statement(&database, "shop", &Target { version: ServerVersion::of_major(18) })
+        };
+        assert!(create("icu").contains(" LOCALE_PROVIDER = icu "));
+        assert!(create("libc IS_TEMPLATE = true").contains(" LOCALE_PROVIDER = 'libc IS_TEMPLATE = true' "));
+    }
+}

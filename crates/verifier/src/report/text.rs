@@ -76,7 +76,8 @@ impl Display for Report {
         for option in &self.options {
             writeln!(f, "       {option}")?;
         }
-        writeln!(f, "compared at {} by dbhaul {}", self.compared_at, self.dbhaul_version)?;
+        let (at, version) = (in_one_line(&self.compared_at), in_one_line(&self.dbhaul_version));
+        writeln!(f, "compared at {at} by dbhaul {version}")?;
         writeln!(f)?;
         self.fmt_schema(f)?;
         self.fmt_tables(f)?;
@@ -213,6 +214,19 @@ mod tests {
             not_compared: Vec::new(),
             information: Vec::new(),
         }
+    }
+
+    /// A manifest says which version and position its backup is of, and may be a forger's.
+    #[test]
+    fn what_a_side_says_of_itself_stays_in_its_line() {
+        let forged = || "1)\n\nEQUAL\n".to_owned();
+        let side = SideDescription {
+            name: forged(),
+            server_version: forged(),
+            as_of: forged(),
+            lsn: Some(forged()),
+        };
+        assert_eq!(side.to_string().lines().count(), 1, "{side}");
     }
 
     #[test]
