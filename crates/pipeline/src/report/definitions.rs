@@ -2,8 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dbhaul_catalog::kinds::Body;
 use dbhaul_catalog::{
-    Catalog, CatalogDiff, Difference, EntryKind, Identity, ObjectId, Selection, Target, Toc, without_values,
+    Catalog, CatalogDiff, Difference, EntryKind, Identity, Object, ObjectId, Selection, Target, Toc,
+    shown_value, without_values,
 };
 use dbhaul_verifier::ObjectDefinitions;
 
@@ -59,7 +61,8 @@ fn statements(
     target: Target,
     wanted: &BTreeSet<&Identity>,
 ) -> Option<BTreeMap<Identity, String>> {
-    let objects = catalog.objects.iter().map(|object| (object.id, object.identity()));
+    let objects = catalog.objects.iter().filter(|object| !sets_a_secret(object));
+    let objects = objects.map(|object| (object.id, object.identity()));
     let objects: BTreeMap<ObjectId, Identity> =
         objects.filter(|(_, identity)| wanted.contains(identity)).collect();
     let toc = Toc::build(catalog, &target, &selection.toc_options(catalog).ok()?).ok()?;
@@ -74,6 +77,12 @@ fn statements(
     }
     texts.values_mut().for_each(shorten);
     Some(texts)
+}
+
+/// Whether a function sets what may be a secret. Its statement has the value among all else, and is not shown.
+fn sets_a_secret(object: &Object) -> bool {
+    let Body::Function(function) = &object.body else { return false };
+    function.settings.iter().any(|(name, value)| shown_value(name, value) != value)
 }
 
 /// A statement without the options and connection strings in which secrets are.

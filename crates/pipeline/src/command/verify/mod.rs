@@ -99,7 +99,7 @@ async fn compare_requested(
     };
     let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
-    let hidden = Hidden::take_out((&mut left, &request.selection), (&mut right, &copy))?;
+    let hidden = Hidden::take_out((&mut left, selection), (&mut right, &copy))?;
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
             let report =

@@ -122,6 +122,7 @@ fn not_loaded(outcome: &ImportOutcome, loaded: &BTreeMap<String, RowDigest>) -> 
 /// What only the target has was there before, or came with something: it is told.
 pub(super) fn forget_others(report: &mut Report) {
     let mut others = Vec::new();
+    report.definitions.retain(|definition| definition.left.is_some());
     report.schema.differences.retain(|difference| match difference {
         Difference::Extra { identity } => {
             others.push(identity.to_string());
