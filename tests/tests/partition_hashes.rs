@@ -8,7 +8,6 @@ use tempfile::TempDir;
 
 /// Partitions by hash of an enum, of an array of it, and one level further down.
 const MOODS: &str = "
-    CREATE TYPE mood AS ENUM ('sad', 'ok', 'happy', 'proud', 'bored', 'calm', 'angry', 'shy');
     CREATE TABLE felt (id int, m mood, PRIMARY KEY (id, m)) PARTITION BY HASH (m);
     CREATE TABLE felt_0 PARTITION OF felt FOR VALUES WITH (MODULUS 3, REMAINDER 0);
     CREATE TABLE felt_1 PARTITION OF felt FOR VALUES WITH (MODULUS 3, REMAINDER 1) PARTITION BY HASH (id);
@@ -22,8 +21,8 @@ const MOODS: &str = "
     CREATE TABLE steady (id int) PARTITION BY HASH (id);
     CREATE TABLE steady_0 PARTITION OF steady FOR VALUES WITH (MODULUS 2, REMAINDER 0);
     CREATE TABLE steady_1 PARTITION OF steady FOR VALUES WITH (MODULUS 2, REMAINDER 1);
-    INSERT INTO felt SELECT i, (enum_range(NULL::mood))[i % 8 + 1] FROM generate_series(1, 4000) i;
-    INSERT INTO mixed SELECT ARRAY[(enum_range(NULL::mood))[i % 8 + 1]] FROM generate_series(1, 400) i;
+    INSERT INTO felt SELECT i, (enum_range(NULL::mood))[i % 64 + 1] FROM generate_series(1, 4000) i;
+    INSERT INTO mixed SELECT ARRAY[(enum_range(NULL::mood))[i % 64 + 1]] FROM generate_series(1, 400) i;
     INSERT INTO steady SELECT generate_series(1, 100);
     CREATE INDEX felt_m ON felt (m); CREATE TABLE note (id int, m mood, FOREIGN KEY (id, m) REFERENCES felt);
     INSERT INTO note SELECT * FROM felt WHERE id < 100";
@@ -31,9 +30,12 @@ const MOODS: &str = "
 const ROWS: &str = "SELECT (SELECT md5(string_agg(f::text, ',' ORDER BY id)) FROM felt f), (SELECT md5(string_agg(x::text, ',' ORDER BY x::text)) FROM mixed x)";
 const PLACES: &str = "SELECT tableoid::regclass, m, count(*) FROM felt GROUP BY 1, 2 ORDER BY 1, 2";
 
+/// A server whose labels are so many that each partition of the target gets rows of each partition of the source.
 fn source(major: u16) -> Server {
     let server = Server::start(major);
     server.create_db("moods");
+    let labels: Vec<String> = (0..64).map(|number| format!("'mood {number}'")).collect();
+    server.psql("moods", &format!("CREATE TYPE mood AS ENUM ({})", labels.join(", ")));
     server.psql("moods", MOODS);
     server
 }

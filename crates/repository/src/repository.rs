@@ -118,10 +118,9 @@ impl Repository {
         keys: &StoreKeys,
         progress: &Progress,
     ) -> Result<Self, RepositoryError> {
-        if let Some(bytes) = config_bytes(&store).await? {
+        if let Some(bytes) = config_of_writable(&store).await? {
             return Self::with_config(store, &bytes, keys, Purpose::Dump, progress).await;
         }
-        refuse_occupied(&store).await?;
         refuse_keys(&store, keys)?;
         let config = RepoConfig::new(Ulid::generate(), Timestamp::now());
         let bytes = config.to_bytes().map_err(|source| archive_error(&store, source))?;
@@ -147,14 +146,11 @@ impl Repository {
         cancel: &CancellationToken,
     ) -> Result<Arc<dyn Store>, RepositoryError> {
         let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
-        match config_bytes(&store).await? {
+        match config_of_writable(&store).await? {
             Some(bytes) => {
                 drop(Self::with_config(Arc::clone(&store), &bytes, keys, Purpose::Dump, progress).await?);
             }
-            None => {
-                refuse_occupied(&store).await?;
-                refuse_keys(&store, keys)?;
-            }
+            None => refuse_keys(&store, keys)?,
         }
         Ok(store)
     }
@@ -571,6 +567,19 @@ pub(crate) async fn config_bytes(store: &Arc<dyn Store>) -> Result<Option<Bytes>
     Ok(store.get_optional_at_most(keys::REPO_CONFIG, MAX_CONFIG_BYTES).await?)
 }
 
+/// The configuration of a store that is to be written to; `None` if its place is empty, and may become one.
+async fn config_of_writable(store: &Arc<dyn Store>) -> Result<Option<Bytes>, RepositoryError> {
+    if let Some(bytes) = config_bytes(store).await? {
+        return Ok(Some(bytes));
+    }
+    let Err(occupied) = refuse_occupied(store).await else { return Ok(None) };
+    // what was found may be of another writer, who has made a store there since
+    match config_bytes(store).await? {
+        Some(bytes) => Ok(Some(bytes)),
+        None => Err(occupied),
+    }
+}
+
 /// Who brings a key means an encrypted store, and no backup in plain.
 fn refuse_keys(store: &Arc<dyn Store>, keys: &StoreKeys) -> Result<(), RepositoryError> {
     match keys.is_empty() {
@@ -693,12 +702,24 @@ mod tests {
 
     use dbhaul_archive::{BackupKey, Keyring, RepoConfig};
     use dbhaul_progress::Progress;
-    use dbhaul_store::{MemoryStore, Store, StoreExt};
+    use dbhaul_store::{ErrorKind, Fault, FaultRule, FaultStore, MemoryStore, Operation, Store, StoreExt};
     use jiff::Timestamp;
     use ulid::Ulid;
 
     use super::{ListedBackup, Repository};
-    use crate::RepositoryError;
+    use crate::{RepositoryError, StoreKeys};
+
+    #[tokio::test]
+    async fn a_store_that_another_writer_makes_meanwhile_is_the_store() {
+        let (memory, progress) = (Arc::new(MemoryStore::default()), Progress::silent());
+        let keys = StoreKeys::default();
+        let first = Repository::at_or_create(memory.clone(), &keys, &progress).await.unwrap();
+        let store = FaultStore::new(memory);
+        // it was not there yet when we looked
+        store.add(FaultRule::new(Fault::Fail(ErrorKind::NotFound)).on(Operation::Get));
+        let second = Repository::at_or_create(Arc::new(store), &keys, &progress).await.unwrap();
+        assert_eq!(second.config().id, first.config().id);
+    }
 
     #[test]
     fn a_backup_is_ahead_only_by_all_clocks() {
