@@ -373,6 +373,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
     };
     let selected = selection(&args.selection)?;
     let request = VerifyRequest {
+        shown: compare::shown(&args.compare, &left)?,
         left,
         right,
         jobs: args.jobs.unwrap_or_else(default_jobs),
@@ -386,7 +387,6 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
             ScratchArgs { .. } => Scratch::WhereWritable,
         },
         mode: compare::mode(&args.compare, &selected)?,
-        shown: compare::shown(&args.compare)?,
         selection: selected,
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)

@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 ///   "different_count": 1,              pairs of rows with the same key and other values
 ///   "is_complete": true,               false: the counts are lower bounds, and a note says why
 ///   "notes": [],                       sentences that belong under the table, each can be quoted alone
+///   "settled": {...},                  with --settle: see SettledRows
 ///   "rows": [                          examples, at most --max-rows of them
 ///     { "kind": "different", "left_count": 1, "right_count": 1, "left_at": "(0,7)", "right_at": "(0,7)",
 ///       "key": [{"name": "id", "value": {"form": "text", "text": "7", "bytes": 1}}],
@@ -49,8 +50,50 @@ pub struct DifferingRows {
     /// What was not located and why, and what is to be known of the keys; a sentence each.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// What became of the rows that differed when they were looked at again, because the sides were being written to.
+    /// The counts and the rows are then those of the last look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub settled: Option<SettledRows>,
     /// Some of the rows, no more than were asked for.
     pub rows: Vec<DifferingRow>,
+}
+
+impl DifferingRows {
+    /// How many rows differ, as far as they were counted.
+    pub fn count(&self) -> u64 {
+        self.missing_count.saturating_add(self.extra_count).saturating_add(self.different_count)
+    }
+}
+
+/// Rows that differed, looked at again later, under new snapshots of both sides.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SettledRows {
+    /// How many rows differed first and were the same on both sides at a later look.
+    pub count: u64,
+    /// How many differed at every look and were changed between the last two, or could not be read at the last: what
+    /// they are to come to is not known.
+    pub undecided_count: u64,
+    /// How many differed at every look, and were the same at the last two.
+    pub differing_count: u64,
+    /// How many times they were looked at again.
+    pub look_count: u64,
+    /// When the left was so at the last look.
+    pub left_as_of: String,
+    /// When the right was so at the last look.
+    pub right_as_of: String,
+    /// The left's position in its write-ahead log then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub left_lsn: Option<String>,
+    /// The right's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub right_lsn: Option<String>,
+}
+
+impl SettledRows {
+    /// Whether every row that differed agreed at a later look.
+    pub fn is_all(&self) -> bool {
+        self.undecided_count == 0 && self.differing_count == 0 && self.look_count > 0
+    }
 }
 
 /// How values of rows are shown in a report.

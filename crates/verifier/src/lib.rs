@@ -31,7 +31,8 @@ mod verdict;
 
 pub use definitions::{Settler, settle_definitions};
 pub use differing_rows::{
-    DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, ShowValues, ShownValue,
+    DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, SettledRows, ShowValues,
+    ShownValue,
 };
 pub use digest::{DigestTask, Measure, Reading, digest_tables};
 pub use drill::{

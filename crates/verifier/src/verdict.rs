@@ -31,6 +31,14 @@ pub enum Verdict {
         /// Right side's.
         right: RowDigest,
     },
+    /// The digests differ, and each row that differed was the same on both sides at a later look, as far as the sides
+    /// were then: they were being written to.
+    Settled {
+        /// Left side's, first.
+        left: RowDigest,
+        /// Right side's, first.
+        right: RowDigest,
+    },
     /// As many rows on both sides; their contents were not compared.
     SameCount {
         /// Of both.
@@ -55,7 +63,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether this proves the two sides equal.
+    /// Whether this proves the two sides equal, as of the times of the report.
     pub fn is_equal(&self) -> bool {
         matches!(self, Verdict::Equal { .. })
     }

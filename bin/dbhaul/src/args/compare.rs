@@ -18,6 +18,14 @@ pub(crate) struct CompareArgs {
     /// How to show the values of rows that differ, keys included, with --mode deep [default: mask]
     #[arg(long, value_name = "HOW", help_heading = "What")]
     pub(crate) values: Option<ValuesName>,
+    /// Look again at rows that differ, for up to SECONDS, before they count, with --mode deep
+    ///
+    /// For two live databases of which one is written to and the other follows, by logical replication for
+    /// example: rows that are on their way differ at first and agree a little later. They are read again under
+    /// new snapshots of both sides, after growing pauses. Rows that agree then are counted as settled and are no
+    /// differences. Rows that are still being changed when the time is over leave their table not verified.
+    #[arg(long, value_name = "SECONDS", value_parser = RangedU64ValueParser::<u64>::new().range(1..=86_400), help_heading = "What")]
+    pub(crate) settle: Option<u64>,
 }
 
 /// Takes a number of rows. The limit keeps a report readable, and a query that asks for the rows short.

@@ -1,6 +1,8 @@
 //! What `verify` is to compare.
 
-use dbhaul_pipeline::{Mode, Selection, ShowValues, ShownRows};
+use std::time::Duration;
+
+use dbhaul_pipeline::{Mode, Selection, ShowValues, ShownRows, VerifySide};
 
 use super::UsageError;
 use crate::args::{CompareArgs, ModeName, ValuesName};
@@ -26,9 +28,18 @@ pub(super) fn mode(args: &CompareArgs, selection: &Selection) -> Result<Vec<Mode
 }
 
 /// What is shown of rows that differ.
-pub(super) fn shown(args: &CompareArgs) -> Result<ShownRows, UsageError> {
+pub(super) fn shown(args: &CompareArgs, left: &VerifySide) -> Result<ShownRows, UsageError> {
+    if args.settle.is_some() && matches!(left, VerifySide::Backup { .. }) {
+        return Err(UsageError::new(
+            "--settle needs two live databases: rows of a backup do not change".to_owned(),
+        ));
+    }
     if !args.mode.contains(&ModeName::Deep) {
-        let given = [("--max-rows", args.max_rows.is_some()), ("--values", args.values.is_some())];
+        let given = [
+            ("--max-rows", args.max_rows.is_some()),
+            ("--values", args.values.is_some()),
+            ("--settle", args.settle.is_some()),
+        ];
         if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
             return Err(UsageError::new(format!("{option} needs --mode deep, which finds the rows")));
         }
@@ -40,7 +51,8 @@ pub(super) fn shown(args: &CompareArgs) -> Result<ShownRows, UsageError> {
         Some(ValuesName::Omit) => ShowValues::Omit,
         None => usual.values,
     };
-    Ok(ShownRows { max_rows: args.max_rows.unwrap_or(usual.max_rows), values })
+    let settle = args.settle.map(Duration::from_secs);
+    Ok(ShownRows { max_rows: args.max_rows.unwrap_or(usual.max_rows), values, settle })
 }
 
 fn named(name: ModeName) -> Mode {

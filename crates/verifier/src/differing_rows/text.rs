@@ -5,7 +5,9 @@ use std::fmt::{self, Display, Formatter};
 use dbhaul_catalog::in_one_line;
 use dbhaul_progress::counted;
 
-use super::{DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, ShownValue};
+use super::{
+    DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, SettledRows, ShownValue,
+};
 
 /// What these lines begin with.
 const INDENT: &str = "                ";
@@ -13,7 +15,7 @@ const INDENT: &str = "                ";
 impl Display for DifferingRows {
     /// Every line ends with a line feed.
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let total = self.missing_count + self.extra_count + self.different_count;
+        let total = self.count();
         if total > 0 {
             let at_least = if self.is_complete { "" } else { "at least " };
             let how = match self.key.as_slice() {
@@ -29,10 +31,41 @@ impl Display for DifferingRows {
         for note in &self.notes {
             writeln!(f, "{INDENT}{}", in_one_line(note))?;
         }
+        if let Some(settled) = &self.settled {
+            writeln!(f, "{INDENT}{}", in_one_line(&settled.to_string()))?;
+        }
         self.rows.iter().try_for_each(|row| writeln!(f, "{INDENT}{}", in_one_line(&row.to_string())))?;
         let unshown = total.saturating_sub(self.rows.iter().map(DifferingRow::weight).sum());
         if unshown > 0 && !self.rows.is_empty() {
             writeln!(f, "{INDENT}and {} more", counted(unshown, "row"))?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for SettledRows {
+    /// A sentence without its full stop.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let differed = self.count + self.undecided_count + self.differing_count;
+        write!(
+            f,
+            "{} differed first; looked at again {}: {} the same on both sides",
+            counted(differed, "row"),
+            counted(self.look_count, "time"),
+            match self.count {
+                0 => "none became".to_owned(),
+                count if count == differed => "all became".to_owned(),
+                count => format!("{count} became"),
+            }
+        )?;
+        if self.undecided_count > 0 {
+            write!(f, ", {} still changing when the time was over", self.undecided_count)?;
+        }
+        if self.differing_count > 0 {
+            write!(f, ", {} stayed different", self.differing_count)?;
+        }
+        if self.look_count > 0 {
+            write!(f, "; last look: left as of {}, right as of {}", self.left_as_of, self.right_as_of)?;
         }
         Ok(())
     }
@@ -148,6 +181,31 @@ mod tests {
             "and 2 rows more",
         ];
         assert_eq!(text.lines().map(str::trim_start).collect::<Vec<_>>(), expected);
+    }
+
+    #[test]
+    fn what_became_of_rows_is_told_with_the_time() {
+        let settled = SettledRows {
+            count: 3,
+            look_count: 2,
+            left_as_of: "noon".to_owned(),
+            right_as_of: "later".to_owned(),
+            ..SettledRows::default()
+        };
+        assert!(settled.is_all());
+        let text = settled.to_string();
+        let expected = "3 rows differed first; looked at again 2 times: all became the same on both sides; last look: \
+                        left as of noon, right as of later";
+        assert_eq!(text, expected);
+        let text = SettledRows { undecided_count: 1, differing_count: 2, ..settled }.to_string();
+        assert!(
+            text.contains(
+                "6 rows differed first; looked at again 2 times: 3 became the same on both sides, 1 still \
+                           changing when the time was over, 2 stayed different;"
+            ),
+            "{text}"
+        );
+        assert!(!SettledRows::default().is_all(), "nobody has looked again");
     }
 
     #[test]

@@ -1,5 +1,8 @@
 //! Which rows of two sides differ, by the hashes of their keys and of all of them.
 
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use dbhaul_rows::RowHashes;
 
 use crate::RowDifference;
@@ -32,12 +35,32 @@ pub(super) struct Differences {
     pub(super) extra_count: u64,
     pub(super) different_count: u64,
     pub(super) kept: Vec<Difference>,
+    /// Whether some were only counted.
+    is_cut: bool,
 }
 
 impl Differences {
     /// How many rows differ.
     pub(super) fn count(&self) -> u64 {
         self.missing_count + self.extra_count + self.different_count
+    }
+
+    /// Whether each of them is kept.
+    pub(super) fn is_whole(&self) -> bool {
+        !self.is_cut
+    }
+
+    /// The keys of rows that differ, by their hashes, each with a mark of what the sides have there: it is another
+    /// once a side has something else.
+    pub(super) fn states(&self) -> BTreeMap<u64, u64> {
+        let mut states: BTreeMap<u64, u64> = BTreeMap::new();
+        for one in &self.kept {
+            let Some(key) = one.left.or(one.right).map(|row| row.hashes.key) else { continue };
+            let state = states.entry(key).or_default();
+            // rows of a key come in any order
+            *state = state.wrapping_add(one.mark());
+        }
+        states
     }
 
     /// Whether to look for more would serve nobody who is shown so many rows.
@@ -99,7 +122,19 @@ impl Differences {
         }
         if self.kept.len() < MAX_KEPT {
             self.kept.push(one);
+        } else {
+            self.is_cut = true;
         }
+    }
+}
+
+impl Difference {
+    /// A mark of what each side has, wherever it lies.
+    fn mark(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        let row = |side: Option<RowRef>| side.map(|row| row.hashes.row);
+        (row(self.left), self.left_count, row(self.right), self.right_count).hash(&mut hasher);
+        hasher.finish()
     }
 }
 
@@ -172,6 +207,21 @@ mod tests {
         assert_eq!(found, [(Different, 1, 1), (Missing, 1, 0), (Extra, 0, 1)]);
         assert_eq!(compare(&left, &left, true), []);
         assert_eq!(compare(&[], &right[..1], true), [(Extra, 0, 1)]);
+    }
+
+    #[test]
+    fn a_state_changes_with_what_a_side_has_and_not_with_where_it_lies() {
+        let states = |left: &[(u64, u64)], right: &[(u64, u64)]| {
+            let mut found = Differences::default();
+            found.add(rows(left), rows(right), true);
+            assert!(found.is_whole());
+            found.states()
+        };
+        let first = states(&[(1, 10), (2, 20), (3, 30)], &[(1, 11), (3, 30)]);
+        assert_eq!(first.keys().collect::<Vec<_>>(), [&1, &2]);
+        assert_eq!(states(&[(2, 20), (1, 10)], &[(1, 11)]), first);
+        let changed = states(&[(1, 12), (2, 20)], &[(1, 11)]);
+        assert!(changed[&1] != first[&1] && changed[&2] == first[&2]);
     }
 
     #[test]

@@ -11,11 +11,14 @@ mod groups;
 mod key;
 mod matching;
 mod queried;
+mod settle;
 mod shown;
 mod side;
 mod streamed;
+mod wanted;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres as postgres;
@@ -28,11 +31,13 @@ use tokio_util::sync::CancellationToken;
 use self::groups::{Differing, GROUP_COUNT, Slice};
 pub use self::key::MatchingKey;
 use self::matching::{Difference, Differences, RowRef};
+use self::settle::{Pending, settle};
 use self::shown::Value;
 pub use self::shown::ValueStyle;
 pub use self::side::DrillSide;
 use self::side::TableReader;
 pub use self::streamed::StoredRows;
+use self::wanted::Wanted;
 use crate::digest::NOT_FOUND;
 use crate::{DifferingColumn, DifferingRow, DifferingRows, NamedValue, Reading, RowDifference, VerifyError};
 
@@ -74,10 +79,21 @@ pub struct DrillOptions {
     pub max_rows: usize,
     /// How their values are shown.
     pub values: ValueStyle,
+    /// For how long rows that differ are looked at again, because the sides are being written to; `None`: not at all.
+    pub settle: Option<Duration>,
 }
 
 /// Values of rows, by the hashes of the rows, in the order of the columns.
 type RowValues = BTreeMap<RowHashes, Vec<Option<Value>>>;
+
+/// What was found in a table.
+struct Located {
+    rows: DifferingRows,
+    /// How live sides are read.
+    reading: [Option<LiveRows>; 2],
+    /// What of it may agree a little later.
+    pending: Option<Pending>,
+}
 
 /// Why rows of a table were not located.
 #[derive(Debug, Error)]
@@ -104,21 +120,25 @@ pub async fn locate_rows(
     for task in tasks {
         let shown = progress.task("ROWS", &task.name, None);
         match Box::pin(locate_patiently(task, sides, options, (progress, cancel))).await {
-            Ok(rows) => {
+            Ok(found) => {
                 shown.finish();
-                located.push(rows);
+                located.push(found);
             }
             Err(_) if cancel.is_cancelled() => return Err(VerifyError::Cancelled),
             Err(error) => {
                 shown.fail(error.to_string());
-                located.push(not_located(task, options, &error.to_string()));
+                let rows = not_located(task, options, &error.to_string());
+                located.push(Located { rows, reading: task.rows.clone(), pending: None });
             }
         }
     }
-    for side in sides {
+    for side in sides.iter_mut() {
         side.close().await;
     }
-    Ok(located)
+    if let Some(limit) = options.settle {
+        Box::pin(settle(tasks, &mut located, sides, (options, limit), (progress, cancel))).await?;
+    }
+    Ok(located.into_iter().map(|found| found.rows).collect())
 }
 
 fn not_located(task: &DrillTask, options: &DrillOptions, reason: &str) -> DifferingRows {
@@ -136,13 +156,17 @@ async fn locate_patiently(
     sides: &mut [DrillSide; 2],
     options: &DrillOptions,
     (progress, cancel): (&Progress, &CancellationToken),
-) -> Result<DifferingRows, DrillError> {
+) -> Result<Located, DrillError> {
     let mut rows = task.rows.clone();
     let mut attempts = RetryPolicy::default().attempts();
     loop {
         let error = match Box::pin(locate(task, &rows, sides, options, cancel)).await {
             Err(DrillError::Live(error)) => error,
-            done => return done,
+            Err(error) => return Err(error),
+            Ok((located, found)) => {
+                let pending = Some(Pending::of(task, &located, &found));
+                return Ok(Located { rows: located, reading: rows, pending });
+            }
         };
         let mut read_otherwise = false;
         if error.sqlstate().is_some_and(|state| NOT_FOUND.contains(&state)) {
@@ -166,9 +190,8 @@ async fn locate(
     sides: &mut [DrillSide; 2],
     options: &DrillOptions,
     cancel: &CancellationToken,
-) -> Result<DifferingRows, DrillError> {
-    let lacking = || DrillError::Rows("a column of its key has no values that could be compared".to_owned());
-    let key = task.key.places(&task.spec).ok_or_else(lacking)?;
+) -> Result<(DifferingRows, Differences), DrillError> {
+    let key = key_of(task)?;
     let [left, right] = sides;
     let (one, two) = (rows[0].as_ref(), rows[1].as_ref());
     let (one, two) =
@@ -181,6 +204,12 @@ async fn locate(
     left.keep(one);
     right.keep(two);
     Ok(found)
+}
+
+/// The places of the columns of the key.
+fn key_of(task: &DrillTask) -> Result<Vec<usize>, DrillError> {
+    let lacking = || DrillError::Rows("a column of its key has no values that could be compared".to_owned());
+    task.key.places(&task.spec).ok_or_else(lacking)
 }
 
 /// Waits for both, so that no server is left working for nobody.
@@ -203,7 +232,7 @@ struct Search<'a> {
 }
 
 impl Search<'_> {
-    async fn run(&mut self) -> Result<DifferingRows, DrillError> {
+    async fn run(&mut self) -> Result<(DifferingRows, Differences), DrillError> {
         let Differing { slices, too_large } = self.differing().await?;
         let mut found = Differences::default();
         let (mut looked_at, mut left_out) = (0, 0);
@@ -235,7 +264,7 @@ impl Search<'_> {
         if found.count() == 0 && left_out + too_large == 0 {
             notes.push("its digests differ, and no row was found that does".to_owned());
         }
-        Ok(DifferingRows {
+        let differing = DifferingRows {
             key: self.task.key.columns.clone(),
             values: self.options.values.show(),
             missing_count: found.missing_count,
@@ -243,8 +272,10 @@ impl Search<'_> {
             different_count: found.different_count,
             is_complete: left_out + too_large == 0 && found.count() > 0,
             notes,
+            settled: None,
             rows,
-        })
+        };
+        Ok((differing, found))
     }
 
     /// The groups that differ; all of a small table.
@@ -275,7 +306,8 @@ impl Search<'_> {
 
     /// Compares the rows of some groups one by one.
     async fn compare(&mut self, slice: &Slice, mut found: Differences) -> Result<Differences, DrillError> {
-        let (left, right) = both(self.left.refs(slice), self.right.refs(slice)).await?;
+        let wanted = Wanted::Groups(slice);
+        let (left, right) = both(self.left.refs(wanted), self.right.refs(wanted)).await?;
         if *slice == Slice::all() {
             self.check(digest_of(&left), digest_of(&right))?;
         }

@@ -6,9 +6,10 @@ use dbhaul_catalog::quote_identifier;
 use dbhaul_postgres::{self as postgres, Session};
 use dbhaul_rows::{COPY_OUT_OPTIONS, DigestSpec, FieldIter, RowDigest, RowHashes, unescape_field};
 
-use super::groups::{Groups, Slice, sql_group};
+use super::groups::{Groups, sql_group};
 use super::matching::RowRef;
 use super::shown::{SHOWN_CHARACTERS, Value};
+use super::wanted::Wanted;
 use super::{DrillError, LiveRows, RowValues};
 
 /// Columns asked for with one statement. Each takes three of the 1,664 that a query may have.
@@ -36,10 +37,10 @@ impl Queried<'_> {
         Ok(groups)
     }
 
-    /// The rows of some groups: one scan, and only these rows are hashed as a whole.
-    pub(super) async fn refs(&self, slice: &Slice) -> Result<Vec<RowRef>, DrillError> {
+    /// Some of the rows: one scan, and only these rows are hashed as a whole.
+    pub(super) async fn refs(&self, wanted: Wanted<'_>) -> Result<Vec<RowRef>, DrillError> {
         let mut refs = Vec::new();
-        self.each_line(&self.refs_sql(slice), |line| {
+        self.each_line(&self.refs_sql(wanted), |line| {
             let [place, key, row] = fields(line)?;
             let hashes = RowHashes { key: hash(&key)?, row: hash(&row)? };
             refs.push(RowRef { hashes, place: place_of(&place)? });
@@ -82,11 +83,11 @@ impl Queried<'_> {
         self.copy_sql(&format!("{group}, pg_catalog.count(*), {sum}"), None, " GROUP BY 1")
     }
 
-    fn refs_sql(&self, slice: &Slice) -> String {
+    fn refs_sql(&self, wanted: Wanted<'_>) -> String {
         let key = self.spec.sql_key_hash(self.key);
         let place = if self.rows.has_tids { "ctid" } else { "NULL" };
         let columns = format!("{place}, {key}, {}", self.spec.sql_row_hash());
-        self.copy_sql(&columns, slice.sql_condition(&key), "")
+        self.copy_sql(&columns, wanted.sql_condition(&key), "")
     }
 
     fn values_sql(&self, wanted: &[RowRef], columns: &[usize], needs_text: bool) -> String {

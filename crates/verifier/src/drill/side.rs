@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use dbhaul_postgres::{
-    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder,
+    self as postgres, ConnectSettings, Session, SessionOptions, SessionRole, SnapshotHolder, SnapshotInfo,
 };
 use tokio_util::sync::CancellationToken;
 
-use super::groups::{Groups, Slice};
+use super::groups::Groups;
 use super::matching::RowRef;
 use super::queried::{Queried, tid};
 use super::streamed::{StoredRows, Streamed, Text};
+use super::wanted::Wanted;
 use super::{DrillError, DrillTask, LiveRows, RowValues};
 use crate::Reading;
 use crate::digest::PINS;
@@ -43,6 +44,13 @@ impl DrillSide {
     /// A side whose rows are not there to be read.
     pub fn unread() -> Self {
         DrillSide { kind: Kind::Unread }
+    }
+
+    /// The same database as it is now, under a new snapshot of its own; `None` of a side that does not change.
+    pub(super) async fn renewed(&self, cancel: &CancellationToken) -> Result<Option<Renewed>, DrillError> {
+        let Kind::Live { settings, .. } = &self.kind else { return Ok(None) };
+        let holder = Arc::new(Box::pin(SnapshotHolder::open(settings, cancel)).await?);
+        Ok(Some(Renewed { side: DrillSide::live(settings, &holder), holder }))
     }
 
     /// Makes ready to read a table, in a transaction of its own: it keeps a lock on the table.
@@ -102,6 +110,30 @@ async fn connect(settings: &ConnectSettings, cancel: &CancellationToken) -> Resu
     Session::connect(settings, options, cancel).await
 }
 
+/// A live side under a later snapshot.
+pub(super) struct Renewed {
+    pub(super) side: DrillSide,
+    holder: Arc<SnapshotHolder>,
+}
+
+impl Renewed {
+    /// What is known of the snapshot.
+    pub(super) fn info(&self) -> &SnapshotInfo {
+        self.holder.info()
+    }
+
+    /// Lets the snapshot go.
+    pub(super) async fn release(self) {
+        let Renewed { mut side, holder } = self;
+        side.close().await;
+        drop(side);
+        if let Ok(holder) = Arc::try_unwrap(holder) {
+            // everything it was asked has been answered
+            let _ = holder.release().await;
+        }
+    }
+}
+
 /// A table of one side.
 pub(super) enum TableReader<'a> {
     Queried(Queried<'a>),
@@ -116,10 +148,10 @@ impl TableReader<'_> {
         }
     }
 
-    pub(super) async fn refs(&mut self, slice: &Slice) -> Result<Vec<RowRef>, DrillError> {
+    pub(super) async fn refs(&mut self, wanted: Wanted<'_>) -> Result<Vec<RowRef>, DrillError> {
         match self {
-            TableReader::Queried(table) => Box::pin(table.refs(slice)).await,
-            TableReader::Streamed(table) => Box::pin(table.refs(slice)).await,
+            TableReader::Queried(table) => Box::pin(table.refs(wanted)).await,
+            TableReader::Streamed(table) => Box::pin(table.refs(wanted)).await,
         }
     }
 

@@ -10,9 +10,10 @@ use dbhaul_rows::{Chunk, CutParameters, Cutter, DigestSpec, FieldIter, KeyedRows
 use futures::StreamExt;
 use futures::stream::BoxStream;
 
-use super::groups::{Groups, Slice, group_of};
+use super::groups::{Groups, group_of};
 use super::matching::RowRef;
 use super::shown::Value;
+use super::wanted::Wanted;
 use super::{DrillError, RowValues};
 use crate::digest::{RUN_BYTES, table_copy_sql};
 
@@ -69,14 +70,14 @@ impl<'a> Streamed<'a> {
         Ok(groups)
     }
 
-    /// The rows of some groups.
-    pub(super) async fn refs(&mut self, slice: &Slice) -> Result<Vec<RowRef>, DrillError> {
+    /// Some of the rows.
+    pub(super) async fn refs(&mut self, wanted: Wanted<'_>) -> Result<Vec<RowRef>, DrillError> {
         if let Some(kept) = &self.kept {
-            return Ok(kept.iter().filter(|row| slice.contains(row.hashes.key)).copied().collect());
+            return Ok(kept.iter().filter(|row| wanted.contains(row.hashes.key)).copied().collect());
         }
         let mut refs = Vec::new();
         self.each_ref(|row| {
-            if slice.contains(row.hashes.key) {
+            if wanted.contains(row.hashes.key) {
                 refs.push(row);
             }
         })
@@ -182,10 +183,13 @@ impl Text<'_> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use dbhaul_rows::{DigestColumn, TextForm};
     use futures::stream::iter;
 
     use super::*;
+    use crate::drill::groups::Slice;
 
     /// Two parts of two rows each.
     #[derive(Debug)]
@@ -211,10 +215,12 @@ mod tests {
         let mut streamed = Streamed::new(text, &spec, &[0]);
         let groups = streamed.groups().await.unwrap();
         assert_eq!(groups.total().row_count, 4);
-        let refs = streamed.refs(&Slice::all()).await.unwrap();
+        let (all, keys) = (Slice::all(), |row: &RowRef| BTreeSet::from([row.hashes.key]));
+        let refs = streamed.refs(Wanted::Groups(&all)).await.unwrap();
         // the same when they are read again
         streamed.kept = None;
-        assert_eq!(streamed.refs(&Slice::all()).await.unwrap(), refs);
+        assert_eq!(streamed.refs(Wanted::Groups(&all)).await.unwrap(), refs);
+        assert_eq!(streamed.refs(Wanted::Keys(&keys(&refs[2]))).await.unwrap(), refs[2..3]);
         let values = streamed.values(&[refs[1], refs[2]]).await.unwrap();
         let of = |at: usize| values[&refs[at].hashes].clone();
         let front = |value: &Option<Value>| value.as_ref().map(|value| value.front.clone());

@@ -56,7 +56,10 @@ impl Report {
         let differs = |table: &&TableResult| {
             !matches!(
                 table.verdict,
-                Verdict::Equal { .. } | Verdict::SameCount { .. } | Verdict::NotVerified { .. }
+                Verdict::Equal { .. }
+                    | Verdict::Settled { .. }
+                    | Verdict::SameCount { .. }
+                    | Verdict::NotVerified { .. }
             )
         };
         self.tables.iter().filter(differs)
@@ -102,7 +105,8 @@ impl Report {
     /// What was compared, in numbers.
     fn compared(&self) -> String {
         let totals = self.totals();
-        let tables = totals.equal + totals.different + totals.not_verified + totals.same_count;
+        let tables =
+            totals.equal + totals.different + totals.not_verified + totals.same_count + totals.settled;
         format!(
             "{} with {}, {} and {}",
             many(tables as u64, "table"),
@@ -194,10 +198,24 @@ fn compared(report: &Report) -> Vec<String> {
                 .to_owned(),
         );
     }
+    sentences.extend(settled(report));
     sentences.extend(
         report.selection.iter().map(|selection| format!("Only what is selected was compared: {selection}.")),
     );
     sentences
+}
+
+/// What is said of tables whose rows have agreed at a later look alone.
+fn settled(report: &Report) -> Option<String> {
+    let tables = report.tables.iter().filter(|table| matches!(table.verdict, Verdict::Settled { .. }));
+    let last = |rows: &crate::SettledRows| (rows.left_as_of.clone(), rows.right_as_of.clone());
+    let times = tables.clone().filter_map(|table| table.rows.as_ref()?.settled.as_ref()).map(last);
+    let (left, right) = times.max()?;
+    Some(format!(
+        "Rows of {} differed when they were first compared and were the same on both sides when they were looked at \
+         again, last as of {left} on the left and {right} on the right.",
+        many(tables.count() as u64, "table")
+    ))
 }
 
 /// Words in capitals as the beginning of a sentence.
@@ -280,6 +298,27 @@ mod tests {
         assert_eq!(document.conclusion(), Conclusion::Partly);
         assert_eq!(document.sentences(), ["Counts of rows equal, contents and definitions not compared."]);
         report.tables.push(TableResult::new("public.u", Verdict::OtherCount { left: 1, right: 2 }));
+        assert_eq!(sample::document(&report).conclusion(), Conclusion::Different);
+    }
+
+    #[test]
+    fn what_agreed_at_a_later_look_is_not_called_equal_without_a_word() {
+        let digest = RowDigest { row_count: 2, sum: 7 };
+        let mut report = sample::of_tables(vec![("public.t", Verdict::Equal { digest })]);
+        report.tables.push(sample::settled());
+        assert!(report.agrees() && !report.is_equal() && !report.rows_are_equal());
+        let document = sample::document(&report);
+        assert_eq!(document.conclusion(), Conclusion::Partly);
+        assert_eq!(
+            document.sentences(),
+            [
+                "Equal after rows that changed were looked at again.",
+                "Rows of 1 table differed when they were first compared and were the same on both sides when they were \
+                 looked at again, last as of 2026-11-30T01:02:04Z on the left and 2026-11-30T01:02:05Z on the right."
+            ]
+        );
+        report.tables.push(TableResult::new("public.u", Verdict::Missing));
+        assert!(!report.agrees());
         assert_eq!(sample::document(&report).conclusion(), Conclusion::Different);
     }
 

@@ -128,6 +128,9 @@ fn write_tables(text: &mut String, report: &Report) {
             Verdict::Different { left, right } => {
                 ("**different**", Some(left.row_count), Some(right.row_count))
             }
+            Verdict::Settled { left, right } => {
+                ("settled: agreed when looked at again", Some(left.row_count), Some(right.row_count))
+            }
             Verdict::OtherCount { left, right } => ("**different**", Some(*left), Some(*right)),
             Verdict::SameCount { row_count } => {
                 ("same count, contents not compared", Some(*row_count), Some(*row_count))

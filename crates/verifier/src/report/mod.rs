@@ -166,6 +166,9 @@ pub struct Totals {
     /// Rows of those.
     #[serde(default)]
     pub same_count_row_count: u64,
+    /// Tables whose rows differed first and agreed when they were looked at again.
+    #[serde(default)]
+    pub settled: usize,
 }
 
 impl Report {
@@ -182,7 +185,10 @@ impl Report {
     /// Whether nothing differs, and nothing is unverified, of what was asked for. If only rows were to be counted,
     /// this does not make them equal: see [`Self::conclusion`].
     pub fn agrees(&self) -> bool {
-        let agrees = |table: &TableResult| table.verdict.is_equal() || self.is_only_counted(&table.verdict);
+        let agrees = |table: &TableResult| {
+            matches!(table.verdict, Verdict::Equal { .. } | Verdict::Settled { .. })
+                || self.is_only_counted(&table.verdict)
+        };
         self.schema.is_empty() && self.sequences.is_empty() && self.tables.iter().all(agrees)
     }
 
@@ -196,6 +202,12 @@ impl Report {
             return "NOT EQUAL";
         }
         let has = |mode| self.mode.contains(&mode);
+        if self.tables.iter().any(|table| matches!(table.verdict, Verdict::Settled { .. })) {
+            return match has(Mode::Schema) {
+                true => "EQUAL AFTER ROWS THAT CHANGED WERE LOOKED AT AGAIN",
+                false => "ROWS EQUAL AFTER THOSE THAT CHANGED WERE LOOKED AT AGAIN, DEFINITIONS NOT COMPARED",
+            };
+        }
         let (definitions, rows) = (has(Mode::Schema), self.mode.iter().any(|mode| mode.reads_rows()));
         match (definitions, rows, has(Mode::Counts)) {
             (true, true, _) => "EQUAL",
@@ -219,6 +231,7 @@ impl Report {
                     totals.same_count += 1;
                     totals.same_count_row_count += row_count;
                 }
+                Verdict::Settled { .. } => totals.settled += 1,
                 Verdict::NotVerified { .. } => totals.not_verified += 1,
                 _ => totals.different += 1,
             }

@@ -11,8 +11,8 @@ use super::{
     TableResult, TaskTime,
 };
 use crate::{
-    DifferingColumn, DifferingRow, DifferingRows, Mode, NamedValue, RowDifference, ShowValues, ShownValue,
-    Verdict,
+    DifferingColumn, DifferingRow, DifferingRows, Mode, NamedValue, RowDifference, SettledRows, ShowValues,
+    ShownValue, Verdict,
 };
 
 /// A name made to break out of whatever it is printed in.
@@ -86,6 +86,7 @@ pub(super) fn hostile() -> Report {
         }],
         ..DifferingRows::default()
     }));
+    report.tables.push(settled());
     report.left.name = HOSTILE.into();
     report.selection = Some(HOSTILE.into());
     report.schema.differences = vec![
@@ -118,6 +119,27 @@ pub(super) fn hostile() -> Report {
     report.not_compared = vec![HOSTILE.into()];
     report.information = vec![HOSTILE.into()];
     report
+}
+
+/// A table whose rows agreed at a later look.
+pub(super) fn settled() -> TableResult {
+    let digest = |sum| RowDigest { row_count: 9, sum };
+    let verdict = Verdict::Settled { left: digest(1), right: digest(2) };
+    let settled = SettledRows {
+        count: 2,
+        look_count: 1,
+        left_as_of: "2026-11-30T01:02:04Z".into(),
+        right_as_of: "2026-11-30T01:02:05Z".into(),
+        left_lsn: Some("0/15D6F38".into()),
+        ..SettledRows::default()
+    };
+    let rows = DifferingRows {
+        key: vec!["id".into()],
+        is_complete: true,
+        settled: Some(settled),
+        ..Default::default()
+    };
+    TableResult { rows: Some(Box::new(rows)), ..TableResult::new("public.settled", verdict) }
 }
 
 /// A run that says when it did what.

@@ -60,6 +60,10 @@ impl Display for TableResult {
                 let rows = counted(left.row_count, "row");
                 write!(f, "  DIFFERENT     {name}: {rows} on both sides, other contents")
             }
+            Verdict::Settled { left, right } => {
+                let (left, right) = (counted(left.row_count, "row"), right.row_count);
+                write!(f, "  settled       {name}: {left} on the left and {right} on the right at first")
+            }
             Verdict::Missing => write!(f, "  MISSING       {name}: only on the left"),
             Verdict::Extra => write!(f, "  EXTRA         {name}: only on the right"),
             Verdict::NotVerified { reason } => write!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason)),
@@ -128,6 +132,13 @@ impl Report {
             totals.different,
             totals.not_verified
         )?;
+        if totals.settled > 0 {
+            let tables = counted(totals.settled, "table");
+            writeln!(
+                f,
+                "settled: rows of {tables} differed first, and agreed when they were looked at again"
+            )?;
+        }
         if totals.same_count > 0 {
             let (tables, rows) =
                 (counted(totals.same_count, "table"), counted(totals.same_count_row_count, "row"));
@@ -137,6 +148,7 @@ impl Report {
             let word = match &large_objects.verdict {
                 Verdict::Equal { .. } => self.same(),
                 Verdict::NotVerified { .. } => "not verified",
+                Verdict::Settled { .. } => "settled",
                 Verdict::SameCount { .. } => "as many pieces on both sides, whose contents were not compared",
                 _ => "different",
             };

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use dbhaul_rows::DigestSpec;
 use dbhaul_verifier::{
@@ -9,21 +10,25 @@ use dbhaul_verifier::{
     ValueStyle, Verdict, locate_rows,
 };
 
+use super::settled;
 use super::side::{Rows, Side};
 use crate::{Context, PipelineError};
 
-/// What of the rows that differ is shown.
+/// What becomes of the rows that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShownRows {
     /// How many rows of each table.
     pub max_rows: usize,
     /// Their values.
     pub values: ShowValues,
+    /// For how long they are looked at again before they count, because the sides are being written to; `None`: they
+    /// count as they are first seen. Backups do not change, and rows of theirs are not looked at again.
+    pub settle: Option<Duration>,
 }
 
 impl Default for ShownRows {
     fn default() -> Self {
-        ShownRows { max_rows: 20, values: ShowValues::default() }
+        ShownRows { max_rows: 20, values: ShowValues::default(), settle: None }
     }
 }
 
@@ -35,7 +40,12 @@ pub(super) async fn drill_down(
     shown: ShownRows,
     context: &Context,
 ) -> Result<(), PipelineError> {
-    let options = DrillOptions { max_rows: shown.max_rows, values: ValueStyle::new(shown.values) };
+    let are_live = left.live.is_some() && right.live.is_some();
+    let options = DrillOptions {
+        max_rows: shown.max_rows,
+        values: ValueStyle::new(shown.values),
+        settle: shown.settle.filter(|_| are_live),
+    };
     let (mut tasks, mut places) = (Vec::new(), Vec::new());
     for (place, table) in tables.iter_mut().enumerate() {
         let Verdict::Different { left: of_left, right: of_right } = &table.verdict else { continue };
@@ -61,6 +71,7 @@ pub(super) async fn drill_down(
         Box::pin(locate_rows(&tasks, &mut sides, &options, &context.progress, &context.cancel)).await?;
     for (place, rows) in places.into_iter().zip(located) {
         tables[place].rows = Some(Box::new(rows));
+        settled::judge(&mut tables[place]);
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ pub(crate) mod lsn;
 mod restored;
 pub(crate) mod roots;
 pub(crate) mod scope;
+mod settled;
 mod side;
 mod stored;
 
@@ -142,8 +143,11 @@ async fn compare_sides(
     if scope.mode.contains(&Mode::Deep) {
         drill_down(&mut tables, (left, right), &specs, scope.shown, context).await?;
     }
+    // before definitions are created on the right, and rolled back
+    let written = settled::written_to(&tables, [left, right], context).await;
     let schema = compare_schemas(left, right, (scope, settler), context).await?;
     let mut report = report(left, right, (schema, tables), scope)?;
+    report.information.extend(written);
     report.not_compared.extend(roots.not_compared());
     report.not_compared.extend(right.completed_roots.iter().map(|root| {
         format!(

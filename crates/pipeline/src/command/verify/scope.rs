@@ -80,7 +80,13 @@ impl Scope<'_> {
             "rows by their number alone, for each table: their contents are not compared".to_owned()
         });
         let deep = has(Mode::Deep).then(|| self.shown_rows());
-        [definitions, digests, counts, deep].into_iter().flatten().collect()
+        let settle = self.shown.settle.filter(|_| has(Mode::Deep)).map(|limit| {
+            format!(
+                "rows that differ are looked at again, under new snapshots of both sides, for up to {} s",
+                limit.as_secs()
+            )
+        });
+        [definitions, digests, counts, deep, settle].into_iter().flatten().collect()
     }
 
     fn shown_rows(&self) -> String {

@@ -26,6 +26,9 @@ pub(super) fn section(report: &Report) -> Markup {
                 @if totals.same_count > 0 {
                     (grouped(totals.same_count as u64)) " with the same number of rows, whose contents were not compared, "
                 }
+                @if totals.settled > 0 {
+                    (grouped(totals.settled as u64)) " settled, whose rows differed first and agreed when they were looked at again, "
+                }
                 (totals.different) " different, " (totals.not_verified) " not verified."
             }
             @if !trouble.is_empty() { (list(&trouble, same)) }
@@ -53,12 +56,17 @@ fn differing(table: &TableResult) -> Markup {
     markup! {
         @if !lines.is_empty() {
             details class="paper" open[lines.len() <= SHOWN_OPEN] {
-                summary { "Rows of " (line(&table.name)) " that differ" }
+                summary { "Rows of " (line(&table.name)) " that " (differ(table)) }
                 ul class="rows" { @for row in lines.iter().take(MOST) { li { (line(row)) } } }
                 (more(lines.len().saturating_sub(MOST), "lines"))
             }
         }
     }
+}
+
+/// What is said of rows that were looked for.
+fn differ(table: &TableResult) -> &'static str {
+    if matches!(table.verdict, Verdict::Settled { .. }) { "differed first" } else { "differ" }
 }
 
 /// Equal tables that are shown without being asked for.
@@ -105,6 +113,7 @@ fn said(verdict: &Verdict) -> String {
         }
         Verdict::Different { .. } | Verdict::OtherCount { .. } => "other number of rows".to_owned(),
         Verdict::SameCount { .. } => "contents not compared".to_owned(),
+        Verdict::Settled { .. } => "agreed when looked at again".to_owned(),
         Verdict::Missing => "only on the left".to_owned(),
         Verdict::Extra => "only on the right".to_owned(),
         Verdict::NotVerified { reason } => line(reason),
@@ -117,6 +126,7 @@ pub(super) fn word<'a>(verdict: &Verdict, same: &'a str) -> (&'static str, &'a s
         Verdict::Equal { .. } => ("good", same),
         Verdict::Different { .. } | Verdict::OtherCount { .. } => ("bad", "different"),
         Verdict::SameCount { .. } => ("doubt", "same count"),
+        Verdict::Settled { .. } => ("doubt", "settled"),
         Verdict::Missing => ("bad", "missing"),
         Verdict::Extra => ("bad", "extra"),
         Verdict::NotVerified { .. } => ("doubt", "not verified"),
@@ -128,7 +138,7 @@ fn rank(verdict: &Verdict) -> u8 {
         Verdict::Different { .. } | Verdict::OtherCount { .. } => 0,
         Verdict::Missing => 1,
         Verdict::Extra => 2,
-        Verdict::NotVerified { .. } | Verdict::SameCount { .. } => 3,
+        Verdict::NotVerified { .. } | Verdict::SameCount { .. } | Verdict::Settled { .. } => 3,
         Verdict::Equal { .. } => 4,
     }
 }
@@ -136,7 +146,9 @@ fn rank(verdict: &Verdict) -> u8 {
 fn rows(verdict: &Verdict) -> (Option<u64>, Option<u64>) {
     match verdict {
         Verdict::Equal { digest } => (Some(digest.row_count), Some(digest.row_count)),
-        Verdict::Different { left, right } => (Some(left.row_count), Some(right.row_count)),
+        Verdict::Different { left, right } | Verdict::Settled { left, right } => {
+            (Some(left.row_count), Some(right.row_count))
+        }
         Verdict::SameCount { row_count } => (Some(*row_count), Some(*row_count)),
         Verdict::OtherCount { left, right } => (Some(*left), Some(*right)),
         Verdict::Missing | Verdict::Extra | Verdict::NotVerified { .. } => (None, None),

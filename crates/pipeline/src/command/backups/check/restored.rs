@@ -310,6 +310,7 @@ impl Found {
                 Verdict::OtherCount { left, right } => {
                     (&mut self.damage, format!("has {right} rows after a restore, and {left} in the backup"))
                 }
+                Verdict::Settled { .. } => (&mut self.unread, "changed while it was compared".to_owned()),
                 Verdict::SameCount { .. } => {
                     (&mut self.unread, "has rows that were counted and not compared".to_owned())
                 }
