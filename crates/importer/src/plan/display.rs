@@ -99,8 +99,7 @@ impl ImportPlan {
         let entry = self.describe(work.entry());
         match work {
             Work::Segment(segment) => format!("{entry}, segment {}", segment.segment),
-            Work::Analyze(analyze) if analyze.is_vacuumed => format!("VACUUM ANALYZE {}", analyze.table),
-            Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
+            Work::Analyze(analyze) => format!("{} {}", analyze.upkeep.as_str(), analyze.table),
             Work::Build(_) => format!("index of {entry}"),
             Work::Validate(_) => format!("validation of {entry}"),
             Work::Entry(_) => entry,
@@ -130,8 +129,7 @@ impl ImportPlan {
 
     fn step_kind(&self, work: &Work) -> &str {
         match work {
-            Work::Analyze(analyze) if analyze.is_vacuumed => "VACUUM ANALYZE",
-            Work::Analyze(_) => "ANALYZE",
+            Work::Analyze(analyze) => analyze.upkeep.as_str(),
             Work::Build(_) => "builds of an index for a constraint",
             Work::Validate(_) => "validations of a foreign key",
             Work::Segment(_) => "segments",

@@ -85,11 +85,11 @@ pub(crate) enum Work {
     Validate(u32),
     /// Loads one segment of an entry.
     Segment(SegmentRef),
-    /// Collects statistics of a table.
+    /// Collects statistics of a table, or makes its pages visible to all.
     Analyze(Analyze),
 }
 
-/// A table to analyze.
+/// A table to analyze, to vacuum, or both.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Analyze {
     /// The entry that creates or fills it.
@@ -99,10 +99,41 @@ pub(crate) struct Analyze {
     pub(crate) is_parent: bool,
     /// Whether it is a partition: before 18 analyzing the parent analyzes it too.
     pub(crate) is_part: bool,
-    /// Whether it is vacuumed first, which marks its pages as visible to all, so that foreign keys are
-    /// validated by index-only scans: where there are such, and its rows come in several transactions, which
-    /// do not freeze them. For others it would cost more than the `ANALYZE`.
-    pub(crate) is_vacuumed: bool,
+    pub(crate) upkeep: Upkeep,
+}
+
+/// What is done to a table once its rows are there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Upkeep {
+    Analyze,
+    /// It is vacuumed first, which marks its pages as visible to all, so that foreign keys are validated by
+    /// index-only scans: where there are such, and its rows come in several transactions, which do not freeze
+    /// them. For others it would cost more than the `ANALYZE`.
+    VacuumAnalyze,
+    /// The same where statistics come from elsewhere or not at all: without it, the validation of one foreign
+    /// key can take longer than its rows.
+    Vacuum,
+}
+
+impl Upkeep {
+    /// The command, as people know it.
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Upkeep::Analyze => "ANALYZE",
+            Upkeep::VacuumAnalyze => "VACUUM ANALYZE",
+            Upkeep::Vacuum => "VACUUM",
+        }
+    }
+
+    /// Whether the table is vacuumed.
+    pub(crate) fn vacuums(self) -> bool {
+        self != Upkeep::Analyze
+    }
+
+    /// Whether statistics are collected.
+    pub(crate) fn analyzes(self) -> bool {
+        self != Upkeep::Vacuum
+    }
 }
 
 impl Work {

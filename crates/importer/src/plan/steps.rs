@@ -10,7 +10,7 @@ use crate::plan::landing::Landing;
 use crate::plan::split::Split;
 use crate::plan::stages::StageName;
 use crate::plan::text_dependencies::{Reads, TextDependencies};
-use crate::plan::{Analyze, Stage, Step, Work};
+use crate::plan::{Analyze, Stage, Step, Upkeep, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId, loosen};
 
 /// Turns the entries of a stage into steps.
@@ -60,9 +60,7 @@ impl Builder<'_> {
         let mut steps = Vec::new();
         let mut places = Places::default();
         self.add_work(entries, &mut steps, &mut places);
-        if self.analyze {
-            self.add_analyzes(entries, &mut steps, &mut places);
-        }
+        self.add_analyzes(entries, &mut steps, &mut places);
         places.gate = steps.len();
         let mut nodes: Vec<Node> = steps.iter().map(|step| self.node(&step.work, &places)).collect();
         let loosened = loosen(&mut nodes).into_iter().map(|id| steps[id].work.entry()).collect();
@@ -163,7 +161,8 @@ impl Builder<'_> {
             && self.dependencies(entry, places).is_empty()
     }
 
-    /// Every table that is filled, and every partitioned table above one.
+    /// Every table that is filled, and every partitioned table above one; without statistics only those that have
+    /// to be vacuumed.
     fn add_analyzes(&self, entries: &[&TocEntry], steps: &mut Vec<Step>, places: &mut Places) {
         let filled: HashSet<ObjectId> = entries
             .iter()
@@ -184,18 +183,23 @@ impl Builder<'_> {
             if let Some(table) = filled_table(entry) {
                 let is_part = parts.contains(&key);
                 let is_frozen = self.segments.get(&entry.id).is_none_or(|segments| segments.len() <= 1);
-                let is_vacuumed = !is_frozen && linked.contains(&key);
-                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part, is_vacuumed });
+                let upkeep = match (!is_frozen && linked.contains(&key), self.analyze) {
+                    (true, true) => Upkeep::VacuumAnalyze,
+                    (true, false) => Upkeep::Vacuum,
+                    (false, true) => Upkeep::Analyze,
+                    (false, false) => continue,
+                };
+                add(key, Analyze { entry: entry.id, table, is_parent: false, is_part, upkeep });
             }
         }
-        for (&parent, &creator) in &parents {
+        for (&parent, &creator) in parents.iter().filter(|_| self.analyze) {
             let Some(entry) = entry_by_id(self.toc, creator) else { continue };
             let Some(schema) = &entry.schema else { continue };
             if self.parts_of(parent).any(|part| filled.contains(&part)) {
                 let table = QualifiedName::new(schema, &entry.name);
                 let is_part = parts.contains(&parent);
-                let is_vacuumed = false;
-                add(parent, Analyze { entry: creator, table, is_parent: true, is_part, is_vacuumed });
+                let upkeep = Upkeep::Analyze;
+                add(parent, Analyze { entry: creator, table, is_parent: true, is_part, upkeep });
             }
         }
     }

@@ -1,7 +1,7 @@
 use super::{ImportPlan, Work, plan};
 use crate::plan::stages::StageName;
 use crate::testing::Entries;
-use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef};
+use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
 use dbhaul_catalog::EntryKind;
 
 fn options() -> ImportOptions {
@@ -14,6 +14,10 @@ fn segments(entry: u32, bytes: &[u64]) -> EntrySegments {
 
 /// Two tables with rows, keys and a foreign key from the second to the first.
 fn shop() -> ImportPlan {
+    shop_with(options())
+}
+
+fn shop_with(options: ImportOptions) -> ImportPlan {
     let mut toc = Entries::default();
     let customer = toc.table("customer");
     let sale = toc.table("sale");
@@ -25,7 +29,7 @@ fn shop() -> ImportPlan {
     toc.post_data(EntryKind::ForeignKey, "sale sale_customer_fkey", &[sale, customer, customer_key]);
     toc.post_data(EntryKind::EventTrigger, "watch", &[]);
     let segments = [segments(customer_rows, &[10]), segments(sale_rows, &[500, 500, 20])];
-    plan(toc.into_toc(), &segments, options()).unwrap()
+    plan(toc.into_toc(), &segments, options).unwrap()
 }
 
 /// The work of the bulk stage as names, in the order in which one worker would do it.
@@ -41,7 +45,7 @@ fn one_by_one(plan: &ImportPlan) -> Vec<String> {
             Work::Segment(SegmentRef { entry, segment }) => {
                 format!("{} {segment}", plan.describe(*entry))
             }
-            Work::Analyze(analyze) => format!("ANALYZE {}", analyze.table),
+            Work::Analyze(analyze) => format!("{} {}", analyze.upkeep.as_str(), analyze.table),
         });
         scheduler.finish(id);
     }
@@ -61,10 +65,25 @@ fn steps_follow_their_dependencies_largest_table_first() {
             "TABLE DATA public.customer 0",
             "CONSTRAINT public.customer customer_pkey",
             "ANALYZE public.customer",
-            "ANALYZE public.sale",
+            "VACUUM ANALYZE public.sale",
             "FK CONSTRAINT public.sale sale_customer_fkey",
         ]
     );
+}
+
+/// Without it, whole tables would be read to validate a foreign key.
+#[test]
+fn what_foreign_keys_link_is_vacuumed_whatever_becomes_of_statistics() {
+    for statistics in [StatisticsMode::None, StatisticsMode::Copy] {
+        let plan = shop_with(ImportOptions { statistics, ..options() });
+        let names = one_by_one(&plan);
+        let last = names.iter().rev().take(2).rev().map(String::as_str);
+        assert_eq!(
+            last.collect::<Vec<_>>(),
+            ["VACUUM public.sale", "FK CONSTRAINT public.sale sale_customer_fkey"]
+        );
+        assert!(!names.iter().any(|name| name.contains("ANALYZE")), "{names:?}");
+    }
 }
 
 #[test]

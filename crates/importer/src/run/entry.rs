@@ -194,7 +194,7 @@ pub(super) const SHOWN: [EntryKind; 7] = [
     EntryKind::Statistics,
 ];
 
-/// Analyzes one table, and vacuums it first where its rows were not loaded frozen.
+/// Analyzes one table, vacuums it, or both.
 pub(crate) struct AnalyzeAttempt {
     key: String,
     vacuum: Option<String>,
@@ -212,8 +212,10 @@ impl AnalyzeAttempt {
             (true, _) if has_only => Some(format!("ANALYZE ONLY {table}")),
             _ => Some(format!("ANALYZE {table}")),
         };
-        let vacuum = analyze.is_vacuumed.then(|| format!("VACUUM {table}"));
-        PathAttempt::new(AnalyzeAttempt { key, vacuum, sql }, format!("ANALYZE {table}"))
+        let sql = sql.filter(|_| analyze.upkeep.analyzes());
+        let vacuum = analyze.upkeep.vacuums().then(|| format!("VACUUM {table}"));
+        let what = format!("{} {table}", analyze.upkeep.as_str());
+        PathAttempt::new(AnalyzeAttempt { key, vacuum, sql }, what)
     }
 
     /// `VACUUM` runs in no transaction, so the ledger cannot have it; done again, it costs little. Nothing

@@ -345,7 +345,7 @@ fn phase(stage: &Stage, work: &Work) -> Phase {
 /// Kind and name of a progress task.
 fn names(context: &Context, work: &Work) -> (String, String) {
     if let Work::Analyze(analyze) = work {
-        return ("ANALYZE".to_owned(), analyze.table.to_string());
+        return (analyze.upkeep.as_str().to_owned(), analyze.table.to_string());
     }
     match context.plan.entry(work.entry()) {
         Ok(entry) => {

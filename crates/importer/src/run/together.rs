@@ -94,7 +94,7 @@ fn kind(context: &Context, stage: &Stage, id: NodeId) -> Option<Kind> {
             let is_small = step.node.weight_bytes <= MOST_BYTES;
             (is_whole && is_simple && is_small).then_some(Kind::Statements)
         }
-        Work::Analyze(analyze) if !analyze.is_parent && !analyze.is_vacuumed => {
+        Work::Analyze(analyze) if !analyze.is_parent && !analyze.upkeep.vacuums() => {
             is_small_table(&analyze.entry).then_some(Kind::Analyze)
         }
         Work::Analyze(_) | Work::Build(_) | Work::Validate(_) => None,

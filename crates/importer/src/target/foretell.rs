@@ -171,6 +171,9 @@ fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
         foreign.map(|entry| (Footprint::key(entry), entry)).collect();
     let footprint = Footprint::new(&plan.toc);
     let read_by = |analyze: &Analyze| {
+        if !analyze.upkeep.analyzes() {
+            return None;
+        }
         let table = Footprint::key(plan.entry(analyze.entry).ok()?);
         let read = footprint.with_descendants(std::iter::once(table));
         let below = read.iter().find_map(|table| foreign.get(table))?;
