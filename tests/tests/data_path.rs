@@ -196,7 +196,7 @@ async fn definitions_alone_are_compared_as_such() {
     assert_eq!(server.psql("copy", "SELECT count(*) FROM sale"), "0");
     let compared = report.verification.unwrap();
     let [rows, database] = compared.not_compared.as_slice() else { panic!("{compared}") };
-    assert_eq!(rows, "rows and positions of sequences, as asked");
+    assert_eq!(rows, "rows, large objects and positions of sequences, as asked");
     assert!(database.starts_with("properties of the database itself"), "{database}");
     // And the definitions are.
     server.psql("copy", "DROP VIEW sales");

@@ -14,6 +14,7 @@ mod maintain;
 mod majors;
 mod printed;
 mod quoting;
+mod repeated;
 mod secret;
 mod words;
 

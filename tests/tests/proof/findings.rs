@@ -37,7 +37,9 @@ fn definition(difference: &Value) -> String {
     let schema = identity["schema"].as_str().map(|schema| format!("{schema}.")).unwrap_or_default();
     let more = identity["discriminator"].as_str().map(|more| format!(" {more}")).unwrap_or_default();
     let what = match difference["path"].as_str() {
-        Some(path) if difference["difference"] == "not-verified" => format!("{path} not verified"),
+        Some(path) if difference["difference"] == "not-verified" => {
+            format!("{path} not verified, {}", text(&difference["reason"]))
+        }
         Some(path) => path.to_owned(),
         None => text(&difference["difference"]),
     };

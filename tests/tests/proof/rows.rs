@@ -2,7 +2,7 @@
 
 use dbhaul_tests::Server;
 
-use crate::findings::{Findings, assert_finds, verify};
+use crate::findings::{Findings, assert_finds, findings, verify};
 
 /// What both sides have, what is done on the right, and what a report has to say: `$t` is a table of its own.
 type Change = (&'static str, &'static str, &'static str, &'static [&'static str]);
@@ -110,4 +110,26 @@ fn each_change_of_a_row_is_located_and_nothing_else() {
         |bit: u32| format!("public.bits: different 1:1 bit={bit} | v: 0 -> {}", (1_u64 << bit).cast_signed());
     expected.extend((0..64).map(flipped));
     assert_finds("after all", &verify(&was, &is, &options), &expected);
+    large_objects_are_compared(&left, &right);
+}
+
+/// Owners, privileges and comments of large objects, which travel with rows.
+fn large_objects_are_compared(left: &Server, right: &Server) {
+    for server in [left, right] {
+        server.psql("postgres", "CREATE ROLE one");
+    }
+    let create =
+        "SELECT lo_create(i) FROM generate_series(7001, 7004) i; GRANT SELECT ON LARGE OBJECT 7002 TO one";
+    left.psql("shop", create);
+    right.psql(
+        "copy",
+        &format!(
+            "{create}; ALTER LARGE OBJECT 7001 OWNER TO one; REVOKE SELECT ON LARGE OBJECT 7002 FROM one;
+             COMMENT ON LARGE OBJECT 7003 IS 'x'; SELECT lo_unlink(7004)"
+        ),
+    );
+    let report = verify(&left.uri("shop"), &right.uri("copy"), &["--mode", "schema,counts"]);
+    let found: Findings = findings(&report).into_iter().filter(|line| line.starts_with("BLOB ")).collect();
+    let expected = ["BLOB 7001: owner", "BLOB 7002: acl", "BLOB 7003: comment", "BLOB 7004: missing"];
+    assert_eq!(found, expected.map(str::to_owned).into());
 }

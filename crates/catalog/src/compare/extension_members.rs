@@ -82,12 +82,16 @@ impl MemberDifferences {
         let (one, other) = (versions(left), versions(right));
         let is_same_major = left.server_version.major() == right.server_version.major();
         let mut there: Option<BTreeSet<Identity>> = None;
+        let (here, elsewhere) = (schemas(left), schemas(right));
         let mut gone: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for object in &left.objects {
             let Some(extension) = object.extension.as_deref() else { continue };
             // a family is told by its members, and an extension that is not there is told itself
             let Some(other_version) = other.get(extension) else { continue };
-            if matches!(object.body, Body::OperatorFamily(_)) {
+            // nor are members looked for by their names whose extension lies in another schema, which is told too
+            if matches!(object.body, Body::OperatorFamily(_))
+                || here.get(extension) != elsewhere.get(extension)
+            {
                 continue;
             }
             let there = there.get_or_insert_with(|| right.objects.iter().map(super::key).collect());
@@ -164,6 +168,15 @@ fn versions<'a>(catalog: &'a Catalog) -> BTreeMap<&'a str, &'a str> {
         _ => None,
     };
     catalog.objects.iter().filter_map(version).collect()
+}
+
+/// The schemas of extensions by their names.
+fn schemas<'a>(catalog: &'a Catalog) -> BTreeMap<&'a str, &'a str> {
+    let schema = |object: &'a Object| match &object.body {
+        Body::Extension(extension) => Some((object.name.as_str(), extension.schema.as_str())),
+        _ => None,
+    };
+    catalog.objects.iter().filter_map(schema).collect()
 }
 
 fn by_family(catalog: &Catalog, is_counted: impl Fn(&Body) -> bool) -> BTreeMap<Family, BTreeSet<String>> {

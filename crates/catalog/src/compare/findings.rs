@@ -1,5 +1,6 @@
 //! What a comparison found, before and after a parser has been asked.
 
+use super::repeated::without_repeated;
 use super::{CatalogDiff, Difference, Unsettled};
 
 /// What differs between two catalogs as far as their contents tell. Printed definitions whose texts differ
@@ -50,7 +51,7 @@ impl Comparison {
             Finding::Settled(difference) => Some(difference),
             Finding::Unsettled(unsettled) => unsettled.settled(decide()),
         });
-        CatalogDiff { differences: settled.collect() }
+        CatalogDiff { differences: without_repeated(settled.collect()) }
     }
 
     /// All differences, where texts that differ are differences.

@@ -186,8 +186,10 @@ impl Tree {
 fn has_names_of_users(value: &Value) -> bool {
     match value {
         Value::Object(fields) => {
-            // columns too are named in parts
-            fields.iter().any(|(key, below)| key != "fields" && has_names_of_users(below))
+            // columns too are named in parts, and statistics themselves, which are created in a schema of ours
+            fields.iter().any(|(key, below)| {
+                !matches!(key.as_str(), "fields" | "defnames") && has_names_of_users(below)
+            })
         }
         Value::Array(items) => {
             let is_name = items.len() > 1 && items.iter().all(|item| item.get("String").is_some());

@@ -145,7 +145,7 @@ impl Scope<'_> {
         let mut note = |text: &str| report.not_compared.push(text.to_owned());
         let data = self.selection.data;
         if !data {
-            note("rows and positions of sequences, as asked");
+            note("rows, large objects and positions of sequences, as asked");
             report.sequences.clear();
             report.compared_sequence_count = 0;
             // Without rows nothing has filled the materialized views.
