@@ -7,6 +7,8 @@ use cargo_metadata::{DependencyKind, MetadataCommand, Package};
 /// Crates from outside that only one of ours may name, by prefix.
 const ONLY: &[(&str, &str)] = &[
     ("age", "archive"),
+    ("arrow", "columns"),
+    ("parquet", "columns"),
     ("tokio-postgres", "postgres"),
     ("postgres-", "postgres"),
     ("aws-", "store"),

@@ -92,6 +92,17 @@ impl BinaryType {
         })
     }
 
+    /// Appends the text of a value to `text`; `None`, with anything appended, if it is not a value.
+    #[must_use]
+    pub fn push_text(self, value: &[u8], text: &mut Vec<u8>) -> Option<()> {
+        match self {
+            Self::Text => text.extend_from_slice(value),
+            Self::Jsonb => text.extend_from_slice(value.strip_prefix(&[1])?),
+            _ => self.text(value, text).map(drop)?,
+        }
+        Some(())
+    }
+
     /// The text of a value, in `scratch` unless it is the value itself; `None` if it is not a value.
     pub(crate) fn text<'a>(self, value: &'a [u8], scratch: &'a mut Vec<u8>) -> Option<&'a [u8]> {
         match self {
