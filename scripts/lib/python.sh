@@ -1,8 +1,9 @@
-# A private Python environment with the S3 server and the TPC-H generator that the tests run.
+# A private Python environment with the S3 server and the TPC-H generator that the tests run, and the programs of others that
+# read our files in them.
 # shellcheck shell=bash
 
 VENV=$CACHE/python
-PYTHON_PACKAGES=("moto[server]==5.2.5" "tpchgen-cli==4.0.0")
+PYTHON_PACKAGES=("moto[server]==5.2.5" "tpchgen-cli==4.0.0" "duckdb==2.0.1" "polars==2.1.0" "pyarrow==26.0.1")
 
 install_venv() {
     [[ -x $VENV/bin/pip ]] && return
@@ -22,6 +23,6 @@ install_python_tools() {
     install_venv
     note "${PYTHON_PACKAGES[*]}"
     "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check "${PYTHON_PACKAGES[@]}" ||
-        die "moto and tpchgen-cli could not be installed from PyPI"
+        die "the packages of the tests could not be installed from PyPI: ${PYTHON_PACKAGES[*]}"
     printf '%s\n' "${PYTHON_PACKAGES[*]}" >"$mark"
 }

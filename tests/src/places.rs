@@ -46,6 +46,14 @@ fn servers() -> PathBuf {
     std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)
 }
 
+/// The Python that has readers of files by others: DuckDB, polars and pyarrow.
+///
+/// # Panics
+/// If it is not installed.
+pub fn python_program() -> PathBuf {
+    python_tool("python")
+}
+
 /// A program of the Python environment.
 pub(crate) fn python_tool(name: &str) -> PathBuf {
     required(cache().join("python/bin").join(name))

@@ -8,6 +8,7 @@ mod compare;
 mod keys;
 mod retention;
 mod roles;
+mod rows;
 mod script;
 mod selection;
 mod sides;
@@ -20,11 +21,11 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest, ForgetRequest, HoldProgram,
-    HoldRequest, InitRequest, JobReport, KeyChange, ListRequest, MigrateRequest, ParentRef, PreflightRequest,
-    PruneRequest, RestoreRequest, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest,
-    StoreKeys, StoreUrl, ThrottleOptions, VerifyRequest, VerifySide, WriteOptions,
-    default_compression_helpers, default_jobs,
+    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest, ExportRequest,
+    ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport, KeyChange,
+    ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest, Scratch,
+    ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions,
+    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -149,6 +150,10 @@ pub(crate) enum Request {
     ProbeStore(StoreUrl),
     /// `dump --format sql` and `backup export`: into a file, or to standard output.
     Script(ScriptRequest, Option<PathBuf>),
+    /// `export`: into a file, or to standard output.
+    Export(ExportRequest, Option<PathBuf>),
+    /// `import`.
+    ImportRows(ImportRowsRequest),
 }
 
 /// What to show of a backup.
@@ -177,6 +182,8 @@ impl Intent {
             Command::Restore(args) => restore(*args, environment),
             Command::Migrate(args) => migrate(*args, environment),
             Command::Verify(args) => verify(*args, environment),
+            Command::Export(args) => rows::export(*args, environment),
+            Command::Import(args) => rows::import(*args, environment),
             Command::Cleanup(args) => cleanup(*args, environment),
             Command::HoldSnapshot { run } => hold_snapshot(run, environment),
             Command::Backup { command } => backup(command, environment),

@@ -5,10 +5,10 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
-    BackupJob, Context, Dump, JobReport, Migrate, PipelineError, ReportCommand, Restore, RunRecord, Script,
-    ScriptOutput, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, forget_backups,
-    init_store, list_backups, list_keys, pin_backups, preflight, probe_store, prune_store, recovery_kit,
-    run_job, show_backup, show_definitions, show_toc, verify,
+    BackupJob, Context, Dump, JobReport, Migrate, OutputPlace, PipelineError, ReportCommand, Restore,
+    RunRecord, Script, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, export,
+    forget_backups, import_rows, init_store, list_backups, list_keys, pin_backups, preflight, probe_store,
+    prune_store, recovery_kit, run_job, show_backup, show_definitions, show_toc, verify,
 };
 
 use serde::Serialize;
@@ -126,7 +126,27 @@ pub(crate) async fn run(
         }
         Request::RecoveryKit(store) => Ok(Outcome::listing(&Box::pin(recovery_kit(&store, context)).await?)),
         Request::Script(request, file) => script(request, file, dry_run, context).await,
+        Request::ImportRows(request) => {
+            let report = Box::pin(import_rows(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
+        Request::Export(request, file) => {
+            let to_stdout = file.is_none();
+            let report = Box::pin(export(request, place(file)?, context)).await?;
+            let outcome = Outcome::report(&report, report.status());
+            Ok(if to_stdout { outcome.beside_data() } else { outcome })
+        }
     }
+}
+
+/// Where data goes: into a file, or to standard output.
+fn place(file: Option<PathBuf>) -> Result<OutputPlace, PipelineError> {
+    const STANDARD_OUTPUT: &str = "standard output";
+    let Some(file) = file else {
+        let failed = |source| PipelineError::Output { place: STANDARD_OUTPUT.to_owned(), source };
+        return Ok(OutputPlace::Stream(output::stdout_stream().map_err(failed)?, STANDARD_OUTPUT));
+    };
+    Ok(OutputPlace::File(file))
 }
 
 async fn script(
@@ -135,20 +155,12 @@ async fn script(
     dry_run: bool,
     context: Context,
 ) -> Result<Outcome, PipelineError> {
-    const STANDARD_OUTPUT: &str = "standard output";
     let script = Box::pin(Script::prepare(request, context)).await?;
     if dry_run {
         return Ok(Outcome::listing(script.plan()));
     }
     let to_stdout = file.is_none();
-    let output = match file {
-        Some(file) => ScriptOutput::File(file),
-        None => {
-            let failed = |source| PipelineError::Output { place: STANDARD_OUTPUT.to_owned(), source };
-            ScriptOutput::Stream(output::stdout_stream().map_err(failed)?, STANDARD_OUTPUT)
-        }
-    };
-    let report = Box::pin(script.execute(output)).await?;
+    let report = Box::pin(script.execute(place(file)?)).await?;
     let outcome = Outcome::report(&report, report.status());
     Ok(if to_stdout { outcome.beside_data() } else { outcome })
 }

@@ -29,6 +29,10 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
             "no backup was made, and a dump is not resumed: run it again; packs that it had stored belong to no \
              backup and stay in the store, and `dbhaul cleanup --store` removes them later"
         }
+        Request::Export(..) => {
+            "no file was made, and what went to standard output is not complete: run it again"
+        }
+        Request::ImportRows(..) => "nothing was imported: run it again",
         Request::Script(..) => {
             "the script is not complete: a --file has not got its name, and what went to standard output ends in \
              a statement that fails; run it again"

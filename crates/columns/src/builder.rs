@@ -150,8 +150,14 @@ impl Values {
     ) -> Result<(), E> {
         match self {
             Values::Bool(to) => each(cells, say, |value| match value {
-                None => whole(to.append_null()),
-                Some([byte]) => whole(to.append_value(*byte != 0)),
+                None => {
+                    to.append_null();
+                    Taken::Whole
+                }
+                Some([byte]) => {
+                    to.append_value(*byte != 0);
+                    Taken::Whole
+                }
                 Some(_) => NOT_OF_TYPE,
             }),
             Values::Int2(to) => fixed(cells, say, to, |bytes| Some(i16::from_be_bytes(bytes))),
@@ -179,10 +185,16 @@ impl Values {
                 Some(_) => NOT_OF_TYPE,
                 None => text(None, to),
             }),
-            Values::Bytea(to) => each(cells, say, |value| whole(to.append_option(value))),
+            Values::Bytea(to) => each(cells, say, |value| {
+                to.append_option(value);
+                Taken::Whole
+            }),
             Values::Uuid(to) => each(cells, say, |value| match value {
-                None => whole(to.append_null()),
-                Some(bytes) => to.append_value(bytes).map_or(NOT_OF_TYPE, whole),
+                None => {
+                    to.append_null();
+                    Taken::Whole
+                }
+                Some(bytes) => to.append_value(bytes).map_or(NOT_OF_TYPE, |()| Taken::Whole),
             }),
             Values::Interval(to) => each(cells, say, |value| to.take(value)),
             Values::Enum(to) => each(cells, say, |value| to.take(value)),
@@ -212,10 +224,6 @@ impl Values {
             Values::List(values) => values.finish()?,
         })
     }
-}
-
-fn whole((): ()) -> Taken {
-    Taken::Whole
 }
 
 fn each<E>(
@@ -250,10 +258,12 @@ fn fixed<T: ArrowPrimitiveType, E, const N: usize>(
 }
 
 fn text(value: Option<&[u8]>, to: &mut StringBuilder) -> Taken {
-    match value.map(std::str::from_utf8) {
-        None => whole(to.append_null()),
-        Some(Ok(text)) => whole(to.append_value(text)),
-        Some(Err(_)) => NOT_UTF8,
+    match value.map(std::str::from_utf8).transpose() {
+        Ok(text) => {
+            to.append_option(text);
+            Taken::Whole
+        }
+        Err(_) => NOT_UTF8,
     }
 }
 
@@ -280,7 +290,10 @@ where
     T: ArrowPrimitiveType,
     T::Native: Digits,
 {
-    let Some(value) = value else { return whole(to.append_null()) };
+    let Some(value) = value else {
+        to.append_null();
+        return Taken::Whole;
+    };
     let scale = i32::from(decimal.scale);
     let Some(number) = Numeric::read(value) else {
         to.append_null();
@@ -359,11 +372,12 @@ impl Labels {
     }
 
     fn take(&mut self, value: Option<&[u8]>) -> Taken {
-        let Some(value) = value else { return whole(self.values.append_null()) };
-        match self.keys.get(value) {
-            Some(key) => whole(self.values.append_value(*key)),
-            None => Taken::Wrong("the label is none of those that the enum had"),
+        let key = value.map(|value| self.keys.get(value).copied());
+        if key == Some(None) {
+            return Taken::Wrong("the label is none of those that the enum had");
         }
+        self.values.append_option(key.flatten());
+        Taken::Whole
     }
 
     fn finish(&mut self) -> Result<ArrayRef, ColumnsError> {

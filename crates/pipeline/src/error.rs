@@ -1,6 +1,7 @@
 //! What can stop a command, in words for the person who gave it.
 
 use dbhaul_catalog::{SelectionError, TocError};
+use dbhaul_columns::ColumnsError;
 use dbhaul_exporter::ExportError;
 use dbhaul_importer::{ImportError, SourceError};
 use dbhaul_introspect::Error as IntrospectError;
@@ -81,6 +82,24 @@ pub enum PipelineError {
     /// Reading rows of a backup failed.
     #[error("the copy of rows stopped")]
     Rows(#[from] SourceError),
+    /// Rows cannot become columns of a file, or columns rows.
+    #[error("{action}")]
+    Columns {
+        /// What was being done.
+        action: String,
+        /// What happened.
+        #[source]
+        source: ColumnsError,
+    },
+    /// A file cannot be read.
+    #[error("cannot read {place}")]
+    Input {
+        /// The file.
+        place: String,
+        /// What happened.
+        #[source]
+        source: std::io::Error,
+    },
     /// A file or stream cannot be written.
     #[error("cannot write {place}")]
     Output {

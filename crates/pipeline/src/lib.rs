@@ -24,6 +24,7 @@ mod context;
 mod error;
 mod hold;
 mod notify;
+mod output_place;
 mod report;
 mod request;
 mod sides;
@@ -46,14 +47,14 @@ pub use command::backups::{
 pub use command::cleanup::store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use command::cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use command::dump::{Dump, DumpPlan, DumpReport, PlannedTable};
+pub use command::export::{Compression, ExportReport, ExportRequest, ExportRows, RowFormat, export};
+pub use command::import_rows::{ImportRowsReport, ImportRowsRequest, import_rows};
 pub use command::job::{BackupJob, JobCheck, JobReport, Overlap, Step, StepKind, StepResult, run_job};
 pub use command::migrate::copy_scope::CopyScope;
 pub use command::migrate::{Migrate, MigratePlan, MigrateReport};
 pub use command::preflight::{Finding, Level, PreflightReport, preflight};
 pub use command::restore::{Restore, RestorePlan, RestoreReport};
-pub use command::script::{
-    ByteStream, Script, ScriptOptions, ScriptOutput, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource,
-};
+pub use command::script::{Script, ScriptOptions, ScriptPlan, ScriptReport, ScriptRequest, ScriptSource};
 pub use command::store::{
     InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, ProbeReport, ProbedAbility,
     RecoveryKit, change_keys, init_store, list_keys, probe_store, recovery_kit,
@@ -63,6 +64,7 @@ pub use context::Context;
 pub use error::PipelineError;
 pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};
 pub use notify::{Address, AddressError, Notifications};
+pub use output_place::{ByteStream, OutputPlace};
 pub use report::import::{ImportSummary, NamedReason};
 pub use report::status::Status;
 pub use report::words::{format_age, format_bytes};

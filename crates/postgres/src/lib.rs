@@ -75,7 +75,7 @@ pub use pins::{SessionRole, text_settings};
 pub use probe::{AvailableExtension, Capabilities, LockCapacity, Offer, Probe, UnreadableTable};
 pub use search_path::search_path_sql;
 pub use server_error::ServerError;
-pub use session::{Session, SessionOptions};
+pub use session::{ResultColumn, Session, SessionOptions};
 pub use settings::{
     ChannelBinding, ConnectSettings, Endpoint, Keepalives, LoadBalanceHosts, SettingsError, SslMode,
     SslNegotiation, TargetSessionAttrs, TlsSettings, TlsVersion, process_environment,

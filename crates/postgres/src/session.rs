@@ -34,6 +34,17 @@ impl From<SessionRole> for SessionOptions {
     }
 }
 
+/// A column of a query.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResultColumn {
+    /// Its name, which another may have too.
+    pub name: String,
+    /// OID of its type.
+    pub type_oid: u32,
+    /// The type's modifier; -1 for none.
+    pub modifier: i32,
+}
+
 /// What the server told about itself when the session was opened.
 #[derive(Debug, Clone)]
 struct Facts {
@@ -324,6 +335,22 @@ impl Session {
         take: impl FnMut(T),
     ) -> Result<()> {
         crate::json::query(Arc::clone(&self.core), sql, take).await
+    }
+
+    /// The columns that a query gives, without running it: the server only parses it, and refuses a second
+    /// statement. What it reads stays locked against changes of definition until the transaction ends.
+    pub async fn describe(&self, sql: &str) -> Result<Vec<ResultColumn>> {
+        let client = self.core.link.client();
+        let statement = self.core.run(client.prepare(sql)).await?;
+        if !statement.params().is_empty() {
+            return Err(self.core.answer(sql, "parameters, which nothing fills in"));
+        }
+        let column = |column: &tokio_postgres::Column| ResultColumn {
+            name: column.name().to_owned(),
+            type_oid: column.type_().oid(),
+            modifier: column.type_modifier(),
+        };
+        Ok(statement.columns().iter().map(column).collect())
     }
 
     /// Starts `COPY ... TO STDOUT`.

@@ -81,7 +81,7 @@ impl TypedValueParser for FormatParser {
 }
 
 /// Takes a time as PostgreSQL's settings do: a number of milliseconds, or one with its unit.
-fn wait(text: &str) -> Result<Duration, String> {
+pub(super) fn wait(text: &str) -> Result<Duration, String> {
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let unit_ms = match unit.trim() {

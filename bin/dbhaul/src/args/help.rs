@@ -80,6 +80,24 @@ Examples:
   dbhaul backup export --store s3://backups/shop --file shop.sql
   dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
+/// Below `dbhaul export --help`.
+pub(super) const EXPORT_ROWS: &str = "\
+Examples:
+  dbhaul export --source postgres://app@db/shop -t orders -o orders.parquet
+  dbhaul export --source postgres://app@db/shop -t shop.orders -o orders.csv.gz
+  dbhaul export --source postgres://app@db/shop --query 'SELECT id, total FROM shop.orders' -o - -F jsonl | jq .total
+
+A file has its name only once it is complete. What goes to standard output is complete only if dbhaul exits with 0.";
+
+/// Below `dbhaul import --help`.
+pub(super) const IMPORT_ROWS: &str = "\
+Examples:
+  dbhaul import --target postgres://app@db/shop -t orders orders.parquet
+  dbhaul import --target postgres://app@db/shop -t shop.orders orders.csv.gz
+
+Columns are matched by name; columns that the file has not get their defaults. Everything is loaded in one transaction, with \
+triggers and constraints as for any INSERT, and an empty search path.";
+
 /// Below `dbhaul backup list --help`.
 pub(super) const LIST: &str = "\
 Examples:

@@ -15,6 +15,7 @@ mod letters;
 mod reference;
 mod report;
 mod retention;
+mod rows;
 mod store;
 
 use std::ffi::OsString;
@@ -35,6 +36,7 @@ pub(crate) use job::{ConfigCommand, RunArgs};
 pub(crate) use letters::LetterArgs;
 pub(crate) use report::{ConvertArgs, ReportAction};
 pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
+pub(crate) use rows::{CompressionName, ExportRowsArgs, ImportRowsArgs, RowFormatName};
 pub(crate) use store::{
     InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs,
     ReaderKeyArgs, RecipientArgs, StoreCommand, WriterKeyArgs,
@@ -104,6 +106,12 @@ pub(crate) enum Command {
     /// Compare two databases, or a database with a backup: definitions, rows, sequences
     #[command(after_long_help = help::VERIFY)]
     Verify(Box<VerifyArgs>),
+    /// Write the rows of one table or query as Parquet, Arrow, CSV or JSON lines
+    #[command(after_long_help = help::EXPORT_ROWS)]
+    Export(Box<ExportRowsArgs>),
+    /// Load the rows of a Parquet, Arrow, CSV or JSON lines file into a table, all of them or none
+    #[command(after_long_help = help::IMPORT_ROWS)]
+    Import(Box<ImportRowsArgs>),
     /// List what unfinished runs left behind; remove it with --yes
     #[command(after_long_help = help::CLEANUP)]
     Cleanup(Box<CleanupArgs>),
@@ -162,6 +170,8 @@ impl Command {
             Command::Restore(_) => "restore",
             Command::Migrate(_) => "migrate",
             Command::Verify(_) => "verify",
+            Command::Export(_) => "export",
+            Command::Import(_) => "import",
             Command::Cleanup(_) => "cleanup",
             Command::HoldSnapshot { .. } => "hold-snapshot",
             Command::Backup { .. } => "backup",

@@ -21,6 +21,7 @@ use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
 use crate::command::backups::StoredBackup;
+use crate::output_place::OutputPlace;
 use crate::report::import::write_named;
 use crate::report::left_out::left_out;
 use crate::sides::check_side;
@@ -32,7 +33,6 @@ use crate::{
     BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, WriteOptions, format_bytes,
 };
 use output::Sink;
-pub use output::{ByteStream, ScriptOutput};
 use rows::Rows;
 
 /// Asks for a script.
@@ -236,7 +236,7 @@ impl Script {
     ///
     /// # Errors
     /// Whatever stopped it. What was written then ends in a statement that fails.
-    pub async fn execute(self, output: ScriptOutput) -> Result<ScriptReport, PipelineError> {
+    pub async fn execute(self, output: OutputPlace) -> Result<ScriptReport, PipelineError> {
         let started = std::time::Instant::now();
         tell_losses(&self.plan.losses, &self.context);
         self.plan.notes.iter().for_each(|note| self.context.progress.notice(note));
