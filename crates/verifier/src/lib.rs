@@ -36,7 +36,7 @@ pub use differing_rows::{
 };
 pub use digest::{DigestTask, Measure, Reading, digest_tables};
 pub use drill::{
-    DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, StoredRows, ValueStyle, locate_rows,
+    DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, PlainType, StoredRows, ValueStyle, locate_rows,
 };
 pub use error::VerifyError;
 pub use mode::Mode;

@@ -141,6 +141,11 @@ fn rows_on_their_way_settle_and_others_do_not() {
         assert!(settled["right_lsn"].is_string(), "{table:#}");
     }
 
+    // rows with plain keys are found by their index, and values of others are told to nobody
+    let asked = pair.target.log();
+    assert!(asked.contains("id OPERATOR(pg_catalog.=) ANY ('{"), "{asked}");
+    assert!(!asked.contains("m1000"), "{asked}");
+
     // what has been changed on the right alone does not settle, however busy the source is
     pair.catch_up();
     pair.target
@@ -235,4 +240,43 @@ fn what_never_stands_still_is_not_verified() {
     }
     let stored = ["verify", "--store", "/nowhere", "--target", &to, "--mode", "deep", "--settle", "1"];
     Dbhaul::new(stored).run().assert_code(2).assert_stderr_has(&["--settle needs two live databases"]);
+}
+
+/// A standby follows its primary as a subscriber its publisher, and takes nothing that would be created to compare
+/// definitions.
+#[test]
+fn a_standby_that_lags_settles_and_is_never_equal_unseen() {
+    let mut primary = Server::start(17);
+    primary.create_db("shop");
+    primary.psql("shop", &format!("{TABLES}; {ROWS}"));
+    let standby = primary.standby();
+    primary.wait_for(&standby);
+    let (from, to) = (primary.uri("shop"), standby.uri("shop"));
+    let deep = ["--mode", "schema,deep", "--values", "show"];
+    assert_finds("at rest", &verify(&from, &to, &deep), &Findings::new());
+
+    standby.psql("postgres", "SELECT pg_wal_replay_pause()");
+    primary.psql("shop", "UPDATE account SET note = 'b' WHERE id = 3; DELETE FROM person WHERE mail = 'm8'");
+    let expected = ["public.account: different 1:1 id=3 | note: b -> a", "public.person: extra 0:1 mail=m8"];
+    let expected: Findings = expected.map(str::to_owned).into();
+    let paused = verify(&from, &to, &[&deep[..], &["--settle", "1"]].concat());
+    assert_finds("paused", &paused, &expected);
+    let how = ["verify", "--json", "--progress", "json", "--mode", "schema,deep", "--settle", "100"];
+    let run = Dbhaul::new(how).args(["--source", &from, "--target", &to]).spawn();
+    wait_until("it looks at rows again", || run.stderr_so_far().contains("ROWS AGAIN").then_some(()));
+    standby.psql("postgres", "SELECT pg_wal_replay_resume()");
+    let run = run.wait();
+    run.assert_code(0);
+    assert_eq!(table(&run.json(), "public.person")["verdict"], "settled");
+
+    // nothing is created on it to compare definitions; what differs is found all the same
+    let other = Server::start(15);
+    other.create_db("shop");
+    let told =
+        |check: &str| format!("CREATE TABLE told (a bool, b bool, c bool, CONSTRAINT k CHECK ({check}))");
+    other.psql("shop", &format!("{TABLES}; {ROWS}; {}", told("(a OR b) AND c")));
+    primary.psql("shop", &told("a OR (b AND c)"));
+    primary.wait_for(&standby);
+    let found = findings(&verify(&other.uri("shop"), &to, &["--mode", "schema"]));
+    assert!(found.iter().any(|line| line.starts_with("CHECK CONSTRAINT public.k told: ")), "{found:#?}");
 }

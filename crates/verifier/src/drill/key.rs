@@ -16,6 +16,36 @@ pub struct MatchingKey {
     pub columns: Vec<String>,
     /// What an auditor has to know of it.
     pub note: Option<String>,
+    /// The type of its first column on both sides, where rows can be asked for by values of it.
+    pub plain: Option<PlainType>,
+}
+
+/// A type whose values an index finds and whose texts need no quotes. They are numbers that name nobody, so that they may
+/// be sent to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PlainType {
+    /// Integers of any length.
+    Integer,
+    /// UUIDs.
+    Uuid,
+}
+
+impl PlainType {
+    fn of(base_type: &str) -> Option<Self> {
+        match base_type {
+            "smallint" | "integer" | "bigint" => Some(PlainType::Integer),
+            "uuid" => Some(PlainType::Uuid),
+            _ => None,
+        }
+    }
+
+    /// The type of the values that a column of it is compared with, as SQL.
+    pub(super) fn sql(self) -> &'static str {
+        match self {
+            PlainType::Integer => "pg_catalog.int8",
+            PlainType::Uuid => "pg_catalog.uuid",
+        }
+    }
 }
 
 impl MatchingKey {
@@ -23,13 +53,20 @@ impl MatchingKey {
     /// If the sides have different keys, one that only one side enforces is used and the note says so.
     pub fn of(table: &str, left: &Catalog, right: &Catalog) -> Self {
         if table == LARGE_OBJECTS {
-            return MatchingKey { columns: vec!["loid".to_owned(), "page".to_owned()], note: None };
+            let columns = vec!["loid".to_owned(), "page".to_owned()];
+            return MatchingKey { columns, ..MatchingKey::default() };
         }
+        let key = Self::by_indexes(table, left, right);
+        let plain = |catalog| PlainType::of(&base_type(table, key.columns.first()?, catalog)?);
+        MatchingKey { plain: plain(left).filter(|one| plain(right) == Some(*one)), ..key }
+    }
+
+    fn by_indexes(table: &str, left: &Catalog, right: &Catalog) -> Self {
         let (left, right) = (keys_of(table, left), keys_of(table, right));
         let set = |key: &[String]| key.iter().cloned().collect::<BTreeSet<_>>();
         let common = left.iter().find(|key| right.iter().any(|other| set(other) == set(key)));
         if let Some(common) = common {
-            return MatchingKey { columns: common.clone(), note: None };
+            return MatchingKey { columns: common.clone(), ..MatchingKey::default() };
         }
         let describe = |keys: &[Vec<String>]| match keys.first() {
             Some(key) => format!("the key ({})", key.join(", ")),
@@ -39,12 +76,12 @@ impl MatchingKey {
         match left.first().or(right.first()) {
             Some(key) => {
                 let note = format!("{sides}: rows were matched by ({})", key.join(", "));
-                MatchingKey { columns: key.clone(), note: Some(note) }
+                MatchingKey { columns: key.clone(), note: Some(note), plain: None }
             }
             None => {
                 let note = "neither side has a primary key or another unique index of columns that are NOT NULL: \
                             whole rows were compared, with their numbers";
-                MatchingKey { columns: Vec::new(), note: Some(note.to_owned()) }
+                MatchingKey { note: Some(note.to_owned()), ..MatchingKey::default() }
             }
         }
     }
@@ -54,6 +91,16 @@ impl MatchingKey {
         let place = |name: &String| spec.columns.iter().position(|column| column.name == *name);
         self.columns.iter().map(place).collect()
     }
+}
+
+/// The type of a column of a table, that of the domain's where it is one.
+fn base_type(table: &str, column: &str, catalog: &Catalog) -> Option<String> {
+    let own = catalog.objects.iter().find_map(|object| match &object.body {
+        Body::Table(body) if object.sql_name() == table => Some(body),
+        _ => None,
+    })?;
+    let column = own.columns.iter().find(|one| one.name == *column)?;
+    Some(column.base_type_name.to_string())
 }
 
 /// The keys of a table, the primary key first, then by name.

@@ -29,7 +29,7 @@ use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
 use self::groups::{Differing, GROUP_COUNT, Slice};
-pub use self::key::MatchingKey;
+pub use self::key::{MatchingKey, PlainType};
 use self::matching::{Difference, Differences, RowRef};
 use self::settle::{Pending, settle};
 use self::shown::Value;
@@ -93,6 +93,9 @@ struct Located {
     reading: [Option<LiveRows>; 2],
     /// What of it may agree a little later.
     pending: Option<Pending>,
+    /// The values of the first columns of the keys of rows that differ, by the hashes of the keys, where rows can be
+    /// asked for by these.
+    first_values: BTreeMap<u64, String>,
 }
 
 /// Why rows of a table were not located.
@@ -128,7 +131,8 @@ pub async fn locate_rows(
             Err(error) => {
                 shown.fail(error.to_string());
                 let rows = not_located(task, options, &error.to_string());
-                located.push(Located { rows, reading: task.rows.clone(), pending: None });
+                let (reading, first_values) = (task.rows.clone(), BTreeMap::new());
+                located.push(Located { rows, reading, pending: None, first_values });
             }
         }
     }
@@ -163,9 +167,9 @@ async fn locate_patiently(
         let error = match Box::pin(locate(task, &rows, sides, options, cancel)).await {
             Err(DrillError::Live(error)) => error,
             Err(error) => return Err(error),
-            Ok((located, found)) => {
+            Ok((located, found, first_values)) => {
                 let pending = Some(Pending::of(task, &located, &found));
-                return Ok(Located { rows: located, reading: rows, pending });
+                return Ok(Located { rows: located, reading: rows, pending, first_values });
             }
         };
         let mut read_otherwise = false;
@@ -190,7 +194,7 @@ async fn locate(
     sides: &mut [DrillSide; 2],
     options: &DrillOptions,
     cancel: &CancellationToken,
-) -> Result<(DifferingRows, Differences), DrillError> {
+) -> Result<(DifferingRows, Differences, BTreeMap<u64, String>), DrillError> {
     let key = key_of(task)?;
     let [left, right] = sides;
     let (one, two) = (rows[0].as_ref(), rows[1].as_ref());
@@ -198,12 +202,16 @@ async fn locate(
         both(Box::pin(left.reader(task, one, &key, cancel)), Box::pin(right.reader(task, two, &key, cancel)))
             .await?;
     let mut search = Search { task, key: &key, options, left: one, right: two };
-    let found = Box::pin(search.run()).await?;
+    let (rows, found) = Box::pin(search.run()).await?;
+    let values = match options.settle {
+        Some(_) => Box::pin(search.first_values(&found)).await?,
+        None => BTreeMap::new(),
+    };
     let Search { left: one, right: two, .. } = search;
     let (one, two) = both(Box::pin(one.finish()), Box::pin(two.finish())).await?;
     left.keep(one);
     right.keep(two);
-    Ok(found)
+    Ok((rows, found, values))
 }
 
 /// The places of the columns of the key.
@@ -318,6 +326,23 @@ impl Search<'_> {
         };
         let compared = tokio::task::spawn_blocking(compare).await;
         compared.map_err(|error| DrillError::Rows(format!("they were not compared: {error}")))
+    }
+
+    /// The values of the first columns of the keys of rows that differ, where rows can be asked for by these.
+    async fn first_values(&self, found: &Differences) -> Result<BTreeMap<u64, String>, DrillError> {
+        let (Some(_), Some(column)) = (self.task.key.plain, self.key.first()) else {
+            return Ok(BTreeMap::new());
+        };
+        let left: Vec<RowRef> = found.kept.iter().filter_map(|one| one.left).collect();
+        let lone = found.kept.iter().filter(|one| one.left.is_none());
+        let right: Vec<RowRef> = lone.filter_map(|one| one.right).collect();
+        let (mut values, more) = both(
+            Box::pin(self.left.first_values(&left, *column)),
+            Box::pin(self.right.first_values(&right, *column)),
+        )
+        .await?;
+        values.extend(more);
+        Ok(values)
     }
 
     /// What a report shows of these rows.

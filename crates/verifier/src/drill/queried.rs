@@ -12,6 +12,9 @@ use super::shown::{SHOWN_CHARACTERS, Value};
 use super::wanted::Wanted;
 use super::{DrillError, LiveRows, RowValues};
 
+/// Rows whose keys are asked for with one statement.
+const ROWS_AT_ONCE: usize = 10_000;
+
 /// Columns asked for with one statement. Each takes three of the 1,664 that a query may have.
 const COLUMNS_AT_ONCE: usize = 400;
 
@@ -77,6 +80,28 @@ impl Queried<'_> {
         Ok(values)
     }
 
+    /// The values of a column in these rows, by the hashes of the rows' keys.
+    pub(super) async fn first_values(
+        &self,
+        rows: &[RowRef],
+        column: usize,
+    ) -> Result<BTreeMap<u64, String>, DrillError> {
+        let mut values = BTreeMap::new();
+        for rows in rows.chunks(ROWS_AT_ONCE) {
+            let Some(value) = self.spec.sql_value_front(column, SHOWN_CHARACTERS as u32) else { break };
+            let columns = format!("{}, {value}", self.spec.sql_key_hash(self.key));
+            let sql = self.copy_sql(&columns, Some(at_places(rows)), "");
+            self.each_line(&sql, |line| {
+                let mut fields = FieldIter::new(line);
+                let key = hash(&required(text(fields.next())?)?)?;
+                values.insert(key, required(text(fields.next())?)?);
+                Ok(())
+            })
+            .await?;
+        }
+        Ok(values)
+    }
+
     fn groups_sql(&self) -> String {
         let group = sql_group(&self.spec.sql_key_hash(self.key));
         let sum = self.spec.sql_expression();
@@ -100,8 +125,7 @@ impl Queried<'_> {
         };
         let values: String = columns.iter().map(value).collect();
         let condition = if self.rows.has_tids {
-            let places = listed(wanted, |row| format!("\"{}\"", tid(row.place)));
-            format!("ctid OPERATOR(pg_catalog.=) ANY ('{{{places}}}'::pg_catalog.tid[])")
+            at_places(wanted)
         } else {
             let hashes = listed(wanted, |row| (row.hashes.row as i64).to_string());
             format!("{row} OPERATOR(pg_catalog.=) ANY ('{{{hashes}}}'::pg_catalog.int8[])")
@@ -174,6 +198,12 @@ impl Lines {
         self.rest.extend_from_slice(block);
         Ok(())
     }
+}
+
+/// The condition that a row is one of these, by their places.
+fn at_places(rows: &[RowRef]) -> String {
+    let places = listed(rows, |row| format!("\"{}\"", tid(row.place)));
+    format!("ctid OPERATOR(pg_catalog.=) ANY ('{{{places}}}'::pg_catalog.tid[])")
 }
 
 fn listed(rows: &[RowRef], text: impl Fn(&RowRef) -> String) -> String {

@@ -4,7 +4,7 @@
 //! Rows of a table with a key are found again by the hashes of their keys. Without a key, or where too many rows
 //! differ to be named one by one, the table is looked at as a whole.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use dbhaul_progress::{Progress, counted};
@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::matching::Differences;
 use super::side::{DrillSide, Renewed};
-use super::wanted::Wanted;
+use super::wanted::{FirstValues, Keys, Wanted};
 use super::{DrillError, DrillOptions, DrillTask, Located, Search, both, key_of};
 use crate::{DifferingRow, DifferingRows, SettledRows, VerifyError};
 
@@ -158,7 +158,7 @@ impl Look<'_> {
         .await?;
         let mut search = Search { task, key: &key, options: self.options, left: one, right: two };
         let seen = match &located.pending {
-            Some(Pending::Keys(states)) => self.at_keys(&mut search, states).await?,
+            Some(Pending::Keys(states)) => self.at_keys(&mut search, states, &located.first_values).await?,
             Some(Pending::Whole(digests)) => self.at_whole(&mut search, *digests, &located.rows).await?,
             None => Seen::nothing(),
         };
@@ -173,8 +173,9 @@ impl Look<'_> {
         &self,
         search: &mut Search<'_>,
         states: &BTreeMap<u64, u64>,
+        values: &BTreeMap<u64, String>,
     ) -> Result<Seen, DrillError> {
-        let keys: BTreeSet<u64> = states.keys().copied().collect();
+        let keys = keys(search.task, states, values);
         let wanted = Wanted::Keys(&keys);
         let (left, right) = both(search.left.refs(wanted), search.right.refs(wanted)).await?;
         let mut found = Differences::default();
@@ -214,6 +215,16 @@ impl Look<'_> {
             },
         })
     }
+}
+
+/// The keys that are looked at, with the values of their first columns, where all are known.
+fn keys<'a>(task: &'a DrillTask, states: &BTreeMap<u64, u64>, values: &'a BTreeMap<u64, String>) -> Keys<'a> {
+    let known = states.keys().map(|key| values.get(key).map(String::as_str)).collect::<Option<_>>();
+    let first = match (known, task.key.plain, task.key.columns.first()) {
+        (Some(values), Some(plain), Some(column)) => Some(FirstValues { column, plain, values }),
+        _ => None,
+    };
+    Keys { hashes: states.keys().copied().collect(), first }
 }
 
 impl Seen {

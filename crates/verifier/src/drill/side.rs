@@ -1,5 +1,6 @@
 //! The two sides of a drill-down, live or stored.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use dbhaul_postgres::{
@@ -160,6 +161,19 @@ impl TableReader<'_> {
             _ if rows.is_empty() => Ok(RowValues::new()),
             TableReader::Queried(table) => Box::pin(table.values(rows, needs_text)).await,
             TableReader::Streamed(table) => Box::pin(table.values(rows)).await,
+        }
+    }
+
+    /// The values of a column in these rows, by the hashes of the rows' keys; nothing where rows cannot be asked for by
+    /// values.
+    pub(super) async fn first_values(
+        &self,
+        rows: &[RowRef],
+        column: usize,
+    ) -> Result<BTreeMap<u64, String>, DrillError> {
+        match self {
+            TableReader::Queried(table) if table.rows.has_tids => table.first_values(rows, column).await,
+            _ => Ok(BTreeMap::new()),
         }
     }
 

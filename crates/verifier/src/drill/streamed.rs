@@ -190,6 +190,7 @@ mod tests {
 
     use super::*;
     use crate::drill::groups::Slice;
+    use crate::drill::wanted::Keys;
 
     /// Two parts of two rows each.
     #[derive(Debug)]
@@ -215,12 +216,13 @@ mod tests {
         let mut streamed = Streamed::new(text, &spec, &[0]);
         let groups = streamed.groups().await.unwrap();
         assert_eq!(groups.total().row_count, 4);
-        let (all, keys) = (Slice::all(), |row: &RowRef| BTreeSet::from([row.hashes.key]));
+        let all = Slice::all();
         let refs = streamed.refs(Wanted::Groups(&all)).await.unwrap();
         // the same when they are read again
         streamed.kept = None;
         assert_eq!(streamed.refs(Wanted::Groups(&all)).await.unwrap(), refs);
-        assert_eq!(streamed.refs(Wanted::Keys(&keys(&refs[2]))).await.unwrap(), refs[2..3]);
+        let keys = Keys { hashes: BTreeSet::from([refs[2].hashes.key]), first: None };
+        assert_eq!(streamed.refs(Wanted::Keys(&keys)).await.unwrap(), refs[2..3]);
         let values = streamed.values(&[refs[1], refs[2]]).await.unwrap();
         let of = |at: usize| values[&refs[at].hashes].clone();
         let front = |value: &Option<Value>| value.as_ref().map(|value| value.front.clone());
