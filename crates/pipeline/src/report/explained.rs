@@ -1,60 +1,21 @@
 //! Whether what was skipped explains what differs: by object and part, never by wording.
 
+mod extent;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::{self, Formatter};
 
 use dbhaul_catalog::kinds::{Body, Operator};
 use dbhaul_catalog::{
-    Catalog, Difference, EntryKind, Identity, Object, ObjectId, QualifiedName, TocEntry, quote_identifier,
-    system_identity,
+    Catalog, Difference, EntryKind, Identity, Object, ObjectId, QualifiedName, TocEntry, system_identity,
 };
-use dbhaul_importer::{ImportOutcome, Part};
+use dbhaul_importer::ImportOutcome;
 use dbhaul_progress::counted;
 use dbhaul_verifier::Report;
 
+use self::extent::{Column, Extent, extent, is_of_columns, is_within};
 use crate::command::migrate::copy_scope::CopyScope;
 use crate::{ImportSummary, Status};
-
-/// What of an object may differ since it was skipped.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Extent {
-    /// All of it, that it is not there included.
-    Whole,
-    /// Its properties, but it is there.
-    Properties,
-    /// Its owner, and so the privileges, which were to be given by that owner.
-    Owner,
-    /// What is said of the object, or of something in it.
-    Annotation(Annotation, Place),
-    /// Whether it is filled.
-    Filling,
-}
-
-/// What hangs on objects and their columns.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Annotation {
-    Privileges,
-    Comment,
-    Labels,
-}
-
-/// What of an object something is said of.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Place {
-    /// The object itself.
-    Object,
-    /// One of its columns.
-    Column(Column),
-    /// The constraint of a domain whose comment has this path.
-    Constraint(String),
-}
-
-/// A column, as differences find it: by its place or, where that may be another on the other side, by its name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-struct Column {
-    place: String,
-    name: String,
-}
 
 /// What a run told before it began that it would not carry, or not as it is.
 #[derive(Debug, Clone, Default)]
@@ -235,28 +196,26 @@ impl Excuses {
                 self.add(object, Extent::Whole);
             }
             for owner in identities.iter().filter(|owner| owner.table == name(object)) {
-                self.add_identity(object, &owner.column);
+                self.add_column(object, &owner.column, "identity");
             }
             // a column's default is told of its table too
-            let has_default = |table: &QualifiedName| *table == name(object);
-            if matches!(object.body, Body::Table(_))
-                && defaults.iter().any(|default| has_default(&default.table))
-            {
-                self.add(object, Extent::Properties);
+            for default in defaults.iter().filter(|default| default.table == name(object)) {
+                self.add_column(object, &default.column, "default");
             }
         }
     }
 
-    /// A column without its sequence is no identity column, which is told of its table.
-    fn add_identity(&mut self, object: &Object, column: &str) {
-        let Body::Table(table) = &object.body else { return };
-        let Some(place) = table.columns.iter().position(|other| other.name.as_str() == column) else {
-            return;
+    /// A column without its sequence is no identity column, and one without its default has none: both are told of its
+    /// table.
+    fn add_column(&mut self, object: &Object, column: &str, property: &'static str) {
+        let columns = match &object.body {
+            Body::Table(table) => table.columns.iter().map(|other| other.name.as_str()).collect(),
+            Body::View(view) => view.columns.iter().map(|other| other.name.as_str()).collect(),
+            _ => Vec::new(),
         };
-        self.told.insert(object.identity());
-        let name = format!("\"{}\"", column.replace('"', "\"\""));
-        let paths = [place.to_string(), name].map(|key| Some(format!("body.columns.{key}.identity")));
-        self.changed.entry(object.identity()).or_default().extend(paths);
+        if let Some(place) = columns.iter().position(|other| *other == column) {
+            self.add(object, Extent::OfColumn(Column::new(place, column), property));
+        }
     }
 
     /// How a run ends that has written and then compared: what was skipped may be all that differs. Rows and
@@ -336,126 +295,6 @@ impl Excuses {
                 }
             })
     }
-}
-
-/// Whether a path is another or leads to something below it.
-fn is_within(path: &str, whole: &str) -> bool {
-    path.strip_prefix(whole).is_some_and(|below| below.is_empty() || below.starts_with('.'))
-}
-
-/// Whether a path leads to all columns of a table or to all of one of them: what else may be lost with them is more than
-/// a change of a column tells.
-fn is_of_columns(path: &str) -> bool {
-    let Some(below) = path.strip_prefix("body.columns") else { return false };
-    // a column's name stands in quotes, in which a dot is no end
-    let key = below.strip_prefix('.').unwrap_or_default();
-    key.starts_with('"') && key.ends_with('"') || !key.contains('.')
-}
-
-impl Annotation {
-    /// Whether this is what a path leads to, of this place and no other.
-    fn is_at(self, path: &str, place: &Place) -> bool {
-        match place {
-            Place::Object => self.is(path),
-            Place::Constraint(comment) => self == Annotation::Comment && path == comment,
-            Place::Column(Column { place, name }) => {
-                let lists = ["body.columns.", "body.undeclared_columns.", "columns.", "body.attributes."];
-                let of_column = lists.iter().find_map(|list| path.strip_prefix(list));
-                let below = |key: &str| of_column?.strip_prefix(key)?.strip_prefix('.');
-                below(place).or_else(|| below(name)).is_some_and(|path| self.is(path))
-            }
-        }
-    }
-
-    fn is(self, path: &str) -> bool {
-        is_within(path, self.property())
-    }
-
-    fn ends(self, path: &str) -> bool {
-        path.split('.').any(|part| part == self.property())
-    }
-
-    const fn property(self) -> &'static str {
-        match self {
-            Annotation::Privileges => "acl",
-            Annotation::Comment => "comment",
-            Annotation::Labels => "security_labels",
-        }
-    }
-}
-
-impl Extent {
-    fn covers(&self, difference: &Difference) -> bool {
-        let Some(path) = difference.path() else {
-            return *self == Extent::Whole && matches!(difference, Difference::Missing { .. });
-        };
-        match self {
-            Extent::Whole | Extent::Properties => true,
-            Extent::Owner => path == "owner" || Annotation::Privileges.ends(path),
-            Extent::Annotation(annotation, place) => annotation.is_at(path, place),
-            Extent::Filling => path == "body.populated",
-        }
-    }
-}
-
-/// What of its object may differ where a part of an entry was skipped, all of it or some of its statements; `None` for
-/// rows, which are compared by themselves.
-fn extent(entry: &TocEntry, (part, is_whole): (Part, bool), object: &Object) -> Option<Extent> {
-    let of = |annotation: Annotation| Some(Extent::Annotation(annotation, place_of(entry, object)));
-    match part {
-        Part::Rows | Part::Position | Part::Statistics => None,
-        Part::Privileges => of(Annotation::Privileges),
-        Part::Comment => of(Annotation::Comment),
-        Part::SecurityLabel => of(Annotation::Labels),
-        Part::Filling => Some(Extent::Filling),
-        Part::Owner => Some(Extent::Owner),
-        Part::Addition | Part::Validation => Some(Extent::Properties),
-        // default privileges are nothing but their statements
-        Part::Definition if is_whole || entry.kind == EntryKind::DefaultAcl => Some(Extent::Whole),
-        Part::Definition => Some(Extent::Properties),
-    }
-}
-
-/// What of its object an entry of something that is said is about.
-fn place_of(entry: &TocEntry, object: &Object) -> Place {
-    let of_column = column_of(entry, object).map(Place::Column);
-    of_column.or_else(|| constraint_of(entry, object).map(Place::Constraint)).unwrap_or(Place::Object)
-}
-
-/// The path of the comment on a domain's constraint, for the entry that makes it.
-fn constraint_of(entry: &TocEntry, object: &Object) -> Option<String> {
-    let Body::Domain(domain) = &object.body else { return None };
-    let statement = entry.create.first().filter(|_| entry.kind == EntryKind::Comment)?;
-    let of_object = object.sql_name();
-    let is_on = |name: &str| {
-        statement.starts_with(&format!(
-            "COMMENT ON CONSTRAINT {} ON DOMAIN {of_object} IS ",
-            quote_identifier(name)
-        ))
-    };
-    let checks = domain.constraints.iter().position(|constraint| is_on(&constraint.name));
-    let of_check = checks.map(|place| format!("body.constraints.{place}.comment"));
-    of_check.or_else(|| {
-        statement.starts_with("COMMENT ON CONSTRAINT ").then(|| "body.not_null_comment".to_owned())
-    })
-}
-
-/// The column that an entry of something said of an object's column is about.
-fn column_of(entry: &TocEntry, object: &Object) -> Option<Column> {
-    let mut names: Vec<&str> = match &object.body {
-        Body::Table(table) => table.columns.iter().map(|column| column.name.as_str()).collect(),
-        Body::View(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
-        Body::MaterializedView(view) => view.columns.iter().map(|column| column.name.as_str()).collect(),
-        Body::CompositeType(composite) => composite.attributes.iter().map(|it| it.name.as_str()).collect(),
-        Body::Sequence(_) => Vec::new(),
-        _ => return None,
-    };
-    names.extend(object.body.undeclared_columns().iter().map(|column| column.name.as_str()));
-    let of_object = object.sql_name();
-    let address = |name: &str| format!("COLUMN {of_object}.{}", quote_identifier(name));
-    let place = names.iter().position(|name| address(name) == entry.name)?;
-    let name = names.get(place)?.replace('"', "\"\"");
-    Some(Column { place: place.to_string(), name: format!("\"{name}\"") })
 }
 
 /// Whether an operator names a declared one as its commutator, with the operands the other way round, or as

@@ -1,6 +1,6 @@
-use dbhaul_catalog::kinds::{Domain, EnumType, Operator, Schema, Table, View};
+use dbhaul_catalog::kinds::{ColumnDefault, Domain, EnumType, Operator, Schema, Table, View};
 use dbhaul_catalog::{Class, Section, ServerVersion, Target, Toc, TocOptions};
-use dbhaul_importer::{Cause, Skipped, Subject};
+use dbhaul_importer::{Cause, Part, Skipped, Subject};
 use serde_json::json;
 
 use super::*;
@@ -269,4 +269,40 @@ fn what_is_said_of_a_domain_is_not_said_of_its_constraints() {
     let each =
         ["body.constraints.0.comment", "body.constraints.1.comment", "body.not_null_comment", "comment"];
     assert_eq!(excused, each);
+}
+
+/// A default that was skipped says nothing of other columns, nor of anything else of its table.
+#[test]
+fn a_default_excuses_the_default_of_its_column() {
+    let body = ColumnDefault {
+        table: QualifiedName::new("public", "film"),
+        foreign: false,
+        column: "the \"title\"".into(),
+        expression: "public.f()".into(),
+        separate: true,
+    };
+    let mut catalog = catalog();
+    catalog.objects.push(object(7, Some("public"), "the \"title\"", Body::from(body)));
+    let version = ServerVersion::of_major(18);
+    let toc = Toc::build(&catalog, &Target { version }, &TocOptions::default()).unwrap();
+    let default = toc.entries.iter().find(|entry| entry.kind == EntryKind::Default).unwrap();
+    let excuses = excuses_of(&catalog, &toc.entries, default.id, Part::of(EntryKind::Default));
+    let film = catalog.objects[0].identity();
+    for (path, expected) in [
+        ("body.columns.1.default", true),
+        ("body.columns.\"the \"\"title\"\"\".default", true),
+        ("body.columns.1.default.expression", true),
+        ("body.columns.0.default", false),
+        ("body.columns.1.type_name", false),
+        ("body.columns.1", false),
+        ("body.unlogged", false),
+        ("owner", false),
+    ] {
+        let difference = Difference::changed(film.clone(), path.to_owned());
+        assert_eq!(excuses.explain(&difference), expected, "{path}");
+    }
+    assert!(excuses.explain(&Difference::Missing { identity: catalog.objects[6].identity() }));
+    let row_security = (EntryKind::RowSecurity, 1, Part::Addition);
+    check(row_security, 1, Some("body.row_security"), true);
+    check(row_security, 1, Some("body.unlogged"), false);
 }
