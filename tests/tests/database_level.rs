@@ -291,7 +291,7 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let run = Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run();
     run.assert_code(0).assert_says("EQUAL");
     run.assert_says(
-        "for information: FUNCTION pg_catalog.pg_reload_conf (): privileges: only on the target: ",
+        "for information: FUNCTION pg_catalog.pg_reload_conf(): privileges: only on the target: ",
     );
     target.psql("shop", "REVOKE SELECT ON pg_catalog.pg_authid FROM reader");
     target.psql("shop", "GRANT EXECUTE ON FUNCTION pg_catalog.now() TO PUBLIC");
@@ -299,7 +299,7 @@ fn privileges_on_the_servers_own_objects_are_compared() {
     let run = Dbhaul::new(verify).run();
     run.assert_code(4)
         .assert_says("TABLE pg_catalog.pg_authid: privileges: missing on the target: GRANT SELECT ON TABLE");
-    run.assert_says("FUNCTION pg_catalog.now (): privileges: missing on the target: REVOKE ALL ON FUNCTION");
+    run.assert_says("FUNCTION pg_catalog.now(): privileges: missing on the target: REVOKE ALL ON FUNCTION");
     let run = Dbhaul::new(verify).arg("--no-privileges").run();
     run.assert_code(0).assert_says("not compared: privileges, as asked");
 }

@@ -116,7 +116,7 @@ const DIFFERENCES: [&str; 10] = [
     "TABLE a.own: privileges: missing on the target: GRANT SELECT TO bob",
     "VIEW a.v: privileges: only on the target: GRANT MAINTAIN TO bob",
     "TABLE a.shut: privileges",
-    "FUNCTION a.f (): privileges: only on the target: GRANT EXECUTE TO PUBLIC",
+    "FUNCTION a.f(): privileges: only on the target: GRANT EXECUTE TO PUBLIC",
     "TYPE a.mood: privileges: missing on the target: GRANT USAGE TO bob",
     "DEFAULT ACL",
     "BLOB \"4242\": privileges: only on the target: GRANT UPDATE TO eve",

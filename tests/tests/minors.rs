@@ -178,7 +178,7 @@ fn options_that_the_target_does_not_know_are_left_out_and_told() {
             "MATERIALIZED VIEW public.m",
             "INDEX public.i",
             "INDEX public.g",
-            "CONSTRAINT public.pk u",
+            "CONSTRAINT public.u pk",
         ] {
             run.assert_says(&format!("{object}: created without the storage parameter later"));
         }

@@ -140,7 +140,7 @@ const INCLUDES: &str = "which is not selected (--with-dependencies includes it)"
 #[test]
 fn an_event_trigger_without_its_function() {
     let case = Case::of_file(16, 18, "f14-event-trigger-of-excluded-schema.sql").with(&["-N", "ext"]);
-    case.said().ends(3, &["EVENT TRIGGER fb_watch: needs FUNCTION ext.watch ()", INCLUDES]);
+    case.said().ends(3, &["EVENT TRIGGER fb_watch: needs FUNCTION ext.watch()", INCLUDES]);
     assert_eq!(case.target.psql("shop", "SELECT i FROM t"), "1");
     case.target.psql("shop", "DROP TABLE t");
     let case = case.with(&["-N", "ext", "--with-dependencies"]);
@@ -191,7 +191,7 @@ fn a_schema_without_the_domain_of_a_column() {
 #[test]
 fn a_table_without_the_function_of_its_trigger() {
     let case = Case::of_file(13, 18, "r09.sql").with(&["-t", "c"]);
-    case.said().ends(3, &["needs FUNCTION s.f ()", INCLUDES]);
+    case.said().ends(3, &["needs FUNCTION s.f()", INCLUDES]);
     case.target.psql("shop", "DROP TABLE c");
     let case = case.with(&["-t", "c", "--with-dependencies"]);
     case.said().ends(0, &[]);
@@ -328,7 +328,7 @@ fn objects_that_cannot_be_ordered_are_told_alone() {
     for place in [vec!["--format", "sql"], vec!["--store", store.path().to_str().unwrap()]] {
         let dump = Dbhaul::new(["dump", "--source", &case.source.uri("shop")]).args(place).run();
         dump.assert_code(0)
-            .assert_stderr_has(&["TABLE public.keyed cannot be restored", "CONSTRAINT public.keyed_pkey"]);
+            .assert_stderr_has(&["TABLE public.keyed cannot be restored", "CONSTRAINT public.keyed keyed_pkey"]);
     }
 }
 

@@ -115,15 +115,31 @@ pub struct Identity {
     pub discriminator: Option<String>,
 }
 
+/// Prints as `pg_restore -l` and lists of what was skipped name it.
 impl std::fmt::Display for Identity {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ", self.kind)?;
         if let Some(schema) = &self.schema {
             write!(f, "{}.", quote_identifier(schema))?;
         }
-        f.write_str(&quote_identifier(&self.name))?;
-        self.discriminator.as_ref().map_or(Ok(()), |more| write!(f, " {more}"))
+        match (&self.discriminator, self.kind) {
+            (Some(table), kind) if is_part_of_a_table(kind) => {
+                write!(f, "{} {}", quote_identifier(table), quote_identifier(&self.name))
+            }
+            (Some(arguments), EntryKind::Operator) => write!(f, "{}{arguments}", self.name),
+            (Some(arguments), _) if arguments.starts_with('(') => {
+                write!(f, "{}{arguments}", quote_identifier(&self.name))
+            }
+            (Some(more), _) => write!(f, "{} {more}", quote_identifier(&self.name)),
+            (None, _) => f.write_str(&quote_identifier(&self.name)),
+        }
     }
+}
+
+/// Kinds that a table tells apart, which the words of `pg_restore -l` name first: `CONSTRAINT public.film film_pkey`.
+const fn is_part_of_a_table(kind: EntryKind) -> bool {
+    use EntryKind::{CheckConstraint, Constraint, Default, ForeignKey, Policy, Rule, Trigger};
+    matches!(kind, Constraint | CheckConstraint | ForeignKey | Default | Trigger | Rule | Policy)
 }
 
 #[cfg(test)]

@@ -264,7 +264,7 @@ mod tests {
     #[test]
     fn addresses() {
         for (address, printed) in [
-            ("FUNCTION pg_catalog.pg_reload_conf()", "FUNCTION pg_catalog.pg_reload_conf ()"),
+            ("FUNCTION pg_catalog.pg_reload_conf()", "FUNCTION pg_catalog.pg_reload_conf()"),
             ("TABLE information_schema.\"A b\"", "TABLE information_schema.\"A b\""),
             ("SCHEMA pg_catalog", "SCHEMA pg_catalog"),
             // the language that statements call so is listed by its whole name

@@ -173,8 +173,8 @@ mod tests {
             changed(&table, "body.columns.0.not_null"),
         ];
         let expected = [
-            "CHECK CONSTRAINT s.k t body.definition",
-            "DEFAULT s.a t alone",
+            "CHECK CONSTRAINT s.t k body.definition",
+            "DEFAULT s.t a alone",
             "TABLE s.t body.columns.0.not_null",
         ];
         assert_eq!(kept(&differences), expected);
@@ -190,14 +190,14 @@ mod tests {
         let (key, index) =
             (object(EntryKind::Constraint, "k", Some("t")), object(EntryKind::Index, "k", None));
         let missing = |identity: &Identity| Difference::Missing { identity: identity.clone() };
-        assert_eq!(kept(&[missing(&key), missing(&index)]), ["CONSTRAINT s.k t alone"]);
+        assert_eq!(kept(&[missing(&key), missing(&index)]), ["CONSTRAINT s.t k alone"]);
         let both = [
             changed(&key, "body.definition"),
             changed(&key, "body.index.index_definition"),
             changed(&index, "body.definition"),
             changed(&index, "comment"),
         ];
-        assert_eq!(kept(&both), ["CONSTRAINT s.k t body.definition", "INDEX s.k comment"]);
+        assert_eq!(kept(&both), ["CONSTRAINT s.t k body.definition", "INDEX s.k comment"]);
         assert_eq!(kept(&[missing(&index)]).len(), 1);
         assert_eq!(kept(&[changed(&key, "comment"), changed(&index, "body.definition")]).len(), 2);
     }
