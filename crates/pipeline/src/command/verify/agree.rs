@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use dbhaul_catalog::quote_identifier;
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{Found, LARGE_OBJECTS, SequenceResult, TableResult, Verdict, judge};
@@ -10,19 +11,45 @@ use super::side::{Rows, Side};
 
 /// How each table that both sides have is to be hashed, so that values compare;
 /// or why they cannot compare. A known digest decides; of two live sides the
-/// left one does, unless encodings differ.
-pub(super) fn agree_on_specs(left: &Side, right: &Side) -> BTreeMap<String, Result<DigestSpec, String>> {
+/// left one does, unless encodings differ. Where definitions are not compared, columns that only the right has are
+/// none of its rows' that the left could have given; they are named in the second value.
+pub(super) fn agree_on_specs(
+    left: &Side,
+    right: &Side,
+    compares_definitions: bool,
+) -> (BTreeMap<String, Result<DigestSpec, String>>, Vec<String>) {
     let mut specs = BTreeMap::new();
+    let mut others = Vec::new();
     for (name, rows) in left.rows.iter().chain(&right.rows) {
         let spec = match (left.rows.get(name), right.rows.get(name)) {
             (Some(left), Some(right)) if left.missing.is_none() && right.missing.is_none() => {
-                agree(left, right)
+                let more = only_right(left, right);
+                let may_have_more = !compares_definitions && right.known.is_none();
+                match more.is_empty() || !may_have_more {
+                    true => agree(left, right),
+                    false => {
+                        if !specs.contains_key(name) {
+                            others.push(format!("{} of {name}", more.join(", ")));
+                        }
+                        Ok(left.spec.clone())
+                    }
+                }
             }
             _ => Ok(rows.spec.clone()),
         };
         specs.insert(name.clone(), spec);
     }
-    specs
+    (specs, others)
+}
+
+/// Columns that only the right has, if it has all of the left's.
+fn only_right(left: &Rows, right: &Rows) -> Vec<String> {
+    let has = |rows: &Rows, name: &str| rows.spec.columns.iter().any(|column| *column.name == *name);
+    if left.spec.columns.iter().any(|column| !has(right, &column.name)) {
+        return Vec::new();
+    }
+    let more = right.spec.columns.iter().filter(|column| !has(left, &column.name));
+    more.map(|column| quote_identifier(&column.name)).collect()
 }
 
 fn agree(left: &Rows, right: &Rows) -> Result<DigestSpec, String> {

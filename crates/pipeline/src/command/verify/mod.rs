@@ -8,6 +8,7 @@ pub(crate) mod lsn;
 mod restored;
 pub(crate) mod roots;
 pub(crate) mod scope;
+mod sections;
 mod settled;
 mod side;
 mod stored;
@@ -36,6 +37,7 @@ use crate::command::verify::roots::{Roots, doubt_torn};
 use crate::command::verify::scope::{Scope, aspects, selected};
 use crate::report::definitions::definitions;
 use crate::report::rows_left_out::RowsLeftOut;
+use crate::report::words::listed;
 use crate::sides::check_comparison;
 use crate::source::LiveDatabase;
 use crate::target::settings::SET_LAST;
@@ -132,7 +134,7 @@ async fn compare_sides(
     context: &Context,
 ) -> Result<Report, PipelineError> {
     context.progress.phase_started(Phase::Verify, None, None);
-    let specs = agree_on_specs(left, right);
+    let (specs, other_columns) = agree_on_specs(left, right, scope.compares_definitions());
     let roots = roots(left, right);
     let how = (scope.measure(), jobs);
     let left_found = roots.sum_up(left.digests(&specs, how, context).await?, &specs);
@@ -149,6 +151,7 @@ async fn compare_sides(
     let mut report = report(left, right, (schema, tables), scope)?;
     report.information.extend(written);
     report.not_compared.extend(roots.not_compared());
+    report.not_compared.extend(listed("columns that only the right has", other_columns));
     report.not_compared.extend(right.completed_roots.iter().map(|root| {
         format!(
             "rows of {root} that are left out: on the right all of its rows count, since they cannot be told apart"

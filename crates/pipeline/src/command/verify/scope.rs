@@ -9,6 +9,7 @@ use dbhaul_catalog::{
 use dbhaul_verifier::{Measure, Mode, Report, ShowValues};
 
 use super::ShownRows;
+use super::sections::forget_other_sections;
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::report::words::listed;
 
@@ -166,6 +167,7 @@ impl Scope<'_> {
             return;
         }
         self.compare_around(report, left, right);
+        forget_other_sections(report, self.selection, (left, right));
         report.not_compared.extend(extensions(left));
         if self.selection.tablespaces.none {
             report.not_compared.push("tablespaces, as asked".to_owned());
