@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used, reason = "a helper fails its test by panicking")]
 
+#[path = "ready/cleaned.rs"]
+mod cleaned;
 #[path = "ready/fixtures.rs"]
 mod fixtures;
 #[path = "ready/targets.rs"]
@@ -327,8 +329,10 @@ fn objects_that_cannot_be_ordered_are_told_alone() {
     let store = tempfile::TempDir::new().unwrap();
     for place in [vec!["--format", "sql"], vec!["--store", store.path().to_str().unwrap()]] {
         let dump = Dbhaul::new(["dump", "--source", &case.source.uri("shop")]).args(place).run();
-        dump.assert_code(0)
-            .assert_stderr_has(&["TABLE public.keyed cannot be restored", "CONSTRAINT public.keyed keyed_pkey"]);
+        dump.assert_code(0).assert_stderr_has(&[
+            "TABLE public.keyed cannot be restored",
+            "CONSTRAINT public.keyed keyed_pkey",
+        ]);
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
 use crate::setting::role_in_setting;
-use crate::{Acl, Object, ObjectId, ServerVersion};
+use crate::{Acl, Object, ObjectId, ServerVersion, Unselected};
 
 /// Everything a database is made of, read under one snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -49,7 +49,7 @@ pub struct Catalog {
     /// What objects need that a selection has left behind, as a person knows it, by the object that needs it.
     /// Never stored, never compared.
     #[serde(skip)]
-    pub unselected: BTreeMap<ObjectId, String>,
+    pub unselected: BTreeMap<ObjectId, Unselected>,
     /// Roles named anywhere in `objects` (owners, grantees, grantors, policies).
     pub role_names: Vec<String>,
     /// Objects of the user's that the model does not cover. A dump of a catalog in

@@ -80,7 +80,7 @@ pub use script::{
     failing_statement, listed_entry, render_drops, render_entry, render_preamble, render_statement, title,
 };
 pub use secret::Secret;
-pub use select::{Selection, SelectionError, Tablespaces, Taken};
+pub use select::{Selection, SelectionError, Tablespaces, Taken, Unselected};
 pub use shared_text::SharedText;
 pub use shown::shown_value;
 pub use statement::{

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
-use crate::{Catalog, ObjectId, QualifiedName, TocOptions};
+use crate::{Catalog, EntryKind, ObjectId, QualifiedName, TocOptions};
 use chosen::Chosen;
 use patterns::{Families, Patterns, Relations, Strictness, name_of};
 pub use tablespaces::Tablespaces;
@@ -357,21 +357,21 @@ impl Selection {
 }
 
 /// What kept objects need that is not kept. Members of an extension are known by the extension.
-fn unselected(catalog: &Catalog, kept: &HashSet<ObjectId>) -> BTreeMap<ObjectId, String> {
+fn unselected(catalog: &Catalog, kept: &HashSet<ObjectId>) -> BTreeMap<ObjectId, Unselected> {
     let is_torn =
         |edge: &&crate::Dependency| kept.contains(&edge.dependent) && !kept.contains(&edge.referenced);
     let torn: Vec<_> = catalog.dependencies.iter().filter(is_torn).collect();
     let wanted: HashSet<ObjectId> = torn.iter().map(|edge| edge.referenced).collect();
     let needed = catalog.objects.iter().filter(|object| wanted.contains(&object.id));
-    let names: HashMap<ObjectId, String> =
-        needed.map(|object| (object.id, name_for_people(object))).collect();
+    let names: HashMap<ObjectId, Unselected> =
+        needed.map(|object| (object.id, Unselected::of(object))).collect();
     let named = |edge: &&crate::Dependency| Some((edge.dependent, names.get(&edge.referenced)?.clone()));
     // a schema is told only where nothing in it is needed
-    let mut unselected: BTreeMap<ObjectId, String> = BTreeMap::new();
-    let mut tell = |dependent: ObjectId, name: String| {
-        let is_better = |told: &String| told.starts_with("SCHEMA ");
+    let mut unselected: BTreeMap<ObjectId, Unselected> = BTreeMap::new();
+    let mut tell = |dependent: ObjectId, needed: Unselected| {
+        let is_better = |told: &Unselected| told.kind == EntryKind::Schema;
         if unselected.get(&dependent).is_none_or(is_better) {
-            unselected.insert(dependent, name);
+            unselected.insert(dependent, needed);
         }
     };
     torn.iter().filter_map(named).for_each(|(dependent, name)| tell(dependent, name));
@@ -425,9 +425,23 @@ fn hosts(catalog: &Catalog, parts: &HashSet<ObjectId>) -> HashMap<ObjectId, Obje
     parts().filter_map(|object| Some((object.id, host(object)?))).collect()
 }
 
-fn name_for_people(object: &crate::Object) -> String {
-    match &object.extension {
-        Some(extension) => format!("EXTENSION {}", crate::quote_identifier(extension)),
-        None => object.identity().to_string(),
+/// Something that a selection leaves behind and that something needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Unselected {
+    /// What it is. A member of an extension is known by the extension.
+    pub kind: EntryKind,
+    /// As a person knows it.
+    pub name: String,
+}
+
+impl Unselected {
+    fn of(object: &crate::Object) -> Self {
+        match &object.extension {
+            Some(extension) => Unselected {
+                kind: EntryKind::Extension,
+                name: format!("EXTENSION {}", crate::quote_identifier(extension)),
+            },
+            None => Unselected { kind: object.body.kind(), name: object.identity().to_string() },
+        }
     }
 }

@@ -8,7 +8,9 @@ mod kind;
 mod loop_tests;
 mod options;
 mod plan;
+mod positions;
 mod repair;
+mod script_order;
 
 pub use kind::{EntryKind, UnknownKind};
 pub use options::{TocError, TocOptions};
@@ -163,6 +165,14 @@ impl TableData {
     /// The table that rows are loaded into.
     pub fn destination(&self) -> &QualifiedName {
         self.root.as_ref().unwrap_or(&self.table)
+    }
+
+    /// Whether rows may name relations, indexes among them: a `regclass` is read as the name of what is there.
+    pub fn names_relations(&self) -> bool {
+        let is_regclass = |type_name: &str| {
+            matches!(type_name.trim_start_matches("pg_catalog."), "regclass" | "regclass[]")
+        };
+        self.columns.iter().any(|column| is_regclass(&column.base_type_name))
     }
 }
 

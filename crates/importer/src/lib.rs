@@ -47,7 +47,7 @@ pub use cause::Cause;
 pub use error::{ImportError, PlanProblem};
 pub use ledger::leftover::{LeftoverLedger, leftover_ledgers};
 pub use ledger::unfinished::{UnfinishedRun, UnfinishedRuns, remove_ledger, unfinished_runs};
-pub use options::{ImportOptions, Sections, StatisticsMode};
+pub use options::{ExtensionMember, ExtensionMembers, ImportOptions, Sections, StatisticsMode};
 pub use outcome::{Failed, ImportOutcome, LoadedTable, Skipped, tell};
 pub use plan::{ImportPlan, plan};
 pub use run::import;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use dbhaul_catalog::{ObjectId, Section};
+use dbhaul_catalog::{Class, ObjectId, Section, Unselected};
 use dbhaul_retry::RetryPolicy;
 
 /// How an import is to be done. Start from [`ImportOptions::new`].
@@ -47,8 +47,10 @@ pub struct ImportOptions {
     pub tablespaces: Vec<String>,
     /// Whether the target is of an older major than the source, so that what it cannot make is left out.
     pub is_downgrade: bool,
-    /// What objects need that a selection left out, as a person knows it, by the object that needs it.
-    pub unselected: BTreeMap<ObjectId, String>,
+    /// What objects need that a selection left out, by the object that needs it.
+    pub unselected: BTreeMap<ObjectId, Unselected>,
+    /// Members of the source's extensions: what the extension does not make again is told.
+    pub extension_members: Vec<ExtensionMembers>,
     /// Foreign keys whose rows may refer to rows that the caller leaves out, with what a person is to know of it:
     /// one that then cannot be validated is left out.
     pub keys_without_rows: BTreeMap<ObjectId, String>,
@@ -93,6 +95,7 @@ impl ImportOptions {
             tablespaces: Vec::new(),
             is_downgrade: false,
             unselected: BTreeMap::new(),
+            extension_members: Vec::new(),
             keys_without_rows: BTreeMap::new(),
             disable_triggers: false,
             allow_read_only: false,
@@ -142,4 +145,32 @@ impl Sections {
             Section::PostData => self.post_data,
         }
     }
+}
+
+/// The members of an extension on the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionMembers {
+    /// The extension.
+    pub extension: String,
+    /// Its version.
+    pub version: String,
+    /// The major of the server.
+    pub major: u32,
+    /// Those that are relations, functions or types.
+    pub members: Vec<ExtensionMember>,
+}
+
+/// A member of an extension on the source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExtensionMember {
+    /// The catalog that it is in.
+    pub class: Class,
+    /// Its schema.
+    pub schema: String,
+    /// Its name, without argument types.
+    pub name: String,
+    /// Whether it holds rows or a position.
+    pub holds_state: bool,
+    /// As a person knows it.
+    pub described: String,
 }

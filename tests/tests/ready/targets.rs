@@ -1,5 +1,7 @@
 //! What a target holds, is or keeps others from doing, said before the run.
 
+use dbhaul_tests::{Dbhaul, Server};
+
 use super::Case;
 
 #[test]
@@ -71,9 +73,29 @@ fn settings_of_the_database_that_are_not_carried() {
 
 #[test]
 fn locks_on_what_is_dropped_first() {
-    let case = Case::of_sql(16, 18, CLEANED);
-    case.target.psql("shop", "CREATE TABLE t (a int)");
+    let mut case = Case::of_sql(16, 18, CLEANED);
+    case.target = Server::builder(18).config("max_prepared_transactions", "2").start();
+    case.target.create_db("shop");
+    case.target.psql(
+        "shop",
+        "CREATE TABLE t (a int); CREATE SCHEMA app; CREATE TABLE stays (a int);
+         CREATE PUBLICATION of_app FOR TABLES IN SCHEMA app; CREATE PUBLICATION of_t FOR TABLE t, stays",
+    );
+    case.target.psql("shop", "BEGIN; INSERT INTO t VALUES (1); PREPARE TRANSACTION 'left behind'");
     let case = case.with(&["--clean", "--if-exists"]);
+    let told = "prepared transaction 'left behind' holds locks on what --clean drops, and keeps them until somebody \
+                ends it: public.t;";
+    let preflight = case.command(&["preflight"], &case.target.uri("shop")).run();
+    preflight.assert_code(5).assert_says(told);
+    for publication in [
+        "publication of table public.t in publication of_t",
+        "publication of schema app in publication of_app",
+    ] {
+        preflight.assert_says(publication);
+    }
+    case.command(&["migrate"], &case.target.uri("shop")).run().assert_code(1).assert_stderr_has(&[told]);
+    case.target.psql("shop", "ROLLBACK PREPARED 'left behind'");
+    case.target.psql("shop", "DROP PUBLICATION of_t, of_app; DROP TABLE stays");
     std::thread::scope(|scope| {
         let hold = "BEGIN; SELECT a FROM t; SELECT pg_sleep(600)";
         scope.spawn(|| case.target.try_psql("shop", hold).unwrap_err());
@@ -231,7 +253,9 @@ fn a_key_to_a_table_that_is_there() {
 fn relations_that_cannot_take_rows() {
     let sql =
         "CREATE TABLE a (x int); INSERT INTO a VALUES (1); CREATE TABLE b (x int); INSERT INTO b VALUES (1);
-               CREATE TABLE c (x int); INSERT INTO c VALUES (1); CREATE SEQUENCE s";
+               CREATE TABLE c (x int); INSERT INTO c VALUES (1); CREATE SEQUENCE s;
+               CREATE TABLE d (id int PRIMARY KEY, x text); INSERT INTO d VALUES (1, 'a'), (2, NULL);
+               CREATE SEQUENCE t; SELECT setval('t', 7)";
     let case = Case::of_sql(16, 18, sql).with(&["--data-only", "--allow-non-empty"]);
     case.target.psql(
         "shop",
@@ -243,5 +267,76 @@ fn relations_that_cannot_take_rows() {
     said.preflight.assert_says("sequence public.s is a table there");
     said.preflight
         .assert_says("table public.b has column \"to Fill\" that may not be NULL, without a default");
-    assert!(!said.preflight.to_string().contains("public.c"), "{}", said.preflight);
+    said.preflight.assert_says("warning  target  table public.c has column y that the source lacks");
+
+    // what only the target has is no part of the rows, and its triggers may move sequences
+    case.target.drop_db("shop");
+    case.target.create_db("shop");
+    case.target.psql(
+        "shop",
+        "CREATE SEQUENCE t; CREATE SEQUENCE s; CREATE TABLE d (more int, x text, id int PRIMARY KEY, \"Made\" int DEFAULT 3,
+           twice int GENERATED ALWAYS AS (id * 2) STORED);
+         CREATE FUNCTION moves() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM nextval(''public.t''); RETURN NEW; END';
+         CREATE TRIGGER moves BEFORE INSERT ON d FOR EACH ROW EXECUTE FUNCTION moves();
+         CREATE TABLE a (x int); CREATE TABLE b (x int); CREATE TABLE c (x int)",
+    );
+    let told = "table public.d has columns more, \"Made\" that the source lacks";
+    let said = case.said();
+    for output in [&said.preflight, &said.dry_run] {
+        output.assert_code(0).assert_says(told);
+    }
+    said.run.assert_code(0).assert_stderr_has(&[told]);
+    assert_eq!(case.target.psql("shop", "SELECT id, x, \"Made\", twice FROM d WHERE id = 1"), "1|a|3|2");
+    assert_eq!(case.target.psql("shop", "SELECT last_value FROM t"), "7");
+    let verify = || {
+        let sides =
+            ["--source", &case.source.uri("shop"), "--target", &case.target.uri("shop")].map(str::to_owned);
+        Dbhaul::new(["verify", "--data-only"]).args(sides).run()
+    };
+    verify().assert_code(0).assert_says("columns that only the right has: more, \"Made\" of public.d");
+    case.target.psql("shop", "UPDATE d SET x = 'b' WHERE id = 1");
+    verify().assert_code(4);
+}
+
+/// What the role cannot read of a source's catalogs keeps a run from beginning.
+#[test]
+fn catalogs_that_the_role_may_not_read() {
+    let case = Case::of_sql(17, 18, "CREATE TABLE t (a int); CREATE ROLE reader LOGIN");
+    case.source.psql("shop", "REVOKE SELECT ON pg_catalog.pg_attrdef FROM PUBLIC");
+    let from = case.source.uri_as("reader", "shop");
+    let sides = ["--source", &from, "--target", &case.target.uri("shop")].map(str::to_owned);
+    let told = "cannot read columns from the system catalogs";
+    let preflight = Dbhaul::new(["preflight"]).args(&sides).run();
+    preflight.assert_code(5).assert_says("BLOCKER  source ").assert_says(told);
+    Dbhaul::new(["migrate"]).args(&sides).run().assert_code(1).assert_stderr_has(&[told]);
+}
+
+/// Sections are compared by what is in them, and what is built on rows that are there is tried without staying.
+#[test]
+fn one_section_after_the_other() {
+    let sql = "CREATE TABLE a (i int PRIMARY KEY, v text); INSERT INTO a VALUES (1, 'a'); CREATE INDEX a_v ON a (v);
+               CREATE TABLE b (i int REFERENCES a CHECK (i > 0)); INSERT INTO b VALUES (1);
+               CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+               CREATE TRIGGER tr BEFORE INSERT ON a FOR EACH ROW EXECUTE FUNCTION f();
+               ALTER TABLE a ENABLE ROW LEVEL SECURITY; CREATE PUBLICATION p FOR TABLE a;
+               CREATE INDEX old ON a (((i::bigint) !))";
+    let mut case = Case::of_sql(13, 18, sql);
+    for (sections, code) in [("pre-data", 0), ("data", 0), ("post-data", 3)] {
+        case = case.with(&["--section", sections, "--allow-non-empty"]);
+        let said = case.said();
+        said.run.assert_code(code);
+        let verify = case.with(&["--section", sections]);
+        verify.command(&["verify"], &verify.target.uri("shop")).run().assert_code(if code == 0 {
+            0
+        } else {
+            4
+        });
+        case = verify;
+    }
+    case.target.psql("shop", "DROP INDEX a_v");
+    let verify = case.command(&["verify"], &case.target.uri("shop")).run();
+    verify.assert_code(4).assert_says("INDEX public.a_v: missing");
+    let case = case.with(&["--section", "pre-data"]);
+    let verify = case.command(&["verify"], &case.target.uri("shop")).run();
+    verify.assert_code(0).assert_says("definitions of section post-data: indexes, keys,");
 }

@@ -102,7 +102,7 @@ impl ImportPlan {
             Work::Analyze(analyze) => format!("{} {}", analyze.upkeep.as_str(), analyze.table),
             Work::Build(_) => format!("index of {entry}"),
             Work::Validate(_) => format!("validation of {entry}"),
-            Work::Entry(_) => entry,
+            Work::Entry(_) | Work::Position(_) => entry,
         }
     }
 
@@ -133,7 +133,9 @@ impl ImportPlan {
             Work::Build(_) => "builds of an index for a constraint",
             Work::Validate(_) => "validations of a foreign key",
             Work::Segment(_) => "segments",
-            Work::Entry(entry) => self.entry(*entry).map_or("", |entry| entry.kind.as_str()),
+            Work::Entry(entry) | Work::Position(entry) => {
+                self.entry(*entry).map_or("", |entry| entry.kind.as_str())
+            }
         }
     }
 }

@@ -87,6 +87,8 @@ pub(crate) enum Work {
     Segment(SegmentRef),
     /// Collects statistics of a table, or makes its pages visible to all.
     Analyze(Analyze),
+    /// Sets the position of a sequence again, when nothing is left that may move it.
+    Position(u32),
 }
 
 /// A table to analyze, to vacuum, or both.
@@ -140,7 +142,7 @@ impl Work {
     /// The TOC entry it belongs to.
     pub(crate) fn entry(&self) -> u32 {
         match self {
-            Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) => *entry,
+            Work::Entry(entry) | Work::Build(entry) | Work::Validate(entry) | Work::Position(entry) => *entry,
             Work::Segment(segment) => segment.entry,
             Work::Analyze(analyze) => analyze.entry,
         }
@@ -154,6 +156,7 @@ impl Work {
             Work::Validate(entry) => format!("validate {entry}"),
             Work::Segment(SegmentRef { entry, segment }) => format!("segment {entry}/{segment}"),
             Work::Analyze(analyze) => format!("analyze {}", analyze.entry),
+            Work::Position(entry) => format!("position {entry}"),
         }
     }
 }
@@ -195,7 +198,10 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let mut stages = Vec::new();
     let mut tangled: BTreeSet<u32> = texts.tangled(&toc).map(|entry| entry.id).collect();
     for name in StageName::ALL {
-        let (stage, loosened) = builder.stage(name, entries_by_stage.get(&name));
+        let (stage, loosened) = match name {
+            StageName::Positions => (positions(&toc, &options), BTreeSet::new()),
+            name => builder.stage(name, entries_by_stage.get(&name)),
+        };
         tangled.extend(loosened);
         stages.push(stage);
     }
@@ -315,6 +321,20 @@ impl ImportPlan {
         }
         format!("{hash:016x}")
     }
+}
+
+/// The positions that are set again: with tables of the target's own, its triggers and checks may move them too.
+fn positions(toc: &Toc, options: &ImportOptions) -> Stage {
+    let has_others = !options.sections.pre_data || options.clean || options.allow_non_empty;
+    let again: BTreeSet<u32> = toc.positions_to_set_again().map(|entry| entry.id).collect();
+    let is_set = |entry: &&TocEntry| {
+        entry.kind == EntryKind::SequenceSet
+            && is_wanted(toc, entry, options)
+            && (has_others || again.contains(&entry.id))
+    };
+    let step = |entry: &TocEntry| Step { work: Work::Position(entry.id), node: Node::default() };
+    let steps = toc.entries.iter().filter(is_set).map(step).collect();
+    Stage { name: StageName::Positions, steps, gates: Vec::new() }
 }
 
 /// Whether an entry is imported at all. Privileges go with the object they are on; a materialized view is

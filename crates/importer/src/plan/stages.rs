@@ -22,18 +22,21 @@ pub(crate) enum StageName {
     Grants,
     /// Parallel: materialized views, which may call anything and need the privileges above.
     Refresh,
+    /// Serial: positions of sequences once more, where what came after them may have moved them.
+    Positions,
     /// Serial: publications, subscriptions and event triggers, which would otherwise act on what we do.
     Last,
 }
 
 impl StageName {
     /// All stages, in order.
-    pub(crate) const ALL: [StageName; 6] = [
+    pub(crate) const ALL: [StageName; 7] = [
         StageName::PreData,
         StageName::Bulk,
         StageName::Policies,
         StageName::Grants,
         StageName::Refresh,
+        StageName::Positions,
         StageName::Last,
     ];
 
@@ -59,6 +62,7 @@ impl StageName {
             StageName::Policies => "row security",
             StageName::Grants => "privileges",
             StageName::Refresh => "materialized views",
+            StageName::Positions => "positions of sequences, once more",
             StageName::Last => "publications and event triggers",
         }
     }

@@ -223,6 +223,7 @@ impl Builder<'_> {
             Work::Build(entry) => self.build_node(*entry, places),
             Work::Validate(entry) => self.validate_node(*entry, places),
             Work::Analyze(analyze) => self.analyze_node(analyze, places),
+            Work::Position(_) => Node::default(),
         }
     }
 
@@ -374,12 +375,7 @@ fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) ->
 
 /// Whether the rows of an entry may name relations by a `regclass`.
 fn names_relations(entry: &TocEntry) -> bool {
-    let names =
-        |type_name: &str| matches!(type_name.trim_start_matches("pg_catalog."), "regclass" | "regclass[]");
-    match &entry.data {
-        Some(DataEntry::Table(table)) => table.columns.iter().any(|column| names(&column.base_type_name)),
-        _ => false,
-    }
+    matches!(&entry.data, Some(DataEntry::Table(table)) if table.names_relations())
 }
 
 /// The relation that an entry fills with rows of its own.

@@ -46,6 +46,7 @@ fn one_by_one(plan: &ImportPlan) -> Vec<String> {
                 format!("{} {segment}", plan.describe(*entry))
             }
             Work::Analyze(analyze) => format!("{} {}", analyze.upkeep.as_str(), analyze.table),
+            Work::Position(entry) => format!("again {}", plan.describe(*entry)),
         });
         scheduler.finish(id);
     }

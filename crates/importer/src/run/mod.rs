@@ -73,6 +73,8 @@ async fn stages(
         }
         match stage.name {
             StageName::Last => {}
+            // what is still to be done may move them
+            StageName::Positions if record.has_failures() => {}
             StageName::PreData => {
                 context.progress.phase_started(Phase::PreData, Some(stage.steps.len() as u64), None);
                 serial::run(control, context, stage, record).await?;

@@ -205,7 +205,7 @@ impl<'a> Director<'a> {
             Work::Segment(segment) => {
                 Box::new(SegmentAttempt::new(self.context, &entry, *segment, key, Some(task)))
             }
-            Work::Entry(_) | Work::Build(_) | Work::Validate(_) => {
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Position(_) => {
                 Box::new(EntryAttempt::new(self.context, &entry, key))
             }
             Work::Analyze(analyze) => Box::new(AnalyzeAttempt::new(self.context, analyze, key)),
@@ -337,7 +337,7 @@ fn phase(stage: &Stage, work: &Work) -> Phase {
     match work {
         _ if stage.name == StageName::Refresh => Phase::Refresh,
         Work::Segment(_) => Phase::Data,
-        Work::Entry(_) | Work::Build(_) | Work::Validate(_) => Phase::PostData,
+        Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Position(_) => Phase::PostData,
         Work::Analyze(_) => Phase::Analyze,
     }
 }

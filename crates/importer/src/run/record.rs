@@ -73,6 +73,7 @@ impl Record {
                     self.skip_parts(context, *entry, record);
                 }
             }
+            Work::Position(_) => {}
             Work::Analyze(_) => return, // statistics that a restart of the target lost are no loss of data
         }
         self.committed.insert(work.ledger_key(), work.clone());
@@ -228,7 +229,9 @@ impl Record {
 fn part_of(work: &Work, entry: &TocEntry) -> Part {
     match work {
         Work::Validate(_) => Part::Validation,
-        Work::Segment(_) | Work::Entry(_) | Work::Build(_) | Work::Analyze(_) => Part::of(entry.kind),
+        Work::Segment(_) | Work::Entry(_) | Work::Build(_) | Work::Analyze(_) | Work::Position(_) => {
+            Part::of(entry.kind)
+        }
     }
 }
 
@@ -237,7 +240,7 @@ fn remedy(context: &Context, work: &Work) -> Option<String> {
     let entry = match work {
         Work::Validate(_) => context.plan.entry_of(work).ok()?.into_owned(),
         Work::Entry(id) | Work::Build(id) => context.plan.entry(*id).ok()?.clone(),
-        Work::Segment(_) | Work::Analyze(_) => return None,
+        Work::Segment(_) | Work::Analyze(_) | Work::Position(_) => return None,
     };
     if !SHOWN.contains(&entry.kind) {
         return None;

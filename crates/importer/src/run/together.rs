@@ -97,7 +97,7 @@ fn kind(context: &Context, stage: &Stage, id: NodeId) -> Option<Kind> {
         Work::Analyze(analyze) if !analyze.is_parent && !analyze.upkeep.vacuums() => {
             is_small_table(&analyze.entry).then_some(Kind::Analyze)
         }
-        Work::Analyze(_) | Work::Build(_) | Work::Validate(_) => None,
+        Work::Analyze(_) | Work::Build(_) | Work::Validate(_) | Work::Position(_) => None,
     }
 }
 

@@ -123,7 +123,7 @@ fn steps_that_fill(plan: &ImportPlan, relation: &QualifiedName, root: Option<&Qu
                 && entry.name == relation.name
                 && entry.schema.as_deref() == Some(&relation.schema) =>
             {
-                steps.push(Work::Entry(entry.id).ledger_key());
+                steps.extend([Work::Entry(entry.id), Work::Position(entry.id)].map(|step| step.ledger_key()));
             }
             _ => {}
         }

@@ -1,6 +1,6 @@
 //! What on the target gets in the way of a run without refusing anything: told before it begins.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{DataEntry, EntryKind, Section, in_one_line, quote_identifier, quote_literal};
 use dbhaul_postgres::{Error, Flight};
@@ -55,7 +55,10 @@ struct DefaultsRow {
 #[derive(Debug, Deserialize)]
 struct LockRow {
     relation: String,
-    pid: i32,
+    /// The process that holds it; none where a prepared transaction does.
+    pid: Option<i32>,
+    /// The name of that transaction.
+    prepared: Option<String>,
     role: String,
     mode: String,
 }
@@ -138,13 +141,18 @@ async fn locks(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Vec<LockRow>, E
     }
     let sql = format!(
         "SELECT DISTINCT pg_catalog.format('%I.%I', n.nspname, c.relname) AS relation, l.pid, l.mode, \
-           coalesce(a.usename::pg_catalog.text, '') AS role \
+           coalesce(a.usename, p.owner, '')::pg_catalog.text AS role, p.gid AS prepared \
          FROM pg_catalog.unnest(ARRAY[{}]::pg_catalog.text[]) AS w(name) \
          JOIN pg_catalog.pg_class c ON c.oid = pg_catalog.to_regclass(w.name) \
          JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         JOIN pg_catalog.pg_locks l ON l.relation = c.oid AND l.granted AND l.pid <> pg_catalog.pg_backend_pid() \
+         JOIN pg_catalog.pg_locks l ON l.relation = c.oid AND l.granted \
+           AND l.pid IS DISTINCT FROM pg_catalog.pg_backend_pid() \
            AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
          LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+         LEFT JOIN LATERAL ( \
+           SELECT p.gid, p.owner FROM pg_catalog.pg_locks x \
+           JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid \
+           WHERE x.pid IS NULL AND x.virtualtransaction = l.virtualtransaction LIMIT 1) p ON l.pid IS NULL \
          WHERE a.backend_type IS DISTINCT FROM 'autovacuum worker' ORDER BY 1, 2, 3",
         names.join(", ")
     );
@@ -189,13 +197,25 @@ impl Advance {
         ));
     }
 
-    /// `--clean` waits for whoever holds a lock on what it drops.
+    /// `--clean` waits for whoever holds a lock on what it drops. A prepared transaction ends only when somebody ends it.
     fn locks(&mut self, rows: Vec<LockRow>) {
+        let (prepared, rows): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.prepared.is_some());
+        let mut locked: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+        for LockRow { relation, prepared, .. } in prepared {
+            locked.entry(prepared.unwrap_or_default()).or_default().insert(relation);
+        }
+        self.blockers.extend(locked.into_iter().map(|(name, relations)| {
+            let relations = relations.into_iter().map(|relation| in_one_line(&relation)).collect();
+            Blocker::LockedByPrepared { name, relations }
+        }));
         let more = rows.len().saturating_sub(SHOWN);
-        for LockRow { relation, pid, role, mode } in rows.into_iter().take(SHOWN) {
+        for LockRow { relation, pid, role, mode, .. } in rows.into_iter().take(SHOWN) {
+            let holder = match pid {
+                Some(pid) => format!("process {pid} of role {role:?}"),
+                None => "a transaction".to_owned(),
+            };
             self.warnings.push(format!(
-                "--clean drops {}, which process {pid} of role {role:?} holds a lock on ({mode}): the drop waits \
-                 until that transaction ends",
+                "--clean drops {}, which {holder} holds a lock on ({mode}): the drop waits until that transaction ends",
                 in_one_line(&relation)
             ));
         }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use dbhaul_catalog::{in_one_line, quote_identifier};
+use dbhaul_catalog::{in_one_line, quote_identifier, quote_literal};
 use dbhaul_progress::counted;
 
 /// Why a target cannot take an import.
@@ -52,6 +52,13 @@ pub enum Blocker {
         objects: Vec<(String, String)>,
         /// How many more there are.
         more: usize,
+    },
+    /// A prepared transaction holds locks on what is dropped before the import.
+    LockedByPrepared {
+        /// The transaction's name.
+        name: String,
+        /// The relations, quoted, in one line each.
+        relations: Vec<String>,
     },
     /// The target does not let the run keep its ledger there.
     LedgerRefused {
@@ -237,6 +244,15 @@ impl fmt::Display for Blocker {
                     "the role owns neither these objects nor their schemas, so that --clean may not drop them: \
                      {}{more}; connect as their owner, or GRANT the owner's role to it",
                     objects.join(", ")
+                )
+            }
+            Blocker::LockedByPrepared { name, relations } => {
+                let name = in_one_line(&quote_literal(name));
+                write!(
+                    f,
+                    "prepared transaction {name} holds locks on what --clean drops, and keeps them until somebody ends \
+                     it: {}; COMMIT PREPARED {name} or ROLLBACK PREPARED {name} first",
+                    relations.join(", ")
                 )
             }
             Blocker::LedgerRefused { schema, error } => write!(

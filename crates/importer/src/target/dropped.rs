@@ -327,10 +327,10 @@ const FINDINGS: &str = "
       SELECT 'along', g.class, g.oid, 0, g.step
       FROM gone g LEFT JOIN pg_catalog.pg_class c ON g.class = 1259 AND c.oid = g.oid
       WHERE g.sub = 0
-        AND (g.class IN (2618, 2620, 3256, 3381, 6106) OR c.relkind IN ('i', 'I', 'S') AND c.relnamespace <> 99)
+        AND (g.class IN (2618, 2620, 3256, 3381, 6106, 6237) OR c.relkind IN ('i', 'I', 'S') AND c.relnamespace <> 99)
         AND NOT EXISTS (SELECT FROM found f WHERE f.class = g.class AND f.oid = g.oid)
         AND NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-          WHERE d.classid = g.class AND d.objid = g.oid AND (d.deptype IN ('i', 'P', 'e') OR g.class = 6106
+          WHERE d.classid = g.class AND d.objid = g.oid AND (d.deptype IN ('i', 'P', 'e') OR g.class IN (6106, 6237)
             AND EXISTS (SELECT FROM found f WHERE f.class = 6104 AND f.class = d.refclassid AND f.oid = d.refobjid)))),
     told AS (
       SELECT what, pg_catalog.pg_describe_object(class, oid, sub) AS object, pg_catalog.min(step) AS step

@@ -26,6 +26,12 @@ pub(crate) struct Foretold {
     standing: BTreeSet<u32>,
     /// What was not tried, because to try it might run what others own on the target.
     untried: BTreeSet<u32>,
+    /// What was not tried, because the target holds it until the run drops it.
+    kept_until_dropped: BTreeSet<u32>,
+    /// By extension, what is said of members that it does not make again.
+    lacking_members: BTreeMap<String, String>,
+    /// What was not tried to its end, because it takes long on the rows that are there.
+    slow: BTreeSet<u32>,
     /// What was not tried, because to try it would ask foreign servers.
     from_afar: BTreeSet<u32>,
 }
@@ -70,7 +76,8 @@ impl Foretold {
             let object = in_one_line(&plan.describe(*entry));
             format!("may fail, depending on the rows: {object}: {}", in_one_line(&cause.to_string()))
         });
-        of_rows.chain(read_from_afar(plan)).chain(self.untried_texts(plan)).collect()
+        let members = self.lacking_members.values().cloned();
+        of_rows.chain(members).chain(read_from_afar(plan)).chain(self.untried_texts(plan)).collect()
     }
 
     /// Notes what is not tried for what others own on the target.
@@ -78,9 +85,24 @@ impl Foretold {
         self.untried.insert(entry);
     }
 
+    /// Notes what is not tried because the target holds it until the run drops it.
+    pub(crate) fn leave_standing(&mut self, entry: u32) {
+        self.kept_until_dropped.insert(entry);
+    }
+
+    /// Notes what is not tried because it takes long.
+    pub(crate) fn leave_slow(&mut self, entry: u32) {
+        self.slow.insert(entry);
+    }
+
     /// Notes what is not tried because it would ask foreign servers.
     pub(crate) fn leave_to_the_run(&mut self, entry: u32) {
         self.from_afar.insert(entry);
+    }
+
+    /// Notes what is to be said of members of an extension.
+    pub(crate) fn lack_members(&mut self, extension: String, told: String) {
+        self.lacking_members.insert(extension, told);
     }
 
     /// What was not tried, as a person is told.
@@ -94,8 +116,13 @@ impl Foretold {
             (!names.is_empty()).then(|| format!("not tried beforehand, because {why}: {}", names.join(", ")))
         };
         let theirs = "that might run functions that other roles own on the target";
-        let texts =
-            [text(&self.untried, theirs), text(&self.from_afar, "that would ask foreign servers for rows")];
+        let dropped = "the target holds them until --clean drops them";
+        let texts = [
+            text(&self.untried, theirs),
+            text(&self.kept_until_dropped, dropped),
+            text(&self.slow, "that takes long on the rows that are there, or needs what is built on them"),
+            text(&self.from_afar, "that would ask foreign servers for rows"),
+        ];
         texts.into_iter().flatten().collect()
     }
 
@@ -187,7 +214,9 @@ fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
     works
         .filter_map(|work| match work {
             Work::Analyze(analyze) => read_by(analyze),
-            Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Segment(_) => None,
+            Work::Entry(_) | Work::Build(_) | Work::Validate(_) | Work::Segment(_) | Work::Position(_) => {
+                None
+            }
         })
         .collect()
 }

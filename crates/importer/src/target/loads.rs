@@ -7,6 +7,7 @@ use dbhaul_postgres::{Error, Flight};
 use serde::Deserialize;
 
 use super::Blocker;
+use super::advance::Advance;
 use super::foretell::wanted;
 use crate::ImportPlan;
 
@@ -27,38 +28,72 @@ struct Row {
     generated: Vec<String>,
     /// Columns, quoted, that need a value and get none.
     wanting: Vec<String>,
+    /// Columns, quoted, that get no value from the rows, and can do without.
+    others: Vec<String>,
     may_load: Option<bool>,
     may_enter: Option<bool>,
 }
 
-/// Looks at the tables and sequences that a plan fills and does not make; why some of them cannot be filled.
+/// Looks at the tables and sequences that a plan fills and does not make; why some of them cannot be filled, and which
+/// have more columns than their rows.
 ///
 /// # Errors
 /// If the target cannot be asked.
-pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Option<Blocker>, Error> {
+pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Advance, Error> {
+    let mut advance = Advance::default();
     let makes = |entry: &TocEntry| entry.section == Section::PreData;
     if plan.options.sections.pre_data && plan.toc.entries.iter().any(makes) {
-        return Ok(None);
+        return Ok(advance);
     }
     let tables: BTreeMap<String, String> = wanted(plan).filter_map(table).collect();
     let sequences: BTreeMap<String, String> = wanted(plan).filter_map(sequence).collect();
     let values: Vec<String> = tables.into_values().chain(sequences.into_values()).collect();
     if values.is_empty() {
-        return Ok(None);
+        return Ok(advance);
     }
     let rows: Vec<Row> = flight.query_json(&sql(&values)).await?;
+    let (full, rows): (Vec<Row>, Vec<Row>) = rows.into_iter().partition(Row::is_filled);
     let more = rows.len().saturating_sub(SHOWN);
     let problems: Vec<String> = rows.iter().take(SHOWN).map(Row::problem).collect();
-    Ok((!problems.is_empty()).then_some(Blocker::CannotLoad { problems, more }))
+    advance.blockers.extend((!problems.is_empty()).then_some(Blocker::CannotLoad { problems, more }));
+    let more = full.len().saturating_sub(SHOWN);
+    advance.warnings.extend(full.iter().take(SHOWN).map(Row::more_columns));
+    advance
+        .warnings
+        .extend((more > 0).then(|| format!("{more} more tables have columns that the source lacks")));
+    Ok(advance)
+}
+
+/// `column a`, `columns a, b`.
+fn columns(columns: &[String]) -> String {
+    let s = if columns.len() == 1 { "" } else { "s" };
+    format!("column{s} {}", in_one_line(&columns.join(", ")))
 }
 
 impl Row {
+    /// Whether nothing keeps it from taking what is loaded into it.
+    fn is_filled(&self) -> bool {
+        let Row { is_there, is_instead, lacking, generated, wanting, may_load, may_enter, .. } = self;
+        let has_columns = lacking.is_empty() && generated.is_empty() && wanting.is_empty();
+        *is_there
+            && is_instead.is_none()
+            && has_columns
+            && *may_load != Some(false)
+            && *may_enter != Some(false)
+    }
+
+    fn more_columns(&self) -> String {
+        format!(
+            "table {} has {} that the source lacks: rows get the default there or NULL, and it is not compared",
+            in_one_line(&self.name),
+            columns(&self.others)
+        )
+    }
+
     fn problem(&self) -> String {
-        let Row { kind, name, is_there, is_instead, lacking, generated, wanting, may_load, may_enter } = self;
-        let columns = |columns: &[String]| {
-            let s = if columns.len() == 1 { "" } else { "s" };
-            format!("column{s} {}", in_one_line(&columns.join(", ")))
-        };
+        let Row {
+            kind, name, is_there, is_instead, lacking, generated, wanting, may_load, may_enter, ..
+        } = self;
         let what = if !is_there {
             "is not there".to_owned()
         } else if let Some(other) = is_instead {
@@ -120,6 +155,11 @@ fn sql(values: &[String]) -> String {
                WHERE c.relkind IN ('r', 'p') AND a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped \
                  AND a.attnotnull AND NOT a.atthasdef AND a.attidentity = '' AND a.attname <> ALL (w.columns) \
                ORDER BY a.attnum) AS wanting, \
+             ARRAY(SELECT pg_catalog.quote_ident(a.attname) FROM pg_catalog.pg_attribute a \
+               WHERE w.kind = 'table' AND c.relkind IN ('r', 'p', 'f') AND a.attrelid = c.oid AND a.attnum > 0 \
+                 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attname <> ALL (w.columns) \
+                 AND NOT (a.attnotnull AND NOT a.atthasdef AND a.attidentity = '') \
+               ORDER BY a.attnum) AS others, \
              CASE WHEN w.kind = 'table' AND c.relkind NOT IN ('r', 'p', 'f') OR w.kind = 'sequence' AND c.relkind <> 'S' \
                THEN CASE c.relkind WHEN 'v' THEN 'view' WHEN 'm' THEN 'materialized view' WHEN 'S' THEN 'sequence' \
                  WHEN 'i' THEN 'index' WHEN 'I' THEN 'index' WHEN 'c' THEN 'composite type' WHEN 'f' THEN 'foreign table' \
@@ -133,7 +173,7 @@ fn sql(values: &[String]) -> String {
            FROM (VALUES {}) AS w(kind, name, schema, relation, columns) \
            LEFT JOIN pg_catalog.pg_namespace n ON n.nspname = w.schema \
            LEFT JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = w.relation) found \
-         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR wanting <> '{{}}' OR is_instead IS NOT NULL OR may_load = false OR may_enter = false \
+         WHERE NOT is_there OR lacking <> '{{}}' OR generated <> '{{}}' OR wanting <> '{{}}' OR others <> '{{}}' OR is_instead IS NOT NULL OR may_load = false OR may_enter = false \
          ORDER BY 1 DESC, 2",
         values.join(", ")
     )

@@ -3,12 +3,14 @@
 mod acts;
 mod advance;
 mod afar;
+mod aside;
 mod before;
 mod blocker;
 mod dropped;
 mod extensions;
 mod foretell;
 mod loads;
+mod members;
 mod polymorphic;
 mod queries;
 mod refresh;
@@ -106,7 +108,8 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
                 let is_replaced = plan.options.resume || plan.options.clean;
                 let may_stand = is_replaced || plan.options.allow_non_empty && contents.count > 0;
                 let lock_slots = facts.lock_slots;
-                let circumstances = Circumstances { holds_others, may_stand, is_replaced, lock_slots };
+                let circumstances =
+                    Circumstances { holds_others, may_stand, is_replaced, is_aside: false, lock_slots };
                 rehearse(plan, &roles, circumstances, session, &mut refusals).await.map_err(checking)?;
             }
             refusals
@@ -168,7 +171,7 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
         usable_tablespaces,
         Ledger::unread(flight),
     );
-    let (contents, ledgers, advance, mut taken, cannot_load, available, usable, unread) =
+    let (contents, ledgers, advance, mut taken, loads, available, usable, unread) =
         asked.map_err(|error| ImportError::server("checking the target", error))?;
     let mut blockers = Vec::new();
     blockers.extend(writable(facts));
@@ -181,7 +184,7 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
     }
     blockers.extend(closed_schema(plan, facts));
     blockers.extend(missing_schemas(plan, &taken));
-    blockers.extend(cannot_load);
+    blockers.extend(loads.blockers);
     let extensions = extensions::compare(plan, &available, facts);
     blockers.extend(extensions.blockers);
     blockers.extend(unusable_tablespaces(plan, &usable));
@@ -192,7 +195,8 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
             .filter(|entry| entry.kind == EntryKind::Schema)
             .map(|entry| entry.name.clone()),
     );
-    let extension_warnings = extensions.warnings.into_iter().chain(advance.warnings).chain(unread).collect();
+    let extension_warnings =
+        extensions.warnings.into_iter().chain(advance.warnings).chain(loads.warnings).chain(unread).collect();
     Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
 }
 

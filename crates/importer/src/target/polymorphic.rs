@@ -1,4 +1,4 @@
-//! Aggregates on functions whose argument types became others with 14.
+//! Aggregates and operators on functions whose argument types became others with 14.
 
 use dbhaul_catalog::{EntryKind, TocEntry, TokenKind, tokens};
 
@@ -13,10 +13,11 @@ const RENAMED: [(&str, &str); 4] = [
     ("anyrange", "anycompatiblerange"),
 ];
 
-/// The statement that would make an aggregate with the newer types, where a function that it needs was not
+/// The statement that would make an aggregate or operator with the newer types, where a function that it needs was not
 /// found with the older ones.
 pub(super) fn other_statement(entry: &TocEntry, problem: &Problem) -> Option<String> {
-    if entry.kind != EntryKind::Aggregate || problem.sqlstate() != Some("42883") {
+    let is_polymorphic = matches!(entry.kind, EntryKind::Aggregate | EntryKind::Operator);
+    if !is_polymorphic || problem.sqlstate() != Some("42883") {
         return None;
     }
     let create = entry.create.first()?;
@@ -42,6 +43,14 @@ fn renamed(create: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::renamed;
+
+    #[test]
+    fn operators_are_made_of_functions_too() {
+        let create = "CREATE OPERATOR s.+++ (\n    FUNCTION = array_append,\n    LEFTARG = anyarray,\n    RIGHTARG = anyelement\n)";
+        let expected = "CREATE OPERATOR s.+++ ( FUNCTION = array_append, LEFTARG = anycompatiblearray, RIGHTARG = \
+                        anycompatible )";
+        assert_eq!(renamed(create).as_deref(), Some(expected));
+    }
 
     #[test]
     fn only_types_are_renamed() {

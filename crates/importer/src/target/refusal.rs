@@ -1,6 +1,6 @@
 //! What the target's refusal of one statement says about the run.
 
-use dbhaul_catalog::{EntryKind, TocEntry};
+use dbhaul_catalog::{EntryKind, TocEntry, Unselected};
 use dbhaul_postgres::Error;
 
 use crate::plan::roles::needed_roles;
@@ -16,6 +16,8 @@ pub(super) struct Circumstances {
     pub(super) may_stand: bool,
     /// Whether that is what the run made before it was stopped, or is going to drop; else it stands in its way.
     pub(super) is_replaced: bool,
+    /// Whether what will be dropped is put aside, so that nothing finds it by its name.
+    pub(super) is_aside: bool,
     /// `max_locks_per_transaction * (max_connections + max_prepared_transactions)`.
     pub(super) lock_slots: u64,
 }
@@ -67,6 +69,9 @@ pub(super) enum Verdict {
 /// Duplicate table, object, function, schema, column, and what does not fit to one that is there.
 const EXISTS_ALREADY: [&str; 6] = ["42P07", "42710", "42723", "42P06", "42701", "42P16"];
 
+/// `invalid_schema_name`.
+const NO_SCHEMA: &str = "3F000";
+
 /// Whether a state says that an object of a kind is there already. `CREATE TEXT SEARCH` looks for no name that is
 /// taken (`DefineTSConfiguration` and the like in tsearchcmds.c): the catalog's unique index does.
 fn says_exists(kind: EntryKind, state: &str) -> bool {
@@ -107,13 +112,20 @@ pub(super) fn judge(
             _ => Cause::refusal(error),
         });
     }
+    // it may need what was put aside and will be there: what is not selected, or what an event trigger calls
+    let is_put_aside = || error.where_.is_some() || unselected(plan, entry).is_some();
+    if circumstances.is_aside && is_not_found(state) && is_put_aside() {
+        return Verdict::Unknown;
+    }
     // among objects that stay, what cannot be made twice is no sign that it is there
     let exists = says_exists(entry.kind, state) && (circumstances.is_replaced || state != "42P16");
     if leans || circumstances.may_stand && exists {
         return if exists { Verdict::Stands } else { Verdict::Unknown };
     }
-    if let Some(needed) = unselected(plan, entry).filter(|_| is_not_found(state)) {
-        return Verdict::Refused(Cause::NotSelected { needed: needed.clone() });
+    // a schema that is there is not what was not found
+    let is_it = |needed: &&Unselected| needed.kind != EntryKind::Schema || state == NO_SCHEMA;
+    if let Some(needed) = unselected(plan, entry).filter(|_| is_not_found(state)).filter(is_it) {
+        return Verdict::Refused(Cause::NotSelected { needed: needed.name.clone() });
     }
     // a function of the user's gave up on tables without rows; what it does with rows is not known
     if entry.kind.may_call_functions() && error.where_.is_some() {
@@ -132,7 +144,7 @@ fn waits_for_role(plan: &ImportPlan, entry: &TocEntry, state: &str) -> bool {
 }
 
 /// What an entry needs that a selection left out.
-fn unselected<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Option<&'a String> {
+fn unselected<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Option<&'a Unselected> {
     plan.options.unselected.get(&entry.object?)
 }
 

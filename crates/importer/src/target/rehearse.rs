@@ -5,37 +5,46 @@
 //! every entry is run, with all it depends on, and the server's answer is taken. Whatever the server refuses
 //! the run would fail at, unless the reason is known to be one that says nothing about the run. No rows,
 //! sequence values or large objects are loaded; an event trigger is taken back at once, so that it never
-//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use;
-//! nor is what might run something that others have left there.
+//! fires. What is on a relation that the target holds already is not tried, for it would lock what others use, unless that
+//! will be dropped and can be put aside; where a plan makes no relations, it is tried for a second and taken back at once.
+//! Nor is tried what might run something that others have left there.
 
-use std::collections::BTreeMap;
+mod flight;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
+use self::flight::FLIGHT_ENTRIES;
 use super::acts::acts;
+use super::aside::Aside;
 use super::foretell::{Foretold, wanted};
 use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::theirs::Theirs;
-use super::untold::{Manner, Untold};
-use super::{afar, is_about_privileges, polymorphic, refresh};
+use super::untold::{ALIKE_KINDS, Manner, Untold};
+use super::{afar, is_about_privileges, members, polymorphic, refresh};
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
 use crate::run::NOT_FOUND;
 use crate::run::prepared::Prepared;
 use crate::{Cause, ImportPlan};
 
-/// Entries that are under way together as long as none is refused.
-const FLIGHT_ENTRIES: usize = 128;
-
-/// A refusal leaves this part of them: what is behind it in its flight was sent for nothing.
-const REFUSED_FLIGHT_PART: usize = 4;
-
 /// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
 const LOCK_TIMEOUT: &str = "2s";
 
 /// A materialized view that takes longer without rows is left to the run.
 const REFRESH_TIMEOUT: &str = "2s";
+
+/// What begins something that is taken back at once: what is built on rows that are there and takes longer is left to
+/// the run.
+const MOMENT: [&str; 2] = ["SAVEPOINT moment", "SET LOCAL statement_timeout TO '1s'"];
+
+/// What takes it back, with its locks and the timeout.
+const MOMENT_OVER: [&str; 2] = ["ROLLBACK TO SAVEPOINT moment", "RELEASE SAVEPOINT moment"];
+
+/// `query_canceled`, by a timeout.
+const QUERY_CANCELED: &str = "57014";
 
 /// How many of those are waited for.
 const MOST_SLOW: usize = 4;
@@ -50,10 +59,12 @@ const MOST_REFRESHED: usize = 64;
 pub(super) async fn rehearse(
     plan: &ImportPlan,
     roles: &RoleLimits,
-    circumstances: Circumstances,
+    mut circumstances: Circumstances,
     session: &Session,
     foretold: &mut Foretold,
 ) -> Result<(), Error> {
+    let (aside, theirs) = look_around(plan, circumstances, session).await?;
+    circumstances.is_aside = aside.is_any();
     let untold = Untold::new(circumstances.holds_others);
     let mut rehearsal = Rehearsal {
         plan,
@@ -64,11 +75,11 @@ pub(super) async fn rehearse(
         untold,
         flight_entries: FLIGHT_ENTRIES,
         refusals: 0,
-        others_own: false,
+        slow: 0,
+        others_own: theirs.is_any(),
+        aside,
     };
     let acts = acts(plan, circumstances.lock_slots);
-    let theirs = Theirs::read(session).await?;
-    rehearsal.others_own = theirs.is_any();
     rehearsal.leave_out(&theirs.not_to_try(plan), &acts);
     for (number, act) in acts.iter().enumerate() {
         session.begin().await?;
@@ -83,6 +94,36 @@ pub(super) async fn rehearse(
     Ok(())
 }
 
+/// What is put aside for the trial, and what others own then.
+async fn look_around(
+    plan: &ImportPlan,
+    circumstances: Circumstances,
+    session: &Session,
+) -> Result<(Aside, Theirs), Error> {
+    let makes_room = circumstances.holds_others && is_cleaned(plan) && plan.options.sections.pre_data;
+    if !makes_room {
+        return Ok((Aside::default(), Theirs::read(session).await?));
+    }
+    session.begin().await?;
+    let looked = async {
+        session.batch(&format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'")).await?;
+        let aside = Aside::try_out(plan, session).await?;
+        let mut theirs = Theirs::read(session).await?;
+        theirs.forget(aside.names());
+        Ok((aside, theirs))
+    };
+    let looked: Result<(Aside, Theirs), Error> = looked.await;
+    let rolled_back = session.rollback().await;
+    let looked = looked?;
+    rolled_back?;
+    Ok(looked)
+}
+
+/// Whether a run drops what is there before it begins.
+fn is_cleaned(plan: &ImportPlan) -> bool {
+    plan.options.clean && !plan.options.resume
+}
+
 struct Rehearsal<'a> {
     plan: &'a ImportPlan,
     roles: &'a RoleLimits,
@@ -94,8 +135,12 @@ struct Rehearsal<'a> {
     flight_entries: usize,
     /// Attempts that were refused so far.
     refusals: usize,
+    /// Attempts that took too long so far.
+    slow: usize,
     /// Whether others own what a query might run.
     others_own: bool,
+    /// What is put aside.
+    aside: Aside,
 }
 
 impl Rehearsal<'_> {
@@ -116,13 +161,20 @@ impl Rehearsal<'_> {
     fn stands(&mut self, id: u32) {
         if !self.circumstances.is_replaced {
             self.foretold.stand(id);
+        } else if is_cleaned(self.plan) && self.plan.drops.contains(&id) {
+            let is_alike = |entry: &TocEntry| ALIKE_KINDS.contains(&entry.kind);
+            if !self.plan.entry(id).is_ok_and(is_alike) {
+                self.foretold.leave_standing(id);
+            }
         }
         self.untold.stands(id);
     }
 
     async fn act(&mut self, ids: &[u32], is_whole: bool) -> Result<(), Error> {
-        let sql = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'; SAVEPOINT attempt");
-        self.session.batch(&sql).await?;
+        let limit = format!("SET LOCAL lock_timeout TO '{LOCK_TIMEOUT}'");
+        let statements =
+            std::iter::once(limit.as_str()).chain(self.aside.statements()).chain(["SAVEPOINT attempt"]);
+        self.session.batch(&statements.collect::<Vec<_>>().join("; ")).await?;
         let mut rest = ids;
         while let Some((&first, others)) = rest.split_first() {
             let flight = self.flight(rest);
@@ -134,6 +186,7 @@ impl Rehearsal<'_> {
                 false => &rest[self.fly(flight).await?..],
             };
         }
+        self.members(ids).await?;
         if is_whole {
             refresh::foretell(self.plan, self.session, self.foretold).await?;
             self.refresh().await?;
@@ -141,10 +194,27 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
+    /// Looks at the members of the extensions that this act has made.
+    async fn members(&mut self, ids: &[u32]) -> Result<(), Error> {
+        let made = ids.iter().filter_map(|id| self.plan.entry(*id).ok());
+        let made: BTreeSet<&str> = made
+            .filter(|entry| entry.kind == EntryKind::Extension)
+            .map(|entry| entry.name.as_str())
+            .collect();
+        let expected = self.plan.options.extension_members.iter();
+        let expected: Vec<_> = expected.filter(|it| made.contains(it.extension.as_str())).collect();
+        let major = self.session.version().major();
+        for (extension, told) in members::lacking(&expected, major, self.session).await? {
+            self.foretold.lack_members(extension, told);
+        }
+        Ok(())
+    }
+
     /// Fills the materialized views from tables without rows. What cannot be done so may be done with rows, and is
     /// tried again then; it is told in advance all the same. What takes long is left to the run.
     async fn refresh(&mut self) -> Result<(), Error> {
-        if self.circumstances.holds_others {
+        let is_alone = self.aside.is_any() && !self.aside.is_partial;
+        if self.circumstances.holds_others && !is_alone {
             return Ok(());
         }
         let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
@@ -193,110 +263,36 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// What can be tried together from the front: messages, and for each entry how many of them there are
-    /// at its end.
-    fn flight(&mut self, ids: &[u32]) -> Flight {
-        let mut flight = Flight::default();
-        for &id in ids.iter().take(self.flight_entries) {
-            let Ok(entry) = self.plan.entry(id) else { break };
-            // what a grant that was ignored in part has granted is not taken back, which harms no other grant
-            let grants = entry.kind.is_privilege();
-            let is_alone = entry.kind == EntryKind::EventTrigger
-                || self.foretold.refused_dependency(self.plan, entry).is_some();
-            if is_alone || *flight.grants.get_or_insert(grants) != grants {
-                break;
-            }
-            let manner = self.untold.manner(self.plan, entry);
-            if manner == Manner::TakenBack {
-                break;
-            }
-            if self.foretold.refused(id).is_none() && manner == Manner::Kept {
-                flight.messages.extend(self.prepare(entry).messages());
-            }
-            flight.ends.push(flight.messages.len());
-            flight.ids.push(id);
-        }
-        flight
-    }
-
-    /// Tries entries together, then the first that is refused alone; returns how many that were.
-    ///
-    /// One savepoint serves them all, since a server looks through all relations that it knows at the end of each
-    /// subtransaction (`AtEOSubXact_RelationCache` in its relcache.c): one for each entry takes the square of
-    /// their number.
-    async fn fly(&mut self, flight: Flight) -> Result<usize, Error> {
-        self.session.take_warnings();
-        let messages = flight.messages.iter().map(String::as_str).chain(NEXT);
-        let result = self.session.run_each(&messages.collect::<Vec<_>>()).await;
-        let is_ignored = self.session.take_warnings().iter().any(is_about_privileges);
-        match result {
-            Ok(()) if is_ignored => {
-                for id in &flight.ids {
-                    self.one(*id).await?;
-                }
-                Ok(flight.ids.len())
-            }
-            Ok(()) => {
-                self.lengthen_flights();
-                Ok(flight.ids.len())
-            }
-            Err(FailedStatement { error, .. }) if error.is_cancelled() || error.is_connection_lost() => {
-                Err(error)
-            }
-            Err(FailedStatement { place, .. }) => {
-                self.session.batch("ROLLBACK TO SAVEPOINT attempt").await?;
-                self.shorten_flights();
-                let at_fault = flight.ends.partition_point(|end| *end <= place);
-                let known = if is_ignored { 0 } else { self.again(&flight, at_fault).await? };
-                for id in flight.ids.iter().take(at_fault + 1).skip(known) {
-                    self.one(*id).await?;
-                }
-                Ok((at_fault + 1).min(flight.ids.len()))
-            }
-        }
-    }
-
-    /// Does the first entries of a flight once more, which were taken back with one behind them that was
-    /// refused; returns how many are there then.
-    async fn again(&mut self, flight: &Flight, count: usize) -> Result<usize, Error> {
-        let end = count.checked_sub(1).and_then(|last| flight.ends.get(last)).copied().unwrap_or_default();
-        let messages = flight.messages.iter().take(end).cloned().collect();
-        let is_there = self.attempt(messages).await?.is_none();
-        Ok(if is_there { count } else { 0 })
-    }
-
-    /// As [`Self::one`]; an entry that is not refused makes the next flight longer.
-    async fn alone(&mut self, id: u32) -> Result<(), Error> {
-        let before = self.refusals;
-        self.one(id).await?;
-        if self.refusals == before {
-            self.lengthen_flights();
-        }
-        Ok(())
-    }
-
-    fn lengthen_flights(&mut self) {
-        self.flight_entries = (self.flight_entries * 2).clamp(1, FLIGHT_ENTRIES);
-    }
-
-    fn shorten_flights(&mut self) {
-        self.flight_entries /= REFUSED_FLIGHT_PART;
-    }
-
     async fn one(&mut self, id: u32) -> Result<(), Error> {
         let Ok(entry) = self.plan.entry(id) else { return Ok(()) };
         if self.foretold.refused(id).is_some() {
             return Ok(());
         }
         match self.untold.manner(self.plan, entry) {
-            Manner::NotTried => Ok(()),
+            Manner::NotTried => {
+                self.not_tried(id);
+                Ok(())
+            }
             Manner::TakenBack => {
                 self.untold.unknown(id);
-                self.taken_back(entry).await
+                match self.slow < MOST_SLOW {
+                    true => self.taken_back(entry).await,
+                    false => {
+                        self.foretold.leave_slow(id);
+                        Ok(())
+                    }
+                }
             }
             // it would fire on whatever is tried after it
             Manner::Kept if entry.kind == EntryKind::EventTrigger => self.taken_back(entry).await,
             Manner::Kept => self.by_kind(entry).await,
+        }
+    }
+
+    /// Where relations are there with their rows, what is built on them is not kept for what needs it.
+    fn not_tried(&mut self, id: u32) {
+        if !self.plan.options.sections.pre_data {
+            self.foretold.leave_slow(id);
         }
     }
 
@@ -339,6 +335,10 @@ impl Rehearsal<'_> {
             problem = self.attempt(with_path(&path, statements)).await?;
         }
         if let Some(problem) = problem {
+            if problem.sqlstate() == Some(QUERY_CANCELED) {
+                self.slow += 1;
+                self.foretold.leave_slow(entry.id);
+            }
             return self.refused(entry, &problem).await;
         }
         match prepared.set_owner {
@@ -401,18 +401,19 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// Tries an entry and undoes it at once, whatever the answer.
+    /// Tries an entry and undoes it at once, whatever the answer. It may be built on many rows, and locks its table.
     async fn taken_back(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
+        let before = MOMENT.into_iter().chain(["SAVEPOINT attempt"]).collect::<Vec<_>>();
+        self.session.batch(&before.join("; ")).await?;
         self.by_kind(entry).await?;
-        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await
+        self.session.batch(&MOMENT_OVER.join("; ")).await
     }
 
     /// Whether the target takes a statement, which is undone at once.
     async fn would_do(&mut self, statement: &str) -> Result<bool, Error> {
         self.session.batch("SAVEPOINT moment; SAVEPOINT attempt").await?;
         let problem = self.attempt(vec![statement.to_owned()]).await?;
-        self.session.batch("ROLLBACK TO SAVEPOINT moment; RELEASE SAVEPOINT moment").await?;
+        self.session.batch(&MOMENT_OVER.join("; ")).await?;
         Ok(problem.is_none())
     }
 
@@ -458,23 +459,6 @@ impl Rehearsal<'_> {
 
 /// What keeps what was tried and begins the next attempt.
 const NEXT: [&str; 2] = ["RELEASE SAVEPOINT attempt", "SAVEPOINT attempt"];
-
-/// Entries that are tried together.
-#[derive(Debug, Default)]
-struct Flight {
-    ids: Vec<u32>,
-    messages: Vec<String>,
-    /// For each entry how many messages there are at its end.
-    ends: Vec<usize>,
-    /// Whether they are about privileges.
-    grants: Option<bool>,
-}
-
-impl Flight {
-    fn is_empty(&self) -> bool {
-        self.ids.is_empty()
-    }
-}
 
 /// Statements under a search path, and none again behind them.
 fn with_path(path: &str, statements: Vec<String>) -> Vec<String> {

@@ -76,6 +76,13 @@ impl Theirs {
         Ok(theirs)
     }
 
+    /// Leaves out what is in these schemas, which nothing finds under a name that it has now.
+    pub(super) fn forget<'a>(&mut self, schemas: impl Iterator<Item = &'a str>) {
+        let schemas: HashSet<&str> = schemas.collect();
+        self.names.retain(|(schema, _)| !schemas.contains(schema.as_str()));
+        self.standing.retain(|(schema, _)| !schemas.contains(schema.as_str()));
+    }
+
     /// Whether others own anything on the target that something may run.
     pub(super) fn is_any(&self) -> bool {
         !self.names.is_empty()

@@ -24,7 +24,7 @@ const LIGHT_KINDS: [EntryKind; 5] = [
 const TYPE_KINDS: [EntryKind; 2] = [EntryKind::Type, EntryKind::Domain];
 
 /// Kinds that are what they are, whoever made them.
-const ALIKE_KINDS: [EntryKind; 2] = [EntryKind::Schema, EntryKind::Extension];
+pub(super) const ALIKE_KINDS: [EntryKind; 2] = [EntryKind::Schema, EntryKind::Extension];
 
 /// How an entry is tried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,6 +102,8 @@ impl Untold {
     fn manner_on(&self, plan: &ImportPlan, entry: &TocEntry, on: u32) -> Manner {
         let is_relation = plan.entry(on).is_ok_and(|on| on.kind.is_relation());
         match self.entries.get(&on) {
+            // relations that the plan does not make hold rows, which others may use
+            None if is_relation && !plan.options.sections.pre_data => Manner::TakenBack,
             None => Manner::Kept,
             Some(Why::Unknown) => Manner::NotTried,
             Some(Why::Stands) if is_relation => {

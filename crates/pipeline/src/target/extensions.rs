@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dbhaul_catalog::kinds::{Body, Extension};
-use dbhaul_catalog::{Catalog, Object, ObjectId, Selection, TIMESCALEDB, quote_literal};
+use dbhaul_catalog::{Catalog, Class, Object, ObjectId, Selection, TIMESCALEDB, quote_literal};
+use dbhaul_importer::{ExtensionMember, ExtensionMembers};
 use dbhaul_postgres::{ConnectSettings, Error, Session, SessionRole};
 use serde::Deserialize;
 
@@ -115,6 +116,61 @@ fn extensions(catalog: &Catalog) -> impl Iterator<Item = (&Object, &Extension)> 
     catalog.objects.iter().filter_map(|object| match &object.body {
         Body::Extension(extension) => Some((object, extension.as_ref())),
         _ => None,
+    })
+}
+
+/// The members of a catalog's extensions that are relations, functions or types. Those of TimescaleDB change as it is
+/// used.
+pub(crate) fn members(catalog: &Catalog) -> Vec<ExtensionMembers> {
+    let versions = extensions(catalog).map(|(object, extension)| (object.name.as_str(), &extension.version));
+    let mut found: BTreeMap<&str, ExtensionMembers> = versions
+        .filter(|(name, _)| *name != TIMESCALEDB)
+        .map(|(name, version)| {
+            let of = ExtensionMembers {
+                extension: name.to_owned(),
+                version: version.clone(),
+                major: catalog.server_version.major(),
+                members: Vec::new(),
+            };
+            (name, of)
+        })
+        .collect();
+    for object in &catalog.objects {
+        let Some(extension) = object.extension.as_deref().and_then(|name| found.get_mut(name)) else {
+            continue;
+        };
+        if let Some(member) = member(object) {
+            extension.members.push(member);
+        }
+    }
+    found.into_values().filter(|extension| !extension.members.is_empty()).collect()
+}
+
+fn member(object: &Object) -> Option<ExtensionMember> {
+    let holds_state = matches!(object.body, Body::Table(_) | Body::Sequence(_));
+    let is_looked_at = matches!(
+        object.body,
+        Body::View(_)
+            | Body::MaterializedView(_)
+            | Body::Function(_)
+            | Body::Aggregate(_)
+            | Body::EnumType(_)
+            | Body::Domain(_)
+            | Body::CompositeType(_)
+            | Body::RangeType(_)
+            | Body::BaseType(_)
+    );
+    // a stand-alone composite type is a relation too
+    let class = match object.body {
+        Body::CompositeType(_) => Class::PG_TYPE,
+        _ => object.id.class,
+    };
+    (holds_state || is_looked_at).then(|| ExtensionMember {
+        class,
+        schema: object.schema.as_deref().unwrap_or_default().to_owned(),
+        name: object.name.clone(),
+        holds_state,
+        described: object.identity().to_string(),
     })
 }
 

@@ -57,6 +57,7 @@ pub(crate) fn import_options(
 /// something needs, tablespaces, and settings of the database that get lost.
 pub(crate) fn take_from_catalog(import: &mut ImportOptions, catalog: &Catalog, options: &WriteOptions) {
     import.unselected = catalog.unselected.clone();
+    import.extension_members = extensions::members(catalog);
     import.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
     import.notes.extend(lost_settings(catalog, options));
     import.notes.extend(keys_switched_off(catalog).map(|keys| {

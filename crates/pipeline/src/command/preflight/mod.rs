@@ -150,6 +150,13 @@ async fn look_at_opened(
             report.add(Level::Blocker, "source", one_line(&source));
             Ok(())
         }
+        // the role may not read some of them, or they hold what nobody knows
+        Err(error @ PipelineError::Introspect { .. })
+            if !error.is_transient() && !context.cancel.is_cancelled() =>
+        {
+            report.add(Level::Blocker, "source", one_line(&error));
+            Ok(())
+        }
         Err(error) => Err(error),
     }
 }

@@ -7,6 +7,7 @@
 //! it is complete.
 
 mod output;
+mod refusable;
 mod rows;
 
 use std::fmt::{self, Display, Formatter};
@@ -24,6 +25,7 @@ use crate::command::backups::StoredBackup;
 use crate::output_place::OutputPlace;
 use crate::report::import::write_named;
 use crate::report::left_out::left_out;
+use crate::report::rows_left_out::{left_out_as_asked, write_left_out};
 use crate::sides::check_side;
 use crate::source::throttle::{Throttle, ThrottleOptions};
 use crate::source::{LiveDatabase, build_toc_of, check_families, tables_in_vain};
@@ -33,6 +35,7 @@ use crate::{
     BackupRef, Context, NamedReason, PipelineError, Selection, Status, StoreUrl, WriteOptions, format_bytes,
 };
 use output::Sink;
+use refusable::refusable;
 use rows::Rows;
 
 /// Asks for a script.
@@ -109,6 +112,11 @@ pub struct ScriptPlan {
     pub left_out: Vec<NamedReason>,
     /// What is not written as it is, so that the script fits those majors.
     pub losses: Vec<NamedReason>,
+    /// What the server that runs the script may refuse, for what is not in it.
+    pub refusable: Vec<NamedReason>,
+    /// Positions of sequences and filling of materialized views that are left out because a pattern for rows
+    /// names them.
+    pub left_out_as_asked: Vec<NamedReason>,
     /// What is not as one would expect, though nothing is lost.
     pub notes: Vec<String>,
 }
@@ -239,6 +247,9 @@ impl Script {
     pub async fn execute(self, output: OutputPlace) -> Result<ScriptReport, PipelineError> {
         let started = std::time::Instant::now();
         tell_losses(&self.plan.losses, &self.context);
+        for NamedReason { object, reason } in &self.plan.refusable {
+            self.context.progress.warning(format!("may fail: {}: {reason}", in_one_line(object)));
+        }
         self.plan.notes.iter().for_each(|note| self.context.progress.notice(note));
         let mut sink = Sink::open(output).await?;
         let cancel = self.context.cancel.clone();
@@ -280,7 +291,7 @@ impl Script {
         }
         self.context.progress.phase_started(Phase::Data, Some(self.plan.table_count as u64), None);
         let mut row_count = 0;
-        for entry in &self.toc.entries {
+        for entry in self.toc.in_script_order() {
             row_count += match &entry.data {
                 Some(_) => self.write_rows(sink, entry).await?,
                 None => {
@@ -290,6 +301,7 @@ impl Script {
             };
         }
         self.context.progress.phase_finished(Phase::Data);
+        self.write_positions_again(sink).await?;
         if let Some((entry, sql)) = end_of_restore(&self.toc) {
             sink.text(&format!("{}{}\n", title(entry), render_statement(&sql))).await?;
         }
@@ -298,6 +310,14 @@ impl Script {
             format!("--\n-- {rows} of {tables}\n--\n\n--\n-- PostgreSQL database dump complete\n--\n\n");
         sink.text(&end).await?;
         Ok(row_count)
+    }
+
+    /// What came behind them may have moved sequences.
+    async fn write_positions_again(&self, sink: &mut Sink) -> Result<(), PipelineError> {
+        for entry in self.toc.positions_to_set_again() {
+            sink.text(&render_entry(entry)).await?;
+        }
+        Ok(())
     }
 
     fn header(&self) -> String {
@@ -317,6 +337,12 @@ impl Script {
         }
         for NamedReason { object, reason } in &self.plan.losses {
             header.push_str(&format!("-- CHANGED: {}: {}\n", one_line(object), one_line(reason)));
+        }
+        for NamedReason { object, reason } in &self.plan.refusable {
+            header.push_str(&format!("-- MAY FAIL: {}: {}\n", one_line(object), one_line(reason)));
+        }
+        for NamedReason { object, reason } in &self.plan.left_out_as_asked {
+            header.push_str(&format!("-- Left out, as asked: {}: {}\n", one_line(object), one_line(reason)));
         }
         for note in &self.plan.notes {
             header.push_str(&format!("-- Note: {}\n", one_line(note)));
@@ -428,6 +454,8 @@ fn plan(
         definition_count: toc.entries.iter().filter(|entry| entry.section != Section::Data).count(),
         table_count: toc.entries.iter().filter(is_table).count(),
         left_out: left_out(catalog),
+        refusable: refusable(catalog, toc, &request.selection)?,
+        left_out_as_asked: left_out_as_asked(catalog, &request.selection)?,
         losses: losses.into_iter().map(NamedReason::from).collect(),
         notes,
     })
@@ -440,8 +468,10 @@ impl Display for ScriptPlan {
         let definitions = counted(self.definition_count, "definition");
         writeln!(f, "  for PostgreSQL {}", self.target_versions)?;
         write_losses(f, &self.losses)?;
+        write_left_out(f, &self.left_out_as_asked)?;
         write!(f, "  {definitions}, rows of {}", counted(self.table_count, "table"))?;
-        write_named(f, "cannot be carried", &self.left_out)
+        write_named(f, "cannot be carried", &self.left_out)?;
+        write_named(f, "may fail where the script is run", &self.refusable)
     }
 }
 
