@@ -1,10 +1,10 @@
 //! Ways in which a copy could be called done and not be: each was found by reading, and stays shut.
 
 use dbhaul_pipeline::{
-    BackupRef, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest, Migrate, MigrateReport,
-    MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport, RestoreRequest, RoleMap, RoleOptions,
-    Selection, Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest, VerifySide, WriteOptions,
-    verify,
+    AcceptList, BackupRef, Checks, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest,
+    Migrate, MigrateReport, MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport, RestoreRequest,
+    RoleMap, RoleOptions, Selection, Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest,
+    VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -74,6 +74,10 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
         scratch: dbhaul_pipeline::Scratch::default(),
         mode: dbhaul_pipeline::Mode::usual(),
         shown: dbhaul_pipeline::ShownRows::default(),
+        checks: Checks::default(),
+        accept: AcceptList::default(),
+        repair_sql: None,
+        max_seconds: None,
     };
     verify(request, Context::silent()).await.unwrap()
 }

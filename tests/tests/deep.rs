@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
 
 use dbhaul_pipeline::{
-    BackupRef, ConnectSettings, Context, Mode, RoleMap, Scratch, Selection, ShowValues, ShownRows, StoreUrl,
-    VerifyRequest, VerifySide, verify,
+    AcceptList, BackupRef, Checks, ConnectSettings, Context, Mode, RoleMap, Scratch, Selection, ShowValues,
+    ShownRows, StoreUrl, VerifyRequest, VerifySide, verify,
 };
 use dbhaul_tests::{Dbhaul, Encoding, Finished, Proxy, Server, Statement};
 use dbhaul_verifier::{DifferingRow, DifferingRows, Report, RowDifference, ShownValue, Verdict};
@@ -360,6 +360,10 @@ async fn verify_sides(left: VerifySide, right: VerifySide) -> Report {
         scratch: Scratch::default(),
         mode: vec![Mode::Deep],
         shown: ShownRows { values: ShowValues::Show, ..ShownRows::default() },
+        checks: Checks::default(),
+        accept: AcceptList::default(),
+        repair_sql: None,
+        max_seconds: None,
     };
     verify(request, Context::silent()).await.unwrap().report
 }

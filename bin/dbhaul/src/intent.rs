@@ -373,14 +373,20 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         .target(args.target.target, args.acting.target_role)
         .store(args.store.store);
     let places = places.verify_letters(&args.letters, &args.backup)?;
-    let (left, right) = places.verify_sides(args.backup.backup.as_deref(), args.backup.database)?;
-    let places = match &left {
-        VerifySide::Backup { .. } => places.reader_keys(&args.keys)?,
-        VerifySide::Live(_) => places.no_keys(&args.keys)?,
+    let (left, right) =
+        places.verify_sides(args.backup.backup.as_deref(), args.backup.database, &args.other)?;
+    let places = match (&left, &right) {
+        (VerifySide::Live(_), VerifySide::Live(_)) => places.no_keys(&args.keys)?,
+        (VerifySide::Backup { store, .. }, _) | (_, VerifySide::Backup { store, .. }) => {
+            let store = store.to_string();
+            places.store(Some(store)).reader_keys(&args.keys)?
+        }
     };
     let selected = selection(&args.selection)?;
     let request = VerifyRequest {
-        shown: compare::shown(&args.compare, &left)?,
+        repair_sql: compare::repair_sql(&args.compare, &right)?,
+        max_seconds: args.compare.max_seconds,
+        shown: compare::shown(&args.compare, (&left, &right))?,
         left,
         right,
         jobs: args.jobs.unwrap_or_else(default_jobs),
@@ -394,6 +400,8 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
             ScratchArgs { .. } => Scratch::WhereWritable,
         },
         mode: compare::mode(&args.compare, &selected)?,
+        checks: compare::checks(&args.compare)?,
+        accept: compare::accept(&args.compare)?,
         selection: selected,
     };
     job(Request::Verify(request), false, Some(args.report), args.output, places)

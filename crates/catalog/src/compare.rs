@@ -127,6 +127,11 @@ impl Difference {
         }
     }
 
+    /// The property that differs, in words: `default of column 2`; `None` where one side has nothing of the object.
+    pub fn property(&self) -> Option<String> {
+        self.path().map(words::property)
+    }
+
     /// The materialized view that is filled on one side alone, if that is the difference.
     pub fn unfilled_view(&self) -> Option<&Identity> {
         match self {

@@ -90,7 +90,7 @@ pub use dbhaul_repository::{
 };
 pub use dbhaul_store::StoreUrl;
 pub use dbhaul_verifier::{
-    Command as ReportCommand, Document, Mode, PhaseTime, REPORT_FORMAT, ReportError, RunRecord, ShowValues,
-    TaskTime, html, junit, markdown,
+    AcceptError, AcceptList, Check, Checks, Command as ReportCommand, Document, Mode, PhaseTime,
+    REPORT_FORMAT, ReportError, RunRecord, ShowValues, TaskTime, html, junit, markdown,
 };
 pub use jiff::tz::TimeZone;

@@ -1,11 +1,13 @@
 //! What a user asks for. Plain data: no command-line types here.
 
+use std::path::PathBuf;
+
 use dbhaul_catalog::{RoleMap, RoleScope, Selection};
 use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::ConnectSettings;
 use dbhaul_repository::{BackupRef, ParentRef};
 use dbhaul_store::StoreUrl;
-use dbhaul_verifier::Mode;
+use dbhaul_verifier::{AcceptList, Checks, Mode};
 
 use crate::{HoldProgram, ShownRows, ThrottleOptions};
 
@@ -230,8 +232,16 @@ pub struct VerifyRequest {
     pub scratch: Scratch,
     /// What is compared.
     pub mode: Vec<Mode>,
-    /// What is shown of rows that differ, with [`Mode::Deep`].
+    /// What is shown of rows that differ, with [`Mode::Deep`], and of answers to checks.
     pub shown: ShownRows,
+    /// Queries that both sides have to answer alike.
+    pub checks: Checks,
+    /// Differences that do not count.
+    pub accept: AcceptList,
+    /// A file for statements that would make the right equal, with [`Mode::Deep`] and a live right side.
+    pub repair_sql: Option<PathBuf>,
+    /// For how many seconds rows are read at most; what is not compared by then is not verified.
+    pub max_seconds: Option<u64>,
 }
 
 /// Whether the right side of a comparison may be asked what definitions mean whose texts differ: they are

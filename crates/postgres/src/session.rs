@@ -320,6 +320,21 @@ impl Session {
         }
     }
 
+    /// The names of the columns that a query gives. It is run, so it had better give no rows.
+    ///
+    /// # Errors
+    /// [`Error::Answer`] if it is no query.
+    pub async fn query_columns(&self, sql: &str) -> Result<Vec<String>> {
+        let client = self.core.link.client();
+        let messages = self.core.run(client.simple_query(sql)).await?;
+        let columns = messages.iter().find_map(|message| match message {
+            SimpleQueryMessage::RowDescription(columns) => Some(columns),
+            _ => None,
+        });
+        let columns = columns.ok_or_else(|| self.core.answer(sql, "no columns"))?;
+        Ok(columns.iter().map(|column| column.name().to_owned()).collect())
+    }
+
     /// The rows of a query, each as JSON object deserialised to `T` as it arrives.
     /// The query is wrapped in `row_to_json`, so its columns need distinct names.
     pub async fn query_json<T: serde::de::DeserializeOwned>(&self, sql: &str) -> Result<Vec<T>> {

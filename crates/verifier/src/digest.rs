@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::copied::copied;
 pub(crate) use self::copied::{RUN_BYTES, copy_sql as table_copy_sql};
-use crate::{Found, VerifyError};
+use crate::{Found, TimeLimit, TimedToken, VerifyError};
 
 /// Rows are read from their table: an index that has all columns need not have all rows.
 pub(crate) const PINS: [(&str, &str); 2] = [("enable_indexonlyscan", "off"), ("enable_seqscan", "on")];
@@ -110,7 +110,7 @@ pub(crate) const NOT_FOUND: [&str; 4] = ["42883", "42P01", "42704", "3F000"];
 /// holder's snapshot. The result has an entry for every task: a table that
 /// cannot be read is [`Found::Unreadable`], not an error. Planning a scan looks into
 /// the functions of the table's indexes; where these do not find a name without the search path under which they
-/// were made, the table is read by `COPY`, which is not planned.
+/// were made, the table is read by `COPY`, which is not planned. What is not read within the limit is unreadable too.
 ///
 /// # Errors
 /// [`VerifyError::Cancelled`], [`VerifyError::Side`] if the server stays away or the snapshot is lost, and
@@ -119,20 +119,22 @@ pub async fn digest_tables(
     settings: &ConnectSettings,
     holder: &Arc<SnapshotHolder>,
     mut tasks: Vec<DigestTask>,
-    jobs: usize,
+    (jobs, limit): (usize, Option<TimeLimit>),
     progress: &Progress,
     cancel: &CancellationToken,
 ) -> Result<BTreeMap<String, Found>, VerifyError> {
     tasks.sort_by_key(|task| std::cmp::Reverse(task.estimated_bytes));
     let expected_count = tasks.len();
     let worker_count = jobs.clamp(1, expected_count.max(1));
-    let cancel = cancel.child_token();
+    let timed = TimedToken::new(cancel, limit);
+    let cancel = timed.token().clone();
     let scan = Arc::new(Scan {
         settings: settings.clone(),
         holder: Arc::clone(holder),
         jobs: worker_count,
         queue: Mutex::new(tasks.into()),
         progress: progress.clone(),
+        timed,
         cancel: cancel.clone(),
     });
     let mut workers = JoinSet::new();
@@ -189,6 +191,7 @@ struct Scan {
     jobs: usize,
     queue: Mutex<VecDeque<DigestTask>>,
     progress: Progress,
+    timed: TimedToken,
     cancel: CancellationToken,
 }
 
@@ -237,6 +240,10 @@ impl Scan {
                 shown.finish();
                 let found = task.found(digest);
                 Ok((task.name, found))
+            }
+            Err(postgres::Error::Cancelled) if self.timed.is_over() => {
+                shown.fail(TimeLimit::REASON);
+                Ok((task.name, Found::Unreadable(TimeLimit::REASON.to_owned())))
             }
             Err(postgres::Error::Cancelled) => Err(VerifyError::Cancelled),
             // what could not be asked is no difference, and the other tables cannot be asked either

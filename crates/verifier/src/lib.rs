@@ -6,8 +6,8 @@
 //! its digests with it. [`judge`] then gives every table a [`Verdict`]: *equal*,
 //! *different*, or *not verified* with the reason, and nothing is left out; rows that
 //! were only counted are never equal. Of tables that differ, [`locate_rows`] finds
-//! which rows and columns do. Together with the difference of the two catalogs this
-//! makes a [`Report`], which is what an auditor reads.
+//! which rows and columns do. [`run_checks`] asks both sides queries of the user's own. Together with the difference of the two catalogs this
+//! makes a [`Report`], which is what an auditor reads; an [`AcceptList`] says which differences do not count.
 //!
 //! This crate does not know how the rows got where they are.
 //!
@@ -20,15 +20,23 @@
 //! # Ok::<(), dbhaul_rows::RowsError>(())
 //! ```
 
+mod accept;
+mod checks;
 mod definitions;
 mod differing_rows;
 mod digest;
 mod drill;
 mod error;
+mod limit;
 mod mode;
 mod report;
 mod verdict;
 
+pub use accept::{AcceptError, AcceptList, Accepted, AcceptedFinding, UnusedLine};
+pub use checks::{
+    AnswerRow, Check, CheckResult, CheckSide, CheckVerdict, Checks, DifferentAnswers, MAX_ANSWER_BYTES,
+    MAX_ANSWER_ROWS, run_checks,
+};
 pub use definitions::{Settler, settle_definitions};
 pub use differing_rows::{
     DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, SettledRows, ShowValues,
@@ -36,9 +44,11 @@ pub use differing_rows::{
 };
 pub use digest::{DigestTask, Measure, Reading, digest_tables};
 pub use drill::{
-    DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, PlainType, StoredRows, ValueStyle, locate_rows,
+    DrillOptions, DrillSide, DrillTask, LiveRows, LocatedRows, MatchingKey, PlainType, RepairColumn,
+    RepairTable, StoredRows, TableRepair, ValueStyle, locate_rows,
 };
 pub use error::VerifyError;
+pub use limit::{TimeLimit, TimedToken};
 pub use mode::Mode;
 pub use report::{
     Command, Conclusion, Document, LARGE_OBJECTS, ObjectDefinitions, PhaseTime, REPORT_FORMAT, Report,

@@ -25,7 +25,7 @@ use clap::{ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand, ValueE
 use clap_complete::Shell;
 
 pub(crate) use check::{CheckArgs, ListArgs};
-pub(crate) use compare::{CompareArgs, ModeName, ValuesName};
+pub(crate) use compare::{CompareArgs, ModeName, OtherBackupArgs, ValuesName};
 pub(crate) use groups::{
     BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
     RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
@@ -487,6 +487,8 @@ pub(crate) struct VerifyArgs {
     pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
+    #[command(flatten)]
+    pub(crate) other: OtherBackupArgs,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]

@@ -3,6 +3,7 @@
 //! A profile names a source, a store and the options of `dump`, in the words of the command line, so that there is one
 //! set of options to learn and one place that checks them.
 
+mod checks;
 mod profile;
 mod value;
 
@@ -15,6 +16,7 @@ use dbhaul_pipeline::in_one_line;
 use serde::{Deserialize, Serialize};
 
 use crate::intent::Environment;
+pub(crate) use checks::read_checks;
 use dbhaul_pipeline::BackupJob;
 use profile::Profile;
 

@@ -1,11 +1,18 @@
 //! What `verify` is to compare.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dbhaul_pipeline::{Mode, Selection, ShowValues, ShownRows, VerifySide};
+use dbhaul_pipeline::{AcceptError, AcceptList, Checks, Mode, Selection, ShowValues, ShownRows, VerifySide};
 
 use super::UsageError;
 use crate::args::{CompareArgs, ModeName, ValuesName};
+use crate::config::read_checks;
+
+/// Bytes of a file of checks or of accepted differences.
+const MOST_BYTES: u64 = 1 << 20;
 
 /// What is compared, each once, in the order of a report.
 pub(super) fn mode(args: &CompareArgs, selection: &Selection) -> Result<Vec<Mode>, UsageError> {
@@ -28,20 +35,24 @@ pub(super) fn mode(args: &CompareArgs, selection: &Selection) -> Result<Vec<Mode
 }
 
 /// What is shown of rows that differ.
-pub(super) fn shown(args: &CompareArgs, left: &VerifySide) -> Result<ShownRows, UsageError> {
-    if args.settle.is_some() && matches!(left, VerifySide::Backup { .. }) {
-        return Err(UsageError::new(
-            "--settle needs two live databases: rows of a backup do not change".to_owned(),
-        ));
+pub(super) fn shown(
+    args: &CompareArgs,
+    (left, right): (&VerifySide, &VerifySide),
+) -> Result<ShownRows, UsageError> {
+    let is_backup = |side: &VerifySide| matches!(side, VerifySide::Backup { .. });
+    let has_rows = args.mode.contains(&ModeName::Deep);
+    if args.settle.is_some() && (is_backup(left) || is_backup(right)) {
+        return Err(UsageError::new("--settle needs two live databases: rows of a backup do not change"));
     }
-    if !args.mode.contains(&ModeName::Deep) {
-        let given = [
-            ("--max-rows", args.max_rows.is_some()),
-            ("--values", args.values.is_some()),
-            ("--settle", args.settle.is_some()),
-        ];
+    if args.settle.is_some() && !has_rows {
+        return Err(UsageError::new("--settle needs --mode deep, which finds the rows"));
+    }
+    if !has_rows && args.check.is_none() {
+        let given = [("--max-rows", args.max_rows.is_some()), ("--values", args.values.is_some())];
         if let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) {
-            return Err(UsageError::new(format!("{option} needs --mode deep, which finds the rows")));
+            return Err(UsageError::new(format!(
+                "{option} needs --mode deep, which finds the rows, or --check"
+            )));
         }
     }
     let usual = ShownRows::default();
@@ -53,6 +64,59 @@ pub(super) fn shown(args: &CompareArgs, left: &VerifySide) -> Result<ShownRows, 
     };
     let settle = args.settle.map(Duration::from_secs);
     Ok(ShownRows { max_rows: args.max_rows.unwrap_or(usual.max_rows), values, settle })
+}
+
+/// The queries that both sides have to answer alike.
+pub(super) fn checks(args: &CompareArgs) -> Result<Checks, UsageError> {
+    let Some(file) = &args.check else { return Ok(Checks::default()) };
+    let text = read("--check", file)?;
+    read_checks(&text).map_err(|problem| UsageError::new(format!("--check {}: {problem}", file.display())))
+}
+
+/// The differences that do not count.
+pub(super) fn accept(args: &CompareArgs) -> Result<AcceptList, UsageError> {
+    let Some(file) = &args.accept else { return Ok(AcceptList::default()) };
+    let wrong = |error: AcceptError| UsageError::new(format!("--accept {}: {error}", file.display()));
+    read("--accept", file)?.parse().map_err(wrong)
+}
+
+/// Where to write the statements that would make the right side equal.
+pub(super) fn repair_sql(args: &CompareArgs, right: &VerifySide) -> Result<Option<PathBuf>, UsageError> {
+    let Some(file) = &args.repair_sql else { return Ok(None) };
+    if !args.mode.contains(&ModeName::Deep) {
+        return Err(UsageError::new("--repair-sql needs --mode deep, which finds the rows"));
+    }
+    if args.settle.is_some() {
+        return Err(UsageError::new(
+            "--repair-sql is for sides that nobody writes to: leave out --settle, and run it when the target follows no more",
+        ));
+    }
+    if matches!(right, VerifySide::Backup { .. }) {
+        return Err(UsageError::new(
+            "--repair-sql writes statements for a live database on the right, not for a backup",
+        ));
+    }
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    if file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
+        let file = file.display();
+        return Err(UsageError::new(format!(
+            "--repair-sql {file}: is a directory, or its parent does not exist"
+        )));
+    }
+    Ok(Some(file.clone()))
+}
+
+/// The text of a file that an option names.
+fn read(option: &str, file: &Path) -> Result<String, UsageError> {
+    let fault = |problem: String| UsageError::new(format!("{option} {}: {problem}", file.display()));
+    let mut text = String::new();
+    File::open(file)
+        .and_then(|open| open.take(MOST_BYTES + 1).read_to_string(&mut text))
+        .map_err(|error| fault(error.to_string()))?;
+    match text.len() as u64 > MOST_BYTES {
+        true => Err(fault(format!("it is larger than {} MiB", MOST_BYTES >> 20))),
+        false => Ok(text),
+    }
 }
 
 fn named(name: ModeName) -> Mode {

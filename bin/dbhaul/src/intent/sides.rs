@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use dbhaul_pipeline::{ConnectSettings, StoreKeys, StoreUrl, VerifySide};
 
 use super::{Environment, UsageError, backup_ref, keys};
-use crate::args::{BackupArgs, LetterArgs, ReaderKeyArgs, WriterKeyArgs};
+use crate::args::{BackupArgs, LetterArgs, OtherBackupArgs, ReaderKeyArgs, WriterKeyArgs};
 use crate::secrets;
 
 fn writer_flags(args: &WriterKeyArgs) -> [(&'static str, bool); 2] {
@@ -189,7 +189,11 @@ impl<'a> Places<'a> {
         &self,
         backup: Option<&str>,
         database: Option<String>,
+        other: &OtherBackupArgs,
     ) -> Result<(VerifySide, VerifySide), UsageError> {
+        if other.other_backup.is_some() || other.other_store.is_some() {
+            return self.with_other_backup(backup, database, other);
+        }
         let backup_is_asked_for =
             self.store.is_some() || backup.is_some() || database.is_some() || self.named_by_letters;
         let both_live = self.source_text().is_some() && self.target_text().is_some();
@@ -212,6 +216,43 @@ impl<'a> Places<'a> {
             _ => self.require_target()?,
         };
         Ok((backup, VerifySide::Live(live)))
+    }
+
+    /// The two sides where the right one is a backup.
+    fn with_other_backup(
+        &self,
+        backup: Option<&str>,
+        database: Option<String>,
+        other: &OtherBackupArgs,
+    ) -> Result<(VerifySide, VerifySide), UsageError> {
+        if self.target.is_some() || (self.source.is_some() && backup.is_some()) {
+            let problem =
+                "two sides are compared: beside --other-backup give --source, or --store and --backup, alone";
+            return Err(UsageError::new(problem));
+        }
+        let other_store = match &other.other_store {
+            Some(text) => {
+                StoreUrl::parse(text).map_err(|error| UsageError::new(format!("--other-store: {error}")))?
+            }
+            None => self.require_store()?,
+        };
+        let right = VerifySide::Backup {
+            store: other_store.clone(),
+            backup: backup_ref(other.other_backup.as_deref())?,
+            database: database.clone(),
+            rows_were_read: false,
+        };
+        if self.source.is_some() {
+            return Ok((VerifySide::Live(self.require_source()?), right));
+        }
+        let (store, left_backup) = (self.require_store()?, backup_ref(backup)?);
+        if store == other_store && left_backup == backup_ref(other.other_backup.as_deref())? {
+            let problem =
+                "--backup and --other-backup are the same backup: give two, or the database of --source";
+            return Err(UsageError::new(problem));
+        }
+        let left = VerifySide::Backup { store, backup: left_backup, database, rows_were_read: false };
+        Ok((left, right))
     }
 
     fn source_text(&self) -> Option<String> {

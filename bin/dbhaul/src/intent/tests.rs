@@ -153,6 +153,16 @@ fn contradictions_are_wrong_usage() {
     misuse("report convert a.json", "required arguments were not provided");
     refuse(&format!("restore --store s {NEW} --backup ../x"), &[], "neither `latest` nor");
     refuse(&format!("dump {OLD} --store ftp://x/y"), &[], "a URL of a kind that is not known");
+    refuse(&format!("verify --store s {NEW} --other-backup latest"), &[], "two sides are compared");
+    refuse(
+        &format!("verify --store s {OLD} --backup 01A --other-backup latest"),
+        &[],
+        "two sides are compared",
+    );
+    refuse("verify --store s --other-backup latest", &[], "are the same backup");
+    refuse("verify --other-backup latest", &[], "missing --store");
+    refuse(&format!("verify {OLD} --other-store t --mode deep --repair-sql f"), &[], "not for a backup");
+    refuse(&format!("verify {OLD} {NEW} --repair-sql f"), &[], "needs --mode deep");
     refuse(&format!("dump {OLD} --store s3://key:secret@b/y"), &[], "credentials");
 }
 
@@ -181,6 +191,10 @@ fn verify_takes_two_sides() {
     let (old, new) = ("old:5432/shop as app", "new:5432/shop as app");
     assert_eq!(sides(&format!("verify {OLD} {NEW}"), &all), format!("{old} ? {new}"));
     assert_eq!(sides("verify", &all), format!("{one} ? {two}"));
+    assert_eq!(sides("verify --backup 01A --other-backup latest", &all), "here Id(\"01A\") ? here Latest");
+    assert_eq!(sides("verify --other-store there", &all), "here Latest ? there Latest");
+    assert_eq!(sides(&format!("verify {OLD} --other-backup latest"), &all), format!("{old} ? here Latest"));
+    assert_eq!(sides(&format!("verify {OLD} --other-store there"), &[]), format!("{old} ? there Latest"));
     assert_eq!(sides("verify", &all[1..]), format!("here Latest ? {two}"));
     assert_eq!(sides("verify --backup latest", &all), format!("here Latest ? {two}"));
     assert_eq!(sides(&format!("verify --store s {OLD}"), &all), format!("s Latest ? {old}"));

@@ -87,6 +87,11 @@ pub struct ConstraintIndex {
 }
 
 impl Constraint {
+    /// Whether rows may violate it: `NOT VALID`, which the server prints behind everything else.
+    pub fn is_not_valid(&self) -> bool {
+        self.definition.ends_with(" NOT VALID")
+    }
+
     /// `name ON table`, the form `COMMENT ON CONSTRAINT` wants.
     fn address(&self, object: &Object) -> String {
         format!("CONSTRAINT {} ON {}", quote_identifier(&object.name), self.table)

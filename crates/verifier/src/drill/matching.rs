@@ -45,6 +45,15 @@ impl Differences {
         self.missing_count + self.extra_count + self.different_count
     }
 
+    /// How many rows differ beside these.
+    pub(super) fn count_beside(&self, some: &[Difference]) -> u64 {
+        let weight = |one: &Difference| match one.kind {
+            RowDifference::Different => 1,
+            _ => one.left_count.abs_diff(one.right_count),
+        };
+        self.count().saturating_sub(some.iter().map(weight).sum())
+    }
+
     /// Whether each of them is kept.
     pub(super) fn is_whole(&self) -> bool {
         !self.is_cut

@@ -11,6 +11,7 @@ mod groups;
 mod key;
 mod matching;
 mod queried;
+mod repair;
 mod settle;
 mod shown;
 mod side;
@@ -31,15 +32,20 @@ use tokio_util::sync::CancellationToken;
 use self::groups::{Differing, GROUP_COUNT, Slice};
 pub use self::key::{MatchingKey, PlainType};
 use self::matching::{Difference, Differences, RowRef};
+pub(crate) use self::queried::Lines;
+pub use self::repair::{RepairColumn, RepairTable, TableRepair};
 use self::settle::{Pending, settle};
-use self::shown::Value;
+pub(crate) use self::shown::Value;
 pub use self::shown::ValueStyle;
 pub use self::side::DrillSide;
 use self::side::TableReader;
 pub use self::streamed::StoredRows;
 use self::wanted::Wanted;
 use crate::digest::NOT_FOUND;
-use crate::{DifferingColumn, DifferingRow, DifferingRows, NamedValue, Reading, RowDifference, VerifyError};
+use crate::{
+    DifferingColumn, DifferingRow, DifferingRows, NamedValue, Reading, RowDifference, TimeLimit, TimedToken,
+    VerifyError,
+};
 
 /// Tables of no more rows on both sides together are compared row by row at once.
 const SMALL_ROWS: u64 = 8192;
@@ -57,6 +63,8 @@ pub struct DrillTask {
     pub digests: [RowDigest; 2],
     /// How each side is read, where it is a live one; the left one first.
     pub rows: [Option<LiveRows>; 2],
+    /// The table, if statements are to be written that make the right's rows equal.
+    pub repair: Option<RepairTable>,
 }
 
 /// How rows of a live side are read.
@@ -81,6 +89,17 @@ pub struct DrillOptions {
     pub values: ValueStyle,
     /// For how long rows that differ are looked at again, because the sides are being written to; `None`: not at all.
     pub settle: Option<Duration>,
+    /// How long it may take.
+    pub limit: Option<TimeLimit>,
+}
+
+/// What was found of a table.
+#[derive(Debug, Clone, Default)]
+pub struct LocatedRows {
+    /// The rows that differ.
+    pub rows: DifferingRows,
+    /// Statements for them as they were first seen, where these were asked for and the rows were located.
+    pub repair: Option<TableRepair>,
 }
 
 /// Values of rows, by the hashes of the rows, in the order of the columns.
@@ -96,6 +115,7 @@ struct Located {
     /// The values of the first columns of the keys of rows that differ, by the hashes of the keys, where rows can be
     /// asked for by these.
     first_values: BTreeMap<u64, String>,
+    repair: Option<TableRepair>,
 }
 
 /// Why rows of a table were not located.
@@ -108,7 +128,7 @@ enum DrillError {
 }
 
 /// Looks for the rows that differ, table after table, in both sides at the same time. The result has an entry for
-/// every task: where rows could not be located, its notes say why.
+/// every task: where rows could not be located, or not in time, its notes say why.
 ///
 /// # Errors
 /// [`VerifyError::Cancelled`] alone.
@@ -118,40 +138,46 @@ pub async fn locate_rows(
     options: &DrillOptions,
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<Vec<DifferingRows>, VerifyError> {
+) -> Result<Vec<LocatedRows>, VerifyError> {
     let mut located = Vec::with_capacity(tasks.len());
+    let timed = TimedToken::new(cancel, options.limit);
+    let mut budget = repair::MAX_BYTES;
     for task in tasks {
         let shown = progress.task("ROWS", &task.name, None);
-        match Box::pin(locate_patiently(task, sides, options, (progress, cancel))).await {
+        match Box::pin(locate_patiently(task, sides, options, (&mut budget, progress, timed.token()))).await {
             Ok(found) => {
                 shown.finish();
                 located.push(found);
+            }
+            Err(_) if timed.is_over() => {
+                shown.fail(TimeLimit::REASON);
+                located.push(not_located(task, options, TimeLimit::REASON));
             }
             Err(_) if cancel.is_cancelled() => return Err(VerifyError::Cancelled),
             Err(error) => {
                 shown.fail(error.to_string());
                 let rows = not_located(task, options, &error.to_string());
-                let (reading, first_values) = (task.rows.clone(), BTreeMap::new());
-                located.push(Located { rows, reading, pending: None, first_values });
+                located.push(rows);
             }
         }
     }
     for side in sides.iter_mut() {
         side.close().await;
     }
-    if let Some(limit) = options.settle {
+    if let Some(limit) = options.settle.filter(|_| !timed.is_over()) {
         Box::pin(settle(tasks, &mut located, sides, (options, limit), (progress, cancel))).await?;
     }
-    Ok(located.into_iter().map(|found| found.rows).collect())
+    Ok(located.into_iter().map(|found| LocatedRows { rows: found.rows, repair: found.repair }).collect())
 }
 
-fn not_located(task: &DrillTask, options: &DrillOptions, reason: &str) -> DifferingRows {
-    DifferingRows {
+fn not_located(task: &DrillTask, options: &DrillOptions, reason: &str) -> Located {
+    let rows = DifferingRows {
         key: task.key.columns.clone(),
         values: options.values.show(),
         notes: vec![format!("the rows that differ were not located: {reason}")],
         ..DifferingRows::default()
-    }
+    };
+    Located { rows, reading: task.rows.clone(), pending: None, first_values: BTreeMap::new(), repair: None }
 }
 
 /// Tries again after an outage, and by `COPY` where the functions of an index rely on a search path.
@@ -159,17 +185,18 @@ async fn locate_patiently(
     task: &DrillTask,
     sides: &mut [DrillSide; 2],
     options: &DrillOptions,
-    (progress, cancel): (&Progress, &CancellationToken),
+    (budget, progress, cancel): (&mut usize, &Progress, &CancellationToken),
 ) -> Result<Located, DrillError> {
     let mut rows = task.rows.clone();
     let mut attempts = RetryPolicy::default().attempts();
     loop {
-        let error = match Box::pin(locate(task, &rows, sides, options, cancel)).await {
+        let error = match Box::pin(locate(task, &rows, sides, options, (budget, cancel))).await {
             Err(DrillError::Live(error)) => error,
             Err(error) => return Err(error),
             Ok((located, found, first_values)) => {
-                let pending = Some(Pending::of(task, &located, &found));
-                return Ok(Located { rows: located, reading: rows, pending, first_values });
+                let pending = Some(Pending::of(task, &located.rows, &found));
+                let LocatedRows { rows: differing, repair } = located;
+                return Ok(Located { rows: differing, reading: rows, pending, first_values, repair });
             }
         };
         let mut read_otherwise = false;
@@ -193,24 +220,25 @@ async fn locate(
     rows: &[Option<LiveRows>; 2],
     sides: &mut [DrillSide; 2],
     options: &DrillOptions,
-    cancel: &CancellationToken,
-) -> Result<(DifferingRows, Differences, BTreeMap<u64, String>), DrillError> {
+    (budget, cancel): (&mut usize, &CancellationToken),
+) -> Result<(LocatedRows, Differences, BTreeMap<u64, String>), DrillError> {
     let key = key_of(task)?;
     let [left, right] = sides;
     let (one, two) = (rows[0].as_ref(), rows[1].as_ref());
     let (one, two) =
         both(Box::pin(left.reader(task, one, &key, cancel)), Box::pin(right.reader(task, two, &key, cancel)))
             .await?;
-    let mut search = Search { task, key: &key, options, left: one, right: two };
+    let mut search = Search { task, key: &key, options, left: one, right: two, budget: *budget };
     let (rows, found) = Box::pin(search.run()).await?;
     let values = match options.settle {
         Some(_) => Box::pin(search.first_values(&found)).await?,
         None => BTreeMap::new(),
     };
-    let Search { left: one, right: two, .. } = search;
+    let Search { left: one, right: two, budget: unspent, .. } = search;
     let (one, two) = both(Box::pin(one.finish()), Box::pin(two.finish())).await?;
     left.keep(one);
     right.keep(two);
+    *budget = unspent;
     Ok((rows, found, values))
 }
 
@@ -237,23 +265,50 @@ struct Search<'a> {
     options: &'a DrillOptions,
     left: TableReader<'a>,
     right: TableReader<'a>,
+    /// Bytes that statements may still have.
+    budget: usize,
 }
 
 impl Search<'_> {
-    async fn run(&mut self) -> Result<(DifferingRows, Differences), DrillError> {
+    async fn run(&mut self) -> Result<(LocatedRows, Differences), DrillError> {
         let Differing { slices, too_large } = self.differing().await?;
+        let enough = match self.task.repair {
+            Some(_) => self.options.max_rows.max(repair::MAX_ROWS),
+            None => self.options.max_rows,
+        };
         let mut found = Differences::default();
         let (mut looked_at, mut left_out) = (0, 0);
         for slice in &slices {
-            if looked_at > 0 && found.are_enough(self.options.max_rows) {
+            if looked_at > 0 && found.are_enough(enough) {
                 left_out += slice.len();
                 continue;
             }
             looked_at += slice.len();
             found = self.compare(slice, found).await?;
         }
-        let chosen = found.first(self.options.max_rows);
-        let rows = self.show(&chosen).await?;
+        let rows = self.show(&found.first(self.options.max_rows)).await?;
+        let is_whole = left_out + too_large == 0;
+        let repair = self.repair(&found, is_whole).await?;
+        let rows = DifferingRows {
+            key: self.task.key.columns.clone(),
+            values: self.options.values.show(),
+            missing_count: found.missing_count,
+            extra_count: found.extra_count,
+            different_count: found.different_count,
+            is_complete: is_whole && found.count() > 0,
+            notes: self.notes(found.count(), (looked_at, left_out, too_large)),
+            settled: None,
+            rows,
+        };
+        Ok((LocatedRows { rows, repair }, found))
+    }
+
+    /// What is to be known of rows that were found, and of groups that were compared, left out and too large.
+    fn notes(
+        &self,
+        found_count: u64,
+        (looked_at, left_out, too_large): (usize, usize, usize),
+    ) -> Vec<String> {
         let mut notes: Vec<String> = self.task.key.note.iter().cloned().collect();
         if left_out > 0 {
             notes.push(format!(
@@ -269,21 +324,26 @@ impl Search<'_> {
                 if too_large == 1 { "is" } else { "are" }
             ));
         }
-        if found.count() == 0 && left_out + too_large == 0 {
+        if found_count == 0 && left_out + too_large == 0 {
             notes.push("its digests differ, and no row was found that does".to_owned());
         }
-        let differing = DifferingRows {
-            key: self.task.key.columns.clone(),
-            values: self.options.values.show(),
-            missing_count: found.missing_count,
-            extra_count: found.extra_count,
-            different_count: found.different_count,
-            is_complete: left_out + too_large == 0 && found.count() > 0,
-            notes,
-            settled: None,
-            rows,
-        };
-        Ok((differing, found))
+        notes
+    }
+
+    /// The statements for the rows that differ, where they are asked for. They are written last, for reading that ends
+    /// because values are too large fails the transaction.
+    async fn repair(
+        &mut self,
+        found: &Differences,
+        is_whole: bool,
+    ) -> Result<Option<TableRepair>, DrillError> {
+        let Some(table) = &self.task.repair else { return Ok(None) };
+        let chosen = found.first(repair::MAX_ROWS);
+        let [of_left, of_right] = repair::needed(&chosen);
+        let (left, right) = both(self.left.raw_values(&of_left), self.right.raw_values(&of_right)).await?;
+        let mut writer = repair::Writer::new(table, self.key, &mut self.budget);
+        chosen.iter().for_each(|one| writer.add(one, [&left, &right]));
+        Ok(Some(writer.finish(found.count_beside(&chosen), is_whole)))
     }
 
     /// The groups that differ; all of a small table.

@@ -8,6 +8,7 @@ use dbhaul_rows::{COPY_OUT_OPTIONS, DigestSpec, FieldIter, RowDigest, RowHashes,
 
 use super::groups::{Groups, sql_group};
 use super::matching::RowRef;
+use super::repair::{RawRows, RawValues};
 use super::shown::{SHOWN_CHARACTERS, Value};
 use super::wanted::Wanted;
 use super::{DrillError, LiveRows, RowValues};
@@ -18,6 +19,9 @@ const ROWS_AT_ONCE: usize = 10_000;
 /// Columns asked for with one statement. Each takes three of the 1,664 that a query may have.
 const COLUMNS_AT_ONCE: usize = 400;
 
+/// Rows whose values are asked for with one statement.
+const VALUES_AT_ONCE: usize = 1000;
+
 /// A table that a session reads.
 pub(super) struct Queried<'a> {
     pub(super) session: Session,
@@ -25,6 +29,8 @@ pub(super) struct Queried<'a> {
     pub(super) spec: &'a DigestSpec,
     /// The columns of the key, by their places in the spec.
     pub(super) key: &'a [usize],
+    /// An answer was not read to its end, and the transaction is of no more use.
+    pub(super) is_spoiled: bool,
 }
 
 impl Queried<'_> {
@@ -102,6 +108,42 @@ impl Queried<'_> {
         Ok(values)
     }
 
+    /// The values of these rows as they are, as many as fit.
+    pub(super) async fn raw_values(&mut self, wanted: &[RowRef]) -> Result<RawValues, DrillError> {
+        let mut kept = RawRows::default();
+        // without places each statement is a scan
+        let at_once = if self.rows.has_tids { VALUES_AT_ONCE } else { wanted.len().max(1) };
+        let count = self.spec.columns.len();
+        for wanted in wanted.chunks(at_once) {
+            let mut is_full = false;
+            let sql = self.raw_sql(wanted);
+            let read = self.each_line(&sql, |line| {
+                let mut fields = FieldIter::new(line);
+                let mut next = || text(fields.next());
+                let hashes = RowHashes { key: hash(&required(next()?)?)?, row: hash(&required(next()?)?)? };
+                let values = fields.map(raw).collect::<Result<Vec<_>, String>>()?;
+                if values.len() != count {
+                    return Err("a row has another number of fields".to_owned());
+                }
+                kept.keep(hashes, values).inspect_err(|_| is_full = true)
+            });
+            match read.await {
+                Err(_) if is_full => {
+                    self.is_spoiled = true;
+                    break;
+                }
+                read => read?,
+            }
+        }
+        Ok(kept.values)
+    }
+
+    fn raw_sql(&self, wanted: &[RowRef]) -> String {
+        let (key, row) = (self.spec.sql_key_hash(self.key), self.spec.sql_row_hash());
+        let own = self.spec.columns.iter().map(|column| format!(", {}", quote_identifier(&column.name)));
+        self.copy_sql(&format!("{key}, {row}{}", own.collect::<String>()), Some(self.sql_places(wanted)), "")
+    }
+
     fn groups_sql(&self) -> String {
         let group = sql_group(&self.spec.sql_key_hash(self.key));
         let sum = self.spec.sql_expression();
@@ -124,13 +166,18 @@ impl Queried<'_> {
             format!(", {}, {}, {front}", hash.unwrap_or_default(), bytes.unwrap_or_default())
         };
         let values: String = columns.iter().map(value).collect();
-        let condition = if self.rows.has_tids {
+        self.copy_sql(&format!("{key}, {row}{values}"), Some(self.sql_places(wanted)), "")
+    }
+
+    /// The condition that a row is one of these.
+    fn sql_places(&self, wanted: &[RowRef]) -> String {
+        if self.rows.has_tids {
             at_places(wanted)
         } else {
+            let row = self.spec.sql_row_hash();
             let hashes = listed(wanted, |row| (row.hashes.row as i64).to_string());
             format!("{row} OPERATOR(pg_catalog.=) ANY ('{{{hashes}}}'::pg_catalog.int8[])")
-        };
-        self.copy_sql(&format!("{key}, {row}{values}"), Some(condition), "")
+        }
     }
 
     fn copy_sql(&self, columns: &str, condition: Option<String>, rest: &str) -> String {
@@ -173,12 +220,13 @@ impl Queried<'_> {
 
 /// Lines out of blocks that end anywhere.
 #[derive(Default)]
-struct Lines {
+pub(crate) struct Lines {
     rest: Vec<u8>,
 }
 
 impl Lines {
-    fn each(
+    /// Hands on every line that ends in a block, without its line feed.
+    pub(crate) fn each(
         &mut self,
         block: &[u8],
         take: &mut impl FnMut(&[u8]) -> Result<(), String>,
@@ -230,6 +278,12 @@ fn text(field: Option<&[u8]>) -> Result<Option<String>, String> {
     let field = field.ok_or("a row has too few fields")?;
     let value = unescape_field(field).map_err(|error| error.to_string())?;
     Ok(value.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+}
+
+/// The bytes of a field, whatever their encoding.
+fn raw(field: &[u8]) -> Result<Option<Vec<u8>>, String> {
+    let value = unescape_field(field).map_err(|error| error.to_string())?;
+    Ok(value.map(std::borrow::Cow::into_owned))
 }
 
 fn required(text: Option<String>) -> Result<String, String> {

@@ -156,7 +156,7 @@ impl Look<'_> {
             Box::pin(right.reader(task, two, &key, self.cancel)),
         )
         .await?;
-        let mut search = Search { task, key: &key, options: self.options, left: one, right: two };
+        let mut search = Search { task, key: &key, options: self.options, left: one, right: two, budget: 0 };
         let seen = match &located.pending {
             Some(Pending::Keys(states)) => self.at_keys(&mut search, states, &located.first_values).await?,
             Some(Pending::Whole(digests)) => self.at_whole(&mut search, *digests, &located.rows).await?,

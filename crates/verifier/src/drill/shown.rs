@@ -11,7 +11,7 @@ pub(super) const SHOWN_CHARACTERS: usize = 200;
 
 /// A value that is not NULL, as far as it is needed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Value {
+pub(crate) struct Value {
     /// Of its text.
     pub(super) hash: u64,
     /// Bytes of its text.
@@ -22,7 +22,7 @@ pub(super) struct Value {
 
 impl Value {
     /// A value that was read here.
-    pub(super) fn new(value: &ColumnValue) -> Self {
+    pub(crate) fn new(value: &ColumnValue) -> Self {
         // no character has more bytes
         let end = value.text.len().min(4 * SHOWN_CHARACTERS);
         let front = String::from_utf8_lossy(&value.text[..end]);
@@ -54,7 +54,8 @@ impl ValueStyle {
         ValueStyle { show, secret: RandomState::new() }
     }
 
-    pub(super) fn show(&self) -> ShowValues {
+    /// How values are shown.
+    pub fn show(&self) -> ShowValues {
         self.show
     }
 
@@ -63,7 +64,7 @@ impl ValueStyle {
         self.show == ShowValues::Show
     }
 
-    pub(super) fn shown(&self, value: &Option<Value>) -> ShownValue {
+    pub(crate) fn shown(&self, value: &Option<Value>) -> ShownValue {
         match (self.show, value) {
             (ShowValues::Omit, _) => ShownValue::Omitted,
             (_, None) => ShownValue::Null,

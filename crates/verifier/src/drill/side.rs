@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::groups::Groups;
 use super::matching::RowRef;
 use super::queried::{Queried, tid};
+use super::repair::RawValues;
 use super::streamed::{StoredRows, Streamed, Text};
 use super::wanted::Wanted;
 use super::{DrillError, DrillTask, LiveRows, RowValues};
@@ -74,11 +75,12 @@ impl DrillSide {
                     (Some(table), Reading::Copy) => {
                         TableReader::Streamed(Streamed::new(Text::Copied { session, table }, spec, key))
                     }
-                    _ => TableReader::Queried(Queried { session, rows, spec, key }),
+                    _ => TableReader::Queried(Queried { session, rows, spec, key, is_spoiled: false }),
                 })
             }
             (Kind::Stored(stored), _) => {
-                let text = Text::Stored { rows: Arc::clone(stored), table: &task.name };
+                let (rows, table, cancel) = (Arc::clone(stored), &task.name, cancel.clone());
+                let text = Text::Stored { rows, table, cancel };
                 Ok(TableReader::Streamed(Streamed::new(text, spec, key)))
             }
             _ => Err(DrillError::Rows("its rows cannot be read any more".to_owned())),
@@ -177,6 +179,15 @@ impl TableReader<'_> {
         }
     }
 
+    /// The values of these rows as they are, as many as fit.
+    pub(super) async fn raw_values(&mut self, rows: &[RowRef]) -> Result<RawValues, DrillError> {
+        match self {
+            _ if rows.is_empty() => Ok(RawValues::new()),
+            TableReader::Queried(table) => Box::pin(table.raw_values(rows)).await,
+            TableReader::Streamed(table) => Box::pin(table.raw_values(rows)).await,
+        }
+    }
+
     /// Where a row lies, in words for a person.
     pub(super) fn at(&self, row: RowRef) -> Option<String> {
         match self {
@@ -187,12 +198,17 @@ impl TableReader<'_> {
 
     /// Ends the transaction.
     pub(super) async fn finish(self) -> Result<Option<Session>, DrillError> {
-        let session = match self {
-            TableReader::Queried(Queried { session, .. }) => session,
-            TableReader::Streamed(Streamed { text: Text::Copied { session, .. }, .. }) => session,
+        let (session, is_spoiled) = match self {
+            TableReader::Queried(Queried { session, is_spoiled, .. }) => (session, is_spoiled),
+            TableReader::Streamed(Streamed { text: Text::Copied { session, .. }, is_spoiled, .. }) => {
+                (session, is_spoiled)
+            }
             TableReader::Streamed(_) => return Ok(None),
         };
-        session.commit().await?;
+        match is_spoiled {
+            true => session.rollback().await?,
+            false => session.commit().await?,
+        }
         Ok(Some(session))
     }
 }

@@ -6,12 +6,16 @@ use std::sync::Arc;
 
 use dbhaul_catalog::QualifiedName;
 use dbhaul_postgres::Session;
-use dbhaul_rows::{Chunk, CutParameters, Cutter, DigestSpec, FieldIter, KeyedRows, RowDigest, split_rows};
+use dbhaul_rows::{
+    Chunk, CutParameters, Cutter, DigestSpec, FieldIter, KeyedRows, RowDigest, split_rows, unescape_field,
+};
 use futures::StreamExt;
 use futures::stream::BoxStream;
+use tokio_util::sync::CancellationToken;
 
 use super::groups::{Groups, group_of};
 use super::matching::RowRef;
+use super::repair::{RawRows, RawValues};
 use super::shown::Value;
 use super::wanted::Wanted;
 use super::{DrillError, RowValues};
@@ -31,7 +35,7 @@ pub trait StoredRows: Debug + Send + Sync {
 
 /// Where rows come from.
 pub(super) enum Text<'a> {
-    Stored { rows: Arc<dyn StoredRows>, table: &'a str },
+    Stored { rows: Arc<dyn StoredRows>, table: &'a str, cancel: CancellationToken },
     Copied { session: Session, table: &'a QualifiedName },
 }
 
@@ -44,11 +48,13 @@ pub(super) struct Streamed<'a> {
     pub(super) starts: Vec<u64>,
     /// The hashes of all rows, where these are few.
     pub(super) kept: Option<Vec<RowRef>>,
+    /// A copy was not read to its end, and the transaction is of no more use.
+    pub(super) is_spoiled: bool,
 }
 
 impl<'a> Streamed<'a> {
     pub(super) fn new(text: Text<'a>, spec: &'a DigestSpec, key: &'a [usize]) -> Self {
-        Streamed { text, spec, key, starts: Vec::new(), kept: None }
+        Streamed { text, spec, key, starts: Vec::new(), kept: None, is_spoiled: false }
     }
 
     /// The digests of all groups.
@@ -128,6 +134,41 @@ impl<'a> Streamed<'a> {
         Ok(values)
     }
 
+    /// The values of these rows as they are, as many as fit.
+    pub(super) async fn raw_values(&mut self, wanted: &[RowRef]) -> Result<RawValues, DrillError> {
+        let by_place: BTreeMap<u64, RowRef> = wanted.iter().map(|row| (row.place, *row)).collect();
+        let mut kept = RawRows::default();
+        let mut is_full = false;
+        for (part, start) in (0..).zip(&self.starts) {
+            let end = self.starts.get(part as usize + 1).copied().unwrap_or(u64::MAX);
+            if by_place.range(*start..end).next().is_none() {
+                continue;
+            }
+            let mut place = *start;
+            let read = self.text.each_row(self.spec, part, |row| {
+                if let Some(wanted) = by_place.get(&place) {
+                    let fields = FieldIter::new(row).take(self.spec.columns.len());
+                    let values = fields.map(|field| {
+                        let value = unescape_field(field).map_err(|error| error.to_string())?;
+                        Ok(value.map(std::borrow::Cow::into_owned))
+                    });
+                    let values = values.collect::<Result<Vec<_>, String>>()?;
+                    kept.keep(wanted.hashes, values).inspect_err(|_| is_full = true)?;
+                }
+                place += 1;
+                Ok(())
+            });
+            match read.await {
+                Err(_) if is_full => {
+                    self.is_spoiled = true;
+                    break;
+                }
+                read => read?,
+            }
+        }
+        Ok(kept.values)
+    }
+
     fn values_of(&self, row: &[u8]) -> Result<Vec<Option<Value>>, String> {
         let fields = FieldIter::new(row).take(self.spec.columns.len()).enumerate();
         let value = |(column, field)| {
@@ -141,7 +182,7 @@ impl<'a> Streamed<'a> {
 impl Text<'_> {
     fn part_count(&self) -> u32 {
         match self {
-            Text::Stored { rows, table } => rows.part_count(table),
+            Text::Stored { rows, table, .. } => rows.part_count(table),
             Text::Copied { .. } => 1,
         }
     }
@@ -154,9 +195,12 @@ impl Text<'_> {
         mut take: impl FnMut(&[u8]) -> Result<(), String>,
     ) -> Result<(), DrillError> {
         match self {
-            Text::Stored { rows, table } => {
+            Text::Stored { rows, table, cancel } => {
                 let mut chunks = rows.part(table, part);
                 while let Some(chunk) = chunks.next().await {
+                    if cancel.is_cancelled() {
+                        return Err(DrillError::Rows("cancelled".to_owned()));
+                    }
                     let chunk = chunk.map_err(DrillError::Rows)?;
                     split_rows(&chunk.data).try_for_each(&mut take).map_err(DrillError::Rows)?;
                 }
@@ -212,7 +256,8 @@ mod tests {
     async fn rows_are_found_again_in_their_part() {
         let columns = [("id", "int4"), ("v", "text")].map(|(name, kind)| DigestColumn::new(name, kind));
         let spec = DigestSpec::new(columns.to_vec(), TextForm::Raw);
-        let text = Text::Stored { rows: Arc::new(Parts), table: "t" };
+        let (rows, cancel) = (Arc::new(Parts), CancellationToken::new());
+        let text = Text::Stored { rows, table: "t", cancel };
         let mut streamed = Streamed::new(text, &spec, &[0]);
         let groups = streamed.groups().await.unwrap();
         assert_eq!(groups.total().row_count, 4);

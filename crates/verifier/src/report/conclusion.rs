@@ -1,15 +1,18 @@
 //! What a whole report comes to, in words that may be quoted alone.
 
 use dbhaul_catalog::{Difference, in_one_line};
+use dbhaul_progress::counted;
 
 use super::{Document, LARGE_OBJECTS, Report, RowsOfRight, TableResult, WrittenReason};
-use crate::Verdict;
+use crate::{AcceptedFinding, CheckVerdict, UnusedLine, Verdict};
 
 /// What a run proved.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Conclusion {
     /// Rows and definitions are equal.
     Equal,
+    /// What was compared is equal, but for differences that somebody accepts.
+    ButForAccepted,
     /// What was compared is equal, and not everything was to be compared.
     Partly,
     /// Something was skipped, and nothing else differs.
@@ -29,6 +32,7 @@ impl Conclusion {
     pub fn words(self) -> &'static str {
         match self {
             Conclusion::Equal => "Equal",
+            Conclusion::ButForAccepted => "Equal but for accepted differences",
             Conclusion::Partly => "Equal in what was compared",
             Conclusion::Skipped => "Not everything was copied",
             Conclusion::NotVerified => "Not verified",
@@ -88,7 +92,11 @@ impl Report {
             let what = format!("position of {}", sequence.name);
             Some(Unverified { what, reason: sequence.not_verified.clone()? })
         });
-        tables.chain(definitions).chain(sequences).collect()
+        let checks = self.checks.iter().filter_map(|check| {
+            let (what, reason) = (format!("check {}", check.name), check.not_verified()?.to_owned());
+            Some(Unverified { what, reason })
+        });
+        tables.chain(definitions).chain(sequences).chain(checks).collect()
     }
 
     /// Whether the contents of rows were to be compared.
@@ -96,10 +104,16 @@ impl Report {
         self.mode.iter().any(|mode| mode.reads_rows())
     }
 
-    /// How much is known to differ: definitions, tables with large objects, sequences.
-    fn difference_counts(&self) -> [usize; 3] {
+    /// How much is known to differ: definitions, tables with large objects, sequences, answers to checks.
+    fn difference_counts(&self) -> [usize; 4] {
         let sequences = self.sequences.iter().filter(|sequence| sequence.not_verified.is_none());
-        [self.schema_differences().count(), self.different_tables().count(), sequences.count()]
+        let checks = self.checks.iter().filter(|check| !check.is_equal() && check.not_verified().is_none());
+        [
+            self.schema_differences().count(),
+            self.different_tables().count(),
+            sequences.count(),
+            checks.count(),
+        ]
     }
 
     /// What was compared, in numbers.
@@ -107,8 +121,12 @@ impl Report {
         let totals = self.totals();
         let tables =
             totals.equal + totals.different + totals.not_verified + totals.same_count + totals.settled;
+        let checks = match self.checks.len() as u64 {
+            0 => String::new(),
+            count => format!(", and the answers to {}", many(count, "check")),
+        };
         format!(
-            "{} with {}, {} and {}",
+            "{} with {}, {} and {}{checks}",
             many(tables as u64, "table"),
             many(totals.equal_row_count, "row"),
             many(self.compared_object_count, "definition"),
@@ -132,9 +150,10 @@ impl Document {
             Some(report) if has_skipped && self.status == "skipped" && report.rows_are_equal() => {
                 Conclusion::Skipped
             }
-            Some(report) if report.difference_counts() != [0; 3] => Conclusion::Different,
+            Some(report) if report.difference_counts() != [0; 4] => Conclusion::Different,
             Some(report) if !report.unverified().is_empty() => Conclusion::NotVerified,
             Some(_) if has_skipped => Conclusion::Skipped,
+            Some(report) if !report.accepted.is_empty() => Conclusion::ButForAccepted,
             // in the words of the text, so that both say the same
             Some(report) if report.conclusion() == "EQUAL" => Conclusion::Equal,
             Some(_) => Conclusion::Partly,
@@ -170,14 +189,25 @@ fn compared(report: &Report) -> Vec<String> {
     let counts = report.difference_counts();
     let unverified = report.unverified().len();
     let mut sentences = Vec::new();
-    if counts == [0; 3] && unverified == 0 {
-        sentences.push(match report.conclusion() {
+    if counts == [0; 4] && unverified == 0 {
+        let words = report.conclusion();
+        sentences.push(match words.as_str() {
             "EQUAL" => format!("{} were compared and are equal on both sides.", report.compared()),
             part => format!("{}.", sentence_case(part)),
         });
     } else {
-        let words = ["difference in definitions", "table that differs", "sequence that differs"];
-        let many = ["differences in definitions", "tables that differ", "sequences that differ"];
+        let words = [
+            "difference in definitions",
+            "table that differs",
+            "sequence that differs",
+            "check that differs",
+        ];
+        let many = [
+            "differences in definitions",
+            "tables that differ",
+            "sequences that differ",
+            "checks that differ",
+        ];
         let found = counts.iter().zip(words.iter().zip(many)).filter(|(count, _)| **count > 0);
         let mut found: Vec<String> = found
             .map(|(count, (one, many))| format!("{count} {}", if *count == 1 { one } else { &many }))
@@ -190,7 +220,12 @@ fn compared(report: &Report) -> Vec<String> {
         if found.is_empty() {
             found.push("no difference in what could be compared".to_owned());
         }
-        sentences.push(format!("The comparison found {}{left}.", found.join(", ")));
+        let accepted = match report.accepted.len() as u64 {
+            0 => String::new(),
+            1 => ", beside 1 accepted difference".to_owned(),
+            count => format!(", beside {count} accepted differences"),
+        };
+        sentences.push(format!("The comparison found {}{left}{accepted}.", found.join(", ")));
     }
     if report.rows_of_right == RowsOfRight::Loaded && !report.tables.is_empty() {
         sentences.push(
@@ -255,6 +290,70 @@ pub(super) fn told(difference: &Difference) -> String {
         Difference::Extra { identity } => format!("{identity}: only on the right"),
         other => other.to_string(),
     })
+}
+
+impl AcceptedFinding {
+    /// What was found, in one line.
+    pub(super) fn told(&self) -> String {
+        match self {
+            AcceptedFinding::Definition { definition } => told(definition),
+            AcceptedFinding::Rows { table } => {
+                let what = if table.name == LARGE_OBJECTS { "" } else { "rows of " };
+                in_one_line(&format!("{what}{}: {}", table.name, table.verdict.told()))
+            }
+            AcceptedFinding::Position { sequence } => {
+                let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+                let told = match &sequence.not_verified {
+                    Some(reason) => format!("not verified: {reason}"),
+                    None => format!(
+                        "{} on the left, {} on the right",
+                        side(&sequence.left),
+                        side(&sequence.right)
+                    ),
+                };
+                in_one_line(&format!("position of {}: {told}", sequence.name))
+            }
+            AcceptedFinding::Check { check } => {
+                let told = match &check.verdict {
+                    CheckVerdict::Equal { .. } => "equal".to_owned(),
+                    CheckVerdict::Different(answers) => answers.summary(),
+                    CheckVerdict::NotVerified { reason } => format!("not verified: {reason}"),
+                };
+                in_one_line(&format!("check {}: {told}", check.name))
+            }
+        }
+    }
+}
+
+impl UnusedLine {
+    /// That the line accepts nothing, in one line.
+    pub(super) fn told(&self) -> String {
+        in_one_line(&format!("line {} accepts nothing: {} -- {}", self.line, self.subject, self.reason))
+    }
+}
+
+impl Verdict {
+    /// In words that stand behind the name of a table.
+    fn told(&self) -> String {
+        let sides = |left: u64, right: u64| {
+            format!("{} on the left, {} on the right", counted(left, "row"), counted(right, "row"))
+        };
+        match self {
+            Verdict::Equal { digest } => format!("{} on both sides, equal", counted(digest.row_count, "row")),
+            Verdict::Different { left, right } if left.row_count == right.row_count => {
+                format!("{} on both sides, other contents", counted(left.row_count, "row"))
+            }
+            Verdict::Different { left, right } => sides(left.row_count, right.row_count),
+            Verdict::OtherCount { left, right } => sides(*left, *right),
+            Verdict::Settled { .. } => "the same on both sides when its rows were looked at again".to_owned(),
+            Verdict::SameCount { row_count } => {
+                format!("{} on both sides, contents not compared", counted(*row_count, "row"))
+            }
+            Verdict::Missing => "only on the left".to_owned(),
+            Verdict::Extra => "only on the right".to_owned(),
+            Verdict::NotVerified { reason } => format!("not verified: {reason}"),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use quick_junit::{Report as JUnit, TestCase, TestCaseStatus, TestSuite};
 
 use super::conclusion::{is_unverified, told};
 use super::{Document, Report, TableResult, WrittenReason};
-use crate::Verdict;
+use crate::{CheckVerdict, Verdict};
 
 /// A report as JUnit XML.
 ///
@@ -30,6 +30,8 @@ pub fn junit(document: &Document) -> Result<String, quick_junit::SerializeError>
         junit.add_test_suite(tables(report));
         junit.add_test_suite(definitions(report));
         junit.add_test_suite(sequences(report));
+        junit.add_test_suite(checks(report));
+        junit.add_test_suite(accepted(report));
     }
     junit.to_string()
 }
@@ -152,6 +154,38 @@ fn sequences(report: &Report) -> TestSuite {
     suite
 }
 
+fn checks(report: &Report) -> TestSuite {
+    let mut suite = TestSuite::new("checks");
+    for check in &report.checks {
+        let status = match &check.verdict {
+            CheckVerdict::Equal { .. } => TestCaseStatus::success(),
+            CheckVerdict::NotVerified { reason } => problem(Error, "not-verified", &in_lines(reason)),
+            CheckVerdict::Different(answers) => {
+                let lines: String = answers.lines().iter().map(|line| format!("\n{line}")).collect();
+                problem(Failure, "different", &format!("{}{lines}", answers.summary()))
+            }
+        };
+        suite.add_test_case(case("checks", &check.name, status));
+    }
+    suite
+}
+
+/// What is accepted is neither a success nor a failure: a case that is skipped, for the reason that was given.
+fn accepted(report: &Report) -> TestSuite {
+    let mut suite = TestSuite::new("accepted");
+    for accepted in &report.accepted {
+        let mut status = TestCaseStatus::skipped();
+        let reason = in_one_line(&accepted.reason);
+        status.set_message(format!("accepted (line {}): {reason}", accepted.line));
+        suite.add_test_case(case("accepted", &accepted.found.told(), status));
+    }
+    if !report.unused_accept_lines.is_empty() {
+        let unused = report.unused_accept_lines.iter().map(|unused| unused.told() + "\n");
+        suite.set_system_out(unused.collect::<String>());
+    }
+    suite
+}
+
 fn case(suite: &str, name: &str, status: TestCaseStatus) -> TestCase {
     let mut case = TestCase::new(in_one_line(name), status);
     case.set_classname(suite);
@@ -177,8 +211,8 @@ mod tests {
         let xml = junit(&sample::document(&sample::hostile())).unwrap();
         assert!(!xml.contains("<script") && !xml.contains('\u{202e}') && !xml.contains('\u{1b}'), "{xml}");
         let read = JUnit::deserialize_from_str(&xml).unwrap();
-        // the run, six tables, three kinds, one sequence
-        assert_eq!((read.tests, read.failures, read.errors), (10, 6, 2), "{xml}");
+        // the run, six tables, three kinds, one sequence, three checks, four that are accepted
+        assert_eq!((read.tests, read.failures, read.errors), (17, 7, 3), "{xml}");
         let rows = read.test_suites.iter().find(|suite| suite.name.as_str() == "rows").unwrap();
         let case = |name: &str| rows.test_cases.iter().find(|case| case.name.as_str() == name).unwrap();
         assert!(matches!(case("public.equal").status, TestCaseStatus::Success { .. }));

@@ -7,10 +7,12 @@
 use std::fmt::Write;
 
 use dbhaul_catalog::in_one_line;
+use dbhaul_progress::counted;
 
 use super::conclusion::{is_unverified, told};
-use super::{Conclusion, Document, Report, TableResult, Written, WrittenReason};
-use crate::Verdict;
+use super::diff::unified;
+use super::{Conclusion, Document, ObjectDefinitions, Report, TableResult, Written, WrittenReason};
+use crate::{CheckVerdict, Verdict};
 
 /// Rows of a list. What is more is in the JSON, and the text says how much that is.
 const MOST: usize = 500;
@@ -21,9 +23,11 @@ pub fn markdown(document: &Document) -> String {
     let mark = match conclusion {
         Conclusion::Equal => "\u{2705}",
         Conclusion::Different | Conclusion::Failed => "\u{274c}",
-        Conclusion::Partly | Conclusion::Skipped | Conclusion::NotVerified | Conclusion::NotCompared => {
-            "\u{26a0}\u{fe0f}"
-        }
+        Conclusion::ButForAccepted
+        | Conclusion::Partly
+        | Conclusion::Skipped
+        | Conclusion::NotVerified
+        | Conclusion::NotCompared => "\u{26a0}\u{fe0f}",
     };
     let mut text = format!("# {mark} {}: dbhaul {}\n\n", conclusion.words(), document.command.name());
     for sentence in document.sentences() {
@@ -34,9 +38,11 @@ pub fn markdown(document: &Document) -> String {
     }
     if let Some(report) = &document.comparison {
         write_unverified(&mut text, report);
+        write_accepted(&mut text, report);
         write_tables(&mut text, report);
         write_schema(&mut text, report);
         write_sequences(&mut text, report);
+        write_checks(&mut text, report);
         let notes = |notes: &[String]| -> Vec<String> { notes.iter().map(|note| prose(note)).collect() };
         write_list(&mut text, "Not compared", &notes(&report.not_compared));
         write_list(&mut text, "For information", &notes(&report.information));
@@ -53,14 +59,7 @@ fn code(text: &str) -> String {
     if !text.is_empty() && text.trim() == text && text.chars().all(is_plain) {
         return format!("`{text}`");
     }
-    let mut escaped = String::from("<code>");
-    for character in text.chars() {
-        match character {
-            c if c.is_alphanumeric() || c == ' ' => escaped.push(c),
-            c => escaped += &format!("&#{};", u32::from(c)),
-        }
-    }
-    escaped + "</code>"
+    format!("<code>{}</code>", referred(&text))
 }
 
 /// A sentence of ours that may hold names of others: as it is where nothing in it means anything to Markdown.
@@ -106,6 +105,38 @@ fn write_unverified(text: &mut String, report: &Report) {
     let items: Vec<String> =
         unverified.iter().map(|one| format!("{}: {}", code(&one.what), code(&one.reason))).collect();
     write_list(text, "Not verified", &items);
+}
+
+fn write_accepted(text: &mut String, report: &Report) {
+    let accepted: Vec<String> = report
+        .accepted
+        .iter()
+        .map(|one| format!("{} because {} (line {})", code(&one.found.told()), code(&one.reason), one.line))
+        .collect();
+    write_list(text, "Accepted differences", &accepted);
+    let unused: Vec<String> = report.unused_accept_lines.iter().map(|unused| code(&unused.told())).collect();
+    write_list(text, "Lines of the list of accepted differences that accept nothing", &unused);
+}
+
+fn write_checks(text: &mut String, report: &Report) {
+    if report.checks.is_empty() {
+        return;
+    }
+    *text += "## Checks\n\n| verdict | check | answers |\n|---|---|---|\n";
+    for check in report.checks.iter().take(MOST) {
+        let (word, answers) = match &check.verdict {
+            CheckVerdict::Equal { row_count } => ("equal", counted(*row_count, "row")),
+            CheckVerdict::Different(answers) => ("**different**", answers.summary()),
+            CheckVerdict::NotVerified { .. } => ("**not verified**", String::new()),
+        };
+        *text += &format!("| {word} | {} | {answers} |\n", code(&check.name));
+    }
+    write_more(text, report.checks.len());
+    for check in report.checks.iter().take(MOST) {
+        let CheckVerdict::Different(answers) = &check.verdict else { continue };
+        let rows: Vec<String> = answers.lines().iter().map(|line| code(line)).collect();
+        write_list(text, &format!("Answers to {} that differ", code(&check.name)), &rows);
+    }
 }
 
 fn write_tables(text: &mut String, report: &Report) {
@@ -164,6 +195,35 @@ fn write_schema(text: &mut String, report: &Report) {
         different.len()
     );
     write_list(text, "Definitions that differ", &different);
+    for definitions in &report.definitions {
+        write_diff(text, definitions);
+    }
+}
+
+/// The statements of an object as a unified diff. In an element `pre` nothing is markup but character references.
+fn write_diff(text: &mut String, definitions: &ObjectDefinitions) {
+    let diff = unified(definitions);
+    if diff.is_empty() {
+        return;
+    }
+    *text += &format!("### Statements of {}\n\n<pre>\n", code(&definitions.identity.to_string()));
+    for line in diff {
+        *text += &referred(&line.text());
+        text.push('\n');
+    }
+    *text += "</pre>\n\n";
+}
+
+/// A text in which everything but letters, digits and blanks is a numeric character reference.
+fn referred(text: &str) -> String {
+    let mut escaped = String::new();
+    for character in text.chars() {
+        match character {
+            c if c.is_alphanumeric() || c == ' ' => escaped.push(c),
+            c => escaped += &format!("&#{};", u32::from(c)),
+        }
+    }
+    escaped
 }
 
 fn write_sequences(text: &mut String, report: &Report) {
@@ -227,13 +287,13 @@ mod tests {
     fn names_stay_in_their_cells() {
         let text = markdown(&sample::document(&sample::hostile()));
         assert!(text.starts_with("# \u{274c} Different: dbhaul verify\n\nThe comparison found "), "{text}");
-        for (cells, rows) in [(5, 1 + 1 + 5), (4, 1 + 1 + 1)] {
+        for (cells, rows) in [(5, 1 + 1 + 5), (4, 2 * (1 + 1) + 1 + 3)] {
             let lines = text.lines().filter(|line| line.starts_with('|'));
             let found = lines.filter(|line| line.matches('|').count() == cells).count();
             assert_eq!(found, rows, "{text}");
         }
         assert!(!text.contains("<script") && !text.contains("](") && !text.contains("\n# h"), "{text}");
-        let own = ["<code>", "</code>"];
+        let own = ["<code>", "</code>", "<pre>", "</pre>"];
         let rest = own.iter().fold(text.clone(), |text, own| text.replace(own, ""));
         assert!(!rest.contains('<'), "{rest}");
         assert!(!text.contains(|c: char| dbhaul_catalog::is_command(c) && c != '\n'));

@@ -4,13 +4,14 @@
 //! report in it; JSON is the truth, and the other forms are made of it: [`html`], [`markdown`], [`junit`].
 
 mod conclusion;
+mod diff;
 mod document;
 mod html;
 mod junit;
 mod markdown;
 mod run;
 #[cfg(test)]
-mod sample;
+pub(crate) mod sample;
 #[cfg(test)]
 mod schema;
 mod text;
@@ -26,7 +27,7 @@ pub use self::html::html;
 pub use self::junit::junit;
 pub use self::markdown::markdown;
 pub use self::run::{PhaseTime, RunRecord, TaskTime};
-use crate::{DifferingRows, Mode, Verdict};
+use crate::{Accepted, CheckResult, DifferingRows, Mode, UnusedLine, Verdict};
 
 /// One of the two databases compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -141,6 +142,15 @@ pub struct Report {
     pub compared_sequence_count: u64,
     /// Sequences that differ, or could not be compared.
     pub sequences: Vec<SequenceResult>,
+    /// What application checks came to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckResult>,
+    /// Differences that somebody accepts: they are in none of the lists above.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub accepted: Vec<Accepted>,
+    /// Lines of the list of accepted differences that accepted nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unused_accept_lines: Vec<UnusedLine>,
     /// What was left out on request, or cannot be compared, and why.
     pub not_compared: Vec<String>,
     /// What differs and was not asked to be equal, and what is not the database's: to be known, and
@@ -172,9 +182,17 @@ pub struct Totals {
 }
 
 impl Report {
-    /// Whether the two sides were proven equal: no difference, and nothing unverified.
+    /// Whether the two sides were proven equal: no difference, accepted or not, and nothing unverified.
     pub fn is_equal(&self) -> bool {
-        self.schema.is_empty() && self.sequences.is_empty() && self.rows_are_equal()
+        self.accepted.is_empty()
+            && self.schema.is_empty()
+            && self.sequences.is_empty()
+            && self.rows_are_equal()
+            && self.checks_are_equal()
+    }
+
+    fn checks_are_equal(&self) -> bool {
+        self.checks.iter().all(CheckResult::is_equal)
     }
 
     /// Whether every table's rows were proven equal, whatever the schemas say.
@@ -182,14 +200,15 @@ impl Report {
         self.tables.iter().all(|table| table.verdict.is_equal())
     }
 
-    /// Whether nothing differs, and nothing is unverified, of what was asked for. If only rows were to be counted,
+    /// Whether nothing differs, and nothing is unverified, of what was asked for and is not accepted. If only rows were to be counted,
     /// this does not make them equal: see [`Self::conclusion`].
     pub fn agrees(&self) -> bool {
         let agrees = |table: &TableResult| {
             matches!(table.verdict, Verdict::Equal { .. } | Verdict::Settled { .. })
                 || self.is_only_counted(&table.verdict)
         };
-        self.schema.is_empty() && self.sequences.is_empty() && self.tables.iter().all(agrees)
+        let tables_agree = self.tables.iter().all(agrees);
+        tables_agree && self.schema.is_empty() && self.sequences.is_empty() && self.checks_are_equal()
     }
 
     fn is_only_counted(&self, verdict: &Verdict) -> bool {
@@ -197,7 +216,18 @@ impl Report {
     }
 
     /// The verdict in a few words that never say more than what was compared.
-    pub fn conclusion(&self) -> &'static str {
+    pub fn conclusion(&self) -> String {
+        let words = self.words();
+        match self.accepted.len() {
+            _ if !self.agrees() => words.to_owned(),
+            0 => words.to_owned(),
+            1 => format!("{words} BUT FOR 1 ACCEPTED DIFFERENCE"),
+            count => format!("{words} BUT FOR {count} ACCEPTED DIFFERENCES"),
+        }
+    }
+
+    /// The verdict on what is not accepted.
+    fn words(&self) -> &'static str {
         if !self.agrees() {
             return "NOT EQUAL";
         }

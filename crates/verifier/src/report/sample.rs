@@ -11,8 +11,9 @@ use super::{
     TableResult, TaskTime,
 };
 use crate::{
-    DifferingColumn, DifferingRow, DifferingRows, Mode, NamedValue, RowDifference, SettledRows, ShowValues,
-    ShownValue, Verdict,
+    Accepted, AcceptedFinding, AnswerRow, CheckResult, CheckVerdict, DifferentAnswers, DifferingColumn,
+    DifferingRow, DifferingRows, Mode, NamedValue, RowDifference, SettledRows, ShowValues, ShownValue,
+    UnusedLine, Verdict,
 };
 
 /// A name made to break out of whatever it is printed in.
@@ -29,7 +30,7 @@ fn side(name: &str) -> SideDescription {
 }
 
 /// A report of these tables with nothing else to say.
-pub(super) fn of_tables(tables: Vec<(&str, Verdict)>) -> Report {
+pub(crate) fn of_tables(tables: Vec<(&str, Verdict)>) -> Report {
     let tables = tables.into_iter().map(|(name, verdict)| TableResult::new(name, verdict));
     Report {
         left: side("old:5432/shop as app"),
@@ -47,6 +48,9 @@ pub(super) fn of_tables(tables: Vec<(&str, Verdict)>) -> Report {
         rows_of_right: RowsOfRight::Read,
         compared_sequence_count: 1,
         sequences: Vec::new(),
+        checks: Vec::new(),
+        accepted: Vec::new(),
+        unused_accept_lines: Vec::new(),
         not_compared: Vec::new(),
         information: Vec::new(),
     }
@@ -116,9 +120,56 @@ pub(super) fn hostile() -> Report {
         right: None,
         not_verified: None,
     }];
+    report.checks = checks();
+    report.accepted = accepted(identity(EntryKind::Index));
+    report.unused_accept_lines =
+        vec![UnusedLine { line: 7, subject: format!("TABLE {HOSTILE}"), reason: HOSTILE.into() }];
     report.not_compared = vec![HOSTILE.into()];
     report.information = vec![HOSTILE.into()];
     report
+}
+
+/// A check of each verdict.
+fn checks() -> Vec<CheckResult> {
+    let row = |number| AnswerRow {
+        number,
+        values: vec![ShownValue::Text { text: HOSTILE.into(), bytes: 99 }, ShownValue::Null],
+    };
+    let answers = DifferentAnswers {
+        columns: vec![HOSTILE.into(), "n".into()],
+        values: ShowValues::Show,
+        left_row_count: 5,
+        right_row_count: 5,
+        left_rows: vec![row(1)],
+        right_rows: vec![row(2)],
+        left_differing_count: 4,
+        right_differing_count: 4,
+    };
+    let check = |name: &str, verdict| CheckResult { name: name.into(), sql: HOSTILE.into(), verdict };
+    vec![
+        check("same", CheckVerdict::Equal { row_count: 1 }),
+        check("other", CheckVerdict::Different(Box::new(answers))),
+        check("unknown", CheckVerdict::NotVerified { reason: HOSTILE.into() }),
+    ]
+}
+
+/// One of each that can be accepted.
+fn accepted(identity: Identity) -> Vec<Accepted> {
+    let found = [
+        AcceptedFinding::Definition { definition: Difference::Extra { identity } },
+        AcceptedFinding::Rows { table: TableResult::new(HOSTILE, Verdict::OtherCount { left: 1, right: 2 }) },
+        AcceptedFinding::Position {
+            sequence: SequenceResult {
+                name: HOSTILE.into(),
+                left: None,
+                right: Some("1 (next)".into()),
+                not_verified: None,
+            },
+        },
+        AcceptedFinding::Check { check: checks().swap_remove(1) },
+    ];
+    let accepted = |(line, found)| Accepted { line, subject: HOSTILE.into(), reason: HOSTILE.into(), found };
+    (1..).zip(found).map(accepted).collect()
 }
 
 /// A table whose rows agreed at a later look.

@@ -86,6 +86,8 @@ impl Display for Report {
         self.fmt_schema(f)?;
         self.fmt_tables(f)?;
         self.fmt_sequences(f)?;
+        self.fmt_checks(f)?;
+        self.fmt_accepted(f)?;
         for note in &self.not_compared {
             writeln!(f, "not compared: {}", in_one_line(note))?;
         }
@@ -93,7 +95,7 @@ impl Display for Report {
             writeln!(f, "for information: {}", in_one_line(note))?;
         }
         writeln!(f)?;
-        f.write_str(self.conclusion())?;
+        f.write_str(&self.conclusion())?;
         if self.rows_of_right == RowsOfRight::Loaded && !self.tables.is_empty() {
             f.write_str(" (rows were compared as they were loaded, and not read on the right: `dbhaul verify` does that)")?;
         }
@@ -192,6 +194,36 @@ impl Report {
         }
         Ok(())
     }
+
+    fn fmt_checks(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if self.checks.is_empty() {
+            return Ok(());
+        }
+        let equal = self.checks.iter().filter(|check| check.is_equal()).count();
+        let unverified = self.checks.iter().filter(|check| check.not_verified().is_some()).count();
+        let different = self.checks.len() - equal - unverified;
+        writeln!(f, "checks: {equal} equal, {different} different, {unverified} not verified")?;
+        self.checks.iter().try_for_each(|check| writeln!(f, "{check}"))
+    }
+
+    /// What differs and is accepted, and lines of the list that accepted nothing.
+    fn fmt_accepted(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        if !self.accepted.is_empty() {
+            writeln!(f, "accepted: {}", counted(self.accepted.len(), "difference"))?;
+        }
+        for accepted in &self.accepted {
+            let (found, reason) = (accepted.found.told(), in_one_line(&accepted.reason));
+            writeln!(
+                f,
+                "  ACCEPTED      {found}\n                because (line {}): {reason}",
+                accepted.line
+            )?;
+        }
+        for unused in &self.unused_accept_lines {
+            writeln!(f, "unused: {}", unused.told())?;
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]
@@ -223,6 +255,9 @@ mod tests {
             rows_of_right: RowsOfRight::default(),
             compared_sequence_count: 0,
             sequences: Vec::new(),
+            checks: Vec::new(),
+            accepted: Vec::new(),
+            unused_accept_lines: Vec::new(),
             not_compared: Vec::new(),
             information: Vec::new(),
         }
@@ -336,6 +371,21 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with("NOT EQUAL"));
+    }
+
+    #[test]
+    fn what_is_accepted_stands_beside_the_verdict() {
+        let mut report = report(vec![Verdict::Missing]);
+        "TABLE public.t [rows] -- it is gone\nTABLE public.u [rows] -- z"
+            .parse::<crate::AcceptList>()
+            .unwrap()
+            .apply(&mut report);
+        assert!(report.agrees() && !report.is_equal());
+        let text = report.to_string();
+        assert!(text.ends_with("\nEQUAL BUT FOR 1 ACCEPTED DIFFERENCE"), "{text}");
+        let accepted = "accepted: 1 difference\n  ACCEPTED      rows of public.t: only on the left\n                because (line 1): it is gone\n";
+        assert!(text.contains(accepted), "{text}");
+        assert!(text.contains("unused: line 2 accepts nothing: TABLE public.u [rows] -- z\n"), "{text}");
     }
 
     #[test]

@@ -43,6 +43,8 @@ impl CopyScope {
             database: options.create,
             mode: &Mode::USUAL,
             shown: ShownRows::default(),
+            limit: None,
+            accept: None,
         };
         let into = SideDescription {
             name: target.describe(),

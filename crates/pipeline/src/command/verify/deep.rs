@@ -10,6 +10,8 @@ use dbhaul_verifier::{
     ValueStyle, Verdict, locate_rows,
 };
 
+use super::repair::{Repair, repair_table};
+use super::scope::Scope;
 use super::settled;
 use super::side::{Rows, Side};
 use crate::{Context, PipelineError};
@@ -32,48 +34,65 @@ impl Default for ShownRows {
     }
 }
 
-/// Adds to each table whose digests differ which of its rows do.
+/// Adds to each table whose digests differ which of its rows do. Where a repair is asked for, returns the statements.
 pub(super) async fn drill_down(
     tables: &mut [TableResult],
     (left, right): (&Side, &Side),
     specs: &BTreeMap<String, Result<DigestSpec, String>>,
-    shown: ShownRows,
+    (scope, style): (&Scope<'_>, &ValueStyle),
     context: &Context,
-) -> Result<(), PipelineError> {
+) -> Result<Repair, PipelineError> {
     let are_live = left.live.is_some() && right.live.is_some();
     let options = DrillOptions {
-        max_rows: shown.max_rows,
-        values: ValueStyle::new(shown.values),
-        settle: shown.settle.filter(|_| are_live),
+        max_rows: scope.shown.max_rows,
+        values: style.clone(),
+        settle: scope.shown.settle.filter(|_| are_live),
+        limit: scope.limit,
     };
     let (mut tasks, mut places) = (Vec::new(), Vec::new());
+    let mut repair = Repair::default();
     for (place, table) in tables.iter_mut().enumerate() {
         let Verdict::Different { left: of_left, right: of_right } = &table.verdict else { continue };
         let rows = (left.rows.get(&table.name), right.rows.get(&table.name));
         let (Some(Ok(spec)), (Some(one), Some(two))) = (specs.get(&table.name), rows) else {
-            table.rows = Some(Box::new(at_root(&table.name, shown.values)));
+            table.rows = Some(Box::new(at_root(&table.name, style.show())));
+            repair.left_out.push(format!("{} is left out: its rows were not located", table.name));
             continue;
+        };
+        let key = MatchingKey::of(&table.name, &left.catalog, &right.catalog);
+        let repaired = match scope.accept {
+            Some(accept) if accept.covers_rows(&table.name) => {
+                Some(Err(format!("{} is left out: its differences are accepted", table.name)))
+            }
+            Some(_) => Some(repair_table(&table.name, spec, &key, right)),
+            None => None,
         };
         tasks.push(DrillTask {
             name: table.name.clone(),
             spec: spec.clone(),
-            key: MatchingKey::of(&table.name, &left.catalog, &right.catalog),
+            key,
+            repair: repaired
+                .and_then(|repaired| repaired.map_err(|reason| repair.left_out.push(reason)).ok()),
             digests: [*of_left, *of_right],
             rows: [live_rows(left, one), live_rows(right, two)],
         });
         places.push(place);
     }
     if tasks.is_empty() {
-        return Ok(());
+        return Ok(repair);
     }
     let mut sides = [drill_side(left), drill_side(right)];
     let located =
         Box::pin(locate_rows(&tasks, &mut sides, &options, &context.progress, &context.cancel)).await?;
-    for (place, rows) in places.into_iter().zip(located) {
-        tables[place].rows = Some(Box::new(rows));
+    for ((place, task), located) in places.into_iter().zip(&tasks).zip(located) {
+        if task.repair.is_some() && located.repair.is_none() {
+            repair.left_out.push(format!("{} is left out: its rows were not located", task.name));
+        }
+        repair.tables.extend(located.repair);
+        tables[place].rows = Some(Box::new(located.rows));
         settled::judge(&mut tables[place]);
     }
-    Ok(())
+    Ok(repair)
 }
 
 /// What is said of tables of which only the sum of their partitions is compared, and of large objects that only one

@@ -1,10 +1,12 @@
 //! `verify`: are two databases equal? Any two of live databases and backups.
 
 mod agree;
+mod checks;
 pub(crate) mod copy;
 mod deep;
 mod hidden;
 pub(crate) mod lsn;
+mod repair;
 mod restored;
 pub(crate) mod roots;
 pub(crate) mod scope;
@@ -12,15 +14,19 @@ mod sections;
 mod settled;
 mod side;
 mod stored;
+mod weak;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
+use std::time::Duration;
 
 use dbhaul_catalog::{CatalogDiff, EntryKind, Selection, compare_aspects};
 use dbhaul_importer::ImportOutcome;
 use dbhaul_postgres::ConnectSettings;
-use dbhaul_progress::Phase;
-use dbhaul_verifier::{Mode, Report, RowsOfRight, Settler, TableResult, settle_definitions};
+use dbhaul_progress::{Phase, counted};
+use dbhaul_verifier::{
+    Mode, Report, RowsOfRight, Settler, TableResult, TimeLimit, ValueStyle, settle_definitions,
+};
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -28,6 +34,7 @@ use self::agree::{agree_on_specs, compare_sequences, judge_all};
 pub use self::deep::ShownRows;
 use self::deep::drill_down;
 use self::hidden::Hidden;
+use self::repair::Repair;
 use self::restored::forget_others;
 pub(crate) use self::restored::{Original, verify_restored};
 use self::side::Side;
@@ -83,9 +90,10 @@ async fn compare_requested(
     check_comparison(request, context).await?;
     let selection = &narrowed(&request.selection, &request.mode);
     let mode = request.mode.as_slice();
-    let mut left = Box::pin(Side::open(&request.left, (selection, mode), "left", context)).await?;
+    let limit = request.max_seconds.map(|seconds| TimeLimit::after(Duration::from_secs(seconds)));
+    let mut left = Box::pin(Side::open(&request.left, (selection, mode, limit), "left", context)).await?;
     let copy = selection.for_copy_of(&left.catalog);
-    let mut right = match Box::pin(Side::open(&request.right, (&copy, mode), "right", context)).await {
+    let mut right = match Box::pin(Side::open(&request.right, (&copy, mode, limit), "right", context)).await {
         Ok(right) => right,
         Err(error) => {
             left.release().await;
@@ -99,14 +107,24 @@ async fn compare_requested(
         database: request.database,
         mode,
         shown: request.shown,
+        limit,
+        accept: request.repair_sql.as_ref().map(|_| &request.accept),
     };
     let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
     let hidden = Hidden::take_out((&mut left, selection), (&mut right, &copy))?;
     let report = match left.rename_roles(&request.role_map, &right, context).await {
         Ok(renamed) => {
-            let report =
-                Box::pin(compare_sides(&left, &right, request.jobs, (&scope, &settler), context)).await;
+            let style = ValueStyle::new(request.shown.values);
+            let how = (&scope, &settler, &style);
+            let report = Box::pin(compare_sides(&left, &right, request.jobs, how, context)).await;
+            let report = match report {
+                Ok((report, repair)) => {
+                    let sides = (&left, &right);
+                    Box::pin(complete(report, sides, request, (&style, repair), context)).await
+                }
+                Err(error) => Err(error),
+            };
             report.map(|mut report| {
                 report.selection = selected(&request.selection);
                 hidden.add_to(&mut report);
@@ -116,6 +134,10 @@ async fn compare_requested(
                 let notes = [&left, &right].map(|side| side.selection_note(&request.selection));
                 report.information.extend(notes.into_iter().flatten());
                 report.information.extend([&left, &right].into_iter().filter_map(Side::keys_note));
+                if scope.compares_definitions() {
+                    report.information.extend([&left, &right].into_iter().flat_map(weak::notes));
+                }
+                request.accept.apply(&mut report);
                 report
             })
         }
@@ -126,24 +148,44 @@ async fn compare_requested(
     Ok(VerifyReport { report: report? })
 }
 
+/// Adds to a report what was asked for beside the comparison.
+async fn complete(
+    report: Report,
+    sides: (&Side, &Side),
+    request: &VerifyRequest,
+    (style, repair): (&ValueStyle, Repair),
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    let mut report = Box::pin(checks::answer(sides, request, style, report, context)).await?;
+    report
+        .options
+        .extend(request.max_seconds.map(|limit| format!("rows for {} at most", counted(limit, "second"))));
+    if let Some(file) = &request.repair_sql {
+        let notes = repair.write(file, &report, sides)?;
+        report.information.extend(notes);
+    }
+    Ok(report)
+}
+
 async fn compare_sides(
     left: &Side,
     right: &Side,
     jobs: usize,
-    (scope, settler): (&Scope<'_>, &Settler),
+    (scope, settler, style): (&Scope<'_>, &Settler, &ValueStyle),
     context: &Context,
-) -> Result<Report, PipelineError> {
+) -> Result<(Report, Repair), PipelineError> {
     context.progress.phase_started(Phase::Verify, None, None);
     let (specs, other_columns) = agree_on_specs(left, right, scope.compares_definitions());
     let roots = roots(left, right);
-    let how = (scope.measure(), jobs);
+    let how = (scope.measure(), jobs, scope.limit);
     let left_found = roots.sum_up(left.digests(&specs, how, context).await?, &specs);
     let right_found = roots.sum_up(right.digests(&specs, how, context).await?, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
     doubt_printed_otherwise(&mut tables, &left.catalog, &right.catalog);
+    let mut repair = Repair::default();
     if scope.mode.contains(&Mode::Deep) {
-        drill_down(&mut tables, (left, right), &specs, scope.shown, context).await?;
+        repair = drill_down(&mut tables, (left, right), &specs, (scope, style), context).await?;
     }
     // before definitions are created on the right, and rolled back
     let written = settled::written_to(&tables, [left, right], context).await;
@@ -158,7 +200,7 @@ async fn compare_sides(
         )
     }));
     context.progress.phase_finished(Phase::Verify);
-    Ok(report)
+    Ok((report, repair))
 }
 
 /// Compares a fresh copy with the digests taken on the way.
@@ -193,11 +235,13 @@ pub(crate) async fn verify_copy(
         database: request.options.create,
         mode: &Mode::USUAL,
         shown: ShownRows::default(),
+        limit: None,
+        accept: None,
     };
-    let report =
-        Box::pin(compare_sides(&left, &right, request.options.jobs, (&scope, &settler), context)).await;
+    let how = (&scope, &settler, &ValueStyle::default());
+    let report = Box::pin(compare_sides(&left, &right, request.options.jobs, how, context)).await;
     right.release().await;
-    let mut report = report?;
+    let (mut report, _) = report?;
     report.information.extend(ledgers);
     if request.options.create {
         report.not_compared.push(SET_LAST.to_owned());
@@ -295,6 +339,9 @@ fn report(
         rows_of_right: RowsOfRight::Read,
         compared_sequence_count,
         sequences,
+        checks: Vec::new(),
+        accepted: Vec::new(),
+        unused_accept_lines: Vec::new(),
         not_compared: Vec::new(),
         information: Vec::new(),
     };

@@ -85,6 +85,8 @@ pub(crate) async fn verify_restored(
         database: options.create,
         mode: &Mode::USUAL,
         shown: ShownRows::default(),
+        limit: None,
+        accept: None,
     };
     let schema = compare_schemas(left, &right, (&scope, &of_copy(target)), context).await;
     let equal =

@@ -6,7 +6,7 @@ use dbhaul_catalog::{
     Aspects, Catalog, Selection, SystemDifferences, compare_databases, compare_members_of_extensions,
     compare_system_privileges, given_on_the_right, kept_maintain, lost_maintain,
 };
-use dbhaul_verifier::{Measure, Mode, Report, ShowValues};
+use dbhaul_verifier::{AcceptList, Measure, Mode, Report, ShowValues, TimeLimit};
 
 use super::ShownRows;
 use super::sections::forget_other_sections;
@@ -24,6 +24,10 @@ pub(crate) struct Scope<'a> {
     pub(crate) mode: &'a [Mode],
     /// What of the rows that differ is shown.
     pub(crate) shown: ShownRows,
+    /// Until when rows are read, and how many seconds that was.
+    pub(crate) limit: Option<TimeLimit>,
+    /// Where statements are to be written that make rows equal: what is accepted, and so left as it is.
+    pub(crate) accept: Option<&'a AcceptList>,
 }
 
 /// What of two catalogs is compared of what a selection takes.

@@ -11,7 +11,8 @@ use dbhaul_importer::{EntrySubject, ImportOutcome, LeftoverLedger, Part, leftove
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{
-    DigestTask, Found, LARGE_OBJECTS, Measure, Mode, Reading, SideDescription, StoredRows, digest_tables,
+    DigestTask, Found, LARGE_OBJECTS, Measure, Mode, Reading, SideDescription, StoredRows, TimeLimit,
+    TimedToken, digest_tables,
 };
 
 use super::stored::StoredTables;
@@ -78,7 +79,7 @@ impl Rows {
 impl Side {
     pub(super) async fn open(
         side: &VerifySide,
-        (selection, mode): (&Selection, &[Mode]),
+        (selection, mode, limit): (&Selection, &[Mode], Option<TimeLimit>),
         role: &str,
         context: &Context,
     ) -> Result<Self, PipelineError> {
@@ -99,7 +100,7 @@ impl Side {
                 let reads_rows = mode.iter().any(|mode| mode.reads_rows());
                 match *rows_were_read || !reads_rows {
                     true => side.rely_on(&manifest),
-                    false => Box::pin(side.read_rows(&repository, &manifest, context)).await?,
+                    false => Box::pin(side.read_rows(&repository, &manifest, limit, context)).await?,
                 }
                 side.recorded_roles = match recorded_roles(&repository, &manifest).await? {
                     Some(roles) => known(&roles, &whole),
@@ -211,11 +212,19 @@ impl Side {
         &mut self,
         repository: &Repository,
         manifest: &Manifest,
+        limit: Option<TimeLimit>,
         context: &Context,
     ) -> Result<(), PipelineError> {
         let named = |table: &&TableEntry| self.rows.contains_key(&name_of(table));
         let tables: Vec<&TableEntry> = manifest.tables.iter().filter(named).collect();
-        let digests = repository.read_rows(manifest, &tables, &context.cancel).await?;
+        let timed = TimedToken::new(&context.cancel, limit);
+        let digests = match repository.read_rows(manifest, &tables, timed.token()).await {
+            Err(_) if timed.is_over() => {
+                self.rows.values_mut().for_each(|rows| _ = rows.missing.get_or_insert(TimeLimit::REASON));
+                return Ok(());
+            }
+            digests => digests?,
+        };
         for (table, digest) in tables.into_iter().zip(digests) {
             if let Some(rows) = self.rows.get_mut(&name_of(table)) {
                 rows.known = Some(digest);
@@ -340,7 +349,7 @@ impl Side {
     pub(super) async fn digests(
         &self,
         specs: &BTreeMap<String, Result<DigestSpec, String>>,
-        (measure, jobs): (Measure, usize),
+        (measure, jobs, limit): (Measure, usize, Option<TimeLimit>),
         context: &Context,
     ) -> Result<BTreeMap<String, Found>, PipelineError> {
         let mut found = BTreeMap::new();
@@ -385,7 +394,7 @@ impl Side {
             return Ok(found);
         };
         let (settings, holder) = (&live.settings, &live.holder);
-        let scan = digest_tables(settings, holder, tasks, jobs, &context.progress, &context.cancel);
+        let scan = digest_tables(settings, holder, tasks, (jobs, limit), &context.progress, &context.cancel);
         found.extend(scan.await?);
         Ok(found)
     }

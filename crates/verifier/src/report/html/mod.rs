@@ -4,6 +4,7 @@
 //! means something to HTML; the finished page is made harmless once more as a whole.
 
 mod bars;
+mod checks;
 mod parts;
 mod schema;
 mod tables;
@@ -41,11 +42,13 @@ pub fn html(document: &Document) -> String {
                 header class=(class(conclusion)) { (verdict(document, conclusion)) }
                 main {
                     (parts::unverified(document))
+                    (checks::accepted(document))
                     @if let Some(written) = &document.written { (parts::written(written)) }
                     @if let Some(report) = &document.comparison {
                         (tables::section(report))
                         (schema::section(report))
                         (parts::sequences(report))
+                        (checks::section(report))
                         (parts::notes("Not compared", &report.not_compared))
                         (parts::notes("For information", &report.information))
                     }
@@ -92,9 +95,11 @@ fn title(document: &Document) -> String {
 fn class(conclusion: Conclusion) -> &'static str {
     match conclusion {
         Conclusion::Equal => "good",
-        Conclusion::Partly | Conclusion::Skipped | Conclusion::NotVerified | Conclusion::NotCompared => {
-            "doubt"
-        }
+        Conclusion::ButForAccepted
+        | Conclusion::Partly
+        | Conclusion::Skipped
+        | Conclusion::NotVerified
+        | Conclusion::NotCompared => "doubt",
         Conclusion::Different | Conclusion::Failed => "bad",
     }
 }

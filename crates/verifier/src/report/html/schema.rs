@@ -1,18 +1,14 @@
 //! Definitions: how many of each kind, what differs, and the statements side by side.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
 
 use dbhaul_catalog::{Difference, EntryKind, Identity};
 use maud::{Markup, html as markup};
-use similar::{ChangeTag, TextDiff};
 
 use super::{MOST, lines, mark, more};
 use crate::report::conclusion::{grouped, is_unverified, told};
+use crate::report::diff::{DiffLine, unified};
 use crate::report::{ObjectDefinitions, Report};
-
-/// Equal lines around a difference.
-const AROUND: usize = 3;
 
 pub(super) fn section(report: &Report) -> Markup {
     let mut by_object: Vec<_> = by_object(report).into_iter().collect();
@@ -94,57 +90,27 @@ fn object(differences: &[&Difference], definitions: Option<&ObjectDefinitions>) 
 }
 
 fn diff(definitions: &ObjectDefinitions) -> Markup {
-    let (left, right) =
-        (definitions.left.as_deref().unwrap_or_default(), definitions.right.as_deref().unwrap_or_default());
-    // Escaped before they are compared: what makes a line is seen on the page.
-    let (left, right) = (lines(left), lines(right));
-    let diff = TextDiff::from_lines(&left, &right);
-    let groups = diff.grouped_ops(AROUND);
+    let diff = unified(definitions);
     let summary = match (&definitions.left, &definitions.right) {
         (Some(_), None) => "Statements, only on the left",
         (None, Some(_)) => "Statements, only on the right",
-        _ if groups.is_empty() => "Statements, the same on both sides",
+        _ if diff.is_empty() => "Statements, the same on both sides",
         _ => "Statements, as a unified diff",
     };
     markup! {
         details class="paper" {
             summary { (summary) }
             pre {
-                @for group in &groups {
-                    @if let (Some(first), Some(last)) = (group.first(), group.last()) {
-                        span class="at" {
-                            (hunk(first.old_range().start..last.old_range().end, first.new_range().start..last.new_range().end))
-                        }
-                    }
-                    @for change in group.iter().flat_map(|op| diff.iter_changes(op)) {
-                        @let text = change.value().trim_end_matches('\n');
-                        @match change.tag() {
-                            ChangeTag::Delete => { del { "-" (text) "\n" } },
-                            ChangeTag::Insert => { ins { "+" (text) "\n" } },
-                            ChangeTag::Equal => { span { " " (text) "\n" } },
-                        }
+                @for line in &diff {
+                    @match line {
+                        DiffLine::At(_) => { span class="at" { (line.text()) "\n" } },
+                        DiffLine::Left(_) => { del { (line.text()) "\n" } },
+                        DiffLine::Right(_) => { ins { (line.text()) "\n" } },
+                        DiffLine::Both(_) => { span { (line.text()) "\n" } },
                     }
                 }
-                @if groups.is_empty() { (left) }
+                @if diff.is_empty() { (lines(definitions.left.as_deref().unwrap_or_default())) }
             }
         }
-    }
-}
-
-/// The heading of a piece of a unified diff: a range without lines is told by the line before it.
-fn hunk(old: Range<usize>, new: Range<usize>) -> String {
-    let told = |range: Range<usize>| {
-        let start = if range.is_empty() { range.start } else { range.start + 1 };
-        format!("{start},{}", range.len())
-    };
-    format!("@@ -{} +{} @@\n", told(old), told(new))
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn pieces_of_a_diff_are_headed_as_usual() {
-        assert_eq!(super::hunk(0..3, 0..4), "@@ -1,3 +1,4 @@\n");
-        assert_eq!(super::hunk(0..1, 0..0), "@@ -1,1 +0,0 @@\n");
     }
 }

@@ -41,7 +41,7 @@ fn the_verdict_comes_first_and_then_what_is_not_verified() {
     let order = [
         "<header class=\"bad\">",
         "<h1>Different</h1>",
-        "Not verified (2)",
+        "Not verified (3)",
         "<h2>Rows</h2>",
         "<h2>Definitions</h2>",
     ];

@@ -11,7 +11,7 @@ use dbhaul_catalog::{
 use dbhaul_importer::StatisticsMode;
 use dbhaul_postgres::{ConnectSettings, Session, SessionRole};
 use dbhaul_repository::{BackupCheck, BackupRef};
-use dbhaul_verifier::{Mode, Report, Verdict};
+use dbhaul_verifier::{AcceptList, Checks, Mode, Report, Verdict};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
@@ -170,6 +170,10 @@ async fn compare(
         scratch: crate::Scratch::Never,
         mode: vec![Mode::Digest],
         shown: crate::ShownRows::default(),
+        checks: Checks::default(),
+        accept: AcceptList::default(),
+        repair_sql: None,
+        max_seconds: None,
     };
     let compared = Box::pin(verify(rows, context.clone())).await?;
     found.add_report(&compared.report, &Undone::of(&restored));
@@ -382,6 +386,9 @@ mod tests {
             rows_of_right: RowsOfRight::default(),
             compared_sequence_count: 1,
             sequences: vec![sequence],
+            checks: Vec::new(),
+            accepted: Vec::new(),
+            unused_accept_lines: Vec::new(),
             not_compared: Vec::new(),
             information: Vec::new(),
         }
