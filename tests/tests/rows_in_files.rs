@@ -136,7 +136,7 @@ fn every_type_comes_back_from_every_format() {
 /// A partitioned table, a view, a query, a name that two tables have; and code of others, which no export runs.
 #[test]
 fn what_is_exported_is_what_was_asked_for() {
-    let (server, files) = (Server::start(17), TempDir::new().unwrap());
+    let (mut server, files) = (Server::start(17), TempDir::new().unwrap());
     server.create_db("shop");
     server.psql(
         "shop",
@@ -148,11 +148,12 @@ fn what_is_exported_is_what_was_asked_for() {
          CREATE TABLE \"new\" (a int, b int GENERATED ALWAYS AS (a + 1) STORED); INSERT INTO \"new\" VALUES (5);
          CREATE ROLE mallory; GRANT ALL ON SCHEMA s TO mallory",
     );
-    let rows = |what: &[&str]| {
+    let rows_of = |server: &Server, what: &[&str]| {
         let file = files.path().join("rows.csv");
-        export(&server, what, &file).assert_code(0);
+        export(server, what, &file).assert_code(0);
         std::fs::read_to_string(file).unwrap()
     };
+    let rows = |what: &[&str]| rows_of(&server, what);
     assert_eq!(rows(&["-t", "s.orders"]), "id,day\n1,2019-05-05\n2,2020-05-05\n");
     assert_eq!(rows(&["-t", "recent"]), "id\n2\n");
     assert_eq!(rows(&["-t", "public.new"]), "a,b\n5,6\n");
@@ -194,6 +195,10 @@ fn what_is_exported_is_what_was_asked_for() {
         .assert_code(1)
         .assert_stderr_has(&["s.orders cannot be read by a query without running functions of others"]);
     assert_eq!(rows(&["-t", "s.new"]), "id,day\n2,2020-05-05\n");
+
+    // nothing may begin there that could write
+    let standby = server.standby();
+    assert_eq!(rows_of(&standby, &["-t", "s.new"]), "id,day\n2,2020-05-05\n");
 }
 
 /// A file that looks whole is whole.
