@@ -90,6 +90,9 @@ pub struct Selection {
     /// For a copy of a selection with dependencies: what of the original it took. What the copy's own objects need
     /// may be something else.
     pub taken: Option<Taken>,
+    /// For a copy: the sequences that were taken of the original, by schema and name. The tables that own them may be
+    /// missing from the copy.
+    pub sequences: BTreeSet<(String, String)>,
 }
 
 impl Default for Selection {
@@ -124,6 +127,7 @@ impl Default for Selection {
             is_for_copy: false,
             visible_schemas: None,
             taken: None,
+            sequences: BTreeSet::new(),
         }
     }
 }
@@ -221,7 +225,10 @@ impl Selection {
         let tablespaces = Tablespaces { none: self.tablespaces.none, ..Tablespaces::default() };
         let visible_schemas = Some(patterns::visible_schemas(original));
         let taken = self.with_dependencies.then(|| Taken::of(original));
-        Selection { is_for_copy: true, visible_schemas, tablespaces, taken, ..self.clone() }
+        let sequences = original.objects.iter().filter(|object| matches!(object.body, Body::Sequence(_)));
+        let sequences =
+            sequences.map(name_of).map(|(schema, name)| (schema.to_owned(), name.to_owned())).collect();
+        Selection { is_for_copy: true, visible_schemas, tablespaces, taken, sequences, ..self.clone() }
     }
 
     /// How strict patterns of what to take are, and those of what to leave out.

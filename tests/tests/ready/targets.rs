@@ -340,3 +340,20 @@ fn one_section_after_the_other() {
     let verify = case.command(&["verify"], &case.target.uri("shop")).run();
     verify.assert_code(0).assert_says("definitions of section post-data: indexes, keys,");
 }
+
+/// Parts of partitioned tables alone, and what owns a sequence: what is skipped for it explains all that differs.
+#[test]
+fn parts_of_what_is_not_selected() {
+    let sql = "CREATE SCHEMA app; CREATE SCHEMA other;
+               CREATE TABLE other.log (at int PRIMARY KEY, what text) PARTITION BY RANGE (at);
+               CREATE TABLE app.log_1 PARTITION OF other.log FOR VALUES FROM (0) TO (9);
+               CREATE INDEX log_what ON other.log (what); INSERT INTO other.log VALUES (1, 'a');
+               CREATE TYPE other.mood AS ENUM ('ok'); CREATE TABLE app.customer (id serial PRIMARY KEY, m other.mood)";
+    for args in [&["-n", "app"][..], &["-T", "other.log"], &["-t", "app.customer", "--allow-non-empty"]] {
+        let case = Case::of_sql(17, 18, sql).with(args);
+        if args[0] == "-t" {
+            case.target.psql("shop", "CREATE SCHEMA app");
+        }
+        case.said().run.assert_code(3);
+    }
+}

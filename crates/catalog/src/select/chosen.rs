@@ -110,7 +110,11 @@ impl<'a> Chosen<'a> {
                 true => self.included.contains(&name),
                 false => self.schemas.contains(name.0),
             };
-            if wanted && !self.excluded.contains(&name) {
+            let is_of_the_original = || {
+                let is_sequence = matches!(object.body, Body::Sequence(_)) && !selection.sequences.is_empty();
+                is_sequence && selection.sequences.contains(&(name.0.to_owned(), name.1.to_owned()))
+            };
+            if (wanted || is_of_the_original()) && !self.excluded.contains(&name) {
                 self.relations.insert(name);
             }
             // An identity column's sequence is nothing without its table.

@@ -61,6 +61,7 @@ impl Excuses {
             catalog.objects.iter().map(|object| (object.id, object)).collect();
         let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
         let mut unowned_operators = Vec::new();
+        let mut unattached: BTreeSet<(&QualifiedName, &str)> = BTreeSet::new();
         let skipped = outcome.skipped.iter().map(|it| (&it.subject, it.part, it.statements.is_empty()));
         let failed = outcome.failed.iter().map(|it| (&it.subject, it.part, true));
         for (subject, part, is_whole) in skipped.chain(failed) {
@@ -77,6 +78,9 @@ impl Excuses {
             };
             let Some(extent) = extent(entry, (part, is_whole), object) else { continue };
             excuses.add(object, extent.clone());
+            if let (EntryKind::IndexAttach, Body::Constraint(constraint)) = (entry.kind, &object.body) {
+                unattached.insert((&constraint.table, object.name.as_str()));
+            }
             match extent {
                 Extent::Whole => {
                     gone.insert(object.id);
@@ -94,6 +98,15 @@ impl Excuses {
         });
         gone.extend(left_out.map(|object| object.id));
         excuses.add_what_goes_along(catalog, &gone);
+        // the index of a key is attached with the key
+        for object in &catalog.objects {
+            if let Body::Index(index) = &object.body
+                && let Some(constraint) = &index.constraint
+                && unattached.contains(&(&index.table, constraint.as_str()))
+            {
+                excuses.add(object, Extent::Property("body.properties.parent"));
+            }
+        }
         for object in
             catalog.objects.iter().filter(|object| identity_of(object).is_some_and(|t| unowned.contains(t)))
         {
