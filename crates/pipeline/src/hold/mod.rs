@@ -210,8 +210,17 @@ pub(crate) async fn held_runs(
     source: &ConnectSettings,
     context: &Context,
 ) -> Result<Vec<HeldRun>, PipelineError> {
-    let asking = |error| PipelineError::server("cannot ask the source who holds snapshots", error);
     let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
+    let held = runs_held(&session).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    Ok(held)
+}
+
+fn asking(error: Error) -> PipelineError {
+    PipelineError::server("cannot ask the source who holds snapshots", error)
+}
+
+async fn runs_held(session: &Session) -> Result<Vec<HeldRun>, Error> {
     let prefix = application_name("");
     let sql = format!(
         "SELECT pg_catalog.substr(application_name, {}) AS run, pid, \
@@ -221,16 +230,17 @@ pub(crate) async fn held_runs(
         prefix.len() + 1,
         dbhaul_catalog::quote_literal(&prefix)
     );
-    let held = session.query_json(&sql).await.map_err(asking)?;
-    session.close().await.map_err(asking)?;
-    Ok(held)
+    session.query_json(&sql).await
 }
 
-/// Sessions of dbhaul's in a database that do not only hold a snapshot, the one that asks left out.
-pub(crate) async fn sessions_at_work(
+/// As [`held_runs`], with the number of sessions of dbhaul's in the database that do not only hold a snapshot, the one
+/// that asks left out. One session asks both: another of ours may be seen for a while after it was closed.
+pub(crate) async fn held_runs_and_work(
     source: &ConnectSettings,
     context: &Context,
-) -> Result<u64, PipelineError> {
+) -> Result<(Vec<HeldRun>, u64), PipelineError> {
+    let session = Session::connect(source, SessionRole::Reader, &context.cancel).await.map_err(asking)?;
+    let held = runs_held(&session).await.map_err(asking)?;
     let sql = format!(
         "SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity \
          WHERE pg_catalog.starts_with(application_name, 'dbhaul') \
@@ -238,7 +248,9 @@ pub(crate) async fn sessions_at_work(
          AND datname = pg_catalog.current_database() AND pid <> pg_catalog.pg_backend_pid()",
         dbhaul_catalog::quote_literal(&application_name(""))
     );
-    ask(source, &sql, context).await
+    let count = session.query_one_text(&sql).await.map_err(asking)?;
+    session.close().await.map_err(asking)?;
+    Ok((held, count.and_then(|count| count.parse().ok()).unwrap_or_default()))
 }
 
 /// A session that holds a snapshot for a run.

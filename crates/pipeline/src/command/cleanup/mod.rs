@@ -10,7 +10,7 @@ use dbhaul_postgres::ConnectSettings;
 use dbhaul_progress::counted;
 use serde::Serialize;
 
-use crate::hold::{HeldRun, Origin, end_holding, held_runs, holding_sessions, sessions_at_work};
+use crate::hold::{HeldRun, Origin, end_holding, held_runs, held_runs_and_work, holding_sessions};
 use crate::sides::check_side;
 use crate::source::state::SourceState;
 use crate::target::import_error;
@@ -145,9 +145,8 @@ async fn cleanup_source(
     remove: bool,
     context: &Context,
 ) -> Result<CleanupReport, PipelineError> {
-    let held_for_others = held_runs(source, context).await?;
+    let (held_for_others, at_work) = held_runs_and_work(source, context).await?;
     if remove && !held_for_others.is_empty() {
-        let at_work = sessions_at_work(source, context).await?;
         if at_work > 0 {
             return Err(PipelineError::Request {
                 problem: format!(
