@@ -240,7 +240,8 @@ fn rows_that_do_not_fit_are_named_and_none_is_loaded() {
     server.create_db("shop");
     server.psql(
         "shop",
-        "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2) CHECK (n > 0), \"Name\" text DEFAULT 'x')",
+        "CREATE TABLE t (id int PRIMARY KEY, n numeric(5,2) CHECK (n > 0), \"Name\" text DEFAULT 'x',
+                         twice int GENERATED ALWAYS AS (id * 2) STORED)",
     );
     let write = |name: &str, text: &str| {
         let file = files.path().join(name);
@@ -252,6 +253,7 @@ fn rows_that_do_not_fit_are_named_and_none_is_loaded() {
         ("b.csv", "n,id\n1.5,1\n-1,2\n", "line 3"),
         ("c.csv", "id,m\n1,1\n", "a column that the table has not: m"),
         ("d.csv", "id,n,id\n1,1,1\n", "two columns of the file are called \"id\""),
+        ("e.csv", "id,twice\n1,2\n", "column twice is computed by the server"),
         ("a.jsonl", "{\"id\": 1, \"n\": 1.5}\n{\"id\": 2, \"n\": 12345}\n", "line 2"),
         ("b.jsonl", "{\"id\": 1, \"n\": 1.5}\n{\"id\": 2, \"n\": 1,}\n", "line 2"),
         ("c.jsonl", "{\"id\": 1, \"n\": 1.5}\n{\"id\": 1, \"n\": 1.5}\n", "line 2"),

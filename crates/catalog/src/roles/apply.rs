@@ -393,7 +393,7 @@ mod tests {
             "a = z\nb = -",
             vec![policy("p", &["a", "b"]), policy("q", &["b"]), policy("r", &[])],
             &["CREATE POLICY p ON s.t TO z", "CREATE POLICY r ON s.t"],
-            &["POLICY q t: the role map drops \"b\""],
+            &["POLICY t q: the role map drops \"b\""],
         );
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use async_compression::tokio::bufread::{BzDecoder, GzipDecoder, XzDecoder, ZstdDecoder};
 use bytes::Bytes;
+use dbhaul_catalog::quote_identifier;
 use dbhaul_progress::Task;
 use dbhaul_rows::COPY_IN_OPTIONS;
 use lz4_flex::frame::FrameDecoder;
@@ -138,9 +139,9 @@ pub(super) async fn copy_csv(
     let names = csv_names(&piece[..piece.len().min(HEADER_BYTES)])
         .ok_or_else(|| import.misfit("the file does not begin with a line of column names".to_owned()))?;
     let columns = import.matched(&names)?;
-    if columns.iter().any(Option::is_none) {
-        let problem = "a column of the file is one that the server computes, and CSV is passed on as it is: leave it out";
-        return Err(import.misfit(problem.to_owned()));
+    if let Some((name, _)) = names.iter().zip(&columns).find(|(_, column)| column.is_none()) {
+        let problem = "is computed by the server, and the lines of a CSV file are passed on as they are: export without it";
+        return Err(import.misfit(format!("column {} {problem}", quote_identifier(name))));
     }
     let columns: Vec<_> = columns.iter().flatten().collect();
     let sql = import.copy_sql(&columns, "(FORMAT csv, HEADER true)");
