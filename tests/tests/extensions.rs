@@ -315,19 +315,23 @@ fn what_was_added_to_an_extension_is_missed() {
             "shop",
             "CREATE EXTENSION cube; CREATE TABLE cfg (a int); INSERT INTO cfg VALUES (1), (2);
              ALTER EXTENSION cube ADD TABLE cfg; CREATE SEQUENCE own; ALTER EXTENSION cube ADD SEQUENCE own;
-             CREATE TABLE t (a int)",
+             CREATE TABLE t (a int); CREATE TABLE built_in (a int); ALTER EXTENSION plpgsql ADD TABLE built_in;
+             CREATE FUNCTION added() RETURNS int LANGUAGE sql AS 'SELECT 1'; ALTER EXTENSION plpgsql ADD FUNCTION added()",
         );
         let database = format!("of_{major}");
         target.create_db(&database);
         let sides = ["--source", &source.uri("shop"), "--target", &target.uri(&database)];
-        // of a sequence between majors as of a table
+        // of a sequence between majors as of a table, and of the server's own extension, which no script makes, of all
+        let own = "members of extension plpgsql that it does not create itself, and somebody has added: ";
         let told = "members of extension cube that it does not create itself, and somebody has added: ";
         let preflight = Dbhaul::new(["preflight"]).args(sides).run();
         preflight
             .assert_code(0)
             .assert_says(told)
             .assert_says("TABLE public.cfg")
-            .assert_says("SEQUENCE public.own");
+            .assert_says("SEQUENCE public.own")
+            .assert_says(own)
+            .assert_says("TABLE public.built_in");
         Dbhaul::new(["migrate", "--dry-run"]).args(sides).run().assert_code(0).assert_says(told);
         for command in ["migrate", "verify"] {
             let run = Dbhaul::new([command]).args(sides).run();
@@ -336,7 +340,9 @@ fn what_was_added_to_an_extension_is_missed() {
             }
             run.assert_code(4)
                 .assert_says("TABLE public.cfg: missing")
-                .assert_says("SEQUENCE public.own: missing");
+                .assert_says("SEQUENCE public.own: missing")
+                .assert_says("TABLE public.built_in: missing")
+                .assert_says("FUNCTION public.added(): missing");
         }
     }
 }

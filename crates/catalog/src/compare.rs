@@ -25,7 +25,7 @@ use serde_json::{Value, json};
 
 pub use self::around::{SystemDifferences, compare_databases, compare_system_privileges, system_identity};
 pub use self::aspects::Aspects;
-pub use self::extension_members::{MemberDifferences, compare_members_of_extensions};
+pub use self::extension_members::{EXTENSION_OF_SERVER, MemberDifferences, compare_members_of_extensions};
 use self::families::Families;
 use self::findings::Finding;
 pub use self::findings::{Comparison, Decision};

@@ -54,10 +54,10 @@ pub use catalog::{
     SystemPrivileges, TornFamily, Uncovered, UncoveredPlace,
 };
 pub use compare::{
-    Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, FunctionPart, MemberDifferences,
-    Printed, Signature, SystemDifferences, Unsettled, compare, compare_aspects, compare_databases,
-    compare_members_of_extensions, compare_system_privileges, given_on_the_right, kept_maintain,
-    lost_maintain, system_identity,
+    Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, EXTENSION_OF_SERVER, FunctionPart,
+    MemberDifferences, Printed, Signature, SystemDifferences, Unsettled, compare, compare_aspects,
+    compare_databases, compare_members_of_extensions, compare_system_privileges, given_on_the_right,
+    kept_maintain, lost_maintain, system_identity,
 };
 pub use filter::FilterError;
 pub use names::{

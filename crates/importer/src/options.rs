@@ -152,8 +152,8 @@ impl Sections {
 pub struct ExtensionMembers {
     /// The extension.
     pub extension: String,
-    /// Its version.
-    pub version: String,
+    /// Its version; none of the one that every server has, of whose members a user has added all that are listed.
+    pub version: Option<String>,
     /// The major of the server.
     pub major: u32,
     /// Those that are relations, functions or types.

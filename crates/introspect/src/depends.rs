@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use dbhaul_catalog::{Class, Dependency, Object, ObjectId, SharedText};
+use dbhaul_catalog::{Class, Dependency, EXTENSION_OF_SERVER, Object, ObjectId, SharedText};
 use serde::Deserialize;
 
 use crate::Error;
@@ -162,13 +162,10 @@ pub(crate) fn mark_members(objects: &mut [Object], dependencies: &Dependencies) 
     for object in objects {
         let own = dependencies.extension_of(object.id);
         let extension = own.or_else(|| extension_of_table(object, dependencies));
-        object.extension = extension.map(|oid| names.get(&oid).cloned().unwrap_or_else(|| BUILT_IN.into()));
+        let name = |oid| names.get(&oid).cloned().unwrap_or_else(|| EXTENSION_OF_SERVER.into());
+        object.extension = extension.map(name);
     }
 }
-
-/// The name given to extensions that every database has and that are not in the
-/// model: `plpgsql` is the only one.
-const BUILT_IN: &str = "plpgsql";
 
 fn extension_of_table(object: &Object, dependencies: &Dependencies) -> Option<u32> {
     let part = matches!(

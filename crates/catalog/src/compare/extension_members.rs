@@ -17,6 +17,10 @@ use super::quoting::bare;
 use crate::kinds::Body;
 use crate::{Catalog, Identity, Object, QualifiedName};
 
+/// The one extension that every database has from the start (PostgreSQL's src/bin/initdb/initdb.c, `load_plpgsql`), and
+/// that is read as little as anything else of the server's own. Its members that are read are a user's.
+pub const EXTENSION_OF_SERVER: &str = "plpgsql";
+
 /// So many members of an extension are named that another version of it lacks.
 const SHOWN_MEMBERS: usize = 10;
 
@@ -86,12 +90,15 @@ impl MemberDifferences {
         let mut gone: BTreeMap<&str, Vec<String>> = BTreeMap::new();
         for object in &left.objects {
             let Some(extension) = object.extension.as_deref() else { continue };
+            let (version, other_version) = (one.get(extension), other.get(extension));
+            let of_server =
+                [version, other_version].map(|it| it.is_none() && extension == EXTENSION_OF_SERVER);
             // a family is told by its members, and an extension that is not there is told itself
-            let Some(other_version) = other.get(extension) else { continue };
+            if matches!(object.body, Body::OperatorFamily(_)) || (other_version.is_none() && !of_server[1]) {
+                continue;
+            }
             // nor are members looked for by their names whose extension lies in another schema, which is told too
-            if matches!(object.body, Body::OperatorFamily(_))
-                || here.get(extension) != elsewhere.get(extension)
-            {
+            if of_server == [false; 2] && here.get(extension) != elsewhere.get(extension) {
                 continue;
             }
             let there = there.get_or_insert_with(|| right.objects.iter().map(super::key).collect());
@@ -100,8 +107,12 @@ impl MemberDifferences {
             }
             let identity = object.identity();
             let holds_state = matches!(object.body, Body::Table(_) | Body::Sequence(_));
-            let is_same_version = one.get(extension) == Some(other_version);
-            if is_same_version && (is_same_major || holds_state) {
+            let is_a_users = match of_server {
+                [true, _] => true,
+                [false, true] => holds_state,
+                [false, false] => version == other_version && (is_same_major || holds_state),
+            };
+            if is_a_users {
                 self.lacking.push(Difference::Missing { identity });
             } else {
                 gone.entry(extension).or_default().push(identity.to_string());

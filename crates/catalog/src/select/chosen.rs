@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::patterns::{Families, Patterns, Relations, Strictness, is_relation, key, name_of};
 use super::{Selection, SelectionError};
 use crate::kinds::{Body, ConfigurationTable};
-use crate::{Catalog, Object, ObjectId, QualifiedName, Uncovered};
+use crate::{Catalog, EXTENSION_OF_SERVER, Object, ObjectId, QualifiedName, Uncovered};
 
 /// What was chosen, by name.
 pub(super) struct Chosen<'a> {
@@ -320,6 +320,8 @@ fn chosen_extensions(
     chosen.extend(find("include extension", &selection.filter_extensions, every)?);
     if selection.extensions.is_empty() && selection.filter_extensions.is_empty() && everything {
         chosen.extend(names.clone().map(str::to_owned));
+        // what a user has made a member of it is looked for as with any other
+        chosen.insert(EXTENSION_OF_SERVER.to_owned());
     }
     let excluded = find("--exclude-extension", &selection.exclude_extensions, plain)?;
     chosen.retain(|name| !excluded.contains(name));

@@ -42,7 +42,10 @@ pub(super) async fn lacking(
             .filter_map(|row| Some((row.class?, row.schema.as_deref()?, row.name.as_deref()?)))
             .collect();
         // scripts look at the server's major too: between majors only what holds rows is certain
-        let is_certain = |holds_state: bool| version == of.version && (major == of.major || holds_state);
+        let is_certain = |holds_state: bool| match &of.version {
+            Some(expected) => version == expected && (major == of.major || holds_state),
+            None => true,
+        };
         let lacking = of.members.iter().filter(|member| {
             let key = (member.class.0, member.schema.as_str(), member.name.as_str());
             is_certain(member.holds_state) && !there.contains(&key)

@@ -28,7 +28,7 @@ use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
 use crate::run::NOT_FOUND;
 use crate::run::prepared::Prepared;
-use crate::{Cause, ImportPlan};
+use crate::{Cause, ExtensionMembers, ImportPlan};
 
 /// Locks on objects of others are not waited for longer: what cannot be tried now is left to the run.
 const LOCK_TIMEOUT: &str = "2s";
@@ -194,7 +194,7 @@ impl Rehearsal<'_> {
         Ok(())
     }
 
-    /// Looks at the members of the extensions that this act has made.
+    /// Looks at the members of the extensions that this act has made, and of the one that is always there.
     async fn members(&mut self, ids: &[u32]) -> Result<(), Error> {
         let made = ids.iter().filter_map(|id| self.plan.entry(*id).ok());
         let made: BTreeSet<&str> = made
@@ -202,7 +202,8 @@ impl Rehearsal<'_> {
             .map(|entry| entry.name.as_str())
             .collect();
         let expected = self.plan.options.extension_members.iter();
-        let expected: Vec<_> = expected.filter(|it| made.contains(it.extension.as_str())).collect();
+        let is_there = |it: &&ExtensionMembers| it.version.is_none() || made.contains(it.extension.as_str());
+        let expected: Vec<_> = expected.filter(is_there).collect();
         let major = self.session.version().major();
         for (extension, told) in members::lacking(&expected, major, self.session).await? {
             self.foretold.lack_members(extension, told);

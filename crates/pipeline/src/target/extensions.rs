@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use dbhaul_catalog::kinds::{Body, Extension};
-use dbhaul_catalog::{Catalog, Class, Object, ObjectId, Selection, TIMESCALEDB, quote_literal};
+use dbhaul_catalog::{
+    Catalog, Class, EXTENSION_OF_SERVER, Object, ObjectId, Selection, TIMESCALEDB, quote_literal,
+};
 use dbhaul_importer::{ExtensionMember, ExtensionMembers};
 use dbhaul_postgres::{ConnectSettings, Error, Session, SessionRole};
 use serde::Deserialize;
@@ -122,19 +124,16 @@ fn extensions(catalog: &Catalog) -> impl Iterator<Item = (&Object, &Extension)> 
 /// The members of a catalog's extensions that are relations, functions or types. Those of TimescaleDB change as it is
 /// used.
 pub(crate) fn members(catalog: &Catalog) -> Vec<ExtensionMembers> {
-    let versions = extensions(catalog).map(|(object, extension)| (object.name.as_str(), &extension.version));
-    let mut found: BTreeMap<&str, ExtensionMembers> = versions
-        .filter(|(name, _)| *name != TIMESCALEDB)
-        .map(|(name, version)| {
-            let of = ExtensionMembers {
-                extension: name.to_owned(),
-                version: version.clone(),
-                major: catalog.server_version.major(),
-                members: Vec::new(),
-            };
-            (name, of)
-        })
-        .collect();
+    let of = |name: &str, version: Option<&String>| ExtensionMembers {
+        extension: name.to_owned(),
+        version: version.cloned(),
+        major: catalog.server_version.major(),
+        members: Vec::new(),
+    };
+    let mut found = BTreeMap::from([(EXTENSION_OF_SERVER, of(EXTENSION_OF_SERVER, None))]);
+    for (object, extension) in extensions(catalog).filter(|(object, _)| object.name != TIMESCALEDB) {
+        found.insert(&object.name, of(&object.name, Some(&extension.version)));
+    }
     for object in &catalog.objects {
         let Some(extension) = object.extension.as_deref().and_then(|name| found.get_mut(name)) else {
             continue;
