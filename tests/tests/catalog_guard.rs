@@ -34,11 +34,18 @@ fn objects_that_are_not_carried_are_named() {
             "planted",
             "SET allow_system_table_mods = on;
              CREATE FUNCTION pg_catalog.planted() RETURNS int LANGUAGE sql AS 'SELECT 1';
-             CREATE TABLE pg_catalog.planted_table (a int PRIMARY KEY);",
+             CREATE TABLE pg_catalog.planted_table (a int PRIMARY KEY);
+             CREATE TABLE information_schema.of_a_user (a int); CREATE VIEW information_schema.seen AS SELECT 1 AS one",
         );
         let found = wait_for(read(&server, "planted")).uncovered;
-        for name in ["function planted()", "table planted_table"] {
-            let is_it = |object: &Uncovered| object.description == name;
+        for (name, schema) in [
+            ("function planted()", "pg_catalog"),
+            ("table planted_table", "pg_catalog"),
+            ("table information_schema.of_a_user", "information_schema"),
+            ("view information_schema.seen", "information_schema"),
+        ] {
+            let whole = format!("{name} in schema {schema}, which is the server's own");
+            let is_it = |object: &Uncovered| object.description == whole;
             assert!(found.iter().any(is_it), "{name} is not among {found:?} on {major}");
         }
     }

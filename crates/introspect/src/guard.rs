@@ -264,19 +264,26 @@ fn unknown(catalogs: &[CatalogRow]) -> impl Iterator<Item = &str> {
 }
 
 /// Selects the candidates of one catalog: what the user made, without what
-/// temporary and TOAST relations bring and what the server makes for itself.
+/// temporary and TOAST relations bring and what the server makes for itself. All of an `information_schema` that was
+/// made anew by its script, as notes of a release may ask for, has OIDs like a user's.
 fn arm(name: &str) -> String {
+    let made_by_server = |oid: &str| {
+        format!(
+            "(n.nspname ~ '^pg_(toast|temp)' OR n.nspname = 'information_schema' AND {oid} >= {FIRST_USER_OID})"
+        )
+    };
     let user_schema = |column: &str| {
         format!(
-            "AND x.{column} NOT IN (SELECT oid FROM pg_catalog.pg_namespace
-                 WHERE nspname = 'information_schema' OR nspname ~ '^pg_(toast|temp)')"
+            "AND x.{column} NOT IN (SELECT n.oid FROM pg_catalog.pg_namespace n WHERE {})",
+            made_by_server("n.oid")
         )
     };
     let user_relation = |column: &str| {
         format!(
             "AND x.{column} NOT IN (SELECT c.oid FROM pg_catalog.pg_class c
                  JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-                 WHERE n.nspname = 'information_schema' OR n.nspname ~ '^pg_(toast|temp)')"
+                 WHERE {})",
+            made_by_server("n.oid")
         )
     };
     let filter = match name {
@@ -357,6 +364,11 @@ fn belongs(id: ObjectId, deptypes: &'static [char], dependencies: &Dependencies)
     false
 }
 
+/// Whether a schema is one that the server keeps for itself, where others can put objects all the same.
+fn is_of_server(schema: &str) -> bool {
+    matches!(schema, "pg_catalog" | "information_schema")
+}
+
 async fn describe(
     reader: &Reader<'_>,
     missing: HashSet<Missing>,
@@ -385,10 +397,14 @@ async fn describe(
             let parts = dependencies.wholes(*id, &['a', 'i', 'P']);
             parts.filter_map(|whole| dependencies.lift(whole)).collect()
         };
+        let schema_of_server = row.schema.as_deref().filter(|schema| is_of_server(schema));
         Uncovered {
-            description: match value {
-                Some(value) => format!("{value} of {description}"),
-                None => description,
+            description: match (value, schema_of_server) {
+                (Some(value), _) => format!("{value} of {description}"),
+                (None, Some(schema)) => {
+                    format!("{description} in schema {schema}, which is the server's own")
+                }
+                (None, None) => description,
             },
             place: Some(UncoveredPlace { schema: row.schema, part_of }),
         }

@@ -194,7 +194,7 @@ async fn look_at_source(
     report.add(Level::Info, "source", format!("PostgreSQL {version}, {size} on disk, {objects}"));
     for object in &source.catalog.uncovered {
         let object = &object.description;
-        let message = format!("{object} is of a kind that dbhaul does not know; drop or exclude it");
+        let message = format!("dbhaul does not know how to carry {object}; drop it, move it or exclude it");
         report.add(Level::Blocker, "source", message);
     }
     for NamedReason { object, reason } in left_out(&source.catalog) {
