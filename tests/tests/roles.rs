@@ -323,7 +323,7 @@ fn dropped_roles_leave_what_they_own_to_the_importer() {
         .assert_says("line 2: the source has no role \"Zz\"");
     let map = write("zz_owner = -\n\"Zz = Reader\" = -\nzz_gone = -");
     let run = Dbhaul::new(bad).args(["--role-map", map.path().to_str().unwrap()]).run();
-    run.assert_code(3).assert_says("POLICY app.gone item: the role map drops \"zz_gone\"");
+    run.assert_code(3).assert_says("POLICY app.item gone: the role map drops \"zz_gone\"");
     run.assert_says("DEFAULT PRIVILEGES FOR TABLES");
     run.assert_says("EQUAL");
     assert_eq!(owner_of(&target, "shop", "app.item"), "me");
