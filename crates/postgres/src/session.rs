@@ -505,11 +505,16 @@ const FACTS_SQL: &str = "SELECT pg_catalog.current_setting('server_version_num')
      pg_catalog.current_setting('server_encoding'), pg_catalog.pg_backend_pid(), \
      pg_catalog.pg_is_in_recovery(), pg_catalog.current_database(), current_user";
 
+/// Sessions that may end in a row, while they are opened, without a word of the server's.
+const MOST_UNSAID: u32 = 2;
+
 /// Connects and pins. Where the defaults of the database or the role end the session before it has pinned
-/// its own settings, once more with a startup packet that goes before them.
+/// its own settings, once more with a startup packet that goes before them. What a server says at the end of a session may
+/// be lost with the connection, if something of ours was still on its way: then it is asked to say it again.
 async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(Link, Facts)> {
     let mut startup = Startup::default();
     let mut ended: Option<Error> = None;
+    let mut unsaid_count = 0;
     loop {
         let opened = match connect::open(settings, &startup).await {
             Ok(link) => pin_in_time(&link, options, settings).await.map(|facts| (link, facts)),
@@ -522,6 +527,10 @@ async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(L
             }
             Err(error) => error,
         };
+        if error.is_connection_lost() && error.sqlstate().is_none() && unsaid_count < MOST_UNSAID {
+            unsaid_count += 1;
+            continue;
+        }
         match startup.after(&error) {
             Some(next) => (startup, ended) = (next, Some(error)),
             // what stands before the server takes no options: then the limit is what has to be known
