@@ -515,6 +515,7 @@ async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(L
     let mut startup = Startup::default();
     let mut ended: Option<Error> = None;
     let mut unsaid_count = 0;
+    let began = std::time::Instant::now();
     loop {
         let opened = match connect::open(settings, &startup).await {
             Ok(link) => pin_in_time(&link, options, settings).await.map(|facts| (link, facts)),
@@ -527,7 +528,10 @@ async fn open(settings: &ConnectSettings, options: &SessionOptions) -> Result<(L
             }
             Err(error) => error,
         };
-        if error.is_connection_lost() && error.sqlstate().is_none() && unsaid_count < MOST_UNSAID {
+        // who has not answered for the whole of that time would not do so the next time
+        let has_time = settings.connect_timeout.is_none_or(|limit| began.elapsed() < limit);
+        let is_unsaid = error.is_connection_lost() && error.sqlstate().is_none();
+        if is_unsaid && has_time && unsaid_count < MOST_UNSAID {
             unsaid_count += 1;
             continue;
         }
