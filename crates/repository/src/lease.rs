@@ -34,6 +34,9 @@ const OBSERVATION: Duration = Duration::from_secs(RENEWAL.as_secs() + 60);
 /// How long a request that was given up may still take effect: twice the time that an answer is waited for.
 const SETTLING: Duration = Duration::from_secs(2 * 60);
 
+/// How often a sign is written again because it could not be seen when.
+const MOST_LOOKS: u32 = 5;
+
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
 
@@ -55,6 +58,9 @@ pub struct Sign {
 #[derive(Debug, Clone)]
 struct Life {
     renewed: Arc<Mutex<Option<SystemTime>>>,
+    /// Held from the look before a renewal to that after it: one in between would see the date of the other's write, and
+    /// not that it came too late.
+    renewing: Arc<tokio::sync::Mutex<()>>,
     max: Duration,
     clock: Clock,
 }
@@ -139,9 +145,9 @@ impl Repository {
 
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
         // nobody else has its name, and a request that comes twice is not refused so
-        self.store().overwrite(&key, Bytes::from_static(text.as_bytes())).await?;
+        self.store().overwrite(&key, fresh(text)).await?;
         let renewed = Arc::new(Mutex::new(Some(self.clock.now())));
-        let life = Life { renewed, max: life_of(&key), clock: self.clock.clone() };
+        let life = Life { renewed, renewing: Arc::default(), max: life_of(&key), clock: self.clock.clone() };
         let (renewing, progress) = (self.clone(), self.progress.clone());
         let (renewed, living) = (key.clone(), life.clone());
         let mut renewals = JoinSet::new();
@@ -165,16 +171,14 @@ impl Repository {
             sign: key.to_owned(),
             minutes: life.max.as_secs() / 60,
         };
+        let _alone = life.renewing.lock().await;
         if life.has_lapsed() {
             return Err(lapsed());
         }
-        let before = self.store().head_optional(key).await?;
-        let Some(before) = before else {
-            life.lapse();
-            return Err(RepositoryError::SignRemoved { store: self.describe(), sign: key.to_owned() });
+        let Some(before) = self.store().head_optional(key).await? else {
+            return Err(self.sign_was_removed(key, life));
         };
-        self.store().overwrite(key, Bytes::from_static(text.as_bytes())).await?;
-        let after = self.store().head(key).await?;
+        let after = self.rewrite_sign(key, text, life).await?;
         if let (Some(before), Some(after)) = (before.modified, after.modified)
             && after.duration_since(before).is_ok_and(|past| past >= life.max)
         {
@@ -185,6 +189,37 @@ impl Repository {
         }
         life.renewed();
         Ok(())
+    }
+
+    /// Writes a sign again, and looks when the store's clock says that it was written.
+    ///
+    /// A look that fails is not repeated alone: a machine may sleep until the next attempt, its clock with it, and the
+    /// date of a write before that would not tell.
+    async fn rewrite_sign(
+        &self,
+        key: &str,
+        text: &'static str,
+        life: &Life,
+    ) -> Result<ObjectMeta, RepositoryError> {
+        let once = self.single_attempt();
+        let mut failures = 0;
+        loop {
+            self.store().overwrite(key, fresh(text)).await?;
+            match once.head(key).await {
+                Ok(written) => return Ok(written),
+                Err(error) if error.is_transient() && failures < MOST_LOOKS => failures += 1,
+                Err(error) => return Err(error.into()),
+            }
+            // with the pauses of the store's policy, and not over the head of whoever has removed it meanwhile
+            if self.store().head_optional(key).await?.is_none() {
+                return Err(self.sign_was_removed(key, life));
+            }
+        }
+    }
+
+    fn sign_was_removed(&self, key: &str, life: &Life) -> RepositoryError {
+        life.lapse();
+        RepositoryError::SignRemoved { store: self.describe(), sign: key.to_owned() }
     }
 
     /// The signs of this kind that were renewed not long before ours was made, by the store's clock. One that is dated
@@ -234,6 +269,12 @@ impl Repository {
 /// Whether a key is that of a sign: marks of packs lie beside those of a removal.
 pub(crate) fn is_sign(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix).is_some_and(|id| Ulid::from_string(id).is_ok())
+}
+
+/// The bytes of a sign, others each time: where the answer to a write is lost, those of an earlier one would be taken for
+/// those of this one, and the sign would keep its old date.
+fn fresh(text: &str) -> Bytes {
+    Bytes::from(format!("{text} ({})", Ulid::generate()))
 }
 
 /// How long a sign counts without being renewed.
@@ -296,6 +337,12 @@ impl Sign {
     /// [`RepositoryError::SignRemoved`] if they have; if the store fails.
     pub async fn renew(&self) -> Result<(), RepositoryError> {
         self.repository.renew_sign(&self.key, self.text, &self.life).await
+    }
+
+    /// Ends the renewals beside the work, so that a test directs each request.
+    #[cfg(test)]
+    pub(crate) async fn renew_only_when_told(&mut self) {
+        self.renewals.shutdown().await;
     }
 
     /// Notes that a request was given up that may take effect all the same.

@@ -3,5 +3,6 @@
 
 mod faults;
 mod model;
+mod sleep;
 mod small;
 mod stage;
