@@ -410,6 +410,8 @@ impl Model {
     /// When all have ended: what is there can be read, what was made is there, and prunes remove the rest.
     async fn end(&mut self) {
         let told = self.history();
+        // requests that were given up take effect by now, and not at the end of a night that passes at once
+        tokio::time::sleep(ANSWER * 2).await;
         let director: Arc<Mutex<Vec<Waiting>>> = Arc::clone(&self.queue);
         let serving = tokio::spawn(async move {
             loop {
