@@ -159,6 +159,12 @@ impl KnownChunks {
         self.slots.len() as u64 * 2 / 3
     }
 
+    /// Bytes of memory that it takes.
+    #[cfg(test)]
+    pub(crate) fn table_bytes(&self) -> u64 {
+        size_of_val(&*self.slots) as u64
+    }
+
     /// Adds a chunk, unless the same is there: in a table without a key equal rows make equal chunks, any number.
     fn insert(&mut self, id: &ChunkId, number: u32) {
         let (fingerprint, start) = self.home(id);

@@ -2,6 +2,7 @@
 //! and many writers and pruners at once.
 
 mod faults;
+mod memory;
 mod model;
 mod sleep;
 mod small;

@@ -68,7 +68,7 @@ fn digest(rows: &[u8]) -> RowDigest {
     RowsDigester::new(&spec()).digest(rows).unwrap()
 }
 
-fn catalog() -> Catalog {
+pub(super) fn catalog() -> Catalog {
     let object = Object {
         id: ObjectId::new(Class::PG_LARGEOBJECT, 16_385),
         schema: None,
@@ -161,7 +161,7 @@ async fn store(
     repository.commit(&manifest, lease, cancel).await
 }
 
-fn toc() -> Toc {
+pub(super) fn toc() -> Toc {
     Toc::build(&catalog(), &Target { version: VERSION }, &TocOptions::default()).unwrap()
 }
 
@@ -173,7 +173,7 @@ fn list(chunks: Vec<RowChunk>) -> Result<(Vec<Bytes>, ListTotals), dbhaul_archiv
     Ok((pieces, totals))
 }
 
-fn table(toc: &Toc, totals: ListTotals, list: Document) -> TableEntry {
+pub(super) fn table(toc: &Toc, totals: ListTotals, list: Document) -> TableEntry {
     let entry = toc.entries.iter().find(|entry| matches!(entry.data, Some(DataEntry::LargeObjects)));
     TableEntry {
         kind: TableKind::LargeObjects,
@@ -190,7 +190,7 @@ fn table(toc: &Toc, totals: ListTotals, list: Document) -> TableEntry {
     }
 }
 
-fn manifest(
+pub(super) fn manifest(
     repository: &Repository,
     wanted: &Wanted,
     (catalog, toc): (Document, Document),
