@@ -298,7 +298,9 @@ impl Display for BackupDetails {
             let (plain, stored) = (format_bytes(table.plain_bytes), format_bytes(table.stored_bytes));
             let (rows, name) = (table.digest.row_count, in_one_line(&table.name));
             let (unit, name) = match table.kind {
+                TableKind::Table if rows == 1 => ("row", name.as_str()),
                 TableKind::Table => ("rows", name.as_str()),
+                TableKind::LargeObjects if rows == 1 => ("piece", "large objects"),
                 TableKind::LargeObjects => ("pieces", "large objects"),
             };
             write!(f, "\n  {rows:>12} {unit:<6}  {plain:>10}  {stored:>10}  {name}")?;
