@@ -238,6 +238,10 @@ fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_ste
         ids.push(run.json()["backup"].as_str().unwrap().to_owned());
     }
     store.backup(&["pin", &ids[1]]).assert_code(0);
+    let latest = store.backup(&["pin", "latest", "--json"]);
+    assert!(latest.assert_code(0).stdout.contains(ids.last().unwrap().as_str()), "{latest}");
+    store.backup(&["unpin", "latest", "--database", "shop"]).assert_code(0);
+    store.backup(&["pin", "the newest"]).assert_code(2).assert_stderr_has(&["\"the newest\" is neither"]);
     // with no policy everything would go
     store.backup(&["forget"]).assert_code(2);
     store.backup(&["forget", "--keep-daily", "0"]).assert_code(2);

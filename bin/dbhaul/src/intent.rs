@@ -133,8 +133,10 @@ pub(crate) enum Request {
     Pin {
         /// The store.
         store: StoreUrl,
-        /// The beginnings of the backups' identities.
-        ids: Vec<String>,
+        /// The backups.
+        backups: Vec<BackupRef>,
+        /// The database whose backups are meant, where the store holds several.
+        database: Option<String>,
         /// Pin them; otherwise unpin them.
         is_pinned: bool,
     },

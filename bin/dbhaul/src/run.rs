@@ -107,8 +107,8 @@ pub(crate) async fn run(
             let report = Box::pin(prune_store(request, context)).await?;
             Ok(Outcome::report(&report, report.status()))
         }
-        Request::Pin { store, ids, is_pinned } => {
-            let pinned = pin_backups(&store, &ids, is_pinned, context).await?;
+        Request::Pin { store, backups, database, is_pinned } => {
+            let pinned = pin_backups(&store, &backups, database.as_deref(), is_pinned, context).await?;
             Ok(Outcome::listing(&Pinned { pinned, is_pinned }))
         }
         Request::InitStore(request) => {

@@ -96,13 +96,16 @@ pub(crate) struct PruneArgs {
 /// `backup pin` and `backup unpin`.
 #[derive(Debug, Args)]
 pub(crate) struct PinArgs {
-    /// The backups, given by the beginnings of their IDs
+    /// The backups, each given by `latest` or the beginning of its ID
     #[arg(value_name = "BACKUP", required = true)]
     pub(crate) ids: Vec<String>,
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) keys: WriterKeyArgs,
+    /// The database whose backups are meant; needed for `latest` in a store of several databases
+    #[arg(long, value_name = "NAME", help_heading = "Which")]
+    pub(crate) database: Option<String>,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use dbhaul_pipeline::{ForgetChoice, ForgetRequest, KeepPolicy, PruneRequest, TimeZone};
 
 use super::sides::Places;
-use super::{Environment, Job, Request, UsageError, job};
+use super::{Environment, Job, Request, UsageError, backup_ref, job};
 use crate::args::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
 
 pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
@@ -37,7 +37,13 @@ pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job
 
 pub(super) fn pin(args: PinArgs, is_pinned: bool, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
-    let request = Request::Pin { store: places.require_store()?, ids: args.ids, is_pinned };
+    let backup = |id: &String| {
+        let problem = "is neither `latest` nor the beginning of a backup's identity";
+        backup_ref(Some(id)).map_err(|_| UsageError::new(format!("{id:?} {problem}")))
+    };
+    let backups = args.ids.iter().map(backup).collect::<Result<_, _>>()?;
+    let (store, database) = (places.require_store()?, args.database);
+    let request = Request::Pin { store, backups, database, is_pinned };
     job(request, false, None, args.output, places)
 }
 

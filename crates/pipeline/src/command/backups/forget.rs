@@ -209,14 +209,15 @@ pub async fn forget_backups(request: ForgetRequest, context: Context) -> Result<
 /// If the store cannot be written, or there is no such backup.
 pub async fn pin_backups(
     store: &StoreUrl,
-    ids: &[String],
+    backups: &[BackupRef],
+    database: Option<&str>,
     is_pinned: bool,
     context: Context,
 ) -> Result<Vec<String>, PipelineError> {
     let repository = open(store, false, &context).await?;
     let mut found = Vec::new();
-    for id in ids {
-        found.push(repository.find(&BackupRef::Id(id.clone()), None).await?);
+    for backup in backups {
+        found.push(repository.find(backup, database).await?);
     }
     for key in &found {
         match is_pinned {
