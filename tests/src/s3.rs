@@ -60,10 +60,33 @@ impl S3Endpoint {
     }
 }
 
+/// Runs moto so that objects whose keys the regular expression in a file finds are a day older than they are.
+const MOTO: &str = "
+import re
+import sys
+from datetime import timedelta
+from pathlib import Path
+from moto.s3.models import FakeKey
+from moto.server import main
+
+aged, port = Path(sys.argv[1]), sys.argv[2]
+
+def get(key):
+    is_aged = aged.exists() and re.search(aged.read_text(), key.name)
+    return key.__dict__['written'] - timedelta(days=1 if is_aged else 0)
+
+def put(key, time):
+    key.__dict__['written'] = time
+
+FakeKey.last_modified = property(get, put)
+main(['-H', '127.0.0.1', '-p', port])
+";
+
 /// A running moto server, stopped when dropped.
 #[derive(Debug)]
 pub struct Moto {
     endpoint: S3Endpoint,
+    aged: PathBuf,
     _keeper: Keeper,
     port: Port,
 }
@@ -74,11 +97,12 @@ impl Moto {
         let port = Port::reserve();
         let dir = places::scratch().join(format!("moto-{}-{}", std::process::id(), port.number));
         std::fs::create_dir_all(&dir).expect("scratch is writable");
-        let program = places::python_tool("moto_server").display().to_string();
-        let command = [program, "-H".into(), "127.0.0.1".into(), "-p".into(), port.number.to_string()];
+        let python = places::python_program().display().to_string();
+        let aged = dir.join("aged");
+        let command = [python, "-c".into(), MOTO.into(), aged.display().to_string(), port.number.to_string()];
         let mut keeper = Keeper::new(&dir, &dir.join("moto.log"), "KILL", &command);
         keeper.start();
-        let moto = Self { endpoint: S3Endpoint::at(port.number), _keeper: keeper, port };
+        let moto = Self { endpoint: S3Endpoint::at(port.number), aged, _keeper: keeper, port };
         wait_until("moto answers", || moto.request("GET", "/moto-api/").ok());
         moto
     }
@@ -86,6 +110,11 @@ impl Moto {
     /// Where it listens.
     pub fn endpoint(&self) -> &S3Endpoint {
         &self.endpoint
+    }
+
+    /// From now on objects whose keys this regular expression finds are a day older than they are.
+    pub fn age(&self, keys: &str) {
+        std::fs::write(&self.aged, keys).expect("scratch is writable");
     }
 
     /// Creates a bucket.

@@ -55,12 +55,14 @@ impl Place {
         run.arg(endpoint.store_url("bucket", "store")).envs(endpoint.env())
     }
 
-    /// The directory of its packs, where their age can be told.
-    fn packs(&self) -> Option<PathBuf> {
-        match self {
-            Place::Directory(directory) => Some(directory.path().join("store/packs")),
-            Place::S3(_) | Place::Moto(_) => None,
-        }
+    /// Lets the packs and marks that are there be of the day before.
+    fn age(&self) {
+        let store = match self {
+            Place::Directory(directory) => directory.path().join("store"),
+            Place::S3(s3) => s3.root().join("bucket/store"),
+            Place::Moto(moto) => return moto.age("/packs/|/trash/marked-"),
+        };
+        ["packs", "trash"].iter().for_each(|below| age(&store.join(below)));
     }
 
     /// How often each kind of request was made since the last call, where the place tells.
@@ -171,13 +173,62 @@ impl World {
         };
         let young = prune(&[]);
         assert!(young["young"]["count"].as_u64().unwrap() > 0, "{young}");
-        count("prune", self);
-        let Some(packs) = self.place.packs() else { return };
-        age(&packs);
+        count("prune of nothing", self);
+        self.place.age();
         let marked = prune(&[]);
-        assert_eq!(marked["marked"]["count"], young["young"]["count"], "{marked}");
+        assert_eq!(marked["marked"], young["young"], "{marked}");
+        count("prune that marks", self);
+        self.place.age();
         let removed = prune(&["--grace-hours", "0"]);
-        assert_eq!(removed["removed"]["count"], marked["marked"]["count"]);
+        assert_eq!(removed["removed"], marked["marked"], "{removed}");
+        count("prune that removes", self);
+        let nothing = prune(&["--dry-run"]);
+        let left =
+            ["young", "marked", "waiting", "removed"].map(|what| nothing[what]["count"].as_u64().unwrap());
+        assert_eq!(left, [0; 4], "{nothing}");
+        assert_eq!(nothing["used"], young["used"], "{nothing}");
+    }
+
+    /// After most of a table has changed and older backups were forgotten, little of the first packs is needed. A repack
+    /// copies that into new packs, so that prunes remove the old ones.
+    fn repack(&self, count: &mut impl FnMut(&'static str, &World)) {
+        self.server.psql("shop", "UPDATE sale SET note = md5(note) WHERE id > 3000");
+        let (backup, contents) = (self.dump(), self.contents("shop"));
+        self.write(&["backup", "forget", "--keep-last", "1"]).assert_code(0);
+        if self.is_encrypted {
+            let refused = self.write(&["backup", "prune", "--repack"]);
+            refused
+                .assert_code(1)
+                .assert_stderr_has(&["cannot be read with a writer key", "--identity-file"]);
+        }
+        let prune = |more: &[&str]| {
+            let run = self.read(&[&["backup", "prune", "--repack", "--json"][..], more].concat());
+            run.assert_code(0).json()
+        };
+        let foretold = prune(&["--dry-run"]);
+        self.place.requests();
+        let repacked = prune(&[]);
+        count("repack", self);
+        assert!(foretold["repacked"]["sparse"]["count"].as_u64().unwrap() > 0, "{foretold}");
+        assert!(foretold["repacked"]["freed_bytes"].as_u64().unwrap() > 0, "{foretold}");
+        for same in ["sparse", "live_bytes", "freed_bytes", "backup_count"] {
+            assert_eq!(repacked["repacked"][same], foretold["repacked"][same], "{same}");
+        }
+        let marked = repacked["marked"]["count"].as_u64().unwrap();
+        assert!(marked >= repacked["repacked"]["sparse"]["count"].as_u64().unwrap(), "{repacked}");
+        self.read(&["backup", "check", "--level", "2"]).assert_code(0);
+        assert_eq!(self.restored(&backup), contents);
+        self.place.age();
+        let removed = prune(&["--grace-hours", "0"]);
+        assert_eq!(removed["removed"]["count"].as_u64(), Some(marked), "{removed}");
+        assert_eq!(removed["repacked"]["sparse"]["count"], 0, "{removed}");
+        self.read(&["backup", "check", "--level", "2"]).assert_code(0);
+        assert_eq!(self.restored(&backup), contents);
+        // the next one finds its chunks where they are now
+        let dump =
+            self.write(&["dump", "--json", "--source", &self.server.uri("shop")]).assert_code(0).json();
+        let uploaded = dump["totals"]["uploaded_bytes"].as_u64().unwrap();
+        assert!(uploaded * 10 < dump["totals"]["pack_bytes"].as_u64().unwrap(), "{dump}");
     }
 
     fn check_all(&self) {
@@ -247,6 +298,7 @@ fn live(place: Place, is_encrypted: bool) -> Vec<(&'static str, BTreeMap<String,
     let target = world.server.uri("shop");
     world.read(&["verify", "--target", &target]).assert_code(0);
     count("verify", &world);
+    world.repack(&mut count);
     steps
 }
 
@@ -282,8 +334,9 @@ fn assert_requests(steps: &[(&str, BTreeMap<String, usize>)], expected: &[Bound<
         let asked: usize = counts.values().sum();
         assert!(asked <= *most, "{step}: {asked} requests: {counts:#?}");
         let is_write = |kind: &&String| !kind.ends_with(" sessions") && !kind.ends_with(" trash");
-        let is_write =
-            |kind: &&String| is_write(kind) && (kind.starts_with("PUT") || kind.starts_with("DELETE"));
+        let is_write = |kind: &&String| {
+            is_write(kind) && ["PUT", "DELETE", "POST"].iter().any(|verb| kind.starts_with(verb))
+        };
         let written = counts.keys().filter(is_write).map(|kind| (kind.as_str(), counts[kind]));
         assert_eq!(written.collect::<Vec<_>>(), *writes, "{step}");
     }
@@ -305,8 +358,11 @@ fn plain_on_s3_with_so_many_requests() {
             ("check 2", 16, report),
             ("list", 17, &[]),
             ("forget", 21, &[("DELETE backups", 1)]),
-            ("prune", 19, &[]),
+            ("prune of nothing", 19, &[]),
+            ("prune that marks", 19, &[]),
+            ("prune that removes", 30, &[("POST", 2)]),
             ("verify", 15, &[]),
+            ("repack", 60, &[("PUT backups", 1), ("PUT packs", 2)]),
         ],
     );
 }
@@ -328,8 +384,11 @@ fn encrypted_on_s3_with_so_many_requests() {
             ("check 2", 22, report),
             ("list", 17, &[]),
             ("forget", 21, &[("DELETE backups", 1)]),
-            ("prune", 19, &[]),
+            ("prune of nothing", 19, &[]),
+            ("prune that marks", 19, &[]),
+            ("prune that removes", 30, &[("POST", 2)]),
             ("verify", 19, &[]),
+            ("repack", 60, &[("PUT backups", 1), ("PUT packs", 2)]),
         ],
     );
 }

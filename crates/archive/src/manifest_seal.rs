@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use ulid::Ulid;
 
 use crate::repo::{check_features, check_version};
@@ -61,6 +62,30 @@ impl Manifest {
     /// [`ArchiveError::NoKey`] if it was with keys that are not at hand; [`ArchiveError::UnsupportedVersion`],
     /// [`ArchiveError::UnknownFeature`].
     pub fn open(key: &str, object: &[u8], keys: &Keyring) -> Result<Self, ArchiveError> {
+        Self::open_body(key, object, keys).map(|(manifest, _)| manifest)
+    }
+
+    /// As [`Manifest::open`], for who writes it again: everything in it must be known, or it would be lost.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`]; [`ArchiveError::Encode`] if something in it is not known.
+    pub fn open_to_replace(key: &str, object: &[u8], keys: &Keyring) -> Result<Self, ArchiveError> {
+        let (manifest, body) = Self::open_body(key, object, keys)?;
+        let failed = |error: serde_json::Error| ArchiveError::encode("the manifest", error);
+        let stored: Value = serde_json::from_slice(&body).map_err(failed)?;
+        let known = serde_json::to_value(&manifest).map_err(failed)?;
+        match lost(&stored, &known) {
+            None => Ok(manifest),
+            Some(field) => {
+                let reason =
+                    format!("{key} has a field {field:?}, which this version of dbhaul does not know");
+                Err(ArchiveError::encode("the manifest", reason))
+            }
+        }
+    }
+
+    /// The manifest, and its body as it was before it was encrypted.
+    fn open_body(key: &str, object: &[u8], keys: &Keyring) -> Result<(Self, Vec<u8>), ArchiveError> {
         let damaged = |reason: String| ArchiveError::DamagedManifest { key: key.to_owned(), reason };
         let end = object.iter().position(|byte| *byte == b'\n');
         let (seal, body) = object.split_at(end.map_or(object.len(), |end| end + 1));
@@ -90,7 +115,30 @@ impl Manifest {
             return Err(damaged("its body names another key generation than its seal".to_owned()));
         }
         manifest.contradiction().map_err(damaged)?;
-        Ok(manifest)
+        Ok((manifest, opened))
+    }
+}
+
+/// The name of a field of `stored` that `known` does not have with the same value.
+fn lost(stored: &Value, known: &Value) -> Option<String> {
+    match (stored, known) {
+        (Value::Object(stored), Value::Object(known)) => stored.iter().find_map(|(name, value)| {
+            let lost_below = |known| {
+                lost(value, known).map(|below| match below.is_empty() {
+                    true => name.clone(),
+                    false => format!("{name}.{below}"),
+                })
+            };
+            match known.get(name) {
+                Some(known) => lost_below(known),
+                None if value.is_null() => None,
+                None => Some(name.clone()),
+            }
+        }),
+        (Value::Array(stored), Value::Array(known)) if stored.len() == known.len() => {
+            stored.iter().zip(known).find_map(|(stored, known)| lost(stored, known))
+        }
+        (stored, known) => (stored != known).then(String::new),
     }
 }
 
@@ -156,8 +204,21 @@ pub(crate) fn seal_line(codec: &ChunkCodec, kind: &str, key: &str, body: &[u8]) 
 
 #[cfg(test)]
 mod tests {
-    use super::{seal_line, sealed};
+    use serde_json::json;
+
+    use super::{lost, seal_line, sealed};
     use crate::ChunkCodec;
+
+    #[test]
+    fn what_is_not_known_would_be_lost() {
+        let known = json!({"id": 1, "tables": [{"name": "film", "list": null}], "parent": null});
+        let lost = |stored: serde_json::Value| lost(&stored, &known);
+        assert_eq!(lost(json!({"id": 1, "tables": [{"name": "film"}], "roles": null})), None);
+        assert_eq!(lost(json!({"id": 2})), Some("id".to_owned()));
+        assert_eq!(lost(json!({"mood": 1})), Some("mood".to_owned()));
+        assert_eq!(lost(json!({"tables": [{"name": "film", "mood": 1}]})), Some("tables.mood".to_owned()));
+        assert_eq!(lost(json!({"tables": []})), Some("tables".to_owned()));
+    }
 
     #[test]
     fn no_manifest_is_sealed_that_is_too_large_to_be_read() {

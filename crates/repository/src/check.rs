@@ -53,7 +53,8 @@ impl Repository {
         Ok(CheckedBackup { manifest, catalog, repository })
     }
 
-    async fn check_parts(
+    /// Compares all parts of a backup but its rows with each other and with its packs.
+    pub(crate) async fn check_parts(
         &self,
         manifest: Manifest,
         cancel: &CancellationToken,

@@ -173,6 +173,14 @@ pub enum RepositoryError {
         /// The generation.
         generation: Ulid,
     },
+    /// A manifest is not the one that was read any more.
+    #[error("{key} in {store} was changed by another process, so nothing of the backup was moved")]
+    BackupChanged {
+        /// The store.
+        store: String,
+        /// The manifest.
+        key: String,
+    },
     /// A backup came or went while packs were about to be removed.
     #[error("nothing was removed: a backup was made in {store}, or forgotten, meanwhile")]
     StoreChanged {
@@ -510,7 +518,7 @@ impl RepositoryError {
                 "somebody has emptied the store, or a removal of packs took this run for gone after the machine had \
                  slept; look at the store, and run it again"
             }
-            RepositoryError::StoreChanged { .. } => "run it again",
+            RepositoryError::StoreChanged { .. } | RepositoryError::BackupChanged { .. } => "run it again",
             RepositoryError::TemporaryFile { .. } => {
                 "make room there, or name another directory with TMPDIR; --full needs none"
             }

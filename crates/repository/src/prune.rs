@@ -73,7 +73,7 @@ pub struct Pruned {
 }
 
 impl PackTotals {
-    fn add(&mut self, bytes: u64) {
+    pub(crate) fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.bytes = self.bytes.saturating_add(bytes);
     }

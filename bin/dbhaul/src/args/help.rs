@@ -162,10 +162,14 @@ pub(super) const PRUNE: &str = "\
 Examples:
   dbhaul backup prune --store s3://backups/shop --dry-run
   dbhaul backup prune --store s3://backups/shop
+  dbhaul backup prune --store s3://backups/shop --repack --identity-file me.txt
 
 Backups share packs. A prune marks the packs that no backup needs, and removes those that an \
 earlier prune marked at least 23 hours before (--grace-hours): run it every night. Nothing is removed \
-while a dump into the store is active, or if the manifest of any backup cannot be read.";
+while a dump into the store is active, or if the manifest of any backup cannot be read.
+
+A pack of which backups need a part is kept whole. --repack copies what they need of packs that are \
+mostly dead into new packs, and lets the backups refer to these; prunes remove the old ones.";
 
 /// Below `dbhaul restore --help`.
 pub(super) const RESTORE: &str = "\
@@ -211,7 +215,8 @@ hold their snapshots. With --source alone, ends every session that holds a snaps
 for a run that is not active. Loaded rows stay, but the runs cannot be resumed.
 
 With --store, removes packs that no backup needs and that are older than 72 hours (--grace-hours). \
-Failed dumps leave them behind.";
+Failed dumps leave them behind. For every night there is `dbhaul backup prune`: it removes them too, \
+and marks them first, so that whoever reads a backup that was just forgotten can go on.";
 
 /// Below `dbhaul report convert --help`.
 pub(super) const CONVERT: &str = "\

@@ -3,7 +3,7 @@
 use clap::Args;
 use dbhaul_pipeline::KeepCount;
 
-use super::{OutputArgs, ReportArgs, StoreArgs, WriterKeyArgs};
+use super::{OutputArgs, ReaderKeyArgs, ReportArgs, StoreArgs, WriterKeyArgs};
 
 /// `backup forget`.
 #[derive(Debug, Args)]
@@ -77,10 +77,16 @@ pub(crate) struct PruneArgs {
     #[command(flatten)]
     pub(crate) store: StoreArgs,
     #[command(flatten)]
-    pub(crate) keys: WriterKeyArgs,
+    pub(crate) keys: ReaderKeyArgs,
     /// Remove packs that were marked at least HOURS ago
     #[arg(long, value_name = "HOURS", default_value_t = 23, help_heading = "How")]
     pub(crate) grace_hours: u64,
+    /// Copy what backups need of sparse packs into new packs first, so that their space is freed
+    ///
+    /// A pack is sparse if all backups together need a third of it or less. Needs a private key or passphrase if the
+    /// store is encrypted: a writer key does not open the rows that are copied.
+    #[arg(long, help_heading = "How")]
+    pub(crate) repack: bool,
     /// Remove packs even if the store holds no backup
     #[arg(long, help_heading = "How")]
     pub(crate) allow_no_backup: bool,

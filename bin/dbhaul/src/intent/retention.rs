@@ -25,12 +25,13 @@ pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<J
 }
 
 pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
-    let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
+    let places = Places::new(environment).store(args.store.store).reader_keys(&args.keys)?;
     let request = PruneRequest {
         store: places.require_store()?,
         grace: Duration::from_secs(args.grace_hours.saturating_mul(3600)),
         dry_run: args.dry_run,
         allow_no_backup: args.allow_no_backup,
+        repack: args.repack,
     };
     job(Request::Prune(request), args.dry_run, Some(args.report), args.output, places)
 }

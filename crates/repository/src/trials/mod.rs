@@ -4,6 +4,7 @@
 mod faults;
 mod memory;
 mod model;
+mod repack;
 mod sleep;
 mod small;
 mod stage;

@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use dbhaul_progress::counted;
-use dbhaul_repository::{PackTotals, PruneOptions, Pruned, Repository};
+use dbhaul_repository::{PackTotals, PruneOptions, Pruned, Repacked, Repository};
 use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
@@ -21,6 +21,8 @@ pub struct PruneRequest {
     pub dry_run: bool,
     /// Remove the packs of a store without backups, too.
     pub allow_no_backup: bool,
+    /// Copy what backups need of sparse packs into new ones before.
+    pub repack: bool,
 }
 
 /// What a prune did.
@@ -28,6 +30,9 @@ pub struct PruneRequest {
 pub struct PruneReport {
     /// The store.
     pub store: String,
+    /// What came of sparse packs; `None` where that was not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repacked: Option<Repacked>,
     /// What it found.
     #[serde(flatten)]
     pub pruned: Pruned,
@@ -44,7 +49,8 @@ impl PruneReport {
     }
 }
 
-/// Marks packs that no backup names, and removes those that were marked longer ago than the grace period.
+/// Marks packs that no backup names, and removes those that were marked longer ago than the grace period. If that was
+/// asked for, what backups need of sparse packs is copied into new ones before, so that no backup names them.
 ///
 /// # Errors
 /// If the store cannot be read or written, a manifest is damaged, or another removal is at work.
@@ -56,10 +62,15 @@ pub async fn prune_store(request: PruneRequest, context: Context) -> Result<Prun
                 .await?
         }
     };
-    let PruneRequest { grace, dry_run, allow_no_backup, .. } = request;
+    let PruneRequest { grace, dry_run, allow_no_backup, repack, .. } = request;
     let options = PruneOptions { grace, dry_run, allow_no_backup };
+    let repacked = match repack {
+        true => Some(Box::pin(repository.repack(dry_run, &context.cancel)).await?),
+        false => None,
+    };
     Ok(PruneReport {
         store: repository.describe(),
+        repacked,
         pruned: repository.prune(&options, &context.cancel).await?,
         grace_hours: request.grace.as_secs() / 3600,
         dry_run: request.dry_run,
@@ -72,6 +83,18 @@ impl Display for PruneReport {
             |totals: PackTotals| format!("{}, {}", counted(totals.count, "pack"), format_bytes(totals.bytes));
         let Pruned { used, marked, waiting, removed, young, .. } = self.pruned;
         write!(f, "{}: {}", self.store, counted(self.pruned.backup_count, "backup"))?;
+        if let Some(Repacked { sparse, freed_bytes, written, backup_count, .. }) = self.repacked {
+            let backups = counted(backup_count, "backup");
+            write!(f, "\n  sparse      {}", packs(sparse))?;
+            match (sparse.count, self.dry_run) {
+                (0, _) => {}
+                (_, true) => write!(f, "; repacking {backups} frees {}", format_bytes(freed_bytes))?,
+                (_, false) => {
+                    write!(f, "; {backups} repacked into {}", packs(written))?;
+                    write!(f, ", which frees {} when they are removed", format_bytes(freed_bytes))?;
+                }
+            }
+        }
         write!(f, "\n  in use      {}", packs(used))?;
         let (remove, mark) = match self.dry_run {
             true => ("to remove ", "to mark   "),

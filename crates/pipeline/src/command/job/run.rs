@@ -65,8 +65,13 @@ impl Run {
             Err(error) => self.failed(None, StepKind::Prepare, begun, error)?,
         }
         let Some(grace) = job.prune else { return Ok(()) };
-        let request =
-            PruneRequest { store: job.dump.store.clone(), grace, dry_run: false, allow_no_backup: false };
+        let request = PruneRequest {
+            store: job.dump.store.clone(),
+            grace,
+            dry_run: false,
+            allow_no_backup: false,
+            repack: false,
+        };
         let pruning = Box::pin(prune_store(request, self.context.clone()));
         let pruned = async {
             match pruning.await {
