@@ -37,9 +37,20 @@ fn restore(store: &Path, target: &str) -> Finished {
 fn check_error(run: &Finished, code: i32, texts: &[&str]) {
     run.assert_code(code).assert_stderr_has(texts);
     assert_eq!(run.stderr.matches("error: ").count(), 1, "{run}");
-    let told = run.stderr.lines().skip_while(|line| !line.starts_with("error: ")).count();
-    assert!((1..=12).contains(&told), "{told} lines\n{run}");
+    let told: Vec<&str> = run.stderr.lines().skip_while(|line| !line.contains("error: ")).collect();
+    assert!((1..=12).contains(&told.len()), "{} lines\n{run}", told.len());
+    assert_is_of_a_log(told[0], run);
     assert_eq!(run.stdout, "", "{run}");
+}
+
+/// In a log the line begins as all others do: date and time, and eight hex digits of the run.
+#[track_caller]
+fn assert_is_of_a_log(line: &str, run: &Finished) {
+    let mut words = line.split(' ');
+    let (time, id) = (words.next().unwrap(), words.next().unwrap());
+    assert!(time.len() == 20 && time.ends_with('Z'), "{run}");
+    assert!(id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit()), "{run}");
+    assert_eq!(words.next(), Some("error:"), "{run}");
 }
 
 fn backups_in(store: &Path) -> usize {

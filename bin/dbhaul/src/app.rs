@@ -179,7 +179,7 @@ async fn carry_out(job: Job, display: Display) -> Status {
     match printed {
         Ok(()) => status,
         Err(error) => {
-            Shown::new(&error).with_help(error.help()).print();
+            Shown::new(&error).with_help(error.help()).print_of_run();
             // What failed before stays worse than a report that could not be written.
             if status == Status::Done { Status::Failed } else { status }
         }

@@ -8,9 +8,11 @@ use std::fmt;
 use std::io::IsTerminal;
 
 use dbhaul_pipeline::{PipelineError, Status, for_terminal, one_line};
+use jiff::Timestamp;
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, ThemeCharacters, ThemeStyles};
 use serde::Serialize;
 
+use crate::log::{dated, run_id};
 use crate::secrets;
 
 /// An error as it is shown.
@@ -72,6 +74,14 @@ impl Shown {
         let width = terminal.then(|| usize::from(console::Term::stderr().size().1));
         // Its parts are clean; colours are ours.
         crate::output::styled_to_stderr(&self.render(width, terminal && crate::output::wants_colour()));
+    }
+
+    /// As [`print`](Self::print) for what ends a run: in a log its first line begins as the others of the run do.
+    pub(crate) fn print_of_run(&self) {
+        if std::io::stderr().is_terminal() {
+            return self.print();
+        }
+        crate::output::styled_to_stderr(&dated(Timestamp::now(), run_id(), &self.render(None, false)));
     }
 
     /// The text; lines are wrapped only if there is a width.

@@ -53,6 +53,11 @@ pub(crate) fn run_id() -> &'static str {
     RUN_ID.get_or_init(|| format!("{:016x}", RandomState::new().hash_one(std::process::id()))[..8].to_owned())
 }
 
+/// A line of a log: `2026-11-29T14:05:00Z 4f2a91c0 data started`.
+pub(crate) fn dated(now: Timestamp, run: &str, text: &str) -> String {
+    format!("{now:.0} {run} {text}")
+}
+
 /// Date, time and run.
 struct WhenAndWho;
 

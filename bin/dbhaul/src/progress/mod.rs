@@ -119,7 +119,7 @@ impl Display {
     /// As [`finish`](Self::finish), and then the error that ended the run.
     pub(crate) fn finish_with(mut self, error: &Shown, status: Status) {
         self.stop();
-        if self.is_json() { json::print_error(error, status) } else { error.print() }
+        if self.is_json() { json::print_error(error, status) } else { error.print_of_run() }
     }
 
     fn stop(&mut self) {

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::tally::Tally;
 use super::{Painter, words};
-use crate::log::run_id;
+use crate::log::{dated, run_id};
 use crate::output::{indented, to_stderr};
 
 /// Between two lines of progress.
@@ -41,11 +41,6 @@ impl Plain {
 /// Whether what is printed on standard error is read later, if at all.
 fn is_log() -> bool {
     !std::io::stderr().is_terminal()
-}
-
-/// A line of a log: `2026-11-29T14:05:00Z 4f2a91c0 data started`.
-fn dated(now: Timestamp, run: &str, text: &str) -> String {
-    format!("{now:.0} {run} {text}")
 }
 
 impl Painter for Plain {
