@@ -14,8 +14,9 @@ use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use crate::access::{Purpose, blocking, open_keyring, wrapped_keys};
+use crate::commit::create_surely;
 use crate::new_store::wrapped;
-use crate::repository::{config_bytes, create_surely};
+use crate::repository::config_bytes;
 use crate::{RepositoryError, StoreKeys};
 
 /// The keys of an encrypted store: which there are, and what of them the keys at hand open.

@@ -12,7 +12,8 @@ use ulid::Ulid;
 
 use crate::RepositoryError;
 use crate::access::blocking;
-use crate::repository::{config_bytes, create_surely, refuse_occupied};
+use crate::commit::create_surely;
+use crate::repository::{config_bytes, refuse_occupied};
 
 /// A store that is ready to be made: its place is empty, its keys exist in memory only.
 #[derive(Debug)]
