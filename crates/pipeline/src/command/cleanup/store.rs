@@ -4,13 +4,13 @@ use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
 use std::time::{Duration, SystemTime};
 
-use dbhaul_archive::{BackupKey, PackId, keys};
+use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
 use dbhaul_progress::counted;
 use dbhaul_store::{ObjectMeta, StoreExt, StoreUrl};
 use serde::Serialize;
 
 use crate::{Context, PipelineError, Status, format_bytes};
-use dbhaul_repository::{Repository, is_ahead, is_living};
+use dbhaul_repository::{Repository, RepositoryError, is_ahead, is_living};
 
 /// Asks to remove packs that failed dumps have left in a store.
 #[derive(Debug, Clone)]
@@ -162,11 +162,11 @@ async fn named_packs(
     context: &Context,
 ) -> Result<HashSet<PackId>, PipelineError> {
     let mut named = HashSet::new();
-    for key in backups {
-        if context.cancel.is_cancelled() {
-            return Err(PipelineError::Cancelled);
-        }
-        named.extend(repository.manifest(key).await?.packs.into_iter().map(|pack| pack.id));
+    let packs = |_: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
+        manifest.map(|manifest| manifest.packs.into_iter().map(|pack| pack.id).collect::<Vec<PackId>>())
+    };
+    for packs in repository.each_manifest(backups, &context.cancel, packs).await? {
+        named.extend(packs?);
     }
     Ok(named)
 }
