@@ -9,6 +9,7 @@ mod findings;
 mod given;
 mod grants;
 mod handed_over;
+mod identities;
 mod locale;
 mod maintain;
 mod majors;
@@ -32,6 +33,7 @@ pub use self::findings::{Comparison, Decision};
 use self::given::GivenOnBoth;
 pub use self::given::given_on_the_right;
 use self::handed_over::Handover;
+use self::identities::without_told_of_columns;
 use self::maintain::Maintain;
 pub use self::maintain::{kept_maintain, lost_maintain};
 use self::majors::Majors;
@@ -236,7 +238,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
     });
     findings
         .extend(extra.map(|(_, object)| Finding::Settled(Difference::Extra { identity: object.identity() })));
-    Comparison::new(findings)
+    Comparison::new(without_told_of_columns(findings, (&left, &right)))
 }
 
 /// Whether an object that one side alone has is what the other has too, tied to others.
