@@ -5,9 +5,13 @@ use std::collections::BTreeSet;
 
 use dbhaul_tests::{Server, wait_until};
 
+use crate::database_changes::DATABASES;
 use crate::findings::{Findings, assert_finds, findings, verify};
-use crate::other_changes::OTHERS;
+use crate::function_changes::FUNCTIONS;
+use crate::schema_changes::SCHEMAS;
 use crate::table_changes::TABLES;
+use crate::type_changes::TYPES;
+use crate::view_changes::VIEWS;
 
 /// One change: since which major it can be made, its name, what both sides have, what is done on the right, and what
 /// a report has to say. `$s` is a schema of its own, `$n` its name where names have no schema.
@@ -35,7 +39,8 @@ fn prepare(server: &Server) {
 
 /// The changes that both of these majors can have.
 fn changes(major: u16) -> Vec<&'static Change> {
-    TABLES.iter().chain(OTHERS).filter(|(since, ..)| *since <= major).collect()
+    let all = [TABLES, VIEWS, FUNCTIONS, TYPES, SCHEMAS, DATABASES];
+    all.into_iter().flatten().filter(|(since, ..)| *since <= major).collect()
 }
 
 /// A text of a change, with its names.

@@ -1,0 +1,158 @@
+//! Changes of schemas, and of what lies in them but for tables, views, functions and types.
+
+use crate::objects::Change;
+
+/// See [`Change`].
+pub(crate) const SCHEMAS: &[Change] = &[
+    // sequences
+    (
+        13,
+        "sequence_step",
+        "CREATE SEQUENCE q",
+        "ALTER SEQUENCE q INCREMENT 2",
+        &["SEQUENCE $s.q: body.increment"],
+    ),
+    (13, "sequence_start", "CREATE SEQUENCE q", "ALTER SEQUENCE q START 5", &["SEQUENCE $s.q: body.start"]),
+    (
+        13,
+        "sequence_maximum",
+        "CREATE SEQUENCE q",
+        "ALTER SEQUENCE q MAXVALUE 1000",
+        &["SEQUENCE $s.q: body.max"],
+    ),
+    (
+        13,
+        "sequence_minimum",
+        "CREATE SEQUENCE q",
+        "ALTER SEQUENCE q MINVALUE -5",
+        &["SEQUENCE $s.q: body.min"],
+    ),
+    (13, "sequence_cache", "CREATE SEQUENCE q", "ALTER SEQUENCE q CACHE 20", &["SEQUENCE $s.q: body.cache"]),
+    (13, "sequence_cycle", "CREATE SEQUENCE q", "ALTER SEQUENCE q CYCLE", &["SEQUENCE $s.q: body.cycle"]),
+    (
+        13,
+        "sequence_type",
+        "CREATE SEQUENCE q AS int",
+        "ALTER SEQUENCE q AS bigint",
+        &["SEQUENCE $s.q: body.max", "SEQUENCE $s.q: body.type_name"],
+    ),
+    (
+        13,
+        "sequence_owned",
+        "CREATE TABLE t (a int); CREATE SEQUENCE q OWNED BY t.a",
+        "ALTER SEQUENCE q OWNED BY NONE",
+        &["SEQUENCE $s.q: body.owned_by"],
+    ),
+    (
+        13,
+        "sequence_grant",
+        "CREATE SEQUENCE q; GRANT USAGE ON SEQUENCE q TO one",
+        "REVOKE USAGE ON SEQUENCE q FROM one",
+        &["SEQUENCE $s.q: acl"],
+    ),
+    (13, "sequence_missing", "CREATE SEQUENCE q", "DROP SEQUENCE q", &["SEQUENCE $s.q: missing"]),
+    // other objects of schemas
+    (
+        13,
+        "collation_locale",
+        "CREATE COLLATION l (PROVIDER = libc, LOCALE = 'C')",
+        "DROP COLLATION l; CREATE COLLATION l (PROVIDER = libc, LOCALE = 'POSIX')",
+        &["COLLATION $s.l: body.locale"],
+    ),
+    (
+        13,
+        "conversion_default",
+        "CREATE CONVERSION z FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",
+        "DROP CONVERSION z; CREATE DEFAULT CONVERSION z FOR 'LATIN1' TO 'UTF8' FROM iso8859_1_to_utf8",
+        &["CONVERSION $s.z: body.default"],
+    ),
+    (
+        13,
+        "operator_missing",
+        "CREATE OPERATOR <<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt)",
+        "DROP OPERATOR <<<< (int, int)",
+        &["OPERATOR $s.<<<< (integer, integer): missing"],
+    ),
+    (
+        13,
+        "operator_function",
+        "CREATE OPERATOR <<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt)",
+        "DROP OPERATOR <<<< (int, int); CREATE OPERATOR <<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4le)",
+        &["OPERATOR $s.<<<< (integer, integer): body.function"],
+    ),
+    (
+        13,
+        "operator_estimate",
+        "CREATE OPERATOR <<<< (LEFTARG = int, RIGHTARG = int, FUNCTION = int4lt, RESTRICT = scalarltsel)",
+        "ALTER OPERATOR <<<< (int, int) SET (RESTRICT = NONE)",
+        &["OPERATOR $s.<<<< (integer, integer): body.restrict"],
+    ),
+    (
+        13,
+        "family_member",
+        "CREATE OPERATOR FAMILY w USING btree; ALTER OPERATOR FAMILY w USING btree ADD OPERATOR 1 < (int, int)",
+        "ALTER OPERATOR FAMILY w USING btree DROP OPERATOR 1 (int, int)",
+        &["OPERATOR FAMILY $s.w USING btree: body.operators"],
+    ),
+    (
+        13,
+        "class_default",
+        "CREATE TYPE y AS ENUM ('a'); CREATE OPERATOR CLASS w FOR TYPE int USING hash AS OPERATOR 1 =, FUNCTION 1 hashint4(int)",
+        "DROP OPERATOR FAMILY w USING hash CASCADE",
+        &["OPERATOR CLASS $s.w USING hash: missing", "OPERATOR FAMILY $s.w USING hash: missing"],
+    ),
+    (
+        13,
+        "search_mapping",
+        "CREATE TEXT SEARCH CONFIGURATION c (COPY = simple)",
+        "ALTER TEXT SEARCH CONFIGURATION c ALTER MAPPING FOR word WITH english_stem",
+        &["TEXT SEARCH CONFIGURATION $s.c: body.mappings.1.dictionaries.0"],
+    ),
+    (
+        13,
+        "search_option",
+        "CREATE TEXT SEARCH DICTIONARY c (TEMPLATE = simple, ACCEPT = true)",
+        "ALTER TEXT SEARCH DICTIONARY c (ACCEPT = false)",
+        &["TEXT SEARCH DICTIONARY $s.c: body.options"],
+    ),
+    (
+        13,
+        "search_template",
+        "CREATE TEXT SEARCH TEMPLATE c (LEXIZE = dsimple_lexize, INIT = dsimple_init)",
+        "DROP TEXT SEARCH TEMPLATE c; CREATE TEXT SEARCH TEMPLATE c (LEXIZE = dsimple_lexize)",
+        &["TEXT SEARCH TEMPLATE $s.c: body.init"],
+    ),
+    (
+        13,
+        "search_parser",
+        "CREATE TEXT SEARCH PARSER c (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype, HEADLINE = prsd_headline)",
+        "DROP TEXT SEARCH PARSER c; CREATE TEXT SEARCH PARSER c (START = prsd_start, GETTOKEN = prsd_nexttoken, END = prsd_end, LEXTYPES = prsd_lextype)",
+        &["TEXT SEARCH PARSER $s.c: body.headline"],
+    ),
+    // schemas
+    (13, "schema_owner", "SELECT 1", "ALTER SCHEMA $s OWNER TO one", &["SCHEMA $s: owner"]),
+    (
+        13,
+        "schema_grant",
+        "GRANT USAGE ON SCHEMA $s TO one",
+        "REVOKE USAGE ON SCHEMA $s FROM one",
+        &["SCHEMA $s: acl"],
+    ),
+    (13, "schema_comment", "SELECT 1", "COMMENT ON SCHEMA $s IS 'x'", &["SCHEMA $s: comment"]),
+    (13, "schema_missing", "CREATE SCHEMA $s2", "DROP SCHEMA $s2", &["SCHEMA $s2: missing"]),
+    (13, "schema_extra", "SELECT 1", "CREATE SCHEMA $s2", &["SCHEMA $s2: extra"]),
+    (
+        13,
+        "default_grant",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA $s GRANT SELECT ON TABLES TO one",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA $s GRANT INSERT ON TABLES TO one",
+        &["DEFAULT ACL $s.DEFAULT PRIVILEGES FOR TABLES FOR ROLE postgres: body.granted"],
+    ),
+    (
+        13,
+        "default_grant_lost",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA $s GRANT SELECT ON TABLES TO one",
+        "ALTER DEFAULT PRIVILEGES IN SCHEMA $s REVOKE SELECT ON TABLES FROM one",
+        &["DEFAULT ACL $s.DEFAULT PRIVILEGES FOR TABLES FOR ROLE postgres: missing"],
+    ),
+];
