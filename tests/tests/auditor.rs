@@ -222,6 +222,39 @@ fn checks_are_asked_of_both_sides_and_change_nothing() {
 }
 
 #[test]
+fn a_migration_asks_both_sides_when_it_has_copied() {
+    let (left, right) = (Server::start(16), Server::start(18));
+    left.create_db("old");
+    left.psql("old", SHOP);
+    let files = Files::new();
+    let upper = &CHECKS[..CHECKS.find("[[check]]\nname = \"next number\"").unwrap()];
+    let (checks, other) = (
+        files.write("checks.toml", upper),
+        files.write(
+            "other.toml",
+            &format!("{upper}[[check]]\nname = \"where\"\nsql = \"SELECT current_database()\"\n"),
+        ),
+    );
+    let migrate = |db: &str, checks: &Path| {
+        right.create_db(db);
+        Dbhaul::new(["migrate", "--source", &left.uri("old"), "--target", &right.uri(db)])
+            .arg("--check")
+            .arg(checks)
+    };
+    let planned = migrate("planned", &checks).arg("--dry-run").run();
+    planned.assert_code(0).assert_says("afterwards asked of both sides: totals, last order, ordered");
+    migrate("refused", &checks).arg("--no-verify").run().assert_code(2);
+    let run = migrate("new", &checks).arg("--report").arg(files.path("r.json")).run();
+    run.assert_code(0).assert_says("checks: 3 equal, 0 different, 0 not verified");
+    let report: Value = serde_json::from_str(&files.read("r.json")).unwrap();
+    assert_eq!(problem(&report), None);
+    assert_eq!(report["verification"]["checks"].as_array().unwrap().len(), 3);
+    // what the application sees to differ makes the run end as a verification would
+    let run = migrate("other", &other).run();
+    run.assert_code(4).assert_says("checks: 3 equal, 1 different, 0 not verified").assert_says("NOT EQUAL");
+}
+
+#[test]
 fn a_search_path_finds_the_servers_own_first_and_a_backup_cannot_answer() {
     let server = Server::start(17);
     for db in ["old", "new"] {

@@ -176,6 +176,7 @@ async fn a_resumed_clean_restore_drops_nothing_that_it_made() {
 
 async fn migrate(from: (&Server, &str), to: (&Server, &str), selection: Selection) -> MigrateReport {
     let request = MigrateRequest {
+        checks: Default::default(),
         source: settings(from.0, from.1),
         target: settings(to.0, to.1),
         selection,

@@ -24,5 +24,7 @@ mod table_changes;
 mod type_changes;
 #[path = "proof/types.rs"]
 mod types;
+#[path = "proof/upkeep.rs"]
+mod upkeep;
 #[path = "proof/view_changes.rs"]
 mod view_changes;

@@ -307,6 +307,7 @@ fn migrate(args: MigrateArgs, environment: Environment<'_>) -> Result<Job, Usage
         selection: selection(&args.selection)?,
         options: write_options(&args.write, &args.selection, &args.roles, args.resume)?,
         verify: args.verify,
+        checks: compare::checks(args.check.as_deref())?,
         copy_format: match args.copy_format {
             CopyFormatName::Auto => CopyChoice::Auto,
             CopyFormatName::Text => CopyChoice::Text,
@@ -402,7 +403,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
             ScratchArgs { .. } => Scratch::WhereWritable,
         },
         mode: compare::mode(&args.compare, &selected)?,
-        checks: compare::checks(&args.compare)?,
+        checks: compare::checks(args.compare.check.as_deref())?,
         accept: compare::accept(&args.compare)?,
         selection: selected,
     };

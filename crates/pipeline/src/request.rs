@@ -172,6 +172,8 @@ pub struct MigrateRequest {
     pub options: WriteOptions,
     /// Compare digests of every table afterwards.
     pub verify: bool,
+    /// Queries that both sides have to answer alike afterwards.
+    pub checks: Checks,
     /// In which format rows travel.
     pub copy_format: CopyChoice,
     /// Hold the snapshot in a process of its own, so that the run can be resumed.

@@ -52,6 +52,8 @@ enum Part {
     Rows,
     /// The position of a sequence.
     Position,
+    /// That a sequence is behind its column on the right alone, and its position.
+    Behind,
     /// A property of its definition, as a report names it: `default of column 2`.
     Property(String),
 }
@@ -175,7 +177,7 @@ impl Line {
             Part::Whole => true,
             Part::Existence => difference.path().is_none(),
             Part::Property(property) => difference.property().as_ref() == Some(property),
-            Part::Rows | Part::Position => false,
+            Part::Rows | Part::Position | Part::Behind => false,
         };
         *kind == identity.kind
             && is_unverified == self.is_of_unverified
@@ -205,7 +207,9 @@ impl Line {
     fn is_of_position(&self, sequence: &SequenceResult) -> bool {
         let is_named =
             matches!(&self.subject, Subject::Object(EntryKind::Sequence, name) if *name == sequence.name);
-        self.part == Part::Position && sequence.not_verified.is_some() == self.is_of_unverified && is_named
+        // a sequence that will give out what is there already is more than another position
+        let part = if sequence.behind.is_some() { Part::Behind } else { Part::Position };
+        self.part == part && sequence.not_verified.is_some() == self.is_of_unverified && is_named
     }
 
     fn is_of_check(&self, check: &CheckResult) -> bool {
@@ -227,6 +231,7 @@ impl Display for Line {
             Part::Existence => Some("existence"),
             Part::Rows => Some("rows"),
             Part::Position => Some("position"),
+            Part::Behind => Some("behind"),
             Part::Property(property) => Some(property.as_str()),
         };
         let unverified = self.is_of_unverified.then_some(list::NOT_VERIFIED);

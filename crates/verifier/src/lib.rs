@@ -30,6 +30,7 @@ mod error;
 mod limit;
 mod mode;
 mod report;
+mod upkeep;
 mod verdict;
 
 pub use accept::{AcceptError, AcceptList, Accepted, AcceptedFinding, UnusedLine};
@@ -51,8 +52,9 @@ pub use error::VerifyError;
 pub use limit::{TimeLimit, TimedToken};
 pub use mode::Mode;
 pub use report::{
-    Command, Conclusion, Document, LARGE_OBJECTS, ObjectDefinitions, PhaseTime, REPORT_FORMAT, Report,
-    ReportError, RowsOfRight, RunRecord, SequenceResult, SideDescription, TableResult, TaskTime, Totals,
-    Written, WrittenReason, html, junit, markdown,
+    BehindColumn, Command, Conclusion, Document, LARGE_OBJECTS, ObjectDefinitions, PhaseTime, REPORT_FORMAT,
+    Report, ReportError, RowsOfRight, RunRecord, SequenceResult, SideDescription, TableResult, TaskTime,
+    Totals, Written, WrittenReason, html, junit, markdown,
 };
+pub use upkeep::{FilledColumn, Furthest, Upkeep, look_at_upkeep};
 pub use verdict::{Found, Verdict, judge};

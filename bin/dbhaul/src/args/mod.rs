@@ -420,6 +420,11 @@ pub(crate) struct MigrateArgs {
     /// Do not compare both sides afterwards
     #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) verify: bool,
+    /// Also ask both databases the queries in FILE afterwards, and compare the answers
+    ///
+    /// FILE is the same as for `verify --check`. The source answers as of the snapshot that was copied.
+    #[arg(long, value_name = "FILE", conflicts_with = "verify", help_heading = "How")]
+    pub(crate) check: Option<PathBuf>,
     /// The format in which rows are copied
     ///
     /// Binary is used for tables whose columns all have types with the same binary format on every

@@ -67,8 +67,8 @@ pub(super) fn shown(
 }
 
 /// The queries that both sides have to answer alike.
-pub(super) fn checks(args: &CompareArgs) -> Result<Checks, UsageError> {
-    let Some(file) = &args.check else { return Ok(Checks::default()) };
+pub(super) fn checks(file: Option<&Path>) -> Result<Checks, UsageError> {
+    let Some(file) = file else { return Ok(Checks::default()) };
     let text = read("--check", file)?;
     read_checks(&text).map_err(|problem| UsageError::new(format!("--check {}: {problem}", file.display())))
 }

@@ -11,7 +11,7 @@ use dbhaul_catalog::{
 };
 use dbhaul_importer::ImportOutcome;
 use dbhaul_progress::counted;
-use dbhaul_verifier::Report;
+use dbhaul_verifier::{CheckResult, Report};
 
 use self::extent::{Column, Extent, extent, is_of_columns, is_within};
 use crate::command::migrate::copy_scope::CopyScope;
@@ -231,12 +231,13 @@ impl Excuses {
         }
     }
 
-    /// How a run ends that has written and then compared: what was skipped may be all that differs. Rows and
-    /// sequences must be equal, and every object that differs must be one of those that were skipped.
+    /// How a run ends that has written and then compared: what was skipped may be all that differs. Rows,
+    /// sequences and answers to checks must be equal, and every object that differs must be one of those that were skipped.
     pub(crate) fn judge(&self, written: Status, compared: Option<&Report>) -> Status {
         let explains = |report: &Report| {
             report.rows_are_equal()
                 && report.sequences.is_empty()
+                && report.checks.iter().all(CheckResult::is_equal)
                 && report.schema.differences.iter().all(|difference| self.explain(difference))
         };
         match (compared, written) {
@@ -255,7 +256,9 @@ impl Excuses {
     ) -> fmt::Result {
         if let Some(report) = verification {
             self.write(f, summary, report)?;
-            write!(f, "\n\n{report}")?;
+            // with nothing left out of it, if so asked
+            f.write_str("\n\n")?;
+            fmt::Display::fmt(report, f)?;
         }
         if let Some(reason) = unverified {
             write!(f, "\n  not verified: {reason}")?;

@@ -273,6 +273,11 @@ impl LiveDatabase {
         Ok(LiveStatistics::new(&self.settings, &self.holder, plan, context))
     }
 
+    /// Tables of which no query may be planned, by `pg_class` OID.
+    pub(crate) fn unplanned(&self) -> &BTreeSet<u32> {
+        &self.unplanned
+    }
+
     /// Lets the snapshot go. Whether that worked no longer matters: all that was
     /// to be read under it has been read.
     pub(crate) async fn release(self) {

@@ -143,6 +143,8 @@ fn part_of(brackets: Option<&str>, subject: &Subject) -> Result<(Part, bool), St
             return Err("only a TABLE, a FOREIGN TABLE and LARGE OBJECTS have [rows]".to_owned());
         }
         (Some("position"), Subject::Object(EntryKind::Sequence, _)) => Part::Position,
+        (Some("behind"), Subject::Object(EntryKind::Sequence, _)) => Part::Behind,
+        (Some("behind"), _) => return Err("only a SEQUENCE can be [behind]".to_owned()),
         (Some("position"), _) => return Err("only a SEQUENCE has a [position]".to_owned()),
         (_, Subject::LargeObjects) => {
             return Err(format!("of {LARGE_OBJECTS_WORDS} only [rows] can be accepted"));
@@ -180,6 +182,7 @@ mod tests {
             "CHECK a [not verified]",
             "LARGE OBJECTS [rows, not verified]",
             "SEQUENCE s.q [position]",
+            "SEQUENCE s.q [behind]",
             "SCHEMA s [existence]",
         ] {
             let list = list(&format!("# a comment\n\n  {text}   --  because -- of it \n"));

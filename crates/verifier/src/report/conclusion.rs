@@ -3,7 +3,9 @@
 use dbhaul_catalog::{Difference, in_one_line};
 use dbhaul_progress::counted;
 
-use super::{Document, LARGE_OBJECTS, Report, RowsOfRight, TableResult, WrittenReason};
+use super::{
+    BehindColumn, Document, LARGE_OBJECTS, Report, RowsOfRight, SequenceResult, TableResult, WrittenReason,
+};
 use crate::{AcceptedFinding, CheckVerdict, UnusedLine, Verdict};
 
 /// What a run proved.
@@ -302,14 +304,9 @@ impl AcceptedFinding {
                 in_one_line(&format!("{what}{}: {}", table.name, table.verdict.told()))
             }
             AcceptedFinding::Position { sequence } => {
-                let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
                 let told = match &sequence.not_verified {
                     Some(reason) => format!("not verified: {reason}"),
-                    None => format!(
-                        "{} on the left, {} on the right",
-                        side(&sequence.left),
-                        side(&sequence.right)
-                    ),
+                    None => sequence.told(),
                 };
                 in_one_line(&format!("position of {}: {told}", sequence.name))
             }
@@ -322,6 +319,24 @@ impl AcceptedFinding {
                 in_one_line(&format!("check {}: {told}", check.name))
             }
         }
+    }
+}
+
+impl SequenceResult {
+    /// Where it stands on either side, in words that stand behind its name.
+    pub(super) fn told(&self) -> String {
+        let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
+        let positions = format!("{} on the left, {} on the right", side(&self.left), side(&self.right));
+        match self.behind_told() {
+            Some(behind) => format!("{positions}; {behind}"),
+            None => positions,
+        }
+    }
+
+    /// That it is behind its column on the right alone.
+    pub(super) fn behind_told(&self) -> Option<String> {
+        let BehindColumn { column, furthest } = self.behind.as_ref()?;
+        Some(format!("on the right it is behind {column}, which goes to {furthest}"))
     }
 }
 

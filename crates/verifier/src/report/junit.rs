@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use dbhaul_catalog::{Difference, EntryKind, in_lines, in_one_line};
+use dbhaul_catalog::{Difference, EntryKind, Identity, in_lines, in_one_line};
 use dbhaul_progress::counted;
 use dbhaul_rows::RowDigest;
 use quick_junit::NonSuccessKind::{self, Error, Failure};
 use quick_junit::{Report as JUnit, TestCase, TestCaseStatus, TestSuite};
 
 use super::conclusion::{is_unverified, told};
+use super::diff::{DiffLine, unified};
 use super::{Document, Report, TableResult, WrittenReason};
 use crate::{CheckVerdict, Verdict};
 
@@ -121,7 +122,12 @@ fn definitions(report: &Report) -> TestSuite {
     }
     let mut suite = TestSuite::new("definitions");
     for (kind, differences) in kinds {
-        let told: Vec<String> = differences.iter().map(|one| told(one)).collect();
+        let mut told: Vec<String> = differences.iter().map(|one| told(one)).collect();
+        let is_told = |identity: &Identity| differences.iter().any(|one| one.identity() == identity);
+        for definitions in report.definitions.iter().filter(|one| is_told(&one.identity)) {
+            told.push(format!("\n{}", in_one_line(&definitions.identity.to_string())));
+            told.extend(unified(definitions).iter().map(DiffLine::text));
+        }
         let status = match differences.iter().all(|one| is_unverified(one)) {
             _ if differences.is_empty() => TestCaseStatus::success(),
             true => problem(Error, "not-verified", &told.join("\n")),
@@ -135,14 +141,9 @@ fn definitions(report: &Report) -> TestSuite {
 fn sequences(report: &Report) -> TestSuite {
     let mut suite = TestSuite::new("sequences");
     for sequence in &report.sequences {
-        let position = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
         let status = match &sequence.not_verified {
             Some(reason) => problem(Error, "not-verified", &in_lines(reason)),
-            None => {
-                let (left, right) = (position(&sequence.left), position(&sequence.right));
-                let told = format!("{left} on the left, {right} on the right");
-                problem(Failure, "different", &in_one_line(&told))
-            }
+            None => problem(Failure, "different", &in_one_line(&sequence.told())),
         };
         suite.add_test_case(case("sequences", &sequence.name, status));
     }
@@ -216,6 +217,8 @@ mod tests {
         let rows = read.test_suites.iter().find(|suite| suite.name.as_str() == "rows").unwrap();
         let case = |name: &str| rows.test_cases.iter().find(|case| case.name.as_str() == name).unwrap();
         assert!(matches!(case("public.equal").status, TestCaseStatus::Success { .. }));
+        // the statements of the view that differs
+        assert!(xml.contains("\n-SELECT 1;") && xml.contains("\n+SELECT 2;"), "{xml}");
         match &case("public.unread").status {
             TestCaseStatus::NonSuccess { kind, ty, .. } => {
                 assert_eq!(

@@ -239,7 +239,9 @@ fn write_sequences(text: &mut String, report: &Report) {
     *text += "| sequence | left | right |\n|---|---|---|\n";
     let position = |value: &Option<String>| value.as_deref().map_or_else(|| "nothing".to_owned(), code);
     for one in different.iter().take(MOST) {
-        *text += &format!("| {} | {} | {} |\n", code(&one.name), position(&one.left), position(&one.right));
+        let behind = one.behind_told().map(|behind| format!(": {}", code(&behind))).unwrap_or_default();
+        let (left, right) = (position(&one.left), position(&one.right));
+        *text += &format!("| {} | {left} | {right}{behind} |\n", code(&one.name));
     }
     write_more(text, different.len());
 }

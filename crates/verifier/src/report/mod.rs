@@ -77,6 +77,19 @@ pub struct SequenceResult {
     /// Why it could not be compared, if so; nothing is known of either side then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_verified: Option<String>,
+    /// The column that it fills on the right and that has values already which it has still to give out, while on the left
+    /// it has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub behind: Option<BehindColumn>,
+}
+
+/// A column that is ahead of its sequence.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BehindColumn {
+    /// Quoted, qualified name.
+    pub column: String,
+    /// How far its values go.
+    pub furthest: i64,
 }
 
 /// The statements that make an object on each side, where it differs.

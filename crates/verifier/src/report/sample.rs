@@ -7,8 +7,8 @@ use dbhaul_rows::RowDigest;
 use serde_json::{Value, json};
 
 use super::{
-    Document, ObjectDefinitions, PhaseTime, Report, RowsOfRight, RunRecord, SequenceResult, SideDescription,
-    TableResult, TaskTime,
+    BehindColumn, Document, ObjectDefinitions, PhaseTime, Report, RowsOfRight, RunRecord, SequenceResult,
+    SideDescription, TableResult, TaskTime,
 };
 use crate::{
     Accepted, AcceptedFinding, AnswerRow, CheckResult, CheckVerdict, DifferentAnswers, DifferingColumn,
@@ -119,6 +119,7 @@ pub(super) fn hostile() -> Report {
         left: Some("7 (next)".into()),
         right: None,
         not_verified: None,
+        behind: Some(BehindColumn { column: HOSTILE.into(), furthest: 900 }),
     }];
     report.checks = checks();
     report.accepted = accepted(identity(EntryKind::Index));
@@ -164,6 +165,7 @@ fn accepted(identity: Identity) -> Vec<Accepted> {
                 left: None,
                 right: Some("1 (next)".into()),
                 not_verified: None,
+                behind: None,
             },
         },
         AcceptedFinding::Check { check: checks().swap_remove(1) },

@@ -2,11 +2,15 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use dbhaul_catalog::{Difference, in_one_line};
+use dbhaul_catalog::{Difference, EntryKind, Identity, in_one_line};
 use dbhaul_progress::counted;
 
+use super::diff::unified;
 use super::{LARGE_OBJECTS, Report, RowsOfRight, SideDescription, TableResult};
 use crate::Verdict;
+
+/// Lines of one object's diff that are printed.
+const MOST_DIFF_LINES: usize = 40;
 
 impl Display for SideDescription {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -117,10 +121,37 @@ impl Report {
             write!(f, ", {not_verified} not verified")?;
         }
         writeln!(f)?;
-        self.schema.differences.iter().try_for_each(|difference| {
+        let differences = &self.schema.differences;
+        for (at, difference) in differences.iter().enumerate() {
             // A name of an object may hold a line break, with which it could pass for a line of this report.
-            writeln!(f, "  {}", in_one_line(&difference.to_string()))
-        })
+            writeln!(f, "  {}", in_one_line(&difference.to_string()))?;
+            let identity = difference.identity();
+            if differences.get(at + 1).is_none_or(|next| next.identity() != identity) {
+                self.fmt_diff(f, identity)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The statements of an object that differs, as a diff; `{:#}` leaves out nothing of it. What one side alone has is
+    /// told by its name, but for a default, whose name does not tell what it is.
+    fn fmt_diff(&self, f: &mut Formatter<'_>, identity: &Identity) -> fmt::Result {
+        let Some(definitions) = self.definitions.iter().find(|one| one.identity == *identity) else {
+            return Ok(());
+        };
+        let is_on_both = definitions.left.is_some() && definitions.right.is_some();
+        if !(is_on_both || identity.kind == EntryKind::Default || f.alternate()) {
+            return Ok(());
+        }
+        let lines = unified(definitions);
+        let shown = if f.alternate() { lines.len() } else { lines.len().min(MOST_DIFF_LINES) };
+        for line in lines.iter().take(shown) {
+            writeln!(f, "      {}", line.text())?;
+        }
+        match lines.len() - shown {
+            0 => Ok(()),
+            more => writeln!(f, "      ({} more, which a report in a file has)", counted(more, "line")),
+        }
     }
 
     fn fmt_tables(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -188,9 +219,7 @@ impl Report {
                 writeln!(f, "  NOT VERIFIED  {name}: {}", in_one_line(reason))?;
                 continue;
             }
-            let side = |value: &Option<String>| value.clone().unwrap_or_else(|| "nothing".to_owned());
-            let (left, right) = (side(&sequence.left), side(&sequence.right));
-            writeln!(f, "  DIFFERENT     {name}: {left} on the left, {right} on the right")?;
+            writeln!(f, "  DIFFERENT     {name}: {}", in_one_line(&sequence.told()))?;
         }
         Ok(())
     }
@@ -228,11 +257,11 @@ impl Report {
 
 #[cfg(test)]
 mod tests {
-    use dbhaul_catalog::{CatalogDiff, EntryKind, Identity};
+    use dbhaul_catalog::CatalogDiff;
     use dbhaul_rows::RowDigest;
 
     use super::*;
-    use crate::{Mode, SequenceResult};
+    use crate::{Mode, ObjectDefinitions, SequenceResult};
 
     fn side(name: &str) -> SideDescription {
         SideDescription { name: name.into(), server_version: "18.4".into(), as_of: "now".into(), lsn: None }
@@ -373,6 +402,42 @@ mod tests {
         assert!(text.ends_with("NOT EQUAL"));
     }
 
+    /// `{:#}` leaves out nothing, and what is printed ends somewhere.
+    #[test]
+    fn statements_that_differ_are_shown_below_what_is_said_of_them() {
+        let mut report = report(Vec::new());
+        let identity = |kind| Identity { kind, schema: None, name: "v".into(), discriminator: None };
+        let changed = |kind, path: &str| Difference::changed(identity(kind), path.to_owned());
+        report.schema.differences =
+            vec![changed(EntryKind::View, "body.definition"), changed(EntryKind::View, "owner")];
+        report.schema.differences.push(Difference::Extra { identity: identity(EntryKind::Default) });
+        report.schema.differences.push(Difference::Missing { identity: identity(EntryKind::Table) });
+        let of = |kind, left: Option<&str>, right: Option<String>| ObjectDefinitions {
+            identity: identity(kind),
+            left: left.map(str::to_owned),
+            right,
+        };
+        let many: String = (0..60).map(|number| format!("line {number}\n")).collect();
+        report.definitions = vec![
+            of(EntryKind::View, Some("SELECT 1;\n"), Some(format!("SELECT 2;\n{many}"))),
+            of(EntryKind::Default, None, Some("ALTER TABLE v ALTER v SET DEFAULT 7;\n".to_owned())),
+            of(EntryKind::Table, Some("CREATE TABLE v ();\n"), None),
+        ];
+        let (text, whole) = (report.to_string(), format!("{report:#}"));
+        assert!(
+            text.contains("the right\n      @@ -1,1 +1,61 @@\n      -SELECT 1;\n      +SELECT 2;\n"),
+            "{text}"
+        );
+        assert!(text.contains("\n      +ALTER TABLE v ALTER v SET DEFAULT 7;\n"), "{text}");
+        assert_eq!(text.matches("@@ -1,1").count(), 1, "{text}");
+        assert!(text.contains("      (23 lines more, which a report in a file has)\n"), "{text}");
+        assert!(!text.contains("line 59") && !text.contains("CREATE TABLE"), "{text}");
+        assert!(
+            whole.contains("      +line 59\n") && whole.contains("      -CREATE TABLE v ();\n"),
+            "{whole}"
+        );
+    }
+
     #[test]
     fn what_is_accepted_stands_beside_the_verdict() {
         let mut report = report(vec![Verdict::Missing]);
@@ -406,8 +471,13 @@ mod tests {
     #[test]
     fn a_sequence_that_differs_is_a_difference() {
         let mut report = report(Vec::new());
-        let differs =
-            SequenceResult { name: "s".into(), left: Some("1,t".into()), right: None, not_verified: None };
+        let differs = SequenceResult {
+            name: "s".into(),
+            left: Some("1,t".into()),
+            right: None,
+            not_verified: None,
+            behind: None,
+        };
         let unread =
             SequenceResult { left: None, not_verified: Some("right: shut".into()), ..differs.clone() };
         report.sequences.push(differs);

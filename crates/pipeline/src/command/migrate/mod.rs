@@ -9,7 +9,7 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 use std::time::Duration;
 
-use dbhaul_catalog::{ServerVersion, Toc};
+use dbhaul_catalog::{ServerVersion, Toc, in_one_line};
 use dbhaul_exporter::{ExportPlan, Exporter};
 use dbhaul_importer::{ImportOutcome, ImportPlan, UnfinishedRun, unfinished_runs};
 use dbhaul_postgres::{ConnectSettings, SnapshotInfo};
@@ -30,6 +30,7 @@ use crate::hold::{HolderProcess, end_holding};
 use crate::report::explained::{Excuses, Told};
 use crate::report::left_out::{left_out, told_of};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
+use crate::report::words::listed;
 use crate::sides::check_migration;
 use crate::source::state::{HolderRecord, SourceState};
 use crate::source::throttle::Throttle;
@@ -92,6 +93,9 @@ pub struct MigratePlan {
     pub tables: Vec<PlannedTable>,
     /// Whether digests are compared afterwards.
     pub verify: bool,
+    /// The checks that both sides are asked then, by their names.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<String>,
     /// What will be done about roles, where that is asked for.
     pub roles: Option<RoleReport>,
     /// Why the run would be refused, each with a way out; empty if nothing is known to stand in the way.
@@ -234,6 +238,7 @@ impl Migrate {
             resumes: earlier.map(|(run, _)| run.run.clone()),
             tables: forms.plan(&export),
             verify: request.verify,
+            checks: request.checks.checks.iter().map(|check| check.name().to_owned()).collect(),
             roles: planned_roles,
             blockers: import.blockers().to_vec(),
             losses: adapted.losses,
@@ -475,6 +480,9 @@ impl Display for MigratePlan {
         write!(f, "{}", if f.alternate() { &self.schedule } else { &self.import })?;
         if self.verify {
             write!(f, "\nafterwards: digests of every table compared")?;
+        }
+        if let Some(checks) = listed("afterwards asked of both sides", self.checks.clone()) {
+            write!(f, "\n{}", in_one_line(&checks))?;
         }
         write_blocked(f, &self.blockers)
     }

@@ -96,11 +96,7 @@ pub(super) fn compare_sequences(
     right: &[SequenceValue],
 ) -> (Vec<SequenceResult>, u64) {
     let positions = |values: &[SequenceValue]| -> BTreeMap<String, String> {
-        let text = |value: &SequenceValue| {
-            let called = if value.is_called { "given out" } else { "next" };
-            (value.sequence.sql(), format!("{} ({called})", value.last_value))
-        };
-        values.iter().map(text).collect()
+        values.iter().map(|value| (value.sequence.sql(), position(value))).collect()
     };
     let (left, right) = (positions(left), positions(right));
     let names: BTreeSet<&String> = left.keys().chain(right.keys()).collect();
@@ -111,6 +107,13 @@ pub(super) fn compare_sequences(
         left: left.get(name).cloned(),
         right: right.get(name).cloned(),
         not_verified: None,
+        behind: None,
     };
     (names.into_iter().filter(differs).map(result).collect(), count)
+}
+
+/// Where a sequence stands, as a report has it.
+pub(super) fn position(value: &SequenceValue) -> String {
+    let called = if value.is_called { "given out" } else { "next" };
+    format!("{} ({called})", value.last_value)
 }

@@ -1,31 +1,27 @@
 //! Application checks, asked of both sides at the end of a comparison, under the snapshots of the comparison.
 
-use dbhaul_verifier::{CheckSide, Report, ValueStyle, run_checks};
+use dbhaul_verifier::{CheckResult, CheckSide, Checks, ValueStyle, run_checks};
 
-use super::side::Side;
-use crate::{Context, PipelineError, VerifyRequest};
+use super::ShownRows;
+use crate::source::LiveDatabase;
+use crate::{Context, PipelineError};
 
-/// Adds to a report what the checks of a request come to.
+/// What checks come to. A side that is no live database answers none.
 pub(super) async fn answer(
-    (left, right): (&Side, &Side),
-    request: &VerifyRequest,
-    style: &ValueStyle,
-    mut report: Report,
+    sides: [Option<&LiveDatabase>; 2],
+    (checks, shown, style): (&Checks, ShownRows, &ValueStyle),
     context: &Context,
-) -> Result<Report, PipelineError> {
-    if request.checks.checks.is_empty() {
-        return Ok(report);
+) -> Result<Vec<CheckResult>, PipelineError> {
+    if checks.checks.is_empty() {
+        return Ok(Vec::new());
     }
-    let mut sides = [check_side(left), check_side(right)];
-    let shown = (request.shown.max_rows, style);
-    let checked =
-        Box::pin(run_checks(&request.checks, &mut sides, shown, &context.progress, &context.cancel));
-    report.checks = checked.await?;
-    Ok(report)
+    let mut sides = sides.map(check_side);
+    let shown = (shown.max_rows, style);
+    Ok(Box::pin(run_checks(checks, &mut sides, shown, &context.progress, &context.cancel)).await?)
 }
 
-fn check_side(side: &Side) -> CheckSide {
-    match &side.live {
+fn check_side(live: Option<&LiveDatabase>) -> CheckSide {
+    match live {
         Some(live) => CheckSide::live(&live.settings, &live.holder),
         None => CheckSide::unasked("a backup has no server that could answer"),
     }

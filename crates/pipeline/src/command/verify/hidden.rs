@@ -88,6 +88,7 @@ impl Hidden {
             left: None,
             right: None,
             not_verified: Some(reason),
+            behind: None,
         };
         report.tables.extend(self.tables.into_iter().map(table));
         report.tables.sort_by(|one, other| one.name.cmp(&other.name));

@@ -14,6 +14,7 @@ mod sections;
 mod settled;
 mod side;
 mod stored;
+mod upkeep;
 mod weak;
 
 use std::collections::BTreeMap;
@@ -156,7 +157,13 @@ async fn complete(
     (style, repair): (&ValueStyle, Repair),
     context: &Context,
 ) -> Result<Report, PipelineError> {
-    let mut report = Box::pin(checks::answer(sides, request, style, report, context)).await?;
+    let mut report = report;
+    if request.selection.data && request.mode.iter().any(|mode| *mode != Mode::Schema) {
+        let looked = [sides.0, sides.1].map(|side| looked(side, side.live.as_ref()));
+        Box::pin(upkeep::tell(&mut report, looked, &request.selection, context)).await?;
+    }
+    let asked = [sides.0, sides.1].map(|side| side.live.as_ref());
+    report.checks = Box::pin(checks::answer(asked, (&request.checks, request.shown, style), context)).await?;
     report
         .options
         .extend(request.max_seconds.map(|limit| format!("rows for {} at most", counted(limit, "second"))));
@@ -165,6 +172,10 @@ async fn complete(
         report.information.extend(notes);
     }
     Ok(report)
+}
+
+fn looked<'a>(side: &'a Side, live: Option<&'a LiveDatabase>) -> upkeep::Looked<'a> {
+    upkeep::Looked { live, catalog: &side.catalog, sequences: &side.sequences }
 }
 
 async fn compare_sides(
@@ -238,10 +249,14 @@ pub(crate) async fn verify_copy(
         limit: None,
         accept: None,
     };
-    let how = (&scope, &settler, &ValueStyle::default());
-    let report = Box::pin(compare_sides(&left, &right, request.options.jobs, how, context)).await;
+    let style = ValueStyle::default();
+    let how = (&scope, &settler, &style);
+    let report = match Box::pin(compare_sides(&left, &right, request.options.jobs, how, context)).await {
+        Ok((report, _)) => Box::pin(ask_both(report, (source, &left), &right, request, context)).await,
+        Err(error) => Err(error),
+    };
     right.release().await;
-    let (mut report, _) = report?;
+    let mut report = report?;
     report.information.extend(ledgers);
     if request.options.create {
         report.not_compared.push(SET_LAST.to_owned());
@@ -251,6 +266,25 @@ pub(crate) async fn verify_copy(
     if request.options.allow_non_empty {
         forget_others(&mut report);
     }
+    Ok(report)
+}
+
+/// Adds to the report on a copy what both databases are asked beside the comparison.
+async fn ask_both(
+    mut report: Report,
+    (source, left): (&LiveDatabase, &Side),
+    right: &Side,
+    request: &MigrateRequest,
+    context: &Context,
+) -> Result<Report, PipelineError> {
+    let target = right.live.as_ref();
+    if request.selection.data {
+        let looked = [looked(left, Some(source)), looked(right, target)];
+        Box::pin(upkeep::tell(&mut report, looked, &request.selection, context)).await?;
+    }
+    let style = ValueStyle::default();
+    let how = (&request.checks, ShownRows::default(), &style);
+    report.checks = Box::pin(checks::answer([Some(source), target], how, context)).await?;
     Ok(report)
 }
 

@@ -64,7 +64,10 @@ pub(super) fn sequences(report: &Report) -> Markup {
                                 tr {
                                     td class="name" { (mark("bad", 16)) (line(&one.name)) }
                                     td { (position(&one.left)) }
-                                    td { (position(&one.right)) }
+                                    td {
+                                        (position(&one.right))
+                                        @if let Some(behind) = one.behind_told() { br; (line(&behind)) }
+                                    }
                                 }
                             }
                         }

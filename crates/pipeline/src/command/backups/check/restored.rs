@@ -366,6 +366,7 @@ mod tests {
             left: Some("7,true".to_owned()),
             right: Some("1,false".to_owned()),
             not_verified: None,
+            behind: None,
         };
         Report {
             left: side.clone(),
