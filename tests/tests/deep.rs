@@ -463,11 +463,13 @@ async fn of_large_tables_only_groups_that_differ_are_brought_here() {
     for (proxy, name) in [(&one, "left"), (&two, "right")] {
         for table in ["public.large", "public.pile"] {
             let asked = statements_of(&proxy.statements(), table);
-            assert_eq!(asked.len(), 3, "{name} {table}: {asked:#?}");
+            // the scan that took the digest of the large one has told its groups
+            let groups = usize::from(table == "public.pile");
+            assert_eq!(asked.len(), 2 + groups, "{name} {table}: {asked:#?}");
             let scans = asked.iter().filter(|sql| !sql.contains("ctid OPERATOR(pg_catalog.=) ANY")).count();
-            assert_eq!(scans, 2, "{name} {table}: {asked:#?}");
+            assert_eq!(scans, 1 + groups, "{name} {table}: {asked:#?}");
             // of the second scan, only what is in groups that differ
-            assert!(asked[1].contains("pg_catalog.get_bit"), "{}", asked[1]);
+            assert!(asked[groups].contains("pg_catalog.get_bit"), "{}", asked[groups]);
         }
         // 40,000 rows of more than 100 bytes, of which a few groups of 40 are brought here by their hashes
         assert!(proxy.passed_bytes() < 1_000_000, "{name}: {} bytes", proxy.passed_bytes());

@@ -6,6 +6,8 @@ mod database_changes;
 mod findings;
 #[path = "proof/function_changes.rs"]
 mod function_changes;
+#[path = "proof/large.rs"]
+mod large;
 #[path = "proof/live.rs"]
 mod live;
 #[path = "proof/moves.rs"]

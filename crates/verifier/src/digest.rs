@@ -19,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 use self::copied::copied;
 pub(crate) use self::copied::{RUN_BYTES, copy_sql as table_copy_sql};
+use self::together::PlacedAnswer;
+use crate::drill::{Groups, sql_group};
 use crate::{Found, TimeLimit, TimedToken, VerifyError};
 
 /// Rows are read from their table: an index that has all columns need not have all rows.
@@ -61,12 +63,36 @@ pub struct DigestTask {
     pub reading: Reading,
     /// Size on disk in bytes, for order and progress.
     pub estimated_bytes: u64,
+    /// The columns of the key, by their places in the spec, by whose hashes rows are put into groups while they are
+    /// read, so that the rows that differ are found by one scan less; `None`: they are not.
+    pub groups_by: Option<Vec<usize>>,
 }
+
+/// What is known of tables after they were read.
+#[derive(Debug, Clone, Default)]
+pub struct Digested {
+    /// What was found of each.
+    pub found: BTreeMap<String, Found>,
+    /// The digests of the groups of their rows, where these were asked for and a query could tell them.
+    pub groups: BTreeMap<String, Groups>,
+}
+
+/// What one scan of a table tells.
+type Scanned = (RowDigest, Option<Groups>);
+
+/// What became of a task.
+type Ended = (String, Found, Option<Groups>);
 
 impl DigestTask {
     /// The query: one row, `count` and `sum`.
     pub fn sql(&self) -> String {
         format!("SELECT {} FROM {}", self.sql_columns(), self.rows)
+    }
+
+    /// The same for each group: one row, `place`, `count` and `sum`.
+    fn groups_sql(&self, key: &[usize]) -> String {
+        let group = sql_group(&self.spec.sql_key_hash(key));
+        format!("SELECT {group} AS place, {} FROM {} GROUP BY 1", self.sql_columns(), self.rows)
     }
 
     fn sql_columns(&self) -> String {
@@ -122,7 +148,7 @@ pub async fn digest_tables(
     (jobs, limit): (usize, Option<TimeLimit>),
     progress: &Progress,
     cancel: &CancellationToken,
-) -> Result<BTreeMap<String, Found>, VerifyError> {
+) -> Result<Digested, VerifyError> {
     tasks.sort_by_key(|task| std::cmp::Reverse(task.estimated_bytes));
     let expected_count = tasks.len();
     let worker_count = jobs.clamp(1, expected_count.max(1));
@@ -142,8 +168,8 @@ pub async fn digest_tables(
         let scan = Arc::clone(&scan);
         workers.spawn(async move { scan.work().await });
     }
-    let found = match gather(&mut workers, settings).await {
-        Ok(found) => found,
+    let digested = match gather(&mut workers, settings).await {
+        Ok(digested) => digested,
         Err(error) => {
             if !matches!(error, VerifyError::Cancelled) {
                 progress.stopping(words(&error));
@@ -154,11 +180,11 @@ pub async fn digest_tables(
             return Err(error);
         }
     };
-    if found.len() != expected_count {
-        let reason = format!("{} of {expected_count} tables were digested", found.len());
+    if digested.found.len() != expected_count {
+        let reason = format!("{} of {expected_count} tables were digested", digested.found.len());
         return Err(worker_error(settings, reason));
     }
-    Ok(found)
+    Ok(digested)
 }
 
 /// An error and its cause in one line.
@@ -169,15 +195,18 @@ fn words(error: &VerifyError) -> String {
 
 /// What all workers found, or the first error.
 async fn gather(
-    workers: &mut JoinSet<Result<Vec<(String, Found)>, VerifyError>>,
+    workers: &mut JoinSet<Result<Vec<Ended>, VerifyError>>,
     settings: &ConnectSettings,
-) -> Result<BTreeMap<String, Found>, VerifyError> {
-    let mut found = BTreeMap::new();
+) -> Result<Digested, VerifyError> {
+    let mut digested = Digested::default();
     while let Some(result) = workers.join_next().await {
         let result = result.map_err(|error| worker_error(settings, error.to_string()))?;
-        found.extend(result?);
+        for (name, found, groups) in result? {
+            digested.groups.extend(groups.map(|groups| (name.clone(), groups)));
+            digested.found.insert(name, found);
+        }
     }
-    Ok(found)
+    Ok(digested)
 }
 
 fn worker_error(settings: &ConnectSettings, reason: String) -> VerifyError {
@@ -202,7 +231,7 @@ struct Reader {
 }
 
 impl Scan {
-    async fn work(&self) -> Result<Vec<(String, Found)>, VerifyError> {
+    async fn work(&self) -> Result<Vec<Ended>, VerifyError> {
         let mut found = Vec::new();
         let mut kept = None;
         loop {
@@ -214,7 +243,7 @@ impl Scan {
             for task in tasks {
                 let shown = self.progress.task("DIGEST", &task.name, Some(task.estimated_bytes));
                 let answer = match together.next() {
-                    Some(digest) => Ok(digest),
+                    Some(digest) => Ok((digest, None)),
                     None => self.digest(&task, &mut kept).await,
                 };
                 found.push(self.tell(task, answer, shown)?);
@@ -231,19 +260,19 @@ impl Scan {
     fn tell(
         &self,
         task: DigestTask,
-        answer: Result<RowDigest, postgres::Error>,
+        answer: Result<Scanned, postgres::Error>,
         shown: Task,
-    ) -> Result<(String, Found), VerifyError> {
+    ) -> Result<Ended, VerifyError> {
         match answer {
-            Ok(digest) => {
+            Ok((digest, groups)) => {
                 shown.advance(digest.row_count, task.estimated_bytes);
                 shown.finish();
                 let found = task.found(digest);
-                Ok((task.name, found))
+                Ok((task.name, found, groups))
             }
             Err(postgres::Error::Cancelled) if self.timed.is_over() => {
                 shown.fail(TimeLimit::REASON);
-                Ok((task.name, Found::Unreadable(TimeLimit::REASON.to_owned())))
+                Ok((task.name, Found::Unreadable(TimeLimit::REASON.to_owned()), None))
             }
             Err(postgres::Error::Cancelled) => Err(VerifyError::Cancelled),
             // what could not be asked is no difference, and the other tables cannot be asked either
@@ -253,21 +282,17 @@ impl Scan {
             }
             Err(error) => {
                 shown.fail(error.to_string());
-                Ok((task.name, Found::Unreadable(error.to_string())))
+                Ok((task.name, Found::Unreadable(error.to_string()), None))
             }
         }
     }
 
-    async fn digest(
-        &self,
-        task: &DigestTask,
-        kept: &mut Option<Reader>,
-    ) -> Result<RowDigest, postgres::Error> {
+    async fn digest(&self, task: &DigestTask, kept: &mut Option<Reader>) -> Result<Scanned, postgres::Error> {
         let mut attempts = RetryPolicy::default().attempts();
         let mut reading = task.reading;
         loop {
             let error = match self.try_digest(task, reading, kept).await {
-                Ok(digest) => return Ok(digest),
+                Ok(scanned) => return Ok(scanned),
                 // the functions of its indexes rely on a search path, under which nothing is planned here
                 Err(error)
                     if reading == Reading::QueryOrCopy
@@ -292,26 +317,34 @@ impl Scan {
         task: &DigestTask,
         reading: Reading,
         kept: &mut Option<Reader>,
-    ) -> Result<RowDigest, postgres::Error> {
+    ) -> Result<Scanned, postgres::Error> {
         let Reader { session, read_count } = self.reader(kept.take(), 1).await?;
-        let digest = match &task.table {
-            Some(table) if reading == Reading::Copy => copied(&session, task, table).await?,
+        let scanned = match &task.table {
+            Some(table) if reading == Reading::Copy => (copied(&session, task, table).await?, None),
             _ => self.queried(&session, task).await?,
         };
         *kept = Some(Reader { session, read_count: read_count + 1 });
-        Ok(digest)
+        Ok(scanned)
     }
 
-    async fn queried(&self, session: &Session, task: &DigestTask) -> Result<RowDigest, postgres::Error> {
-        let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
-        let [answer] = answers.as_slice() else {
-            return Err(task.answer_error(session, "not one row".to_owned()));
+    async fn queried(&self, session: &Session, task: &DigestTask) -> Result<Scanned, postgres::Error> {
+        let scanned = match task.groups_by.as_deref().filter(|_| task.measure == Measure::Digest) {
+            Some(key) => {
+                let groups = grouped(session, task, key).await?;
+                (groups.total(), Some(groups))
+            }
+            None => {
+                let answers: Vec<Answer> = session.query_json(&task.sql()).await?;
+                let [answer] = answers.as_slice() else {
+                    return Err(task.answer_error(session, "not one row".to_owned()));
+                };
+                (answer.digest(task, session)?, None)
+            }
         };
-        let digest = answer.digest(task, session)?;
         if let Some(table) = &task.table {
             self.holder.check_table(session, table).await?;
         }
-        Ok(digest)
+        Ok(scanned)
     }
 
     /// A session in a transaction under the snapshot: the one kept, or a new one. A transaction
@@ -334,6 +367,17 @@ impl Scan {
         self.holder.import_into(&session).await?;
         Ok(Reader { session, read_count: 0 })
     }
+}
+
+/// The digests of the groups of a table's rows.
+async fn grouped(session: &Session, task: &DigestTask, key: &[usize]) -> Result<Groups, postgres::Error> {
+    let answers: Vec<PlacedAnswer> = session.query_json(&task.groups_sql(key)).await?;
+    let mut groups = Groups::default();
+    for PlacedAnswer { place, answer } in answers {
+        let none = || task.answer_error(session, format!("{place} is no group"));
+        groups.add(place, answer.digest(task, session)?).ok_or_else(none)?;
+    }
+    Ok(groups)
 }
 
 /// Whether the server is away, or the snapshot gone that all tables are read under.

@@ -43,9 +43,9 @@ pub use differing_rows::{
     DifferingColumn, DifferingRow, DifferingRows, NamedValue, RowDifference, SettledRows, ShowValues,
     ShownValue,
 };
-pub use digest::{DigestTask, Measure, Reading, digest_tables};
+pub use digest::{DigestTask, Digested, Measure, Reading, digest_tables};
 pub use drill::{
-    DrillOptions, DrillSide, DrillTask, LiveRows, LocatedRows, MatchingKey, PlainType, RepairColumn,
+    DrillOptions, DrillSide, DrillTask, Groups, LiveRows, LocatedRows, MatchingKey, PlainType, RepairColumn,
     RepairTable, StoredRows, TableRepair, ValueStyle, locate_rows,
 };
 pub use error::VerifyError;

@@ -25,7 +25,10 @@ impl Scan {
         let share = queue.len() / (2 * self.jobs);
         let most = MOST_TABLES.min(self.holder.tables_per_transaction(self.jobs)).min(share);
         let is_small = |task: &DigestTask| {
-            task.estimated_bytes <= MOST_BYTES && task.table.is_some() && task.reading != Reading::Copy
+            task.estimated_bytes <= MOST_BYTES
+                && task.table.is_some()
+                && task.reading != Reading::Copy
+                && task.groups_by.is_none()
         };
         let mut tasks: Vec<DigestTask> = queue.pop_front().into_iter().collect();
         let mut column_count = tasks.iter().map(|task| task.spec.columns.len()).sum::<usize>();
@@ -80,10 +83,10 @@ impl Scan {
 }
 
 #[derive(serde::Deserialize)]
-struct PlacedAnswer {
-    place: usize,
+pub(super) struct PlacedAnswer {
+    pub(super) place: usize,
     #[serde(flatten)]
-    answer: Answer,
+    pub(super) answer: Answer,
 }
 
 /// One row for each task: its place in the list, `count` and `sum`.

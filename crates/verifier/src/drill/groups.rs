@@ -12,9 +12,9 @@ const ROWS_AT_ONCE: u64 = 2 << 20;
 /// billions of rows.
 const MAX_ROWS_OF_GROUP: u64 = 2 * ROWS_AT_ONCE;
 
-/// The digests of the groups of one side.
+/// The digests of the groups of one side's rows.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Groups(Vec<RowDigest>);
+pub struct Groups(Vec<RowDigest>);
 
 impl Default for Groups {
     fn default() -> Self {
@@ -29,14 +29,14 @@ pub(super) fn group_of(key_hash: u64) -> usize {
 
 impl Groups {
     /// Adds rows to a group; nothing if there is no such group.
-    pub(super) fn add(&mut self, group: usize, rows: RowDigest) -> Option<()> {
+    pub(crate) fn add(&mut self, group: usize, rows: RowDigest) -> Option<()> {
         let sum = self.0.get_mut(group)?;
         *sum = sum.checked_merged(rows)?;
         Some(())
     }
 
     /// Of all rows.
-    pub(super) fn total(&self) -> RowDigest {
+    pub(crate) fn total(&self) -> RowDigest {
         self.0.iter().copied().collect()
     }
 }
@@ -88,7 +88,7 @@ impl Slice {
 }
 
 /// The expression (bigint) of the group of a key.
-pub(super) fn sql_group(key_hash: &str) -> String {
+pub(crate) fn sql_group(key_hash: &str) -> String {
     format!("{key_hash} OPERATOR(pg_catalog.&) '{}'::pg_catalog.int8", GROUP_COUNT - 1)
 }
 

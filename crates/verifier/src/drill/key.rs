@@ -87,7 +87,7 @@ impl MatchingKey {
     }
 
     /// The places of the columns in a spec; `None` if it lacks one.
-    pub(super) fn places(&self, spec: &DigestSpec) -> Option<Vec<usize>> {
+    pub fn places(&self, spec: &DigestSpec) -> Option<Vec<usize>> {
         let place = |name: &String| spec.columns.iter().position(|column| column.name == *name);
         self.columns.iter().map(place).collect()
     }

@@ -1,7 +1,7 @@
 //! Which rows and columns of a table differ.
 //!
-//! Each side is read at most twice more. One scan puts the rows into 1,024 groups by the hashes of their keys and
-//! takes the digest of each group; a second brings the hashes of the rows of those groups that differ, 1/1024
+//! Each side is read at most twice. One scan puts the rows into 1,024 groups by the hashes of their keys and
+//! takes the digest of each group; of a large table of a live side it is the one that its digest is taken by. A second brings the hashes of the rows of those groups that differ, 1/1024
 //! of the table for each. Then the rows that differ are known, and only they are read. A live side groups and hashes
 //! on its server; rows of a backup are hashed here, by the same function.
 //!
@@ -29,6 +29,8 @@ use dbhaul_rows::{DigestSpec, RowDigest, RowHashes};
 use thiserror::Error;
 use tokio_util::sync::CancellationToken;
 
+pub use self::groups::Groups;
+pub(crate) use self::groups::sql_group;
 use self::groups::{Differing, GROUP_COUNT, Slice};
 pub use self::key::{MatchingKey, PlainType};
 use self::matching::{Difference, Differences, RowRef};
@@ -61,6 +63,8 @@ pub struct DrillTask {
     pub key: MatchingKey,
     /// The digests that differ, the left one first.
     pub digests: [RowDigest; 2],
+    /// The digests of the groups of the rows, as far as they are known: by the same key, under the same snapshot.
+    pub groups: [Option<Groups>; 2],
     /// How each side is read, where it is a live one; the left one first.
     pub rows: [Option<LiveRows>; 2],
     /// The table, if statements are to be written that make the right's rows equal.
@@ -352,7 +356,10 @@ impl Search<'_> {
         if left.row_count.saturating_add(right.row_count) <= SMALL_ROWS {
             return Ok(Differing { slices: vec![Slice::all()], too_large: 0 });
         }
-        let (left, right) = both(self.left.groups(), self.right.groups()).await?;
+        let [of_left, of_right] = &self.task.groups;
+        let (left, right) =
+            both(groups(&mut self.left, of_left.as_ref()), groups(&mut self.right, of_right.as_ref()))
+                .await?;
         self.check(left.total(), right.total())?;
         Ok(Differing::of(&left, &right))
     }
@@ -467,6 +474,14 @@ impl Search<'_> {
             right: shown(right, place),
         };
         places.map(column).collect()
+    }
+}
+
+/// The groups of a side, read unless they are known.
+async fn groups(table: &mut TableReader<'_>, known: Option<&Groups>) -> Result<Groups, DrillError> {
+    match known {
+        Some(groups) => Ok(groups.clone()),
+        None => table.groups().await,
     }
 }
 

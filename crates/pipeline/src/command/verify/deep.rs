@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use dbhaul_rows::DigestSpec;
 use dbhaul_verifier::{
-    DifferingRows, DrillOptions, DrillSide, DrillTask, LiveRows, MatchingKey, ShowValues, TableResult,
-    ValueStyle, Verdict, locate_rows,
+    DifferingRows, DrillOptions, DrillSide, DrillTask, Groups, LiveRows, MatchingKey, ShowValues,
+    TableResult, ValueStyle, Verdict, locate_rows,
 };
 
 use super::repair::{Repair, repair_table};
@@ -15,6 +15,9 @@ use super::scope::Scope;
 use super::settled;
 use super::side::{Rows, Side};
 use crate::{Context, PipelineError};
+
+/// How each table is hashed, or why it cannot be compared.
+type Specs = BTreeMap<String, Result<DigestSpec, String>>;
 
 /// What becomes of the rows that differ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +41,7 @@ impl Default for ShownRows {
 pub(super) async fn drill_down(
     tables: &mut [TableResult],
     (left, right): (&Side, &Side),
-    specs: &BTreeMap<String, Result<DigestSpec, String>>,
+    (specs, mut groups): (&Specs, [BTreeMap<String, Groups>; 2]),
     (scope, style): (&Scope<'_>, &ValueStyle),
     context: &Context,
 ) -> Result<Repair, PipelineError> {
@@ -74,6 +77,7 @@ pub(super) async fn drill_down(
             repair: repaired
                 .and_then(|repaired| repaired.map_err(|reason| repair.left_out.push(reason)).ok()),
             digests: [*of_left, *of_right],
+            groups: groups.each_mut().map(|groups| groups.remove(&table.name)),
             rows: [live_rows(left, one), live_rows(right, two)],
         });
         places.push(place);
@@ -93,6 +97,33 @@ pub(super) async fn drill_down(
         settled::judge(&mut tables[place]);
     }
     Ok(repair)
+}
+
+/// Tables of fewer bytes are read many with one query, and once more where they differ.
+const LARGE_BYTES: u64 = 1 << 20;
+
+/// Tables whose groups are kept until both sides are read: 32 KiB for each side.
+const MOST_GROUPED: usize = 256;
+
+/// The largest tables, with the columns of their keys by whose hashes rows are put into groups while their digests are
+/// taken. Where such a table differs, that saves a scan of it.
+pub(super) fn group_large((left, right): (&Side, &Side), specs: &Specs) -> BTreeMap<String, Vec<usize>> {
+    let size = |name: &String| {
+        let (left, right) = (left.rows.get(name)?, right.rows.get(name)?);
+        (left.table.is_some() || right.table.is_some())
+            .then_some(left.estimated_bytes.max(right.estimated_bytes))
+    };
+    let mut large: Vec<(u64, &String, &DigestSpec)> = specs
+        .iter()
+        .filter_map(|(name, spec)| Some((size(name)?, name, spec.as_ref().ok()?)))
+        .filter(|(bytes, ..)| *bytes > LARGE_BYTES)
+        .collect();
+    large.sort_by_key(|(bytes, ..)| std::cmp::Reverse(*bytes));
+    let keyed = large.into_iter().take(MOST_GROUPED).filter_map(|(_, name, spec)| {
+        let key = MatchingKey::of(name, &left.catalog, &right.catalog).places(spec)?;
+        Some((name.clone(), key))
+    });
+    keyed.collect()
 }
 
 /// What is said of tables of which only the sum of their partitions is compared, and of large objects that only one

@@ -33,7 +33,7 @@ use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
 pub use self::deep::ShownRows;
-use self::deep::drill_down;
+use self::deep::{drill_down, group_large};
 use self::hidden::Hidden;
 use self::repair::Repair;
 use self::restored::forget_others;
@@ -189,14 +189,21 @@ async fn compare_sides(
     let (specs, other_columns) = agree_on_specs(left, right, scope.compares_definitions());
     let roots = roots(left, right);
     let how = (scope.measure(), jobs, scope.limit);
-    let left_found = roots.sum_up(left.digests(&specs, how, context).await?, &specs);
-    let right_found = roots.sum_up(right.digests(&specs, how, context).await?, &specs);
+    let groups_by = match scope.mode.contains(&Mode::Deep) {
+        true => group_large((left, right), &specs),
+        false => BTreeMap::new(),
+    };
+    let of_left = left.digests(&specs, &groups_by, how, context).await?;
+    let of_right = right.digests(&specs, &groups_by, how, context).await?;
+    let groups = [of_left.groups, of_right.groups];
+    let left_found = roots.sum_up(of_left.found, &specs);
+    let right_found = roots.sum_up(of_right.found, &specs);
     let mut tables = judge_all(&left_found, &right_found);
     doubt_torn(&mut tables, &left.catalog, &right.catalog);
     doubt_printed_otherwise(&mut tables, &left.catalog, &right.catalog);
     let mut repair = Repair::default();
     if scope.mode.contains(&Mode::Deep) {
-        repair = drill_down(&mut tables, (left, right), &specs, (scope, style), context).await?;
+        repair = drill_down(&mut tables, (left, right), (&specs, groups), (scope, style), context).await?;
     }
     // before definitions are created on the right, and rolled back
     let written = settled::written_to(&tables, [left, right], context).await;

@@ -11,8 +11,8 @@ use dbhaul_importer::{EntrySubject, ImportOutcome, LeftoverLedger, Part, leftove
 use dbhaul_introspect::SequenceValue;
 use dbhaul_rows::{DigestSpec, RowDigest};
 use dbhaul_verifier::{
-    DigestTask, Found, LARGE_OBJECTS, Measure, Mode, Reading, SideDescription, StoredRows, TimeLimit,
-    TimedToken, digest_tables,
+    DigestTask, Digested, Found, LARGE_OBJECTS, Measure, Mode, Reading, SideDescription, StoredRows,
+    TimeLimit, TimedToken, digest_tables,
 };
 
 use super::stored::StoredTables;
@@ -349,9 +349,10 @@ impl Side {
     pub(super) async fn digests(
         &self,
         specs: &BTreeMap<String, Result<DigestSpec, String>>,
+        groups_by: &BTreeMap<String, Vec<usize>>,
         (measure, jobs, limit): (Measure, usize, Option<TimeLimit>),
         context: &Context,
-    ) -> Result<BTreeMap<String, Found>, PipelineError> {
+    ) -> Result<Digested, PipelineError> {
         let mut found = BTreeMap::new();
         let mut tasks = Vec::new();
         for (name, rows) in &self.rows {
@@ -381,6 +382,7 @@ impl Side {
                     spec: spec.clone(),
                     reading: rows.reading,
                     estimated_bytes: rows.estimated_bytes,
+                    groups_by: groups_by.get(name).cloned(),
                 }),
                 _ => {
                     let reason = "its digest was taken in another way than the other side's".to_owned();
@@ -391,12 +393,13 @@ impl Side {
         let Some(live) = &self.live else {
             let unread = "its rows were not copied, so there is no digest of them";
             found.extend(tasks.into_iter().map(|task| (task.name, Found::Unreadable(unread.to_owned()))));
-            return Ok(found);
+            return Ok(Digested { found, groups: BTreeMap::new() });
         };
         let (settings, holder) = (&live.settings, &live.holder);
         let scan = digest_tables(settings, holder, tasks, (jobs, limit), &context.progress, &context.cancel);
-        found.extend(scan.await?);
-        Ok(found)
+        let mut digested = scan.await?;
+        digested.found.extend(found);
+        Ok(digested)
     }
 
     pub(super) async fn release(self) {
