@@ -56,7 +56,7 @@ pub use binary::{Dbhaul, Finished, Running, dbhaul_program};
 pub use fixtures::{Fixture, others_data};
 pub use judge::Original;
 pub use listener::Listener;
-pub use places::{age_program, python_program};
+pub use places::{age_program, contender, python_program};
 pub use poll::wait_until;
 pub use pooler::{PoolMode, Pooler};
 pub use proxy::{Cut, Proxy};

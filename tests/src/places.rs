@@ -41,6 +41,23 @@ pub fn age_program(name: &str) -> PathBuf {
     required(servers().join("age/bin").join(name))
 }
 
+/// A program of others that moves databases, with the clients that it needs. They are installed for the long form of the
+/// tests and for `scripts/bench`.
+///
+/// # Panics
+/// If it is not installed.
+pub fn contender(name: &str) -> Command {
+    let programs = cache().join("contenders/bin");
+    let program = programs.join(name);
+    assert!(program.exists(), "{} is not installed: run scripts/test --long", program.display());
+    let mut path = programs.into_os_string();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap_or_default());
+    let mut command = Command::new(program);
+    command.env("PATH", path);
+    command
+}
+
 /// Where servers and clients are installed, or `DBHAUL_PG_ROOT`.
 fn servers() -> PathBuf {
     std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)

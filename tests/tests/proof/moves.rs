@@ -1,9 +1,9 @@
-//! Databases that others have moved: with `pg_dump` and `psql`, with `pg_dump` and `pg_restore`, and by logical
-//! replication.
+//! Databases that others have moved: with `pg_dump` and `psql`, with `pg_dump` and `pg_restore`, by logical
+//! replication, and in the long form with `pgcopydb`.
 
 use std::process::Command;
 
-use dbhaul_tests::{Fixture, Server, wait_until};
+use dbhaul_tests::{Fixture, Server, contender, wait_until};
 use tempfile::TempDir;
 
 use crate::findings::{Findings, assert_finds, findings, verify};
@@ -50,6 +50,16 @@ fn restore(source: &Server, target: &Server, db: &str) {
     run(target.client("pg_restore").args(["-j2", "--exit-on-error", "-d", db]).arg(&archive));
 }
 
+/// Moves a database with `pgcopydb clone`.
+fn clone(source: &Server, target: &Server, db: &str) {
+    target.create_db(db);
+    let directory = TempDir::new().unwrap();
+    run(contender("pgcopydb")
+        .args(["clone", "--source", &source.uri("cinema"), "--target", &target.uri(db)])
+        .args(["--table-jobs", "2", "--index-jobs", "2", "--dir"])
+        .arg(directory.path().join("work")));
+}
+
 /// Has a database follow another by logical replication, from the first row on.
 fn replicate(source: &Server, target: &Server, db: &str) {
     source.copy_by_pg_dump_with("cinema", target, db, &["--schema-only"]);
@@ -70,6 +80,12 @@ fn moves_of_others_are_judged_by_what_they_moved() {
     assert_judged("pg_dump and psql", (&source, &target), "scripted", (&[], &Findings::new()));
     restore(&source, &target, "restored");
     assert_judged("pg_dump and pg_restore", (&source, &target), "restored", (&[], &Findings::new()));
+    if std::env::var_os("DBHAUL_LONG").is_some() {
+        // the major that the clients of pgcopydb are of
+        let target = Server::start(17);
+        clone(&source, &target, "cloned");
+        assert_judged("pgcopydb", (&source, &target), "cloned", (&[], &Findings::new()));
+    }
 }
 
 #[test]
