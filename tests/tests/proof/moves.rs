@@ -83,6 +83,8 @@ fn moves_of_others_are_judged_by_what_they_moved() {
     if std::env::var_os("DBHAUL_LONG").is_some() {
         // the major that the clients of pgcopydb are of
         let target = Server::start(17);
+        // pgcopydb 0.17 opens large objects on the target before they are there
+        source.psql("cinema", "SELECT lo_unlink(oid) FROM pg_largeobject_metadata");
         clone(&source, &target, "cloned");
         assert_judged("pgcopydb", (&source, &target), "cloned", (&[], &Findings::new()));
     }
