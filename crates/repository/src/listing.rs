@@ -138,6 +138,9 @@ impl Repository {
             None if !found.is_empty() => return Err(RepositoryError::AllAhead { store: self.describe() }),
             latest => latest.map(|listed| listed.key.clone()),
         };
+        if let Some(problem) = latest.as_ref().and_then(|latest| disagreement(latest, &found)) {
+            self.progress.warning(problem);
+        }
         latest.ok_or_else(|| RepositoryError::NoBackup { store: self.describe(), database: None })
     }
 
@@ -154,6 +157,20 @@ impl Repository {
             }),
         }
     }
+}
+
+/// What to say where the latest backup, by the clock of the machine that made it, is not the one of the latest snapshot, by the
+/// clock of its server.
+fn disagreement(latest: &BackupKey, found: &[ListedBackup]) -> Option<String> {
+    let trusted = found.iter().filter(|listed| !listed.is_ahead);
+    let other = &trusted.max_by_key(|listed| listed.key.time)?.key;
+    (other.time > latest.time).then(|| {
+        format!(
+            "the latest backup is {}, the one that was made last; by the clock of the server, {} is of a later time ({} \
+             against {}): name the backup that you mean",
+            latest.id, other.id, other.time, latest.time
+        )
+    })
 }
 
 /// The most backups of a store: one each minute makes so many in two years.
@@ -241,7 +258,7 @@ mod tests {
     use jiff::Timestamp;
     use ulid::Ulid;
 
-    use super::ListedBackup;
+    use super::{ListedBackup, disagreement};
     use crate::{Repository, RepositoryError};
 
     #[test]
@@ -262,6 +279,30 @@ mod tests {
         assert!(
             ListedBackup::new(BackupKey { id: Ulid::from_parts(u64::MAX >> 16, 1), ..key(1) }, None, at(1))
                 .is_ahead
+        );
+    }
+
+    #[test]
+    fn it_is_told_where_the_clock_of_the_server_disagrees() {
+        let listed = |made: u64, time: i64| ListedBackup {
+            key: BackupKey {
+                database: "shop".to_owned(),
+                time: Timestamp::from_second(time).unwrap(),
+                id: Ulid::from_parts(made, 1),
+            },
+            is_ahead: false,
+        };
+        let latest = listed(2000, 10);
+        let told = |other: &ListedBackup| disagreement(&latest.key, &[other.clone(), latest.clone()]);
+        assert_eq!(told(&listed(1000, 9)), None);
+        assert_eq!(told(&listed(1000, 10)), None, "at the same time");
+        let other = listed(1000, 11);
+        let problem = told(&other).unwrap();
+        assert!(problem.contains(&other.key.id.to_string()), "{problem}");
+        assert_eq!(
+            told(&ListedBackup { is_ahead: true, ..other }),
+            None,
+            "what is not believed says nothing"
         );
     }
 
