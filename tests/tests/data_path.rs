@@ -3,8 +3,8 @@
 use dbhaul_pipeline::{
     AcceptList, BackupRef, Checks, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest,
     Migrate, MigrateReport, MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport, RestoreRequest,
-    RoleMap, RoleOptions, Selection, Status, StoreUrl, ThrottleOptions, VerifyReport, VerifyRequest,
-    VerifySide, WriteOptions, verify,
+    RoleMap, RoleOptions, RowStore, Selection, Status, StoreUrl, ThrottleOptions, VerifyReport,
+    VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -39,6 +39,7 @@ async fn try_to_prepare_dump(
         statistics: true,
         tags: Vec::new(),
         throttle: ThrottleOptions::default(),
+        row_store: RowStore::Packs,
     };
     Box::pin(Dump::prepare(request, Context::silent())).await
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use dbhaul_pipeline::{
-    ConnectSettings, Context, Dump, DumpRequest, ParentRef, RoleOptions, Selection, ThrottleOptions,
+    ConnectSettings, Context, Dump, DumpRequest, ParentRef, RoleOptions, RowStore, Selection, ThrottleOptions,
 };
 use dbhaul_tests::{Dbhaul, Server};
 use tempfile::TempDir;
@@ -89,6 +89,7 @@ async fn a_table_changed_before_it_is_read_fails_the_dump_by_name() {
             statistics: false,
             tags: Vec::new(),
             throttle: ThrottleOptions::default(),
+            row_store: RowStore::Packs,
         };
         let prepared = Dump::prepare(request, Context::silent()).await.unwrap();
         source.psql("many", change);

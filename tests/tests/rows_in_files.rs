@@ -8,65 +8,9 @@ use tempfile::TempDir;
 
 /// A table of every type whose values are known in binary, and one with columns of all other built-in types, which is read as
 /// text.
-const TABLES: &str = r#"
-CREATE TYPE mood AS ENUM ('sad', 'it''s, "fine"', '');
-CREATE DOMAIN price AS numeric(12,4) CHECK (VALUE <> 7);
-CREATE DOMAIN prices AS numeric(12,4)[];
-CREATE TYPE pair AS (a int, b text);
-CREATE TABLE kinds (
-    id int PRIMARY KEY, b bool, i2 int2, i8 int8, o oid, f4 float4, f8 float8, n numeric, n2 numeric(10,2), n60 numeric(60,25),
-    n900 numeric(900,10), pr price, t text, v varchar(200), bp char(5), nm name, j json, jb jsonb, ba bytea, u uuid,
-    d date, tm time, ts timestamp, ts3 timestamp(3), tsz timestamptz, iv interval, e mood, "Odd ""name""	é" text COLLATE "C",
-    ai int[], at text[], an numeric[], ap prices, ad date[], ae mood[], ab bool[], af float8[], aj jsonb[], au uuid[], aba bytea[],
-    ao oid[], atz timestamptz[]);
-COMMENT ON TABLE kinds IS 'every kind';
-COMMENT ON COLUMN kinds.n IS 'a number';
-CREATE TABLE others (
-    id int PRIMARY KEY, f8 float8, tmz timetz, m money, c "char", x xml, bi bit(3), vb varbit, ip inet, net cidr, mac macaddr,
-    mac8 macaddr8, pt point, ln line, ls lseg, bx box, pa path, po polygon, ci circle, tv tsvector, tq tsquery, r4 int4range,
-    rn numrange, rt tstzrange, pr pair, xi xid, ci2 cid, td tid, ls2 pg_lsn, rc regclass, aip inet[], apr pair[], aiv interval[],
-    js jsonpath, ts timestamptz);
-CREATE TABLE generated (id int PRIMARY KEY, twice int GENERATED ALWAYS AS (id * 2) STORED, t text NOT NULL DEFAULT 'none')"#;
+const TABLES: &str = include_str!("../fixtures/every-type-tables.sql");
 
-const ROWS: &str = r#"
-INSERT INTO kinds (id) VALUES (1);
-INSERT INTO kinds VALUES (
-    2, false, -32768, -9223372036854775808, 4294967295, '-0', 'NaN', 'NaN', -0.10, 'NaN', 1e300, 0, '', '', '',
-    '', '{"a":  1}', '1', '', '00000000-0000-0000-0000-000000000000',
-    '-infinity', '24:00', 'infinity', '-infinity', '4714-11-24 00:00:00+00 BC', '-1 year 2 mons -3 days 04:05:06.7', 'sad', '',
-    '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}');
-INSERT INTO kinds VALUES (
-    3, true, 32767, 9223372036854775807, 0, 'Infinity', -0.0, 123456789012345678901234567890.1234567890, 99999999.99,
-    12345678901234567890123456789012345.1234567890123456789012345, -1e-10, 0.0001,
-    E'tab\tline\nreturn\rback\\slash \\N \\. \x08\x0b\x0c quote'' "double"', E'\\N', 'ab ',
-    'Name', '{"b": 1,  "a": [1, null]}', '{"b": 1,  "a": [1, null]}', '\x00ff5c6e0a', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11',
-    '0044-03-15 BC', '23:59:59.999999', '294276-12-31 23:59:59.999999', '0001-01-01 BC', '2026-03-29 01:30:00.1+00',
-    '178000000 years', 'it''s, "fine"', 'odd',
-    '{1,NULL,-3}', E'{NULL,"NULL","","a b","\\"\\\\",x\ny,"{,}"}', '{1.50,NaN,2}', '{1.5,2}', '{infinity,2026-01-01}', '{sad,"",NULL}', '{t,f}',
-    '{NaN,-0,Infinity,0.1}', '{"{\"a\": \"b\"}",null}', '{a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11}', '{"\\x00ff"}', '{4294967295}',
-    '{"2026-03-29 01:30:00.1+00"}');
-INSERT INTO kinds (id, n, n2, t, bp, d, ts, iv, ai, at, an) VALUES
-    (4, 0, 0, 'Zwölf Boxkämpfer 😀 漢字', 'é', '4714-11-24 BC', '1999-12-31 23:59:59.999999', '00:00:00.000001', '[0:1]={5,6}', '{{a,b},{c,d}}', '{1.5,2}'),
-    (5, 1e-300, 0.01, repeat('0123456789é', 20000), '     ', '5874897-12-31', '2000-01-01', '-00:00:01', '{{{1}}}', '[-1:0]={x,y}', '{100}'),
-    (6, -1e300, -1, repeat(E'\n', 2000), '\', 'infinity', '1969-12-31 23:59:59', '1 mon', NULL, NULL, NULL),
-    (7, 10000, 100, '\', '\\', '2000-02-29', '9999-12-31 23:59:59.999999', '-1 day', NULL, NULL, NULL),
-    (8, 0.00010000, 1.5, E'\\N', 'a', '1900-02-28', '0099-06-05 04:03:02.000001', '1 day -00:00:00.5', NULL, NULL, NULL),
-    (9, 1.50, 1.5, '\.', 'a', '0001-01-01', '0001-01-01', NULL, NULL, NULL, NULL);
-INSERT INTO kinds (id, n, n2, n60, f8, d, ts, tm, t, ai, an)
-    SELECT i, ((random() - 0.5) * power(10, i % 37))::numeric, round((random() * 1e7)::numeric, 2),
-        (random() * power(10, (i % 60) - 30))::numeric(60, 25), (random() - 0.5) * power(10, i % 300),
-        date '4714-11-24 BC' + (random() * 3000000)::int, timestamp '4714-11-24 BC' + random() * interval '6700 years',
-        time '00:00' + random() * interval '24 hours', CASE WHEN i % 7 > 0 THEN md5(i::text) END, ARRAY[i, NULL, -i],
-        ARRAY[i, i / 8.0]
-    FROM generate_series(100, 20000) i;
-INSERT INTO others (id) VALUES (1);
-INSERT INTO others VALUES (
-    2, 'NaN', '24:00:00+15:59', '-92233720368547758.08', E'\\377', '<a>&amp;</a>', '101', '1', '10.0.0.1/8', '10.0.0.0/8', '08:00:2b:01:02:03',
-    '08:00:2b:01:02:03:04:05', '(1,-0)', '{1,2,3}', '[(0,0),(1,1)]', '((0,0),(1,1))', '[(0,0),(1,1)]', '((0,0),(1,1),(2,0))', '<(0,0),1>',
-    $$'a b':1A 'c''d':2$$, $$'a' & !'b c'$$, '[1,5)', '(,1.5]', '[2026-01-01,infinity]', ROW(1, E'a "b", \\ c'), '42', '7', '(1,2)', '16/B374D848',
-    'pg_class', '{10.0.0.1,NULL}', ARRAY[ROW(1, 'x y'), NULL]::pair[], '{1 mon,-1 day}', '$.a[*] ? (@ > 1)', 'infinity');
-INSERT INTO others (id, f8, ts) SELECT i, i / 3.0, now() + i * interval '1 s' FROM generate_series(10, 500) i;
-INSERT INTO generated (id, t) SELECT i, 'row ' || i FROM generate_series(1, 100) i"#;
+const ROWS: &str = include_str!("../fixtures/every-type-rows.sql");
 
 /// What only newer servers have.
 const ROWS_OF_17: &str =

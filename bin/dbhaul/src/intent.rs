@@ -23,9 +23,9 @@ use clap_complete::Shell;
 use dbhaul_pipeline::{
     BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest, ExportRequest,
     ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport, KeyChange,
-    ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest, Scratch,
-    ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions,
-    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest, RowStore,
+    Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
+    ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -270,6 +270,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         statistics: args.statistics,
         tags: args.tags,
         throttle: throttle_options(&args.throttle),
+        row_store: if args.format == DumpFormat::Parquet { RowStore::Parquet } else { RowStore::Packs },
     };
     let job = job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)?;
     Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })

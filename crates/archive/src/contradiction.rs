@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::pack_index::{HEADER_BYTES, trailer_bytes};
+use crate::part::PARQUET_FEATURE;
 use crate::repo::AGE_FEATURE;
 use crate::{
     Document, MAX_DOCUMENT_BYTES, MAX_PACK_BYTES, MAX_PIECE_BYTES, MAX_SEGMENTS, MAX_STATISTICS_BYTES,
@@ -16,6 +17,13 @@ impl Manifest {
         let is_encrypted = self.required_features.iter().any(|feature| feature == AGE_FEATURE);
         if is_encrypted != self.generation.is_some() || (is_encrypted && self.format_version < 2) {
             return Err("what it says of encryption contradicts its features or its version".to_owned());
+        }
+        let has_parts = self.parts().next().is_some();
+        if has_parts != self.required_features.iter().any(|feature| feature == PARQUET_FEATURE) {
+            return Err("what it says of Parquet contradicts its tables".to_owned());
+        }
+        if has_parts && is_encrypted {
+            return Err("it has parts that are not encrypted".to_owned());
         }
         self.check_totals()?;
         let packs = self.packs_by_id()?;
@@ -121,6 +129,9 @@ impl Manifest {
             totals.plain_bytes = totals.plain_bytes.checked_add(table.plain_bytes)?;
             totals.stored_bytes = totals.stored_bytes.checked_add(table.stored_bytes)?;
         }
+        for (_, part) in self.parts() {
+            totals.pack_bytes = totals.pack_bytes.checked_add(part.bytes)?;
+        }
         for pack in &self.packs {
             totals.pack_bytes = totals.pack_bytes.checked_add(pack.bytes)?;
         }
@@ -130,6 +141,9 @@ impl Manifest {
 
 /// A row has at least its line feed, a chunk a row, and a line of the list at least its braces.
 fn check_counts(table: &TableEntry) -> Result<(), String> {
+    if !table.parts.is_empty() {
+        return table.check_parts();
+    }
     let lines = table.segments.checked_add(table.chunks);
     if lines.is_none_or(|lines| lines > table.list.plain_bytes) {
         return Err(format!(

@@ -64,6 +64,44 @@ pub enum ArchiveError {
         /// The size in the store.
         found_bytes: u64,
     },
+    /// A part that a backup refers to is not in the store.
+    #[error("{key}, which holds rows of {table}, is missing from the store")]
+    MissingPart {
+        /// The part's key.
+        key: String,
+        /// The table.
+        table: String,
+    },
+    /// A part in the store has another size than the backup says.
+    #[error(
+        "{key}, which holds rows of {table}, has {found_bytes} bytes in the store where {expected_bytes} were written"
+    )]
+    PartSize {
+        /// The part's key.
+        key: String,
+        /// The table.
+        table: String,
+        /// The size in the manifest.
+        expected_bytes: u64,
+        /// The size in the store.
+        found_bytes: u64,
+    },
+    /// A file lies among the parts of a backup that is none of them, and that who reads all files there would read.
+    #[error("{key} lies among the files of the backup and is none of them")]
+    StrayPart {
+        /// Its key.
+        key: String,
+    },
+    /// A part is not the file that was written, or does not hold the rows that it should.
+    #[error("{key}, which holds rows of {table}, is not as it was written: {reason}")]
+    DamagedPart {
+        /// The part's key.
+        key: String,
+        /// The table.
+        table: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A chunk's bytes are not those it is named by.
     #[error("chunk {chunk} at offset {offset} of pack {pack} is damaged: {reason}")]
     DamagedChunk {

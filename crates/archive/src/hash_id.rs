@@ -67,6 +67,11 @@ hash_id! {
 }
 
 hash_id! {
+    /// BLAKE3-256 of the bytes of a part. Written as 64 hex digits.
+    PartHash
+}
+
+hash_id! {
     /// Name of a pack: BLAKE3-256 of its stored bytes. Written as 64 hex digits.
     PackId
 }

@@ -32,6 +32,14 @@ pub const ACCEPTED: &str = "accepted/";
 /// Prefix of the reports of checks.
 pub const REPORTS: &str = "reports/";
 
+/// Prefix of the parts of backups in Parquet.
+pub const PARQUET: &str = "parquet/";
+
+/// Prefix of the marks of backups whose parts are to be removed. It is listed together with that of parts.
+pub const PART_MARKS: &str = "parquet-marks/";
+/// What both begin with.
+pub const PARTS_AND_MARKS: &str = "parquet";
+
 /// How the time stands in a backup's key: UTC, to the second.
 const TIME_FORMAT: &str = "%Y%m%dT%H%M%SZ";
 
@@ -206,6 +214,47 @@ impl FromStr for BackupKey {
         let id = Ulid::from_string(id).map_err(|_| invalid(key, "not a ULID"))?;
         let parsed = Self { database, time, id };
         if parsed.to_string() == key { Ok(parsed) } else { Err(invalid(key, "not in its only spelling")) }
+    }
+}
+
+/// `parquet/<database>/<time>-<ulid>/`: where the parts of one backup are.
+#[must_use]
+pub fn parts_of(backup: &BackupKey) -> String {
+    let folder = backup.to_string();
+    format!("{PARQUET}{}/", folder.strip_prefix(BACKUPS).unwrap_or(&folder))
+}
+
+/// `parquet/<database>/<time>-<ulid>/<schema>/<table>/part-<segment>.parquet`: a part of a table.
+#[must_use]
+pub fn part(backup: &BackupKey, (schema, table): (&str, &str), (segment, piece): (u32, u32)) -> String {
+    let folder = parts_of(backup);
+    format!("{folder}{}/{}/{}", encode_name(schema), encode_name(table), part_name(segment, piece))
+}
+
+/// The name of a part's file.
+#[must_use]
+pub(crate) fn part_name(segment: u32, piece: u32) -> String {
+    match piece {
+        0 => format!("part-{segment:06}.parquet"),
+        piece => format!("part-{segment:06}-{piece:04}.parquet"),
+    }
+}
+
+/// `parquet-marks/<ulid of backup>`: there was no such backup when this was written, and parts of one.
+#[must_use]
+pub fn part_mark(backup: Ulid) -> String {
+    format!("{PART_MARKS}{backup}")
+}
+
+/// The backup in whose folder a file of Parquet lies.
+///
+/// # Errors
+/// [`ArchiveError::InvalidKey`].
+pub fn parse_parts_of(key: &str) -> Result<BackupKey, ArchiveError> {
+    let mut folders = key.strip_prefix(PARQUET).into_iter().flat_map(|rest| rest.split('/'));
+    match (folders.next(), folders.next(), folders.next()) {
+        (Some(database), Some(backup), Some(_)) => format!("{BACKUPS}{database}/{backup}").parse(),
+        _ => Err(invalid(key, "not parquet/<database>/<time>-<ulid>/<schema>/<table>/<file>")),
     }
 }
 

@@ -11,6 +11,8 @@
 //! chunks, in packs of their own. The [`Manifest`] names them all and is the commit point: a backup
 //! exists when its manifest does.
 //!
+//! A backup in Parquet has the rows of each table in **parts** ([`Part`]) in the place of chunks: files that other programs read.
+//!
 //! A backup that was read is compared with itself before anything is done with it, for it may be broken or forged:
 //! the manifest alone ([`Manifest::from_bytes`]), with the catalog and the table of contents
 //! ([`Manifest::check_contents`]), and the lists with the packs' indexes ([`ListCheck`], [`PackIndex`]).
@@ -53,6 +55,7 @@ mod manifest_seal;
 mod outline;
 mod pack;
 mod pack_index;
+mod part;
 mod pieces;
 mod repo;
 mod segment;
@@ -76,7 +79,7 @@ pub use encryption::{
     Secret, WriterKey, generate_identity,
 };
 pub use error::ArchiveError;
-pub use hash_id::{ChunkId, PackId};
+pub use hash_id::{ChunkId, PackId, PartHash};
 pub use index::{FIRST_TAIL_BYTES, PackIndex};
 pub use keys::BackupKey;
 pub use list_check::ListCheck;
@@ -87,6 +90,7 @@ pub use manifest::{
 pub use outline::{TocOutline, tables_with_primary_key};
 pub use pack::{PACK_TARGET_BYTES, PackBuilder, PackKind, PackReader, SealedPack, check_pack_header};
 pub use pack_index::{HEADER_BYTES as PACK_HEADER_BYTES, IndexTail, PackEntry, parse_index_tail};
+pub use part::Part;
 pub use pieces::ChunkPieces;
 pub use repo::{Encryption, REPO_FORMAT_VERSION, RepoConfig};
 pub use segment::{ChunkPlace, RowChunk, Segment, SegmentRange};

@@ -8,8 +8,9 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::part::PARQUET_FEATURE;
 use crate::repo::AGE_FEATURE;
-use crate::{ArchiveError, BackupKey, Document, PackId, PackKind, RepoConfig};
+use crate::{ArchiveError, BackupKey, Document, PackId, PackKind, Part, RepoConfig};
 
 /// Newest version of manifests that is read and written.
 pub const MANIFEST_VERSION: u32 = 2;
@@ -133,16 +134,19 @@ pub struct TableEntry {
     pub digest_spec: DigestSpec,
     /// Count and digest of the rows.
     pub digest: RowDigest,
-    /// Number of segments.
+    /// Number of segments, or of parts.
     pub segments: u64,
     /// Number of chunks.
     pub chunks: u64,
     /// Bytes of the rows.
     pub plain_bytes: u64,
-    /// Bytes of their chunks in packs.
+    /// Bytes of their chunks in packs, or of the parts.
     pub stored_bytes: u64,
-    /// Its segment list.
+    /// Its segment list; empty where the rows are in parts.
     pub list: Document,
+    /// The files of its rows, in order; empty where these lie in packs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<Part>,
 }
 
 impl TableEntry {
@@ -186,11 +190,11 @@ pub struct Totals {
     pub digest: RowDigest,
     /// Bytes of all rows.
     pub plain_bytes: u64,
-    /// Bytes of the chunks of all rows, in packs.
+    /// Bytes of the chunks of all rows, in packs, and of parts.
     pub stored_bytes: u64,
-    /// Bytes of all packs that it refers to.
+    /// Bytes of all packs and parts that it refers to.
     pub pack_bytes: u64,
-    /// Bytes of the packs that were uploaded for it; the rest is its parent's.
+    /// Bytes of the packs and parts that were uploaded for it; the rest is its parent's.
     pub uploaded_bytes: u64,
 }
 
@@ -258,5 +262,14 @@ impl Manifest {
     #[must_use]
     pub fn features(generation: Option<Ulid>) -> Vec<String> {
         generation.map(|_| AGE_FEATURE.to_owned()).into_iter().collect()
+    }
+
+    /// Demands of readers that they know what its tables need.
+    #[must_use]
+    pub fn with_features_of_tables(mut self) -> Self {
+        if self.parts().next().is_some() {
+            self.required_features.push(PARQUET_FEATURE.to_owned());
+        }
+        self
     }
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use ulid::Ulid;
 
+use crate::part::PARQUET_FEATURE;
 use crate::{ArchiveError, keys};
 
 /// Newest version of the store's format that is read and written.
@@ -15,7 +16,7 @@ pub const REPO_FORMAT_VERSION: u32 = 2;
 pub(crate) const AGE_FEATURE: &str = "age";
 
 /// Features that this code knows.
-const KNOWN_FEATURES: &[&str] = &[AGE_FEATURE];
+const KNOWN_FEATURES: &[&str] = &[AGE_FEATURE, PARQUET_FEATURE];
 
 /// `repo.json`: what all backups of a store have in common. Written once, never changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -16,6 +16,9 @@ use parquet::file::reader::ChunkReader;
 use crate::schema::FILE_KEY;
 use crate::{ColumnsError, FileColumn, FileMetadata, TableColumns};
 
+/// Rows that are read at a time.
+const BATCH_ROWS: usize = 4096;
+
 /// How a Parquet file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParquetOptions {
@@ -79,6 +82,12 @@ impl<W: Write + Send> ParquetWriter<W> {
             self.pending_bytes = 0;
         }
         Ok(())
+    }
+
+    /// Bytes of the file so far: those that were written, and those of the row group in memory, which may not be
+    /// compressed yet.
+    pub fn file_bytes(&self) -> usize {
+        self.writer.bytes_written() + self.writer.in_progress_size()
     }
 
     /// What it is written to, from which whatever has been written may be taken away.
@@ -146,13 +155,24 @@ impl FileReader {
     /// # Errors
     /// If it is none, or is damaged.
     pub fn parquet(input: impl ChunkReader + 'static) -> Result<Self, ColumnsError> {
+        Self::parquet_batches(input, BATCH_ROWS)
+    }
+
+    /// As [`parquet`](Self::parquet), in batches of at most so many rows.
+    ///
+    /// # Errors
+    /// As [`parquet`](Self::parquet).
+    pub fn parquet_batches(
+        input: impl ChunkReader + 'static,
+        batch_rows: usize,
+    ) -> Result<Self, ColumnsError> {
         let builder = ParquetRecordBatchReaderBuilder::try_new(input)?;
         let entries = builder.metadata().file_metadata().key_value_metadata();
         let own = entries.into_iter().flatten().find(|entry| entry.key == FILE_KEY);
         let own = own.and_then(|entry| entry.value.as_deref());
         let metadata = own.and_then(|text| serde_json::from_str(text).ok());
         let schema = SchemaRef::clone(builder.schema());
-        let reader: ParquetRecordBatchReader = builder.with_batch_size(4096).build()?;
+        let reader: ParquetRecordBatchReader = builder.with_batch_size(batch_rows).build()?;
         let batches = Box::new(reader.map(|batch| batch.map_err(ColumnsError::from)));
         Ok(FileReader { schema, metadata, batches })
     }

@@ -53,6 +53,7 @@ mod decode;
 mod encode;
 mod error;
 mod file;
+mod float;
 mod frames;
 mod json_lines;
 mod moment;

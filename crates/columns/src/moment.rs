@@ -136,21 +136,38 @@ impl Interval {
         out.extend_from_slice(&self.months.to_be_bytes());
     }
 
-    /// Text that every server reads as this interval, if not the text that it prints.
+    /// The text that a server prints.
     pub(crate) fn push_text(self, out: &mut Vec<u8>) {
         if self.is_infinite() {
             out.extend_from_slice(if self.months > 0 { b"infinity" } else { b"-infinity" });
             return;
         }
-        let sign = if self.microseconds < 0 { "-" } else { "" };
+        let (start, mut is_before) = (out.len(), false);
+        for (count, unit) in [(self.months / 12, "year"), (self.months % 12, "mon"), (self.days, "day")] {
+            if count != 0 {
+                let space = if out.len() > start { " " } else { "" };
+                let sign = if is_before && count > 0 { "+" } else { "" };
+                let plural = if count == 1 { "" } else { "s" };
+                out.extend_from_slice(format!("{space}{sign}{count} {unit}{plural}").as_bytes());
+                is_before = count < 0;
+            }
+        }
+        if out.len() > start && self.microseconds == 0 {
+            return;
+        }
+        let space = if out.len() > start { " " } else { "" };
+        let sign = match (self.microseconds < 0, is_before) {
+            (true, _) => "-",
+            (false, true) => "+",
+            (false, false) => "",
+        };
         let all = self.microseconds.unsigned_abs();
         let (seconds, fraction) = (all / 1_000_000, all % 1_000_000);
         let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
-        let text = format!(
-            "{} mons {} days {sign}{hours:02}:{minutes:02}:{seconds:02}.{fraction:06}",
-            self.months, self.days
-        );
-        out.extend_from_slice(text.as_bytes());
+        out.extend_from_slice(format!("{space}{sign}{hours:02}:{minutes:02}:{seconds:02}").as_bytes());
+        if fraction > 0 {
+            out.extend_from_slice(format!(".{fraction:06}").trim_end_matches('0').as_bytes());
+        }
     }
 
     /// From what a server prints.
@@ -191,6 +208,27 @@ fn signed_time(word: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn intervals_print_as_the_server_prints_them() {
+        for text in [
+            "00:00:00",
+            "1 year",
+            "-10 mons -3 days +04:05:06.7",
+            "-1 years -2 mons +3 days -04:05:06.000001",
+            "1 mon",
+            "-1 days",
+            "1 day -00:00:00.5",
+            "178000000 years",
+            "2 years 1 mon 10 days 100:00:00",
+            "-2562047788:00:54.775808",
+            "infinity",
+        ] {
+            let mut shown = Vec::new();
+            Interval::parse(text.as_bytes()).unwrap().push_text(&mut shown);
+            assert_eq!(String::from_utf8(shown).unwrap(), text);
+        }
+    }
 
     #[test]
     fn days_count_from_2000() {

@@ -2,6 +2,7 @@
 
 use dbhaul_rows::BinaryType;
 
+use crate::float::{Float, push_digits};
 use crate::moment::{self, Interval};
 use crate::{PgType, array, numeric};
 
@@ -78,50 +79,24 @@ fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
 }
 
 /// The shortest text that reads as the same number; Rust's digits are PostgreSQL's, its exponents are not.
-fn push_float<F: Float>(value: F, text: &mut Vec<u8>) -> Option<()> {
-    let shown = match value.is_finite() {
-        true => value.digits(),
-        false if value.is_nan() => "NaN".to_owned(),
-        false if value.is_positive() => "Infinity".to_owned(),
-        false => "-Infinity".to_owned(),
-    };
-    text.extend_from_slice(shown.as_bytes());
+fn push_float<F: Float + Into<f64>>(value: F, text: &mut Vec<u8>) -> Option<()> {
+    let wide: f64 = value.into();
+    if wide.is_nan() {
+        text.extend_from_slice(b"NaN");
+        return Some(());
+    }
+    if wide.is_sign_negative() {
+        text.push(b'-');
+    }
+    if wide.is_infinite() {
+        text.extend_from_slice(b"Infinity");
+    } else if wide == 0.0 {
+        text.push(b'0');
+    } else {
+        push_digits(value, text)?;
+    }
     Some(())
 }
-
-trait Float: Copy {
-    fn is_finite(self) -> bool;
-    fn is_nan(self) -> bool;
-    fn is_positive(self) -> bool;
-    fn digits(self) -> String;
-}
-
-macro_rules! float {
-    ($type:ident) => {
-        impl Float for $type {
-            fn is_finite(self) -> bool {
-                $type::is_finite(self)
-            }
-
-            fn is_nan(self) -> bool {
-                $type::is_nan(self)
-            }
-
-            fn is_positive(self) -> bool {
-                self.is_sign_positive()
-            }
-
-            fn digits(self) -> String {
-                match self.abs() {
-                    0.0 | 1e-4..1e15 => self.to_string(),
-                    _ => format!("{self:e}"),
-                }
-            }
-        }
-    };
-}
-float!(f32);
-float!(f64);
 
 /// The bytes of hex digits.
 fn push_unhexed(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
@@ -160,7 +135,7 @@ mod tests {
         for (value, expected) in [
             (0.1, "0.1"),
             (-0.0, "-0"),
-            (1e300, "1e300"),
+            (1e300, "1e+300"),
             (5e-324, "5e-324"),
             (f64::NAN, "NaN"),
             (f64::NEG_INFINITY, "-Infinity"),

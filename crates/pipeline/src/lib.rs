@@ -69,8 +69,8 @@ pub use report::import::{ImportSummary, NamedReason};
 pub use report::status::Status;
 pub use report::words::{format_age, format_bytes};
 pub use request::{
-    CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, Scratch,
-    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, RowStore,
+    Scratch, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 pub use source::throttle::ThrottleOptions;
 pub use target::roles::RoleReport;

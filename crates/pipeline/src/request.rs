@@ -125,6 +125,18 @@ pub struct DumpRequest {
     pub tags: Vec<String>,
     /// How much of the source it may take.
     pub throttle: ThrottleOptions,
+    /// In which form rows are stored.
+    pub row_store: RowStore,
+}
+
+/// In which form the rows of a backup are stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RowStore {
+    /// As COPY text in packs, deduplicated.
+    #[default]
+    Packs,
+    /// As files of Parquet, which other programs read.
+    Parquet,
 }
 
 /// Asks for a backup to be written into a database.

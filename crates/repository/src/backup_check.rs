@@ -5,6 +5,7 @@
 //! [`Repository::read_rows`] does; here is only what goes on after an error.
 
 mod findings;
+mod parts;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
@@ -103,6 +104,8 @@ impl Repository {
         let mut row_count = None;
         if scope.level >= CheckLevel::Hashes {
             row_count = check.packs_of_rows(scope, catalog.is_some(), hashed, cancel).await?;
+            let rows_of_parts = Box::pin(check.parts(scope, cancel)).await?;
+            row_count = row_count.map(|count| count + rows_of_parts);
         }
         check.name_what_lies_there(cancel).await?;
         let report = check.report(self.config().id, scope, started, row_count);
@@ -403,7 +406,8 @@ impl<'a> Check<'a> {
         }
         let data_count = manifest.packs.iter().filter(|pack| pack.kind == PackKind::Data).count();
         if self.is_good() && packs.len() == data_count {
-            for (table, digest) in tables.iter().zip(&digests) {
+            let in_packs = tables.iter().zip(&digests).filter(|(table, _)| table.parts.is_empty());
+            for (table, digest) in in_packs {
                 if let Err(error) = compare_table(table, *digest) {
                     self.note(format!("table {}", table.qualified_name()), error)?;
                 }
@@ -445,10 +449,12 @@ impl<'a> Check<'a> {
         started: Timestamp,
         row_count: Option<u64>,
     ) -> CheckReport {
-        let of = |packs: &BTreeMap<PackId, PackSummary>| CheckedPacks {
-            count: packs.len() as u64,
-            bytes: packs.values().map(|pack| pack.bytes).sum(),
-        };
+        let sizes = self.packs.values().map(|pack| pack.bytes);
+        let sizes = sizes.chain(self.manifest.parts().map(|(_, part)| part.bytes));
+        let packs = sizes.fold(CheckedPacks::default(), |sum, bytes| CheckedPacks {
+            count: sum.count + 1,
+            bytes: sum.bytes + bytes,
+        });
         let list = |found: &BTreeMap<String, CheckFinding>| found.values().cloned().collect::<Vec<_>>();
         let (damage, unread) = (list(&self.damage), list(&self.unread));
         let (damage_count, unread_count) = (damage.len() as u64, unread.len() as u64);
@@ -463,7 +469,7 @@ impl<'a> Check<'a> {
             finished: Timestamp::now(),
             dbhaul_version: env!("CARGO_PKG_VERSION").to_owned(),
             read_packs: self.read,
-            packs: of(&self.packs),
+            packs,
             row_count,
             damage,
             damage_count,

@@ -123,7 +123,8 @@ impl Repository {
         cancel: &CancellationToken,
         taken: &mut Taken<'_>,
     ) -> Result<(), RepositoryError> {
-        let mut tables: Vec<&TableEntry> = manifest.tables.iter().collect();
+        let mut tables: Vec<&TableEntry> =
+            manifest.tables.iter().filter(|table| table.parts.is_empty()).collect();
         let first_pack =
             |table: &&TableEntry| table.list.pieces.first().map(|piece| (piece.pack, piece.offset));
         tables.sort_by_key(first_pack);

@@ -8,13 +8,32 @@ use dbhaul_rows::{Chunk, DigestSpec, RowsDigester};
 use tokio::task::JoinSet;
 
 use crate::rows_check::{LongChunk, check_rows, is_long};
-use crate::{Repository, RepositoryError};
+use crate::{PartReader, Repository, RepositoryError};
 
 /// Neighbouring chunks are read together up to this many stored bytes.
 const READ_BYTES: u64 = 4 << 20;
 
 /// Neighbouring chunks with their stored bytes.
 type Run = VecDeque<(RowChunk, Bytes)>;
+
+/// The rows of one segment, out of packs or out of a file of Parquet.
+#[derive(Debug)]
+pub enum RowReader {
+    /// Out of packs.
+    Chunks(Box<ChunkReader>),
+    /// Out of a part.
+    Part(Box<PartReader>),
+}
+
+impl RowReader {
+    /// The next rows, which were compared with their count and digest; of a part, at the end.
+    pub async fn next(&mut self) -> Result<Option<Chunk>, RepositoryError> {
+        match self {
+            RowReader::Chunks(reader) => reader.next().await,
+            RowReader::Part(reader) => reader.next().await,
+        }
+    }
+}
 
 /// Reads the chunks of one segment in order, neighbours in one request. While one run of
 /// neighbours is used the next is read, so that a store far away keeps nobody waiting; no more

@@ -311,6 +311,12 @@ impl Life {
 /// How far a sign may lie ahead of the clock.
 const MOST_AHEAD: Duration = Duration::from_secs(60 * 60);
 
+/// Whether an object was written longer ago than that. One whose time is not known was not.
+pub(crate) fn is_older(object: &ObjectMeta, age: Duration, now: SystemTime) -> bool {
+    let written = object.modified.and_then(|modified| now.duration_since(modified).ok());
+    written.is_some_and(|past| past >= age)
+}
+
 /// Whether it was renewed not long ago, as far as its date tells. One whose time is not known counts as living.
 pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
     let age = sign.modified.and_then(|modified| now.duration_since(modified).ok());

@@ -2,7 +2,8 @@
 //!
 //! A *repository* is a [store](dbhaul_store::Store) with a `repo.json`, which says how backups in it are cut and
 //! whose they are. Its objects are those of the [archive](dbhaul_archive): *packs* of chunks, and for each *backup* a
-//! *manifest*, which names the packs and commits the backup by being there. A dump brings chunks to a
+//! *manifest*, which names the packs and commits the backup by being there. Of a backup in Parquet, rows are in *parts* ([`NewPart`]).
+//! A dump brings chunks to a
 //! [`PackWriter`], which tells where each was [placed](PlacedChunk), and ends with [`Repository::commit`]. Chunks that
 //! the newest backup of the database has already, its [`Parent`], are [known](KnownChunks) and not stored again.
 //! Whoever reads a backup [checks](Repository::checked_backup) first that its parts fit together, and reads rows
@@ -52,8 +53,10 @@ mod pack_lookup;
 mod pack_reads;
 mod pack_writer;
 mod parent;
+mod parts;
 mod pins;
 mod prune;
+mod prune_parts;
 mod repack;
 mod repository;
 mod retention;
@@ -65,7 +68,7 @@ pub use access::StoreKeys;
 pub use backup_check::{BackupCheck, CheckScope, HashedPacks};
 pub use check::CheckedBackup;
 pub use check_reports::{CheckState, KnownBackups};
-pub use chunks::ChunkReader;
+pub use chunks::{ChunkReader, RowReader};
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};
 pub use known_chunks::{KnownChunks, ReadyChunk};
@@ -76,7 +79,9 @@ pub use metadata_sealer::MetadataSealer;
 pub use new_store::NewStore;
 pub use pack_writer::{PackWriter, PlacedChunk, WrittenPacks, document, unnamed_pack};
 pub use parent::{Parent, ParentRef};
+pub use parts::{NewPart, PartReader};
 pub use prune::{PackTotals, PruneOptions, Pruned};
+pub use prune_parts::PrunedParts;
 pub use repack::Repacked;
 pub use repository::Repository;
 pub use retention::{Candidate, Decision, KeepCount, KeepPolicy, Period, PolicyError, Reason};

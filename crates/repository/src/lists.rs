@@ -8,7 +8,7 @@ use dbhaul_archive::{ChunkOpener, ChunkPlace, ListTotals, RowChunk, Segment, Seg
 use futures::stream::{BoxStream, StreamExt};
 use tokio::sync::OnceCell;
 
-use crate::chunks::ChunkReader;
+use crate::chunks::{ChunkReader, RowReader};
 use crate::repository::PIECES_AT_ONCE;
 use crate::{Repository, RepositoryError};
 
@@ -67,10 +67,15 @@ impl BackupRows {
     ///
     /// # Errors
     /// If there is no such segment, or its table's list cannot be read or is damaged.
-    pub async fn segment(&self, entry: u32, number: u32) -> Result<ChunkReader, RepositoryError> {
+    pub async fn segment(&self, entry: u32, number: u32) -> Result<RowReader, RepositoryError> {
         let table = self.tables.get(&entry).ok_or_else(|| unknown(entry, number))?;
+        if !table.parts.is_empty() {
+            let part = table.parts.get(number as usize).ok_or_else(|| unknown(entry, number))?;
+            return Ok(RowReader::Part(Box::new(self.repository.part_reader(table, part).await?)));
+        }
         let chunks = self.chunks(table, entry, number).await?;
-        ChunkReader::new(self.repository.clone(), table, chunks, self.in_pieces)
+        let reader = ChunkReader::new(self.repository.clone(), table, chunks, self.in_pieces)?;
+        Ok(RowReader::Chunks(Box::new(reader)))
     }
 
     async fn chunks(
@@ -209,6 +214,14 @@ impl ListScan<'_> {
 
     /// Ends the list, behind its last piece; returns what it adds up to, which is what the manifest says.
     pub(crate) fn finish(self) -> Result<ListTotals, RepositoryError> {
+        if !self.table.parts.is_empty() {
+            // its rows are in parts, which the manifest itself names
+            return Ok(ListTotals {
+                segments: self.table.segments,
+                digest: self.table.digest,
+                ..ListTotals::default()
+            });
+        }
         let totals = self.reader.finish().map_err(|source| self.repository.error(source))?;
         if totals.digest != self.table.digest || totals.segments != self.table.segments {
             let what = format!("table {}", self.table.qualified_name());

@@ -21,13 +21,15 @@ impl Repository {
         }
     }
 
-    /// Every pack of the manifest that is not in the store, or has another size there.
+    /// Every pack or part of the manifest that is not in the store, or has another size there.
     pub(crate) async fn compare_packs(
         &self,
         manifest: &Manifest,
     ) -> Result<Vec<ArchiveError>, RepositoryError> {
         let wanted = manifest.packs.iter().map(|pack| pack.id).collect();
-        Ok(manifest.compare_packs(&self.sizes_of(wanted).await?))
+        let mut errors = manifest.compare_packs(&self.sizes_of(wanted).await?);
+        errors.extend(self.compare_parts(manifest).await?);
+        Ok(errors)
     }
 
     /// The sizes of those of these packs that are in the store. It is listed, unless what was listed so far tells that to

@@ -62,6 +62,7 @@ impl Repository {
         let backup_packs = generation.map(|_| packs());
         let mut reading = self.clone();
         (reading.codec, reading.backup_packs) = (codec, backup_packs);
+        reading.backup = Some(Arc::new(manifest.key()));
         Ok(reading)
     }
 

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::lease::{SIGN_LIFE, Sign};
+use crate::lease::{SIGN_LIFE, Sign, is_older};
+use crate::prune_parts::{PartSurvey, PrunedParts};
 use crate::{Repository, RepositoryError};
 
 /// Objects that are removed at a time.
@@ -70,6 +71,9 @@ pub struct Pruned {
     pub orphan_count: u64,
     /// Signs of dumps that may be at work. While there are any, nothing is removed.
     pub dumps_at_work: Vec<String>,
+    /// The same of the files of backups in Parquet.
+    #[serde(skip_serializing_if = "PrunedParts::is_empty")]
+    pub parts: PrunedParts,
 }
 
 impl PackTotals {
@@ -103,6 +107,7 @@ struct Survey {
     /// Packs that no backup names, with their sizes and whether they are old enough to be marked.
     unnamed: BTreeMap<PackId, (u64, bool)>,
     orphans: Vec<String>,
+    parts: PartSurvey,
 }
 
 impl Repository {
@@ -135,7 +140,8 @@ impl Repository {
         let at_work = self.living(keys::SESSIONS, sign, cancel).await?;
         let mut survey = self.survey(options, sign.now().await?, at_work, cancel).await?;
         let due = survey.due();
-        if survey.report.dumps_at_work.is_empty() && !due.is_empty() {
+        let are_dumps_at_work = !survey.report.dumps_at_work.is_empty();
+        if !are_dumps_at_work && (!due.is_empty() || survey.parts.has_unnamed()) {
             // one that a dump has committed whose sign was taken away meanwhile
             if self.backup_keys_to_remove().await? != survey.backups {
                 return Err(RepositoryError::StoreChanged { store: self.describe() });
@@ -152,6 +158,7 @@ impl Repository {
         self.mark(&mut survey).await?;
         self.remove(&survey.orphans, Some(sign), cancel).await?;
         survey.report.orphan_count = survey.orphans.len() as u64;
+        survey.report.parts = self.prune_parts(survey.parts, sign, are_dumps_at_work, cancel).await?;
         Ok(survey.report)
     }
 
@@ -172,13 +179,15 @@ impl Repository {
         }
         let mut report = Pruned { backup_count: backups.len() as u64, ..Pruned::default() };
         let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
-        if backups.is_empty() && !unnamed.is_empty() && !options.allow_no_backup {
+        let parts = self.survey_parts(&backups, options.grace, now).await?;
+        let has_unnamed = !unnamed.is_empty() || parts.has_unnamed();
+        if backups.is_empty() && has_unnamed && !options.allow_no_backup {
             return Err(RepositoryError::NoBackupLeft { store: self.describe() });
         }
         let marks = self.marks(&named, options.grace, now).await?;
         report.dumps_at_work = at_work.into_iter().map(|sign| sign.key).collect();
         let orphans = self.orphans(&backups, now).await?;
-        Ok(Survey { backups, report, marks, unnamed, orphans })
+        Ok(Survey { backups, report, marks, unnamed, orphans, parts })
     }
 
     async fn unnamed_packs(
@@ -359,12 +368,7 @@ impl Survey {
         self.take_done_marks();
         self.sort_unnamed();
         self.report.orphan_count = self.orphans.len() as u64;
+        self.report.parts = self.parts.foretell(!self.report.dumps_at_work.is_empty());
         self.report
     }
-}
-
-/// Whether an object was written longer ago than that. One whose time is not known was not.
-fn is_older(object: &ObjectMeta, age: Duration, now: SystemTime) -> bool {
-    let written = object.modified.and_then(|modified| now.duration_since(modified).ok());
-    written.is_some_and(|past| past >= age)
 }

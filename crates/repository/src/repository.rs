@@ -39,6 +39,8 @@ pub struct Repository {
     /// Those of the backup that is read, where it is encrypted.
     pub(crate) backup_packs: Packs,
     pub(crate) heads: Arc<Heads>,
+    /// The backup that is read.
+    pub(crate) backup: Option<Arc<BackupKey>>,
 }
 
 impl Repository {
@@ -180,6 +182,7 @@ impl Repository {
             keyring: Arc::new(keyring),
             backup_packs: None,
             heads: Arc::default(),
+            backup: None,
         }
     }
 

@@ -294,6 +294,8 @@ fn tablespace_pair(text: &str) -> Result<(String, String), String> {
 pub(crate) enum DumpFormat {
     /// A backup in a store
     Store,
+    /// A backup in a store, with its rows as files of Parquet that other programs read
+    Parquet,
     /// One SQL script for psql, to standard output or --file
     #[value(alias = "plain", alias = "p")]
     Sql,

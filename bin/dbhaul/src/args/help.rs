@@ -65,6 +65,7 @@ Examples:
   dbhaul dump --source postgres://app@db/shop --store 's3://backups/shop?region=eu-central-1' -j 4
   dbhaul dump --source postgres://app@db/shop --store ./store --exclude-table-data 'sales.log*'
   dbhaul dump --source postgres://app@db/shop --store ./store --dry-run
+  dbhaul dump --source postgres://app@db/shop --store ./lake --format parquet
   dbhaul dump --source postgres://app@db/shop --format sql --file shop.sql
   dbhaul dump --source postgres://app@db/shop --format sql | gzip > shop.sql.gz; echo ${PIPESTATUS[0]}
 

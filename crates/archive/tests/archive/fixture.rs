@@ -151,6 +151,7 @@ impl MetaPack {
             plain_bytes: totals.plain_bytes,
             stored_bytes: totals.stored_bytes,
             list: document(pack, &entries),
+            parts: Vec::new(),
         }
     }
 }

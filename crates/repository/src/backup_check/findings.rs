@@ -130,6 +130,10 @@ fn object_of(error: &ArchiveError) -> Option<String> {
         ArchiveError::DamagedSegmentList { table, .. } => format!("the list of table {table}"),
         ArchiveError::DamagedDocument { document, .. } => format!("the {document}"),
         ArchiveError::Inconsistent { object, .. } => object.clone(),
+        ArchiveError::MissingPart { key, .. }
+        | ArchiveError::PartSize { key, .. }
+        | ArchiveError::StrayPart { key }
+        | ArchiveError::DamagedPart { key, .. } => key.clone(),
         ArchiveError::DamagedManifest { key, .. } | ArchiveError::ForgedManifest { key, .. } => key.clone(),
         _ => keys::pack(pack_of(error)?),
     })

@@ -187,6 +187,7 @@ pub(super) fn table(toc: &Toc, totals: ListTotals, list: Document) -> TableEntry
         plain_bytes: totals.plain_bytes,
         stored_bytes: totals.stored_bytes,
         list,
+        parts: Vec::new(),
     }
 }
 

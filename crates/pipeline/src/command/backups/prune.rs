@@ -4,7 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::time::Duration;
 
 use dbhaul_progress::counted;
-use dbhaul_repository::{PackTotals, PruneOptions, Pruned, Repacked, Repository};
+use dbhaul_repository::{PackTotals, PruneOptions, Pruned, PrunedParts, Repacked, Repository};
 use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
@@ -110,6 +110,18 @@ impl Display for PruneReport {
         }
         if young.count > 0 {
             write!(f, "\n  too young   {}; a dump may have written them", packs(young))?;
+        }
+        let PrunedParts { used, marked, waiting, removed, young } = self.pruned.parts;
+        let files = [
+            ("in use    ", used),
+            (remove, removed),
+            (mark, marked),
+            ("waiting   ", waiting),
+            ("too young ", young),
+        ];
+        for (what, totals) in files.into_iter().filter(|(_, totals)| totals.count > 0) {
+            let (count, bytes) = (counted(totals.count, "file"), format_bytes(totals.bytes));
+            write!(f, "\n  {what}  {count} of Parquet, {bytes}")?;
         }
         for sign in &self.pruned.dumps_at_work {
             write!(f, "\na dump may be active ({sign}); nothing is removed meanwhile")?;

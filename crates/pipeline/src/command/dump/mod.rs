@@ -1,6 +1,8 @@
 //! `dump`: a database becomes a backup in a store.
 
+pub(crate) mod column_types;
 pub(crate) mod lists;
+pub(crate) mod parts;
 pub(crate) mod rows;
 pub(crate) mod sealing;
 pub(crate) mod store_trial;
@@ -10,8 +12,8 @@ use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{
-    Document, Manifest, PackSummary, SegmentRange, SequenceValue, SourceInfo, TableEntry, TableKind, Totals,
-    Transfer,
+    BackupKey, Document, ListTotals, Manifest, PackSummary, Part, SegmentRange, SequenceValue, SourceInfo,
+    TableEntry, TableKind, Totals, Transfer,
 };
 use dbhaul_catalog::{Catalog, Password, RoleScope, Roles, Section, Target, Toc};
 use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
@@ -21,6 +23,7 @@ use serde::Serialize;
 use ulid::Ulid;
 
 use crate::command::dump::lists::{ListStore, Reused, StoredList};
+use crate::command::dump::parts::PartStore;
 use crate::command::dump::rows::store_rows;
 use crate::command::dump::store_trial::{TriedStore, row_bytes};
 use crate::report::import::write_named;
@@ -32,7 +35,7 @@ use crate::source::{LiveDatabase, build_toc, check_families, tables_in_vain};
 use crate::statistics::unavailable;
 use crate::target::extensions;
 use crate::target::roles::live_roles;
-use crate::{Context, DumpRequest, NamedReason, PipelineError, Status};
+use crate::{Context, DumpRequest, NamedReason, PipelineError, RowStore, Status};
 use dbhaul_repository::{PlacedChunk, Repository, Sign, WrittenPacks, document, unnamed_pack};
 
 /// A dump that is ready to run: snapshot taken, catalog read, nothing written.
@@ -118,6 +121,8 @@ pub struct DumpReport {
     pub transfer: Transfer,
     /// Packs that it lies in.
     pub pack_count: u64,
+    /// Files of Parquet that it lies in.
+    pub part_count: u64,
     /// Tables with their rows, without large objects.
     pub table_count: u64,
     /// Whether it holds large objects.
@@ -220,6 +225,8 @@ impl Dump {
 
     async fn store_in(&mut self, repository: &Repository, lease: &Sign) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
+        refuse_encrypted(repository, &self.request)?;
+        let id = Ulid::generate();
         let (wanted, info) = (&self.request.parent, self.source.holder.info());
         let parent = repository.parent(wanted, &info.database, &self.context.cancel).await?.map(Arc::new);
         if let Some(parent) = &parent {
@@ -236,15 +243,19 @@ impl Dump {
         let exporter = Arc::new(exporter);
         let throttle = Throttle::start(self.request.throttle, &self.request.source, &self.context).await?;
         let lists = Arc::new(ListStore::new(repository, parent.clone(), &self.export, &self.context.cancel)?);
+        let parts = self.part_store(repository, id)?;
         let documents = self.write_documents(&lists).await?;
         let how = (&self.request, parent.clone());
-        let rows = store_rows(&exporter, repository, how, &lists, throttle, &self.context).await;
+        let places = (&lists, parts.clone());
+        let rows = store_rows(&exporter, repository, how, places, throttle, &self.context).await;
         exporter.close().await;
         drop(exporter);
         let rows = rows?;
         self.context.progress.phase_started(Phase::Commit, None, None);
         let parent = parent.map(|parent| parent.id());
-        let manifest = Box::pin(self.write_metadata(repository, (lists, documents), rows, parent)).await?;
+        let manifest =
+            Box::pin(self.write_metadata(repository, (lists, documents), (rows, parts), (id, parent)));
+        let manifest = manifest.await?;
         let key = repository.commit(&manifest, lease, &self.context.cancel).await?;
         self.context.progress.phase_finished(Phase::Commit);
         let totals = crate::command::backups::reported_totals(&manifest);
@@ -256,6 +267,7 @@ impl Dump {
             totals,
             transfer: manifest.transfer.unwrap_or_default(),
             pack_count: manifest.packs.len() as u64,
+            part_count: manifest.parts().count() as u64,
             table_count: totals.tables,
             has_large_objects: manifest.tables.len() as u64 > totals.tables,
             row_count: crate::command::backups::row_count(&manifest),
@@ -272,8 +284,8 @@ impl Dump {
         &self,
         repository: &Repository,
         (lists, documents): (Arc<ListStore>, PlacedDocuments),
-        rows: WrittenPacks,
-        parent: Option<Ulid>,
+        (rows, parts): (WrittenPacks, Option<Arc<PartStore>>),
+        (id, parent): (Ulid, Option<Ulid>),
     ) -> Result<Manifest, PipelineError> {
         let (mut stored, reused) = lists.finish_lists().await?;
         let lists = Arc::try_unwrap(lists).map_err(|_| unnamed_pack())?;
@@ -281,6 +293,11 @@ impl Dump {
         let named = |pieces: &[_]| document(pieces).ok_or_else(unnamed_pack);
         let mut tables = Vec::with_capacity(self.export.tables.len());
         for table in &self.export.tables {
+            if let Some(parts) = parts.as_ref().filter(|parts| parts.has(table.entry)) {
+                let parts = parts.take(table.entry).ok_or_else(|| missing_list(table))?;
+                tables.push(part_entry(table, parts));
+                continue;
+            }
             let list = stored.remove(&table.entry).ok_or_else(|| missing_list(table))?;
             tables.push(table_entry(table, &list, named(&list.pieces)?));
         }
@@ -291,7 +308,19 @@ impl Dump {
             statistics: documents.statistics.as_deref().map(named).transpose()?,
         };
         let manifest = self.manifest(repository, documents, tables, Written { rows, meta, reused })?;
-        Ok(Manifest { parent, ..manifest })
+        Ok(Manifest { id, parent, ..manifest })
+    }
+
+    /// What takes rows that become files of Parquet, if they do.
+    fn part_store(&self, repository: &Repository, id: Ulid) -> Result<Option<Arc<PartStore>>, PipelineError> {
+        if self.request.row_store == RowStore::Packs {
+            return Ok(None);
+        }
+        let info = self.source.holder.info();
+        let backup = BackupKey::new(&info.database, snapshot_time(&info.taken_at)?, id);
+        let level = self.request.compression_level;
+        let parts = PartStore::new(repository, backup, &self.source.catalog, &self.export, level);
+        Ok(Some(Arc::new(parts)))
     }
 
     /// Stores the catalog, the table of contents and the roles, and forgets the first two: of a
@@ -337,7 +366,8 @@ impl Dump {
         Written { rows, meta, reused }: Written,
     ) -> Result<Manifest, PipelineError> {
         let info = self.source.holder.info();
-        let uploaded_bytes = rows.new_bytes + meta.new_bytes;
+        let part_bytes: u64 = tables.iter().flat_map(|table| &table.parts).map(|part| part.bytes).sum();
+        let uploaded_bytes = rows.new_bytes + meta.new_bytes + part_bytes;
         let transfer = Transfer {
             uploaded_packs: rows.new_packs + meta.new_packs,
             reused_bytes: reused.bytes,
@@ -369,7 +399,7 @@ impl Dump {
             transfer: Some(transfer),
         };
         manifest.totals = manifest.computed_totals();
-        Ok(manifest)
+        Ok(manifest.with_features_of_tables())
     }
 
     fn source_info(&self) -> SourceInfo {
@@ -487,6 +517,27 @@ pub(crate) fn identity(table: &TablePlan) -> (TableKind, String, String) {
     }
 }
 
+/// Files that others read as they are cannot be encrypted.
+fn refuse_encrypted(repository: &Repository, request: &DumpRequest) -> Result<(), PipelineError> {
+    if request.row_store == RowStore::Packs || repository.codec().generation().is_none() {
+        return Ok(());
+    }
+    Err(PipelineError::Request {
+        problem: format!(
+            "{} is encrypted, and files of Parquet that other programs read where they lie cannot be",
+            repository.describe()
+        ),
+        help: "use a store of its own for Parquet, which is not encrypted, or leave out --format parquet"
+            .to_owned(),
+    })
+}
+
+/// A table whose rows are in parts.
+fn part_entry(table: &TablePlan, parts: Vec<Part>) -> TableEntry {
+    let (totals, pieces) = (ListTotals::default(), Vec::new());
+    table_entry(table, &StoredList { totals, pieces }, Document::default()).with_parts(parts)
+}
+
 fn table_entry(table: &TablePlan, stored: &StoredList, list: Document) -> TableEntry {
     let (kind, schema, name) = identity(table);
     let totals = stored.totals;
@@ -502,6 +553,7 @@ fn table_entry(table: &TablePlan, stored: &StoredList, list: Document) -> TableE
         plain_bytes: totals.plain_bytes,
         stored_bytes: totals.stored_bytes,
         list,
+        parts: Vec::new(),
     }
 }
 
@@ -599,6 +651,9 @@ impl Display for DumpReport {
         )?;
         let parent = self.parent.as_deref();
         write!(f, "\n  {}", transfer_words(parent, totals.uploaded_bytes, &self.transfer, self.pack_count))?;
+        if self.part_count > 0 {
+            write!(f, "\n  rows in {} of Parquet", counted(self.part_count, "file"))?;
+        }
         if self.password_count > 0 {
             let (roles, passwords) =
                 (counted(self.role_count, "role"), counted(self.password_count, "password"));

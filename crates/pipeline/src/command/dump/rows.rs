@@ -1,4 +1,4 @@
-//! The rows of a dump: N workers read segments, seal chunks and bring them to packs.
+//! The rows of a dump: N workers read segments, and bring them to packs as chunks, or to files of Parquet.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -7,12 +7,13 @@ use dbhaul_archive::{ChunkPlace, PackKind, SealedChunk};
 use dbhaul_exporter::{ExportError, ExportPlan, Exporter, TablePlan};
 use dbhaul_progress::Phase;
 use dbhaul_retry::RetryPolicy;
-use dbhaul_rows::RowDigest;
+use dbhaul_rows::{Chunk, RowDigest};
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
 use crate::command::dump::identity;
 use crate::command::dump::lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
+use crate::command::dump::parts::PartStore;
 use crate::command::dump::sealing::{Sealers, Sealing};
 use crate::report::progress_tables::TableTasks;
 use crate::source::throttle::Throttle;
@@ -37,7 +38,7 @@ pub(crate) async fn store_rows(
     exporter: &Arc<Exporter>,
     repository: &Repository,
     (request, parent): (&DumpRequest, Option<Arc<Parent>>),
-    lists: &Arc<ListStore>,
+    (lists, parts): (&Arc<ListStore>, Option<Arc<PartStore>>),
     throttle: Throttle,
     context: &Context,
 ) -> Result<WrittenPacks, PipelineError> {
@@ -58,6 +59,7 @@ pub(crate) async fn store_rows(
         throttle,
         context: context.clone(),
         parent,
+        parts,
         sealers: Arc::new(Sealers::new(
             repository.describe(),
             repository.codec(),
@@ -122,6 +124,8 @@ struct Shared {
     throttle: Throttle,
     context: Context,
     parent: Option<Arc<Parent>>,
+    /// Where rows go that do not go into packs.
+    parts: Option<Arc<PartStore>>,
     sealers: Arc<Sealers>,
 }
 
@@ -147,13 +151,14 @@ impl Shared {
         segment: u32,
     ) -> Result<(), PipelineError> {
         let mut attempts = RetryPolicy::default().attempts();
-        let mut listed = Listed::default();
+        let (mut listed, mut uploaded) = (Listed::default(), 0);
         let mut is_last = false;
         loop {
-            let error = match self.try_store_segment(sealing, entry, segment, &mut listed).await {
-                Ok(()) => return Ok(()),
-                Err(error) => error,
-            };
+            let error =
+                match self.try_store_segment(sealing, entry, segment, (&mut listed, &mut uploaded)).await {
+                    Ok(()) => return Ok(()),
+                    Err(error) => error,
+                };
             let Some(pause) = attempts.failed(self.is_worth_retrying(&error) && !is_last) else {
                 return Err(error);
             };
@@ -178,34 +183,26 @@ impl Shared {
         sealing: &mut Sealing,
         entry: u32,
         segment: u32,
-        listed: &mut Listed,
+        (listed, uploaded): (&mut Listed, &mut u32),
     ) -> Result<(), PipelineError> {
+        if let Some(sink) = self.parts.as_ref().and_then(|parts| parts.sink(entry, segment, uploaded)) {
+            return self.feed(entry, segment, CountedSink { shared: self, entry, sink }).await;
+        }
         sealing.begin(self.known(entry, segment).await?);
+        let (run, again) = (Run::default(), Listed::default());
+        let sink = ChunkSink { shared: self, sealing, entry, segment, listed, run, again };
+        self.feed(entry, segment, sink).await
+    }
+
+    /// Reads the rows of a segment into a sink.
+    async fn feed(&self, entry: u32, segment: u32, mut sink: impl RowSink) -> Result<(), PipelineError> {
         let mut rows = self.exporter.open_segment(entry, segment).await?.chunks;
-        let mut run = Run::default();
-        let mut again = Listed::default();
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
             self.throttle.pass(chunk.data.len() as u64).await;
-            if again.chunk_count < listed.chunk_count {
-                again.add(chunk.digest);
-                listed.compare(&again, entry, segment)?;
-                continue;
-            }
-            sealing.push(chunk).await?;
-            self.gather_ready(sealing, &mut run, entry, false).await?;
-            if run.placed.len() >= MAX_PART_CHUNKS {
-                let chunks = std::mem::take(&mut run.placed);
-                again = self.list(StoredPart { entry, segment, chunks, is_last: false }, listed).await?;
-            }
+            sink.push(chunk).await?;
         }
-        if again.chunk_count < listed.chunk_count {
-            return Err(Listed::unequal(entry, segment));
-        }
-        self.gather_ready(sealing, &mut run, entry, true).await?;
-        run.bring(&self.writer).await?;
-        self.list(StoredPart { entry, segment, chunks: run.placed, is_last: true }, listed).await?;
-        Ok(())
+        sink.finish().await
     }
 
     /// The chunks that the parent has of a table.
@@ -248,6 +245,76 @@ impl Shared {
         }
         *listed = now;
         Ok(now)
+    }
+}
+
+/// Takes the rows of one segment, in order. Only what was finished counts.
+pub(crate) trait RowSink {
+    /// Takes the next rows.
+    async fn push(&mut self, chunk: Chunk) -> Result<(), PipelineError>;
+
+    /// Takes their end.
+    async fn finish(self) -> Result<(), PipelineError>;
+}
+
+/// Tells the progress of rows that another sink takes.
+struct CountedSink<'a, S> {
+    shared: &'a Shared,
+    entry: u32,
+    sink: S,
+}
+
+impl<S: RowSink> RowSink for CountedSink<'_, S> {
+    async fn push(&mut self, chunk: Chunk) -> Result<(), PipelineError> {
+        self.shared.tasks.advance(self.entry, chunk.row_count, chunk.data.len() as u64);
+        self.sink.push(chunk).await
+    }
+
+    async fn finish(self) -> Result<(), PipelineError> {
+        self.sink.finish().await
+    }
+}
+
+/// Seals the chunks of a segment and brings them to packs.
+struct ChunkSink<'a> {
+    shared: &'a Shared,
+    sealing: &'a mut Sealing,
+    entry: u32,
+    segment: u32,
+    /// What the list has of the segment.
+    listed: &'a mut Listed,
+    run: Run,
+    /// What was read again of that.
+    again: Listed,
+}
+
+impl RowSink for ChunkSink<'_> {
+    async fn push(&mut self, chunk: Chunk) -> Result<(), PipelineError> {
+        let (entry, segment) = (self.entry, self.segment);
+        if self.again.chunk_count < self.listed.chunk_count {
+            self.again.add(chunk.digest);
+            return self.listed.compare(&self.again, entry, segment);
+        }
+        self.sealing.push(chunk).await?;
+        self.shared.gather_ready(self.sealing, &mut self.run, entry, false).await?;
+        if self.run.placed.len() >= MAX_PART_CHUNKS {
+            let chunks = std::mem::take(&mut self.run.placed);
+            let part = StoredPart { entry, segment, chunks, is_last: false };
+            self.again = self.shared.list(part, self.listed).await?;
+        }
+        Ok(())
+    }
+
+    async fn finish(mut self) -> Result<(), PipelineError> {
+        let (entry, segment) = (self.entry, self.segment);
+        if self.again.chunk_count < self.listed.chunk_count {
+            return Err(Listed::unequal(entry, segment));
+        }
+        self.shared.gather_ready(self.sealing, &mut self.run, entry, true).await?;
+        self.run.bring(&self.shared.writer).await?;
+        let part = StoredPart { entry, segment, chunks: self.run.placed, is_last: true };
+        self.shared.list(part, self.listed).await?;
+        Ok(())
     }
 }
 

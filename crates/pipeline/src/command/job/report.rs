@@ -62,7 +62,7 @@ pub enum StepResult {
     /// Backups were forgotten, or there were none to forget.
     Forgot(ForgetReport),
     /// Space was freed, or there was none to free.
-    Pruned(PruneReport),
+    Pruned(Box<PruneReport>),
     /// It failed.
     Failed {
         /// Why, with its causes, on one line.

@@ -79,7 +79,7 @@ impl Run {
                 Err(PipelineError::Repository(
                     error @ (RepositoryError::RemovalAtWork { .. } | RepositoryError::StoreChanged { .. }),
                 )) => Ok(StepResult::Left { reason: one_line(&error) }),
-                pruned => pruned.map(StepResult::Pruned),
+                pruned => pruned.map(|report| StepResult::Pruned(Box::new(report))),
             }
         };
         self.step(None, StepKind::Prune, pruned).await.map(drop)

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use dbhaul_archive::{Manifest, TableEntry};
-use dbhaul_repository::{BackupRows, ChunkReader, Repository};
+use dbhaul_repository::{BackupRows, Repository, RowReader};
 use dbhaul_rows::Chunk;
 use dbhaul_verifier::StoredRows;
 use futures::stream::{BoxStream, StreamExt, try_unfold};
@@ -36,7 +36,7 @@ impl StoredTables {
 /// Where the reading of a segment stands.
 enum Stage {
     Closed,
-    Open(Box<ChunkReader>),
+    Open(RowReader),
 }
 
 impl StoredRows for StoredTables {
@@ -58,7 +58,7 @@ impl StoredRows for StoredTables {
                     Stage::Closed => {
                         let entry = entry.ok_or("the backup does not have its rows")?;
                         let opened = rows.segment(entry, part).await;
-                        Box::new(opened.map_err(|error| crate::one_line(&error))?)
+                        opened.map_err(|error| crate::one_line(&error))?
                     }
                 };
                 let chunk = reader.next().await.map_err(|error| crate::one_line(&error))?;
