@@ -6,7 +6,7 @@ use dbhaul_catalog::{EntryKind, ObjectId, QualifiedName, SharedText, TocEntry};
 use serde::{Deserialize, Serialize};
 
 use crate::Cause;
-use crate::plan::footprint::describe_named;
+use crate::plan::touched_tables::describe_named;
 
 /// What was skipped, or failed. Prints as `pg_restore -l` names it: `ACL TABLE public.film`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,14 +1,14 @@
 //! From a TOC and its segments to steps; pure, no server.
 
 pub(crate) mod display;
-pub(crate) mod footprint;
-pub(crate) mod landing;
+pub(crate) mod load_targets;
 pub(crate) mod piece;
 pub(crate) mod roles;
 pub(crate) mod split;
 pub(crate) mod stages;
 pub(crate) mod steps;
 pub(crate) mod text_dependencies;
+pub(crate) mod touched_tables;
 pub(crate) mod warnings;
 
 use std::borrow::Cow;
@@ -19,15 +19,15 @@ use dbhaul_catalog::{EntryKind, QualifiedName, Toc, TocEntry, forbidden_statemen
 use dbhaul_rows::hash_bytes_extended;
 
 use crate::outcome::tell;
-use crate::plan::footprint::{Footprint, describe, entry_by_id};
-use crate::plan::landing::Landing;
+use crate::plan::load_targets::LoadTargets;
 use crate::plan::split::{Split, splits};
 use crate::plan::stages::{StageName, Staging};
 use crate::plan::steps::Builder;
 use crate::plan::text_dependencies::TextDependencies;
+use crate::plan::touched_tables::{TouchedTables, describe, entry_by_id};
 use crate::plan::warnings::{tangle_warning, warnings};
 use crate::schedule::{Node, Scheduler};
-use crate::target::{Foretold, TargetReport};
+use crate::target::{Predicted, TargetReport};
 use crate::{EntrySegments, ImportError, ImportOptions, PlanProblem, SegmentRef, StatisticsMode};
 
 /// What an import will do. Nothing has acted on it yet; `Display` prints it for people.
@@ -44,7 +44,7 @@ pub struct ImportPlan {
     pub(crate) stages: Vec<Stage>,
     pub(crate) warnings: Vec<String>,
     /// What the target will refuse, where that was found out when the plan was made.
-    pub(crate) foretold: Option<Foretold>,
+    pub(crate) predicted: Option<Predicted>,
     /// Why the run would be refused, each with a way out, where that was found out when the plan was made.
     pub(crate) blockers: Vec<String>,
     /// What is said to people of what the target will refuse.
@@ -173,10 +173,10 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     check_order(&toc)?;
     check_statements(&toc)?;
     let segments = match_segments(&toc, segments, &options)?;
-    let footprint = Footprint::new(&toc);
-    let splits = splits(&toc, &footprint, &segments);
-    let texts = TextDependencies::new(&toc, &footprint);
-    let landing = Landing::new(&toc, &footprint);
+    let touched_tables = TouchedTables::new(&toc);
+    let splits = splits(&toc, &touched_tables, &segments);
+    let texts = TextDependencies::new(&toc, &touched_tables);
+    let load_targets = LoadTargets::new(&toc, &touched_tables);
     let mut staging = Staging::default();
     let mut entries_by_stage: BTreeMap<StageName, Vec<&TocEntry>> = BTreeMap::new();
     for entry in &toc.entries {
@@ -188,9 +188,9 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
     let analyze = options.statistics == StatisticsMode::Analyze;
     let builder = Builder {
         toc: &toc,
-        footprint: &footprint,
+        touched_tables: &touched_tables,
         texts: &texts,
-        landing: &landing,
+        load_targets: &load_targets,
         segments: &segments,
         splits: &splits,
         analyze,
@@ -217,7 +217,7 @@ pub fn plan(toc: Toc, segments: &[EntrySegments], options: ImportOptions) -> Res
         drops,
         stages,
         warnings,
-        foretold: None,
+        predicted: None,
         blockers: Vec::new(),
         told: Vec::new(),
     })
@@ -250,7 +250,7 @@ impl ImportPlan {
     }
 
     /// Why the run would be refused, each with a way out, as far as that was asked for; see
-    /// [`Self::foretell`].
+    /// [`Self::predict`].
     pub fn blockers(&self) -> &[String] {
         &self.blockers
     }
@@ -267,16 +267,16 @@ impl ImportPlan {
 
     /// Takes over what a check of the target found out, so that the plan tells it and the run need not find
     /// it out again.
-    pub fn foretell(&mut self, report: &TargetReport) {
+    pub fn predict(&mut self, report: &TargetReport) {
         self.blockers = report.blockers.iter().map(ToString::to_string).collect();
-        let skipped = tell(&report.foretold).into_iter();
+        let skipped = tell(&report.predicted).into_iter();
         self.told =
             skipped.map(|(object, reason)| format!("will skip {}: {reason}", in_one_line(&object))).collect();
         let is_new = |warning: &&String| !self.warnings.contains(warning);
         let more: Vec<String> =
             report.warnings.iter().filter(is_new).map(|warning| format!("warning: {warning}")).collect();
         self.told.extend(more);
-        self.foretold = Some(report.refusals.clone());
+        self.predicted = Some(report.refusals.clone());
     }
 
     /// The entry with an id that the plan itself holds.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use dbhaul_catalog::{EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
-use crate::plan::footprint::Footprint;
+use crate::plan::touched_tables::TouchedTables;
 
 /// Tables with fewer bytes are left alone.
 const LEAST_BYTES: u64 = 8 << 20;
@@ -39,7 +39,7 @@ pub(crate) enum Split {
 /// decides alike.
 pub(crate) fn splits(
     toc: &Toc,
-    footprint: &Footprint,
+    touched_tables: &TouchedTables,
     segments: &BTreeMap<u32, Vec<u64>>,
 ) -> BTreeMap<u32, Split> {
     let mut bytes: HashMap<ObjectId, u64> = HashMap::new();
@@ -47,28 +47,28 @@ pub(crate) fn splits(
     let mut tables: HashMap<String, ObjectId> = HashMap::new();
     for entry in &toc.entries {
         if let Some(segments) = segments.get(&entry.id) {
-            *bytes.entry(Footprint::key(entry)).or_default() += segments.iter().sum::<u64>();
+            *bytes.entry(TouchedTables::key(entry)).or_default() += segments.iter().sum::<u64>();
         }
         if let (EntryKind::Table, Some(schema)) = (entry.kind, &entry.schema) {
-            tables.insert(QualifiedName::new(schema, &entry.name).sql(), Footprint::key(entry));
+            tables.insert(QualifiedName::new(schema, &entry.name).sql(), TouchedTables::key(entry));
         }
         if matches!(entry.kind, EntryKind::Index | EntryKind::Constraint) {
-            footprint.tables(entry.id).for_each(|table| *indexes.entry(table).or_default() += 1);
+            touched_tables.tables(entry.id).for_each(|table| *indexes.entry(table).or_default() += 1);
         }
     }
     let is_large = |table: &ObjectId| bytes.get(table).is_some_and(|bytes| *bytes >= LEAST_BYTES);
     let split = |entry: &TocEntry| match entry.kind {
         EntryKind::Constraint => {
             let has_more = |table: &ObjectId| indexes.get(table).is_some_and(|count| *count > 1);
-            let is_worth = footprint.tables(entry.id).any(|table| is_large(&table) && has_more(&table));
+            let is_worth = touched_tables.tables(entry.id).any(|table| is_large(&table) && has_more(&table));
             let adoption = entry.adoption.as_ref().filter(|_| is_worth)?;
             Some(Split::Build { build: adoption.build.clone(), adopt: adoption.adopt.clone() })
         }
         EntryKind::ForeignKey => {
             // of partitioned tables the parts have rows of their own in the catalogs, which a later
             // validation of the whole does not reach on every version
-            let is_plain = footprint.with_descendants(footprint.tables(entry.id)).len()
-                == footprint.tables(entry.id).count();
+            let is_plain = touched_tables.with_descendants(touched_tables.tables(entry.id)).len()
+                == touched_tables.tables(entry.id).count();
             validation(entry, &tables)
                 .filter(|split| is_plain && split.referencing().is_some_and(|table| is_large(&table)))
         }

@@ -5,20 +5,20 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use dbhaul_catalog::{DataEntry, EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
 use crate::SegmentRef;
-use crate::plan::footprint::{Footprint, entry_by_id};
-use crate::plan::landing::Landing;
+use crate::plan::load_targets::LoadTargets;
 use crate::plan::split::Split;
 use crate::plan::stages::StageName;
 use crate::plan::text_dependencies::{Reads, TextDependencies};
+use crate::plan::touched_tables::{TouchedTables, entry_by_id};
 use crate::plan::{Analyze, Stage, Step, Upkeep, Work};
 use crate::schedule::{Lock, LockMode, Node, NodeId, loosen};
 
 /// Turns the entries of a stage into steps.
 pub(crate) struct Builder<'a> {
     pub(crate) toc: &'a Toc,
-    pub(crate) footprint: &'a Footprint,
+    pub(crate) touched_tables: &'a TouchedTables,
     pub(crate) texts: &'a TextDependencies,
-    pub(crate) landing: &'a Landing,
+    pub(crate) load_targets: &'a LoadTargets,
     pub(crate) segments: &'a BTreeMap<u32, Vec<u64>>,
     pub(crate) splits: &'a BTreeMap<u32, Split>,
     pub(crate) analyze: bool,
@@ -114,17 +114,17 @@ impl Builder<'_> {
             let added: Vec<NodeId> = (first..steps.len()).collect();
             if entry.data.is_some() || entry.kind == EntryKind::MaterializedViewData {
                 let is_free = self.waits_for_nothing(entry, places);
-                for table in self.landing.tables(entry) {
+                for table in self.load_targets.tables(entry) {
                     places.rows.entry(table).or_default().extend(&added);
                     if !is_free {
                         places.late_rows.entry(table).or_default().extend(&added);
                     }
                 }
                 places.free_rows.extend(added.iter().filter(|_| is_free));
-                *places.row_bytes.entry(Footprint::key(entry)).or_default() += self.entry_bytes(entry.id);
+                *places.row_bytes.entry(TouchedTables::key(entry)).or_default() += self.entry_bytes(entry.id);
             }
             if matches!(entry.kind, EntryKind::Index | EntryKind::Constraint | EntryKind::Statistics) {
-                for table in self.footprint.tables(entry.id) {
+                for table in self.touched_tables.tables(entry.id) {
                     places.analyzed_after.entry(table).or_default().extend(&added);
                 }
             }
@@ -139,14 +139,18 @@ impl Builder<'_> {
         let naming: BTreeSet<ObjectId> = entries()
             .filter(|entry| names_relations(entry))
             .flat_map(|entry| {
-                let tables = self.footprint.with_descendants(self.landing.tables(entry).into_iter());
-                tables.into_iter().chain([Footprint::key(entry)])
+                let tables =
+                    self.touched_tables.with_descendants(self.load_targets.tables(entry).into_iter());
+                tables.into_iter().chain([TouchedTables::key(entry)])
             })
             .collect();
         let is_free = |entry: &&TocEntry| {
             matches!(entry.kind, EntryKind::Index | EntryKind::Constraint)
                 && self.texts.of_entry(entry.id).is_none()
-                && self.footprint.with_descendants(self.footprint.tables(entry.id)).is_disjoint(&naming)
+                && self
+                    .touched_tables
+                    .with_descendants(self.touched_tables.tables(entry.id))
+                    .is_disjoint(&naming)
         };
         let free = entries().filter(is_free).filter_map(|entry| places.entries.get(&entry.id));
         free.flatten().copied().collect()
@@ -167,11 +171,11 @@ impl Builder<'_> {
         let filled: HashSet<ObjectId> = entries
             .iter()
             .filter(|entry| filled_table(entry).is_some())
-            .map(|entry| Footprint::key(entry))
+            .map(|entry| TouchedTables::key(entry))
             .collect();
         // a partitioned table has no rows of its own; a parent by inheritance has
         let parents: BTreeMap<ObjectId, u32> =
-            self.footprint.parents().filter(|(parent, _)| !filled.contains(parent)).collect();
+            self.touched_tables.parents().filter(|(parent, _)| !filled.contains(parent)).collect();
         let parts: BTreeSet<ObjectId> = parents.keys().flat_map(|parent| self.parts_of(*parent)).collect();
         let linked = self.linked_by_foreign_keys(entries);
         let mut add = |table: ObjectId, analyze: Analyze| {
@@ -179,7 +183,7 @@ impl Builder<'_> {
             steps.push(Step { work: Work::Analyze(analyze), node: Node::default() });
         };
         for entry in entries {
-            let key = Footprint::key(entry);
+            let key = TouchedTables::key(entry);
             if let Some(table) = filled_table(entry) {
                 let is_part = parts.contains(&key);
                 let is_frozen = self.segments.get(&entry.id).is_none_or(|segments| segments.len() <= 1);
@@ -207,12 +211,13 @@ impl Builder<'_> {
     /// Both sides of every foreign key that is validated.
     fn linked_by_foreign_keys(&self, entries: &[&TocEntry]) -> BTreeSet<ObjectId> {
         let foreign_keys = entries.iter().filter(|entry| entry.kind == EntryKind::ForeignKey);
-        self.footprint.with_descendants(foreign_keys.flat_map(|entry| self.footprint.tables(entry.id)))
+        self.touched_tables
+            .with_descendants(foreign_keys.flat_map(|entry| self.touched_tables.tables(entry.id)))
     }
 
     /// All descendants of a table.
     fn parts_of(&self, parent: ObjectId) -> impl Iterator<Item = ObjectId> + use<> {
-        let family = self.footprint.with_descendants(std::iter::once(parent));
+        let family = self.touched_tables.with_descendants(std::iter::once(parent));
         family.into_iter().filter(move |&table| table != parent)
     }
 
@@ -229,7 +234,7 @@ impl Builder<'_> {
 
     fn segment_node(&self, entry: u32, places: &Places) -> Node {
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
-        let table = Footprint::key(toc_entry);
+        let table = TouchedTables::key(toc_entry);
         let reads = self.texts.of_rows(toc_entry);
         let is_before = |other: &ObjectId| !self.texts.is_read_by(table, *other);
         let mut after = reads.map(|reads| rows_read(reads, places, is_before)).unwrap_or_default();
@@ -240,7 +245,7 @@ impl Builder<'_> {
             needs: self.dependencies(toc_entry, places),
             after,
             locks: self
-                .landing
+                .load_targets
                 .tables(toc_entry)
                 .into_iter()
                 .map(|table| Lock { table, mode: LockMode::Write })
@@ -254,8 +259,8 @@ impl Builder<'_> {
     fn whole_entry_node(&self, entry: u32, places: &Places) -> Node {
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
         let mut needs = self.dependencies(toc_entry, places);
-        let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
-        let family = self.footprint.with_descendants(tables.iter().copied());
+        let tables: BTreeSet<ObjectId> = self.touched_tables.tables(entry).collect();
+        let family = self.touched_tables.with_descendants(tables.iter().copied());
         if toc_entry.kind != EntryKind::MaterializedViewData {
             needs.extend(family.iter().flat_map(|table| places.rows.get(table)).flatten());
         }
@@ -291,7 +296,7 @@ impl Builder<'_> {
     /// As the entry it belongs to, but under the lock of an index.
     fn build_node(&self, entry: u32, places: &Places) -> Node {
         let Node { needs, after, .. } = self.whole_entry_node(entry, places);
-        let tables: BTreeSet<ObjectId> = self.footprint.tables(entry).collect();
+        let tables: BTreeSet<ObjectId> = self.touched_tables.tables(entry).collect();
         let locks = tables.iter().map(|&table| Lock { table, mode: LockMode::Index }).collect();
         let Some(toc_entry) = entry_by_id(self.toc, entry) else { return Node::default() };
         Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &tables, places), queued_bytes: 0 }
@@ -306,7 +311,7 @@ impl Builder<'_> {
             let mode = if table == *referencing { LockMode::Maintain } else { LockMode::Reference };
             Lock { table, mode }
         };
-        let locks = self.footprint.tables(entry).map(lock).collect();
+        let locks = self.touched_tables.tables(entry).map(lock).collect();
         let added = Self::first_step(entry, places);
         Node { needs: added.into_iter().collect(), after, locks, weight_bytes, queued_bytes: 0 }
     }
@@ -326,8 +331,8 @@ impl Builder<'_> {
 
     fn analyze_node(&self, analyze: &Analyze, places: &Places) -> Node {
         let Some(toc_entry) = entry_by_id(self.toc, analyze.entry) else { return Node::default() };
-        let table = Footprint::key(toc_entry);
-        let family = self.footprint.with_descendants(std::iter::once(table));
+        let table = TouchedTables::key(toc_entry);
+        let family = self.touched_tables.with_descendants(std::iter::once(table));
         let rows = |table: &ObjectId| places.rows.get(table).into_iter().flatten().copied();
         let own_first = |tables: &BTreeSet<ObjectId>| -> Vec<NodeId> {
             tables.iter().flat_map(|table| places.analyzed_after.get(table)).flatten().copied().collect()

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{DataEntry, EntryKind, Toc, in_one_line};
 
-use crate::plan::footprint::{describe, entry_by_id};
 use crate::plan::split::Split;
+use crate::plan::touched_tables::{describe, entry_by_id};
 use crate::{Cause, ImportOptions};
 
 /// Warns of what its options mean for what is there already.

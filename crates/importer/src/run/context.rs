@@ -12,7 +12,7 @@ use crate::ledger::{Clean, DoneSteps, Ledger};
 use crate::plan::Work;
 use crate::plan::roles::RoleLimits;
 use crate::run::prepared::Prepared;
-use crate::target::{Foretold, Tuning};
+use crate::target::{Predicted, Tuning};
 use crate::{ImportPlan, SegmentSource};
 
 /// SQLSTATE of a table that is not there, or whose schema is not.
@@ -32,7 +32,7 @@ pub(crate) struct Context {
     pub(crate) done: DoneSteps,
     pub(crate) roles: RoleLimits,
     /// What the target is known to refuse.
-    pub(crate) foretold: Foretold,
+    pub(crate) predicted: Predicted,
     pub(crate) version: ServerVersion,
     pub(crate) tuning: Tuning,
     /// Locks that the target has room for, of all sessions together.
@@ -71,13 +71,13 @@ impl Context {
 
     /// What will be sent for an entry.
     pub(crate) fn prepare(&self, entry: &TocEntry) -> Prepared {
-        Prepared::new(entry, &self.roles, &self.plan.options, &self.foretold)
+        Prepared::new(entry, &self.roles, &self.plan.options, &self.predicted)
     }
 
     /// Whether an entry will not be made, which was known before the run began. What an earlier process of
     /// the run has made all the same is made.
     pub(crate) fn is_refused(&self, entry: u32) -> bool {
-        self.foretold.refused(entry).is_some() && self.done.get(&Work::Entry(entry).ledger_key()).is_none()
+        self.predicted.refused(entry).is_some() && self.done.get(&Work::Entry(entry).ledger_key()).is_none()
     }
 
     /// Counts an attempt that is going to be repeated, and says so.

@@ -46,7 +46,7 @@ impl Control {
             return Err(ImportError::Blocked { target: report.target, blockers: report.blockers });
         }
         report.warnings.iter().for_each(|warning| progress.warning(warning.clone()));
-        for (object, reason) in tell(&report.foretold) {
+        for (object, reason) in tell(&report.predicted) {
             let object = in_one_line(&object);
             progress.warning(format!("will be skipped: {object}: {}", in_one_line(&reason)));
         }
@@ -69,7 +69,7 @@ impl Control {
             clean,
             done,
             roles: report.roles,
-            foretold: report.refusals,
+            predicted: report.refusals,
             version: report.version,
             tuning: report.tuning,
             lock_slots: usize::try_from(lock_slots).unwrap_or_default(),

@@ -25,7 +25,7 @@ pub(crate) struct EntryAttempt {
 impl EntryAttempt {
     pub(crate) fn new(context: &Context, entry: &TocEntry, key: String) -> PathAttempt<Self> {
         let attempt = EntryAttempt { key, kind: entry.kind, prepared: context.prepare(entry) };
-        PathAttempt::new(attempt, crate::plan::footprint::describe(entry))
+        PathAttempt::new(attempt, crate::plan::touched_tables::describe(entry))
     }
 
     /// Makes the object, gives it its owner and commits; where the owner is refused, the object stays the
@@ -146,7 +146,7 @@ fn revokes(entry: &TocEntry) -> bool {
     entry.kind.is_privilege() && entry.create.iter().any(|sql| sql.starts_with("REVOKE "))
 }
 
-/// Why an entry that failed so is left out rather than failed: a refusal that nobody could foretell, one that
+/// Why an entry that failed so is left out rather than failed: a refusal that nobody could predict, one that
 /// the caller has told, or one of something that no rows rely on; `None` where it failed.
 pub(crate) fn why_left_out(
     plan: &ImportPlan,

@@ -17,8 +17,8 @@ use super::record::Record;
 use super::segment::SegmentAttempt;
 use super::together::{self, Ended, Member};
 use crate::ImportError;
-use crate::plan::footprint::describe;
 use crate::plan::stages::StageName;
+use crate::plan::touched_tables::describe;
 use crate::plan::{Stage, Step, Work};
 use crate::schedule::{NodeId, Scheduler};
 
@@ -116,7 +116,7 @@ impl<'a> Director<'a> {
         for (id, step) in self.stage.steps.iter().enumerate() {
             let is_done = self.context.done.get(&step.work.ledger_key()).is_some();
             let entry = self.context.plan.entry(step.work.entry())?;
-            if self.record.is_foretold(entry.id) && !is_done {
+            if self.record.is_predicted(entry.id) && !is_done {
                 // whatever needs it is known to be skipped too, and what only waits for it need not
                 self.scheduler.finish(id);
                 self.count_down(id);

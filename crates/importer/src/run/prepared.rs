@@ -5,7 +5,7 @@ use dbhaul_catalog::{TocEntry, without_values};
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
 use crate::subject::{LeftOut, recorded};
-use crate::target::Foretold;
+use crate::target::Predicted;
 use crate::{Cause, ImportOptions, Part};
 
 /// The statements of an entry as a run will send them.
@@ -23,7 +23,7 @@ impl Prepared {
         entry: &TocEntry,
         roles: &RoleLimits,
         options: &ImportOptions,
-        foretold: &Foretold,
+        predicted: &Predicted,
     ) -> Self {
         let runnable = roles.runnable(entry);
         let mut prepared = Prepared::default();
@@ -33,14 +33,14 @@ impl Prepared {
         }
         for statement in runnable.statements {
             let text = statement.text();
-            match foretold.refused_statement(entry.id, &text) {
+            match predicted.refused_statement(entry.id, &text) {
                 Some(cause) => prepared.leave_out(part, &text, cause.clone()),
                 None => prepared.statements.push(statement),
             }
         }
         prepared.set_owner = entry.set_owner.clone().filter(|_| options.set_owners);
         let problem = entry.owner.as_deref().and_then(|owner| roles.owner_problem(owner));
-        let problem = problem.or_else(|| foretold.refused_owner(entry.id).cloned());
+        let problem = problem.or_else(|| predicted.refused_owner(entry.id).cloned());
         if let (Some(cause), true) = (problem, prepared.set_owner.is_some()) {
             prepared.set_owner = None;
             prepared.left_out.push(LeftOut::whole(Part::Owner, cause));

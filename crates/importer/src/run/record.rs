@@ -22,7 +22,7 @@ pub(crate) struct Record {
     /// Entries that failed or were skipped: what needs them cannot be made.
     broken: BTreeSet<u32>,
     /// Those of them that were known before the run began.
-    foretold: BTreeSet<u32>,
+    predicted: BTreeSet<u32>,
     /// Steps that the ledger must hold at the end.
     committed: BTreeMap<String, Work>,
     failed: Vec<Failed>,
@@ -36,11 +36,11 @@ impl Record {
         let mut record = Record::default();
         let mut seen = BTreeSet::new();
         for entry in wanted(&context.plan).filter(|entry| context.is_refused(entry.id)) {
-            if let Some(cause) = context.foretold.refused(entry.id)
+            if let Some(cause) = context.predicted.refused(entry.id)
                 && seen.insert(entry.id)
             {
                 record.broken.insert(entry.id);
-                record.foretold.insert(entry.id);
+                record.predicted.insert(entry.id);
                 record.skip(entry, Part::of(entry.kind), cause.clone());
             }
         }
@@ -53,8 +53,8 @@ impl Record {
     }
 
     /// Whether an entry is skipped for a reason that was known before the run began.
-    pub(crate) fn is_foretold(&self, entry: u32) -> bool {
-        self.foretold.contains(&entry)
+    pub(crate) fn is_predicted(&self, entry: u32) -> bool {
+        self.predicted.contains(&entry)
     }
 
     /// Whether everything so far succeeded or was left out for a reason known.
@@ -127,7 +127,7 @@ impl Record {
         }
         let cause = Cause::NotMade { on: in_one_line(&context.plan.describe(on)) };
         let is_on = |failed: &Failed| failed.subject.place() == (false, on);
-        let is_told = self.foretold.contains(&on) || self.failed.iter().any(is_on);
+        let is_told = self.predicted.contains(&on) || self.failed.iter().any(is_on);
         match context.plan.entry(work.entry()) {
             Ok(entry) if is_told || !rows_rely_on(&context.plan, entry) => {
                 self.skip(entry, part_of(work, entry), cause);
@@ -139,7 +139,7 @@ impl Record {
 
     /// The first entry that an entry depends on and that is not there.
     pub(crate) fn broken_dependency(&self, context: &Context, entry: &TocEntry) -> Option<u32> {
-        let does_without = |on: &u32| self.foretold.contains(on) && context.foretold.is_possible(entry.id);
+        let does_without = |on: &u32| self.predicted.contains(on) && context.predicted.is_possible(entry.id);
         entry.depends_on.iter().copied().find(|on| self.broken.contains(on) && !does_without(on))
     }
 
@@ -181,7 +181,7 @@ impl Record {
         }
         outcome.failed = self.failed;
         outcome.skipped = self.skipped;
-        // what was foretold came first; as a list people read it by the order of the objects
+        // what was predicted came first; as a list people read it by the order of the objects
         outcome.skipped.sort_by_key(|skipped| skipped.subject.place());
         outcome
     }

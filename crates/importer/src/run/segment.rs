@@ -70,7 +70,7 @@ impl SegmentAttempt {
         };
         let meter = Meter { task, ..Meter::default() };
         let attempt = SegmentAttempt { key, segment, prepare, copy, finish, meter };
-        PathAttempt::new(attempt, format!("{}, {segment}", crate::plan::footprint::describe(entry)))
+        PathAttempt::new(attempt, format!("{}, {segment}", crate::plan::touched_tables::describe(entry)))
     }
 
     /// Feeds all chunks; the stream is polled only as fast as the target takes rows.

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{EntryKind, TocEntry};
 
-use super::foretell::wanted;
+use super::predict::wanted;
 use crate::ImportPlan;
-use crate::plan::footprint::is_child;
+use crate::plan::touched_tables::is_child;
 
 /// The entries to try, in the order of the run, cut so that the locks of each act find room.
 ///

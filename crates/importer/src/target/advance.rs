@@ -8,10 +8,10 @@ use futures::try_join;
 use serde::Deserialize;
 
 use super::Blocker;
-use super::foretell::wanted;
+use super::predict::wanted;
 use super::queries::Facts;
 use crate::ImportPlan;
-use crate::plan::footprint::describe;
+use crate::plan::touched_tables::describe;
 
 /// Of a list so many are named.
 const SHOWN: usize = 20;
@@ -23,7 +23,7 @@ pub(super) struct Advance {
     pub(super) warnings: Vec<String>,
 }
 
-pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<Advance, Error> {
+pub(super) async fn check(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<Advance, Error> {
     let (triggers, defaults, locks) =
         try_join!(triggers(plan, flight), default_privileges(plan, flight), locks(plan, flight))?;
     let mut advance = Advance::default();

@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashSet};
 use dbhaul_catalog::{EntryKind, ObjectId};
 
 use crate::ImportPlan;
-use crate::plan::footprint::Footprint;
+use crate::plan::touched_tables::TouchedTables;
 
 /// Kinds that are code, which may read anything.
 const CODE: [EntryKind; 3] = [EntryKind::Function, EntryKind::Procedure, EntryKind::Aggregate];
@@ -15,14 +15,14 @@ const CODE: [EntryKind; 3] = [EntryKind::Function, EntryKind::Procedure, EntryKi
 pub(super) fn asking_others(plan: &ImportPlan) -> HashSet<u32> {
     let entries = || plan.toc.entries.iter();
     let foreign: BTreeSet<ObjectId> =
-        entries().filter(|entry| entry.kind == EntryKind::ForeignTable).map(Footprint::key).collect();
+        entries().filter(|entry| entry.kind == EntryKind::ForeignTable).map(TouchedTables::key).collect();
     if foreign.is_empty() {
         return HashSet::new();
     }
-    let footprint = Footprint::new(&plan.toc);
+    let touched_tables = TouchedTables::new(&plan.toc);
     let asks = |id: u32| {
         let (tables, has_code) = read_by(plan, id);
-        has_code || !footprint.with_descendants(tables.into_iter()).is_disjoint(&foreign)
+        has_code || !touched_tables.with_descendants(tables.into_iter()).is_disjoint(&foreign)
     };
     let filled = entries().filter(|entry| entry.kind == EntryKind::MaterializedViewData);
     filled.map(|entry| entry.id).filter(|id| asks(*id)).collect()
@@ -36,7 +36,7 @@ fn read_by(plan: &ImportPlan, filled: u32) -> (BTreeSet<ObjectId>, bool) {
         let Some(entry) = plan.entry(id).ok().filter(|_| seen.insert(id)) else { continue };
         has_code |= CODE.contains(&entry.kind);
         match entry.kind {
-            EntryKind::Table | EntryKind::ForeignTable => drop(tables.insert(Footprint::key(entry))),
+            EntryKind::Table | EntryKind::ForeignTable => drop(tables.insert(TouchedTables::key(entry))),
             EntryKind::View
             | EntryKind::MaterializedView
             | EntryKind::MaterializedViewData

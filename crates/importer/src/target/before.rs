@@ -7,9 +7,9 @@ use dbhaul_catalog::in_one_line;
 use dbhaul_postgres::{ConnectSettings, Flight, Session, SessionRole};
 use tokio_util::sync::CancellationToken;
 
-use super::foretell::Foretold;
+use super::predict::Predicted;
 use super::queries::OfferedExtension;
-use super::{dropped, extensions, look, queries, refuse_without_roles, role_limits};
+use super::{dropped, extensions, gather, queries, refuse_without_roles, role_limits};
 use crate::outcome::tell;
 use crate::{ImportError, ImportPlan, Skipped};
 
@@ -24,7 +24,7 @@ impl ImportPlan {
     ///
     /// # Errors
     /// If the server cannot be asked.
-    pub async fn foretell_before(
+    pub async fn predict_before(
         &mut self,
         target: &ConnectSettings,
         (coming, is_there): (BTreeSet<String>, bool),
@@ -40,7 +40,7 @@ impl ImportPlan {
         self.options.coming_roles = BTreeSet::new();
         let roles = roles.map_err(asking)?;
         let mut blockers = match is_there {
-            true => Box::pin(flight.run(look(self, &flight, &facts))).await?.blockers,
+            true => Box::pin(flight.run(gather(self, &flight, &facts))).await?.blockers,
             false => {
                 let offered =
                     Box::pin(flight.run(queries::available_extensions(&flight))).await.map_err(asking)?;
@@ -50,12 +50,12 @@ impl ImportPlan {
                 extensions::compare(self, &offered, &facts).blockers
             }
         };
-        let mut refusals = Foretold::default();
+        let mut refusals = Predicted::default();
         refuse_without_roles(self, &roles, &mut refusals);
         refusals.spread(self);
         let mut warnings = Vec::new();
         if is_there {
-            let dropped = dropped::look(self, &session, &refusals).await.map_err(asking)?;
+            let dropped = dropped::check(self, &session, &refusals).await.map_err(asking)?;
             blockers.extend(dropped.blockers);
             warnings = dropped.warnings;
         }

@@ -11,12 +11,16 @@ use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
 use super::advance::Advance;
-use super::{Blocker, Foretold};
+use super::{Blocker, Predicted};
 use crate::ImportPlan;
 use crate::plan::roles::drops_public;
 
 /// Looks at what depends on what the run is going to drop; `refused` is not made again, and therefore not dropped.
-pub(super) async fn look(plan: &ImportPlan, session: &Session, refused: &Foretold) -> Result<Advance, Error> {
+pub(super) async fn check(
+    plan: &ImportPlan,
+    session: &Session,
+    refused: &Predicted,
+) -> Result<Advance, Error> {
     let mut advance = Advance::default();
     if !plan.options.clean || plan.options.resume || plan.drops.is_empty() {
         return Ok(advance);
@@ -114,7 +118,7 @@ struct Dropped<'a> {
 }
 
 /// What the run drops, in its order. An entry that takes back a part of an object drops nothing.
-fn drops<'a>(plan: &'a ImportPlan, refused: &Foretold) -> Vec<Dropped<'a>> {
+fn drops<'a>(plan: &'a ImportPlan, refused: &Predicted) -> Vec<Dropped<'a>> {
     let mut drops: Vec<Dropped<'_>> = Vec::new();
     let mut released: BTreeMap<ObjectId, usize> = BTreeMap::new();
     for &id in &plan.drops {

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use dbhaul_catalog::{EntryKind, TocEntry, end_of_restore, quote_identifier, quote_literal};
 
-use super::foretell::{Foretold, wanted};
+use super::predict::{Predicted, wanted};
 use super::queries::{Facts, OfferedExtension};
 use crate::ImportPlan;
-use crate::plan::footprint::describe;
+use crate::plan::touched_tables::describe;
 use crate::target::Blocker;
 
 /// What follows from a comparison.
@@ -109,7 +109,7 @@ fn below<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Vec<&'a TocEntry> {
 }
 
 /// Extensions that the target was seen to refuse although it offers them, where rows need them.
-pub(super) fn refused(plan: &ImportPlan, refusals: &Foretold) -> Vec<Blocker> {
+pub(super) fn refused(plan: &ImportPlan, refusals: &Predicted) -> Vec<Blocker> {
     let mut blockers = Vec::new();
     for entry in wanted(plan).filter(|entry| entry.kind == EntryKind::Extension) {
         let Some(cause) = refusals.refused(entry.id) else { continue };

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::Blocker;
 use super::advance::Advance;
-use super::foretell::wanted;
+use super::predict::wanted;
 use crate::ImportPlan;
 
 /// Of a list so many are named.
@@ -39,7 +39,7 @@ struct Row {
 ///
 /// # Errors
 /// If the target cannot be asked.
-pub(super) async fn look(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Advance, Error> {
+pub(super) async fn check(plan: &ImportPlan, flight: &Flight<'_>) -> Result<Advance, Error> {
     let mut advance = Advance::default();
     let makes = |entry: &TocEntry| entry.section == Section::PreData;
     if plan.options.sections.pre_data && plan.toc.entries.iter().any(makes) {

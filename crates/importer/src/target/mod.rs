@@ -8,17 +8,17 @@ mod before;
 mod blocker;
 mod dropped;
 mod extensions;
-mod foretell;
 mod loads;
 mod members;
 mod polymorphic;
+mod predict;
 mod queries;
 mod refresh;
 mod refusal;
 mod rehearse;
 mod theirs;
 mod tuning;
-mod untold;
+mod untried;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,7 +29,7 @@ use futures::{TryFutureExt, try_join};
 use tokio_util::sync::CancellationToken;
 
 pub use blocker::Blocker;
-pub(crate) use foretell::{Foretold, wanted};
+pub(crate) use predict::{Predicted, wanted};
 pub use queries::tablespaces;
 
 use crate::ledger::{Clean, FoundLedger, Ledger};
@@ -58,10 +58,10 @@ pub struct TargetReport {
     pub(crate) tuning: Tuning,
     /// What will be left out: what the target refuses, found out by trying it in a transaction that was
     /// rolled back, and what depends on that. A run skips exactly this, unless the target changes.
-    pub foretold: Vec<Skipped>,
+    pub predicted: Vec<Skipped>,
     /// Tables and large objects among it, whose rows will be missing.
     pub lost_rows: Vec<String>,
-    pub(crate) refusals: Foretold,
+    pub(crate) refusals: Predicted,
     pub(crate) roles: RoleLimits,
     pub(crate) found_ledger: Option<FoundLedger>,
     pub(crate) free_ledger_schema: String,
@@ -93,15 +93,15 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     let facts = queries::facts(session).await.map_err(checking)?;
     let flight = Flight::new(session);
     let asked = async {
-        try_join!(look(plan, &flight, &facts), role_limits(plan, &flight, &facts).map_err(checking))
+        try_join!(gather(plan, &flight, &facts), role_limits(plan, &flight, &facts).map_err(checking))
     };
     let (looked, roles) = Box::pin(flight.run(asked)).await?;
-    let Looked { mut blockers, contents, found_ledger, taken, extension_warnings } = looked;
+    let Gathered { mut blockers, contents, found_ledger, taken, extension_warnings } = looked;
     let resumes = found_ledger.as_ref().filter(|_| plan.options.resume);
-    let refusals = match &plan.foretold {
+    let refusals = match &plan.predicted {
         Some(known) => known.clone(),
         None => {
-            let mut refusals = Foretold::default();
+            let mut refusals = Predicted::default();
             refuse_without_roles(plan, &roles, &mut refusals);
             if blockers.is_empty() {
                 let holds_others = contents.count > 0 && !is_all_ours(plan, resumes);
@@ -120,7 +120,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     }
     blockers.extend(extensions::refused(plan, &refusals));
     blockers.extend(refusals.in_the_way(plan));
-    let dropped = dropped::look(plan, session, &refusals).await.map_err(checking)?;
+    let dropped = dropped::check(plan, session, &refusals).await.map_err(checking)?;
     blockers.extend(dropped.blockers);
     Ok(TargetReport {
         target: session.server().to_owned(),
@@ -133,7 +133,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             .collect(),
         resumes: resumes.map(|found| found.ledger.run.clone()),
         tuning: Tuning::choose(&plan.options, &facts),
-        foretold: refusals.skipped(plan, &roles),
+        predicted: refusals.skipped(plan, &roles),
         lost_rows: refusals.lost_rows(plan),
         blockers,
         refusals,
@@ -145,7 +145,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
 }
 
 /// What is found in a target by looking alone, without trying anything.
-struct Looked {
+struct Gathered {
     blockers: Vec<Blocker>,
     contents: Contents,
     found_ledger: Option<FoundLedger>,
@@ -154,7 +154,7 @@ struct Looked {
     extension_warnings: Vec<String>,
 }
 
-async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<Looked, ImportError> {
+async fn gather(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<Gathered, ImportError> {
     let usable_tablespaces = async {
         match plan.options.tablespaces.is_empty() {
             true => Ok(BTreeMap::new()),
@@ -164,9 +164,9 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
     let asked = try_join!(
         queries::contents(flight),
         Ledger::find_in(flight),
-        advance::look(plan, flight, facts),
+        advance::check(plan, flight, facts),
         queries::schemas(flight),
-        loads::look(plan, flight),
+        loads::check(plan, flight),
         queries::available_extensions(flight),
         usable_tablespaces,
         Ledger::unread(flight),
@@ -197,7 +197,7 @@ async fn look(plan: &ImportPlan, flight: &Flight<'_>, facts: &Facts) -> Result<L
     );
     let extension_warnings =
         extensions.warnings.into_iter().chain(advance.warnings).chain(loads.warnings).chain(unread).collect();
-    Ok(Looked { blockers, contents, found_ledger, taken, extension_warnings })
+    Ok(Gathered { blockers, contents, found_ledger, taken, extension_warnings })
 }
 
 /// What the target says where it does not let the run keep its ledger there.
@@ -297,7 +297,7 @@ fn missing_schemas(plan: &ImportPlan, existing: &BTreeSet<String>) -> Option<Blo
 }
 
 /// A policy or a user mapping is for roles: where one of them is missing there is none.
-fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Foretold) {
+fn refuse_without_roles(plan: &ImportPlan, roles: &RoleLimits, refusals: &mut Predicted) {
     for entry in wanted(plan).filter(|entry| matches!(entry.kind, EntryKind::Policy | EntryKind::UserMapping))
     {
         if let Some((_, cause)) = roles.runnable(entry).left_out.into_iter().next() {

@@ -9,7 +9,7 @@ use dbhaul_catalog::{EntryKind, quote_literal};
 use dbhaul_postgres::{Error, Session};
 use serde::Deserialize;
 
-use super::foretell::{Foretold, wanted};
+use super::predict::{Predicted, wanted};
 use crate::{Cause, ImportPlan};
 
 /// A right that an owner lacks.
@@ -25,10 +25,10 @@ struct Lack {
 
 /// Refuses the filling of materialized views whose owners lack a right, in the open transaction in which all
 /// has been made.
-pub(super) async fn foretell(
+pub(super) async fn predict(
     plan: &ImportPlan,
     session: &Session,
-    foretold: &mut Foretold,
+    predicted: &mut Predicted,
 ) -> Result<(), Error> {
     let filled: Vec<_> = wanted(plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData).collect();
     if filled.is_empty() {
@@ -47,7 +47,7 @@ pub(super) async fn foretell(
             |lack: &&Lack| lack.name == entry.name && Some(lack.schema.as_str()) == entry.schema.as_deref();
         if let Some(Lack { role, object, privilege, .. }) = lacks.iter().find(is_its) {
             let (role, privilege, object) = (role.clone(), privilege.clone(), object.clone());
-            foretold.refuse(entry.id, Cause::OwnerMayNotRead { role, privilege, object });
+            predicted.refuse(entry.id, Cause::OwnerMayNotRead { role, privilege, object });
         }
     }
     Ok(())

@@ -19,10 +19,10 @@ use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 use self::flight::FLIGHT_ENTRIES;
 use super::acts::acts;
 use super::aside::Aside;
-use super::foretell::{Foretold, wanted};
+use super::predict::{Predicted, wanted};
 use super::refusal::{Circumstances, Problem, Verdict, judge};
 use super::theirs::Theirs;
-use super::untold::{ALIKE_KINDS, Manner, Untold};
+use super::untried::{ALIKE_KINDS, Manner, Untried};
 use super::{afar, is_about_privileges, members, polymorphic, refresh};
 use crate::plan::piece::{Piece, messages};
 use crate::plan::roles::RoleLimits;
@@ -52,7 +52,7 @@ const MOST_SLOW: usize = 4;
 /// How many are filled at most: each may take as long as it may.
 const MOST_REFRESHED: usize = 64;
 
-/// Tries what may be refused, and adds what is to `foretold`.
+/// Tries what may be refused, and adds what is to `predicted`.
 ///
 /// # Errors
 /// If the session is lost or cancelled.
@@ -61,18 +61,18 @@ pub(super) async fn rehearse(
     roles: &RoleLimits,
     mut circumstances: Circumstances,
     session: &Session,
-    foretold: &mut Foretold,
+    predicted: &mut Predicted,
 ) -> Result<(), Error> {
     let (aside, theirs) = look_around(plan, circumstances, session).await?;
     circumstances.is_aside = aside.is_any();
-    let untold = Untold::new(circumstances.holds_others);
+    let untried = Untried::new(circumstances.holds_others);
     let mut rehearsal = Rehearsal {
         plan,
         roles,
         circumstances,
         session,
-        foretold,
-        untold,
+        predicted,
+        untried,
         flight_entries: FLIGHT_ENTRIES,
         refusals: 0,
         slow: 0,
@@ -90,7 +90,7 @@ pub(super) async fn rehearse(
         rolled_back?;
         tracing::debug!(act = number + 1, of = acts.len(), entries = act.len(), "rehearsed");
     }
-    foretold.spread(plan);
+    predicted.spread(plan);
     Ok(())
 }
 
@@ -129,8 +129,8 @@ struct Rehearsal<'a> {
     roles: &'a RoleLimits,
     circumstances: Circumstances,
     session: &'a Session,
-    foretold: &'a mut Foretold,
-    untold: Untold,
+    predicted: &'a mut Predicted,
+    untried: Untried,
     /// How many entries go together; none where refusals are dense, as where all of them are there already.
     flight_entries: usize,
     /// Attempts that were refused so far.
@@ -150,8 +150,8 @@ impl Rehearsal<'_> {
             match not_to_try.get(&id) {
                 Some(true) if self.circumstances.may_stand => self.stands(id),
                 Some(_) => {
-                    self.foretold.leave_untried(id);
-                    self.untold.unknown(id);
+                    self.predicted.leave_untried(id);
+                    self.untried.unknown(id);
                 }
                 None => {}
             }
@@ -160,14 +160,14 @@ impl Rehearsal<'_> {
 
     fn stands(&mut self, id: u32) {
         if !self.circumstances.is_replaced {
-            self.foretold.stand(id);
+            self.predicted.stand(id);
         } else if is_cleaned(self.plan) && self.plan.drops.contains(&id) {
             let is_alike = |entry: &TocEntry| ALIKE_KINDS.contains(&entry.kind);
             if !self.plan.entry(id).is_ok_and(is_alike) {
-                self.foretold.leave_standing(id);
+                self.predicted.leave_standing(id);
             }
         }
-        self.untold.stands(id);
+        self.untried.stands(id);
     }
 
     async fn act(&mut self, ids: &[u32], is_whole: bool) -> Result<(), Error> {
@@ -188,7 +188,7 @@ impl Rehearsal<'_> {
         }
         self.members(ids).await?;
         if is_whole {
-            refresh::foretell(self.plan, self.session, self.foretold).await?;
+            refresh::predict(self.plan, self.session, self.predicted).await?;
             self.refresh().await?;
         }
         Ok(())
@@ -206,7 +206,7 @@ impl Rehearsal<'_> {
         let expected: Vec<_> = expected.filter(is_there).collect();
         let major = self.session.version().major();
         for (extension, told) in members::lacking(&expected, major, self.session).await? {
-            self.foretold.lack_members(extension, told);
+            self.predicted.lack_members(extension, told);
         }
         Ok(())
     }
@@ -220,19 +220,19 @@ impl Rehearsal<'_> {
         }
         let filled = wanted(self.plan).filter(|entry| entry.kind == EntryKind::MaterializedViewData);
         if self.others_own {
-            filled.for_each(|entry| self.foretold.leave_untried(entry.id));
+            filled.for_each(|entry| self.predicted.leave_untried(entry.id));
             return Ok(());
         }
         let asking_others = afar::asking_others(self.plan);
         let (asking_others, filled): (Vec<_>, Vec<_>) =
             filled.partition(|entry| asking_others.contains(&entry.id));
-        asking_others.iter().for_each(|entry| self.foretold.leave_to_the_run(entry.id));
+        asking_others.iter().for_each(|entry| self.predicted.leave_to_the_run(entry.id));
         let filled: Vec<&TocEntry> = filled
             .into_iter()
             .filter(|entry| {
-                self.foretold.refused(entry.id).is_none()
-                    && self.foretold.refused_dependency(self.plan, entry).is_none()
-                    && self.untold.manner(self.plan, entry) == Manner::Kept
+                self.predicted.refused(entry.id).is_none()
+                    && self.predicted.refused_dependency(self.plan, entry).is_none()
+                    && self.untried.manner(self.plan, entry) == Manner::Kept
             })
             .take(MOST_REFRESHED)
             .collect();
@@ -254,7 +254,7 @@ impl Rehearsal<'_> {
             }
             let Some(problem) = problem else { continue };
             match judge(self.plan, self.circumstances, false, entry, &problem) {
-                Verdict::Refused(cause) | Verdict::Doubtful(cause) => self.foretold.doubt(entry.id, cause),
+                Verdict::Refused(cause) | Verdict::Doubtful(cause) => self.predicted.doubt(entry.id, cause),
                 Verdict::Stands | Verdict::Unknown => slow += 1,
             }
             if slow == MOST_SLOW {
@@ -266,20 +266,20 @@ impl Rehearsal<'_> {
 
     async fn one(&mut self, id: u32) -> Result<(), Error> {
         let Ok(entry) = self.plan.entry(id) else { return Ok(()) };
-        if self.foretold.refused(id).is_some() {
+        if self.predicted.refused(id).is_some() {
             return Ok(());
         }
-        match self.untold.manner(self.plan, entry) {
+        match self.untried.manner(self.plan, entry) {
             Manner::NotTried => {
                 self.not_tried(id);
                 Ok(())
             }
             Manner::TakenBack => {
-                self.untold.unknown(id);
+                self.untried.unknown(id);
                 match self.slow < MOST_SLOW {
                     true => self.taken_back(entry).await,
                     false => {
-                        self.foretold.leave_slow(id);
+                        self.predicted.leave_slow(id);
                         Ok(())
                     }
                 }
@@ -293,12 +293,12 @@ impl Rehearsal<'_> {
     /// Where relations are there with their rows, what is built on them is not kept for what needs it.
     fn not_tried(&mut self, id: u32) {
         if !self.plan.options.sections.pre_data {
-            self.foretold.leave_slow(id);
+            self.predicted.leave_slow(id);
         }
     }
 
     async fn by_kind(&mut self, entry: &TocEntry) -> Result<(), Error> {
-        if let Some(cause) = self.foretold.refused_dependency(self.plan, entry) {
+        if let Some(cause) = self.predicted.refused_dependency(self.plan, entry) {
             return self.dependant(entry, cause).await;
         }
         match entry.kind.is_privilege() {
@@ -312,16 +312,16 @@ impl Rehearsal<'_> {
     async fn dependant(&mut self, entry: &TocEntry, cause: Cause) -> Result<(), Error> {
         let statements: Vec<String> = messages(self.prepare(entry).statements).collect();
         if statements.is_empty() || entry.kind == EntryKind::EventTrigger {
-            self.foretold.refuse(entry.id, cause);
+            self.predicted.refuse(entry.id, cause);
             return Ok(());
         }
         if let Some(problem) = self.attempt(statements).await? {
             let own = Some(&problem).filter(|problem| problem.is_about_privilege());
             let own = own.and_then(|problem| self.refusal(entry, problem));
-            self.foretold.refuse(entry.id, own.unwrap_or(cause));
+            self.predicted.refuse(entry.id, own.unwrap_or(cause));
             return Ok(());
         }
-        self.foretold.set_possible(entry.id);
+        self.predicted.set_possible(entry.id);
         match self.prepare(entry).set_owner {
             Some(owner) => self.owner(entry, owner).await,
             None => Ok(()),
@@ -338,7 +338,7 @@ impl Rehearsal<'_> {
         if let Some(problem) = problem {
             if problem.sqlstate() == Some(QUERY_CANCELED) {
                 self.slow += 1;
-                self.foretold.leave_slow(entry.id);
+                self.predicted.leave_slow(entry.id);
             }
             return self.refused(entry, &problem).await;
         }
@@ -350,21 +350,21 @@ impl Rehearsal<'_> {
 
     /// Notes why an entry was not made.
     async fn refused(&mut self, entry: &TocEntry, problem: &Problem) -> Result<(), Error> {
-        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+        match judge(self.plan, self.circumstances, self.untried.leans(entry.id), entry, problem) {
             Verdict::Refused(mut cause) => {
                 if let Some(statement) = polymorphic::other_statement(entry, problem)
                     && self.would_do(&statement).await?
                 {
                     cause = Cause::TakenOtherwise { refusal: Box::new(cause), statement };
                 }
-                self.foretold.refuse(entry.id, cause);
+                self.predicted.refuse(entry.id, cause);
             }
             Verdict::Doubtful(cause) => {
-                self.foretold.doubt(entry.id, cause);
-                self.untold.unknown(entry.id);
+                self.predicted.doubt(entry.id, cause);
+                self.untried.unknown(entry.id);
             }
             Verdict::Stands => self.stands(entry.id),
-            Verdict::Unknown => self.untold.unknown(entry.id),
+            Verdict::Unknown => self.untried.unknown(entry.id),
         }
         Ok(())
     }
@@ -379,7 +379,7 @@ impl Rehearsal<'_> {
         if let Some(problem) = self.attempt(vec![statement]).await?
             && let Some(cause) = self.refusal(entry, &problem)
         {
-            self.foretold.refuse_owner(entry.id, cause);
+            self.predicted.refuse_owner(entry.id, cause);
         }
         Ok(())
     }
@@ -396,7 +396,7 @@ impl Rehearsal<'_> {
                     Some(role) => problem.of_grantor(role),
                     None => cause,
                 };
-                self.foretold.refuse_statement(entry.id, text, cause);
+                self.predicted.refuse_statement(entry.id, text, cause);
             }
         }
         Ok(())
@@ -419,7 +419,7 @@ impl Rehearsal<'_> {
     }
 
     fn prepare(&self, entry: &TocEntry) -> Prepared {
-        let mut prepared = Prepared::new(entry, self.roles, &self.plan.options, self.foretold);
+        let mut prepared = Prepared::new(entry, self.roles, &self.plan.options, self.predicted);
         for statement in &mut prepared.statements {
             if let Some(other) = rehearsed(entry, &statement.text()) {
                 *statement = Piece::plain(other);
@@ -429,7 +429,7 @@ impl Rehearsal<'_> {
     }
 
     fn refusal(&self, entry: &TocEntry, problem: &Problem) -> Option<Cause> {
-        match judge(self.plan, self.circumstances, self.untold.leans(entry.id), entry, problem) {
+        match judge(self.plan, self.circumstances, self.untried.leans(entry.id), entry, problem) {
             Verdict::Refused(cause) => Some(cause),
             Verdict::Doubtful(_) | Verdict::Stands | Verdict::Unknown => None,
         }

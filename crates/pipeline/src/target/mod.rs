@@ -111,7 +111,7 @@ pub(crate) fn new_run() -> String {
 /// Lets the target say what it will refuse, so that the plan tells it before anything starts. Where the
 /// database or roles are still to be created, only what is known of roles is told; then the run begins with
 /// trying the rest.
-pub(crate) async fn foretell(
+pub(crate) async fn predict(
     plan: &mut ImportPlan,
     target: &ConnectSettings,
     (options, catalog): (&WriteOptions, &Catalog),
@@ -121,12 +121,12 @@ pub(crate) async fn foretell(
     let there = existing(target, options, catalog, context).await?;
     if let (Some(there), None) = (&there, roles) {
         let checked = dbhaul_importer::check_target(plan, there, &context.cancel).await;
-        plan.foretell(&checked.map_err(|source| import_error(there, source))?);
+        plan.predict(&checked.map_err(|source| import_error(there, source))?);
         return Ok(());
     }
     let coming: BTreeSet<String> = roles.iter().flat_map(|roles| roles.created.iter().cloned()).collect();
     let look_at = there.as_ref().unwrap_or(target);
-    let told = plan.foretell_before(look_at, (coming.clone(), there.is_some()), &context.cancel).await;
+    let told = plan.predict_before(look_at, (coming.clone(), there.is_some()), &context.cancel).await;
     told.map_err(|source| import_error(look_at, source))?;
     if there.is_none() {
         let blockers = creation_blockers(target, options, catalog, context).await?;

@@ -18,7 +18,7 @@ use dbhaul_catalog::{EntryKind, ObjectId, Toc, TocEntry};
 
 pub(crate) use references::Reads;
 
-use crate::plan::footprint::Footprint;
+use crate::plan::touched_tables::TouchedTables;
 use references::References;
 
 /// Tables by the functions that name them.
@@ -44,13 +44,13 @@ struct Late {
 
 impl TextDependencies {
     /// Reads the text of every function that an index, a constraint, a table or a materialized view calls.
-    pub(crate) fn new(toc: &Toc, footprint: &Footprint) -> Self {
-        let mut references = References::new(toc, footprint);
+    pub(crate) fn new(toc: &Toc, touched_tables: &TouchedTables) -> Self {
+        let mut references = References::new(toc, touched_tables);
         let mut texts = TextDependencies::default();
         for entry in toc.entries.iter().filter(|entry| computes(entry)) {
             let mut reads = references.of(entry);
             // the key of a partitioned table is computed for the rows of its partitions
-            let family = footprint.with_descendants(std::iter::once(Footprint::key(entry)));
+            let family = touched_tables.with_descendants(std::iter::once(TouchedTables::key(entry)));
             reads.tables.retain(|table| !family.contains(table));
             if reads.is_empty() {
                 continue;
@@ -64,7 +64,7 @@ impl TextDependencies {
             }
         }
         let refreshes = toc.entries.iter().filter(|entry| entry.kind == EntryKind::MaterializedViewData);
-        texts.refreshed = refreshes.map(Footprint::key).collect();
+        texts.refreshed = refreshes.map(TouchedTables::key).collect();
         texts.find_tangles();
         texts
     }
@@ -76,7 +76,7 @@ impl TextDependencies {
 
     /// What the functions read that are called for the rows that an entry fills a table with.
     pub(crate) fn of_rows(&self, filling: &TocEntry) -> Option<&Reads> {
-        let late = self.late_tables.get(&Footprint::key(filling));
+        let late = self.late_tables.get(&TouchedTables::key(filling));
         late.filter(|_| filling.data.is_some()).map(|late| &late.reads)
     }
 
@@ -95,7 +95,7 @@ impl TextDependencies {
     /// Entries that fill tables that may be computed from each other, so that no order is right for all.
     pub(crate) fn tangled<'a>(&'a self, toc: &'a Toc) -> impl Iterator<Item = &'a TocEntry> {
         let is_tangled = |entry: &&TocEntry| {
-            let key = Footprint::key(entry);
+            let key = TouchedTables::key(entry);
             let waits_for = |reads: &Reads, other| reads.anything || reads.tables.contains(other);
             self.of_rows(entry).is_some_and(|reads| {
                 self.late_tables
@@ -155,7 +155,7 @@ mod tests {
     use dbhaul_catalog::EntryKind;
 
     use super::{Reads, TextDependencies};
-    use crate::plan::footprint::Footprint;
+    use crate::plan::touched_tables::TouchedTables;
     use crate::testing::Entries;
 
     /// What an index reads whose function has this text, of a table `rate` and what `with` adds.
@@ -175,7 +175,7 @@ mod tests {
         let index = toc.post_data(EntryKind::Index, "sale_idx", &[sale, function]);
         let rate = toc.object(rate).unwrap();
         let toc = toc.into_toc();
-        let texts = TextDependencies::new(&toc, &Footprint::new(&toc));
+        let texts = TextDependencies::new(&toc, &TouchedTables::new(&toc));
         let reads = texts.of_entry(index).cloned().unwrap_or_default();
         assert!(reads.tables.iter().all(|table| *table == rate), "{reads:?}");
         reads
@@ -269,7 +269,7 @@ mod tests {
         let index = toc.post_data(EntryKind::Index, "sale_idx", &[sale, function]);
         let tables = BTreeSet::from([toc.object(rate).unwrap(), toc.object(part).unwrap()]);
         let toc = toc.into_toc();
-        let texts = TextDependencies::new(&toc, &Footprint::new(&toc));
+        let texts = TextDependencies::new(&toc, &TouchedTables::new(&toc));
         assert_eq!(texts.of_entry(index).unwrap().tables, tables);
     }
 
@@ -283,8 +283,8 @@ mod tests {
             toc.rows(name, table)
         });
         let toc = toc.into_toc();
-        let texts = TextDependencies::new(&toc, &Footprint::new(&toc));
-        let key = |id: u32| Footprint::key(&toc.entries[id as usize - 1]);
+        let texts = TextDependencies::new(&toc, &TouchedTables::new(&toc));
+        let key = |id: u32| TouchedTables::key(&toc.entries[id as usize - 1]);
         let waits = |id: u32, other: u32| {
             let reads = texts.of_rows(&toc.entries[id as usize - 1]);
             reads.is_some_and(|reads| reads.anything || reads.tables.contains(&key(other)))

@@ -5,7 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use dbhaul_catalog::{EntryKind, ObjectId, TIMESCALEDB, Toc, TocEntry};
 
 use super::words::{Words, operator};
-use crate::plan::footprint::{Footprint, entry_by_id};
+use crate::plan::touched_tables::{TouchedTables, entry_by_id};
 
 /// What is read by whoever calls some functions.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,7 +33,7 @@ impl Reads {
 /// The entries of a TOC by how texts call them.
 pub(super) struct References<'a> {
     toc: &'a Toc,
-    footprint: &'a Footprint,
+    touched_tables: &'a TouchedTables,
     /// Relations, functions, aggregates and types by name without schema; casts by the names of their types.
     names: HashMap<String, Vec<u32>>,
     operators: HashMap<String, Vec<u32>>,
@@ -55,10 +55,10 @@ struct Text {
 }
 
 impl<'a> References<'a> {
-    pub(super) fn new(toc: &'a Toc, footprint: &'a Footprint) -> Self {
+    pub(super) fn new(toc: &'a Toc, touched_tables: &'a TouchedTables) -> Self {
         let mut references = References {
             toc,
-            footprint,
+            touched_tables,
             names: HashMap::new(),
             operators: HashMap::new(),
             later: HashMap::new(),
@@ -112,7 +112,7 @@ impl<'a> References<'a> {
             }
             _ if entry.data.is_some() => {
                 for extension in on(EntryKind::Extension) {
-                    self.configuration.entry(extension).or_default().push(Footprint::key(entry));
+                    self.configuration.entry(extension).or_default().push(TouchedTables::key(entry));
                 }
             }
             _ => {}
@@ -155,7 +155,8 @@ impl<'a> References<'a> {
             let mut next: Vec<u32> = Vec::new();
             match entry.kind {
                 EntryKind::Table | EntryKind::ForeignTable | EntryKind::MaterializedView => {
-                    let family = self.footprint.with_descendants(std::iter::once(Footprint::key(entry)));
+                    let family =
+                        self.touched_tables.with_descendants(std::iter::once(TouchedTables::key(entry)));
                     reads.tables.extend(family);
                 }
                 EntryKind::Function | EntryKind::Procedure => {

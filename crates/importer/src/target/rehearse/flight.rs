@@ -7,7 +7,7 @@ use dbhaul_postgres::{Error, FailedStatement};
 
 use super::{MOMENT, MOMENT_OVER, MOST_SLOW, NEXT, Rehearsal};
 use crate::target::is_about_privileges;
-use crate::target::untold::Manner;
+use crate::target::untried::Manner;
 
 /// Entries that are under way together as long as none is refused.
 pub(super) const FLIGHT_ENTRIES: usize = 128;
@@ -44,7 +44,7 @@ impl Rehearsal<'_> {
             // what a grant that was ignored in part has granted is not taken back, which harms no other grant
             let grants = entry.kind.is_privilege();
             let is_alone = entry.kind == EntryKind::EventTrigger
-                || self.foretold.refused_dependency(self.plan, entry).is_some();
+                || self.predicted.refused_dependency(self.plan, entry).is_some();
             if is_alone || *flight.grants.get_or_insert(grants) != grants {
                 break;
             }
@@ -52,15 +52,15 @@ impl Rehearsal<'_> {
             if entry.depends_on.iter().any(|on| flight.taken_back.contains(on)) {
                 break;
             }
-            let manner = self.untold.manner(self.plan, entry);
+            let manner = self.untried.manner(self.plan, entry);
             if manner == Manner::TakenBack && self.slow >= MOST_SLOW {
                 break;
             }
             match manner {
-                Manner::Kept if self.foretold.refused(id).is_none() => {
+                Manner::Kept if self.predicted.refused(id).is_none() => {
                     flight.messages.extend(self.prepare(entry).messages());
                 }
-                Manner::TakenBack if self.foretold.refused(id).is_none() => {
+                Manner::TakenBack if self.predicted.refused(id).is_none() => {
                     flight.messages.extend(MOMENT.map(str::to_owned));
                     flight.messages.extend(self.prepare(entry).messages());
                     flight.messages.extend(MOMENT_OVER.map(str::to_owned));
@@ -94,7 +94,7 @@ impl Rehearsal<'_> {
             }
             Ok(()) => {
                 self.lengthen_flights();
-                flight.taken_back.iter().for_each(|id| self.untold.unknown(*id));
+                flight.taken_back.iter().for_each(|id| self.untried.unknown(*id));
                 Ok(flight.ids.len())
             }
             Err(FailedStatement { error, .. }) if error.is_cancelled() || error.is_connection_lost() => {
@@ -106,7 +106,7 @@ impl Rehearsal<'_> {
                 let at_fault = flight.ends.partition_point(|end| *end <= place);
                 let known = if is_ignored { 0 } else { self.again(&flight, at_fault).await? };
                 let tried = flight.ids.iter().take(known).filter(|id| flight.taken_back.contains(id));
-                tried.for_each(|id| self.untold.unknown(*id));
+                tried.for_each(|id| self.untried.unknown(*id));
                 for id in flight.ids.iter().take(at_fault + 1).skip(known) {
                     self.one(*id).await?;
                 }

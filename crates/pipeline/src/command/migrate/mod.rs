@@ -41,7 +41,7 @@ use crate::target::extensions;
 use crate::target::roles::RoleWork;
 use crate::target::settings::finish_database;
 use crate::target::{
-    Created, create_database, create_roles, foretell, import_error, import_options, new_run, planned_status,
+    Created, create_database, create_roles, import_error, import_options, new_run, planned_status, predict,
     run_import, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, MigrateRequest, NamedReason, PipelineError, RoleReport, Status};
@@ -227,9 +227,9 @@ impl Migrate {
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entry_segments(&export), options).map_err(importing)?;
         import.tune(&request.target, &context.cancel).await.map_err(importing)?;
-        let planned_roles = roles.foretell(&request.target, context).await?;
+        let planned_roles = roles.predict(&request.target, context).await?;
         let (options, coming) = ((&request.options, &source.catalog), planned_roles.as_ref());
-        Box::pin(foretell(&mut import, &request.target, options, coming, context)).await?;
+        Box::pin(predict(&mut import, &request.target, options, coming, context)).await?;
         let plan = MigratePlan {
             source: request.source.describe(),
             target: request.target.describe(),

@@ -293,7 +293,7 @@ async fn look_at_roles(
 ) -> Result<BTreeSet<String>, PipelineError> {
     let Some(target) = &request.target else { return Ok(BTreeSet::new()) };
     let found = match RoleWork::of_live(source, &request.options, target, context).await {
-        Ok(roles) => roles.foretell(target, context).await,
+        Ok(roles) => roles.predict(target, context).await,
         Err(error) => Err(error),
     };
     let roles = match found {
@@ -432,7 +432,7 @@ async fn check_import(
     let coming = options.coming_roles.clone();
     let mut plan = dbhaul_importer::plan(toc, &segments, options).map_err(|e| import_error(target, e))?;
     if request.options.create {
-        return foretell_created(request, (&mut plan, source), (target, coming), report, context).await;
+        return predict_created(request, (&mut plan, source), (target, coming), report, context).await;
     }
     let found = check_target(&plan, target, &context.cancel).await.map_err(|e| import_error(target, e))?;
     for blocker in &found.blockers {
@@ -441,7 +441,7 @@ async fn check_import(
     for warning in &found.warnings {
         report.add(Level::Warning, "target", warning.clone());
     }
-    for (object, reason) in dbhaul_importer::tell(&found.foretold) {
+    for (object, reason) in dbhaul_importer::tell(&found.predicted) {
         report.add(Level::Warning, "target", format!("will be skipped: {object}: {reason}"));
     }
     if !found.lost_rows.is_empty() {
@@ -452,14 +452,14 @@ async fn check_import(
 }
 
 /// Of a database that is still to be created only this can be told.
-async fn foretell_created(
+async fn predict_created(
     request: &PreflightRequest,
     (plan, source): (&mut ImportPlan, &LiveDatabase),
     (target, coming): (&ConnectSettings, BTreeSet<String>),
     report: &mut PreflightReport,
     context: &Context,
 ) -> Result<(), PipelineError> {
-    let skipped = plan.foretell_before(target, (coming.clone(), false), &context.cancel).await;
+    let skipped = plan.predict_before(target, (coming.clone(), false), &context.cancel).await;
     let skipped = skipped.map_err(|source| import_error(target, source))?;
     let created = creation_blockers(target, &request.options, &source.catalog, context).await?;
     for blocker in plan.blockers().iter().chain(&created) {

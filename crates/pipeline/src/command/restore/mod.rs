@@ -31,7 +31,7 @@ use crate::target::extensions;
 use crate::target::roles::RoleWork;
 use crate::target::settings::finish_database;
 use crate::target::{
-    Created, create_database, create_roles, foretell, import_error, import_options, planned_status,
+    Created, create_database, create_roles, import_error, import_options, planned_status, predict,
     run_import, search_path_of, take_from_catalog, tell_losses, write_blocked, write_losses,
 };
 use crate::{Context, ImportSummary, NamedReason, PipelineError, RestoreRequest, RoleReport, Status};
@@ -182,9 +182,9 @@ impl Restore {
         let importing = |source| import_error(&request.target, source);
         let mut import = dbhaul_importer::plan(toc, &entries, options).map_err(importing)?;
         let importer = import.tune(&request.target, &context.cancel).await.map_err(importing)?;
-        let planned_roles = roles.foretell(&request.target, &context).await?;
+        let planned_roles = roles.predict(&request.target, &context).await?;
         let (options, coming) = ((&request.options, &catalog), planned_roles.as_ref());
-        Box::pin(foretell(&mut import, &request.target, options, coming, &context)).await?;
+        Box::pin(predict(&mut import, &request.target, options, coming, &context)).await?;
         context.progress.phase_finished(Phase::Introspect);
         let plan = RestorePlan {
             roles: planned_roles,

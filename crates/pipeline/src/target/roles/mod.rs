@@ -127,7 +127,7 @@ impl RoleWork {
 
     /// What [`create`](Self::create) would do, tried on the target in a transaction
     /// that is rolled back; `None` where nothing is asked for.
-    pub(crate) async fn foretell(
+    pub(crate) async fn predict(
         &self,
         target: &ConnectSettings,
         context: &Context,

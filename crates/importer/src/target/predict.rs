@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use dbhaul_catalog::{EntryKind, ObjectId, TocEntry, in_one_line};
 
 use super::Blocker;
-use crate::plan::footprint::{Footprint, describe};
 use crate::plan::roles::RoleLimits;
+use crate::plan::touched_tables::{TouchedTables, describe};
 use crate::plan::{Analyze, Work};
 use crate::run::prepared::Prepared;
 use crate::subject::LeftOut;
@@ -14,7 +14,7 @@ use crate::{Cause, ImportPlan, Part, Skipped};
 
 /// What was found out that the target will refuse. Entries are named by their ids.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(crate) struct Foretold {
+pub(crate) struct Predicted {
     whole: BTreeMap<u32, Cause>,
     owners: BTreeMap<u32, Cause>,
     statements: BTreeMap<u32, BTreeMap<String, Cause>>,
@@ -36,7 +36,7 @@ pub(crate) struct Foretold {
     from_afar: BTreeSet<u32>,
 }
 
-impl Foretold {
+impl Predicted {
     /// Why an entry will not be made at all.
     pub(crate) fn refused(&self, entry: u32) -> Option<&Cause> {
         self.whole.get(&entry)
@@ -195,14 +195,14 @@ fn read_from_afar(plan: &ImportPlan) -> Vec<String> {
         return Vec::new();
     }
     let foreign: BTreeMap<ObjectId, &TocEntry> =
-        foreign.map(|entry| (Footprint::key(entry), entry)).collect();
-    let footprint = Footprint::new(&plan.toc);
+        foreign.map(|entry| (TouchedTables::key(entry), entry)).collect();
+    let touched_tables = TouchedTables::new(&plan.toc);
     let read_by = |analyze: &Analyze| {
         if !analyze.upkeep.analyzes() {
             return None;
         }
-        let table = Footprint::key(plan.entry(analyze.entry).ok()?);
-        let read = footprint.with_descendants(std::iter::once(table));
+        let table = TouchedTables::key(plan.entry(analyze.entry).ok()?);
+        let read = touched_tables.with_descendants(std::iter::once(table));
         let below = read.iter().find_map(|table| foreign.get(table))?;
         Some(format!(
             "may fail, which depends on servers that the target reaches: ANALYZE {}: it reads {}",

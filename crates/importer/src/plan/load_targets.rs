@@ -4,39 +4,39 @@ use std::collections::{BTreeSet, HashMap};
 
 use dbhaul_catalog::{DataEntry, EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
 
-use crate::plan::footprint::Footprint;
+use crate::plan::touched_tables::TouchedTables;
 
 /// The partitions below each root through which rows are loaded.
 #[derive(Debug, Default)]
-pub(crate) struct Landing {
+pub(crate) struct LoadTargets {
     below: HashMap<QualifiedName, BTreeSet<ObjectId>>,
 }
 
-impl Landing {
+impl LoadTargets {
     /// Reads a TOC. A root that it does not make itself is known by the partitions that name it.
-    pub(crate) fn new(toc: &Toc, footprint: &Footprint) -> Self {
-        let mut landing = Landing::default();
+    pub(crate) fn new(toc: &Toc, touched_tables: &TouchedTables) -> Self {
+        let mut load_targets = LoadTargets::default();
         for entry in &toc.entries {
             if let Some(root) = root(entry) {
-                landing.below.entry(root.clone()).or_default().insert(Footprint::key(entry));
+                load_targets.below.entry(root.clone()).or_default().insert(TouchedTables::key(entry));
             }
         }
-        if landing.below.is_empty() {
-            return landing;
+        if load_targets.below.is_empty() {
+            return load_targets;
         }
         for entry in toc.entries.iter().filter(|entry| entry.kind == EntryKind::Table) {
             let Some(schema) = &entry.schema else { continue };
-            if let Some(below) = landing.below.get_mut(&QualifiedName::new(schema, &entry.name)) {
-                below.extend(footprint.with_descendants(std::iter::once(Footprint::key(entry))));
+            if let Some(below) = load_targets.below.get_mut(&QualifiedName::new(schema, &entry.name)) {
+                below.extend(touched_tables.with_descendants(std::iter::once(TouchedTables::key(entry))));
             }
         }
-        landing
+        load_targets
     }
 
     /// The tables that the rows of an entry may land in.
     pub(crate) fn tables(&self, entry: &TocEntry) -> BTreeSet<ObjectId> {
         let below = root(entry).and_then(|root| self.below.get(root));
-        below.cloned().unwrap_or_else(|| BTreeSet::from([Footprint::key(entry)]))
+        below.cloned().unwrap_or_else(|| BTreeSet::from([TouchedTables::key(entry)]))
     }
 }
 
@@ -52,8 +52,8 @@ pub(crate) fn root(entry: &TocEntry) -> Option<&QualifiedName> {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::Landing;
-    use crate::plan::footprint::Footprint;
+    use super::LoadTargets;
+    use crate::plan::touched_tables::TouchedTables;
     use crate::testing::Entries;
 
     #[test]
@@ -71,9 +71,9 @@ mod tests {
         };
         let (below, own) = (keys(&toc, &[root, part, other]), keys(&toc, &[plain]));
         let toc = toc.into_toc();
-        let landing = Landing::new(&toc, &Footprint::new(&toc));
+        let load_targets = LoadTargets::new(&toc, &TouchedTables::new(&toc));
         let entry = |id: u32| &toc.entries[id as usize - 1];
-        assert_eq!(landing.tables(entry(rows)), below);
-        assert_eq!(landing.tables(entry(plain_rows)), own);
+        assert_eq!(load_targets.tables(entry(rows)), below);
+        assert_eq!(load_targets.tables(entry(plain_rows)), own);
     }
 }

@@ -6,20 +6,20 @@ use dbhaul_catalog::{Class, EntryKind, ObjectId, QualifiedName, Section, Toc, To
 
 /// What entries touch. Tables are named by their address in the source catalog.
 #[derive(Debug, Default)]
-pub(crate) struct Footprint {
+pub(crate) struct TouchedTables {
     tables: HashMap<u32, BTreeSet<ObjectId>>,
     children: HashMap<ObjectId, BTreeSet<ObjectId>>,
     relation_entries: HashMap<ObjectId, u32>,
 }
 
-impl Footprint {
+impl TouchedTables {
     /// Reads a TOC whose dependencies stand before their dependants.
     pub(crate) fn new(toc: &Toc) -> Self {
-        let mut footprint = Footprint::default();
+        let mut touched_tables = TouchedTables::default();
         for entry in &toc.entries {
-            footprint.add(toc, entry);
+            touched_tables.add(toc, entry);
         }
-        footprint
+        touched_tables
     }
 
     /// The address that stands for what an entry creates or fills.
@@ -61,12 +61,12 @@ impl Footprint {
         let is_filled = entry.data.is_some() || entry.kind == EntryKind::MaterializedViewData;
         let mut tables = BTreeSet::new();
         if is_relation || is_filled {
-            tables.insert(Footprint::key(entry));
+            tables.insert(TouchedTables::key(entry));
         } else if entry.section != Section::PreData || entry.kind == EntryKind::TableAttach {
             tables.extend(entry.depends_on.iter().flat_map(|on| self.tables.get(on)).flatten());
         }
         if is_relation {
-            self.relation_entries.insert(Footprint::key(entry), entry.id);
+            self.relation_entries.insert(TouchedTables::key(entry), entry.id);
         }
         match entry.kind {
             EntryKind::Table | EntryKind::ForeignTable => self.add_inherited(toc, entry),
@@ -81,7 +81,7 @@ impl Footprint {
     fn add_inherited(&mut self, toc: &Toc, entry: &TocEntry) {
         let tables = entry.depends_on.iter().filter_map(|on| entry_by_id(toc, *on));
         for parent in tables.filter(|on| on.kind == EntryKind::Table) {
-            self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(entry));
+            self.children.entry(TouchedTables::key(parent)).or_default().insert(TouchedTables::key(entry));
         }
     }
 
@@ -95,7 +95,10 @@ impl Footprint {
             .collect();
         for parent in tables.iter().filter(|on| !is_child(entry, on)) {
             for child in tables.iter().filter(|on| is_child(entry, on)) {
-                self.children.entry(Footprint::key(parent)).or_default().insert(Footprint::key(child));
+                self.children
+                    .entry(TouchedTables::key(parent))
+                    .or_default()
+                    .insert(TouchedTables::key(child));
             }
         }
     }

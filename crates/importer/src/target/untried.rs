@@ -39,7 +39,7 @@ pub(super) enum Manner {
 
 /// Entries that were not made, though nobody refused them.
 #[derive(Debug)]
-pub(super) struct Untold {
+pub(super) struct Untried {
     /// Whether the target holds objects that the run has not made.
     holds_others: bool,
     entries: BTreeMap<u32, Why>,
@@ -62,9 +62,9 @@ fn is_on_others(plan: &ImportPlan, entry: &TocEntry) -> bool {
     matches!(entry.kind, EntryKind::ForeignKey | EntryKind::TableAttach) && is_left_out()
 }
 
-impl Untold {
+impl Untried {
     pub(super) fn new(holds_others: bool) -> Self {
-        Untold { holds_others, entries: BTreeMap::new(), leaning: BTreeSet::new() }
+        Untried { holds_others, entries: BTreeMap::new(), leaning: BTreeSet::new() }
     }
 
     pub(super) fn stands(&mut self, entry: u32) {
