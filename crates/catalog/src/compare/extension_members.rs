@@ -33,6 +33,19 @@ pub struct MemberDifferences {
     pub of_versions: Vec<String>,
 }
 
+impl MemberDifferences {
+    /// Those of members that hold rows or a position, for comparisons that look at nothing else.
+    pub fn with_data(self, left: &Catalog) -> impl Iterator<Item = Difference> {
+        let held = left.objects.iter().filter(|object| holds_data(&object.body));
+        let held: BTreeSet<Identity> = held.map(Object::identity).collect();
+        self.lacking.into_iter().filter(move |difference| held.contains(difference.identity()))
+    }
+}
+
+fn holds_data(body: &Body) -> bool {
+    matches!(body, Body::Table(_) | Body::Sequence(_))
+}
+
 /// What the operator families of the left's extensions have and the same on the right lack, whatever made it.
 pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberDifferences {
     let there = by_family(right, |_| true);
@@ -80,8 +93,8 @@ pub fn compare_members_of_extensions(left: &Catalog, right: &Catalog) -> MemberD
 
 impl MemberDifferences {
     /// Adds members that are objects of their own. `CREATE EXTENSION` makes what the script makes: with the same version
-    /// on a server of the same major, what it has not made a user has added, with whatever rows it holds. Scripts look at
-    /// the server's major too, so that between majors that is certain of tables and sequences alone.
+    /// on a server of the same major, what it has not made a user has added. Scripts look at the server's major too. But
+    /// tables and sequences hold something, whoever made them, and what they hold is not on the right.
     fn add_objects(&mut self, left: &Catalog, right: &Catalog) {
         let (one, other) = (versions(left), versions(right));
         let is_same_major = left.server_version.major() == right.server_version.major();
@@ -106,11 +119,11 @@ impl MemberDifferences {
                 continue;
             }
             let identity = object.identity();
-            let holds_state = matches!(object.body, Body::Table(_) | Body::Sequence(_));
+            let holds_state = holds_data(&object.body);
             let is_a_users = match of_server {
                 [true, _] => true,
                 [false, true] => holds_state,
-                [false, false] => version == other_version && (is_same_major || holds_state),
+                [false, false] => holds_state || version == other_version && is_same_major,
             };
             if is_a_users {
                 self.lacking.push(Difference::Missing { identity });

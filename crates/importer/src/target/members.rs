@@ -41,9 +41,9 @@ pub(super) async fn lacking(
         let there: BTreeSet<(u32, &str, &str)> = there
             .filter_map(|row| Some((row.class?, row.schema.as_deref()?, row.name.as_deref()?)))
             .collect();
-        // scripts look at the server's major too: between majors only what holds rows is certain
+        // scripts look at the server's major too; what holds rows is missed whoever made it
         let is_certain = |holds_state: bool| match &of.version {
-            Some(expected) => version == expected && (major == of.major || holds_state),
+            Some(expected) => holds_state || version == expected && major == of.major,
             None => true,
         };
         let lacking = of.members.iter().filter(|member| {
@@ -62,9 +62,9 @@ fn text(extension: &str, lacking: &[&str]) -> String {
     names.extend((more > 0).then(|| format!("and {more} more")));
     let extension = in_one_line(&quote_identifier(extension));
     format!(
-        "members of extension {extension} that it does not create itself, and somebody has added: {}; they are not \
-         copied, nor are their rows, and the run ends with 4; ALTER EXTENSION {extension} DROP them on the source, and \
-         they are copied as other objects are",
+        "members of extension {extension} that it does not create on the target, because somebody has added them or \
+         another version made them: {}; they are not copied, nor are their rows, and the run ends with 4; ALTER \
+         EXTENSION {extension} DROP them on the source, and they are copied as other objects are",
         names.join(", ")
     )
 }

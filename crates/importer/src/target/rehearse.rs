@@ -13,7 +13,7 @@ mod flight;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use dbhaul_catalog::{EntryKind, TocEntry, rehearsed};
+use dbhaul_catalog::{EntryKind, Section, TocEntry, rehearsed};
 use dbhaul_postgres::{Error, FailedStatement, Session, search_path_sql};
 
 use self::flight::FLIGHT_ENTRIES;
@@ -90,6 +90,10 @@ pub(super) async fn rehearse(
         rolled_back?;
         tracing::debug!(act = number + 1, of = acts.len(), entries = act.len(), "rehearsed");
     }
+    // tables are to be there then, and their extensions with them
+    if plans(plan, Section::Data) && !plans(plan, Section::PreData) {
+        rehearsal.members_with_data().await?;
+    }
     predicted.spread(plan);
     Ok(())
 }
@@ -122,6 +126,10 @@ async fn look_around(
 /// Whether a run drops what is there before it begins.
 fn is_cleaned(plan: &ImportPlan) -> bool {
     plan.options.clean && !plan.options.resume
+}
+
+fn plans(plan: &ImportPlan, section: Section) -> bool {
+    wanted(plan).any(|entry| entry.section == section)
 }
 
 struct Rehearsal<'a> {
@@ -202,10 +210,25 @@ impl Rehearsal<'_> {
             .map(|entry| entry.name.as_str())
             .collect();
         let expected = self.plan.options.extension_members.iter();
-        let is_there = |it: &&ExtensionMembers| it.version.is_none() || made.contains(it.extension.as_str());
+        let makes_objects = plans(self.plan, Section::PreData);
+        let is_there = |it: &&ExtensionMembers| match it.version {
+            Some(_) => made.contains(it.extension.as_str()),
+            None => makes_objects,
+        };
         let expected: Vec<_> = expected.filter(is_there).collect();
+        self.lack(&expected).await
+    }
+
+    /// As [`members`](Self::members) where rows alone are brought: of the extensions that are there.
+    async fn members_with_data(&mut self) -> Result<(), Error> {
+        let mut expected = self.plan.options.extension_members.clone();
+        expected.iter_mut().for_each(|it| it.members.retain(|member| member.holds_state));
+        self.lack(&expected.iter().collect::<Vec<_>>()).await
+    }
+
+    async fn lack(&mut self, expected: &[&ExtensionMembers]) -> Result<(), Error> {
         let major = self.session.version().major();
-        for (extension, told) in members::lacking(&expected, major, self.session).await? {
+        for (extension, told) in members::lacking(expected, major, self.session).await? {
             self.predicted.lack_members(extension, told);
         }
         Ok(())

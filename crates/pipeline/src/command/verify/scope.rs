@@ -168,6 +168,10 @@ impl Scope<'_> {
             report.schema.differences.clear();
             report.compared_object_count = 0;
             report.compared_kinds.clear();
+            if data {
+                // their rows are read on neither side, and are not on the right
+                report.schema.differences.extend(compare_members_of_extensions(left, right).with_data(left));
+            }
             return;
         }
         self.compare_around(report, left, right);
