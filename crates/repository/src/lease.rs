@@ -34,8 +34,8 @@ const OBSERVATION: Duration = Duration::from_secs(RENEWAL.as_secs() + 60);
 /// How long a request that was given up may still take effect: twice the time that an answer is waited for.
 const SETTLING: Duration = Duration::from_secs(2 * 60);
 
-/// How often a sign is written again because it could not be seen when.
-const MOST_LOOKS: u32 = 5;
+/// How often a sign is written again because the answer to a write, or to the look after it, was lost.
+const MOST_REWRITES: u32 = 5;
 
 /// How often it looks.
 const LOOK: Duration = Duration::from_secs(2);
@@ -145,7 +145,7 @@ impl Repository {
 
     async fn sign(&self, key: String, text: &'static str) -> Result<Sign, RepositoryError> {
         // nobody else has its name, and a request that comes twice is not refused so
-        self.store().overwrite(&key, fresh(text)).await?;
+        self.store().overwrite(&key, Bytes::from_static(text.as_bytes())).await?;
         let renewed = Arc::new(Mutex::new(Some(self.clock.now())));
         let life = Life { renewed, renewing: Arc::default(), max: life_of(&key), clock: self.clock.clone() };
         let (renewing, progress) = (self.clone(), self.progress.clone());
@@ -193,8 +193,8 @@ impl Repository {
 
     /// Writes a sign again, and looks when the store's clock says that it was written.
     ///
-    /// A look that fails is not repeated alone: a machine may sleep until the next attempt, its clock with it, and the
-    /// date of a write before that would not tell.
+    /// Neither is repeated alone: a machine may sleep until the next attempt, its clock with it, and a write from before
+    /// that, whose answer was lost, would be taken for one of now.
     async fn rewrite_sign(
         &self,
         key: &str,
@@ -204,13 +204,17 @@ impl Repository {
         let once = self.single_attempt();
         let mut failures = 0;
         loop {
-            self.store().overwrite(key, fresh(text)).await?;
-            match once.head(key).await {
+            let written = async {
+                once.overwrite(key, Bytes::from_static(text.as_bytes())).await?;
+                once.head(key).await
+            };
+            match written.await {
                 Ok(written) => return Ok(written),
-                Err(error) if error.is_transient() && failures < MOST_LOOKS => failures += 1,
+                Err(error) if error.is_transient() && failures < MOST_REWRITES => failures += 1,
                 Err(error) => return Err(error.into()),
             }
-            // with the pauses of the store's policy, and not over the head of whoever has removed it meanwhile
+            tokio::time::sleep(LOOK).await;
+            // not over the head of whoever has removed it meanwhile
             if self.store().head_optional(key).await?.is_none() {
                 return Err(self.sign_was_removed(key, life));
             }
@@ -269,12 +273,6 @@ impl Repository {
 /// Whether a key is that of a sign: marks of packs lie beside those of a removal.
 pub(crate) fn is_sign(key: &str, prefix: &str) -> bool {
     key.strip_prefix(prefix).is_some_and(|id| Ulid::from_string(id).is_ok())
-}
-
-/// The bytes of a sign, others each time: where the answer to a write is lost, those of an earlier one would be taken for
-/// those of this one, and the sign would keep its old date.
-fn fresh(text: &str) -> Bytes {
-    Bytes::from(format!("{text} ({})", Ulid::generate()))
 }
 
 /// How long a sign counts without being renewed.

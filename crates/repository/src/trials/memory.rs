@@ -1,6 +1,7 @@
 //! Memory of a dump against a parent of a million chunks, measured in a process of its own.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
@@ -57,7 +58,6 @@ fn a_parent_of_a_million_chunks_fits_into_memory() {
         rest.split_whitespace().next().unwrap().parse().unwrap()
     };
     let (peak, table) = (number("peak-bytes: "), number("table-bytes: "));
-    println!("peak {peak} bytes, of the table {table}");
     assert!(peak <= MOST_BYTES, "{peak} bytes at the peak");
     assert!(table <= CHUNKS * MOST_BYTES_PER_CHUNK + 4096, "the table takes {table} bytes");
 }
@@ -142,9 +142,9 @@ async fn look_up(store: &Path) {
         assert_eq!(known.find(id(number), 8).unwrap().id, id(number));
         assert_eq!(known.find(id(CHUNKS + number), 8), None);
     }
-    println!("table-bytes: {}", known.table_bytes());
+    writeln!(std::io::stdout(), "table-bytes: {}", known.table_bytes()).unwrap();
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
     let kib: u64 = peak.trim().trim_end_matches(" kB").parse().unwrap();
-    println!("peak-bytes: {}", kib * 1024);
+    writeln!(std::io::stdout(), "peak-bytes: {}", kib * 1024).unwrap();
 }
