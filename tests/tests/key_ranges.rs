@@ -101,6 +101,7 @@ fn plan(entry: u32, name: &str, key: &RangeKey, segments: u64) -> TablePlan {
         condition: None,
         has_tids: true,
         created_by_toc: true,
+        nests_regclass: false,
     };
     let spec = DigestSpec::new(vec![DigestColumn::new(&key.column, "bigint")], TextForm::Raw);
     let size = RelationSize { heap_pages: 100, toast_bytes: 0, estimated_row_count: -1.0 };

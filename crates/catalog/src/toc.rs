@@ -6,6 +6,7 @@ mod data;
 mod kind;
 #[cfg(test)]
 mod loop_tests;
+mod naming;
 mod options;
 mod plan;
 mod positions;
@@ -159,6 +160,9 @@ pub struct TableData {
     /// Whether the table is empty on the target when rows are loaded, by the
     /// TOC's own doing, so that `TRUNCATE` loses nothing.
     pub created_by_toc: bool,
+    /// Whether a type of a column, such as a composite type or a domain over an array, holds a `regclass` deep in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nests_regclass: bool,
 }
 
 impl TableData {
@@ -172,7 +176,7 @@ impl TableData {
         let is_regclass = |type_name: &str| {
             matches!(type_name.trim_start_matches("pg_catalog."), "regclass" | "regclass[]")
         };
-        self.columns.iter().any(|column| is_regclass(&column.base_type_name))
+        self.nests_regclass || self.columns.iter().any(|column| is_regclass(&column.base_type_name))
     }
 }
 

@@ -24,6 +24,7 @@
 //!     condition: None,
 //!     has_tids: true,
 //!     created_by_toc: true,
+//!     nests_regclass: false,
 //! };
 //! let size = RelationSize { heap_pages: 20_000, toast_bytes: 0, estimated_row_count: 1e6 };
 //! let version = ServerVersion::of_major(16);

@@ -351,6 +351,7 @@ mod tests {
             condition: condition.map(str::to_owned),
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         };
         let size = RelationSize { heap_pages: 40, toast_bytes: 0, estimated_row_count: -1.0 };
         let version = ServerVersion::of_major(16);

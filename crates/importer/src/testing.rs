@@ -40,6 +40,7 @@ impl Entries {
             condition: None,
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         })));
         id
     }

@@ -78,6 +78,7 @@ impl TocBuilder {
             root: None,
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         })));
         id
     }

@@ -7,8 +7,9 @@ use dbhaul_tests::{Dbhaul, Server};
 use super::judge_run;
 
 /// Files that are no database: roles, parts of others, and what is run with variables.
-const PARTS: [&str; 8] = [
+const PARTS: [&str; 9] = [
     "every-kind-roles.sql",
+    "every-type-rows.sql",
     "hostile-roles.sql",
     "like-our-own.sql",
     "many-tables.sql",

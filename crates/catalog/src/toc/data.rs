@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use crate::kinds::{Body, MaterializedView, Table};
 use crate::render::Draft;
 use crate::toc::build::Builder;
+use crate::toc::naming::NamingTypes;
 use crate::toc::{DataEntry, Section, TableData};
 use crate::{EntryKind, Object, ObjectId, QualifiedName};
 
@@ -15,6 +16,7 @@ impl Builder<'_> {
     /// Adds what fills the database.
     pub(super) fn add_data(&mut self) {
         let configuration = self.plan.catalog.configuration_tables();
+        let naming = NamingTypes::of(self.plan.catalog);
         let sequences: HashSet<ObjectId> =
             self.plan.catalog.carried_sequences().map(|object| object.id).collect();
         let mut large_objects = Vec::new();
@@ -28,7 +30,7 @@ impl Builder<'_> {
                 Body::Table(table)
                     if table.holds_rows() || self.options.with_foreign_data.contains(&object.id) =>
                 {
-                    self.add_rows(place, object, table, condition);
+                    self.add_rows(place, object, (table, condition), &naming);
                 }
                 Body::LargeObject(_) => large_objects.push(place),
                 _ => {}
@@ -42,7 +44,13 @@ impl Builder<'_> {
         self.order_rows_by_foreign_keys(is_data_only);
     }
 
-    fn add_rows(&mut self, place: usize, object: &Object, table: &Table, condition: Option<&Option<String>>) {
+    fn add_rows(
+        &mut self,
+        place: usize,
+        object: &Object,
+        (table, condition): (&Table, Option<&Option<String>>),
+        naming: &NamingTypes,
+    ) {
         if self.options.without_data.contains(&object.id) {
             return;
         }
@@ -63,6 +71,7 @@ impl Builder<'_> {
             condition: condition.cloned().flatten().or(all),
             has_tids: table.has_tids(),
             created_by_toc: object.extension.is_none() && self.options.pre_data && !is_foreign,
+            nests_regclass: table.data_columns().iter().any(|column| naming.has(&column.type_name)),
         };
         let needs = self.plan.makers[place].and_then(|maker| self.main[maker]).into_iter().collect();
         let draft =

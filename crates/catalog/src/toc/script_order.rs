@@ -80,6 +80,7 @@ mod tests {
             condition: None,
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         };
         TocEntry {
             data: Some(DataEntry::Table(Box::new(data))),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use dbhaul_catalog::{DataEntry, EntryKind, ObjectId, QualifiedName, Toc, TocEntry};
+use dbhaul_catalog::{Class, DataEntry, EntryKind, ObjectId, QualifiedName, Section, Toc, TocEntry};
 
 use crate::SegmentRef;
 use crate::plan::load_targets::LoadTargets;
@@ -277,6 +277,9 @@ impl Builder<'_> {
             }
             _ => rows_read(reads, places, |_| true),
         });
+        if is_of_domain(toc_entry) {
+            after.extend(self.all_rows(places));
+        }
         after.extend(read.into_iter().flatten().filter(|node| !own.contains(node)));
         let locks = match lock_mode(toc_entry) {
             Some(mode @ LockMode::Exclusive) => {
@@ -286,6 +289,12 @@ impl Builder<'_> {
             None => Vec::new(),
         };
         Node { needs, after, locks, weight_bytes: work_bytes(toc_entry, &family, places), queued_bytes: 0 }
+    }
+
+    /// The loads of all tables.
+    fn all_rows(&self, places: &Places) -> impl Iterator<Item = NodeId> {
+        let loads = self.toc.entries.iter().filter(|entry| entry.data.is_some());
+        loads.filter_map(|entry| places.entries.get(&entry.id)).flatten().copied()
     }
 
     /// The first of the two steps of an entry.
@@ -376,6 +385,14 @@ fn work_bytes(entry: &TocEntry, family: &BTreeSet<ObjectId>, places: &Places) ->
         _ => return 0,
     };
     family.iter().filter_map(|table| places.row_bytes.get(table)).sum::<u64>() / divisor
+}
+
+/// Whether an entry adds a check to a domain, which rows need not satisfy if it is not valid: what is loaded behind it
+/// would have to, in whatever column, array or composite type its domain lies.
+fn is_of_domain(entry: &TocEntry) -> bool {
+    entry.kind == EntryKind::CheckConstraint
+        && entry.object.is_some_and(|object| object.class == Class::PG_TYPE)
+        && entry.section == Section::PostData
 }
 
 /// Whether the rows of an entry may name relations by a `regclass`.

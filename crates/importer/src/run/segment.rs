@@ -201,6 +201,7 @@ mod tests {
             condition: None,
             has_tids,
             created_by_toc: true,
+            nests_regclass: false,
         }
     }
 

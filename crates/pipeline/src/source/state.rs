@@ -166,6 +166,7 @@ mod tests {
             condition: None,
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         };
         let size = RelationSize { heap_pages: 40, toast_bytes: 0, estimated_row_count: -1.0 };
         TablePlan::table(1, table, DigestSpec::default(), size, ServerVersion::of_major(16), 10 * PAGE_BYTES)

@@ -104,6 +104,7 @@ mod tests {
             condition: None,
             has_tids: true,
             created_by_toc: true,
+            nests_regclass: false,
         }
     }
 

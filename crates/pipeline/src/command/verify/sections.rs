@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Catalog, Difference, Identity, Object, Selection};
+use dbhaul_catalog::{Catalog, Difference, EntryKind, Identity, Object, Selection};
 use dbhaul_verifier::Report;
+use serde_json::Value;
 
 /// Takes what belongs to no section of a selection out of a report, and notes it there.
 pub(super) fn forget_other_sections(
@@ -23,8 +24,10 @@ pub(super) fn forget_other_sections(
         .map(|object| (object.identity(), is_late(object)))
         .collect();
     let is_of_wanted = |difference: &Difference| {
-        let is_late = late.get(difference.identity()).copied().unwrap_or_default();
-        is_wanted(is_late || difference.path().is_some_and(is_late_property))
+        let identity = difference.identity();
+        let is_late = late.get(identity).copied().unwrap_or_default();
+        let is_late_part = difference.path().is_some_and(is_late_property) || is_of_late_checks(difference);
+        is_wanted(is_late || is_late_part)
     };
     report.schema.differences.retain(is_of_wanted);
     let wanted = || left.objects.iter().filter(|object| is_wanted(is_late(object)));
@@ -47,14 +50,32 @@ fn is_late(object: &Object) -> bool {
         | Body::EventTrigger(_)
         | Body::Publication(_)
         | Body::Subscription(_)
-        | Body::Statistics(_) => true,
+        | Body::Statistics(_)
+        | Body::DefaultAcl(_) => true,
         _ => false,
     }
 }
 
-/// Whether a property of a table is set after its rows.
+/// Whether a difference is in checks of a domain that are added after the rows, since they are not valid.
+fn is_of_late_checks(difference: &Difference) -> bool {
+    let Difference::Different { identity, path, left, right } = difference else { return false };
+    let is_valid = |check: &&Value| check.get("validated") != Some(&Value::Bool(false));
+    if identity.kind != EntryKind::Domain {
+        return false;
+    }
+    match (path.as_str(), left.as_array(), right.as_array()) {
+        // all of them, where the sides have not the same number
+        ("body.constraints", Some(left), Some(right)) => {
+            left.iter().filter(is_valid).eq(right.iter().filter(is_valid))
+        }
+        _ => false,
+    }
+}
+
+/// Whether a property of a table, or the filling of a view, comes after the rows.
 fn is_late_property(path: &str) -> bool {
-    const LATE: [&str; 3] = ["body.row_security", "body.force_row_security", "body.replica_identity"];
+    const LATE: [&str; 4] =
+        ["body.row_security", "body.force_row_security", "body.replica_identity", "body.populated"];
     LATE.iter()
         .any(|late| path.strip_prefix(late).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
 }
