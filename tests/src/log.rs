@@ -12,6 +12,9 @@ pub(crate) const LINE_PREFIX: &str = "%m [%p] %q%c (%b) <%a> ";
 /// prepare and to judge, and servers to reach foreign tables. All other sessions are dbhaul's, whatever they are called.
 const OTHERS: [&str; 5] = ["psql", "pg_dump", "pg_dumpall", "pg_restore", "postgres_fdw"];
 
+/// How a mover's sessions call themselves that the long form of the tests judges: each with more behind it.
+const MOVER: &str = "pgcopydb";
+
 /// What a server calls a client that has not named itself, or not yet.
 const UNKNOWN: &str = "[unknown]";
 
@@ -50,7 +53,8 @@ pub(crate) fn judge(log: &str) -> Result<usize, String> {
             continue; // a server warns of its database before it takes the client's name
         }
         // a session is who it says it is when it begins
-        let is_ours = || line.served_by == SERVES_CLIENTS && !OTHERS.contains(&line.client);
+        let is_others = || OTHERS.contains(&line.client) || line.client.starts_with(MOVER);
+        let is_ours = || line.served_by == SERVES_CLIENTS && !is_others();
         let session = sessions.entry(line.session).or_insert_with(|| is_ours().then(Logged::default));
         count += usize::from(says_something);
         let Some(session) = session else { continue };

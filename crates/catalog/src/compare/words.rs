@@ -38,12 +38,17 @@ pub(super) fn property(path: &str) -> String {
         let column = format!("column {}", quote_identifier(&name));
         return below.map_or(column.clone(), |below| format!("{} of {column}", property(below)));
     }
-    if let Some((part, below)) = path.rsplit_once("\").") {
-        return match part.split_once("(\"") {
-            Some(("TableConstraint", name)) => format!("{} of constraint {name}", property(below)),
-            Some(("Rule", name)) => format!("{} of rule {name}", property(below)),
-            _ => format!("{} of {}", property(below), part.trim_start_matches("Address(\"")),
+    // all that is said of a part, or one property of it
+    let part = path.strip_suffix("\")").map(|part| (part, None));
+    let part = part.or_else(|| path.rsplit_once("\").").map(|(part, below)| (part, Some(below))));
+    if let Some(((kind, name), below)) = part.and_then(|(part, below)| Some((part.split_once("(\"")?, below)))
+    {
+        let name = match kind {
+            "TableConstraint" => format!("constraint {name}"),
+            "Rule" => format!("rule {name}"),
+            _ => name.to_owned(),
         };
+        return below.map_or(name.clone(), |below| format!("{} of {name}", property(below)));
     }
     let mut words: Vec<String> = Vec::new();
     for part in path.strip_prefix("body.").unwrap_or(path).split('.') {
@@ -182,6 +187,7 @@ mod tests {
             ("settings.work_mem of role bob", "setting work_mem of role bob"),
             ("Address(\"TRIGGER t ON public.p\").comment", "comment of TRIGGER t ON public.p"),
             ("TableConstraint(\"a.b\").comment", "comment of constraint a.b"),
+            ("Address(\"CONSTRAINT fk_to_part ON public.fk1\")", "CONSTRAINT fk_to_part ON public.fk1"),
         ] {
             assert_eq!(property(path), words);
         }
