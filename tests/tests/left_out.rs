@@ -125,7 +125,7 @@ fn rows_are_counted_alike_in_every_report() {
     let show = Dbhaul::new(["backup", "show", "--store", store, "latest"]).run();
     show.assert_code(0)
         .assert_says("5 rows and large objects")
-        .assert_says("1 pieces")
+        .assert_says("1 piece ")
         .assert_says("large objects")
         .assert_says("public.\"new\\nline\"");
     let show = Dbhaul::new(["backup", "show", "--store", store, "latest", "--json"]).run();
