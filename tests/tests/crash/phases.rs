@@ -5,7 +5,7 @@ use dbhaul_tests::{Dbhaul, Running, Server, wait_until};
 use crate::scene::{Lurker, OnSight, SOURCE, Scene};
 
 /// Every phase takes its time: a table, an index and a materialized view that a slow function fills, tables
-/// large enough for foreign keys to be validated apart, and digests that have something to do.
+/// large enough for foreign keys to be validated apart, and long enough to be seen on a machine that is busy, and digests that have something to do.
 const SLOW: &str = "
     CREATE FUNCTION slowly(i int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS
         'BEGIN PERFORM pg_catalog.pg_sleep(0.03); RETURN i; END';
@@ -15,7 +15,7 @@ const SLOW: &str = "
     CREATE TABLE many (i int PRIMARY KEY, filling text);
     INSERT INTO many SELECT i, repeat(md5(i::text), 4) FROM generate_series(1, 100000) i;
     CREATE TABLE referring (i int REFERENCES many, filling text);
-    INSERT INTO referring SELECT i, repeat(md5(i::text), 4) FROM generate_series(1, 100000) i;
+    INSERT INTO referring SELECT 1 + i % 100000, md5(i::text) FROM generate_series(1, 400000) i;
     CREATE MATERIALIZED VIEW seen AS SELECT slowly(i) AS i FROM few;
     ANALYZE";
 
