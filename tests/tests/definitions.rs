@@ -281,6 +281,27 @@ fn a_restore_settles_definitions_on_its_target() {
     down.assert_says("\n\nEQUAL (rows were compared as they were loaded");
 }
 
+/// A session cannot keep a login trigger from firing for itself.
+#[test]
+fn a_trigger_that_fires_at_each_login_is_told_in_advance() {
+    let server = Server::start(18);
+    server.create_db("watched");
+    server.psql(
+        "watched",
+        "CREATE TABLE logins (who text); CREATE FUNCTION note() RETURNS event_trigger LANGUAGE plpgsql AS
+         'BEGIN INSERT INTO public.logins VALUES (session_user); END';
+         CREATE EVENT TRIGGER noting ON login EXECUTE FUNCTION note()",
+    );
+    server.create_db("copy");
+    let sides = ["--source", &server.uri("watched"), "--target", &server.uri("copy")];
+    let told = "event trigger noting fires whenever somebody logs in";
+    Dbhaul::new(["preflight"]).args(sides).run().assert_code(0).assert_says(told);
+    server.psql("watched", "ALTER EVENT TRIGGER noting DISABLE");
+    let preflight = Dbhaul::new(["preflight"]).args(sides).run();
+    assert!(!preflight.assert_code(0).stdout.contains("noting"), "{preflight}");
+    Dbhaul::new(["migrate"]).args(sides).run().assert_code(0);
+}
+
 /// What a section does not bring is none of its differences: views are filled, checks that are not valid and default
 /// privileges made after the rows.
 #[test]

@@ -12,7 +12,7 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Formatter};
 use std::sync::Arc;
 
-use dbhaul_catalog::kinds::Body;
+use dbhaul_catalog::kinds::{Body, EventTriggerState};
 use dbhaul_catalog::{
     Catalog, DatabaseStatement, Difference, Object, TIMESCALEDB, end_of_restore, in_one_line,
     quote_identifier, shown_value, without_values,
@@ -60,6 +60,7 @@ pub(crate) fn take_from_catalog(import: &mut ImportOptions, catalog: &Catalog, o
     import.extension_members = extensions::members(catalog);
     import.tablespaces = catalog.tablespaces().into_iter().map(str::to_owned).collect();
     import.notes.extend(lost_settings(catalog, options));
+    import.notes.extend(login_triggers(catalog));
     import.notes.extend(keys_switched_off(catalog).map(|keys| {
         format!(
             "the source does not enforce foreign keys whose triggers are disabled there (ALTER TABLE ... DISABLE TRIGGER \
@@ -82,6 +83,28 @@ pub(crate) fn keys_switched_off(catalog: &Catalog) -> Option<String> {
     let more = keys.len().saturating_sub(SHOWN);
     let names: Vec<String> = names.chain((more > 0).then(|| format!("and {more} more"))).collect();
     (!names.is_empty()).then(|| names.join(", "))
+}
+
+/// Event triggers that fire for our own sessions too, before these can keep them from it.
+fn login_triggers(catalog: &Catalog) -> Option<String> {
+    let fires = |object: &&Object| match &object.body {
+        Body::EventTrigger(trigger) => {
+            trigger.event == "login" && trigger.enabled != EventTriggerState::Disabled
+        }
+        _ => false,
+    };
+    let names = catalog.objects.iter().filter(fires);
+    let names: Vec<String> = names.map(|object| in_one_line(&quote_identifier(&object.name))).collect();
+    let (subject, it) = match names.len() {
+        0 => return None,
+        1 => (format!("event trigger {} fires", names[0]), "it"),
+        _ => (format!("event triggers {} fire", names.join(", ")), "they"),
+    };
+    Some(format!(
+        "{subject} whenever somebody logs in, dbhaul's own sessions included: what {it} may write is written to the \
+         source while that is read, and to the target before rows are compared, so that these may differ; ALTER EVENT \
+         TRIGGER ... DISABLE on the source for the time of the move"
+    ))
 }
 
 /// Settings of the database, which only `--create` carries.
