@@ -1,6 +1,6 @@
 //! The format of a backup: packs, segment lists, manifest, table of contents, compression, encryption; no I/O.
 //!
-//! A store holds immutable objects under the names of [`keys`]. **Packs** hold **chunks**: runs of
+//! A store holds objects that are never changed, but for manifests in a repack, under the names of [`keys`]. **Packs** hold **chunks**: runs of
 //! whole rows, each compressed alone ([`ChunkSealer`], [`PackBuilder`]), named by the BLAKE3 hash of
 //! their plain bytes ([`ChunkId`]). A pack is named by the hash of its stored bytes ([`PackId`]), so
 //! damage is found without knowing what it holds.
