@@ -308,6 +308,8 @@ fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_ste
     let empty = store.backup(&["prune", "--grace-hours", "0"]);
     empty.assert_code(1);
     assert!(empty.stderr.contains("--allow-no-backup"), "{}", empty.stderr);
+    let cleanup = store.cleanup(&["--yes", "--grace-hours", "0"]);
+    cleanup.assert_code(1).assert_stderr_has(&["holds packs and no backup", "prune --allow-no-backup"]);
     assert_eq!(store.files("packs"), before);
     store.backup(&["prune", "--allow-no-backup"]).assert_code(0);
 }

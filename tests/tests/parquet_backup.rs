@@ -310,6 +310,26 @@ fn files_go_with_their_backup() {
         server.drop_db("copy");
     }
 
+    // what a dump leaves that failed before its end goes at once, where nobody wants to prune
+    let manifest = files(&place.root().join("backups"))
+        .into_iter()
+        .find(|path| path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(second.as_str())));
+    fs::remove_file(manifest.unwrap()).unwrap();
+    let cleanup = |more: &[&str]| place.run(&[&["cleanup"], more].concat());
+    cleanup(&[])
+        .assert_code(0)
+        .assert_says("2 files of Parquet of no backup kept: of a dump younger than 72 hours");
+    cleanup(&["--grace-hours", "0"]).assert_code(0).assert_says("2 files of Parquet, ").assert_says(&second);
+    assert_eq!(files(&kept), kept_files);
+    let removed = cleanup(&["--grace-hours", "0", "--yes", "--json"]).assert_code(0).json();
+    assert_eq!(
+        (&removed["folders"][0]["count"], &removed["removed"]),
+        (&2.into(), &true.into()),
+        "{removed}"
+    );
+    assert!(files(&kept).is_empty() && files(&place.root().join("parquet")).is_empty());
+    place.run(&["backup", "check", "--all", "--level", "2"]).assert_code(0);
+
     let encrypted = Place::directory();
     let key = encrypted.directory.path().join("writer.json").display().to_string();
     let recipient = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";

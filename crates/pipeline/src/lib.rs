@@ -44,7 +44,7 @@ pub use command::backups::prune::{PruneReport, PruneRequest, prune_store};
 pub use command::backups::{
     BackupDetails, BackupToc, Definitions, TableDetails, show_backup, show_definitions, show_toc,
 };
-pub use command::cleanup::store::{LeftPack, StoreCleanupReport, StoreCleanupRequest, cleanup_store};
+pub use command::cleanup::store::{StoreCleanupReport, StoreCleanupRequest, cleanup_store};
 pub use command::cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use command::dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use command::export::{Compression, ExportReport, ExportRequest, ExportRows, RowFormat, export};

@@ -423,8 +423,8 @@ impl RepositoryError {
                 "look what it is: rename it back if it is a manifest, move it out of the store if it is not"
             }
             RepositoryError::NoBackupLeft { .. } => {
-                "look whether the backups were moved or their directory is not mounted; --allow-no-backup removes the \
-                 packs all the same"
+                "look whether the backups were moved or their directory is not mounted; `dbhaul backup prune \
+                 --allow-no-backup` removes the packs all the same"
             }
             RepositoryError::Unproven { .. } => {
                 "give the private key or the passphrase of a reader who stays, with --identity-file or \

@@ -113,7 +113,7 @@ impl Repository {
     ///
     /// # Errors
     /// If one is, or the store fails.
-    pub async fn tombstone(&self, cancel: &CancellationToken) -> Result<Sign, RepositoryError> {
+    pub(crate) async fn tombstone(&self, cancel: &CancellationToken) -> Result<Sign, RepositoryError> {
         let tombstone = self.removal(cancel).await?;
         let refused = match self.living(keys::SESSIONS, &tombstone, cancel).await {
             Ok(signs) => match signs.into_iter().next() {
@@ -232,7 +232,7 @@ impl Repository {
     ///
     /// # Errors
     /// If the store fails, or the user stops the command while it waits.
-    pub async fn living(
+    pub(crate) async fn living(
         &self,
         prefix: &str,
         ours: &Sign,
@@ -316,13 +316,13 @@ pub(crate) fn is_older(object: &ObjectMeta, age: Duration, now: SystemTime) -> b
 }
 
 /// Whether it was renewed not long ago, as far as its date tells. One whose time is not known counts as living.
-pub fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
+pub(crate) fn is_living(sign: &ObjectMeta, now: SystemTime) -> bool {
     let age = sign.modified.and_then(|modified| now.duration_since(modified).ok());
     age.is_none_or(|age| age < life_of(&sign.key))
 }
 
 /// Whether its date tells nothing: clocks differ a little, and what lies further ahead would never lapse.
-pub fn is_ahead(sign: &ObjectMeta, now: SystemTime) -> bool {
+pub(crate) fn is_ahead(sign: &ObjectMeta, now: SystemTime) -> bool {
     let ahead = sign.modified.and_then(|modified| modified.duration_since(now).ok());
     ahead.is_some_and(|ahead| ahead >= MOST_AHEAD)
 }

@@ -10,7 +10,8 @@
 //! by segments ([`BackupRows`]) or all of them ([`Repository::read_rows`]). A [check](Repository::check_backup) names
 //! everything that is damaged, and leaves a report ([`CheckState`]). A dump and a cleanup see each other by
 //! *signs* ([`Sign`]) that they leave in the store. Backups are *forgotten* by a [policy](KeepPolicy), which removes their
-//! manifests; a [prune](Repository::prune) then removes the packs that no manifest names.
+//! manifests; a [prune](Repository::prune) then removes the packs that no manifest names, and a [sweep](Repository::sweep) what
+//! failed dumps have left.
 //!
 //! An encrypted store is opened with [`StoreKeys`]; packs of a backup are then read through
 //! [`Repository::reading`], which knows the keys of its generation.
@@ -61,6 +62,7 @@ mod repack;
 mod repository;
 mod retention;
 mod rows_check;
+mod sweep;
 #[cfg(test)]
 mod trials;
 
@@ -72,7 +74,7 @@ pub use chunks::{ChunkReader, RowReader};
 pub use error::RepositoryError;
 pub use key_changes::{KeyStore, Rotation};
 pub use known_chunks::{KnownChunks, ReadyChunk};
-pub use lease::{Sign, is_ahead, is_living};
+pub use lease::Sign;
 pub use listing::{AHEAD, BackupRef, ListedBackup};
 pub use lists::BackupRows;
 pub use metadata_sealer::MetadataSealer;
@@ -85,3 +87,4 @@ pub use prune_parts::PrunedParts;
 pub use repack::Repacked;
 pub use repository::Repository;
 pub use retention::{Candidate, Decision, KeepCount, KeepPolicy, Period, PolicyError, Reason};
+pub use sweep::{LeftFolder, LeftPack, SweepOptions, Swept};

@@ -56,7 +56,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::Stray`] if something lies among the backups that may be one under another name.
-    pub async fn backup_keys_to_remove(&self) -> Result<Vec<BackupKey>, RepositoryError> {
+    pub(crate) async fn backup_keys_to_remove(&self) -> Result<Vec<BackupKey>, RepositoryError> {
         let (backups, strays) = self.list_at_most(MAX_BACKUPS).await?;
         if let Some(object) = strays.suspect {
             return Err(RepositoryError::Stray { store: self.describe(), object });
@@ -88,7 +88,7 @@ impl Repository {
     ///
     /// # Errors
     /// If the store cannot be listed.
-    pub async fn each_pack(
+    pub(crate) async fn each_pack(
         &self,
         mut take: impl FnMut(PackId, ObjectMeta) + Send,
     ) -> Result<(), RepositoryError> {

@@ -99,15 +99,26 @@ struct Mark {
     is_spent: bool,
 }
 
+/// What a look at a store is to find out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SurveyScope {
+    /// Marks that are younger are left for a later run.
+    pub(crate) grace: Duration,
+    /// Packs that are younger may be of a dump whose sign was not seen.
+    pub(crate) young: Duration,
+    /// Whether a store that holds no backup is looked at.
+    pub(crate) allow_no_backup: bool,
+}
+
 /// Where everything stands when a run begins.
-struct Survey {
-    backups: Vec<BackupKey>,
-    report: Pruned,
+pub(crate) struct Survey {
+    pub(crate) backups: Vec<BackupKey>,
+    pub(crate) report: Pruned,
     marks: Vec<Mark>,
     /// Packs that no backup names, with their sizes and whether they are old enough to be marked.
-    unnamed: BTreeMap<PackId, (u64, bool)>,
+    pub(crate) unnamed: BTreeMap<PackId, (u64, bool)>,
     orphans: Vec<String>,
-    parts: PartSurvey,
+    pub(crate) parts: PartSurvey,
 }
 
 impl Repository {
@@ -120,13 +131,15 @@ impl Repository {
         options: &PruneOptions,
         cancel: &CancellationToken,
     ) -> Result<Pruned, RepositoryError> {
+        let PruneOptions { grace, allow_no_backup, .. } = *options;
+        let scope = SurveyScope { grace, young: SIGN_LIFE, allow_no_backup };
         if options.dry_run {
             let now = self.clock.now();
-            let survey = self.survey(options, now, self.signs(keys::SESSIONS, now).await?, cancel).await?;
+            let survey = self.survey(scope, now, self.signs(keys::SESSIONS, now).await?, cancel).await?;
             return Ok(survey.foretell());
         }
         let sign = self.removal(cancel).await?;
-        let pruned = self.prune_under(&sign, options, cancel).await;
+        let pruned = self.prune_under(&sign, scope, cancel).await;
         sign.end(cancel).await;
         pruned
     }
@@ -134,25 +147,15 @@ impl Repository {
     async fn prune_under(
         &self,
         sign: &Sign,
-        options: &PruneOptions,
+        scope: SurveyScope,
         cancel: &CancellationToken,
     ) -> Result<Pruned, RepositoryError> {
         let at_work = self.living(keys::SESSIONS, sign, cancel).await?;
-        let mut survey = self.survey(options, sign.now().await?, at_work, cancel).await?;
+        let mut survey = self.survey(scope, sign.now().await?, at_work, cancel).await?;
         let due = survey.due();
         let are_dumps_at_work = !survey.report.dumps_at_work.is_empty();
         if !are_dumps_at_work && (!due.is_empty() || survey.parts.has_unnamed()) {
-            // one that a dump has committed whose sign was taken away meanwhile
-            if self.backup_keys_to_remove().await? != survey.backups {
-                return Err(RepositoryError::StoreChanged { store: self.describe() });
-            }
-            let packs: Vec<String> = due.iter().map(|id| keys::pack(*id)).collect();
-            self.remove(&packs, Some(sign), cancel).await?;
-            for id in &due {
-                if let Some((bytes, _)) = survey.unnamed.remove(id) {
-                    survey.report.removed.add(bytes);
-                }
-            }
+            self.remove_packs(&mut survey, &due, sign, cancel).await?;
         }
         self.remove_marks(&mut survey, cancel).await?;
         self.mark(&mut survey).await?;
@@ -162,9 +165,32 @@ impl Repository {
         Ok(survey.report)
     }
 
-    async fn survey(
+    /// Removes these packs, unless a backup came or went since the store was looked at.
+    pub(crate) async fn remove_packs(
         &self,
-        options: &PruneOptions,
+        survey: &mut Survey,
+        due: &[PackId],
+        sign: &Sign,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        // one that a dump has committed whose sign was taken away meanwhile, or an older dbhaul, which leaves none
+        if self.backup_keys_to_remove().await? != survey.backups {
+            return Err(RepositoryError::StoreChanged { store: self.describe() });
+        }
+        let packs: Vec<String> = due.iter().map(|id| keys::pack(*id)).collect();
+        self.remove(&packs, Some(sign), cancel).await?;
+        for id in due {
+            if let Some((bytes, _)) = survey.unnamed.remove(id) {
+                survey.report.removed.add(bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at everything in the store that no backup names.
+    pub(crate) async fn survey(
+        &self,
+        scope: SurveyScope,
         now: SystemTime,
         at_work: Vec<ObjectMeta>,
         cancel: &CancellationToken,
@@ -178,13 +204,13 @@ impl Repository {
             named.extend(packs?);
         }
         let mut report = Pruned { backup_count: backups.len() as u64, ..Pruned::default() };
-        let unnamed = self.unnamed_packs(&named, now, &mut report).await?;
-        let parts = self.survey_parts(&backups, options.grace, now).await?;
+        let unnamed = self.unnamed_packs(&named, (scope.young, now), &mut report).await?;
+        let parts = self.survey_parts(&backups, scope, now).await?;
         let has_unnamed = !unnamed.is_empty() || parts.has_unnamed();
-        if backups.is_empty() && has_unnamed && !options.allow_no_backup {
+        if backups.is_empty() && has_unnamed && !scope.allow_no_backup {
             return Err(RepositoryError::NoBackupLeft { store: self.describe() });
         }
-        let marks = self.marks(&named, options.grace, now).await?;
+        let marks = self.marks(&named, scope.grace, now).await?;
         report.dumps_at_work = at_work.into_iter().map(|sign| sign.key).collect();
         let orphans = self.orphans(&backups, now).await?;
         Ok(Survey { backups, report, marks, unnamed, orphans, parts })
@@ -193,7 +219,7 @@ impl Repository {
     async fn unnamed_packs(
         &self,
         named: &HashSet<PackId>,
-        now: SystemTime,
+        (young, now): (Duration, SystemTime),
         report: &mut Pruned,
     ) -> Result<BTreeMap<PackId, (u64, bool)>, RepositoryError> {
         let mut unnamed = BTreeMap::new();
@@ -201,7 +227,7 @@ impl Repository {
             if named.contains(&id) {
                 report.used.add(object.size_bytes);
             } else {
-                unnamed.insert(id, (object.size_bytes, is_older(&object, SIGN_LIFE, now)));
+                unnamed.insert(id, (object.size_bytes, is_older(&object, young, now)));
             }
         };
         self.each_pack(take).await?;
@@ -260,7 +286,8 @@ impl Repository {
         Ok(orphans)
     }
 
-    async fn remove_marks(
+    /// Removes the marks that have had their time.
+    pub(crate) async fn remove_marks(
         &self,
         survey: &mut Survey,
         cancel: &CancellationToken,
@@ -288,7 +315,7 @@ impl Repository {
     ///
     /// # Errors
     /// [`RepositoryError::SignLapsed`]; if the store fails, or the user stops it.
-    pub async fn remove(
+    pub(crate) async fn remove(
         &self,
         objects: &[String],
         sign: Option<&Sign>,

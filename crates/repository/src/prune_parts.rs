@@ -4,7 +4,7 @@
 //! object that is named by the backup; the age of the mark is the object's.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use dbhaul_archive::{BackupKey, keys};
@@ -14,8 +14,8 @@ use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::lease::{SIGN_LIFE, Sign, is_older};
-use crate::prune::PackTotals;
+use crate::lease::{Sign, is_older};
+use crate::prune::{PackTotals, SurveyScope};
 use crate::{Repository, RepositoryError};
 
 /// Files that are removed at a time.
@@ -65,7 +65,7 @@ impl Repository {
     pub(crate) async fn survey_parts(
         &self,
         backups: &[BackupKey],
-        grace: Duration,
+        scope: SurveyScope,
         now: SystemTime,
     ) -> Result<PartSurvey, RepositoryError> {
         let living: BTreeSet<&BackupKey> = backups.iter().collect();
@@ -75,7 +75,7 @@ impl Repository {
         let mut objects = self.store().list_stream(keys::PARTS_AND_MARKS);
         while let Some(object) = objects.try_next().await? {
             if let Some(backup) = marked_backup(&object) {
-                marks.insert(backup, is_older(&object, grace, now));
+                marks.insert(backup, is_older(&object, scope.grace, now));
                 continue;
             }
             let Ok(backup) = keys::parse_parts_of(&object.key) else { continue };
@@ -86,7 +86,7 @@ impl Repository {
             let folder =
                 folders.entry(backup).or_insert(Folder { files: PackTotals::default(), is_old: true });
             folder.files.add(object.size_bytes);
-            folder.is_old &= is_older(&object, SIGN_LIFE, now);
+            folder.is_old &= is_older(&object, scope.young, now);
         }
         drop(objects);
         let backups = backups.iter().map(|key| key.id).collect();
@@ -101,8 +101,24 @@ impl Repository {
         dumps_at_work: bool,
         cancel: &CancellationToken,
     ) -> Result<PrunedParts, RepositoryError> {
-        for backup in survey.due(dumps_at_work) {
-            let folder = keys::parts_of(&backup);
+        let due = survey.due(dumps_at_work);
+        self.remove_folders(&mut survey, &due, sign, cancel).await?;
+        for backup in survey.sort() {
+            self.store().overwrite(&keys::part_mark(backup), Bytes::new()).await?;
+        }
+        Ok(survey.report)
+    }
+
+    /// Removes all files of these backups, and the marks that are of no use any more.
+    pub(crate) async fn remove_folders(
+        &self,
+        survey: &mut PartSurvey,
+        due: &[BackupKey],
+        sign: &Sign,
+        cancel: &CancellationToken,
+    ) -> Result<(), RepositoryError> {
+        for backup in due {
+            let folder = keys::parts_of(backup);
             let mut batch = Vec::with_capacity(BATCH);
             let mut objects = self.store().list_stream(&folder);
             while let Some(object) = objects.try_next().await? {
@@ -113,13 +129,9 @@ impl Repository {
             }
             drop(objects);
             self.remove(&batch, Some(sign), cancel).await?;
-            survey.removed(&backup);
+            survey.removed(backup);
         }
-        self.remove(&survey.spent_marks(), Some(sign), cancel).await?;
-        for backup in survey.sort() {
-            self.store().overwrite(&keys::part_mark(backup), Bytes::new()).await?;
-        }
-        Ok(survey.report)
+        self.remove(&survey.spent_marks(), Some(sign), cancel).await
     }
 }
 
@@ -127,6 +139,11 @@ impl PartSurvey {
     /// Whether there are files of backups that are no more.
     pub(crate) fn has_unnamed(&self) -> bool {
         !self.folders.is_empty()
+    }
+
+    /// The folders of backups that are no more, each with its files, and whether all of them are old.
+    pub(crate) fn folders(&self) -> impl Iterator<Item = (&BackupKey, PackTotals, bool)> {
+        self.folders.iter().map(|(key, folder)| (key, folder.files, folder.is_old))
     }
 
     fn due(&self, dumps_at_work: bool) -> Vec<BackupKey> {

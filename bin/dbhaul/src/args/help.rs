@@ -215,8 +215,8 @@ With --target, removes the ledgers of unfinished runs, and with --source too, en
 hold their snapshots. With --source alone, ends every session that holds a snapshot of that database \
 for a run that is not active. Loaded rows stay, but the runs cannot be resumed.
 
-With --store, removes packs that no backup needs and that are older than 72 hours (--grace-hours). \
-Failed dumps leave them behind. For every night there is `dbhaul backup prune`: it removes them too, \
+With --store, removes packs and files of Parquet that no backup needs and that are older than 72 hours \
+(--grace-hours). Failed dumps leave them behind. For every night there is `dbhaul backup prune`: it removes them too, \
 and marks them first, so that whoever reads a backup that was just forgotten can go on.";
 
 /// Below `dbhaul report convert --help`.

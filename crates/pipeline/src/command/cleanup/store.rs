@@ -1,23 +1,21 @@
-//! `cleanup --store`: packs that no backup names, listed and removed.
+//! `cleanup --store`: what failed dumps have left in a store, listed and removed.
 
-use std::collections::HashSet;
 use std::fmt::{self, Display, Formatter};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
 use dbhaul_progress::counted;
-use dbhaul_store::{ObjectMeta, StoreExt, StoreUrl};
+use dbhaul_repository::{LeftFolder, LeftPack, Repository, SweepOptions, Swept};
+use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
 use crate::{Context, PipelineError, Status, format_bytes};
-use dbhaul_repository::{Repository, RepositoryError, is_ahead, is_living};
 
-/// Asks to remove packs that failed dumps have left in a store.
+/// Asks to remove what failed dumps have left in a store.
 #[derive(Debug, Clone)]
 pub struct StoreCleanupRequest {
     /// The store.
     pub store: StoreUrl,
-    /// Younger packs are kept.
+    /// What is younger is kept.
     pub grace: Duration,
     /// Remove; otherwise only list.
     pub remove: bool,
@@ -28,31 +26,13 @@ pub struct StoreCleanupRequest {
 pub struct StoreCleanupReport {
     /// The store.
     pub store: String,
-    /// Committed backups, all of whose packs are kept.
-    pub backup_count: u64,
-    /// Packs that no backup names and that are older than the grace period.
-    pub packs: Vec<LeftPack>,
-    /// Their bytes.
-    pub pack_bytes: u64,
-    /// Packs that no backup names and that are kept because they are younger.
-    pub young_pack_count: u64,
+    /// What it found.
+    #[serde(flatten)]
+    pub swept: Swept,
     /// The grace period, in hours.
     pub grace_hours: u64,
-    /// Signs of dumps and cleanups that are gone.
-    pub stale_signs: Vec<String>,
-    /// Signs of dumps that may be at work: nothing is removed meanwhile.
-    pub dumps_at_work: Vec<String>,
     /// Whether it was removed; otherwise it was only listed.
     pub removed: bool,
-}
-
-/// A pack that no backup names.
-#[derive(Debug, Clone, Serialize)]
-pub struct LeftPack {
-    /// Its key.
-    pub key: String,
-    /// Its size.
-    pub bytes: u64,
 }
 
 impl StoreCleanupReport {
@@ -62,9 +42,9 @@ impl StoreCleanupReport {
     }
 }
 
-/// Lists the packs of a store that no committed backup names and that are older than a grace period; removes them if
-/// that was asked for. Nothing is removed while a dump is at work, which may rely on any pack, nor if a manifest
-/// cannot be read.
+/// Lists the packs and files of Parquet of a store that no committed backup names and that are older than a grace period;
+/// removes them if that was asked for. Nothing is removed while a dump is at work, which may rely on any pack, nor if a
+/// manifest cannot be read.
 ///
 /// # Errors
 /// If the store cannot be read, a manifest is damaged, or a dump is at work.
@@ -72,129 +52,73 @@ pub async fn cleanup_store(
     request: StoreCleanupRequest,
     context: Context,
 ) -> Result<StoreCleanupReport, PipelineError> {
+    let Context { keys, progress, cancel, .. } = &context;
     let repository = match request.remove {
-        true => {
-            Repository::open_to_write(&request.store, &context.keys, &context.progress, &context.cancel)
-                .await?
-        }
-        false => Repository::open(&request.store, &context.keys, &context.progress, &context.cancel).await?,
+        true => Repository::open_to_write(&request.store, keys, progress, cancel).await?,
+        false => Repository::open(&request.store, keys, progress, cancel).await?,
     };
-    if !request.remove {
-        return look(&repository, &request, SystemTime::now(), &context).await.map(|(report, _)| report);
-    }
-    let tombstone = repository.tombstone(&context.cancel).await?;
-    let removed = async {
-        let now = tombstone.now().await?;
-        let (mut report, backups) = look(&repository, &request, now, &context).await?;
-        // one that an older dbhaul has committed meanwhile, which leaves no sign
-        if repository.backup_keys_to_remove().await? != backups {
-            return Err(PipelineError::Request {
-                problem: format!(
-                    "nothing was removed: a backup was made in {} meanwhile",
-                    repository.describe()
-                ),
-                help: "run it again".to_owned(),
-            });
-        }
-        let packs: Vec<String> = report.packs.iter().map(|pack| pack.key.clone()).collect();
-        repository.remove(&packs, Some(&tombstone), &context.cancel).await?;
-        repository.store().delete_many(&report.stale_signs).await?;
-        report.removed = true;
-        Ok(report)
-    };
-    let removed = removed.await;
-    tombstone.end(&context.cancel).await;
-    removed
-}
-
-/// What there is to remove, and the backups that were looked at.
-async fn look(
-    repository: &Repository,
-    request: &StoreCleanupRequest,
-    now: SystemTime,
-    context: &Context,
-) -> Result<(StoreCleanupReport, Vec<BackupKey>), PipelineError> {
-    let backups = repository.backup_keys_to_remove().await?;
-    let named = named_packs(repository, &backups, context).await?;
-    let mut report = StoreCleanupReport {
+    let options = SweepOptions { grace: request.grace, dry_run: !request.remove };
+    Ok(StoreCleanupReport {
         store: repository.describe(),
-        backup_count: backups.len() as u64,
-        packs: Vec::new(),
-        pack_bytes: 0,
-        young_pack_count: 0,
+        swept: Box::pin(repository.sweep(&options, cancel)).await?,
         grace_hours: request.grace.as_secs() / 3600,
-        stale_signs: Vec::new(),
-        dumps_at_work: Vec::new(),
-        removed: false,
-    };
-    let take = |id: PackId, object: ObjectMeta| {
-        if named.contains(&id) {
-            return;
-        }
-        let age = object.modified.and_then(|modified| now.duration_since(modified).ok());
-        if age.is_none_or(|age| age < request.grace) {
-            report.young_pack_count += 1;
-            return;
-        }
-        report.pack_bytes = report.pack_bytes.saturating_add(object.size_bytes);
-        report.packs.push(LeftPack { key: object.key, bytes: object.size_bytes });
-    };
-    repository.each_pack(take).await?;
-    for prefix in [keys::SESSIONS, keys::TRASH] {
-        for sign in repository.store().list(prefix).await? {
-            let is_sign = sign.key.strip_prefix(prefix).is_some_and(|id| ulid::Ulid::from_string(id).is_ok());
-            // that nobody renews it was seen before anything is removed
-            let is_left_over = request.remove && is_ahead(&sign, now);
-            match is_living(&sign, now) && !is_left_over {
-                false if is_sign => report.stale_signs.push(sign.key),
-                true if is_sign && prefix == keys::SESSIONS => report.dumps_at_work.push(sign.key),
-                _ => {}
-            }
-        }
-    }
-    Ok((report, backups))
-}
-
-/// The packs of all backups. One whose manifest cannot be read may name any: then nothing is known.
-async fn named_packs(
-    repository: &Repository,
-    backups: &[BackupKey],
-    context: &Context,
-) -> Result<HashSet<PackId>, PipelineError> {
-    let mut named = HashSet::new();
-    let packs = |_: &BackupKey, manifest: Result<Manifest, RepositoryError>| {
-        manifest.map(|manifest| manifest.packs.into_iter().map(|pack| pack.id).collect::<Vec<PackId>>())
-    };
-    for packs in repository.each_manifest(backups, &context.cancel, packs).await? {
-        named.extend(packs?);
-    }
-    Ok(named)
+        removed: request.remove,
+    })
 }
 
 impl Display for StoreCleanupReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let StoreCleanupReport { store, packs, young_pack_count, grace_hours, .. } = self;
-        let size = format_bytes(self.pack_bytes);
-        match (packs.len(), self.removed) {
-            (0, _) => write!(f, "{store}: no pack to remove")?,
-            (count, true) => write!(f, "removed from {store}: {}, {size}", counted(count, "pack"))?,
-            (count, false) => {
-                write!(f, "would be removed from {store}: {}, {size}", counted(count, "pack"))?;
-                packs.iter().try_for_each(|LeftPack { key, bytes }| {
-                    write!(f, "\n  {key}  {}", format_bytes(*bytes))
-                })?;
-            }
+        let (store, hours) = (&self.store, counted(self.grace_hours, "hour"));
+        let Swept { packs, folders, young_pack_count, young_file_count, .. } = &self.swept;
+        match (packs.is_empty() && folders.is_empty(), self.removed) {
+            (true, _) => write!(f, "{store}: no pack to remove")?,
+            (false, true) => write!(f, "removed from {store}: {}", self.totals())?,
+            (false, false) => write!(f, "would be removed from {store}: {}", self.totals())?,
         }
-        write!(f, "\n{} kept with all packs of theirs", counted(self.backup_count, "backup"))?;
+        if !self.removed {
+            self.write_objects(f)?;
+        }
+        write!(f, "\n{} kept, with all that belongs to them", counted(self.swept.backup_count, "backup"))?;
         if *young_pack_count > 0 {
             let packs = counted(*young_pack_count, "pack");
-            write!(f, "\n{packs} of no backup kept: younger than {}", counted(*grace_hours, "hour"))?;
+            write!(f, "\n{packs} of no backup kept: younger than {hours}")?;
         }
-        for sign in &self.dumps_at_work {
+        if *young_file_count > 0 {
+            let files = counted(*young_file_count, "file");
+            write!(f, "\n{files} of Parquet of no backup kept: of a dump younger than {hours}")?;
+        }
+        for sign in &self.swept.dumps_at_work {
             write!(f, "\na dump may be active ({sign}); nothing is removed meanwhile")?;
         }
-        if !self.removed && !packs.is_empty() {
+        if !self.removed && !(packs.is_empty() && folders.is_empty()) {
             write!(f, "\nnothing was removed: --yes does it")?;
+        }
+        Ok(())
+    }
+}
+
+impl StoreCleanupReport {
+    /// `3 packs, 12 MiB; 2 files of Parquet, 1 MiB`
+    fn totals(&self) -> String {
+        let Swept { packs, pack_bytes, folders, .. } = &self.swept;
+        let mut parts = Vec::new();
+        if !packs.is_empty() {
+            parts.push(format!("{}, {}", counted(packs.len(), "pack"), format_bytes(*pack_bytes)));
+        }
+        if !folders.is_empty() {
+            let count: u64 = folders.iter().map(|folder| folder.files.count).sum();
+            let bytes = folders.iter().map(|folder| folder.files.bytes).sum();
+            parts.push(format!("{} of Parquet, {}", counted(count, "file"), format_bytes(bytes)));
+        }
+        parts.join("; ")
+    }
+
+    fn write_objects(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for LeftPack { key, bytes } in &self.swept.packs {
+            write!(f, "\n  {key}  {}", format_bytes(*bytes))?;
+        }
+        for LeftFolder { key, files } in &self.swept.folders {
+            write!(f, "\n  {key}  {}, {}", counted(files.count, "file"), format_bytes(files.bytes))?;
         }
         Ok(())
     }
