@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio_util::sync::CancellationToken;
 
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 /// How long a write or a deletion goes on after the user has stopped the command, or after it has begun to tidy up.
 const GRACE: Duration = Duration::from_secs(5);
@@ -84,6 +84,10 @@ impl Store for CancelStore {
 
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         self.change(Operation::Put, key, self.inner.put(key, bytes, mode)).await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        self.change(Operation::Put, key, self.inner.replace(key, old, new)).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

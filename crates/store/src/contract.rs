@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinSet;
 
-use crate::{ErrorKind, PutMode, Store, StoreError, StoreExt as _};
+use crate::{ErrorKind, PutMode, Replaced, Store, StoreError, StoreExt as _};
 
 /// Size of the object that stands for a full pack.
 const LARGE_OBJECT_BYTES: usize = 40 << 20;
@@ -32,6 +32,7 @@ pub async fn check(store: Arc<dyn Store>) {
     absent_objects(&*store).await;
     create_refuses_to_replace(&*store).await;
     one_creator_wins(&store).await;
+    replaces_what_it_knows(&*store).await;
     ranges(&*store).await;
     unusual_keys(&*store).await;
     bad_keys(&*store).await;
@@ -131,6 +132,49 @@ async fn one_creator_wins(store: &Arc<dyn Store>) {
     let expected = vec![winners[0]; 100_000];
     assert_eq!(store.get("race/one").await.unwrap(), expected, "the winner's bytes are kept");
     store.delete("race/one").await.unwrap();
+}
+
+async fn replaces_what_it_knows(store: &dyn Store) {
+    let (old, new) = (Bytes::from_static(b"old"), Bytes::from_static(b"newer"));
+    let absent = store.replace("replace/one", &old, new.clone()).await.unwrap();
+    assert_eq!(absent, Replaced::Found(None), "what is not there is not replaced");
+    assert_eq!(store.get_optional("replace/one").await.unwrap(), None, "nor made");
+    store.overwrite("replace/one", old.clone()).await.unwrap();
+    assert_eq!(store.replace("replace/one", &old, new.clone()).await.unwrap(), Replaced::Done);
+    assert_eq!(store.get("replace/one").await.unwrap(), new, "the new bytes are there");
+    let again = store.replace("replace/one", &old, new.clone()).await.unwrap();
+    assert_eq!(again, Replaced::Found(Some(new)), "a repeated attempt finds what it has written");
+    store.overwrite("replace/one", "much longer than both".into()).await.unwrap();
+    expect_kind(store.replace("replace/one", &old, "x".into()).await, ErrorKind::Damaged, "more than either");
+    assert_eq!(store.list("replace/").await.unwrap().len(), 1, "nothing else is left");
+    store.delete("replace/one").await.unwrap();
+}
+
+/// Of several that replace the same bytes at once one does, on a store with a conditional write; not a part of
+/// [`check`], for not all have one.
+///
+/// # Panics
+/// If more of them do, or none.
+pub async fn one_replacer_wins(store: &Arc<dyn Store>) {
+    let old = Bytes::from_static(b"old");
+    store.overwrite("race/two", old.clone()).await.unwrap();
+    let mut replacers = JoinSet::new();
+    for replacer in 0..8_u8 {
+        let (store, old) = (Arc::clone(store), old.clone());
+        replacers.spawn(async move {
+            let new = Bytes::from(vec![replacer; 100_000]);
+            (replacer, store.replace("race/two", &old, new).await.unwrap())
+        });
+    }
+    let ended: Vec<(u8, Replaced)> = replacers.join_all().await;
+    let winners: Vec<u8> = ended
+        .iter()
+        .filter(|(_, replaced)| *replaced == Replaced::Done)
+        .map(|(replacer, _)| *replacer)
+        .collect();
+    assert_eq!(winners.len(), 1, "one replaces the bytes that all have read, not {winners:?}");
+    assert_eq!(store.get("race/two").await.unwrap(), vec![winners[0]; 100_000], "its bytes are kept");
+    store.delete("race/two").await.unwrap();
 }
 
 async fn ranges(store: &dyn Store) {

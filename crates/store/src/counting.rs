@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{ListPage, ObjectMeta, PutMode, Store, StoreError};
+use crate::{ListPage, ObjectMeta, PutMode, Replaced, Store, StoreError};
 
 /// Passes every call on to another store and counts them; clones share the count. Retries below it are not counted,
 /// and many deletions at once are one request.
@@ -42,6 +42,10 @@ impl Store for CountingStore {
 
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         self.counted().put(key, bytes, mode).await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        self.counted().replace(key, old, new).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

@@ -11,8 +11,8 @@ use bytes::Bytes;
 
 use crate::key::{TEMPORARY_PREFIX, valid_key, valid_prefix, valid_range};
 use crate::memory::{past_the_end, too_long};
-use crate::store::TRIAL;
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::store::{TRIAL, longest};
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 mod listing;
 
@@ -96,6 +96,14 @@ impl Store for DirectoryStore {
         let relative = PathBuf::from(key);
         self.blocking(Operation::Put, Some(key), move |root| write_object(root, &relative, &bytes, mode))
             .await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        valid_key(key, Operation::Put, &self.description)?;
+        let (relative, limit_bytes, old) = (PathBuf::from(key), longest(old, &new), old.clone());
+        let replacing = move |root: &Path| replace_object(root, &relative, (&old, &new));
+        let replaced = self.blocking(Operation::Put, Some(key), replacing).await?;
+        replaced.ok_or_else(|| too_long(&self.description, key, limit_bytes))
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {
@@ -283,17 +291,69 @@ fn write_object(root: &Path, relative: &Path, bytes: &[u8], mode: PutMode) -> io
         return Err(io::ErrorKind::AlreadyExists.into());
     }
     // Dropping the temporary file, as every early return below does, removes it.
-    let mut temporary = temporary_file(parent)?;
-    for piece in bytes.chunks(WRITE_BYTES) {
-        temporary.write_all(piece)?;
-    }
-    temporary.as_file().sync_all()?;
+    let temporary = written_file(parent, bytes)?;
     match mode {
         PutMode::Overwrite => temporary.persist(&target),
         PutMode::Create => temporary.persist_noclobber(&target),
     }
     .map_err(|failed| failed.error)?;
     sync_directory(parent)
+}
+
+/// A temporary file with these bytes, which are on the disk.
+fn written_file(directory: &Path, bytes: &[u8]) -> io::Result<tempfile::NamedTempFile> {
+    let mut temporary = temporary_file(directory)?;
+    for piece in bytes.chunks(WRITE_BYTES) {
+        temporary.write_all(piece)?;
+    }
+    temporary.as_file().sync_all()?;
+    Ok(temporary)
+}
+
+/// Puts new bytes in the place of the old ones, if those are there; `None` if there are more than of either.
+fn replace_object(
+    root: &Path,
+    relative: &Path,
+    (old, new): (&Bytes, &Bytes),
+) -> io::Result<Option<Replaced>> {
+    let target = inside(root, relative)?;
+    let found = match read_object(&target, longest(old, new)) {
+        Ok(None) => return Ok(None),
+        Ok(found) => found,
+        Err(error) if is_absent(&error) => None,
+        Err(error) => return Err(error),
+    };
+    if found.as_ref() != Some(old) {
+        return Ok(Some(Replaced::Found(found)));
+    }
+    let parent = target.parent().unwrap_or(root);
+    let temporary = written_file(parent, new)?;
+    match exchange(temporary.path(), &target) {
+        Ok(true) => drop(temporary),
+        Ok(false) => _ = temporary.persist(&target).map_err(|failed| failed.error)?,
+        // somebody has deleted it since it was read
+        Err(error) if is_absent(&error) => return Ok(Some(Replaced::Found(None))),
+        Err(error) => return Err(error),
+    }
+    sync_directory(parent)?;
+    Ok(Some(Replaced::Done))
+}
+
+/// Lets two files change their names in one step, which fails if one of them is not there; `false` where the system cannot.
+#[cfg(target_os = "linux")]
+fn exchange(one: &Path, other: &Path) -> io::Result<bool> {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    use rustix::io::Errno;
+    match renameat_with(CWD, one, CWD, other, RenameFlags::EXCHANGE) {
+        Ok(()) => Ok(true),
+        Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn exchange(_: &Path, _: &Path) -> io::Result<bool> {
+    Ok(false)
 }
 
 fn temporary_file(directory: &Path) -> io::Result<tempfile::NamedTempFile> {

@@ -122,7 +122,7 @@ impl Walk {
     }
 }
 
-fn absent_as_none<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+pub(crate) fn absent_as_none<T>(result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
     match result {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_not_found() => Ok(None),

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 /// What goes wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,6 +171,10 @@ impl Store for FaultStore {
 
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         self.under_fault(Operation::Put, key, self.inner.put(key, bytes, mode)).await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        self.under_fault(Operation::Put, key, self.inner.replace(key, old, new)).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

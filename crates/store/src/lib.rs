@@ -77,6 +77,6 @@ pub use probe::{Ability, Answer, Finding, StoreProbe, probe, probe_s3};
 pub use recording::{Call, RecordingStore};
 pub use retry::RetryStore;
 pub use s3::{AccessKeys, S3Store};
-pub use store::{ListPage, MAX_OBJECT_BYTES, MAX_PAGE_OBJECT_COUNT, ObjectMeta, PutMode, Store};
+pub use store::{ListPage, MAX_OBJECT_BYTES, MAX_PAGE_OBJECT_COUNT, ObjectMeta, PutMode, Replaced, Store};
 pub use throttle::ThrottleStore;
 pub use url::{S3Url, Sse, StoreUrl, StoreUrlError};

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 
 use crate::key::{valid_key, valid_prefix, valid_range};
-use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::store::longest;
+use crate::{ErrorKind, ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 const DESCRIPTION: &str = "memory://";
 
@@ -61,6 +62,21 @@ impl Store for MemoryStore {
         }
         objects.insert(key.to_owned(), Stored { bytes, modified: SystemTime::now() });
         Ok(())
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        valid_key(key, Operation::Put, DESCRIPTION)?;
+        let mut objects = self.objects();
+        match objects.get_mut(key) {
+            Some(stored) if stored.bytes == *old => {
+                *stored = Stored { bytes: new, modified: SystemTime::now() };
+                Ok(Replaced::Done)
+            }
+            Some(stored) if stored.bytes.len() as u64 > longest(old, &new) => {
+                Err(too_long(DESCRIPTION, key, longest(old, &new)))
+            }
+            found => Ok(Replaced::Found(found.map(|stored| stored.bytes.clone()))),
+        }
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

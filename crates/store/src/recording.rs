@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use crate::{ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 /// One call that a [`RecordingStore`] passed on.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -82,6 +82,15 @@ impl Store for RecordingStore {
         let size_bytes = bytes.len() as u64;
         let result = self.inner.put(key, bytes, mode).await;
         self.record(Operation::Put, key, result, |()| size_bytes)
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        let size_bytes = new.len() as u64;
+        let result = self.inner.replace(key, old, new).await;
+        self.record(Operation::Put, key, result, |replaced| match replaced {
+            Replaced::Done => size_bytes,
+            Replaced::Found(_) => 0,
+        })
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

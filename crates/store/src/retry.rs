@@ -11,7 +11,7 @@ use dbhaul_retry::{Attempts, RetryPolicy};
 use md5::{Digest as _, Md5};
 use tokio_util::sync::CancellationToken;
 
-use crate::{ListPage, ObjectMeta, Operation, PutMode, Store, StoreError};
+use crate::{ListPage, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError};
 
 /// Retries the transient failures of another store, within bounds, and finds out what became of a
 /// `put` whose answer was lost.
@@ -134,6 +134,10 @@ impl Store for RetryStore {
                 return self.last_word(key, &bytes, is_doubtful, error).await;
             }
         }
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        self.retrying(|| self.inner.replace(key, old, new.clone())).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

@@ -14,7 +14,8 @@ use bytes::Bytes;
 use crate::key::{check_key, valid_key, valid_prefix, valid_range};
 use crate::memory::past_the_end;
 use crate::{
-    ErrorKind, ListPage, MAX_PAGE_OBJECT_COUNT, ObjectMeta, Operation, PutMode, S3Url, Store, StoreError,
+    ErrorKind, ListPage, MAX_PAGE_OBJECT_COUNT, ObjectMeta, Operation, PutMode, Replaced, S3Url, Store,
+    StoreError,
 };
 
 mod answer;
@@ -120,6 +121,11 @@ impl Store for S3Store {
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         valid_key(key, Operation::Put, &self.description)?;
         self.write(key, bytes, mode).await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        valid_key(key, Operation::Put, &self.description)?;
+        self.write_over(key, old, new).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

@@ -28,6 +28,16 @@ pub enum PutMode {
     Create,
 }
 
+/// What came of [`Store::replace`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaced {
+    /// The object has the new bytes.
+    Done,
+    /// The object has not the bytes that it was to have, but these, or there is none; nothing was changed. After an
+    /// attempt whose answer was lost these may be the new ones.
+    Found(Option<Bytes>),
+}
+
 /// What a store knows about an object without reading it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObjectMeta {
@@ -70,6 +80,22 @@ pub trait Store: Debug + Send + Sync {
     /// # Errors
     /// `AlreadyExists` in mode [`PutMode::Create`]; `OutOfSpace`; any other [`StoreError`].
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError>;
+
+    /// Replaces an object that has exactly the bytes `old`, and leaves any other, or none, as it is.
+    ///
+    /// Where the store has a conditional write, nothing can come between the look and the write; elsewhere they follow
+    /// each other at once, as they do here.
+    ///
+    /// # Errors
+    /// `Damaged` when the object is longer than both; any other [`StoreError`] of a read and a write.
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        let found = crate::ext::absent_as_none(self.get_at_most(key, longest(old, &new)).await)?;
+        if found.as_ref() != Some(old) {
+            return Ok(Replaced::Found(found));
+        }
+        self.put(key, new, PutMode::Overwrite).await?;
+        Ok(Replaced::Done)
+    }
 
     /// Reads a whole object into memory.
     ///
@@ -148,4 +174,9 @@ pub trait Store: Debug + Send + Sync {
         }
         Ok(())
     }
+}
+
+/// What an object may have to be one of the two.
+pub(crate) fn longest(old: &Bytes, new: &Bytes) -> u64 {
+    old.len().max(new.len()) as u64
 }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::time::Instant;
 
-use crate::{ListPage, ObjectMeta, PutMode, Store, StoreError};
+use crate::{ListPage, ObjectMeta, PutMode, Replaced, Store, StoreError};
 
 /// Limits the bytes per second that go to and come from another store, in both directions together.
 ///
@@ -52,6 +52,11 @@ impl Store for ThrottleStore {
     async fn put(&self, key: &str, bytes: Bytes, mode: PutMode) -> Result<(), StoreError> {
         self.wait_for(bytes.len() as u64).await;
         self.inner.put(key, bytes, mode).await
+    }
+
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        self.wait_for(new.len() as u64).await;
+        self.inner.replace(key, old, new).await
     }
 
     async fn get_at_most(&self, key: &str, limit_bytes: u64) -> Result<Bytes, StoreError> {

@@ -81,7 +81,7 @@ impl Repository {
 
     /// The chunks of a pack that backups need, by their offsets, as they are stored. All of the pack is compared with its
     /// name, and each chunk with its identity.
-    async fn live_chunks(&self, pack: &SparsePack) -> Result<Vec<SealedChunk>, RepositoryError> {
+    pub(super) async fn live_chunks(&self, pack: &SparsePack) -> Result<Vec<SealedChunk>, RepositoryError> {
         let summary = pack.summary;
         let task = self.progress.task("PACK", &summary.id.to_string(), Some(summary.bytes));
         let read = async {

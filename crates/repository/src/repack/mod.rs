@@ -2,7 +2,7 @@
 //!
 //! The chunks that some backup needs are copied into new packs, as they are stored, each compared with its identity on
 //! the way. Then the manifest of each backup that referred to a sparse pack is replaced by one that says the same of the
-//! same backup, with other places. This is the only time that a committed manifest is written again. It is done as a dump
+//! same backup, with other places, and what else it has of metadata is copied along. This is the only time that a committed manifest is written again. It is done as a dump
 //! commits: under the sign of a dump, so that no prune removes a pack meanwhile, and only when everything that the new
 //! manifest names was compared with what lies in the store. A run may be killed at any point: each backup has its old
 //! manifest or its new one, and the packs of both are there. The packs that no manifest names afterwards are left to

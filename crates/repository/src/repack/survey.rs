@@ -33,6 +33,11 @@ pub(super) struct SparsePack {
 }
 
 impl SparsePack {
+    /// A pack of which nothing is needed, as far as is known.
+    pub(super) fn new(summary: PackSummary, generation: Option<Ulid>) -> Self {
+        Self { summary, generation, live: BTreeMap::new() }
+    }
+
     /// About the bytes of a pack with nothing but what is needed.
     fn live_bytes(&self) -> u64 {
         let chunks = self.live.values().map(|place| place.stored_bytes.saturating_add(ENTRY_BYTES));
@@ -148,8 +153,7 @@ impl Scan {
     /// Packs of a backup. Those with planner statistics, which are each backup's own, stay as they are.
     fn begin(&mut self, manifest: &Manifest) {
         for summary in rows_of(manifest) {
-            let pack =
-                SparsePack { summary: *summary, generation: manifest.generation, live: BTreeMap::new() };
+            let pack = SparsePack::new(*summary, manifest.generation);
             self.packs.entry(summary.id).or_insert(Known::MaySparse(pack));
         }
         for place in manifest.statistics.iter().flat_map(|document| &document.pieces) {

@@ -7,13 +7,13 @@ use std::time::Duration;
 use dbhaul_archive::keys;
 use dbhaul_progress::Progress;
 use dbhaul_retry::RetryPolicy;
-use dbhaul_store::{ErrorKind, RetryStore, Store, StoreExt};
+use dbhaul_store::{ErrorKind, MemoryStore, Operation, RetryStore, Store, StoreExt};
 use futures::FutureExt;
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
 use super::small::{Wanted, dump, packs_of, read};
-use super::stage::{Fate, Stage};
+use super::stage::{Fate, Request, Stage};
 use crate::clock::Clock;
 use crate::{ParentRef, PruneOptions, Repacked, Repository, RepositoryError, StoreKeys};
 
@@ -28,6 +28,30 @@ struct Script {
     is_on: bool,
     seen: usize,
     strike: Option<(usize, usize, Fate)>,
+    /// Which of the requests wrote manifests.
+    manifest_writes: Vec<usize>,
+    /// Before this one takes effect somebody deletes its object.
+    forgets_before: Option<usize>,
+    objects: Option<MemoryStore>,
+}
+
+impl Script {
+    /// What happens to a request, and the object that is deleted before it.
+    fn next(&mut self, request: &Request) -> (Fate, Option<MemoryStore>) {
+        if !self.is_on {
+            return (Fate::Serve, None);
+        }
+        let number = self.seen;
+        self.seen += 1;
+        if request.operation == Operation::Put && request.key.starts_with(keys::BACKUPS) {
+            self.manifest_writes.push(number);
+        }
+        let fate = match self.strike {
+            Some((first, count, fate)) if (first..first + count).contains(&number) => fate,
+            _ => Fate::Serve,
+        };
+        (fate, self.objects.clone().filter(|_| self.forgets_before == Some(number)))
+    }
 }
 
 struct Trial {
@@ -44,19 +68,15 @@ impl Trial {
     async fn new() -> Self {
         let script = Arc::<Mutex<Script>>::default();
         let director = Arc::clone(&script);
-        let stage = Stage::new(Arc::new(move |_| {
-            let mut script = director.lock().unwrap();
-            let mut fate = Fate::Serve;
-            if script.is_on {
-                let number = script.seen;
-                script.seen += 1;
-                if let Some((first, count, struck)) = script.strike
-                    && (first..first + count).contains(&number)
-                {
-                    fate = struck;
+        let stage = Stage::new(Arc::new(move |request| {
+            let (fate, forgetting) = director.lock().unwrap().next(&request);
+            async move {
+                if let Some(objects) = forgetting {
+                    objects.delete(&request.key).await.unwrap();
                 }
+                fate
             }
-            async move { fate }.boxed()
+            .boxed()
         }));
         let mut trial = Trial { stage, script, kept: Vec::new() };
         let first: Vec<u32> = (1..=12).collect();
@@ -102,7 +122,11 @@ impl Trial {
     /// A repack under this strike: from which request on, how many, and how.
     async fn repack(&self, strike: Option<(usize, usize, Fate)>) -> Ended {
         let (repository, cancel) = (self.open().await, CancellationToken::new());
-        *self.script.lock().unwrap() = Script { is_on: true, seen: 0, strike };
+        {
+            let mut script = self.script.lock().unwrap();
+            let (forgets_before, objects) = (script.forgets_before, Some(self.stage.objects().clone()));
+            *script = Script { is_on: true, strike, forgets_before, objects, ..Script::default() };
+        }
         let ended = tokio::select! {
             biased;
             repacked = repository.repack(false, &cancel) => Some(repacked),
@@ -129,8 +153,8 @@ impl Trial {
             self.check_backups(&repository, context).await;
         }
         assert_eq!(repository.repack(true, &cancel).await.unwrap(), Repacked::default(), "{context}");
-        // of each backup its rows and its metadata, of the repack the chunks of both and the list of each
-        assert_eq!(packs_of(self.stage.objects()).await.len(), 7, "{context}");
+        // of each backup its rows and its metadata, of the repack the chunks of both
+        assert_eq!(packs_of(self.stage.objects()).await.len(), 5, "{context}");
         let left = self.stage.objects().list(keys::TRASH).await.unwrap();
         assert!(left.is_empty(), "{context}: {left:?}");
     }
@@ -210,4 +234,32 @@ async fn a_backup_that_is_forgotten_during_a_repack_does_not_come_back() {
     removed.unwrap();
     repacked.unwrap();
     assert_eq!(repository.backup_keys().await.unwrap(), [trial.kept[0].key()]);
+}
+
+/// Forgets the second backup when its manifest is about to be replaced, which was there a moment before.
+async fn forgotten_before_the_write(has_conditional_write: bool) -> (Trial, Ended) {
+    let trial = Trial::new().await;
+    if !has_conditional_write {
+        trial.stage.replace_whatever_is_there();
+    }
+    assert!(matches!(trial.repack(None).await, Some(Ok(_))));
+    let writes = trial.script.lock().unwrap().manifest_writes.clone();
+    let trial = Trial::new().await;
+    if !has_conditional_write {
+        trial.stage.replace_whatever_is_there();
+    }
+    trial.script.lock().unwrap().forgets_before = writes.last().copied();
+    let ended = trial.repack(None).await;
+    (trial, ended)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_backup_that_is_forgotten_before_its_manifest_is_replaced_does_not_come_back() {
+    let (trial, ended) = forgotten_before_the_write(true).await;
+    assert!(matches!(ended, Some(Ok(repacked)) if repacked.backup_count == 1), "{ended:?}");
+    assert_eq!(trial.open().await.backup_keys().await.unwrap().len(), 1);
+    // without a conditional write it does, and is whole
+    let (trial, ended) = forgotten_before_the_write(false).await;
+    assert!(matches!(ended, Some(Ok(repacked)) if repacked.backup_count == 2), "{ended:?}");
+    trial.check("it came back").await;
 }

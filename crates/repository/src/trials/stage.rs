@@ -3,13 +3,16 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use dbhaul_store::{ErrorKind, ListPage, MemoryStore, ObjectMeta, Operation, PutMode, Store, StoreError};
+use dbhaul_store::{
+    ErrorKind, ListPage, MemoryStore, ObjectMeta, Operation, PutMode, Replaced, Store, StoreError,
+    StoreExt as _,
+};
 use futures::future::BoxFuture;
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -59,6 +62,7 @@ struct Inner {
     director: Director,
     killed: Notify,
     changes: AtomicU64,
+    replaces_only_what_is_there: AtomicBool,
 }
 
 /// What a request changes.
@@ -66,6 +70,8 @@ struct Inner {
 enum Change {
     None,
     Put(String, Bytes, PutMode),
+    /// New bytes in the place of old ones.
+    Replace(String, Bytes, Bytes),
     Delete(Vec<String>),
 }
 
@@ -85,6 +91,7 @@ impl Stage {
             director,
             killed: Notify::new(),
             changes: AtomicU64::new(0),
+            replaces_only_what_is_there: AtomicBool::new(true),
         }))
     }
 
@@ -111,10 +118,31 @@ impl Stage {
                 self.0.objects.put(&key, bytes, mode).await?;
                 self.times().insert(key, self.now());
             }
+            Change::Replace(key, old, new) => return self.replace(key, &old, new).await.map(drop),
             Change::Delete(keys) => self.0.objects.delete_many(&keys).await?,
         }
         self.0.changes.fetch_add(1, Ordering::Relaxed);
         Ok(())
+    }
+
+    async fn replace(&self, key: String, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        let replaced = match self.0.replaces_only_what_is_there.load(Ordering::Relaxed) {
+            true => self.0.objects.replace(&key, old, new).await?,
+            false => {
+                self.0.objects.put(&key, new, PutMode::Overwrite).await?;
+                Replaced::Done
+            }
+        };
+        if replaced == Replaced::Done {
+            self.times().insert(key, self.now());
+            self.0.changes.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(replaced)
+    }
+
+    /// From now on it replaces whatever is there, as stores do that have no conditional write.
+    pub(super) fn replace_whatever_is_there(&self) {
+        self.0.replaces_only_what_is_there.store(false, Ordering::Relaxed);
     }
 
     /// Waits until a client is killed.
@@ -213,6 +241,20 @@ impl Store for Client {
         let put = |is_cut: bool| {
             let bytes = if is_cut { half(&bytes) } else { bytes.clone() };
             self.stage.apply(change(bytes))
+        };
+        self.request((Operation::Put, key), whole, put).await
+    }
+
+    /// A read and a write, as a store makes them of it.
+    async fn replace(&self, key: &str, old: &Bytes, new: Bytes) -> Result<Replaced, StoreError> {
+        let found = self.get_optional_at_most(key, old.len().max(new.len()) as u64).await?;
+        if found.as_ref() != Some(old) {
+            return Ok(Replaced::Found(found));
+        }
+        let whole = Change::Replace(key.to_owned(), old.clone(), new.clone());
+        let put = |is_cut: bool| {
+            let bytes = if is_cut { half(&new) } else { new.clone() };
+            self.stage.replace(key.to_owned(), old, bytes)
         };
         self.request((Operation::Put, key), whole, put).await
     }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use bytes::Bytes;
 
 use super::answer::BoundedAnswer;
-use super::write::Attempt;
+use super::write::{Attempt, Guard};
 use super::{ANSWER_TIMEOUT, S3Store};
 use crate::probe::{Outcome, told};
 use crate::{ErrorKind, Operation, StoreError};
@@ -13,13 +13,15 @@ use crate::{ErrorKind, Operation, StoreError};
 impl S3Store {
     /// One PUT that the server alone refuses to let replace an object.
     pub(crate) async fn put_if_absent(&self, key: &str, bytes: Bytes) -> Result<(), StoreError> {
-        self.write_once(key, bytes, "", Attempt { content_md5: false, conditional: true }).await
+        let attempt = Attempt { content_md5: false, conditional: true };
+        self.write_once(key, bytes, "", (attempt, Guard::Exists)).await
     }
 
     /// One PUT with a checksum that may be wrong.
     pub(crate) async fn put_with_md5(&self, key: &str, bytes: Bytes, md5: &[u8]) -> Result<(), StoreError> {
         let md5 = base64::engine::general_purpose::STANDARD.encode(md5);
-        self.write_once(key, bytes, &md5, Attempt { content_md5: true, conditional: false }).await
+        let attempt = Attempt { content_md5: true, conditional: false };
+        self.write_once(key, bytes, &md5, (attempt, Guard::Nothing)).await
     }
 
     /// One bulk delete.

@@ -25,6 +25,8 @@ pub(super) struct Content {
     pub(super) bytes: Bytes,
     /// `Content-Range` of the answer.
     range: Option<String>,
+    /// `ETag` of the answer, as it is sent.
+    pub(super) etag: Option<String>,
 }
 
 impl S3Store {
@@ -49,11 +51,12 @@ impl S3Store {
             answer.map_err(|_| request.timed_out(ANSWER_TIMEOUT))?.map_err(|error| request.failed(error))?;
         let announced_bytes = answer.content_length().and_then(|length| usize::try_from(length).ok());
         let range = answer.content_range().map(str::to_owned);
+        let etag = answer.e_tag().map(str::to_owned);
         let wanted_bytes = limit_bytes.min(announced_bytes.map_or(limit_bytes, |bytes| bytes as u64));
         let limit = ANSWER_TIMEOUT + Duration::from_secs(wanted_bytes / SLOWEST_DOWNLOAD_BYTES_PER_SECOND);
         let collecting = collect(request, answer.body, announced_bytes, limit_bytes);
         let bytes = tokio::time::timeout(limit, collecting).await.map_err(|_| request.timed_out(limit))??;
-        Ok(Content { bytes, range })
+        Ok(Content { bytes, range, etag })
     }
 
     /// A GET of a range that is not empty.

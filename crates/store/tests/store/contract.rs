@@ -15,7 +15,9 @@ use crate::server::Server;
 
 #[tokio::test]
 async fn memory() {
-    contract::check(Arc::new(MemoryStore::new())).await;
+    let store: Arc<dyn Store> = Arc::new(MemoryStore::new());
+    contract::check(Arc::clone(&store)).await;
+    contract::one_replacer_wins(&store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -27,7 +29,9 @@ async fn directory() {
 #[tokio::test(flavor = "multi_thread")]
 async fn s3_with_a_prefix() {
     let server = Server::start().await;
-    contract::check(server.store("nightly/my shop").await).await;
+    let store = server.store("nightly/my shop").await;
+    contract::check(Arc::clone(&store)).await;
+    contract::one_replacer_wins(&store).await;
     assert!(server.manners.seen_content_md5_count.load(Ordering::SeqCst) > 0, "uploads are protected");
 }
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use bytes::Bytes;
 use dbhaul_progress::{Event, Progress, Recorder};
-use dbhaul_store::{ErrorKind, RetryPolicy, RetryStore, Store, StoreExt as _};
+use dbhaul_store::{ErrorKind, Replaced, RetryPolicy, RetryStore, Store, StoreExt as _};
 use tokio_util::sync::CancellationToken;
 
 use crate::server::Server;
@@ -35,6 +36,25 @@ async fn create_holds_where_conditions_are_refused_or_ignored() {
         assert_eq!(store.get("one").await.unwrap(), "first");
         store.delete("one").await.unwrap();
         manner.store(false, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn what_is_deleted_before_it_is_replaced_stays_so() {
+    let server = Server::start().await;
+    let store = server.store("p").await;
+    let old = Bytes::from_static(b"old");
+    store.create("one", old.clone()).await.unwrap();
+    server.manners.vanishes_before_replace.store(true, Ordering::SeqCst);
+    assert_eq!(store.replace("one", &old, "new".into()).await.unwrap(), Replaced::Found(None));
+    assert_eq!(store.get_optional("one").await.unwrap(), None);
+    // a server that refuses the condition is not asked again
+    server.manners.vanishes_before_replace.store(false, Ordering::SeqCst);
+    server.manners.refuses_conditions.store(true, Ordering::SeqCst);
+    for old in ["old", "new"] {
+        store.overwrite("one", old.into()).await.unwrap();
+        assert_eq!(store.replace("one", &old.into(), "newer".into()).await.unwrap(), Replaced::Done);
+        assert_eq!(store.get("one").await.unwrap(), "newer");
     }
 }
 

@@ -23,10 +23,12 @@ pub(crate) const SECRET_ACCESS_KEY: &str = "correct-horse-battery-staple";
 /// What the server does not do as S3 does.
 #[derive(Debug, Default)]
 pub(crate) struct Manners {
-    /// Answers 501 to `If-None-Match`.
+    /// Answers 501 to `If-None-Match` and `If-Match`.
     pub(crate) refuses_conditions: AtomicBool,
     /// Accepts `If-None-Match` and replaces all the same.
     pub(crate) ignores_conditions: AtomicBool,
+    /// Somebody deletes an object before each write that is to replace it as it is.
+    pub(crate) vanishes_before_replace: AtomicBool,
     /// Answers 400 to `Content-MD5`.
     pub(crate) refuses_content_md5: AtomicBool,
     /// Answers 501 to bulk deletes.
@@ -153,8 +155,11 @@ impl Front {
             self.manners.hung_read_count.fetch_add(1, Ordering::SeqCst);
             std::future::pending::<()>().await;
         }
-        if self.manners.ignores_conditions.load(Ordering::SeqCst)
-            && request.headers().contains_key("if-none-match")
+        let is = |manner: &AtomicBool, header| {
+            manner.load(Ordering::SeqCst) && request.headers().contains_key(header)
+        };
+        if is(&self.manners.ignores_conditions, "if-none-match")
+            || (request.method() == Method::PUT && is(&self.manners.vanishes_before_replace, "if-match"))
         {
             // The header is signed, so it stays; what it protects goes. A first write has nothing to remove.
             let _ = std::fs::remove_file(self.root.join(request.uri().path().trim_start_matches('/')));
@@ -211,7 +216,9 @@ impl Front {
             {
                 Some(refuse(503, "ServiceUnavailable"))
             }
-            () if has("if-none-match") && manners.refuses_conditions.load(Ordering::SeqCst) => {
+            () if (has("if-none-match") || has("if-match"))
+                && manners.refuses_conditions.load(Ordering::SeqCst) =>
+            {
                 Some(refuse(501, "NotImplemented"))
             }
             () if has("content-md5") && manners.refuses_content_md5.load(Ordering::SeqCst) => {
