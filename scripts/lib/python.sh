@@ -1,9 +1,10 @@
-# A private Python environment with the S3 server and the TPC-H generator that the tests run, and the programs of others that
-# read our files in them.
+# A private Python environment with the S3 server and the TPC-H generator that the tests run, the programs of others that
+# read our files, and the schemas that the YAML of the examples is held against.
 # shellcheck shell=bash
 
 VENV=$CACHE/python
-PYTHON_PACKAGES=("moto[server]==5.2.5" "tpchgen-cli==4.0.0" "duckdb==2.0.1" "polars==2.1.0" "pyarrow==26.0.1")
+PYTHON_PACKAGES=("moto[server]==5.2.5" "tpchgen-cli==4.0.0" "duckdb==2.0.1" "polars==2.1.0" "pyarrow==26.0.1"
+    "kubernetes-validate==1.37.0" "compose-spec==0.2.1")
 
 install_venv() {
     [[ -x $VENV/bin/pip ]] && return

@@ -1,8 +1,8 @@
 //! The harness that dbhaul is tested with: real servers, the real binary, independent oracles.
 //!
 //! A [`Server`] is a throw-away PostgreSQL server of any supported major, in its newest minor or an older, started from a cached template
-//! in well under a second and deleted on drop, also when the test is killed. A [`Moto`] or an
-//! [`S3Directory`] is a real HTTP server that speaks S3. A [`Dbhaul`] is one run of the built binary.
+//! in well under a second and deleted on drop, also when the test is killed. A [`Moto`], a
+//! [`Garage`] or an [`S3Directory`] is a real HTTP server that speaks S3. A [`Dbhaul`] is one run of the built binary.
 //! A [`Proxy`] is a network that fails on command, a [`Pooler`] a PgBouncer before a server.
 //! A [`Fixture`] is a database to move. None of these is a mock.
 //!
@@ -33,6 +33,8 @@
 
 mod binary;
 mod fixtures;
+mod garage;
+mod iam;
 mod judge;
 mod keeper;
 mod listener;
@@ -54,6 +56,7 @@ mod tls;
 
 pub use binary::{Dbhaul, Finished, Running, dbhaul_program};
 pub use fixtures::{Fixture, others_data};
+pub use garage::Garage;
 pub use judge::Original;
 pub use listener::Listener;
 pub use places::{age_program, contender, python_program};

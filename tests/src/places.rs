@@ -58,6 +58,13 @@ pub fn contender(name: &str) -> Command {
     command
 }
 
+/// A file of Garage, which is built for the long form of the tests.
+pub(crate) fn garage(name: &str) -> PathBuf {
+    let path = cache().join("garage").join(name);
+    assert!(path.exists(), "{} is not installed: run scripts/test --long", path.display());
+    path
+}
+
 /// Where servers and clients are installed, or `DBHAUL_PG_ROOT`.
 fn servers() -> PathBuf {
     std::env::var_os("DBHAUL_PG_ROOT").map_or_else(|| cache().join("servers"), PathBuf::from)

@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 
+use crate::iam::Policies;
 use crate::keeper::Keeper;
 use crate::ports::Port;
 use crate::{places, wait_until};
@@ -156,11 +157,26 @@ pub struct S3Directory {
 impl S3Directory {
     /// Starts a server over a new empty directory.
     pub fn start() -> Self {
+        Self::start_with(Policies::default())
+    }
+
+    /// Starts a server that has other users too, each with a policy of IAM, of which only what it allows is looked at.
+    pub fn with_users(users: &[(&str, serde_json::Value)]) -> Self {
+        Self::start_with(Policies(
+            users.iter().map(|(user, policy)| ((*user).to_owned(), policy.clone())).collect(),
+        ))
+    }
+
+    fn start_with(policies: Policies) -> Self {
         let root = TempDir::new().expect("the temporary directory is writable");
         let files = s3s_fs::FileSystem::new(root.path()).expect("the directory exists");
         let mut builder = S3ServiceBuilder::new(files);
         let revoked = Arc::<AtomicBool>::default();
-        let known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+        let mut known = SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY);
+        for user in policies.0.keys() {
+            known.register(user.clone(), SECRET_KEY.into());
+        }
+        builder.set_access(policies);
         builder.set_auth(Keys { known, revoked: Arc::clone(&revoked) });
         let service = builder.build();
         let requests = Requests::default();
@@ -189,6 +205,11 @@ impl S3Directory {
     /// Where it listens.
     pub fn endpoint(&self) -> &S3Endpoint {
         &self.endpoint
+    }
+
+    /// Where it listens, for one of its users.
+    pub fn endpoint_of(&self, user: &str) -> S3Endpoint {
+        S3Endpoint { access_key: user.to_owned(), ..self.endpoint.clone() }
     }
 
     /// Creates a bucket and returns its directory, in which objects are plain files.

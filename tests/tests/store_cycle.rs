@@ -2,12 +2,13 @@
 //! checked at each level, thinned out, pruned, checked again, restored and compared. What each step asks of the place is
 //! counted.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
-use dbhaul_tests::{Dbhaul, Finished, Moto, S3Directory, Server, age_program};
+use dbhaul_tests::{Dbhaul, Finished, Garage, Moto, S3Directory, Server, age_program};
 use tempfile::TempDir;
 
 const SHOP: &str = "
@@ -31,6 +32,8 @@ enum Place {
     Directory(TempDir),
     S3(S3Directory),
     Moto(Moto),
+    /// And by how many hours its clock is ahead.
+    Garage(Garage, Cell<u32>),
 }
 
 impl Place {
@@ -46,21 +49,33 @@ impl Place {
         Place::Moto(moto)
     }
 
+    fn garage() -> Self {
+        let garage = Garage::start();
+        garage.create_bucket("bucket");
+        Place::Garage(garage, Cell::new(0))
+    }
+
     fn on(&self, run: Dbhaul) -> Dbhaul {
         let endpoint = match self {
             Place::Directory(directory) => return run.arg(directory.path().join("store")),
             Place::S3(s3) => s3.endpoint(),
             Place::Moto(moto) => moto.endpoint(),
+            Place::Garage(garage, _) => garage.endpoint(),
         };
         run.arg(endpoint.store_url("bucket", "store")).envs(endpoint.env())
     }
 
-    /// Lets the packs and marks that are there be of the day before.
+    /// Lets the packs and marks that are there be old.
     fn age(&self) {
         let store = match self {
             Place::Directory(directory) => directory.path().join("store"),
             Place::S3(s3) => s3.root().join("bucket/store"),
             Place::Moto(moto) => return moto.age("/packs/|/trash/marked-"),
+            // as if so much time had gone by
+            Place::Garage(garage, ahead) => {
+                ahead.set(ahead.get() + 2);
+                return garage.set_ahead(ahead.get());
+            }
         };
         ["packs", "trash"].iter().for_each(|below| age(&store.join(below)));
     }
@@ -222,7 +237,8 @@ impl World {
         let removed = prune(&["--grace-hours", "0"]);
         assert_eq!(removed["removed"]["count"].as_u64(), Some(marked), "{removed}");
         assert_eq!(removed["repacked"]["sparse"]["count"], 0, "{removed}");
-        self.read(&["backup", "check", "--level", "2"]).assert_code(0);
+        let target = self.server.uri("postgres");
+        self.read(&["backup", "check", "--level", "3", "--target", &target]).assert_code(0);
         assert_eq!(self.restored(&backup), contents);
         // the next one finds its chunks where they are now
         let dump =
@@ -312,14 +328,21 @@ fn encrypted_in_a_directory() {
     live(Place::Directory(TempDir::new().unwrap()), true);
 }
 
+/// On moto, and in the long form of the tests on Garage.
 #[test]
-fn plain_on_moto() {
+fn plain_on_servers_of_others() {
     live(Place::moto(), false);
+    if std::env::var_os("DBHAUL_LONG").is_some() {
+        live(Place::garage(), false);
+    }
 }
 
 #[test]
-fn encrypted_on_moto() {
+fn encrypted_on_servers_of_others() {
     live(Place::moto(), true);
+    if std::env::var_os("DBHAUL_LONG").is_some() {
+        live(Place::garage(), true);
+    }
 }
 
 /// A step, how many requests it makes at most, and how often it writes what.
