@@ -9,6 +9,9 @@ use dbhaul_archive::{Generation, Holder, Recipient, Secret, WriterKey, keys};
 use dbhaul_tests::{Dbhaul, Finished, S3Directory, Server, age_program};
 use tempfile::TempDir;
 
+/// A reader who is not here.
+const OTHER: &str = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p";
+
 /// Stands in a row, a table's name and a most common value, and must stand nowhere in the store.
 const MARK: &str = "s3cret_marker";
 
@@ -324,6 +327,37 @@ fn what_somebody_else_has_put_into_the_store_is_refused() {
     assert_eq!(found, world.expected());
 }
 
+/// Rows are read, or backups listed, with keys that no flag holds; and recipients are read from a file.
+fn keys_come_from_commands_and_the_environment(world: &World) {
+    let check = || world.command(&["backup", "check", "--level", "2", "--no-record"]);
+    let path = |name: &str| world.path(name).display().to_string();
+    let print = format!("cat {}", path("word.txt"));
+    check().args(["--passphrase-command", &print]).run().assert_code(0);
+    check().args(["--passphrase-command", "echo wrong"]).run().assert_code(1);
+    check()
+        .args(["--passphrase-command", &print, "--passphrase-file", &path("word.txt")])
+        .run()
+        .assert_code(2);
+    let failing = check().args(["--passphrase-command", "echo hunter2; false"]).run();
+    failing.assert_code(2).assert_stderr_has(&["--passphrase-command: "]);
+    assert!(!failing.stderr.contains("hunter2"), "{failing}");
+    check().env("DBHAUL_PASSPHRASE_FILE", path("word.txt")).run().assert_code(0);
+    check().env("DBHAUL_IDENTITY_FILE", path("me.txt")).run().assert_code(0);
+    let list = world.command(&["backup", "list"]);
+    list.env("DBHAUL_WRITER_KEY", path("writer.json")).run().assert_code(0);
+
+    std::fs::write(world.path("readers"), format!("# two\n{}\n{OTHER}\n", world.recipient)).unwrap();
+    let place = path("second");
+    let init =
+        ["store", "init", &place, "--recipients-file", &path("readers"), "--writer-key-out", &path("w")];
+    Dbhaul::new(init).run().assert_code(0);
+    let list = ["store", "key", "list", "--store", &place, "--identity-file", &path("me.txt")];
+    let listed = Dbhaul::new(list).run();
+    listed.assert_code(0);
+    let holders = listed.stdout.lines().last().unwrap().split(", ").count();
+    assert_eq!(holders, 2, "{listed}");
+}
+
 #[test]
 fn keys_are_added_removed_and_rotated() {
     let world = World::new(None);
@@ -351,6 +385,7 @@ fn keys_are_added_removed_and_rotated() {
     let (run, found) = world.restore(&["--passphrase-file"], "word.txt");
     run.assert_code(0);
     assert_eq!(found, world.expected());
+    keys_come_from_commands_and_the_environment(&world);
     // everybody must be named again
     let new = world.path("writer-2.json").display().to_string();
     let rotate = ["store", "key", "rotate", "--recipient", &world.recipient, "--writer-key-out", &new];

@@ -32,8 +32,11 @@ pub(crate) struct ReaderKeyArgs {
     #[arg(long, value_name = "COMMAND")]
     pub(crate) identity_command: Option<String>,
     /// The file with the passphrase [env: DBHAUL_PASSPHRASE_FILE]
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "passphrase_command")]
     pub(crate) passphrase_file: Option<PathBuf>,
+    /// A shell command that prints the passphrase
+    #[arg(long, value_name = "COMMAND")]
+    pub(crate) passphrase_command: Option<String>,
     #[command(flatten)]
     pub(crate) writer: WriterKeyArgs,
 }

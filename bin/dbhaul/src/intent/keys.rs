@@ -15,8 +15,10 @@ use crate::shell::Bounds;
 /// What a reader brings. The environment counts where no flag names a key of its kind.
 pub(super) fn of_reader(args: &ReaderKeyArgs, environment: Environment<'_>) -> Result<StoreKeys, UsageError> {
     let mut keys = of_writer(&args.writer, environment)?;
-    let none_typed =
-        args.identity_file.is_none() && args.identity_command.is_none() && args.passphrase_file.is_none();
+    let none_typed = args.identity_file.is_none()
+        && args.identity_command.is_none()
+        && args.passphrase_file.is_none()
+        && args.passphrase_command.is_none();
     let from_environment = |name: &str| variable(environment, name).filter(|_| none_typed).map(PathBuf::from);
     let identity_file = args.identity_file.clone().or_else(|| from_environment("DBHAUL_IDENTITY_FILE"));
     let passphrase_file = args.passphrase_file.clone().or_else(|| from_environment("DBHAUL_PASSPHRASE_FILE"));
@@ -25,10 +27,14 @@ pub(super) fn of_reader(args: &ReaderKeyArgs, environment: Environment<'_>) -> R
         add_identities(&mut keys, &flag, &read(&flag, &file)?)?;
     }
     if let Some(command) = &args.identity_command {
-        add_identities(&mut keys, "--identity-command", &printed(command)?)?;
+        add_identities(&mut keys, "--identity-command", &printed("--identity-command", command)?)?;
     }
     if let Some(file) = passphrase_file {
         keys.reader.set_passphrase(passphrase("--passphrase-file", &file)?);
+    }
+    if let Some(command) = &args.passphrase_command {
+        let flag = "--passphrase-command";
+        keys.reader.set_passphrase(line(flag, &printed(flag, command)?)?);
     }
     Ok(keys)
 }
@@ -84,7 +90,11 @@ pub(super) fn recipient(text: &str) -> Result<Recipient, UsageError> {
 /// A passphrase: the file's text without the line's end.
 pub(super) fn passphrase(flag: &str, file: &Path) -> Result<Secret, UsageError> {
     let flag = format!("{flag} {}", file.display());
-    let text = read(&flag, file)?;
+    line(&flag, &read(&flag, file)?)
+}
+
+/// A passphrase out of what holds it.
+fn line(flag: &str, text: &Secret) -> Result<Secret, UsageError> {
     let line = text.expose().strip_suffix('\n').unwrap_or(text.expose());
     match line.strip_suffix('\r').unwrap_or(line) {
         several if several.contains('\n') => {
@@ -116,9 +126,9 @@ fn read(flag: &str, file: &Path) -> Result<Secret, UsageError> {
 /// What a command may take, which may ask the person for something.
 const BOUNDS: Bounds = Bounds { bytes: MAX_BYTES as usize, patience: Duration::from_secs(600) };
 
-fn printed(command: &str) -> Result<Secret, UsageError> {
+fn printed(flag: &str, command: &str) -> Result<Secret, UsageError> {
     let text = crate::shell::printed(command, Stdio::inherit(), BOUNDS);
-    text.map(Secret::new).map_err(|problem| UsageError::new(format!("--identity-command: {problem}")))
+    text.map(Secret::new).map_err(|problem| UsageError::new(format!("{flag}: {problem}")))
 }
 
 fn variable(environment: Environment<'_>, name: &str) -> Option<String> {

@@ -127,6 +127,7 @@ impl<'a> Places<'a> {
             ("--identity-file", args.identity_file.is_some()),
             ("--identity-command", args.identity_command.is_some()),
             ("--passphrase-file", args.passphrase_file.is_some()),
+            ("--passphrase-command", args.passphrase_command.is_some()),
         ])?;
         refuse_keys(&writer_flags(&args.writer))?;
         Ok(self)
