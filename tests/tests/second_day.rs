@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use dbhaul_tests::{Dbhaul, Finished, Server};
+use dbhaul_tests::{Dbhaul, Finished, Fixture, Server};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -145,6 +145,17 @@ fn a_second_backup_uploads_what_has_changed() {
     Dbhaul::new(cleanup).run().assert_code(0);
     assert_eq!(days.files("packs").len() as u64, number(&third, "/pack_count"));
     days.assert_restores(&third, "shop");
+}
+
+#[test]
+fn a_second_backup_of_tpc_h_uploads_next_to_nothing() {
+    let days = Days { server: Server::start(18), store: TempDir::new().unwrap() };
+    Fixture::TpcH { scale: 0.1 }.load(&days.server, "shop");
+    let first = days.dump(&[]);
+    let second = days.dump(&[]);
+    assert_eq!(second["parent"], first["backup"]);
+    assert!(uploaded_per_mille(&second) < 5, "{second}");
+    days.assert_restores(&second, "shop");
 }
 
 /// A table of half-random rows in several packs' worth of chunks, and one beside it.

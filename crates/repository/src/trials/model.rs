@@ -1,4 +1,4 @@
-//! Writers and pruners at once, in an order by chance: requests fail, answers are lost, machines sleep, clocks are
+//! Writers, pruners and repacks at once, in an order by chance: requests fail, answers are lost, machines sleep, clocks are
 //! wrong, processes are killed. Whatever happens, a backup that is in the store has all of its packs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
+use bytes::Bytes;
 use dbhaul_archive::{BackupKey, Manifest, PackId, keys};
 use dbhaul_progress::Progress;
 use dbhaul_retry::RetryPolicy;
@@ -59,6 +60,7 @@ struct Waiting {
 enum Task {
     Dump(Wanted),
     Prune,
+    Repack,
     /// Backups to forget, and those of them that nobody was at work on when this began.
     Forget {
         keys: Vec<BackupKey>,
@@ -87,6 +89,7 @@ struct Tally {
     failed_dumps: u64,
     prunes: u64,
     removed_packs: u64,
+    repacked_backups: u64,
     lapsed: u64,
     killed: u64,
 }
@@ -95,6 +98,10 @@ struct Model {
     /// How to run it again.
     again: String,
     rng: Rng,
+    /// Packs hold so many chunks that one of which a few are needed is sparse.
+    has_large_packs: bool,
+    /// The first of the chunks that backups are made of just now.
+    first_chunk: u32,
     stage: Stage,
     queue: Arc<Mutex<Vec<Waiting>>>,
     workers: Vec<Worker>,
@@ -107,7 +114,8 @@ struct Model {
     may_be_forgotten: BTreeSet<String>,
     /// Manifests that a client has given up, and that may come later.
     late: BTreeSet<String>,
-    packs: BTreeMap<String, Vec<PackId>>,
+    /// Of each backup its manifest as it was read last, and the packs that it names.
+    packs: BTreeMap<String, (Bytes, Vec<PackId>)>,
     checked_changes: u64,
     tally: Tally,
     /// The last that happened, told when something is wrong.
@@ -136,9 +144,12 @@ impl Model {
         // as an earlier process has made it
         let store: Arc<dyn Store> = Arc::new(made.objects().clone());
         Repository::at_or_create(store, &StoreKeys::default(), &Progress::silent()).await.unwrap();
+        let mut rng = Rng::with_seed(seed);
         Model {
             again: String::new(),
-            rng: Rng::with_seed(seed),
+            has_large_packs: rng.bool(),
+            first_chunk: 0,
+            rng,
             stage: made,
             queue,
             workers: Vec::new(),
@@ -215,7 +226,8 @@ impl Model {
                 self.forgetting(&found.iter().map(|o| o.key.clone()).collect::<Vec<_>>())
             }
             0..5 => self.dumping(),
-            5..8 => Task::Prune,
+            5..7 => Task::Prune,
+            7 => Task::Repack,
             _ => self.forgetting(&found.iter().map(|o| o.key.clone()).collect::<Vec<_>>()),
         };
         let number = self.next_number;
@@ -228,8 +240,16 @@ impl Model {
     }
 
     fn dumping(&mut self) -> Task {
-        let count = self.rng.usize(1..6);
-        let mut chunks: Vec<u32> = (0..CHUNKS).collect();
+        let is_whole = self.has_large_packs && self.rng.u32(..3) == 0;
+        if is_whole {
+            self.first_chunk = self.rng.u32(..5) * CHUNKS;
+        }
+        let count = match (is_whole, self.has_large_packs) {
+            (true, _) => CHUNKS as usize,
+            (false, true) => self.rng.usize(1..4),
+            (false, false) => self.rng.usize(1..6),
+        };
+        let mut chunks: Vec<u32> = (self.first_chunk..self.first_chunk + CHUNKS).collect();
         self.rng.shuffle(&mut chunks);
         chunks.truncate(count);
         chunks.sort_unstable();
@@ -241,7 +261,7 @@ impl Model {
             time: self.stage.now(),
             parent,
             chunks,
-            chunks_per_pack: self.rng.usize(1..3),
+            chunks_per_pack: if self.has_large_packs { CHUNKS as usize } else { self.rng.usize(1..3) },
         };
         self.wanted.insert(wanted.key().to_string(), wanted.digest());
         Task::Dump(wanted)
@@ -364,12 +384,13 @@ impl Model {
         self.checked_changes = changes;
         let objects = self.stage.objects().clone();
         for backup in objects.list(keys::BACKUPS).await.unwrap() {
-            if !self.packs.contains_key(&backup.key) {
-                let bytes = objects.get(&backup.key).await.unwrap();
+            let bytes = objects.get(&backup.key).await.unwrap();
+            if self.packs.get(&backup.key).is_none_or(|(known, _)| *known != bytes) {
                 let manifest = Manifest::from_bytes(&backup.key, &bytes).unwrap();
-                self.packs.insert(backup.key.clone(), manifest.packs.iter().map(|pack| pack.id).collect());
+                let packs = manifest.packs.iter().map(|pack| pack.id).collect();
+                self.packs.insert(backup.key.clone(), (bytes, packs));
             }
-            for pack in self.packs[&backup.key].clone() {
+            for pack in self.packs[&backup.key].1.clone() {
                 if objects.head(&keys::pack(pack)).await.is_err() {
                     panic!("{}\npack {pack} of backup {} is gone", self.history(), backup.key);
                 }
@@ -401,8 +422,9 @@ impl Model {
                     self.tally.prunes += 1;
                     self.tally.removed_packs += removed;
                 }
+                (Task::Repack, Ok(moved)) => self.tally.repacked_backups += moved,
                 (Task::Forget { settled, .. }, Ok(_)) => self.forgotten.extend(settled),
-                (Task::Forget { .. } | Task::Prune, Err(_)) => {}
+                (Task::Forget { .. } | Task::Prune | Task::Repack, Err(_)) => {}
             }
         }
     }
@@ -432,11 +454,17 @@ impl Model {
         for forgotten in self.forgotten.difference(&self.late) {
             assert!(!names.contains(forgotten), "{told}\nbackup {forgotten} was forgotten, and is there");
         }
-        for key in &found {
-            let digest =
-                read(&repository, key, &cancel).await.unwrap_or_else(|e| panic!("{told}\n{key}: {e:?}"));
-            assert_eq!(digest, self.wanted[&key.to_string()], "{told}\nbackup {key} has other rows");
+        for is_repacked in [false, true] {
+            if is_repacked {
+                repository.repack(false, &cancel).await.unwrap_or_else(|e| panic!("{told}\n{e:?}"));
+            }
+            for key in &found {
+                let read = read(&repository, key, &cancel).await;
+                let digest = read.unwrap_or_else(|e| panic!("{told}\n{key}: {e:?}"));
+                assert_eq!(digest, self.wanted[&key.to_string()], "{told}\nbackup {key} has other rows");
+            }
         }
+        self.check_packs().await;
         let mut left = None;
         for _ in 0..4 {
             tokio::time::advance(MINUTE * 300).await;
@@ -445,7 +473,7 @@ impl Model {
                 Some((pruned.marked.count, pruned.waiting.count, pruned.young.count, pruned.removed.count));
         }
         assert_eq!(left, Some((0, 0, 0, 0)), "{told}\nprunes do not come to an end");
-        let used: BTreeSet<PackId> = names.iter().flat_map(|name| self.packs[name].clone()).collect();
+        let used: BTreeSet<PackId> = names.iter().flat_map(|name| self.packs[name].1.clone()).collect();
         assert_eq!(packs_of(self.stage.objects()).await, used);
         serving.abort();
     }
@@ -481,6 +509,7 @@ async fn work(
     match task {
         Task::Dump(wanted) => dump(&repository, &wanted, &cancel).await.map(|_| 0),
         Task::Prune => repository.prune(&PRUNE, &cancel).await.map(|pruned| pruned.removed.count),
+        Task::Repack => repository.repack(false, &cancel).await.map(|repacked| repacked.backup_count),
         Task::Forget { keys, .. } => repository.forget(&keys, &cancel).await.map(|()| 0),
     }
 }
@@ -518,6 +547,8 @@ async fn writers_and_pruners_at_once_lose_nothing() {
         all.dumps += tally.dumps;
         all.prunes += tally.prunes;
         all.removed_packs += tally.removed_packs;
+        all.repacked_backups += tally.repacked_backups;
     }
+    let _ = writeln!(std::io::stderr(), "{all:?}");
     assert!(all.dumps > 0 && all.prunes > 0, "nothing was tried: {all:?}");
 }
