@@ -70,7 +70,8 @@ impl Display for StoreCleanupReport {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (store, hours) = (&self.store, counted(self.grace_hours, "hour"));
         let Swept { packs, folders, young_pack_count, young_file_count, .. } = &self.swept;
-        match (packs.is_empty() && folders.is_empty(), self.removed) {
+        let is_clean = packs.is_empty() && folders.is_empty();
+        match (is_clean, self.removed) {
             (true, _) => write!(f, "{store}: no pack to remove")?,
             (false, true) => write!(f, "removed from {store}: {}", self.totals())?,
             (false, false) => write!(f, "would be removed from {store}: {}", self.totals())?,
@@ -90,7 +91,7 @@ impl Display for StoreCleanupReport {
         for sign in &self.swept.dumps_at_work {
             write!(f, "\na dump may be active ({sign}); nothing is removed meanwhile")?;
         }
-        if !self.removed && !(packs.is_empty() && folders.is_empty()) {
+        if !self.removed && !is_clean {
             write!(f, "\nnothing was removed: --yes does it")?;
         }
         Ok(())
