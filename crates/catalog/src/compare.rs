@@ -17,6 +17,7 @@ mod printed;
 mod quoting;
 mod repeated;
 mod secret;
+mod severity;
 mod words;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ use self::maintain::Maintain;
 pub use self::maintain::{kept_maintain, lost_maintain};
 use self::majors::Majors;
 pub use self::printed::{DomainBase, FunctionPart, Printed, Signature, Unsettled};
+pub use self::severity::Severity;
 use crate::acl::privilege::{Grantable, default_acl, public_schema_acl};
 use crate::adapt::chosen_name;
 use crate::kinds::{Body, ConstraintType, Table};

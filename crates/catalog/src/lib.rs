@@ -55,7 +55,7 @@ pub use catalog::{
 };
 pub use compare::{
     Aspects, CatalogDiff, Comparison, Decision, Difference, DomainBase, EXTENSION_OF_SERVER, FunctionPart,
-    MemberDifferences, Printed, Signature, SystemDifferences, Unsettled, compare, compare_aspects,
+    MemberDifferences, Printed, Severity, Signature, SystemDifferences, Unsettled, compare, compare_aspects,
     compare_databases, compare_members_of_extensions, compare_system_privileges, given_on_the_right,
     kept_maintain, lost_maintain, system_identity,
 };

@@ -11,6 +11,7 @@ use dbhaul_catalog::{Difference, EntryKind};
 use serde::{Deserialize, Serialize};
 
 pub use self::list::AcceptError;
+use crate::report::severity;
 use crate::{CheckResult, LARGE_OBJECTS, Report, SequenceResult, TableResult, Verdict};
 
 /// The differences that are accepted.
@@ -79,6 +80,7 @@ pub enum AcceptedFinding {
     /// A difference of definitions.
     Definition {
         /// The difference.
+        #[serde(serialize_with = "severity::of_one")]
         definition: Difference,
     },
     /// Rows of a table.

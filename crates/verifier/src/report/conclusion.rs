@@ -285,13 +285,14 @@ fn many(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", grouped(number), if number == 1 { "" } else { "s" })
 }
 
-/// A difference in words that need no column beside them.
+/// A difference in words that need no column beside them, with its severity.
 pub(super) fn told(difference: &Difference) -> String {
-    in_one_line(&match difference {
+    let what = in_one_line(&match difference {
         Difference::Missing { identity } => format!("{identity}: only on the left"),
         Difference::Extra { identity } => format!("{identity}: only on the right"),
         other => other.to_string(),
-    })
+    });
+    format!("{what} ({})", difference.severity())
 }
 
 impl AcceptedFinding {

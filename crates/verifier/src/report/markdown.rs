@@ -11,7 +11,7 @@ use dbhaul_progress::counted;
 
 use super::conclusion::{is_unverified, told};
 use super::diff::unified;
-use super::{Conclusion, Document, ObjectDefinitions, Report, TableResult, Written, WrittenReason};
+use super::{Conclusion, Document, ObjectDefinitions, Report, TableResult, Written, WrittenReason, severity};
 use crate::{CheckVerdict, Verdict};
 
 /// Rows of a list. What is more is in the JSON, and the text says how much that is.
@@ -189,10 +189,12 @@ fn write_schema(text: &mut String, report: &Report) {
         .filter(|difference| !is_unverified(difference))
         .map(|difference| code(&told(difference)))
         .collect();
+    let severities = severity::counts(report.schema_differences());
     *text += &format!(
-        "## Definitions\n\n{} objects compared, {} differences.\n\n",
+        "## Definitions\n\n{} objects compared, {} differences{}.\n\n",
         report.compared_object_count,
-        different.len()
+        different.len(),
+        if severities.is_empty() { String::new() } else { format!(" ({severities})") }
     );
     write_list(text, "Definitions that differ", &different);
     for definitions in &report.definitions {

@@ -14,6 +14,7 @@ mod run;
 pub(crate) mod sample;
 #[cfg(test)]
 mod schema;
+pub(crate) mod severity;
 mod text;
 
 use std::collections::BTreeMap;
@@ -136,7 +137,8 @@ pub struct Report {
     /// Options that say how it was compared, in words.
     #[serde(default)]
     pub options: Vec<String>,
-    /// Differences of the schemas, both directions.
+    /// Differences of the schemas, both directions; each is written with its severity.
+    #[serde(serialize_with = "severity::of_all")]
     pub schema: CatalogDiff,
     /// How many objects were compared on the left.
     pub compared_object_count: u64,

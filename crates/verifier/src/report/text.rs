@@ -6,7 +6,7 @@ use dbhaul_catalog::{Difference, EntryKind, Identity, in_one_line};
 use dbhaul_progress::counted;
 
 use super::diff::unified;
-use super::{LARGE_OBJECTS, Report, RowsOfRight, SideDescription, TableResult};
+use super::{LARGE_OBJECTS, Report, RowsOfRight, SideDescription, TableResult, severity};
 use crate::Verdict;
 
 /// Lines of one object's diff that are printed.
@@ -117,6 +117,10 @@ impl Report {
         let count = self.schema.differences.len() - not_verified;
         let objects = counted(self.compared_object_count, "object");
         write!(f, "schema: {objects} compared, {}", counted(count, "difference"))?;
+        let severities = severity::counts(self.schema_differences());
+        if !severities.is_empty() {
+            write!(f, " ({severities})")?;
+        }
         if not_verified > 0 {
             write!(f, ", {not_verified} not verified")?;
         }
@@ -124,7 +128,7 @@ impl Report {
         let differences = &self.schema.differences;
         for (at, difference) in differences.iter().enumerate() {
             // A name of an object may hold a line break, with which it could pass for a line of this report.
-            writeln!(f, "  {}", in_one_line(&difference.to_string()))?;
+            writeln!(f, "  {} ({})", in_one_line(&difference.to_string()), difference.severity())?;
             let identity = difference.identity();
             if differences.get(at + 1).is_none_or(|next| next.identity() != identity) {
                 self.fmt_diff(f, identity)?;

@@ -8,12 +8,16 @@ use maud::{Markup, html as markup};
 use super::{MOST, lines, mark, more};
 use crate::report::conclusion::{grouped, is_unverified, told};
 use crate::report::diff::{DiffLine, unified};
-use crate::report::{ObjectDefinitions, Report};
+use crate::report::{ObjectDefinitions, Report, severity};
 
 pub(super) fn section(report: &Report) -> Markup {
     let mut by_object: Vec<_> = by_object(report).into_iter().collect();
-    // what is known to differ comes before what nobody could tell
-    by_object.sort_by_key(|(_, differences)| differences.iter().all(|one| is_unverified(one)));
+    // what is known to differ comes before what nobody could tell, and the gravest first
+    let gravest = |differences: &[&Difference]| differences.iter().map(|one| one.severity()).min();
+    by_object.sort_by_key(|(_, differences)| {
+        (differences.iter().all(|one| is_unverified(one)), gravest(differences))
+    });
+    let severities = severity::counts(report.schema_differences());
     let unverified = report.schema.differences.iter().filter(|one| is_unverified(one)).count();
     let different = report.schema.differences.len() - unverified;
     let definitions: BTreeMap<&Identity, &ObjectDefinitions> =
@@ -24,6 +28,7 @@ pub(super) fn section(report: &Report) -> Markup {
             p {
                 (grouped(report.compared_object_count)) " objects compared, "
                 (different) @if different == 1 { " difference" } @else { " differences" }
+                @if !severities.is_empty() { " (" (severities) ")" }
                 @if unverified > 0 { ", " (unverified) " not verified" } "."
             }
             (kinds(report))
