@@ -21,7 +21,8 @@ import time
 # Ours and theirs. dbhaul and pgcopydb analyze what they loaded, pg_restore does not: so like is compared with
 # like, ours without against theirs as it is, and ours as it is against theirs with an ANALYZE after it.
 RATIOS = (("dump", "pg_dump"), ("restore", "pg_restore"), ("restore, no ANALYZE", "pg_restore"),
-          ("restore", "pg_restore, ANALYZE"), ("migrate", "pgcopydb clone"), ("migrate", "pg_dump | pg_restore"),
+          ("restore", "pg_restore, ANALYZE"), ("restore, no comparison", "pg_restore, ANALYZE"),
+          ("migrate", "pgcopydb clone"), ("migrate", "pg_dump | pg_restore"),
           ("migrate, no ANALYZE", "pg_dump | pg_restore"), ("migrate", "pg_dump | pg_restore, ANALYZE"),
           ("migrate, no comparison", "pgcopydb clone"))
 # Ratios of wall times not to be exceeded: those that the design sets, and else that nothing is slower than what
@@ -135,7 +136,7 @@ class Bench:
         """Measures a command that fills a fresh database, and again without its ANALYZE and without its comparison."""
         variants = ((command, ()), (f"{command}, no ANALYZE", ("--no-analyze",)),
                     (f"{command}, no comparison", ("--no-verify",)))
-        for name, options in variants if command == "migrate" else variants[:2]:
+        for name, options in variants:
             self.measure(name, self.ours(command, *where, "--target", self.fresh_database(), *options))
 
     def round(self, number):

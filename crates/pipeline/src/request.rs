@@ -154,7 +154,7 @@ pub struct RestoreRequest {
     pub selection: Selection,
     /// How.
     pub options: WriteOptions,
-    /// Compare definitions and sequences afterwards, as they are on the target.
+    /// Compare definitions, digests of every table and sequences afterwards, as they are on the target.
     pub verify: bool,
 }
 

@@ -375,7 +375,7 @@ pub(crate) struct RestoreArgs {
     /// Resume an unfinished restore of the same backup; nothing is loaded twice
     #[arg(long, help_heading = "How")]
     pub(crate) resume: bool,
-    /// Do not compare definitions and sequences of the target with the backup afterwards
+    /// Do not compare the target with the backup afterwards
     #[arg(long = "no-verify", action = ArgAction::SetFalse, help_heading = "How")]
     pub(crate) verify: bool,
     /// Print the plan and change nothing; ends with 1 if the run would be refused

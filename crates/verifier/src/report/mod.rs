@@ -113,7 +113,8 @@ pub enum RowsOfRight {
     /// Of the rows that are there.
     #[default]
     Read,
-    /// Of the rows that were loaded there, as they were sent: they have not been read since.
+    /// Of the rows that were loaded there, as they were sent: they have not been read since. Reports of restores had
+    /// this before restores read their targets.
     Loaded,
 }
 

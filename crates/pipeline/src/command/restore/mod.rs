@@ -2,7 +2,7 @@
 
 pub(crate) mod backup_segments;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use serde::Serialize;
 use crate::command::migrate::copy_scope::CopyScope;
 use crate::command::restore::backup_segments::{BackupSegments, tables_by_entry};
 use crate::command::verify::copy::verify_patiently;
-use crate::command::verify::{Original, describe_backup, verify_restored};
+use crate::command::verify::{Original, verify_restored};
 use crate::report::explained::{Excuses, Told};
 use crate::report::left_out::{left_out, told_of};
 use crate::report::rows_left_out::{keys_without_rows, left_out_as_asked, write_left_out};
@@ -100,8 +100,8 @@ pub struct RestoreReport {
     /// What was written.
     #[serde(flatten)]
     pub summary: ImportSummary,
-    /// The comparison made afterwards, if it was asked for: of definitions and sequences
-    /// on the target, and of rows as they were loaded.
+    /// The comparison made afterwards, if it was asked for: of definitions, rows and sequences as they are on the
+    /// target.
     pub verification: Option<Report>,
     /// Why there is none of a copy that is not whole, if it was asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -201,8 +201,7 @@ impl Restore {
             schedule: format!("{import:#}"),
         };
         let source = Arc::new(segments);
-        let description = describe_backup(&manifest, &repository);
-        let original = Original::new(description, catalog, sequences(&manifest));
+        let original = Original::new(&repository, &manifest, catalog, &request.selection)?;
         let target_version = adapted.target.version;
         Ok(Restore {
             request,
@@ -245,10 +244,8 @@ impl Restore {
         let wrong = wrong_rows(self.expected, &outcome);
         let (mut verification, mut unverified) = (None, why_not_compared(request, &wrong));
         if request.verify && unverified.is_none() {
-            let loaded = loaded(&outcome);
             let compare = async || {
-                let done = (&outcome, &loaded);
-                let compared = verify_restored(&mut original, &target, request, done, context);
+                let compared = verify_restored(&mut original, &target, request, &outcome, context);
                 Box::pin(compared).await
             };
             // what failed spoils the proof of nothing else
@@ -287,8 +284,8 @@ impl Restore {
     }
 }
 
-/// Why nothing is compared at the end, if it was asked for: where a section is left out, nobody knows which of its
-/// definitions are there.
+/// Why nothing is compared at the end, if it was asked for: where one section of definitions is left out, nobody knows
+/// which of its definitions are there.
 fn why_not_compared(request: &RestoreRequest, wrong: &[NamedReason]) -> Option<String> {
     let selection = &request.selection;
     let sections =
@@ -297,7 +294,9 @@ fn why_not_compared(request: &RestoreRequest, wrong: &[NamedReason]) -> Option<S
         let of_kind = sections.into_iter().filter(|(_, is_taken)| *is_taken == is_restored);
         of_kind.map(|(name, _)| name).collect::<Vec<_>>().join(" and ")
     };
-    let reason = match (selection.pre_data && selection.post_data, wrong) {
+    let has_all_definitions = selection.pre_data && selection.post_data;
+    let is_rows_alone = selection.data && !selection.pre_data && !selection.post_data;
+    let reason = match (has_all_definitions || is_rows_alone, wrong) {
         (true, []) => return None,
         (true, _) => "the rows that were loaded are not those of the backup".to_owned(),
         (false, _) => format!(
@@ -308,12 +307,6 @@ fn why_not_compared(request: &RestoreRequest, wrong: &[NamedReason]) -> Option<S
         ),
     };
     request.verify.then_some(reason)
-}
-
-/// The digests of what was loaded, by the names that reports have for it.
-fn loaded(outcome: &ImportOutcome) -> BTreeMap<String, RowDigest> {
-    let tables = outcome.tables.iter().map(|table| (table.table.sql(), table.digest));
-    tables.chain(outcome.large_objects.map(|digest| (LARGE_OBJECTS.to_owned(), digest))).collect()
 }
 
 /// The rows that were loaded, table by table, are those of the manifest: what is neither is a failure.

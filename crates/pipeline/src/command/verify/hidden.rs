@@ -41,22 +41,6 @@ impl Hidden {
         Ok(hidden)
     }
 
-    /// Sequences of a copy whose positions may not be read.
-    ///
-    /// # Errors
-    /// If the selection cannot be used.
-    pub(super) fn sequences_of_copy(live: &LiveDatabase, copy: &Selection) -> Result<Self, PipelineError> {
-        let mut hidden = Hidden::default();
-        hidden.find(live, copy, "right")?;
-        hidden.tables.clear();
-        Ok(hidden)
-    }
-
-    /// The sequences, each with its reason.
-    pub(super) fn sequences(&self) -> &[NamedReason] {
-        &self.sequences
-    }
-
     fn find(&mut self, live: &LiveDatabase, selection: &Selection, role: &str) -> Result<(), PipelineError> {
         let names: BTreeSet<String> = sequences_of(&live.catalog).iter().map(QualifiedName::sql).collect();
         for NamedReason { object, reason } in live.unreadable(selection)? {

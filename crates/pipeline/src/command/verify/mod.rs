@@ -39,7 +39,7 @@ use self::repair::Repair;
 use self::restored::forget_others;
 pub(crate) use self::restored::{Original, verify_restored};
 use self::side::Side;
-pub(crate) use self::side::{describe_backup, describe_live};
+pub(crate) use self::side::describe_live;
 use crate::command::verify::lsn::doubt_printed_otherwise;
 use crate::command::verify::roots::{Roots, doubt_torn};
 use crate::command::verify::scope::{Scope, aspects, selected};

@@ -41,6 +41,7 @@ pub(super) struct Side {
 }
 
 /// What a side knows of the rows of one table.
+#[derive(Clone)]
 pub(super) struct Rows {
     pub(super) spec: DigestSpec,
     /// The table, where they are those of one.
@@ -132,7 +133,8 @@ impl Side {
         })
     }
 
-    fn backup(
+    /// What was selected of a backup, without knowing of its rows what they are.
+    pub(super) fn backup(
         repository: &Repository,
         manifest: &Manifest,
         catalog: Catalog,
@@ -234,7 +236,7 @@ impl Side {
     }
 
     /// Takes the digests of the manifest for those of the rows, which were compared with them before.
-    fn rely_on(&mut self, manifest: &Manifest) {
+    pub(super) fn rely_on(&mut self, manifest: &Manifest) {
         for table in &manifest.tables {
             if let Some(rows) = self.rows.get_mut(&name_of(table)) {
                 rows.known = Some(table.digest);
@@ -337,6 +339,12 @@ impl Side {
         forgotten.into_iter()
     }
 
+    /// Takes out rows of tables that the other side does not have: nobody compares them. Partitions stay whose rows are
+    /// compared together.
+    pub(super) fn forget_rows_of_others(&mut self, other: &Side) {
+        self.rows.retain(|name, rows| rows.root.is_some() || other.rows.contains_key(name));
+    }
+
     /// Takes out the positions that a copy has skipped.
     pub(super) fn forget_positions(&mut self, outcome: &ImportOutcome) {
         let positions = outcome.skipped.iter().filter(|skipped| skipped.part == Part::Position);
@@ -418,7 +426,7 @@ fn name_of(table: &TableEntry) -> String {
 }
 
 /// A backup as reports name it.
-pub(crate) fn describe_backup(manifest: &Manifest, repository: &Repository) -> SideDescription {
+fn describe_backup(manifest: &Manifest, repository: &Repository) -> SideDescription {
     SideDescription {
         name: format!("backup {} in {}", manifest.id, repository.describe()),
         server_version: manifest.source.server_version_num.to_string(),
