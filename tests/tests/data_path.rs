@@ -1,10 +1,10 @@
 //! Ways in which a copy could be called done and not be: each was found by reading, and stays shut.
 
 use dbhaul_pipeline::{
-    AcceptList, BackupRef, Checks, ConnectSettings, Context, CopyChoice, Dump, DumpReport, DumpRequest,
-    Migrate, MigrateReport, MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport, RestoreRequest,
-    RoleMap, RoleOptions, RowStore, Selection, Status, StoreUrl, ThrottleOptions, VerifyReport,
-    VerifyRequest, VerifySide, WriteOptions, verify,
+    AcceptList, BackupRef, Checks, Computed, ConnectSettings, Context, CopyChoice, Dump, DumpReport,
+    DumpRequest, Migrate, MigrateReport, MigrateRequest, ParentRef, PipelineError, Restore, RestoreReport,
+    RestoreRequest, RoleMap, RoleOptions, RowStore, Selection, Status, StoreUrl, ThrottleOptions,
+    VerifyReport, VerifyRequest, VerifySide, WriteOptions, verify,
 };
 use dbhaul_tests::Server;
 use tempfile::TempDir;
@@ -79,6 +79,7 @@ async fn compare(left: VerifySide, right: VerifySide, selection: Selection) -> V
         accept: AcceptList::default(),
         repair_sql: None,
         max_seconds: None,
+        computed: Computed::default(),
     };
     verify(request, Context::silent()).await.unwrap()
 }

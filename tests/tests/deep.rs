@@ -2,8 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "the helpers of tests fail by panicking")]
 
 use dbhaul_pipeline::{
-    AcceptList, BackupRef, Checks, ConnectSettings, Context, Mode, RoleMap, Scratch, Selection, ShowValues,
-    ShownRows, StoreUrl, VerifyRequest, VerifySide, verify,
+    AcceptList, BackupRef, Checks, Computed, ConnectSettings, Context, Mode, RoleMap, Scratch, Selection,
+    ShowValues, ShownRows, StoreUrl, VerifyRequest, VerifySide, verify,
 };
 use dbhaul_tests::{Dbhaul, Encoding, Finished, Proxy, Server, Statement};
 use dbhaul_verifier::{DifferingRow, DifferingRows, Report, RowDifference, ShownValue, Verdict};
@@ -364,6 +364,7 @@ async fn verify_sides(left: VerifySide, right: VerifySide) -> Report {
         accept: AcceptList::default(),
         repair_sql: None,
         max_seconds: None,
+        computed: Computed::default(),
     };
     verify(request, Context::silent()).await.unwrap().report
 }

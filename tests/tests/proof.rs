@@ -1,5 +1,7 @@
 //! What `verify` finds: each planted change, where it is, and nothing else; and no change where there is none.
 
+#[path = "proof/computed.rs"]
+mod computed;
 #[path = "proof/database_changes.rs"]
 mod database_changes;
 #[path = "proof/findings.rs"]

@@ -387,7 +387,9 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
         }
     };
     let selected = selection(&args.selection)?;
+    let mode = compare::mode(&args.compare, &selected)?;
     let request = VerifyRequest {
+        computed: compare::computed(&args.compare, (&left, &right), &mode)?,
         repair_sql: compare::repair_sql(&args.compare, &right)?,
         max_seconds: args.compare.max_seconds,
         shown: compare::shown(&args.compare, (&left, &right))?,
@@ -403,7 +405,7 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
             ScratchArgs { scratch: true, .. } => Scratch::Always,
             ScratchArgs { .. } => Scratch::WhereWritable,
         },
-        mode: compare::mode(&args.compare, &selected)?,
+        mode,
         checks: compare::checks(args.compare.check.as_deref())?,
         accept: compare::accept(&args.compare)?,
         selection: selected,

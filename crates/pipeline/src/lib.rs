@@ -59,7 +59,7 @@ pub use command::store::{
     InitReport, InitRequest, KeyChange, KeyList, KeyReport, ListedGeneration, ProbeReport, ProbedAbility,
     RecoveryKit, change_keys, init_store, list_keys, probe_store, recovery_kit,
 };
-pub use command::verify::{ShownRows, VerifyReport, verify};
+pub use command::verify::{Computed, ShownRows, VerifyReport, verify};
 pub use context::Context;
 pub use error::PipelineError;
 pub use hold::{HeldRun, HoldAnswer, HoldOrder, HoldProgram, HoldRequest, hold_snapshot};

@@ -9,7 +9,7 @@ use dbhaul_repository::{BackupRef, ParentRef};
 use dbhaul_store::StoreUrl;
 use dbhaul_verifier::{AcceptList, Checks, Mode};
 
-use crate::{HoldProgram, ShownRows, ThrottleOptions};
+use crate::{Computed, HoldProgram, ShownRows, ThrottleOptions};
 
 /// What is done about roles.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -256,6 +256,8 @@ pub struct VerifyRequest {
     pub repair_sql: Option<PathBuf>,
     /// For how many seconds rows are read at most; what is not compared by then is not verified.
     pub max_seconds: Option<u64>,
+    /// Computed values that are compared too, of two live sides.
+    pub computed: Computed,
 }
 
 /// Whether the right side of a comparison may be asked what definitions mean whose texts differ: they are

@@ -191,7 +191,10 @@ impl Line {
     /// Whether it is about the rows of something that a report has under this name.
     fn is_of_table(&self, table: &str) -> bool {
         match &self.subject {
-            Subject::Object(EntryKind::Table | EntryKind::ForeignTable, name) => name == table,
+            Subject::Object(
+                EntryKind::Table | EntryKind::ForeignTable | EntryKind::MaterializedView,
+                name,
+            ) => name == table,
             Subject::LargeObjects => table == LARGE_OBJECTS,
             _ => false,
         }

@@ -20,6 +20,18 @@ pub(crate) struct CompareArgs {
     /// How to show the values of rows that differ, keys included, with --mode deep or --check [default: mask]
     #[arg(long, value_name = "HOW", help_heading = "What")]
     pub(crate) values: Option<ValuesName>,
+    /// Also compare the rows of materialized views, as each side has computed them last
+    ///
+    /// They are computed from tables, which are compared in any case: views that were refreshed at other times differ.
+    /// Both sides have to be live databases.
+    #[arg(long, help_heading = "What")]
+    pub(crate) materialized_views: bool,
+    /// Also compare the values of generated columns
+    ///
+    /// They are computed from other columns of their rows, which are compared in any case. Both sides have to be live
+    /// databases.
+    #[arg(long, conflicts_with = "repair_sql", help_heading = "What")]
+    pub(crate) generated_columns: bool,
     /// Look again at rows that differ, for up to SECONDS, before they count, with --mode deep
     ///
     /// For two live databases of which one is written to and the other follows, by logical replication for

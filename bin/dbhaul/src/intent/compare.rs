@@ -5,7 +5,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use dbhaul_pipeline::{AcceptError, AcceptList, Checks, Mode, Selection, ShowValues, ShownRows, VerifySide};
+use dbhaul_pipeline::{
+    AcceptError, AcceptList, Checks, Computed, Mode, Selection, ShowValues, ShownRows, VerifySide,
+};
 
 use super::UsageError;
 use crate::args::{CompareArgs, ModeName, ValuesName};
@@ -64,6 +66,30 @@ pub(super) fn shown(
     };
     let settle = args.settle.map(Duration::from_secs);
     Ok(ShownRows { max_rows: args.max_rows.unwrap_or(usual.max_rows), values, settle })
+}
+
+/// Which computed values are compared too.
+pub(super) fn computed(
+    args: &CompareArgs,
+    sides: (&VerifySide, &VerifySide),
+    mode: &[Mode],
+) -> Result<Computed, UsageError> {
+    let (materialized_views, generated_columns) = (args.materialized_views, args.generated_columns);
+    let given = [("--materialized-views", materialized_views), ("--generated-columns", generated_columns)];
+    let Some((option, _)) = given.iter().find(|(_, is_given)| *is_given) else {
+        return Ok(Computed::default());
+    };
+    if [sides.0, sides.1].into_iter().any(|side| matches!(side, VerifySide::Backup { .. })) {
+        return Err(UsageError::new(format!(
+            "{option} needs two live databases: a backup holds no values that are computed from others"
+        )));
+    }
+    let reads_rows = mode.iter().any(|mode| mode.reads_rows());
+    if !reads_rows && (generated_columns || !mode.contains(&Mode::Counts)) {
+        let needed = if generated_columns { "digest or deep" } else { "counts, digest or deep" };
+        return Err(UsageError::new(format!("{option} needs --mode {needed}")));
+    }
+    Ok(Computed { materialized_views, generated_columns })
 }
 
 /// The queries that both sides have to answer alike.

@@ -134,7 +134,8 @@ fn part_of(brackets: Option<&str>, subject: &Subject) -> Result<(Part, bool), St
     };
     let is_table = matches!(
         subject,
-        Subject::Object(EntryKind::Table | EntryKind::ForeignTable, _) | Subject::LargeObjects
+        Subject::Object(EntryKind::Table | EntryKind::ForeignTable | EntryKind::MaterializedView, _)
+            | Subject::LargeObjects
     );
     let part = match (part, subject) {
         (Some(""), _) => return Err("the brackets are empty".to_owned()),

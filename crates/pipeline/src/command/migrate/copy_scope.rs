@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::command::verify::scope::{Scope, aspects, selected};
-use crate::{ShownRows, WriteOptions};
+use crate::{Computed, ShownRows, WriteOptions};
 
 /// The scope of a copy, as [`Report`](dbhaul_verifier::Report) has that of a comparison.
 #[derive(Debug, Clone, Serialize)]
@@ -45,6 +45,7 @@ impl CopyScope {
             shown: ShownRows::default(),
             limit: None,
             accept: None,
+            computed: Computed::default(),
         };
         let into = SideDescription {
             name: target.describe(),

@@ -2,6 +2,7 @@
 
 mod agree;
 mod checks;
+mod computed;
 pub(crate) mod copy;
 mod deep;
 mod hidden;
@@ -32,6 +33,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use self::agree::{agree_on_specs, compare_sequences, judge_all};
+pub use self::computed::Computed;
 pub use self::deep::ShownRows;
 use self::deep::{drill_down, group_large};
 use self::hidden::Hidden;
@@ -101,6 +103,8 @@ async fn compare_requested(
             return Err(error);
         }
     };
+    request.computed.add_to(&mut left, selection)?;
+    request.computed.add_to(&mut right, &copy)?;
     context.progress.phase_finished(Phase::Introspect);
     let scope = Scope {
         selection,
@@ -110,6 +114,7 @@ async fn compare_requested(
         shown: request.shown,
         limit,
         accept: request.repair_sql.as_ref().map(|_| &request.accept),
+        computed: request.computed,
     };
     let settler = settler(request);
     let ledgers = right.forget_ledgers(&left);
@@ -255,6 +260,7 @@ pub(crate) async fn verify_copy(
         shown: ShownRows::default(),
         limit: None,
         accept: None,
+        computed: Computed::default(),
     };
     let style = ValueStyle::default();
     let how = (&scope, &settler, &style);

@@ -11,7 +11,7 @@ use dbhaul_verifier::{Mode, Report, SideDescription, ValueStyle, Verdict};
 
 use super::hidden::Hidden;
 use super::side::Side;
-use super::{ShownRows, compare_sides, looked, of_copy, upkeep};
+use super::{Computed, ShownRows, compare_sides, looked, of_copy, upkeep};
 use crate::command::verify::scope::{Scope, aspects};
 use crate::report::words::listed;
 use crate::source::LiveDatabase;
@@ -107,6 +107,7 @@ async fn compare(
         shown: ShownRows::default(),
         limit: None,
         accept: None,
+        computed: Computed::default(),
     };
     let (style, settler) = (ValueStyle::default(), of_copy(&request.target));
     let how = (&scope, &settler, &style);

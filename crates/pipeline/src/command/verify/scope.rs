@@ -8,8 +8,8 @@ use dbhaul_catalog::{
 };
 use dbhaul_verifier::{AcceptList, Measure, Mode, Report, ShowValues, TimeLimit};
 
-use super::ShownRows;
 use super::sections::forget_other_sections;
+use super::{Computed, ShownRows};
 use crate::report::rows_left_out::RowsLeftOut;
 use crate::report::words::listed;
 
@@ -28,6 +28,8 @@ pub(crate) struct Scope<'a> {
     pub(crate) limit: Option<TimeLimit>,
     /// Where statements are to be written that make rows equal: what is accepted, and so left as it is.
     pub(crate) accept: Option<&'a AcceptList>,
+    /// Values that a server computes from others.
+    pub(crate) computed: Computed,
 }
 
 /// What of two catalogs is compared of what a selection takes.
@@ -91,7 +93,8 @@ impl Scope<'_> {
                 limit.as_secs()
             )
         });
-        [definitions, digests, counts, deep, settle].into_iter().flatten().collect()
+        let all = [definitions, digests, counts, deep, settle].into_iter().flatten();
+        all.chain(self.computed.options()).collect()
     }
 
     fn shown_rows(&self) -> String {
@@ -158,7 +161,7 @@ impl Scope<'_> {
         } else {
             report.not_compared.extend(rows_left_out.not_compared());
             report.schema.differences.retain(|difference| !rows_left_out.explains(difference));
-            report.not_compared.extend(computed(left));
+            report.not_compared.extend(self.computed.not_compared(left));
             if self.selection.foreign_data.is_empty() {
                 report.not_compared.extend(foreign(left));
             }
@@ -272,23 +275,6 @@ fn extensions(catalog: &Catalog) -> Option<String> {
     let extensions = catalog.objects.iter().filter(|object| matches!(object.body, Body::Extension(_)));
     let names: Vec<String> = extensions.map(|object| object.sql_name()).collect();
     listed("versions of extensions, and the objects that depend on the version", names)
-}
-
-/// Values that the server computes from others, which are compared.
-fn computed(catalog: &Catalog) -> Vec<String> {
-    let own = catalog.objects.iter().filter(|object| object.extension.is_none());
-    let name = |object: &dbhaul_catalog::Object| object.sql_name();
-    let views = own.clone().filter(|object| matches!(object.body, Body::MaterializedView(_))).map(name);
-    let tables = own.filter(|object| match &object.body {
-        Body::Table(table) => table.holds_rows() && table.columns.iter().any(|column| column.is_generated()),
-        _ => false,
-    });
-    let views = listed("rows of materialized views, which are computed from tables", views.collect());
-    let columns = listed(
-        "values of generated columns, which are computed from other columns, of",
-        tables.map(name).collect(),
-    );
-    views.into_iter().chain(columns).collect()
 }
 
 /// Rows of other servers, which are not the database's own.

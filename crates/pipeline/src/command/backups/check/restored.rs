@@ -175,6 +175,7 @@ async fn compare(
         accept: AcceptList::default(),
         repair_sql: None,
         max_seconds: None,
+        computed: crate::Computed::default(),
     };
     let compared = Box::pin(verify(rows, context.clone())).await?;
     found.add_report(&compared.report, &Undone::of(&restored));
