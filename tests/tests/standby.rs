@@ -30,6 +30,52 @@ fn a_standby_is_as_good_a_source_as_its_primary() {
     }
 }
 
+/// A standby can be neither written to nor asked what definitions mean: what only that would tell is not verified.
+#[test]
+fn a_standby_is_verified_as_far_as_it_can_be() {
+    let (mut primary, old) = (Server::start(18), Server::start(14));
+    let fill = "CREATE TABLE film (id int PRIMARY KEY, title varchar(9) CHECK (title IN ('a', 'b')));
+        INSERT INTO film SELECT i, 'a' FROM generate_series(1, 100) i; CREATE SEQUENCE s; SELECT nextval('s')";
+    for (server, db) in [(&primary, "shop"), (&old, "shop")] {
+        server.create_db(db);
+        server.psql(db, fill);
+    }
+    primary.psql("shop", "ALTER SCHEMA public OWNER TO postgres; GRANT CREATE ON SCHEMA public TO PUBLIC");
+    let standby = primary.standby();
+    primary.wait_for(&standby);
+    let verify = |from: &Server, to: &Server, options: &[&str]| {
+        let sides = ["verify", "--source", &from.uri("shop"), "--target", &to.uri("shop")];
+        Dbhaul::new(sides).args(options).run()
+    };
+    let deep = &["--mode", "schema,deep", "--values", "show"];
+    for (from, to) in [(&primary, &standby), (&standby, &primary), (&old, &standby)] {
+        verify(from, to, deep).assert_code(0).assert_says("\nEQUAL");
+    }
+
+    // definitions that only a server could tell to mean the same
+    let printed = "ALTER TABLE film ADD CONSTRAINT c CHECK ((id + 0) > (-5))";
+    old.psql("shop", printed);
+    primary.psql(
+        "shop",
+        "ALTER TABLE film ADD CONSTRAINT c CHECK (id + 0 > -6); UPDATE film SET title = 'b' WHERE id = 7",
+    );
+    primary.wait_for(&standby);
+    let found = verify(&old, &standby, deep);
+    found
+        .assert_code(4)
+        .assert_says("NOT EQUAL")
+        .assert_says("public.film")
+        .assert_says("different id=\"7\"");
+    found.assert_says("CHECK CONSTRAINT public.film c");
+
+    // a standby that does not replay is one that differs, as of the time in the report
+    standby.psql("postgres", "SELECT pg_wal_replay_pause()");
+    primary.psql("shop", "DELETE FROM film WHERE id = 8");
+    let behind = verify(&primary, &standby, &["--mode", "digest"]);
+    behind.assert_code(4).assert_says("public.film: 99 rows on the left, 100 on the right");
+    standby.psql("postgres", "SELECT pg_wal_replay_resume()");
+}
+
 #[test]
 fn reading_pauses_while_a_standby_is_behind() {
     let mut source = Server::start(18);

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use dbhaul_catalog::EntryKind;
 use dbhaul_tests::{Server, wait_until};
 
 use crate::database_changes::DATABASES;
@@ -118,6 +119,37 @@ fn find_all(left: u16, right: u16) {
     // parse trees alone do not tell everything, and name no more than there is
     let alone = findings(&verify(&was, &is, &["--mode", "schema", "--no-scratch"]));
     assert_eq!(objects(&alone), objects(&all), "without a scratch schema");
+}
+
+/// Kinds of which no change is planted here, each with the reason.
+const ELSEWHERE: [(EntryKind, &str); 16] = [
+    (EntryKind::Acl, "privileges are their object's"),
+    (EntryKind::LargeObject, "with the rows"),
+    (EntryKind::LargeObjectData, "with the rows"),
+    (EntryKind::Comment, "comments are their object's"),
+    (EntryKind::Database, "only with --create"),
+    (EntryKind::IndexAttach, "a step of a restore"),
+    (EntryKind::MaterializedViewData, "with the rows"),
+    (EntryKind::PublicationSchema, "their publication's"),
+    (EntryKind::PublicationTable, "their publication's"),
+    (EntryKind::RowSecurity, "their table's"),
+    (EntryKind::SecurityLabel, "no server has a provider of them"),
+    (EntryKind::ShellType, "a type, as far as it is there"),
+    (EntryKind::SequenceOwnedBy, "their sequence's"),
+    (EntryKind::SequenceSet, "with the rows"),
+    (EntryKind::TableAttach, "their table's"),
+    (EntryKind::TableData, "with the rows"),
+];
+
+#[test]
+fn a_change_of_every_kind_of_object_is_planted() {
+    let changes = changes(18);
+    let lines: Vec<&str> = changes.iter().flat_map(|(.., lines)| lines.iter().copied()).collect();
+    for kind in EntryKind::ALL {
+        let is_elsewhere = ELSEWHERE.iter().any(|(other, _)| other == kind);
+        let is_planted = lines.iter().any(|line| line.starts_with(&format!("{kind} ")));
+        assert!(is_planted != is_elsewhere, "{kind}: planted {is_planted}, elsewhere {is_elsewhere}");
+    }
 }
 
 #[test]

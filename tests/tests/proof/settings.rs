@@ -27,13 +27,15 @@ const SHAPED: &str = "CREATE SCHEMA app; CREATE SCHEMA other;
     CREATE INDEX ON app.shaped (lower(t)); CREATE SEQUENCE app.s; SELECT setval('app.s', 7)";
 
 /// Values of settings that shape text, each for the database, the role or the role in the database.
-const ODD: [(&str, &str); 14] = [
+const ODD: [(&str, &str); 16] = [
     ("DateStyle", "German, DMY"),
     ("TimeZone", "America/St_Johns"),
     ("IntervalStyle", "sql_standard"),
     ("bytea_output", "escape"),
     ("extra_float_digits", "-15"),
     ("search_path", "other, pg_catalog"),
+    ("lc_monetary", "C.UTF-8"),
+    ("lc_numeric", "C.UTF-8"),
     ("client_encoding", "LATIN1"),
     ("xmlbinary", "hex"),
     ("xmloption", "document"),
