@@ -429,9 +429,10 @@ mod tests {
         ];
         let (text, whole) = (report.to_string(), format!("{report:#}"));
         assert!(
-            text.contains("the right\n      @@ -1,1 +1,61 @@\n      -SELECT 1;\n      +SELECT 2;\n"),
+            text.contains("the right (major)\n      @@ -1,1 +1,61 @@\n      -SELECT 1;\n      +SELECT 2;\n"),
             "{text}"
         );
+        assert!(text.contains("4 differences (3 critical, 1 major)\n"), "{text}");
         assert!(text.contains("\n      +ALTER TABLE v ALTER v SET DEFAULT 7;\n"), "{text}");
         assert_eq!(text.matches("@@ -1,1").count(), 1, "{text}");
         assert!(text.contains("      (23 lines more, which a report in a file has)\n"), "{text}");
