@@ -22,8 +22,8 @@ install_garage() {
         --no-default-features --features bundled-libs,sqlite --root "$work/garage" ||
         die "garage $GARAGE_VERSION could not be built" "The message of cargo is above."
     mkdir -p "$work/garage/lib"
-    find "$work/root/usr/lib" -name libfaketime.so.1 -exec mv -t "$work/garage/lib" {} +
-    [[ -f $work/garage/lib/libfaketime.so.1 ]] || die "libfaketime has no libfaketime.so.1"
+    find "$work/root/usr/lib" -name libfaketimeMT.so.1 -exec mv -t "$work/garage/lib" {} +
+    [[ -f $work/garage/lib/libfaketimeMT.so.1 ]] || die "libfaketime has no libfaketimeMT.so.1"
     printf '%s\n' "$GARAGE_VERSION" >"$work/garage/.version"
     rm -rf "$GARAGE"
     mv "$work/garage" "$GARAGE"

@@ -43,7 +43,7 @@ impl Garage {
         );
         std::fs::write(&config, text).expect("scratch is writable");
         std::fs::write(&clock, "+0").expect("scratch is writable");
-        let preload = places::garage("lib/libfaketime.so.1");
+        let preload = places::garage("lib/libfaketimeMT.so.1");
         let command = [
             "env".to_owned(),
             format!("LD_PRELOAD={}", preload.display()),

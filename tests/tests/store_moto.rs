@@ -73,9 +73,11 @@ fn a_probe_says_what_a_bucket_can_do_and_leaves_nothing() {
         .iter()
         .map(|found| (found["ability"].as_str().unwrap(), found["answer"].as_str().unwrap()))
         .collect();
-    for ability in ["write", "range", "replace", "delete", "list", "bulk_delete", "clock", "conditional_put"]
+    let conditional = ["conditional_put", "conditional_replace"];
+    for ability in
+        ["write", "range", "replace", "delete", "list", "bulk_delete", "clock"].iter().chain(&conditional)
     {
-        assert_eq!(answers[ability], "yes", "{ability}: {report}");
+        assert_eq!(answers[*ability], "yes", "{ability}: {report}");
     }
     // moto's answer about versions is none of S3's, and what is not known is not said to be off
     assert_eq!((answers["versioning"], answers["object_lock"]), ("unknown", "no"), "{report}");

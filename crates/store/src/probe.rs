@@ -4,6 +4,8 @@
 //! is refused by some, and ignored by others. So a probe writes small objects beside those of a store, looks what
 //! became of them, and removes them, whether it came to its end or not.
 
+mod conditional;
+
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
@@ -11,12 +13,11 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use dbhaul_progress::Progress;
 use dbhaul_retry::RetryPolicy;
-use futures::future::join_all;
 use md5::{Digest as _, Md5};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::s3::{answer_status, is_conflict};
+use crate::s3::answer_status;
 use crate::{
     CancelStore, DirectoryStore, ErrorKind, Operation, PutMode, RetryStore, S3Store, Store, StoreError,
     StoreExt as _, StoreUrl,
@@ -29,9 +30,6 @@ const PLACE: &str = "sessions/";
 /// Where else whoever writes backups writes. Whether that may be done there does not follow from what may be done
 /// elsewhere: policies go by prefix, and directories have owners of their own.
 const OTHER_PLACES: [&str; 3] = ["packs/", "backups/", "reports/"];
-
-/// Writers that create the same object at the same time.
-const WRITERS: u8 = 4;
 
 /// Objects that are removed by one request.
 const BULK: usize = 3;
@@ -71,6 +69,8 @@ pub enum Ability {
     List,
     /// A write that must not replace an object is refused, also one of several at the same time.
     ConditionalPut,
+    /// A write that must replace an object as it was read is refused where that has changed or is gone.
+    ConditionalReplace,
     /// Bytes that were damaged on their way are refused.
     Checksum,
     /// Several objects are deleted by one request.
@@ -94,6 +94,7 @@ impl Ability {
             Ability::Delete => "delete",
             Ability::List => "list",
             Ability::ConditionalPut => "conditional_put",
+            Ability::ConditionalReplace => "conditional_replace",
             Ability::Checksum => "checksum",
             Ability::BulkDelete => "bulk_delete",
             Ability::Clock => "clock",
@@ -350,6 +351,7 @@ impl Trial {
         probe.found(Ability::Delete, self.delete().await);
         probe.found(Ability::List, self.list().await);
         probe.found(Ability::ConditionalPut, self.conditional_put().await);
+        probe.found(Ability::ConditionalReplace, self.conditional_replace().await);
         probe.found(Ability::Checksum, self.checksum().await);
         probe.found(Ability::BulkDelete, self.bulk_delete().await);
         probe.found(Ability::Clock, clock(probe.clock_ahead_seconds));
@@ -491,51 +493,6 @@ impl Trial {
             }
             looks += 1;
             tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    async fn conditional_put(&self) -> Outcome {
-        let key = self.key("conditional");
-        match patiently(async || self.kind.create(&key, Bytes::from_static(b"first")).await).await {
-            // an earlier attempt, whose answer was lost
-            Err(error) if error.is_already_exists() => {}
-            Err(error) if error.kind() == ErrorKind::Unsupported => return Outcome::No(told(&error)),
-            Err(error) => return Outcome::Unknown(told(&error)),
-            Ok(()) => {}
-        }
-        match patiently(async || self.kind.create(&key, Bytes::from_static(b"second")).await).await {
-            Err(error) if error.is_already_exists() => {}
-            Err(error) => return Outcome::Unknown(told(&error)),
-            Ok(()) => {
-                return Outcome::No("the store accepts the condition and replaces the object".to_owned());
-            }
-        }
-        match self.store.get(&key).await {
-            Ok(bytes) if bytes == "first" => self.race().await,
-            Ok(_) => Outcome::No("the store refuses the second write and replaces the object".to_owned()),
-            Err(error) => Outcome::Unknown(told(&error)),
-        }
-    }
-
-    /// Several that create the same object: the server looks and writes in one step, or not.
-    async fn race(&self) -> Outcome {
-        let key = self.key("race");
-        let writers = (0..WRITERS).map(|writer| self.kind.create(&key, Bytes::from(vec![writer; 1000])));
-        let written = join_all(writers).await;
-        let created = written.iter().filter(|result| result.is_ok()).count();
-        // what failed otherwise may have been written
-        let is_refusal = |error: &&StoreError| error.is_already_exists() || is_conflict(error);
-        let failed =
-            written.iter().filter_map(|result| result.as_ref().err()).find(|error| !is_refusal(error));
-        match (created, failed) {
-            (2.., _) => Outcome::No(format!(
-                "{created} of {WRITERS} writers at the same time were told that they had created the same object"
-            )),
-            (_, Some(error)) => Outcome::Unknown(told(error)),
-            (0, None) => {
-                Outcome::Unknown(format!("none of {WRITERS} writers at the same time created the object"))
-            }
-            (_, None) => Outcome::Yes,
         }
     }
 

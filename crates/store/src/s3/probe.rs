@@ -17,6 +17,12 @@ impl S3Store {
         self.write_once(key, bytes, "", (attempt, Guard::Exists)).await
     }
 
+    /// One PUT that the server alone refuses unless the object has this `ETag`.
+    pub(crate) async fn put_if_same(&self, key: &str, bytes: Bytes, etag: &str) -> Result<(), StoreError> {
+        let attempt = Attempt { content_md5: false, conditional: true };
+        self.write_once(key, bytes, "", (attempt, Guard::Changed(etag))).await
+    }
+
     /// One PUT with a checksum that may be wrong.
     pub(crate) async fn put_with_md5(&self, key: &str, bytes: Bytes, md5: &[u8]) -> Result<(), StoreError> {
         let md5 = base64::engine::general_purpose::STANDARD.encode(md5);

@@ -37,6 +37,7 @@ async fn a_server_that_does_all() {
         Ability::Delete,
         Ability::List,
         Ability::ConditionalPut,
+        Ability::ConditionalReplace,
         Ability::Checksum,
         Ability::BulkDelete,
         Ability::Clock,
@@ -54,8 +55,9 @@ async fn a_server_that_does_all() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_server_refuses_or_ignores_is_told_and_not_needed() {
     type Manner = fn(&Manners) -> &AtomicBool;
-    let cases: [(Manner, Ability, &str); 4] = [
+    let cases: [(Manner, Ability, &str); 5] = [
         (|manners| &manners.refuses_conditions, Ability::ConditionalPut, "501 NotImplemented"),
+        (|manners| &manners.refuses_conditions, Ability::ConditionalReplace, "501 NotImplemented"),
         (|manners| &manners.ignores_conditions, Ability::ConditionalPut, "replaces the object"),
         (|manners| &manners.refuses_content_md5, Ability::Checksum, "400 InvalidArgument"),
         (|manners| &manners.refuses_bulk_delete, Ability::BulkDelete, "501 NotImplemented"),

@@ -103,6 +103,7 @@ fn title(ability: Ability) -> &'static str {
         Ability::Delete => "delete",
         Ability::List => "LIST after PUT",
         Ability::ConditionalPut => "conditional PUT",
+        Ability::ConditionalReplace => "conditional replace",
         Ability::Checksum => "checksums",
         Ability::BulkDelete => "bulk delete",
         Ability::Clock => "clocks agree",
@@ -133,6 +134,10 @@ fn meaning(ability: Ability, answer: Answer) -> &'static str {
         Ability::ConditionalPut if has => "a backup is committed by a write that cannot replace another",
         Ability::ConditionalPut => {
             "dbhaul commits by lease and list instead; each backup has a key of its own, which is looked up first"
+        }
+        Ability::ConditionalReplace if has => "a backup that is forgotten during a repack stays forgotten",
+        Ability::ConditionalReplace => {
+            "a backup that is forgotten in the moment before a repack replaces its manifest is there again, whole"
         }
         Ability::Checksum if has => "uploads that were damaged on their way are refused",
         Ability::Checksum => {
