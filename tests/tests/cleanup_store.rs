@@ -311,6 +311,12 @@ fn what_a_policy_does_not_keep_is_forgotten_and_its_packs_are_removed_in_two_ste
     let cleanup = store.cleanup(&["--yes", "--grace-hours", "0"]);
     cleanup.assert_code(1).assert_stderr_has(&["holds packs and no backup", "prune --allow-no-backup"]);
     assert_eq!(store.files("packs"), before);
+    // unless the first dump is at work: then nothing is removed, and nobody is told how to remove it all the same
+    std::fs::write(&sign, "a dump is at work").unwrap();
+    let beside = store.backup(&["prune", "--grace-hours", "0"]);
+    beside.assert_code(0).assert_says("a dump may be active");
+    assert_eq!(store.files("packs"), before);
+    std::fs::remove_file(&sign).unwrap();
     store.backup(&["prune", "--allow-no-backup"]).assert_code(0);
 }
 

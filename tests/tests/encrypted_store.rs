@@ -393,6 +393,14 @@ fn keys_are_added_removed_and_rotated() {
     refused.assert_code(1);
     refused.assert_stderr_has(&["also wrapped for passphrase"]);
     assert!(!Path::new(&new).exists());
+    // one key must open all generations, and a reader has one passphrase
+    std::fs::write(world.path("other-word.txt"), "brand new words\n").unwrap();
+    let other = world.path("other-word.txt").display().to_string();
+    let refused = with_me(&[&rotate[..], &["--new-passphrase-file", &other]].concat());
+    refused.assert_code(1).assert_stderr_has(&["another passphrase than key generation"]);
+    let (run, found) = world.restore(&["--passphrase-file"], "word.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
     with_me(&[&rotate[..], &["--new-passphrase-file", &word]].concat()).assert_code(0);
     let stale = world.dump("writer.json");
     stale.assert_code(1);

@@ -177,7 +177,8 @@ async fn open_wrapped(
     Ok(keyring)
 }
 
-async fn unwrap(
+/// Opens what is wrapped for a holder.
+pub(crate) async fn unwrap(
     store: &Arc<dyn Store>,
     (generation, holder): (Ulid, &str),
     reader: &ReaderKeys,

@@ -290,6 +290,17 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// New keys for another passphrase than that of the older ones.
+    #[error(
+        "nothing was changed: the new keys of {store} would have another passphrase than key generation {generation}, \
+         and nobody could open both with one"
+    )]
+    OtherPassphrase {
+        /// The store.
+        store: String,
+        /// A generation that the passphrase does not open.
+        generation: Ulid,
+    },
     /// New keys for others than those of now.
     #[error("nothing was changed: the newest keys of {store} {}", other_holders(missing, unknown))]
     OtherHolders {
@@ -474,6 +485,10 @@ impl RepositoryError {
             }
             RepositoryError::PassphraseIsSet { .. } => {
                 "remove it by `dbhaul store key remove passphrase` first; a store has one"
+            }
+            RepositoryError::OtherPassphrase { .. } => {
+                "give the passphrase that the store has; to change it, remove it by `dbhaul store key remove passphrase` with \
+                 another reader's key, and add the new one by `store key add`"
             }
             RepositoryError::OtherHolders { .. } => {
                 "name everybody who can open the store: nobody is taken from the store itself, where others may \

@@ -5,15 +5,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use dbhaul_archive::{
-    Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, ReaderKeys, RepoConfig, WriterKey,
-    keys,
+    Fingerprint, Generation, Holder, KeyError, Keyring, MAX_WRAPPED_BYTES, ReaderKeys, RepoConfig, Secret,
+    WriterKey, keys,
 };
 use dbhaul_progress::Progress;
 use dbhaul_store::{Access, Store, StoreExt, StoreUrl};
 use tokio_util::sync::CancellationToken;
 use ulid::Ulid;
 
-use crate::access::{Purpose, blocking, open_keyring, wrapped_keys};
+use crate::access::{Purpose, blocking, open_keyring, unwrap, wrapped_keys};
 use crate::commit::create_surely;
 use crate::new_store::wrapped;
 use crate::repository::config_bytes;
@@ -224,6 +224,11 @@ impl KeyStore {
                 unknown: named.difference(&of_newest).cloned().collect(),
             });
         }
+        for holder in &holders {
+            if let Holder::Passphrase(passphrase) = holder {
+                self.require_same_passphrase(passphrase, &holder.name()).await?;
+            }
+        }
         let (place, id) = (self.describe(), self.config.id);
         let mut generations = self.keyring.generations().to_vec();
         let make = move || {
@@ -237,6 +242,21 @@ impl KeyStore {
         };
         let (generation, writer, wrapped) = blocking("making of keys", make).await?;
         Ok(Rotation { store: self.store, generation, writer, wrapped })
+    }
+
+    /// Fails unless a passphrase opens whatever is wrapped for one: a reader has one key for all generations.
+    async fn require_same_passphrase(&self, passphrase: &Secret, name: &str) -> Result<(), RepositoryError> {
+        let mut reader = ReaderKeys::default();
+        reader.set_passphrase(passphrase.clone());
+        for (generation, _) in self.holders.iter().filter(|(_, holders)| holders.contains(name)) {
+            let other =
+                |_| RepositoryError::OtherPassphrase { store: self.describe(), generation: *generation };
+            unwrap(&self.store, (*generation, name), &reader).await.map_err(|error| match error {
+                RepositoryError::Store(_) => error,
+                error => other(error),
+            })?;
+        }
+        Ok(())
     }
 
     /// Fails unless every generation of the store is open: who does not see all would leave some behind.

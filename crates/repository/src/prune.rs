@@ -207,7 +207,8 @@ impl Repository {
         let unnamed = self.unnamed_packs(&named, (scope.young, now), &mut report).await?;
         let parts = self.survey_parts(&backups, scope, now).await?;
         let has_unnamed = !unnamed.is_empty() || parts.has_unnamed();
-        if backups.is_empty() && has_unnamed && !scope.allow_no_backup {
+        // while a dump is at work, which may be the first of the store, nothing is removed anyway
+        if backups.is_empty() && has_unnamed && at_work.is_empty() && !scope.allow_no_backup {
             return Err(RepositoryError::NoBackupLeft { store: self.describe() });
         }
         let marks = self.marks(&named, scope.grace, now).await?;

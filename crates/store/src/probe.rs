@@ -573,7 +573,7 @@ impl Trial {
 
     /// Deletes all that the probe has written; returns what is left.
     async fn clean(&self, had_place: bool) -> Vec<String> {
-        let names = ["object", "listed", "conditional", "race", "checked", "damaged", "large"];
+        let names = ["object", "listed", "conditional", "race", "replaced", "checked", "damaged", "large"];
         let bulk = (0..BULK).map(|number| format!("bulk-{number}"));
         let keys = names.map(str::to_owned).into_iter().chain(bulk).map(|name| self.key(&name));
         let elsewhere = OTHER_PLACES.map(|place| self.key_in(place));
