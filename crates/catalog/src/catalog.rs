@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::kinds::Body;
 use crate::setting::role_in_setting;
-use crate::{Acl, Object, ObjectId, ServerVersion, Unselected};
+use crate::{Acl, Object, ObjectId, QualifiedName, ServerVersion, Unselected};
 
 /// Everything a database is made of, read under one snapshot.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -180,6 +180,9 @@ pub struct PartNotes {
     pub comment: Option<String>,
     /// Security labels: provider, label.
     pub security_labels: Vec<(String, String)>,
+    /// Tables without which there is no such part: of a partition's copy of a key or trigger the partition.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<QualifiedName>,
 }
 
 /// A part of an object.

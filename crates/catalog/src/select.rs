@@ -266,6 +266,7 @@ impl Selection {
         let kept = selected.objects.iter().zip(&keeps).filter(|(_, keeps)| **keeps);
         let kept: HashSet<ObjectId> = kept.map(|(object, _)| object.id).collect();
         let unselected = unselected(&selected, &kept);
+        let left_out = tables_left_out(&selected, &kept);
         // one that was torn before stays so
         let torn = torn::torn(&selected, |id| kept.contains(id));
         let uncovered = selected.uncovered.iter().filter(|object| chosen.keeps_uncovered(object, &kept));
@@ -282,7 +283,9 @@ impl Selection {
         selected
             .dependencies
             .retain(|edge| kept.contains(&edge.dependent) && kept.contains(&edge.referenced));
-        selected.notes.retain(|note| kept.contains(&note.object));
+        selected.notes.retain(|note| {
+            kept.contains(&note.object) && !note.tables.iter().any(|table| left_out.contains(table))
+        });
         selected.initial_acls.retain(|item| kept.contains(&item.object));
         selected.configuration.extend(configuration);
         if !system {
@@ -361,6 +364,14 @@ impl Selection {
         let tables = tables.filter(|object| foreign(object).is_some_and(|server| wanted.contains(&server)));
         Ok(tables.map(|object| object.id).collect())
     }
+}
+
+/// Tables that are not kept.
+fn tables_left_out(catalog: &Catalog, kept: &HashSet<ObjectId>) -> HashSet<QualifiedName> {
+    let is_left_out =
+        |object: &&crate::Object| matches!(object.body, Body::Table(_)) && !kept.contains(&object.id);
+    let left_out = catalog.objects.iter().filter(is_left_out);
+    left_out.map(|it| QualifiedName::new(it.schema.clone().unwrap_or_default(), &it.name)).collect()
 }
 
 /// What kept objects need that is not kept. Members of an extension are known by the extension.

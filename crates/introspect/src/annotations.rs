@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Class, Object, ObjectId, PartName, PartNotes};
+use dbhaul_catalog::{Class, Object, ObjectId, PartName, PartNotes, QualifiedName};
 use futures::try_join;
 use serde::Deserialize;
 
@@ -21,6 +21,8 @@ struct CommentRow {
     constraint: Option<String>,
     rule: Option<String>,
     address: Option<String>,
+    #[serde(default)]
+    tables: Vec<QualifiedName>,
 }
 
 #[derive(Deserialize)]
@@ -71,7 +73,7 @@ impl Annotations {
 
 /// Comments that `initdb` writes are left out, except on what a database may change.
 /// The address is of what may be no object of the model: a partition's copy of a
-/// foreign key or trigger, a row type, an array, a multirange.
+/// foreign key or trigger, a row type, an array, a multirange. A copy of a key is there for both of its tables.
 fn comment_query() -> String {
     format!(
         "SELECT d.classoid::int8 AS class, d.objoid::int8 AS oid, d.description AS text,
@@ -80,7 +82,12 @@ fn comment_query() -> String {
                          || ' ON ' || k.conrelid::pg_catalog.regclass::text
                      WHEN t.oid IS NOT NULL THEN 'TRIGGER ' || pg_catalog.quote_ident(t.tgname)
                          || ' ON ' || t.tgrelid::pg_catalog.regclass::text
-                     WHEN d.classoid = 1247 THEN 'TYPE ' || pg_catalog.format_type(d.objoid, NULL) END AS address
+                     WHEN d.classoid = 1247 THEN 'TYPE ' || pg_catalog.format_type(d.objoid, NULL) END AS address,
+                COALESCE((SELECT pg_catalog.json_agg(pg_catalog.json_build_object('schema', n.nspname, 'name', c.relname)
+                                                     ORDER BY n.nspname, c.relname)
+                          FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+                          WHERE c.oid IN (k.conrelid, k.confrelid, t.tgrelid, t.tgconstrrelid)),
+                         '[]'::pg_catalog.json) AS tables
          FROM pg_catalog.pg_description d
          LEFT JOIN pg_catalog.pg_attribute a ON d.classoid = 1259 AND d.objsubid <> 0
               AND a.attrelid = d.objoid AND a.attnum = d.objsubid
@@ -156,5 +163,6 @@ fn comment_on_part(
         (_, _, _, Some(rule)) => PartName::Rule(rule),
         _ => PartName::Address(row.address?),
     };
-    Some(PartNotes { object: whole, part, comment: Some(row.text), security_labels: Vec::new() })
+    let tables = row.tables;
+    Some(PartNotes { object: whole, part, comment: Some(row.text), security_labels: Vec::new(), tables })
 }

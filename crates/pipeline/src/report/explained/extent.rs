@@ -1,7 +1,7 @@
 //! Which differences of an object a part of it explains that was skipped.
 
 use dbhaul_catalog::kinds::Body;
-use dbhaul_catalog::{Difference, EntryKind, Object, TocEntry, quote_identifier};
+use dbhaul_catalog::{Difference, EntryKind, Object, PartName, TocEntry, quote_identifier};
 use dbhaul_importer::Part;
 
 /// What of an object may differ since it was skipped.
@@ -40,6 +40,8 @@ pub(super) enum Place {
     Column(Column),
     /// The constraint of a domain whose comment has this path.
     Constraint(String),
+    /// A part that is no object and has one of these paths: a partition's copy of a key, a row type.
+    Part(Vec<String>),
 }
 
 /// A column, as differences find it: by its place or, where that may be another on the other side, by its name.
@@ -84,6 +86,7 @@ impl Annotation {
         match place {
             Place::Object => self.is(path),
             Place::Constraint(comment) => self == Annotation::Comment && path == comment,
+            Place::Part(paths) => paths.iter().any(|part| is_within(path, part)),
             Place::Column(column) => column.below(path).is_some_and(|path| self.is(path)),
         }
     }
@@ -146,8 +149,38 @@ pub(super) fn extent(entry: &TocEntry, (part, is_whole): (Part, bool), object: &
 /// What of its object an entry of something that is said is about.
 fn place_of(entry: &TocEntry, object: &Object) -> Place {
     let of_column = column_of(entry, object).map(Place::Column);
-    of_column.or_else(|| constraint_of(entry, object).map(Place::Constraint)).unwrap_or(Place::Object)
+    let of_part = || part_of(entry, object).map(Place::Part);
+    let of_constraint = || constraint_of(entry, object).map(Place::Constraint);
+    of_column.or_else(of_constraint).or_else(of_part).unwrap_or(Place::Object)
 }
+
+/// The paths of a part of an object that is none itself and that an entry says something of.
+fn part_of(entry: &TocEntry, object: &Object) -> Option<Vec<String>> {
+    let (_, rest) = entry.name.split_once(' ').filter(|(kind, _)| PARTS.contains(kind))?;
+    let table = match &object.body {
+        Body::Constraint(constraint) => Some(&constraint.table),
+        Body::Trigger(trigger) => Some(&trigger.table),
+        Body::Rule(rule) => Some(&rule.table),
+        _ => None,
+    };
+    let own = || Some(format!("{} ON {}", quote_identifier(&object.name), table?));
+    let is_type = object.body.kind() == EntryKind::Type && rest == object.sql_name();
+    if is_type || own().is_some_and(|own| rest == own) {
+        return None;
+    }
+    let mut paths = vec![format!("{:?}", PartName::Address(entry.name.clone()))];
+    let on_object = rest.strip_suffix(&format!(" ON {}", object.sql_name()));
+    let name = on_object.map(|name| {
+        let quoted = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
+        quoted.map_or_else(|| name.to_owned(), |name| name.replace("\"\"", "\""))
+    });
+    paths.extend(name.iter().map(|name| format!("{:?}", PartName::TableConstraint(name.clone()))));
+    paths.extend(name.map(|name| format!("{:?}", PartName::Rule(name))));
+    Some(paths)
+}
+
+/// The words before the name of a part.
+const PARTS: [&str; 4] = ["CONSTRAINT", "TRIGGER", "RULE", "TYPE"];
 
 /// The path of the comment on a domain's constraint, for the entry that makes it.
 fn constraint_of(entry: &TocEntry, object: &Object) -> Option<String> {
