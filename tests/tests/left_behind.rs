@@ -112,7 +112,7 @@ const CHANGED: &str = "
 
 const DIFFERENCES: [&str; 10] = [
     "TABLE a.film: privileges: only on the target: GRANT INSERT TO eve",
-    "TABLE a.film: privileges of column 2: missing on the target: GRANT UPDATE TO bob",
+    "TABLE a.film: privileges of column title: missing on the target: GRANT UPDATE TO bob",
     "TABLE a.own: privileges: missing on the target: GRANT SELECT TO bob",
     "VIEW a.v: privileges: only on the target: GRANT MAINTAIN TO bob",
     "TABLE a.shut: privileges",
@@ -448,7 +448,7 @@ fn names_are_no_properties_that_were_left_behind() {
     found.assert_code(4);
     for difference in [
         "TABLE public.c: type name of column owner is \"character varying(10)\" on the left and \"text\"",
-        "TABLE public.c: not null of column owner is",
+        "TABLE public.c: column owner: NOT NULL is set on the left only",
         "TABLE public.c: type name of column \"a.owner\" is",
         "TABLE public.c: type name of column comment is",
         "TABLE public.c: column acl integer is only on the left",
@@ -488,4 +488,45 @@ fn privileges_on_columns_of_members_are_compared() {
     Dbhaul::new(["migrate", "--source", &from, "--target", &to]).run().assert_code(0);
     target.psql("shop", "REVOKE UPDATE (userid) ON pg_stat_statements FROM bob");
     verify(&source, &target, &[]).assert_code(4);
+}
+
+/// Columns are named, also behind one that was dropped, and a partition's trigger is not missing that is switched off.
+#[test]
+fn what_differs_in_parts_is_named() {
+    let (source, target) = (Server::start(15), Server::start(17));
+    let sql = "
+        CREATE TABLE t (gone int, a int NOT NULL, \"B b\" int NOT NULL); ALTER TABLE t DROP gone;
+        CREATE TYPE c AS (gone int, x int); ALTER TYPE c DROP ATTRIBUTE gone; CREATE DOMAIN d AS int CONSTRAINT k CHECK (VALUE > 0);
+        CREATE TABLE p (i int) PARTITION BY LIST (i); CREATE TABLE p1 PARTITION OF p FOR VALUES IN (1) PARTITION BY LIST (i);
+        CREATE TABLE p11 PARTITION OF p1 FOR VALUES IN (1); CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2);
+        CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END';
+        CREATE TRIGGER tg AFTER INSERT ON p FOR EACH ROW EXECUTE FUNCTION f()";
+    for server in [&source, &target] {
+        server.create_db("shop");
+        server.psql("shop", sql);
+    }
+    target.psql(
+        "shop",
+        "COMMENT ON COLUMN t.\"B b\" IS 'x'; ALTER TABLE t ALTER a DROP NOT NULL, ALTER \"B b\" SET DEFAULT 7;
+         COMMENT ON COLUMN c.x IS 'y'; COMMENT ON CONSTRAINT k ON DOMAIN d IS 'z'; ALTER DOMAIN d SET NOT NULL;
+         ALTER TABLE p11 DISABLE TRIGGER tg",
+    );
+    source.psql("shop", "ALTER TABLE p2 ENABLE ALWAYS TRIGGER tg");
+    let verify =
+        || Dbhaul::new(["verify", "--source", &source.uri("shop"), "--target", &target.uri("shop")]).run();
+    let said = verify();
+    said.assert_code(4).assert_says("schema: 11 objects compared, 8 differences");
+    for told in [
+        "comment of column \"B b\" is nothing on the left and \"x\" on the right",
+        "TABLE public.t: column a: NOT NULL is set on the left only",
+        "comment of attribute x is nothing",
+        "comment of constraint k is nothing",
+        "DOMAIN public.d: NOT NULL is set on the right only",
+        "TRIGGER public.p11 tg: enabled on the left and disabled on the right",
+        "TRIGGER public.p2 tg: always enabled on the left and enabled on the right",
+    ] {
+        said.assert_says(told);
+    }
+    target.psql("shop", "ALTER TABLE p11 ENABLE TRIGGER tg; ALTER TABLE p2 ENABLE ALWAYS TRIGGER tg");
+    assert!(!verify().to_string().contains("TRIGGER"));
 }

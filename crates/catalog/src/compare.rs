@@ -13,11 +13,13 @@ mod identities;
 mod locale;
 mod maintain;
 mod majors;
+mod named;
 mod printed;
 mod quoting;
 mod repeated;
 mod secret;
 mod severity;
+mod triggers;
 mod words;
 
 use std::collections::BTreeMap;
@@ -87,6 +89,9 @@ pub enum Difference {
         identity: Identity,
         /// Where in the object: `owner`, `body.columns.2.default`.
         path: String,
+        /// The name of the column, attribute or constraint that the path has by its place in a list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
         /// What the left has; null for nothing.
         left: Value,
         /// What the right has; null for nothing.
@@ -98,6 +103,9 @@ pub enum Difference {
         identity: Identity,
         /// Where in the object.
         path: String,
+        /// The name of the column or constraint that the path has by its place in a list.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        part: Option<String>,
         /// Why.
         reason: String,
         /// The left's text.
@@ -110,7 +118,7 @@ pub enum Difference {
 impl Difference {
     /// A property that is known to differ, whatever the values are.
     pub fn changed(identity: Identity, path: String) -> Self {
-        Difference::Different { identity, path, left: Value::Null, right: Value::Null }
+        Difference::Different { identity, path, part: None, left: Value::Null, right: Value::Null }
     }
 
     /// The object that differs.
@@ -131,9 +139,22 @@ impl Difference {
         }
     }
 
-    /// The property that differs, in words: `default of column 2`; `None` where one side has nothing of the object.
+    /// The property that differs, in words: `default of column price`; `None` where one side has nothing of the object.
     pub fn property(&self) -> Option<String> {
-        self.path().map(words::property)
+        self.path().map(|path| words::property(path, self.part()))
+    }
+
+    /// The same with a column's place for its name: `default of column 2`.
+    pub fn numbered_property(&self) -> Option<String> {
+        self.path().map(|path| words::property(path, None))
+    }
+
+    /// The name of the column, attribute or constraint that the path has by its place in a list.
+    fn part(&self) -> Option<&str> {
+        match self {
+            Difference::Missing { .. } | Difference::Extra { .. } => None,
+            Difference::Different { part, .. } | Difference::NotVerified { part, .. } => part.as_deref(),
+        }
     }
 
     /// The materialized view that is filled on one side alone, if that is the difference.
@@ -154,8 +175,11 @@ impl std::fmt::Display for Difference {
         match self {
             Difference::Missing { identity } => write!(f, "{identity}: missing"),
             Difference::Extra { identity } => write!(f, "{identity}: extra"),
-            Difference::Different { identity, path, left, right } => {
-                let property = words::property(path);
+            Difference::Different { identity, path, part, left, right } => {
+                if let Some(sentence) = words::sentence(path, part.as_deref(), left, right) {
+                    return write!(f, "{identity}: {sentence}");
+                }
+                let property = words::property(path, part.as_deref());
                 if let Some(grants) = words::grants(path, left, right) {
                     return write!(f, "{identity}: {property}: {grants}");
                 }
@@ -165,8 +189,8 @@ impl std::fmt::Display for Difference {
                 let (left, right) = (words::value(left), words::value(right));
                 write!(f, "{identity}: {property} is {left} on the left and {right} on the right")
             }
-            Difference::NotVerified { identity, path, reason, left, right } => {
-                let property = words::property(path);
+            Difference::NotVerified { identity, path, part, reason, left, right } => {
+                let property = words::property(path, part.as_deref());
                 write!(
                     f,
                     "{identity}: {property} is not verified: {reason}; it is {left:?} on the left and {right:?} on \
@@ -210,7 +234,7 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
             if has_all_elsewhere((&left, &right), object) || given.is_on_the_right(object) {
                 continue;
             }
-            findings.push(Finding::Settled(Difference::Missing { identity: object.identity() }));
+            findings.extend(triggers::of_left(object, &right).map(Finding::Settled));
             continue;
         };
         let identity = &object.identity();
@@ -238,8 +262,8 @@ pub fn compare_aspects(left: &Catalog, right: &Catalog, aspects: Aspects) -> Com
     let extra = right.objects.iter().filter(|(identity, object)| {
         !left.has(identity) && !has_all_elsewhere((&left, &right), object) && !given.is_no_extra(object)
     });
-    findings
-        .extend(extra.map(|(_, object)| Finding::Settled(Difference::Extra { identity: object.identity() })));
+    let extra = extra.filter_map(|(_, object)| triggers::of_right(object, &left));
+    findings.extend(extra.map(Finding::Settled));
     Comparison::new(without_told_of_columns(findings, (&left, &right)))
 }
 
@@ -580,6 +604,12 @@ impl Place<'_> {
         })
     }
 
+    /// The name of what a path has by its place in a list.
+    fn part(&self, path: &[&str]) -> Option<String> {
+        let (left, right, _) = self.objects?;
+        named::part((&left.body, &right.body), path)
+    }
+
     /// What two texts are, where a parser has to say whether they differ.
     fn printed(&self, path: &[&str]) -> Option<Printed> {
         let (left, right, side) = self.objects?;
@@ -645,6 +675,7 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
             Some(printed) => Finding::Unsettled(Box::new(Unsettled {
                 identity: place.identity.clone(),
                 path: path.join("."),
+                part: place.part(path),
                 printed,
                 left: one.clone(),
                 right: two.clone(),
@@ -656,10 +687,10 @@ fn walk(place: &Place<'_>, path: &[&str], left: &Value, right: &Value, into: &mu
 }
 
 fn different(place: &Place<'_>, path: &[&str], left: &Value, right: &Value) -> Finding {
-    let (identity, path) = (place.identity.clone(), path.join("."));
+    let (identity, part, path) = (place.identity.clone(), place.part(path), path.join("."));
     let shown = |value: &Value| secret::shown(&identity, &path, value);
     let (left, right) = (shown(left), shown(right));
-    Finding::Settled(Difference::Different { identity, path, left, right })
+    Finding::Settled(Difference::Different { identity, path, part, left, right })
 }
 
 #[cfg(test)]

@@ -55,7 +55,8 @@ enum Part {
     Position,
     /// That a sequence is behind its column on the right alone, and its position.
     Behind,
-    /// A property of its definition, as a report names it: `default of column 2`.
+    /// A property of its definition, as a report names it: `default of column price`; or as reports named it that
+    /// counted columns: `default of column 2`.
     Property(String),
 }
 
@@ -178,7 +179,10 @@ impl Line {
         let is_part = match &self.part {
             Part::Whole => true,
             Part::Existence => difference.path().is_none(),
-            Part::Property(property) => difference.property().as_ref() == Some(property),
+            Part::Property(property) => {
+                let names = [difference.property(), difference.numbered_property()];
+                names.iter().flatten().any(|name| name == property)
+            }
             Part::Rows | Part::Position | Part::Behind => false,
         };
         *kind == identity.kind

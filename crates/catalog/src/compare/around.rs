@@ -124,7 +124,7 @@ pub fn compare_system_privileges(left: &Catalog, right: &Catalog, aspects: Aspec
 }
 
 fn different(identity: &Identity, path: String, left: Value, right: Value) -> Difference {
-    Difference::Different { identity: identity.clone(), path, left, right }
+    Difference::Different { identity: identity.clone(), path, part: None, left, right }
 }
 
 /// An object's address, and the column.

@@ -144,6 +144,7 @@ impl MemberDifferences {
             self.lacking.push(Difference::Different {
                 identity: object.identity(),
                 path: "body.members".to_owned(),
+                part: None,
                 left: json!(members),
                 right: json!([]),
             });

@@ -65,14 +65,14 @@ const UNDECIDED: &str = "nobody decided whether the two texts mean the same";
 
 impl Unsettled {
     fn settled(self, decision: Decision) -> Option<Difference> {
-        let Unsettled { identity, path, left, right, .. } = self;
+        let Unsettled { identity, path, part, left, right, .. } = self;
         match decision {
             Decision::Same => None,
             Decision::Different => {
-                Some(Difference::Different { identity, path, left: left.into(), right: right.into() })
+                Some(Difference::Different { identity, path, part, left: left.into(), right: right.into() })
             }
             Decision::NotVerified(reason) => {
-                Some(Difference::NotVerified { identity, path, reason, left, right })
+                Some(Difference::NotVerified { identity, path, part, reason, left, right })
             }
         }
     }

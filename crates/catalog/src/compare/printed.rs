@@ -14,6 +14,8 @@ pub struct Unsettled {
     pub identity: Identity,
     /// Where in the object: `body.columns.2.default.expression`.
     pub path: String,
+    /// The name of the column or constraint that the path has by its place in a list.
+    pub part: Option<String>,
     /// What the texts are.
     pub printed: Printed,
     /// The left's text.

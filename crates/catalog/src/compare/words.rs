@@ -24,8 +24,9 @@ fn unquoted(path: &str) -> Option<(String, Option<&str>)> {
     }
 }
 
-/// The property at a path such as `body.columns.2.default`: `default of column 3`.
-pub(super) fn property(path: &str) -> String {
+/// The property at a path such as `body.columns.2.default`: `default of column 3`, or with the name of that part of a
+/// list, `default of column price`.
+pub(super) fn property(path: &str, mut named: Option<&str>) -> String {
     if let Some(name) = path.strip_prefix("settings.") {
         return format!("setting {name}");
     }
@@ -36,7 +37,7 @@ pub(super) fn property(path: &str) -> String {
         ["body.columns.", "body.undeclared_columns."].iter().find_map(|list| path.strip_prefix(list));
     if let Some((name, below)) = column.and_then(unquoted) {
         let column = format!("column {}", quote_identifier(&name));
-        return below.map_or(column.clone(), |below| format!("{} of {column}", property(below)));
+        return below.map_or(column.clone(), |below| format!("{} of {column}", property(below, None)));
     }
     // all that is said of a part, or one property of it
     let part = path.strip_suffix("\")").map(|part| (part, None));
@@ -48,18 +49,76 @@ pub(super) fn property(path: &str) -> String {
             "Rule" => format!("rule {name}"),
             _ => name.to_owned(),
         };
-        return below.map_or(name.clone(), |below| format!("{} of {name}", property(below)));
+        return below.map_or(name.clone(), |below| format!("{} of {name}", property(below, None)));
     }
     let mut words: Vec<String> = Vec::new();
     for part in path.strip_prefix("body.").unwrap_or(path).split('.') {
         match (part.parse::<usize>(), words.last_mut()) {
-            (Ok(place), Some(list)) => *list = format!("{} {}", singular(list), place + 1),
+            (Ok(place), Some(list)) => {
+                let which = named.take().map_or_else(|| (place + 1).to_string(), quote_identifier);
+                *list = format!("{} {which}", singular(list));
+            }
             _ if part == "acl" => words.push("privileges".to_owned()),
             _ => words.push(part.replace('_', " ")),
         }
     }
     words.reverse();
     words.join(" of ")
+}
+
+/// What differs, where it takes more than a property and two values to say it.
+pub(super) fn sentence(path: &str, part: Option<&str>, left: &Value, right: &Value) -> Option<String> {
+    if path == "body.firing" {
+        let (left, right) = (fires(left)?, fires(right)?);
+        return Some(format!("{left} on the left and {right} on the right"));
+    }
+    if path == "body.not_null" {
+        return Some(format!("NOT NULL is set on the {} only", lone_side(left, right)?));
+    }
+    let of_column = path.strip_prefix("body.columns.")?;
+    let (column, below) = match unquoted(of_column) {
+        Some((name, below)) => (quote_identifier(&name), below?),
+        None => {
+            let (place, below) = of_column.split_once('.')?;
+            let place = place.parse::<usize>().ok()?;
+            (part.map_or_else(|| (place + 1).to_string(), quote_identifier), below)
+        }
+    };
+    let told = match below {
+        "not_null" => format!("NOT NULL is set on the {} only", lone_side(left, right)?),
+        "not_null.is_local" => {
+            let own = lone_side(left, right)?;
+            let other = if own == "left" { "right" } else { "left" };
+            format!("NOT NULL is the table's own on the {own} and inherited on the {other}")
+        }
+        "not_null.name" => {
+            let name = |of: &Value| of.as_str().map_or_else(|| "by default".to_owned(), quote_identifier);
+            format!("NOT NULL is named {} on the left and {} on the right", name(left), name(right))
+        }
+        _ => return None,
+    };
+    Some(format!("column {column}: {told}"))
+}
+
+/// The side that has something, or on which it is so, where the other has not.
+fn lone_side(left: &Value, right: &Value) -> Option<&'static str> {
+    let is_so = |value: &Value| !matches!(value, Value::Null | Value::Bool(false));
+    match (is_so(left), is_so(right)) {
+        (true, false) => Some("left"),
+        (false, true) => Some("right"),
+        _ => None,
+    }
+}
+
+/// When a trigger fires, in a word.
+fn fires(of: &Value) -> Option<&'static str> {
+    match of.as_str()? {
+        "origin" => Some("enabled"),
+        "disabled" => Some("disabled"),
+        "replica" => Some("enabled for replicas"),
+        "always" => Some("always enabled"),
+        _ => None,
+    }
 }
 
 /// Privileges that only one of the sides gives, where `path` leads to privileges.
@@ -168,7 +227,7 @@ fn item(of: &Value) -> String {
 mod tests {
     use serde_json::json;
 
-    use super::{columns, property, value};
+    use super::{columns, property, sentence, value};
 
     #[test]
     fn properties() {
@@ -189,8 +248,45 @@ mod tests {
             ("TableConstraint(\"a.b\").comment", "comment of constraint a.b"),
             ("Address(\"CONSTRAINT fk_to_part ON public.fk1\")", "CONSTRAINT fk_to_part ON public.fk1"),
         ] {
-            assert_eq!(property(path), words);
+            assert_eq!(property(path, None), words);
         }
+    }
+
+    #[test]
+    fn parts_by_name() {
+        assert_eq!(property("body.columns.2.default", Some("Price")), "default of column \"Price\"");
+        assert_eq!(property("body.attributes.0.comment", Some("a")), "comment of attribute a");
+        assert_eq!(property("body.columns.2.options.0", Some("a")), "option 1 of column a");
+    }
+
+    #[test]
+    fn sentences() {
+        let local = json!({ "is_local": true, "name": null });
+        for (path, left, right, told) in [
+            ("body.columns.0.not_null", &local, &json!(null), "column a: NOT NULL is set on the left only"),
+            (
+                "body.columns.\"b c\".not_null.is_local",
+                &json!(false),
+                &json!(true),
+                "column \"b c\": NOT NULL is the table's own on the right and inherited on the left",
+            ),
+            (
+                "body.columns.0.not_null.name",
+                &json!(null),
+                &json!("k"),
+                "column a: NOT NULL is named by default on the left and k on the right",
+            ),
+            ("body.not_null", &json!(false), &json!(true), "NOT NULL is set on the right only"),
+            (
+                "body.firing",
+                &json!("disabled"),
+                &json!("origin"),
+                "disabled on the left and enabled on the right",
+            ),
+        ] {
+            assert_eq!(sentence(path, Some("a"), left, right).unwrap(), told);
+        }
+        assert_eq!(sentence("body.columns.0.default", Some("a"), &local, &json!(null)), None);
     }
 
     #[test]

@@ -223,7 +223,7 @@ mod tests {
             discriminator: None,
         };
         let (left, right) = (json!("a"), json!("b"));
-        Difference::Different { identity, path: path.into(), left, right }
+        Difference::Different { identity, path: path.into(), part: None, left, right }
     }
 
     #[test]

@@ -98,12 +98,14 @@ pub(super) fn hostile() -> Report {
         Difference::Different {
             identity: identity(EntryKind::View),
             path: "body.definition".into(),
+            part: None,
             left: json!(HOSTILE),
             right: Value::Null,
         },
         Difference::NotVerified {
             identity: identity(EntryKind::Function),
             path: "body.definition".into(),
+            part: None,
             reason: HOSTILE.into(),
             left: "a".into(),
             right: "b".into(),

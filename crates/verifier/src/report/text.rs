@@ -392,6 +392,7 @@ mod tests {
         report.schema.differences.push(Difference::NotVerified {
             identity,
             path: "body.definition".into(),
+            part: None,
             reason: "there is no server".into(),
             left: "a".into(),
             right: "b".into(),

@@ -116,9 +116,13 @@ fn check_named(
     let identity = object.identity();
     let difference = match path {
         None => Difference::Missing { identity },
-        Some(path) => {
-            Difference::Different { identity, path: path.to_owned(), left: json!(1), right: json!(2) }
-        }
+        Some(path) => Difference::Different {
+            identity,
+            path: path.to_owned(),
+            part: None,
+            left: json!(1),
+            right: json!(2),
+        },
     };
     assert_eq!(
         excuses.explain(&difference),
@@ -206,6 +210,7 @@ fn what_was_told_excuses_what_it_changes() {
     let different = |id: u32, path: &str| Difference::Different {
         identity: identity(id),
         path: path.to_owned(),
+        part: None,
         left: json!(1),
         right: json!(2),
     };
