@@ -730,3 +730,28 @@ fn what_is_said_of_a_partition_that_is_left_out() {
     newer.create_db("shop");
     case.said_as(&newer.uri("shop")).ends(3, &["COMMENT CONSTRAINT refs_id_fkey1 ON public.refs: "]);
 }
+
+/// Sections one after another bring what one run brings, and each is compared with what it was to bring.
+#[test]
+fn sections_in_runs_of_their_own() {
+    let sql = "
+        CREATE TABLE t (id int PRIMARY KEY, v text); INSERT INTO t VALUES (1, 'a'), (2, 'b');
+        CREATE MATERIALIZED VIEW m AS SELECT count(*) AS n FROM t;
+        CREATE VIEW grouped WITH (security_barrier) AS SELECT id, v FROM t GROUP BY id; COMMENT ON VIEW grouped IS 'by key';
+        CREATE FUNCTION counted() RETURNS bigint LANGUAGE sql BEGIN ATOMIC SELECT count(*) FROM grouped; END;
+        CREATE DOMAIN positive AS int DEFAULT 1; CREATE FUNCTION ok(positive) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT $1 > 0';
+        ALTER DOMAIN positive ADD CONSTRAINT fine CHECK (ok(VALUE)); COMMENT ON CONSTRAINT fine ON DOMAIN positive IS 'c';
+        CREATE TABLE u (x positive); CREATE MATERIALIZED VIEW over_key AS SELECT * FROM grouped";
+    let case = Case::of_sql(17, 18, sql);
+    let section = |name: &str, more: &[&str]| {
+        let run = case.command(&["migrate", "--section", name], &case.target.uri("shop")).args(more).run();
+        run.assert_code(0);
+    };
+    section("pre-data", &[]);
+    section("data", &["--allow-non-empty"]);
+    section("post-data", &["--allow-non-empty"]);
+    let verify =
+        Dbhaul::new(["verify", "--source", &case.source.uri("shop"), "--target", &case.target.uri("shop")]);
+    verify.run().assert_code(0);
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM over_key"), "2");
+}
