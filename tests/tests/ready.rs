@@ -731,6 +731,41 @@ fn what_is_said_of_a_partition_that_is_left_out() {
     case.said_as(&newer.uri("shop")).ends(3, &["COMMENT CONSTRAINT refs_id_fkey1 ON public.refs: "]);
 }
 
+/// Objects that need a member of an extension that is left out are named, and none of them leaves a shell behind.
+#[test]
+fn what_needs_an_extension_that_is_left_out() {
+    let sql = "
+        CREATE EXTENSION hstore; CREATE TABLE kept (a int); INSERT INTO kept VALUES (1);
+        CREATE FUNCTION made(text, text) RETURNS hstore LANGUAGE c STRICT AS '$libdir/hstore', 'hstore_from_text';
+        CREATE FUNCTION made_all(text) RETURNS SETOF hstore LANGUAGE c AS '$libdir/hstore', 'hstore_from_text';
+        CREATE FUNCTION taken(hstore) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE FUNCTION by_default(text DEFAULT hstore('a', 'b')::text) RETURNS int LANGUAGE sql AS 'SELECT 1';
+        CREATE TABLE has (h hstore); INSERT INTO has VALUES ('a=>1'); CREATE TABLE has_all (h hstore[]);
+        CREATE DOMAIN dom AS hstore; CREATE TYPE comp AS (h hstore, i int); CREATE TYPE span AS RANGE (subtype = hstore);
+        CREATE FUNCTION step(hstore, hstore) RETURNS hstore LANGUAGE sql AS 'SELECT $1';
+        CREATE AGGREGATE agg(hstore) (sfunc = step, stype = hstore);
+        CREATE OPERATOR === (leftarg = hstore, rightarg = hstore, procedure = step);
+        CREATE FUNCTION as_int(hstore) RETURNS int LANGUAGE sql IMMUTABLE AS 'SELECT 1';
+        CREATE CAST (hstore AS int) WITH FUNCTION as_int(hstore);
+        CREATE VIEW seen AS SELECT hstore('a', 'b') AS h; CREATE TABLE with_default (t text DEFAULT hstore('a', 'b')::text, d dom, c comp);
+        CREATE TABLE checked (t text CHECK (t::hstore ? 'a')); CREATE INDEX by_h ON kept ((hstore('a', a::text)));
+        CREATE MATERIALIZED VIEW filled AS SELECT hstore('a', 'b') AS h; CREATE TABLE typed OF comp;
+        CREATE FUNCTION over_span(span) RETURNS int LANGUAGE sql AS 'SELECT 1'";
+    let case = Case::of_sql(17, 18, sql).with(&["--exclude-extension", "hstore"]);
+    let needs = |what: &str| format!("{what}: needs EXTENSION hstore, which is not selected");
+    let told = [
+        "FUNCTION public.made(text, text)",
+        "FUNCTION public.made_all(text)",
+        "TABLE public.has",
+        "DOMAIN public.dom",
+    ];
+    let told: Vec<String> = told.map(needs).into();
+    let told: Vec<&str> = told.iter().map(String::as_str).collect();
+    case.said().ends(3, &told);
+    assert_eq!(case.target.psql("shop", "SELECT count(*) FROM pg_type WHERE NOT typisdefined"), "0");
+    assert_eq!(case.target.psql("shop", "SELECT a FROM kept"), "1");
+}
+
 /// Sections one after another bring what one run brings, and each is compared with what it was to bring.
 #[test]
 fn sections_in_runs_of_their_own() {

@@ -36,7 +36,7 @@ use crate::ledger::{Clean, FoundLedger, Ledger};
 use crate::plan::roles::{RoleLimits, needed_roles};
 use crate::{ImportError, ImportPlan, Skipped};
 use queries::{Contents, Facts};
-use refusal::Circumstances;
+use refusal::{Circumstances, refuse_shells};
 use rehearse::rehearse;
 pub use tuning::ImportingRole;
 pub(crate) use tuning::Tuning;
@@ -105,6 +105,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
             refuse_without_roles(plan, &roles, &mut refusals);
             if blockers.is_empty() {
                 let holds_others = contents.count > 0 && !is_all_ours(plan, resumes);
+                refuse_shells(plan, holds_others, &mut refusals);
                 let is_replaced = plan.options.resume || plan.options.clean;
                 let may_stand = is_replaced || plan.options.allow_non_empty && contents.count > 0;
                 let lock_slots = facts.lock_slots;

@@ -1,8 +1,9 @@
 //! What the target's refusal of one statement says about the run.
 
-use dbhaul_catalog::{EntryKind, TocEntry, Unselected};
+use dbhaul_catalog::{EntryKind, TocEntry, Unselected, tokens};
 use dbhaul_postgres::Error;
 
+use super::predict::{Predicted, wanted};
 use crate::plan::roles::needed_roles;
 use crate::run::NOT_FOUND;
 use crate::{Cause, ImportPlan};
@@ -146,6 +147,31 @@ fn waits_for_role(plan: &ImportPlan, entry: &TocEntry, state: &str) -> bool {
 /// What an entry needs that a selection left out.
 fn unselected<'a>(plan: &'a ImportPlan, entry: &TocEntry) -> Option<&'a Unselected> {
     plan.options.unselected.get(&entry.object?)
+}
+
+/// Refuses functions in C that return a type which a selection left out: a server makes a shell of such a type, and says
+/// so in a notice alone. What the target holds already may be that type.
+pub(super) fn refuse_shells(plan: &ImportPlan, holds_others: bool, refusals: &mut Predicted) {
+    if holds_others {
+        return;
+    }
+    for entry in wanted(plan).filter(|entry| entry.kind == EntryKind::Function && makes_shells(entry)) {
+        if let Some(needed) = unselected(plan, entry).filter(|needed| needed.kind != EntryKind::Schema) {
+            refusals.refuse(entry.id, Cause::NotSelected { needed: needed.name.clone() });
+        }
+    }
+}
+
+/// Whether making a function may make a shell type: of those in C and of the server's own language
+/// (`compute_return_type` in functioncmds.c).
+fn makes_shells(entry: &TocEntry) -> bool {
+    entry.create.iter().any(|sql| {
+        tokens(sql).map_or(true, |tokens| {
+            let of_language =
+                tokens.iter().zip(tokens.iter().skip(1)).filter(|(word, _)| word.is("LANGUAGE"));
+            of_language.into_iter().any(|(_, language)| language.is("c") || language.is("internal"))
+        })
+    })
 }
 
 fn is_not_found(state: &str) -> bool {
