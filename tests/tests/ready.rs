@@ -696,6 +696,73 @@ fn the_sequence_of_a_table_that_cannot_be_made() {
     }
 }
 
+/// What a function names without its schema is not found by a run, whatever the rows are.
+#[test]
+fn functions_that_find_nothing_they_name() {
+    let sql = "
+        CREATE SCHEMA app; CREATE TABLE app.allowed (i int); INSERT INTO app.allowed VALUES (1);
+        SET search_path = app;
+        CREATE FUNCTION known(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT EXISTS (SELECT FROM allowed WHERE i = $1)';
+        CREATE FUNCTION known_pl(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+            'BEGIN RETURN EXISTS (SELECT FROM allowed WHERE i = $1); END';
+        CREATE FUNCTION known_in_part(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE AS
+            'BEGIN IF $1 > 5 THEN RETURN EXISTS (SELECT FROM allowed WHERE i = $1); END IF; RETURN true; END';
+        CREATE FUNCTION known_by_path(int) RETURNS bool LANGUAGE plpgsql IMMUTABLE SET search_path = app AS
+            'BEGIN RETURN EXISTS (SELECT FROM allowed WHERE i = $1); END';
+        CREATE TABLE t (a int CHECK (known(a))); INSERT INTO t VALUES (1);
+        CREATE TABLE u (a int CONSTRAINT by_pl CHECK (known_pl(a))); INSERT INTO u VALUES (1);
+        CREATE TABLE v (a int CHECK (known_in_part(a)), b int CONSTRAINT maybe CHECK (b IS NULL OR known_pl(b)));
+        INSERT INTO v VALUES (1); CREATE TABLE w (a int CHECK (known_by_path(a))); INSERT INTO w VALUES (1);
+        CREATE TABLE empty (a int CHECK (known_pl(a)));
+        CREATE TABLE n (a int); INSERT INTO n VALUES (1); CREATE INDEX n_i ON n (known(a)); CREATE INDEX n_j ON n (known_pl(a));
+        CREATE UNIQUE INDEX n_u ON n (a) WHERE known_pl(a); CREATE INDEX n_k ON n (known_by_path(a));
+        CREATE TABLE later (a int); INSERT INTO later VALUES (1); ALTER TABLE later ADD CHECK (known(a)) NOT VALID";
+    let case = Case::of_sql(16, 18, sql);
+    let missing = "relation \"allowed\" does not exist; function app.known";
+    let told = [
+        "CHECK CONSTRAINT app.t t_a_check: ",
+        "CHECK CONSTRAINT app.u by_pl: ",
+        "INDEX app.n_i: ",
+        "INDEX app.n_j: ",
+        "INDEX app.n_u: ",
+    ];
+    let told = told.map(|object| format!("{object}{missing}"));
+    let said = case.said();
+    said.ends(3, &told.each_ref().map(String::as_str));
+    said.preflight.assert_says("on the source: ALTER FUNCTION app.known_pl(integer) SET search_path = app");
+    for doubtful in ["CHECK CONSTRAINT app.v v_a_check: ", "CHECK CONSTRAINT app.v maybe: "] {
+        said.preflight.assert_says(&format!("may fail, depending on the rows: {doubtful}"));
+    }
+    assert_eq!(said.run.json()["skipped"].as_array().unwrap().len(), told.len(), "{}", said.run);
+    rows_that_a_function_keeps_out(&case);
+}
+
+/// Rows that cannot be loaded block, until the functions find what they name.
+fn rows_that_a_function_keeps_out(case: &Case) {
+    case.source.psql(
+        "shop",
+        "SET search_path = app; CREATE DOMAIN d AS int CONSTRAINT k CHECK (known(VALUE));
+         CREATE TABLE x (a d[]); INSERT INTO x VALUES ('{1}'); CREATE TABLE no_rows (a d);
+         CREATE TABLE g (a int, b bool GENERATED ALWAYS AS (known_pl(a)) STORED); INSERT INTO g VALUES (1)",
+    );
+    case.target.psql("postgres", "CREATE DATABASE again");
+    let said = case.said_as(&case.target.uri("again"));
+    said.preflight.assert_code(5);
+    for told in
+        ["TABLE DATA app.x, for constraint k of domain app.d: ", "TABLE DATA app.g, for generated column b: "]
+    {
+        said.preflight.assert_says(told);
+        said.run.assert_stderr_has(&[told]);
+    }
+    assert!(!said.preflight.stdout.contains("app.no_rows"), "{}", said.preflight);
+    let mend = "ALTER FUNCTION app.known(integer) SET search_path = app; ALTER FUNCTION app.known_pl(integer) SET search_path = app;
+                ALTER FUNCTION app.known_in_part(integer) SET search_path = app; TRUNCATE app.x, app.g";
+    case.source.psql("shop", mend);
+    let said = case.said_as(&case.target.uri("again"));
+    said.ends(0, &[]);
+    assert!(!said.preflight.stdout.contains("may fail"), "{}", said.preflight);
+}
+
 /// What a selection leaves out of a partitioned table takes along all that is said of it.
 #[test]
 fn what_is_said_of_a_partition_that_is_left_out() {

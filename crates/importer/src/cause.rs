@@ -100,6 +100,15 @@ pub enum Cause {
         /// The statement that it takes.
         statement: String,
     },
+    /// A function that it calls cannot find what it names.
+    FunctionFindsNothing {
+        /// What the server said.
+        refusal: Box<Cause>,
+        /// The function with the types of its arguments, quoted.
+        function: String,
+        /// Its schema, quoted.
+        schema: String,
+    },
     /// The step failed.
     Failed {
         /// The SQLSTATE, where it was the target that refused.
@@ -207,6 +216,12 @@ impl fmt::Display for Cause {
             Cause::TakenOtherwise { refusal, statement } => {
                 write!(f, "{refusal}; the target would take this: {statement}")
             }
+            Cause::FunctionFindsNothing { refusal, function, schema } => write!(
+                f,
+                "{refusal}; function {function} is called without a search path, as pg_restore calls it, and finds \
+                 nothing that it names without a schema; on the source: ALTER FUNCTION {function} SET search_path = \
+                 {schema}"
+            ),
             Cause::Failed { error, to_do, .. } => {
                 f.write_str(error)?;
                 to_do.iter().try_for_each(|to_do| write!(f, "\n{to_do}"))

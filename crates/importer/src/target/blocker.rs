@@ -176,6 +176,13 @@ pub enum Blocker {
         /// How many more there are.
         more: usize,
     },
+    /// Rows that a function keeps from being loaded, whatever they are.
+    KeepsRowsOut {
+        /// Some of them, each with why.
+        problems: Vec<String>,
+        /// How many more there are.
+        more: usize,
+    },
     /// Triggers that `--disable-triggers` does not keep from firing.
     FiresAlways {
         /// Their table, quoted.
@@ -372,6 +379,15 @@ impl fmt::Display for Blocker {
                     f,
                     "the rows do not fit the existing tables: {}{more}; change that first, or exclude these tables \
                      with -T or --exclude-table-data",
+                    problems.join("; ")
+                )
+            }
+            Blocker::KeepsRowsOut { problems, more } => {
+                let more = if *more > 0 { format!("; and {more} more") } else { String::new() };
+                write!(
+                    f,
+                    "these rows cannot be loaded, whatever they are: {}{more}; or leave the rows out with \
+                     --exclude-table-data",
                     problems.join("; ")
                 )
             }

@@ -121,6 +121,7 @@ pub(crate) async fn inspect(plan: &ImportPlan, session: &Session) -> Result<Targ
     }
     blockers.extend(extensions::refused(plan, &refusals));
     blockers.extend(refusals.in_the_way(plan));
+    blockers.extend(refusals.keeps_rows_out(plan));
     let dropped = dropped::check(plan, session, &refusals).await.map_err(checking)?;
     blockers.extend(dropped.blockers);
     Ok(TargetReport {

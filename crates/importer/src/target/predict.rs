@@ -32,8 +32,10 @@ pub(crate) struct Predicted {
     lacking_members: BTreeMap<String, String>,
     /// What was not tried to its end, because it takes long on the rows that are there.
     slow: BTreeSet<u32>,
-    /// What was not tried, because to try it would ask foreign servers.
+    /// What was not tried, because to try it may ask foreign servers.
     from_afar: BTreeSet<u32>,
+    /// Rows that cannot be loaded whatever they are, each with what keeps them out and why.
+    blocked_rows: BTreeMap<u32, (String, Cause)>,
 }
 
 impl Predicted {
@@ -95,7 +97,7 @@ impl Predicted {
         self.slow.insert(entry);
     }
 
-    /// Notes what is not tried because it would ask foreign servers.
+    /// Notes what is not tried because it may ask foreign servers.
     pub(crate) fn leave_to_the_run(&mut self, entry: u32) {
         self.from_afar.insert(entry);
     }
@@ -103,6 +105,24 @@ impl Predicted {
     /// Notes what is to be said of members of an extension.
     pub(crate) fn lack_members(&mut self, extension: String, told: String) {
         self.lacking_members.insert(extension, told);
+    }
+
+    /// Notes what keeps out all rows that an entry loads, and why.
+    pub(crate) fn block_rows(&mut self, entry: u32, by: String, cause: Cause) {
+        self.blocked_rows.entry(entry).or_insert((by, cause));
+    }
+
+    /// Rows that cannot be loaded.
+    pub(crate) fn keeps_rows_out(&self, plan: &ImportPlan) -> Option<Blocker> {
+        const SHOWN: usize = 8;
+        let problem = |(entry, (by, cause)): (&u32, &(String, Cause))| {
+            format!("{}, for {by}: {}", in_one_line(&plan.describe(*entry)), in_one_line(&cause.to_string()))
+        };
+        let problems = self.blocked_rows.iter().filter(|(entry, _)| !self.whole.contains_key(entry));
+        let problems: Vec<String> = problems.map(problem).collect();
+        let more = problems.len().saturating_sub(SHOWN);
+        let shown: Vec<String> = problems.into_iter().take(SHOWN).collect();
+        (!shown.is_empty()).then_some(Blocker::KeepsRowsOut { problems: shown, more })
     }
 
     /// What was not tried, as a person is told.
@@ -121,7 +141,7 @@ impl Predicted {
             text(&self.untried, theirs),
             text(&self.kept_until_dropped, dropped),
             text(&self.slow, "that takes long on the rows that are there, or needs what is built on them"),
-            text(&self.from_afar, "that would ask foreign servers for rows"),
+            text(&self.from_afar, "that may ask foreign servers for rows"),
         ];
         texts.into_iter().flatten().collect()
     }

@@ -9,6 +9,7 @@
 //! will be dropped and can be put aside; where a plan makes no relations, it is tried for a second and taken back at once.
 //! Nor is tried what might run something that others have left there.
 
+mod calls;
 mod flight;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -78,6 +79,7 @@ pub(super) async fn rehearse(
         slow: 0,
         others_own: theirs.is_any(),
         aside,
+        act: BTreeSet::new(),
     };
     let acts = acts(plan, circumstances.lock_slots);
     rehearsal.leave_out(&theirs.not_to_try(plan), &acts);
@@ -149,6 +151,8 @@ struct Rehearsal<'a> {
     others_own: bool,
     /// What is put aside.
     aside: Aside,
+    /// The entries of the act that is under way.
+    act: BTreeSet<u32>,
 }
 
 impl Rehearsal<'_> {
@@ -183,6 +187,7 @@ impl Rehearsal<'_> {
         let statements =
             std::iter::once(limit.as_str()).chain(self.aside.statements()).chain(["SAVEPOINT attempt"]);
         self.session.batch(&statements.collect::<Vec<_>>().join("; ")).await?;
+        self.act = ids.iter().copied().collect();
         let mut rest = ids;
         while let Some((&first, others)) = rest.split_first() {
             let flight = self.flight(rest);
@@ -195,6 +200,7 @@ impl Rehearsal<'_> {
             };
         }
         self.members(ids).await?;
+        self.calls(ids).await?;
         if is_whole {
             refresh::predict(self.plan, self.session, self.predicted).await?;
             self.refresh().await?;
@@ -382,10 +388,13 @@ impl Rehearsal<'_> {
                 }
                 self.predicted.refuse(entry.id, cause);
             }
-            Verdict::Doubtful(cause) => {
-                self.predicted.doubt(entry.id, cause);
-                self.untried.unknown(entry.id);
-            }
+            Verdict::Doubtful(cause) => match self.fails_always(problem).await? {
+                Some(cause) => self.predicted.refuse(entry.id, cause),
+                None => {
+                    self.predicted.doubt(entry.id, cause);
+                    self.untried.unknown(entry.id);
+                }
+            },
             Verdict::Stands => self.stands(entry.id),
             Verdict::Unknown => self.untried.unknown(entry.id),
         }

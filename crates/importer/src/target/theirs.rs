@@ -24,7 +24,7 @@ const CALLING_KINDS: [EntryKind; 4] =
 const CODE_KINDS: [EntryKind; 3] = [EntryKind::Function, EntryKind::Procedure, EntryKind::Aggregate];
 
 /// A name with its schema.
-type Name = (String, String);
+pub(super) type Name = (String, String);
 
 /// What the target holds, if others own any of it.
 #[derive(Debug, Default)]
@@ -174,6 +174,11 @@ fn names(sql: &str) -> Option<Vec<Named>> {
         names.push(Named { name: (unquoted(schema)?, name), is_type_of_literal });
     }
     Some(names)
+}
+
+/// The names with schemas in a text, as far as it can be read.
+pub(super) fn names_in(text: &str) -> HashSet<Name> {
+    names(text).unwrap_or_default().into_iter().map(|named| named.name).collect()
 }
 
 /// A name as catalogs have it.

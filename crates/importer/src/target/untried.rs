@@ -71,6 +71,11 @@ impl Untried {
         self.entries.insert(entry, Why::Stands);
     }
 
+    /// Whether it was not made, though nobody refused it.
+    pub(super) fn is_unknown(&self, entry: u32) -> bool {
+        self.entries.get(&entry) == Some(&Why::Unknown)
+    }
+
     pub(super) fn unknown(&mut self, entry: u32) {
         self.entries.entry(entry).or_insert(Why::Unknown);
     }
