@@ -4,10 +4,10 @@
 #[path = "script/trips.rs"]
 mod trips;
 
-use std::path::PathBuf;
-use std::process::Stdio;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
-use dbhaul_tests::{Dbhaul, Encoding, Finished, Fixture, Original, Server};
+use dbhaul_tests::{Dbhaul, Encoding, Finished, Fixture, Original, Server, python_program};
 use tempfile::TempDir;
 
 use trips::{COMPLETE, dump_to, round_trips};
@@ -213,6 +213,61 @@ fn a_backup_is_exported_as_the_same_script() {
     assert!(some.stdout.contains("CREATE TABLE public.film (") && !some.stdout.contains("COPY "), "{some}");
 }
 
+/// What the programs of others make of a compressed file.
+fn unpacked(file: &Path, method: &str) -> String {
+    let reader = "import sys, lzma, pyarrow
+name, method = sys.argv[1:]
+open_file = lzma.open if method == 'xz' else lambda name: pyarrow.input_stream(name, compression=method)
+with open_file(name) as file: sys.stdout.buffer.write(file.read())";
+    let output = Command::new(python_program()).args(["-c", reader]).arg(file).arg(method).output().unwrap();
+    assert!(output.status.success(), "{method}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap()
+}
+
+#[test]
+fn a_script_is_compressed_as_its_name_or_an_option_says() {
+    let server = Server::start(18);
+    server.create_db("shop");
+    server.psql("shop", "CREATE TABLE long AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i");
+    let store = TempDir::new().unwrap();
+    let store = store.path().to_str().unwrap();
+    Dbhaul::new(["dump", "--source", &server.uri("shop"), "--store", store]).run().assert_code(0);
+    let files = TempDir::new().unwrap();
+    let at = |name: &str| files.path().join(name);
+    dump_to(&server, "shop", &at("shop.sql"), &[]);
+    let plain = std::fs::read_to_string(at("shop.sql")).unwrap();
+    let named = [("gz", "gzip"), ("zst", "zstd"), ("xz", "xz"), ("bz2", "bz2"), ("lz4", "lz4")];
+    for (ending, method) in named {
+        let file = at(&format!("shop.sql.{ending}"));
+        dump(&server, "shop", &["-f", file.to_str().unwrap()]).assert_code(0);
+        assert!(body(&unpacked(&file, method)) == body(&plain), "{ending} holds another script");
+        let exported = at(&format!("export.sql.{ending}"));
+        let export = Dbhaul::new(["backup", "export", "--store", store, "-f"]).arg(&exported).run();
+        export.assert_code(0);
+        assert!(
+            body(&unpacked(&exported, method)) == body(&plain),
+            "{ending} of a backup holds another script"
+        );
+    }
+    // as pg_dump has it: a level alone is of gzip, and 0 is none
+    let size_at = |level: &str| {
+        dump(&server, "shop", &["-Z", level, "-f", at("level").to_str().unwrap()]).assert_code(0);
+        assert!(body(&unpacked(&at("level"), "gzip")) == body(&plain), "{level} holds another script");
+        at("level").metadata().unwrap().len()
+    };
+    assert!(size_at("9") < size_at("1") && size_at("gzip:9") < size_at("gzip:level=1"));
+    dump_to(&server, "shop", &at("plain.sql.gz"), &["-Z", "0"]);
+    let run = Dbhaul::new(["backup", "export", "--store", store, "-Z", "gzip:10"]).run();
+    run.assert_code(2).assert_stderr_has(&["gzip has levels from 1 to 9, not 10"]);
+
+    // a run that fails leaves no file
+    server.psql("shop", "CREATE TYPE e AS ENUM ('bad'); CREATE TABLE broken AS SELECT 'bad'::e AS e");
+    server.psql("shop", "DELETE FROM pg_enum WHERE enumlabel = 'bad'");
+    let failed = dump(&server, "shop", &["-f", at("failed.sql.gz").to_str().unwrap()]);
+    failed.assert_code(1).assert_stderr_has(&["public.broken"]);
+    assert!(!at("failed.sql.gz").exists());
+}
+
 /// Runs a script by psql on an empty database, past errors or up to the first.
 fn psql_takes(server: &Server, db: &str, script: &str, stops: bool) -> bool {
     let file = tempfile::NamedTempFile::new().unwrap();
@@ -276,7 +331,9 @@ fn flags_of_the_other_format_are_refused() {
         (vec!["--store", "s", "--target-version", "17"], "--target-version belongs to a script"),
         (vec!["--format", "sql", "--store", "s"], "--store is where"),
         (vec!["--format", "sql", "-j", "4"], "--jobs is for"),
-        (vec!["--format", "sql", "-Z", "3"], "--compress is for"),
+        (vec!["--format", "sql", "-Z", "12"], "gzip has levels from 1 to 9, not 12"),
+        (vec!["--format", "sql", "-Z", "lz4:3"], "lz4 is written without levels"),
+        (vec!["--format", "sql", "-Z", "brotli"], "expected a level, or gzip"),
         (vec!["--format", "sql", "--roles", "used"], "--roles is for"),
         (vec!["--format", "sql", "--json"], "--report x.json"),
     ] {

@@ -21,19 +21,19 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest, ExportRequest,
-    ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport, KeyChange,
-    ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest, RowStore,
-    Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
+    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest,
+    ExportRequest, ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport,
+    KeyChange, ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest,
+    RowStore, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
     ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
 use crate::args::{
-    BackupCommand, CleanupArgs, Cli, Command, ConfigCommand, ConvertArgs, CopyFormatName,
+    BackupCommand, CleanupArgs, Cli, Command, Compress, ConfigCommand, ConvertArgs, CopyFormatName,
     DEFAULT_COMPRESSION_LEVEL, DumpArgs, DumpFormat, LetterArgs, MigrateArgs, OutputArgs, PreflightArgs,
     ProgressMode, ReportAction, ReportArgs, RestoreArgs, RoleArgs, RunArgs, ScratchArgs, SelectionArgs,
-    StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs,
+    StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs, level_of_rows,
 };
 use crate::config::{Checked, Config, ConfigError};
 use crate::report_file::ReportFile;
@@ -264,7 +264,7 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
         selection: selection(&args.selection)?,
         jobs,
         parent: parent_ref(args.parent.as_deref(), args.full)?,
-        compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
+        compression_level: compression_level(args.compress)?,
         compression_helpers: args.compression_helpers.unwrap_or_else(|| default_compression_helpers(jobs)),
         roles: roles::recorded(&args.roles),
         statistics: args.statistics,
@@ -274,6 +274,12 @@ fn dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError>
     };
     let job = job(Request::Dump(request), args.dry_run, Some(args.report), args.output, places)?;
     Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
+}
+
+/// The level of zstd of a backup.
+fn compression_level(given: Option<Compress>) -> Result<i32, UsageError> {
+    let level = given.map_or(Ok(DEFAULT_COMPRESSION_LEVEL), level_of_rows);
+    level.map_err(|problem| UsageError::new(format!("--compress: {problem}")))
 }
 
 fn restore(args: RestoreArgs, environment: Environment<'_>) -> Result<Job, UsageError> {

@@ -8,7 +8,7 @@ use clap::builder::{PossibleValue, RangedU64ValueParser, TypedValueParser};
 use clap::error::ErrorKind;
 use clap::{ArgAction, Args, ValueEnum};
 
-use super::ProgressMode;
+use super::{CompressionName, ProgressMode};
 
 /// Takes a number of sessions. The limit keeps a typing error from exhausting a server.
 pub(super) fn jobs() -> RangedU64ValueParser<usize> {
@@ -35,17 +35,48 @@ fn size(text: &str) -> Result<u64, String> {
     number.checked_mul(1 << shift).filter(|bytes| *bytes > 0).ok_or_else(|| "out of range".to_owned())
 }
 
-/// Takes a level of zstd, alone or as `pg_dump` takes it: `3`, `zstd`, `zstd:3`, `zstd:level=3`.
-pub(super) fn compression_level(text: &str) -> Result<i32, String> {
-    let level = match text.split_once(':') {
-        None if text == "zstd" => return Ok(DEFAULT_COMPRESSION_LEVEL),
-        Some(("zstd", detail)) => detail.strip_prefix("level=").unwrap_or(detail),
-        _ => text,
+/// How a dump is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Compress {
+    /// By what the format uses, at this level.
+    Level(i32),
+    /// By this, at this level or its usual one.
+    Method(CompressionName, Option<i32>),
+}
+
+/// Takes what `pg_dump` takes: `3`, `zstd`, `zstd:3`, `zstd:level=3`.
+pub(super) fn compress(text: &str) -> Result<Compress, String> {
+    if let Ok(level) = text.parse() {
+        return Ok(Compress::Level(level));
+    }
+    let (method, level) = match text.split_once(':') {
+        None => (text, None),
+        Some((method, detail)) => (method, Some(detail.strip_prefix("level=").unwrap_or(detail))),
     };
-    match level.parse() {
-        Ok(level @ 1..=19) => Ok(level),
-        Ok(_) => Err(format!("{level} is not in 1..=19")),
-        Err(_) => Err("dbhaul compresses with zstd: expected a level from 1 to 19, or zstd:LEVEL".to_owned()),
+    let level =
+        level.map(|level| level.parse().map_err(|_| format!("{level} is not a number"))).transpose()?;
+    match CompressionName::from_str(method, false) {
+        Ok(method) => Ok(Compress::Method(method, level)),
+        Err(_) => Err("expected a level, or gzip, zstd, xz, bzip2, lz4 or none, as in zstd:3".to_owned()),
+    }
+}
+
+/// Takes a level of zstd, alone or as `pg_dump` takes it: `3`, `zstd`, `zstd:3`, `zstd:level=3`.
+pub(super) fn zstd_level(text: &str) -> Result<i32, String> {
+    level_of_rows(compress(text)?)
+}
+
+/// The level of zstd that the rows of a backup are compressed at.
+pub(crate) fn level_of_rows(given: Compress) -> Result<i32, String> {
+    match given {
+        Compress::Method(CompressionName::Zstd, None) => Ok(DEFAULT_COMPRESSION_LEVEL),
+        Compress::Level(level) | Compress::Method(CompressionName::Zstd, Some(level)) => Some(level)
+            .filter(|level| (1..=19).contains(level))
+            .ok_or_else(|| format!("{level} is not in 1..=19")),
+        Compress::Method(..) => {
+            Err("the rows of a backup are compressed with zstd: expected a level from 1 to 19, or zstd:LEVEL"
+                .to_owned())
+        }
     }
 }
 

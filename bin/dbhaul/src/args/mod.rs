@@ -27,9 +27,9 @@ use clap_complete::Shell;
 pub(crate) use check::{CheckArgs, ListArgs};
 pub(crate) use compare::{CompareArgs, ModeName, OtherBackupArgs, ValuesName};
 pub(crate) use groups::{
-    BackupArgs, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs, RoleArgs,
-    RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs, StatisticsName,
-    StoreArgs, TargetArgs, ThrottleArgs, WriteArgs,
+    BackupArgs, Compress, DEFAULT_COMPRESSION_LEVEL, DumpFormat, OutputArgs, RecordArgs, ReportArgs,
+    RoleArgs, RoleMapArgs, RolesArg, ScriptArgs, SectionName, SelectionArgs, SideRoleArgs, SourceArgs,
+    StatisticsName, StoreArgs, TargetArgs, ThrottleArgs, WriteArgs, level_of_rows,
 };
 pub(crate) use habits::Refused;
 pub(crate) use job::{ConfigCommand, RunArgs};
@@ -251,6 +251,11 @@ pub(crate) struct ExportArgs {
     pub(crate) backup: BackupArgs,
     #[command(flatten)]
     pub(crate) script: ScriptArgs,
+    /// Compress the script: gzip, zstd, xz, bzip2 or lz4, with a level as in gzip:9
+    ///
+    /// Without it, the name of the file says how it is compressed: shop.sql.gz, .zst, .xz, .bz2, .lz4.
+    #[arg(short = 'Z', long, value_name = "METHOD", value_parser = groups::compress, help_heading = "How")]
+    pub(crate) compress: Option<Compress>,
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
     #[command(flatten)]
@@ -314,10 +319,12 @@ pub(crate) struct DumpArgs {
     /// Sessions that read at the same time [default: one for each processor, 4 at most]
     #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
     pub(crate) jobs: Option<usize>,
-    /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]
-    #[arg(short = 'Z', long = "compress", value_name = "LEVEL",
-          value_parser = groups::compression_level, help_heading = "How")]
-    pub(crate) compression_level: Option<i32>,
+    /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]; or how a script is compressed
+    ///
+    /// A script is compressed with gzip, zstd, xz, bzip2 or lz4, with a level as in gzip:9; a level alone is of gzip, as for
+    /// pg_dump. Without the option, the name of a script's file says how it is compressed: shop.sql.gz, .zst, .xz, .bz2, .lz4.
+    #[arg(short = 'Z', long, value_name = "LEVEL|METHOD", value_parser = groups::compress, help_heading = "How")]
+    pub(crate) compress: Option<Compress>,
     /// Deduplicate against this backup of the store [default: the newest of the same database]
     ///
     /// Chunks of rows (about 64 KiB each) that this backup already holds are neither compressed nor uploaded.

@@ -51,6 +51,18 @@ pub(super) fn import(args: ImportRowsArgs, environment: Environment<'_>) -> Resu
     Ok(Job { lock_wait: args.lock_wait_timeout, ..job })
 }
 
+/// The compression of this name.
+pub(super) fn compression_called(name: CompressionName) -> Option<Compression> {
+    Some(match name {
+        CompressionName::None => return None,
+        CompressionName::Gzip => Compression::Gzip,
+        CompressionName::Zstd => Compression::Zstd,
+        CompressionName::Xz => Compression::Xz,
+        CompressionName::Bzip2 => Compression::Bzip2,
+        CompressionName::Lz4 => Compression::Lz4,
+    })
+}
+
 fn check_writable(file: &Path) -> Result<(), UsageError> {
     let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
     match file.is_dir() || directory.is_some_and(|directory| !directory.is_dir()) {
@@ -74,12 +86,7 @@ fn forms(
     };
     let compression = match compression {
         None => named,
-        Some(CompressionName::None) => None,
-        Some(CompressionName::Gzip) => Some(Compression::Gzip),
-        Some(CompressionName::Zstd) => Some(Compression::Zstd),
-        Some(CompressionName::Xz) => Some(Compression::Xz),
-        Some(CompressionName::Bzip2) => Some(Compression::Bzip2),
-        Some(CompressionName::Lz4) => Some(Compression::Lz4),
+        Some(name) => compression_called(name),
     };
     let format = match format {
         Some(RowFormatName::Parquet) => Some(RowFormat::Parquet),
@@ -103,7 +110,7 @@ fn forms(
 }
 
 /// The name without the ending of a compression, and which that is.
-fn compression_of(file: &Path) -> (PathBuf, Option<Compression>) {
+pub(super) fn compression_of(file: &Path) -> (PathBuf, Option<Compression>) {
     let compression = match ending(file).as_deref() {
         Some("gz") => Compression::Gzip,
         Some("zst" | "zstd") => Compression::Zstd,

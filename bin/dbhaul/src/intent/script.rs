@@ -2,12 +2,15 @@
 
 use std::path::Path;
 
-use dbhaul_pipeline::{ScriptOptions, ScriptRequest, ScriptSource};
+use dbhaul_pipeline::{FileCompression, ScriptOptions, ScriptRequest, ScriptSource};
 
+use super::rows::{compression_called, compression_of};
 use super::selection::selection;
 use super::sides::Places;
 use super::{Environment, Job, Request, UsageError, backup_ref, job, throttle_options};
-use crate::args::{DumpArgs, ExportArgs, LetterArgs, OutputArgs, ReportArgs, ScriptArgs};
+use crate::args::{
+    Compress, CompressionName, DumpArgs, ExportArgs, LetterArgs, OutputArgs, ReportArgs, ScriptArgs,
+};
 
 /// `dump --format sql`.
 pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
@@ -17,11 +20,10 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
     if args.keys.writer_key.is_some() || args.keys.store_fingerprint.is_some() {
         return Err(UsageError::new("--writer-key and --store-fingerprint are for --format store"));
     }
-    if args.compression_level.is_some() {
-        return Err(UsageError::new("--compress is for --format store; pipe a script through zstd or gzip"));
-    }
     if args.compression_helpers.is_some() {
-        return Err(UsageError::new("--compress-threads is for --format store; a script is not compressed"));
+        return Err(UsageError::new(
+            "--compress-threads is for --format store; one thread compresses a script",
+        ));
     }
     if args.parent.is_some() || args.full {
         return Err(UsageError::new("--parent and --full are for --format store; a script has all rows"));
@@ -39,7 +41,8 @@ pub(super) fn of_dump(args: DumpArgs, environment: Environment<'_>) -> Result<Jo
         selection: selection(&args.selection)?,
         options: ScriptOptions { throttle: throttle_options(&args.throttle), ..options(&args.script) },
     };
-    let job = finish(request, args.script, args.dry_run, args.report, args.output, places)?;
+    let how = (args.dry_run, args.compress);
+    let job = finish(request, args.script, how, args.report, args.output, places)?;
     Ok(Job { lock_wait: args.throttle.lock_wait_timeout, ..job })
 }
 
@@ -53,7 +56,7 @@ pub(super) fn of_backup(args: ExportArgs, environment: Environment<'_>) -> Resul
     };
     let selection = selection(&args.selection)?;
     let request = ScriptRequest { source, selection, options: options(&args.script) };
-    finish(request, args.script, false, args.report, args.output, places)
+    finish(request, args.script, (false, args.compress), args.report, args.output, places)
 }
 
 /// Refuses what only a script has where a backup is made.
@@ -89,15 +92,17 @@ fn options(args: &ScriptArgs) -> ScriptOptions {
 }
 
 fn finish(
-    request: ScriptRequest,
+    mut request: ScriptRequest,
     script: ScriptArgs,
-    dry_run: bool,
+    (dry_run, compress): (bool, Option<Compress>),
     report: ReportArgs,
     output: OutputArgs,
     places: Places<'_>,
 ) -> Result<Job, UsageError> {
     // `-` is standard output, as for other tools.
     let file = script.file.filter(|file| file.as_os_str() != "-");
+    let by_name = || file.as_deref().and_then(|file| compression_of(file).1).map(FileCompression::from);
+    request.options.compression = compress.map_or_else(|| Ok(by_name()), file_compression)?;
     if output.json && file.is_none() && !dry_run {
         return Err(UsageError::new(
             "the script goes to standard output, so --json has no place there: give --file, or --report x.json",
@@ -113,4 +118,19 @@ fn finish(
         }
     }
     job(Request::Script(request, file), dry_run, Some(report), output, places)
+}
+
+/// The compression of a script. A level alone is of gzip, and 0 is none, as `pg_dump` has it.
+fn file_compression(given: Compress) -> Result<Option<FileCompression>, UsageError> {
+    let (method, level) = match given {
+        Compress::Level(0) => return Ok(None),
+        Compress::Level(level) => (CompressionName::Gzip, Some(level)),
+        Compress::Method(method, level) => (method, level),
+    };
+    let Some(method) = compression_called(method) else {
+        return Ok(None);
+    };
+    let compression = FileCompression { method, level };
+    compression.check().map_err(|problem| UsageError::new(format!("--compress: {problem}")))?;
+    Ok(Some(compression))
 }

@@ -4,7 +4,6 @@
 //! then looked at, then copied, so that nothing is missed in between. Rows pass through a few MiB of memory; of
 //! Parquet, the row group that is being written is in memory too.
 
-mod target;
 mod work;
 
 use std::fmt::{self, Display, Formatter};
@@ -17,13 +16,12 @@ use dbhaul_rows::CopyFormat;
 use serde::Serialize;
 
 use crate::command::relation::{Relation, query_columns};
+use crate::output_file::{FileCompression, OutputFile};
 use crate::output_place::OutputPlace;
 use crate::sides::check_side;
 use crate::source::lock_wait::{self, Waiting};
 use crate::source::throttle::{Throttle, ThrottleOptions};
 use crate::{Context, PipelineError, Status, format_bytes};
-
-use target::OutputFile;
 
 /// Bytes of rows that are worked on at a time, while the next are read.
 const WORK_BYTES: usize = 1 << 20;
@@ -127,7 +125,7 @@ pub async fn export(
     Box::pin(check_side(("source", &request.source), &context)).await?;
     let throttle = Throttle::start(request.throttle, &request.source, &context).await?;
     let reading = Reading::open(&request, &context).await?;
-    let mut file = OutputFile::open(output, request.compression).await?;
+    let mut file = OutputFile::open(output, request.compression.map(FileCompression::from)).await?;
     let name = reading.table.table.clone().unwrap_or_else(|| "query".to_owned());
     context.progress.phase_started(Phase::Data, Some(1), None);
     let task = context.progress.task("TABLE DATA", &name, None);

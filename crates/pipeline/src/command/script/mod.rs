@@ -22,6 +22,7 @@ use dbhaul_progress::{Phase, counted};
 use serde::Serialize;
 
 use crate::command::backups::StoredBackup;
+use crate::output_file::FileCompression;
 use crate::output_place::OutputPlace;
 use crate::report::import::write_named;
 use crate::report::left_out::left_out;
@@ -79,6 +80,8 @@ pub struct ScriptOptions {
     pub target_version: Option<u32>,
     /// How much of a live source it may take.
     pub throttle: ThrottleOptions,
+    /// How the whole script is compressed, if it is.
+    pub compression: Option<FileCompression>,
 }
 
 /// A script that is ready to be written: snapshot taken or backup checked, nothing written.
@@ -251,7 +254,7 @@ impl Script {
             self.context.progress.warning(format!("may fail: {}: {reason}", in_one_line(object)));
         }
         self.plan.notes.iter().for_each(|note| self.context.progress.notice(note));
-        let mut sink = Sink::open(output).await?;
+        let mut sink = Sink::open(output, self.request.options.compression).await?;
         let cancel = self.context.cancel.clone();
         let written = cancel.run_until_cancelled(Box::pin(self.write(&mut sink))).await;
         let row_count = match written.unwrap_or(Err(PipelineError::Cancelled)) {

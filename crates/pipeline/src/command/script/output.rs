@@ -3,13 +3,10 @@
 use std::time::Duration;
 
 use dbhaul_catalog::failing_statement;
-use tokio::io::{AsyncWriteExt, BufWriter};
 
 use crate::PipelineError;
-use crate::output_place::{ByteStream, OutputPlace, Pending};
-
-/// Bytes gathered before they are written.
-const BUFFER_BYTES: usize = 256 << 10;
+use crate::output_file::{FileCompression, OutputFile};
+use crate::output_place::OutputPlace;
 
 /// How long a reader that has stopped reading is waited for when a run has failed.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -20,26 +17,17 @@ const INCOMPLETE: &str =
 
 /// A script under construction.
 pub(super) struct Sink {
-    out: BufWriter<ByteStream>,
-    place: String,
-    pending: Option<Pending>,
-    written_bytes: u64,
+    file: OutputFile,
     /// Columns of the `COPY` that is open.
     open_rows: Option<usize>,
 }
 
 impl Sink {
-    pub(super) async fn open(output: OutputPlace) -> Result<Self, PipelineError> {
-        let place = output.name();
-        let opened = output.open().await;
-        let (stream, pending) =
-            opened.map_err(|source| PipelineError::Output { place: place.clone(), source })?;
-        Ok(Sink::new(stream, place, pending))
-    }
-
-    fn new(stream: ByteStream, place: String, pending: Option<Pending>) -> Self {
-        let out = BufWriter::with_capacity(BUFFER_BYTES, stream);
-        Sink { out, place, pending, written_bytes: 0, open_rows: None }
+    pub(super) async fn open(
+        output: OutputPlace,
+        compression: Option<FileCompression>,
+    ) -> Result<Self, PipelineError> {
+        Ok(Sink { file: OutputFile::open(output, compression).await?, open_rows: None })
     }
 
     pub(super) async fn text(&mut self, text: &str) -> Result<(), PipelineError> {
@@ -47,9 +35,7 @@ impl Sink {
     }
 
     pub(super) async fn bytes(&mut self, bytes: &[u8]) -> Result<(), PipelineError> {
-        self.written_bytes += bytes.len() as u64;
-        let written = self.out.write_all(bytes).await;
-        written.map_err(|source| PipelineError::Output { place: self.place.clone(), source })
+        self.file.write(bytes).await
     }
 
     /// Begins a `COPY` of this many columns.
@@ -67,7 +53,7 @@ impl Sink {
     /// Ends a script that failed: a row with too many columns fails an open `COPY`,
     /// so that none of its rows stay, and a statement fails after it. A file is gone.
     pub(super) async fn abandon(mut self) {
-        if self.pending.is_none() {
+        if self.file.is_stream() {
             let mut end = b"\n".to_vec();
             if let Some(columns) = self.open_rows {
                 end.extend_from_slice(
@@ -76,22 +62,16 @@ impl Sink {
             }
             end.extend_from_slice(failing_statement(INCOMPLETE).as_bytes());
             let farewell = async {
-                self.out.write_all(&end).await?;
-                self.out.flush().await
+                self.file.write(&end).await?;
+                self.file.commit().await
             };
             // Whoever reads it may have gone; the exit code says the same.
             let _ = tokio::time::timeout(FAREWELL, farewell).await;
         }
     }
 
-    /// Brings everything to its place; returns the place and the bytes.
-    pub(super) async fn commit(mut self) -> Result<(String, u64), PipelineError> {
-        let place = self.place.clone();
-        let failed = |source| PipelineError::Output { place: place.clone(), source };
-        self.out.flush().await.map_err(failed)?;
-        if let Some(pending) = &self.pending {
-            pending.commit().await.map_err(failed)?;
-        }
-        Ok((place, self.written_bytes))
+    /// Brings everything to its place; returns the place and the bytes of the file.
+    pub(super) async fn commit(self) -> Result<(String, u64), PipelineError> {
+        self.file.commit().await
     }
 }

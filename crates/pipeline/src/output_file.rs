@@ -1,4 +1,4 @@
-//! The file that rows are written into, compressed or not.
+//! A file that is written, compressed or not.
 
 use std::io::Write;
 use std::pin::Pin;
@@ -6,19 +6,59 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll};
 
+use async_compression::Level;
 use async_compression::tokio::write::{BzEncoder, GzipEncoder, XzEncoder, ZstdEncoder};
 use lz4_flex::frame::FrameEncoder;
 use tokio::io::{AsyncWrite, AsyncWriteExt, BufWriter};
 
-use super::Compression;
-use crate::PipelineError;
 use crate::output_place::{ByteStream, OutputPlace, Pending};
+use crate::{Compression, PipelineError};
 
 /// Bytes gathered before they are written.
 const BUFFER_BYTES: usize = 256 << 10;
 
+/// How a whole file is compressed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileCompression {
+    /// By what.
+    pub method: Compression,
+    /// How hard, or as the method does where nothing is said.
+    pub level: Option<i32>,
+}
+
+impl From<Compression> for FileCompression {
+    fn from(method: Compression) -> Self {
+        FileCompression { method, level: None }
+    }
+}
+
+impl FileCompression {
+    /// Refuses a level that the method does not have.
+    ///
+    /// # Errors
+    /// Why, in words.
+    pub fn check(self) -> Result<(), String> {
+        let Some(level) = self.level else { return Ok(()) };
+        let (name, levels) = match self.method {
+            Compression::Lz4 => return Err("lz4 is written without levels here".to_owned()),
+            Compression::Gzip => ("gzip", 1..=9),
+            Compression::Bzip2 => ("bzip2", 1..=9),
+            Compression::Xz => ("xz", 0..=9),
+            Compression::Zstd => ("zstd", 1..=19),
+        };
+        if levels.contains(&level) {
+            return Ok(());
+        }
+        Err(format!("{name} has levels from {} to {}, not {level}", levels.start(), levels.end()))
+    }
+
+    fn level(self) -> Level {
+        self.level.map_or(Level::Default, Level::Precise)
+    }
+}
+
 /// A file under construction; dropped, it is gone.
-pub(super) struct OutputFile {
+pub(crate) struct OutputFile {
     out: ByteStream,
     /// Compresses what goes to `out`: the C library that `async-compression` has for LZ4 holds functions of the same names as
     /// the parser of `pg_query`, so that both cannot be linked.
@@ -29,9 +69,9 @@ pub(super) struct OutputFile {
 }
 
 impl OutputFile {
-    pub(super) async fn open(
+    pub(crate) async fn open(
         output: OutputPlace,
-        compression: Option<Compression>,
+        compression: Option<FileCompression>,
     ) -> Result<Self, PipelineError> {
         let place = output.name();
         let opened = output.open().await;
@@ -40,18 +80,25 @@ impl OutputFile {
         let written_bytes = Arc::new(AtomicU64::new(0));
         let counting = Counting { stream, written_bytes: Arc::clone(&written_bytes) };
         let out = BufWriter::with_capacity(BUFFER_BYTES, counting);
-        let out: ByteStream = match compression {
+        let method = compression.map(|compression| compression.method);
+        let level = compression.map_or(Level::Default, FileCompression::level);
+        let out: ByteStream = match method {
             None | Some(Compression::Lz4) => Box::new(out),
-            Some(Compression::Gzip) => Box::new(GzipEncoder::new(out)),
-            Some(Compression::Zstd) => Box::new(ZstdEncoder::new(out)),
-            Some(Compression::Xz) => Box::new(XzEncoder::new(out)),
-            Some(Compression::Bzip2) => Box::new(BzEncoder::new(out)),
+            Some(Compression::Gzip) => Box::new(GzipEncoder::with_quality(out, level)),
+            Some(Compression::Zstd) => Box::new(ZstdEncoder::with_quality(out, level)),
+            Some(Compression::Xz) => Box::new(XzEncoder::with_quality(out, level)),
+            Some(Compression::Bzip2) => Box::new(BzEncoder::with_quality(out, level)),
         };
-        let lz4 = (compression == Some(Compression::Lz4)).then(|| FrameEncoder::new(Vec::new()));
+        let lz4 = (method == Some(Compression::Lz4)).then(|| FrameEncoder::new(Vec::new()));
         Ok(OutputFile { out, lz4, place, pending, written_bytes })
     }
 
-    pub(super) async fn write(&mut self, bytes: &[u8]) -> Result<(), PipelineError> {
+    /// Whether what was written stays where it is when the rest fails.
+    pub(crate) fn is_stream(&self) -> bool {
+        self.pending.is_none()
+    }
+
+    pub(crate) async fn write(&mut self, bytes: &[u8]) -> Result<(), PipelineError> {
         let written = match &mut self.lz4 {
             None => self.out.write_all(bytes).await,
             Some(encoder) => match encoder.write_all(bytes) {
@@ -63,7 +110,7 @@ impl OutputFile {
     }
 
     /// Ends the compression and brings everything to its place; returns the place and the bytes of the file.
-    pub(super) async fn commit(mut self) -> Result<(String, u64), PipelineError> {
+    pub(crate) async fn commit(mut self) -> Result<(String, u64), PipelineError> {
         let place = self.place;
         let failed = |source| PipelineError::Output { place: place.clone(), source };
         if let Some(encoder) = self.lz4 {
