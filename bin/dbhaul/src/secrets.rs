@@ -24,8 +24,16 @@ pub(crate) fn shown_argument(argument: &str) -> String {
         Some((name, _)) if name.starts_with('-') && is_word(name) => format!("{name}={MASK}"),
         _ if is_usage(argument, is_word) => argument.to_owned(),
         None if is_word(argument) || is_number(argument) => argument.to_owned(),
-        _ => MASK.to_owned(),
+        _ => match option_and_blank(argument).filter(|name| is_word(name)) {
+            Some(name) => format!("{name} {MASK}"),
+            None => MASK.to_owned(),
+        },
     }
+}
+
+/// An option that was quoted with its value, without it: `--jobs` of `--jobs 4`.
+fn option_and_blank(argument: &str) -> Option<&str> {
+    Some(argument.split_once(' ')?.0).filter(|name| name.starts_with("--"))
 }
 
 /// An option of one letter, without the value that may stand behind it: `-d` of `-dpostgres://u:s3cret@h`.
@@ -222,6 +230,7 @@ mod tests {
             assert_eq!(shown_stray(typed, ["postgres://h"]), shown);
         }
         assert_eq!(shown_argument("--sorce=postgres://u:s3cret@h"), "--sorce=***");
+        assert_eq!(shown_argument("--jobs 4"), "--jobs ***");
         let beside = ["dbhaul", "dump", "--source", "host=h password='my", "secret'"];
         assert_eq!(shown_stray("secret", beside), "***");
         assert_eq!(shown_stray("--jbos", beside), "--jbos");

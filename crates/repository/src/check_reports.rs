@@ -27,8 +27,8 @@ const CLOCKS: SignedDuration = SignedDuration::from_hours(24);
 /// What the reports of a backup say together.
 #[derive(Debug, Clone, Default)]
 pub struct CheckState {
-    /// The newest of those that found nothing wrong.
-    good: Option<CheckReport>,
+    /// Whether one has read packs, all or a part of them, and found nothing wrong.
+    is_good: bool,
     /// Those that found damage, each unless a whole check of its level or above has found none since, the newest first.
     damage: Vec<CheckReport>,
     /// The newest of all.
@@ -71,16 +71,19 @@ impl CheckState {
         self.damage.first()
     }
 
-    /// Whether a check has found the backup good, and none has found damage that still counts.
+    /// Whether a check that reads packs, all or a part of them, has found the backup good, and none has found damage that
+    /// still counts.
     pub fn is_checked(&self) -> bool {
-        self.good.is_some() && self.damage.is_empty()
+        self.is_good && self.damage.is_empty()
     }
 
     fn of(mut reports: Vec<StoredReport>, now: Timestamp) -> Self {
         let is_ahead = |stored: &StoredReport| stored.time().duration_since(now) > CLOCKS;
         reports.retain(|stored| stored.report.result == CheckResult::Damaged || !is_ahead(stored));
         reports.sort_by_key(StoredReport::time);
-        let newest = |result| reports.iter().rev().find(|stored| stored.report.result == result);
+        // sizes and references say nothing of what is in the packs
+        let reads_packs = |report: &CheckReport| report.level >= CheckLevel::Hashes;
+        let is_good = |report: &CheckReport| report.result == CheckResult::Good && reads_packs(report);
         let is_refuted = |damage: &StoredReport| {
             reports.iter().any(|stored| {
                 let report = &stored.report;
@@ -91,7 +94,7 @@ impl CheckState {
         let damage = reports.iter().rev().filter(|stored| stored.report.result == CheckResult::Damaged);
         let report = |stored: &StoredReport| stored.report.clone();
         CheckState {
-            good: newest(CheckResult::Good).map(report),
+            is_good: reports.iter().any(|stored| is_good(&stored.report)),
             damage: damage.filter(|stored| !is_refuted(stored)).map(report).collect(),
             last: reports.last().map(report),
         }
@@ -382,7 +385,9 @@ mod tests {
         };
         let damaged = report(10, Hashes, Damaged, part);
         check(&[], false, false);
-        check(&[report(1, References, Good, None)], true, false);
+        check(&[report(1, References, Good, None)], false, false);
+        check(&[report(1, Hashes, Good, None)], true, false);
+        check(&[report(1, Hashes, Good, part)], true, false);
         check(&[report(1, Hashes, Incomplete, None)], false, false);
         check(std::slice::from_ref(&damaged), false, true);
         check(&[report(11, References, Good, None), damaged.clone()], false, true);

@@ -116,9 +116,11 @@ impl Config {
 fn told(error: &toml::de::Error, text: &str) -> String {
     let before = |start: usize| text.bytes().take(start).filter(|byte| *byte == b'\n').count();
     let line = error.span().map(|span| before(span.start) + 1);
-    let message = match error.span().and_then(|span| key_at(text, span)) {
-        Some(key) => format!("key `{key}`: {}", without_values(error.message())),
-        None => without_values(error.message()),
+    let message = match (error.span().and_then(|span| key_at(text, span)), expected(error.message())) {
+        (Some(key), Some(known)) => format!("there is no key `{key}` here: expected {known}"),
+        (Some(key), None) => format!("key `{key}`: {}", without_values(error.message())),
+        (None, Some(expected)) => format!("expected {expected}"),
+        (None, None) => without_values(error.message()),
     };
     match line {
         Some(line) => format!("line {line}: {message}"),
@@ -134,14 +136,16 @@ fn key_at(text: &str, span: Range<usize>) -> Option<&str> {
     (is_word && is_key).then_some(key)
 }
 
-/// What a message says is expected, if anything: all else in it may quote the file, where anything may be a secret.
+/// What a message says is expected, which comes from the parser or from us; what is before it may quote the file.
+fn expected(message: &str) -> Option<&str> {
+    Some(message.rsplit_once(", expected ")?.1)
+}
+
+/// A message that quotes nothing: what it quotes may be of the file, where anything may be a secret.
 fn without_values(message: &str) -> String {
-    match message.rsplit_once(", expected ") {
-        Some((_, expected)) => format!("this is not what belongs here, which is {expected}"),
-        None if message.contains(['"', '`', '\'']) => {
-            "this cannot be read, or does not belong here".to_owned()
-        }
-        None => message.to_owned(),
+    match message.contains(['"', '`', '\'']) {
+        true => "this cannot be read".to_owned(),
+        false => message.to_owned(),
     }
 }
 

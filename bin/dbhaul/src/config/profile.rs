@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::value::Value;
 use crate::app::hide_secrets;
-use crate::args::{Cli, Refused};
+use crate::args::{Cli, Command, DumpFormat, Refused};
 use crate::intent::{Environment, Intent, Request};
 
 /// Hours that packs stay after they were marked, as with `backup prune`.
@@ -22,11 +22,11 @@ const GRACE_HOURS: u64 = 23;
 #[serde(deny_unknown_fields)]
 pub(super) struct Profile {
     /// The database, or one of the server whose databases are backed up.
-    source: Value,
+    source: Option<Value>,
     /// Patterns of names of databases of that server.
     databases: Option<Vec<String>>,
     /// The store.
-    store: Value,
+    store: Option<Value>,
     /// Options of `dbhaul dump`.
     #[serde(default)]
     dump: Vec<String>,
@@ -71,14 +71,14 @@ struct Keep {
 
 /// A number of backups, or all.
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "a number of backups or \"unlimited\"")]
+#[serde(untagged, expecting = "expected a number of backups, or the word unlimited in quotes")]
 enum Count {
     Number(u32),
     Text(String),
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "true, false, or a table with `level` and `subset`")]
+#[serde(untagged, expecting = "expected true, false, or a table with level and subset")]
 enum Check {
     Wanted(bool),
     How(HowChecked),
@@ -98,7 +98,7 @@ impl Default for Check {
 }
 
 #[derive(Debug, Deserialize)]
-#[serde(untagged, expecting = "true, false, or a table with `grace-hours`")]
+#[serde(untagged, expecting = "expected true, false, or a table with grace-hours")]
 enum Prune {
     Wanted(bool),
     Grace(Grace),
@@ -136,6 +136,13 @@ impl Profile {
         {
             return Err("databases: it names none; leave it out for the database of the source".to_owned());
         }
+        let check = self.check.resolved().map_err(|error| format!("check: {error}"))?;
+        let reads_packs = check.as_ref().is_some_and(|check| check.level >= CheckLevel::Hashes);
+        if self.keep.as_ref().is_some_and(|keep| keep.checked) && !reads_packs {
+            return Err(
+                "keep.checked: nothing would ever be forgotten, since `check` is below level 1".to_owned()
+            );
+        }
         let (notify, problems) = self.notify.resolved(environment);
         let Dump { request, lock_wait, keys } = self.dump(environment)?;
         Ok(BackupJob {
@@ -144,7 +151,7 @@ impl Profile {
             lock_wait,
             keys,
             databases: databases.unwrap_or_default(),
-            check: self.check.resolved().map_err(|error| format!("check: {error}"))?,
+            check,
             keep: self
                 .keep
                 .as_ref()
@@ -164,11 +171,19 @@ impl Profile {
 
     /// What `dbhaul dump` makes of the source, the store and the options.
     fn dump(&self, environment: Environment<'_>) -> Result<Dump, String> {
-        let source = self.source.read(environment).map_err(|error| format!("source: {error}"))?;
-        let store = self.store.read(environment).map_err(|error| format!("store: {error}"))?;
+        let read = |key: &str, value: &Option<Value>| {
+            let value = value.as_ref().ok_or_else(|| format!("{key} is missing"))?;
+            value.read(environment).map_err(|error| format!("{key}: {error}"))
+        };
+        let (source, store) = (read("source", &self.source)?, read("store", &self.store)?);
         let places = [format!("--source={source}"), format!("--store={store}")];
         let arguments = ["dbhaul", "dump"].map(str::to_owned).into_iter().chain(self.dump.iter().cloned());
         let cli = match Cli::read(arguments.chain(places)) {
+            Ok(Ok(cli)) if makes_script(&cli) => {
+                return Err(
+                    "dump: a job makes backups in a store, and no scripts: leave --format out".to_owned()
+                );
+            }
             Ok(Ok(cli)) => cli,
             Ok(Err(Refused { problem, .. })) => return Err(format!("dump: {problem}")),
             Err(mut error) => {
@@ -199,6 +214,10 @@ impl Profile {
         };
         hours.map(|hours| Duration::from_secs(hours.saturating_mul(3600)))
     }
+}
+
+fn makes_script(cli: &Cli) -> bool {
+    matches!(&cli.command, Command::Dump(args) if args.format == DumpFormat::Sql)
 }
 
 impl Check {

@@ -77,13 +77,15 @@ fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
         |more: &str| format!("[profile.shop]\nsource = {{ env = \"SHOP\" }}\nstore = \"/backups\"\n{more}");
     for (more, expected) in [
         ("dump = [\"--no-such\"]", "--no-such"),
-        ("dump = [\"--format=sql\"]", "--store is where"),
+        ("dump = [\"--format=sql\"]", "dump: a job makes backups in a store"),
+        ("dump = [\"--jobs 4\"]", "unexpected argument '--jobs ***'"),
         ("dump = [\"--dry-run\"]", "makes no backup"),
         ("dump = [\"--source=postgres://x:hidden@y/z\"]", "--source"),
         ("keep = { daily = 0 }", "keep: no rule"),
         ("keep = { within = \"soon\" }", "not a span"),
         ("check = { level = 4 }", "check: there is no level 4"),
         ("check = { level = 3 }", "check: level 3 is not for a job"),
+        ("check = { level = 0 }\nkeep = { last = 3, checked = true }", "keep.checked: nothing would ever"),
         ("check = { level = 0, subset = \"5%\" }", "check: subset is for levels 1 and 2"),
         ("check = { subset = \"5\" }", "check: \"5\" is no part"),
         ("keep = { last = 3, time-zone = \"Mars\" }", "no time zone"),
@@ -97,6 +99,23 @@ fn what_cannot_be_used_is_named_and_no_secret_is_shown() {
         assert!(problem.contains(expected), "{more}: {problem}");
         assert!(!problem.contains("hidden") && !problem.contains("s3cret"), "{more}: {problem}");
     }
+}
+
+#[test]
+fn mistakes_are_told_by_line_and_by_what_belongs_there() {
+    let profile = "[profile.shop]\nsource = \"x\"\nstore = \"/b\"\n";
+    for (text, expected) in [
+        (format!("{profile}[profile.shop.keep]\ndaily = -3\n"), "line 5: expected a number of backups"),
+        (format!("{profile}kep = 1\n"), "line 4: there is no key `kep` here: expected one of `source`"),
+        ("[profile.shop\n".to_owned(), "line 1: expected `]`"),
+        (format!("{profile}prune = 'soon'\n"), "line 4: expected true, false, or a table with grace-hours"),
+        (format!("{profile}check = 7\n"), "line 4: expected true, false, or a table with level and subset"),
+    ] {
+        let told = super::told(&toml::from_str::<File>(&text).unwrap_err(), &text);
+        assert!(told.starts_with(expected), "{text}: {told}");
+    }
+    assert_eq!(problem("[profile.shop]\nstore = \"/b\"\n"), "source is missing");
+    assert_eq!(problem("[profile.shop]\nsource = { env = \"SHOP\" }\n"), "store is missing");
 }
 
 #[test]

@@ -17,7 +17,7 @@ const MAX_BYTES: usize = 64 << 10;
 
 /// A text, or where it is kept.
 #[derive(Clone, Deserialize)]
-#[serde(untagged, expecting = "a text, or a table with one of `env`, `file` and `command`")]
+#[serde(untagged, expecting = "expected a text, or a table with one of env, file and command")]
 pub(super) enum Value {
     /// The text itself.
     Text(String),
