@@ -93,7 +93,7 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
         let start = format!("{secret}/start");
         // the webhook was busy at first
         let group = "/push/metrics/job/dbhaul/profile/night";
-        let groups = [format!("{group}/database/app%5Fone"), format!("{group}/database/app%5Ftwo")];
+        let groups = [format!("{group}/database/app_one"), format!("{group}/database/app_two")];
         let expected = [&start, secret, "/hook/flaky", "/hook/flaky", group, &groups[0], &groups[1]];
         assert_eq!(paths, expected);
         let report: serde_json::Value = serde_json::from_str(&told[3].1).unwrap();

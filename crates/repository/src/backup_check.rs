@@ -322,7 +322,8 @@ impl<'a> Check<'a> {
             false => None,
         };
         if row_count.is_none() {
-            self.not_compared.push("rows, since the lists that say where they are are damaged".to_owned());
+            self.not_compared
+                .push("rows, since they, or the lists that say where they are, cannot be read".to_owned());
             let left =
                 packs.iter().filter(|pack| !self.seen.contains(&pack.id) && !self.bad.contains(&pack.id));
             let left: Vec<PackSummary> = left.copied().collect();

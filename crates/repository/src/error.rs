@@ -213,8 +213,8 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
-    /// A key for a store that is not encrypted.
-    #[error("a key was given, and {store} is not an encrypted store")]
+    /// A key is given for, or asked of, a store that is not encrypted.
+    #[error("{store} is not an encrypted store, and has no keys")]
     NotEncrypted {
         /// The store.
         store: String,
@@ -458,7 +458,7 @@ impl RepositoryError {
                 "name the file of a private key with --identity-file, or of a passphrase with --passphrase-file"
             }
             RepositoryError::NotEncrypted { .. } => {
-                "leave the key out if the store is not meant to be encrypted, and make an encrypted one in an empty \
+                "give no key if the store is not meant to be encrypted, and make an encrypted one in an empty \
                  place with `dbhaul store init`; if it was encrypted before, somebody has changed it: do not use it"
             }
             RepositoryError::KeysWithoutEncryption { .. } => {
@@ -503,7 +503,7 @@ impl RepositoryError {
             }
             RepositoryError::Keys { .. } => {
                 "do not trust what the store holds until it is known who has changed its keys; \
-                 `dbhaul store key list` shows them"
+                 `dbhaul store key list`, without a key, shows them"
             }
             RepositoryError::Archive { source: ArchiveError::NoKey { .. }, .. } => {
                 "name the file of a private key that opens this generation with --identity-file; a writer key \

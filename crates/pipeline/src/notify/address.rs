@@ -3,7 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE;
 use url::Url;
 
 /// An `http` or `https` URL, of which only the host is ever shown.
@@ -52,14 +53,29 @@ impl fmt::Debug for Address {
     }
 }
 
-/// A name as one part of a path.
-pub(super) fn encoded(name: &str) -> String {
-    utf8_percent_encode(name, NON_ALPHANUMERIC).to_string()
+/// A label of a group of metrics as parts of a path. A name that a path may change, such as `..` or one with a slash, is in
+/// base64, as the push gateway reads it (its README, "URL").
+pub(super) fn label(label: &str, name: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_".contains(c);
+    match !name.is_empty() && name.chars().all(is_plain) {
+        true => format!("{label}/{name}"),
+        // of an empty name there would be no part of the path
+        false if name.is_empty() => format!("{label}@base64/="),
+        false => format!("{label}@base64/{}", URL_SAFE.encode(name)),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Address;
+    use super::{Address, label};
+
+    #[test]
+    fn no_name_leads_elsewhere() {
+        assert_eq!(label("database", "app_1-x"), "database/app_1-x");
+        assert_eq!(label("database", ".."), "database@base64/Li4=");
+        assert_eq!(label("database", "a/b"), "database@base64/YS9i");
+        assert_eq!(label("database", ""), "database@base64/=");
+    }
 
     #[test]
     fn only_the_host_is_shown() {

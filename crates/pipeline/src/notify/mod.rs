@@ -99,9 +99,9 @@ impl Notifier {
         }
         if let Some(gateway) = &self.to.push_gateway {
             for (database, text) in metrics::groups(report) {
-                let mut group = format!("metrics/job/dbhaul/profile/{}", address::encoded(&self.job));
+                let mut group = format!("metrics/job/dbhaul/{}", address::label("profile", &self.job));
                 if let Some(database) = database {
-                    group.push_str(&format!("/database/{}", address::encoded(&database)));
+                    group.push_str(&format!("/{}", address::label("database", &database)));
                 }
                 messages.push(Message::post(gateway.below(&group), "text/plain; version=0.0.4", text));
             }

@@ -18,7 +18,9 @@ pub fn format_bytes(bytes: u64) -> String {
 /// Seconds in the largest unit that fits: `45s`, `12m`, `7h`, `3d`.
 pub fn format_age(seconds: i64) -> String {
     match seconds {
-        ..60 => format!("{seconds}s"),
+        // the clock of whoever wrote the date is ahead of ours
+        ..0 => format!("in {}", format_age(seconds.saturating_neg())),
+        0..60 => format!("{seconds}s"),
         60..3600 => format!("{}m", seconds / 60),
         3600..86_400 => format!("{}h", seconds / 3600),
         _ => format!("{}d", seconds / 86_400),
