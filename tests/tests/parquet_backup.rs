@@ -338,3 +338,51 @@ fn files_go_with_their_backup() {
     refused.assert_code(1).assert_stderr_has(&["is encrypted, and files of Parquet"]);
     assert!(files(&encrypted.root().join("backups")).is_empty());
 }
+
+/// A backup with packs becomes one with files of Parquet and back; each stands alone, and holds the rows of the first.
+#[test]
+fn a_backup_is_converted_and_back() {
+    let (source, target) = (Server::start(17), Server::start(18));
+    source.create_db("shop");
+    for sql in [TABLES, ROWS, ODD] {
+        source.psql("shop", sql);
+    }
+    source.psql(
+        "shop",
+        "CREATE TABLE long (id int PRIMARY KEY, note text);
+         INSERT INTO long SELECT i, md5(i::text) FROM generate_series(1, 300000) i",
+    );
+    let original = Original::new(&source, "shop", &target);
+    for place in [Place::directory(), Place::s3()] {
+        let packs = place.dump(&source, &["--jobs", "2"]);
+        let convert = |backup: &str, format: &str| {
+            let run = place.run(&["backup", "convert", backup, "--format", format, "--json"]);
+            let report = run.assert_code(0).json();
+            assert_eq!(report["converted"], backup, "{report}");
+            report
+        };
+        let id = |report: &serde_json::Value| report["backup"].as_str().unwrap().to_owned();
+        let parquet = id(&convert(&packs, "parquet"));
+        let latest = place.run(&["backup", "show", "--json"]).assert_code(0).json();
+        assert_eq!(latest["id"], parquet, "{latest}");
+        let refused = place.run(&["backup", "convert", &parquet, "--format", "parquet"]);
+        refused.assert_code(1).assert_says("has its rows as Parquet already");
+        // nothing of the original is needed any more
+        place.run(&["backup", "forget", &packs]).assert_code(0);
+        let back = convert(&parquet, "store");
+        assert_eq!(back["part_count"], 0, "{back}");
+        let back = id(&back);
+        place.run(&["backup", "check", "--all", "--level", "2"]).assert_code(0);
+        for backup in [&parquet, &back] {
+            target.create_db("copy");
+            place.run(&["restore", "--backup", backup, "--target", &target.uri("copy")]).assert_code(0);
+            original.assert_rows_equal("copy");
+            original.assert_inserts_equal("copy");
+            place.run(&["verify", "--backup", backup, "--target", &source.uri("shop")]).assert_code(0);
+            target.drop_db("copy");
+        }
+        let next = place.run(&["dump", "--json", "--source", &source.uri("shop")]).assert_code(0).json();
+        let (new, raw) = (&next["totals"]["uploaded_bytes"], &next["totals"]["plain_bytes"]);
+        assert!(new.as_u64().unwrap() * 20 < raw.as_u64().unwrap(), "its rows were not found again: {next}");
+    }
+}

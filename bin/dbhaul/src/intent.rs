@@ -21,7 +21,7 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupJob, BackupRef, CheckRequest, CleanupRequest, CopyChoice, DumpRequest,
+    BackupJob, BackupRef, CheckRequest, CleanupRequest, ConvertRequest, CopyChoice, DumpRequest,
     ExportRequest, ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport,
     KeyChange, ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest,
     RowStore, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
@@ -127,6 +127,8 @@ pub(crate) enum Request {
     RunJobs(Vec<Result<BackupJob, JobReport>>),
     /// `backup forget`.
     Forget(ForgetRequest),
+    /// `backup convert`.
+    ConvertBackup(ConvertRequest),
     /// `backup prune`.
     Prune(PruneRequest),
     /// `backup pin` and `backup unpin`.
@@ -463,6 +465,7 @@ fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, U
         BackupCommand::Export(args) => script::of_backup(*args, environment),
         BackupCommand::Run(args) => jobs(*args, environment),
         BackupCommand::Forget(args) => retention::forget(*args, environment),
+        BackupCommand::Convert(args) => retention::convert(*args, environment),
         BackupCommand::Prune(args) => retention::prune(*args, environment),
         BackupCommand::Pin(args) => retention::pin(*args, true, environment),
         BackupCommand::Unpin(args) => retention::pin(*args, false, environment),

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
     BackupJob, Context, Dump, JobReport, Migrate, OutputPlace, PipelineError, ReportCommand, Restore,
-    RunRecord, Script, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, export,
-    forget_backups, import_rows, init_store, list_backups, list_keys, pin_backups, preflight, probe_store,
-    prune_store, recovery_kit, run_job, show_backup, show_definitions, show_toc, verify,
+    RunRecord, Script, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store,
+    convert_backup, export, forget_backups, import_rows, init_store, list_backups, list_keys, pin_backups,
+    preflight, probe_store, prune_store, recovery_kit, run_job, show_backup, show_definitions, show_toc,
+    verify,
 };
 
 use serde::Serialize;
@@ -101,6 +102,10 @@ pub(crate) async fn run(
         Request::RunJobs(jobs) => run_jobs(jobs, context).await,
         Request::Forget(request) => {
             let report = Box::pin(forget_backups(request, context)).await?;
+            Ok(Outcome::report(&report, report.status()))
+        }
+        Request::ConvertBackup(request) => {
+            let report = Box::pin(convert_backup(request, context)).await?;
             Ok(Outcome::report(&report, report.status()))
         }
         Request::Prune(request) => {

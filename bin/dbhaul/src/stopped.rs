@@ -56,6 +56,10 @@ pub(crate) fn way_on(request: &Request, dry_run: bool) -> Cow<'static, str> {
         Request::RunJobs(_) => {
             "backups that were made so far are in the store; steps that were not taken are taken by the next run"
         }
+        Request::ConvertBackup(_) => {
+            "there is no new backup, and the old one is as it was: run it again; what was written for the new one is \
+             removed by `dbhaul backup prune`"
+        }
         Request::Forget(_) => "backups that were forgotten so far stay forgotten: run it again",
         Request::Pin { .. } => "some of the backups may be pinned or unpinned: run it again",
         Request::InitStore(_) => {

@@ -37,6 +37,7 @@ pub use command::backups::check::{
     CheckOutcome, CheckRequest, CheckSubset, CheckSummary, CheckedBackup, CheckedBackups, SubsetError,
     check_backups,
 };
+pub use command::backups::convert::{ConvertReport, ConvertRequest, convert_backup};
 pub use command::backups::forget::{
     BackupGroup, ForgetChoice, ForgetReport, ForgetRequest, JudgedBackup, forget_backups, pin_backups,
 };

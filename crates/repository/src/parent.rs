@@ -21,13 +21,16 @@ const MAX_CHUNKS: u64 = 128 << 20;
 /// Most chunks of the tables in hand, those of 512 GiB of rows, in 96 MiB of memory.
 const MAX_CHUNKS_IN_HAND: u64 = 8 << 20;
 
+/// Manifests that are read to find a backup with chunks: those of a week of nights.
+const MAX_TRIED: usize = 7;
+
 /// A pack is referred to while at least this part of it is in use.
 const LEAST_LIVE_PART: u64 = 3;
 
 /// Which backup a new one is deduplicated against.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ParentRef {
-    /// The newest of the same database.
+    /// The newest of the same database; one with rows in packs, where one is among the newest.
     #[default]
     Newest,
     /// The backup whose ULID is, or starts with, this.
@@ -87,7 +90,8 @@ impl Repository {
                 found => found?,
             },
         };
-        match Box::pin(self.read_parent(&key, cancel)).await {
+        let others_of = (*wanted == ParentRef::Newest).then_some(database);
+        match Box::pin(self.read_parent(&key, others_of, cancel)).await {
             Err(error) if !error.is_cancelled() => {
                 let reason = one_line(&error);
                 self.progress.warning(format!(
@@ -103,15 +107,20 @@ impl Repository {
     async fn read_parent(
         &self,
         key: &BackupKey,
+        others_of: Option<&str>,
         cancel: &CancellationToken,
     ) -> Result<Option<Parent>, RepositoryError> {
+        let mut manifest = self.manifest(key).await?;
+        if let Some(database) = others_of.filter(|_| manifest.parts().next().is_some()) {
+            manifest = self.newest_with_chunks(database, manifest.id).await?.unwrap_or(manifest);
+        }
+        let key = &manifest.key();
         let states = self.check_states(std::slice::from_ref(key), cancel).await?;
         if let Some(report) = states.get(&key.id).and_then(CheckState::damage) {
             let what = format!("a check of {}", report.scope());
             let reason = format!("ended at {:.0} and found damage", report.finished);
             return Err(RepositoryError::Damaged { what, reason });
         }
-        let manifest = self.manifest(key).await?;
         if manifest.generation != self.codec.generation() {
             self.progress.notice(format!(
                 "all rows are stored anew: the keys were rotated since backup {}, and rows are not shared across keys",
@@ -137,6 +146,26 @@ impl Repository {
             in_hand: Mutex::default(),
             progress: self.progress.clone(),
         }))
+    }
+}
+
+/// The newest backup is in files of Parquet, which have no chunks: another may have them.
+impl Repository {
+    async fn newest_with_chunks(
+        &self,
+        database: &str,
+        newest: Ulid,
+    ) -> Result<Option<Manifest>, RepositoryError> {
+        let mut older = self.listed_backups().await?;
+        older.retain(|listed| listed.key.database == database && listed.key.id < newest);
+        older.sort_by_key(|listed| std::cmp::Reverse(listed.key.id));
+        for listed in older.iter().take(MAX_TRIED) {
+            let manifest = self.manifest(&listed.key).await?;
+            if manifest.parts().next().is_none() {
+                return Ok(Some(manifest));
+            }
+        }
+        Ok(None)
     }
 }
 

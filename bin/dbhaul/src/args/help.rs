@@ -81,6 +81,14 @@ Examples:
   dbhaul backup export --store s3://backups/shop --file shop.sql
   dbhaul backup export 01KG8WM7 --store s3://backups/shop -t orders | psql -X -d shop";
 
+/// Below `dbhaul backup convert --help`.
+pub(super) const CONVERT_BACKUP: &str = "\
+Examples:
+  dbhaul backup convert --store s3://backups/shop --format parquet
+  dbhaul backup convert 01KG8WM7 --store s3://backups/shop --format store
+
+The new backup is of the same state of the database and lies in the same store. The old one stays until it is forgotten.";
+
 /// Below `dbhaul export --help`.
 pub(super) const EXPORT_ROWS: &str = "\
 Examples:

@@ -35,7 +35,7 @@ pub(crate) use habits::Refused;
 pub(crate) use job::{ConfigCommand, RunArgs};
 pub(crate) use letters::LetterArgs;
 pub(crate) use report::{ConvertArgs, ReportAction};
-pub(crate) use retention::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
+pub(crate) use retention::{ConvertBackupArgs, ForgetArgs, PinArgs, PolicyArgs, PruneArgs, RowStoreName};
 pub(crate) use rows::{CompressionName, ExportRowsArgs, ImportRowsArgs, RowFormatName};
 pub(crate) use store::{
     InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs,
@@ -201,6 +201,9 @@ pub(crate) enum BackupCommand {
     /// Run backup jobs of the configuration file, and send notifications
     #[command(after_long_help = help::RUN)]
     Run(Box<RunArgs>),
+    /// Make a backup with its rows as Parquet of one without, or the other way
+    #[command(after_long_help = help::CONVERT_BACKUP)]
+    Convert(Box<ConvertBackupArgs>),
     /// Delete backups that a policy does not keep, or the given ones
     #[command(after_long_help = help::FORGET)]
     Forget(Box<ForgetArgs>),

@@ -1,8 +1,9 @@
 //! Which backups stay: `backup forget`, `prune`, `pin` and `unpin`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use dbhaul_pipeline::KeepCount;
 
+use super::groups::{self, BackupArgs};
 use super::{OutputArgs, ReaderKeyArgs, ReportArgs, StoreArgs, WriterKeyArgs};
 
 /// `backup forget`.
@@ -97,6 +98,41 @@ pub(crate) struct PruneArgs {
     pub(crate) report: ReportArgs,
     #[command(flatten)]
     pub(crate) output: OutputArgs,
+}
+
+/// `backup convert`.
+#[derive(Debug, Args)]
+pub(crate) struct ConvertBackupArgs {
+    /// The backup, by the beginning of its ID [default: the newest]
+    #[arg(value_name = "BACKUP", conflicts_with = "backup")]
+    pub(crate) id: Option<String>,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
+    #[command(flatten)]
+    pub(crate) backup: BackupArgs,
+    /// The form of the rows of the new backup
+    #[arg(short = 'F', long, value_name = "FORMAT", value_enum, help_heading = "How")]
+    pub(crate) format: RowStoreName,
+    /// Segments that are converted at the same time [default: one for each processor, 4 at most]
+    #[arg(short, long, value_name = "N", value_parser = groups::jobs(), help_heading = "How")]
+    pub(crate) jobs: Option<usize>,
+    /// zstd level of the rows, 1 (fast) to 19 (small) [default: 1]
+    #[arg(short = 'Z', long = "compress", value_name = "LEVEL", value_parser = groups::zstd_level,
+          help_heading = "How")]
+    pub(crate) compression_level: Option<i32>,
+    #[command(flatten)]
+    pub(crate) report: ReportArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// A form of the rows of a backup.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RowStoreName {
+    /// COPY text in packs, deduplicated
+    Store,
+    /// Files of Parquet that other programs read
+    Parquet,
 }
 
 /// `backup pin` and `backup unpin`.

@@ -2,11 +2,15 @@
 
 use std::time::Duration;
 
-use dbhaul_pipeline::{ForgetChoice, ForgetRequest, KeepPolicy, PruneRequest, TimeZone};
+use dbhaul_pipeline::{
+    ConvertRequest, ForgetChoice, ForgetRequest, KeepPolicy, PruneRequest, RowStore, TimeZone, default_jobs,
+};
 
 use super::sides::Places;
 use super::{Environment, Job, Request, UsageError, backup_ref, job};
-use crate::args::{ForgetArgs, PinArgs, PolicyArgs, PruneArgs};
+use crate::args::{
+    ConvertBackupArgs, DEFAULT_COMPRESSION_LEVEL, ForgetArgs, PinArgs, PolicyArgs, PruneArgs, RowStoreName,
+};
 
 pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let places = Places::new(environment).store(args.store.store).writer_keys(&args.keys)?;
@@ -22,6 +26,22 @@ pub(super) fn forget(args: ForgetArgs, environment: Environment<'_>) -> Result<J
         dry_run: args.dry_run,
     };
     job(Request::Forget(request), args.dry_run, Some(args.report), args.output, places)
+}
+
+pub(super) fn convert(args: ConvertBackupArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
+    let places = Places::new(environment).store(args.store.store);
+    let request = ConvertRequest {
+        store: places.require_store()?,
+        backup: backup_ref(args.id.or(args.backup.backup).as_deref())?,
+        database: args.backup.database,
+        row_store: match args.format {
+            RowStoreName::Store => RowStore::Packs,
+            RowStoreName::Parquet => RowStore::Parquet,
+        },
+        jobs: args.jobs.unwrap_or_else(default_jobs),
+        compression_level: args.compression_level.unwrap_or(DEFAULT_COMPRESSION_LEVEL),
+    };
+    job(Request::ConvertBackup(request), false, Some(args.report), args.output, places)
 }
 
 pub(super) fn prune(args: PruneArgs, environment: Environment<'_>) -> Result<Job, UsageError> {

@@ -1,6 +1,7 @@
 //! `backup show`, and in files of their own what lists, checks and removes backups.
 
 pub(crate) mod check;
+pub(crate) mod convert;
 pub(crate) mod forget;
 pub(crate) mod list;
 pub(crate) mod prune;

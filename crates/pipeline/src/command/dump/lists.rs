@@ -246,10 +246,12 @@ impl Reused {
 impl OpenList {
     fn new(table: &TablePlan) -> Result<Self, dbhaul_archive::ArchiveError> {
         Ok(OpenList {
-            writer: SegmentListWriter::new(&crate::command::dump::list_name(table))?,
+            writer: SegmentListWriter::new(&crate::command::dump::tables::list_name(table))?,
             ranges: (0..)
                 .zip(&table.segments)
-                .map(|(n, planned)| crate::command::dump::range(&planned.range, n))
+                .map(|(n, planned)| {
+                    crate::command::dump::tables::range(&planned.range, (n, table.segments.len()))
+                })
                 .collect(),
             current: 0,
             index: 0,

@@ -5,27 +5,31 @@ pub(crate) mod lists;
 pub(crate) mod parts;
 pub(crate) mod rows;
 pub(crate) mod sealing;
+pub(crate) mod segments;
 pub(crate) mod store_trial;
+pub(crate) mod tables;
+pub(crate) mod written;
 
-use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
 use std::sync::Arc;
 
 use dbhaul_archive::{
-    BackupKey, Document, ListTotals, Manifest, PackSummary, Part, SegmentRange, SequenceValue, SourceInfo,
-    TableEntry, TableKind, Totals, Transfer,
+    BackupKey, Document, Manifest, SequenceValue, SourceInfo, TableEntry, Totals, Transfer,
 };
 use dbhaul_catalog::{Catalog, Password, RoleScope, Roles, Section, Target, Toc};
-use dbhaul_exporter::{self as exporter, ExportPlan, Exporter, RowSource, TablePlan};
+use dbhaul_exporter::{ExportPlan, Exporter, TablePlan};
 use dbhaul_progress::{Phase, counted};
 use jiff::Timestamp;
 use serde::Serialize;
 use ulid::Ulid;
 
-use crate::command::dump::lists::{ListStore, Reused, StoredList};
+use crate::command::dump::lists::ListStore;
 use crate::command::dump::parts::PartStore;
-use crate::command::dump::rows::store_rows;
+use crate::command::dump::rows::{RowOptions, store_rows};
+use crate::command::dump::segments::Segments;
 use crate::command::dump::store_trial::{TriedStore, row_bytes};
+use crate::command::dump::tables::table_entries;
+use crate::command::dump::written::Written;
 use crate::report::import::write_named;
 use crate::report::left_out::{excluded, left_out};
 use crate::report::rows_left_out::{left_out_as_asked, write_left_out};
@@ -225,7 +229,7 @@ impl Dump {
 
     async fn store_in(&mut self, repository: &Repository, lease: &Sign) -> Result<DumpReport, PipelineError> {
         let started = std::time::Instant::now();
-        refuse_encrypted(repository, &self.request)?;
+        refuse_encrypted(repository, self.request.row_store)?;
         let id = Ulid::generate();
         let (wanted, info) = (&self.request.parent, self.source.holder.info());
         let parent = repository.parent(wanted, &info.database, &self.context.cancel).await?.map(Arc::new);
@@ -245,9 +249,9 @@ impl Dump {
         let lists = Arc::new(ListStore::new(repository, parent.clone(), &self.export, &self.context.cancel)?);
         let parts = self.part_store(repository, id)?;
         let documents = self.write_documents(&lists).await?;
-        let how = (&self.request, parent.clone());
-        let places = (&lists, parts.clone());
-        let rows = store_rows(&exporter, repository, how, places, throttle, &self.context).await;
+        let how = (&self.row_options(), parent.clone());
+        let (places, segments) = ((&lists, parts.clone()), Segments::Live(Arc::clone(&exporter)));
+        let rows = store_rows(segments, repository, how, places, Some(throttle), &self.context).await;
         exporter.close().await;
         drop(exporter);
         let rows = rows?;
@@ -291,16 +295,7 @@ impl Dump {
         let lists = Arc::try_unwrap(lists).map_err(|_| unnamed_pack())?;
         let meta = Box::pin(lists.finish()).await?;
         let named = |pieces: &[_]| document(pieces).ok_or_else(unnamed_pack);
-        let mut tables = Vec::with_capacity(self.export.tables.len());
-        for table in &self.export.tables {
-            if let Some(parts) = parts.as_ref().filter(|parts| parts.has(table.entry)) {
-                let parts = parts.take(table.entry).ok_or_else(|| missing_list(table))?;
-                tables.push(part_entry(table, parts));
-                continue;
-            }
-            let list = stored.remove(&table.entry).ok_or_else(|| missing_list(table))?;
-            tables.push(table_entry(table, &list, named(&list.pieces)?));
-        }
+        let tables = table_entries(&self.export, &mut stored, parts.as_deref())?;
         let documents = Documents {
             catalog: named(&documents.catalog)?,
             toc: named(&documents.toc)?,
@@ -309,6 +304,11 @@ impl Dump {
         };
         let manifest = self.manifest(repository, documents, tables, Written { rows, meta, reused })?;
         Ok(Manifest { id, parent, ..manifest })
+    }
+
+    fn row_options(&self) -> RowOptions {
+        let DumpRequest { jobs, compression_level, compression_helpers, .. } = self.request;
+        RowOptions { jobs, compression_level, compression_helpers }
     }
 
     /// What takes rows that become files of Parquet, if they do.
@@ -363,17 +363,11 @@ impl Dump {
         repository: &Repository,
         documents: Documents,
         tables: Vec<TableEntry>,
-        Written { rows, meta, reused }: Written,
+        written: Written,
     ) -> Result<Manifest, PipelineError> {
         let info = self.source.holder.info();
-        let part_bytes: u64 = tables.iter().flat_map(|table| &table.parts).map(|part| part.bytes).sum();
-        let uploaded_bytes = rows.new_bytes + meta.new_bytes + part_bytes;
-        let transfer = Transfer {
-            uploaded_packs: rows.new_packs + meta.new_packs,
-            reused_bytes: reused.bytes,
-            requests: repository.request_count(),
-        };
-        let packs = distinct(reused.packs.into_values().chain(rows.packs).chain(meta.packs));
+        let (transfer, uploaded_bytes) = (written.transfer(repository), written.uploaded_bytes(&tables));
+        let packs = written.packs([]);
         let mut manifest = Manifest {
             format_version: repository.config().format_version,
             required_features: Manifest::features(repository.codec().generation()),
@@ -436,13 +430,6 @@ struct PlacedDocuments {
     statistics: Option<Vec<PlacedChunk>>,
 }
 
-/// The packs of a backup, and what it shares with its parent.
-struct Written {
-    rows: WrittenPacks,
-    meta: WrittenPacks,
-    reused: Reused,
-}
-
 struct Documents {
     catalog: Document,
     toc: Document,
@@ -487,39 +474,9 @@ fn snapshot_time(text: &str) -> Result<Timestamp, PipelineError> {
     text.parse().map_err(|error| PipelineError::damaged("the snapshot's time", format!("{text:?}: {error}")))
 }
 
-/// Each pack once: the same rows twice make the same pack.
-fn distinct(packs: impl Iterator<Item = PackSummary>) -> Vec<PackSummary> {
-    packs.map(|pack| (pack.id, pack)).collect::<BTreeMap<_, _>>().into_values().collect()
-}
-
-fn missing_list(table: &TablePlan) -> PipelineError {
-    PipelineError::Worker {
-        what: "dump".to_owned(),
-        reason: format!("the segments of {} were not stored", table.name()),
-    }
-}
-
-/// `schema.name`, not quoted: what the segment list of a table calls it.
-pub(crate) fn list_name(table: &TablePlan) -> String {
-    let (_, schema, name) = identity(table);
-    format!("{schema}.{name}")
-}
-
-/// Kind, schema and name of what has rows.
-pub(crate) fn identity(table: &TablePlan) -> (TableKind, String, String) {
-    match &table.source {
-        RowSource::Table(data) => {
-            (TableKind::Table, data.table.schema.to_string(), data.table.name.to_string())
-        }
-        RowSource::LargeObjects => {
-            (TableKind::LargeObjects, "pg_catalog".to_owned(), "pg_largeobject".to_owned())
-        }
-    }
-}
-
 /// Files that others read as they are cannot be encrypted.
-fn refuse_encrypted(repository: &Repository, request: &DumpRequest) -> Result<(), PipelineError> {
-    if request.row_store == RowStore::Packs || repository.codec().generation().is_none() {
+pub(crate) fn refuse_encrypted(repository: &Repository, row_store: RowStore) -> Result<(), PipelineError> {
+    if row_store == RowStore::Packs || repository.codec().generation().is_none() {
         return Ok(());
     }
     Err(PipelineError::Request {
@@ -530,46 +487,6 @@ fn refuse_encrypted(repository: &Repository, request: &DumpRequest) -> Result<()
         help: "use a store of its own for Parquet, which is not encrypted, or leave out --format parquet"
             .to_owned(),
     })
-}
-
-/// A table whose rows are in parts.
-fn part_entry(table: &TablePlan, parts: Vec<Part>) -> TableEntry {
-    let (totals, pieces) = (ListTotals::default(), Vec::new());
-    table_entry(table, &StoredList { totals, pieces }, Document::default()).with_parts(parts)
-}
-
-fn table_entry(table: &TablePlan, stored: &StoredList, list: Document) -> TableEntry {
-    let (kind, schema, name) = identity(table);
-    let totals = stored.totals;
-    TableEntry {
-        kind,
-        schema,
-        name,
-        toc_id: Some(table.entry),
-        digest_spec: table.digest_spec.clone(),
-        digest: totals.digest,
-        segments: totals.segments,
-        chunks: totals.chunks,
-        plain_bytes: totals.plain_bytes,
-        stored_bytes: totals.stored_bytes,
-        list,
-        parts: Vec::new(),
-    }
-}
-
-/// What the list says of a planned segment that it holds whole.
-pub(crate) fn range(planned: &exporter::SegmentRange, index: u32) -> SegmentRange {
-    match planned {
-        exporter::SegmentRange::Whole => SegmentRange::Whole,
-        exporter::SegmentRange::Pages { start_page, end_page } => {
-            // Block numbers are 32 bits wide (PostgreSQL, src/include/storage/block.h).
-            let page = |page: u64| u32::try_from(page).unwrap_or(u32::MAX);
-            SegmentRange::Pages(page(*start_page), end_page.map_or(u32::MAX, page))
-        }
-        exporter::SegmentRange::Keys { .. }
-        | exporter::SegmentRange::NullKeys { .. }
-        | exporter::SegmentRange::LargeObjects { .. } => SegmentRange::Part(index),
-    }
 }
 
 impl Display for DumpPlan {
@@ -621,7 +538,7 @@ pub(crate) fn transfer_words(
     pack_count: u64,
 ) -> String {
     let Transfer { uploaded_packs, reused_bytes, requests } = *transfer;
-    let are = if uploaded_packs == 1 { "is" } else { "are" };
+    let are = if uploaded_packs == 1 || pack_count == 1 { "is" } else { "are" };
     let new = crate::format_bytes(uploaded_bytes);
     let new = format!("{uploaded_packs} of {} {are} new ({new})", counted(pack_count, "pack"));
     let requests = counted(requests, "request");

@@ -4,20 +4,21 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use dbhaul_archive::{ChunkPlace, PackKind, SealedChunk};
-use dbhaul_exporter::{ExportError, ExportPlan, Exporter, TablePlan};
+use dbhaul_exporter::{ExportPlan, TablePlan};
 use dbhaul_progress::Phase;
 use dbhaul_retry::RetryPolicy;
 use dbhaul_rows::{Chunk, RowDigest};
 use futures::StreamExt;
 use tokio::task::JoinSet;
 
-use crate::command::dump::identity;
 use crate::command::dump::lists::{ListStore, MAX_PART_CHUNKS, StoredPart};
 use crate::command::dump::parts::PartStore;
 use crate::command::dump::sealing::{Sealers, Sealing};
+use crate::command::dump::segments::Segments;
+use crate::command::dump::tables::identity;
 use crate::report::progress_tables::TableTasks;
 use crate::source::throttle::Throttle;
-use crate::{Context, DumpRequest, PipelineError};
+use crate::{Context, PipelineError};
 use dbhaul_repository::{KnownChunks, PackWriter, Parent, PlacedChunk, ReadyChunk, Repository, WrittenPacks};
 
 /// Sealed chunks of a segment are brought to a pack together, so that they can
@@ -32,21 +33,31 @@ const RUN_PLAIN_BYTES: u64 = 16 << 20;
 /// to fill, and is ended early.
 const MAX_UNNAMED_CHUNKS: usize = 64 << 10;
 
+/// How rows are stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct RowOptions {
+    /// Segments that are read at the same time.
+    pub(crate) jobs: usize,
+    /// zstd level.
+    pub(crate) compression_level: i32,
+    /// Threads that compress beyond one for each reader.
+    pub(crate) compression_helpers: usize,
+}
+
 /// Reads and stores every segment of the plan, largest tables first, but for the chunks that the parent has; returns
 /// the packs. Where the chunks went, `lists` is told on the way.
 pub(crate) async fn store_rows(
-    exporter: &Arc<Exporter>,
+    segments: Segments,
     repository: &Repository,
-    (request, parent): (&DumpRequest, Option<Arc<Parent>>),
+    (options, parent): (&RowOptions, Option<Arc<Parent>>),
     (lists, parts): (&Arc<ListStore>, Option<Arc<PartStore>>),
-    throttle: Throttle,
+    throttle: Option<Throttle>,
     context: &Context,
 ) -> Result<WrittenPacks, PipelineError> {
-    let plan = exporter.plan();
+    let plan = segments.plan();
     let total_bytes = plan.tables.iter().map(|table| table.estimated_bytes()).sum();
     context.progress.phase_started(Phase::Data, Some(plan.tables.len() as u64), Some(total_bytes));
     let shared = Arc::new(Shared {
-        exporter: Arc::clone(exporter),
         writer: PackWriter::new(
             Arc::clone(repository.store()),
             repository.codec(),
@@ -56,6 +67,7 @@ pub(crate) async fn store_rows(
         lists: Arc::clone(lists),
         queue: Mutex::new(work_queue(plan)),
         tasks: TableTasks::new(plan, &context.progress),
+        segments,
         throttle,
         context: context.clone(),
         parent,
@@ -63,12 +75,12 @@ pub(crate) async fn store_rows(
         sealers: Arc::new(Sealers::new(
             repository.describe(),
             repository.codec(),
-            request.compression_level,
-            request.jobs + request.compression_helpers,
+            options.compression_level,
+            options.jobs + options.compression_helpers,
         )),
     });
     let mut workers = JoinSet::new();
-    for _ in 0..request.jobs.max(1) {
+    for _ in 0..options.jobs.max(1) {
         let shared = Arc::clone(&shared);
         workers.spawn(async move { shared.work().await });
     }
@@ -116,12 +128,12 @@ fn work_queue(plan: &ExportPlan) -> VecDeque<(u32, u32)> {
 }
 
 struct Shared {
-    exporter: Arc<Exporter>,
+    segments: Segments,
     writer: PackWriter,
     lists: Arc<ListStore>,
     queue: Mutex<VecDeque<(u32, u32)>>,
     tasks: TableTasks,
-    throttle: Throttle,
+    throttle: Option<Throttle>,
     context: Context,
     parent: Option<Arc<Parent>>,
     /// Where rows go that do not go into packs.
@@ -166,7 +178,7 @@ impl Shared {
             self.context.progress.warning(format!("{message}; reading the segment again"));
             sealing.clear().await;
             // without a snapshot nothing is waited for: one more attempt says what became of it
-            is_last = !self.exporter.has_snapshot();
+            is_last = !self.segments.has_snapshot();
             if !is_last {
                 pause.wait(&self.context.cancel).await.map_err(|_| PipelineError::Cancelled)?;
             }
@@ -196,10 +208,12 @@ impl Shared {
 
     /// Reads the rows of a segment into a sink.
     async fn feed(&self, entry: u32, segment: u32, mut sink: impl RowSink) -> Result<(), PipelineError> {
-        let mut rows = self.exporter.open_segment(entry, segment).await?.chunks;
+        let mut rows = self.segments.open(entry, segment).await?;
         while let Some(chunk) = rows.next().await {
             let chunk = chunk?;
-            self.throttle.pass(chunk.data.len() as u64).await;
+            if let Some(throttle) = &self.throttle {
+                throttle.pass(chunk.data.len() as u64).await;
+            }
             sink.push(chunk).await?;
         }
         sink.finish().await
@@ -212,8 +226,8 @@ impl Shared {
         Ok(parent.table(kind, &schema, &name).await?)
     }
 
-    fn table(&self, entry: u32, segment: u32) -> Result<&TablePlan, ExportError> {
-        self.exporter.table(entry).ok_or(ExportError::UnknownSegment { entry, segment })
+    fn table(&self, entry: u32, segment: u32) -> Result<&TablePlan, PipelineError> {
+        self.segments.table(entry, segment)
     }
 
     /// Takes the chunks that are ready, at the end of a segment all of them, and brings full runs to a pack.
