@@ -135,11 +135,11 @@ async fn store(
         compression_level: request.compression_level,
         compression_helpers: 0,
     };
-    let segments = Segments::Stored(StoredSegments {
+    let segments = Segments::Stored(Box::new(StoredSegments {
         plan: plan.clone(),
         rows: BackupRows::new(reading, tables_by_entry(&original)),
         cut: repository.config().cut.clone(),
-    });
+    }));
     let places = (&lists, parts.clone());
     let rows = store_rows(segments, repository, (&options, parent), places, None, context).await?;
     let (mut stored, reused) = lists.finish_lists().await?;

@@ -18,7 +18,7 @@ pub(crate) enum Segments {
     /// Of a live source.
     Live(Arc<Exporter>),
     /// Of a backup.
-    Stored(StoredSegments),
+    Stored(Box<StoredSegments>),
 }
 
 /// The segments of a backup, which may have been cut otherwise.
