@@ -176,9 +176,11 @@ fn names(sql: &str) -> Option<Vec<Named>> {
     Some(names)
 }
 
-/// The names with schemas in a text, as far as it can be read.
-pub(super) fn names_in(text: &str) -> HashSet<Name> {
-    names(text).unwrap_or_default().into_iter().map(|named| named.name).collect()
+/// The words in a text that may be names, with schemas or without; `None` if it cannot be read.
+pub(super) fn words_in(text: &str) -> Option<HashSet<String>> {
+    let tokens = tokens(text).ok()?;
+    let is_name = |token: &&Token<'_>| matches!(token.kind, TokenKind::Word | TokenKind::QuotedName);
+    tokens.iter().filter(is_name).map(unquoted).collect()
 }
 
 /// A name as catalogs have it.
@@ -193,7 +195,7 @@ fn unquoted(token: &Token<'_>) -> Option<String> {
 mod tests {
     use dbhaul_catalog::EntryKind;
 
-    use super::{Theirs, calling, names};
+    use super::{Theirs, calling, names, words_in};
     use crate::testing::Entries;
     use crate::{ImportOptions, plan};
 
@@ -212,6 +214,8 @@ mod tests {
         );
         assert_eq!(names("SELECT U&\"s\".f(1)"), None);
         assert_eq!(found("SELECT 's.f(1)', 1.5 -- s.f"), []);
+        let words = words_in("SELECT Inner_Step($1), \"A b\", 'text'").unwrap();
+        assert!(["inner_step", "A b"].iter().all(|name| words.contains(*name)) && !words.contains("text"));
     }
 
     /// What a function that comes would call is not known; what names nothing of others and calls nothing is tried.

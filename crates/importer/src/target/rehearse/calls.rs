@@ -18,7 +18,7 @@ use crate::Cause;
 use crate::run::NOT_FOUND;
 use crate::target::predict::wanted;
 use crate::target::refusal::Problem;
-use crate::target::theirs::{Name, names_in};
+use crate::target::theirs::words_in;
 
 /// So many functions are tried at most.
 const MOST_CALLED: usize = 200;
@@ -199,17 +199,16 @@ impl Rehearsal<'_> {
 
     /// Whether what a text does not find may be something of the plan that this act has not made.
     fn may_be_elsewhere(&self, blamed: &[Blamed]) -> bool {
-        let named: HashSet<Name> = blamed.iter().flat_map(|it| names_in(&it.text)).collect();
-        if named.is_empty() {
-            return false;
-        }
+        // what is not found is mostly named without its schema
+        let words: Option<Vec<HashSet<String>>> = blamed.iter().map(|it| words_in(&it.text)).collect();
+        let is_named =
+            |name: &str| words.as_ref().is_none_or(|all| all.iter().any(|words| words.contains(name)));
         let is_missing =
             |entry: &&TocEntry| !self.act.contains(&entry.id) || self.untried.is_unknown(entry.id);
         let mut missing = wanted(self.plan).filter(|entry| entry.section != Section::Data).filter(is_missing);
         missing.any(|entry| {
             // functions and the like have their arguments behind their names
-            let name = entry.name.split('(').next().unwrap_or_default().to_owned();
-            named.contains(&(entry.schema.as_deref().unwrap_or_default().to_owned(), name))
+            is_named(entry.name.split('(').next().unwrap_or_default())
         })
     }
 
