@@ -371,6 +371,9 @@ fn keys_are_added_removed_and_rotated() {
     std::fs::write(world.path("word.txt"), "correct horse battery\n").unwrap();
     let word = world.path("word.txt").display().to_string();
     let with_me = |arguments: &[&str]| world.run(&[arguments, &["--identity-file"]].concat(), "me.txt");
+    let writer = world.run(&["store", "key", "add", "--recipient", OTHER, "--writer-key"], "writer.json");
+    writer.assert_code(1).assert_stderr_has(&["which a writer key does not open", "--identity-file"]);
+    assert!(!writer.stderr.contains("do not trust"), "{writer}");
     with_me(&["store", "key", "add", "--new-passphrase-file", &word]).assert_code(0);
     let again = with_me(&["store", "key", "add", "--new-passphrase-file", &word]);
     again.assert_code(1);

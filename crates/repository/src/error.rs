@@ -213,6 +213,15 @@ pub enum RepositoryError {
         /// The store.
         store: String,
     },
+    /// Keys are to be wrapped, and only a writer key is there.
+    #[error(
+        "nothing was changed: the data keys of {store} are needed, which a writer key does not open; a private key or \
+         the passphrase does"
+    )]
+    NoReaderKey {
+        /// The store.
+        store: String,
+    },
     /// A key is given for, or asked of, a store that is not encrypted.
     #[error("{store} is not an encrypted store, and has no keys")]
     NotEncrypted {
@@ -454,7 +463,7 @@ impl RepositoryError {
             RepositoryError::NoMatchingKey { .. } => {
                 "`dbhaul store key list` shows whom the keys of the store are wrapped for"
             }
-            RepositoryError::NoDataKey { .. } => {
+            RepositoryError::NoDataKey { .. } | RepositoryError::NoReaderKey { .. } => {
                 "name the file of a private key with --identity-file, or of a passphrase with --passphrase-file"
             }
             RepositoryError::NotEncrypted { .. } => {

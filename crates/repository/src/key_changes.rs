@@ -128,7 +128,7 @@ impl KeyStore {
     /// # Errors
     /// If not all generations can be opened.
     pub async fn add(&self, holder: Holder) -> Result<usize, RepositoryError> {
-        self.require_all()?;
+        self.require_readers()?;
         let name = holder.name();
         let is_missing = |generation: &&Generation| {
             !self.holders.get(&generation.id()).is_some_and(|of| of.contains(&name))
@@ -212,7 +212,7 @@ impl KeyStore {
     /// # Errors
     /// If not all generations can be opened, or the holders are others.
     pub async fn rotate(self, holders: Vec<Holder>) -> Result<Rotation, RepositoryError> {
-        self.require_all()?;
+        self.require_readers()?;
         let newest = self.keyring.current().cloned();
         let newest = newest.ok_or_else(|| RepositoryError::NoKeys { store: self.describe() })?;
         let named: BTreeSet<String> = holders.iter().map(Holder::name).collect();
@@ -257,6 +257,14 @@ impl KeyStore {
             })?;
         }
         Ok(())
+    }
+
+    /// Fails unless every generation is open with its data key: a writer key opens none.
+    fn require_readers(&self) -> Result<(), RepositoryError> {
+        if self.opened().iter().any(|generation| !generation.reads_rows()) {
+            return Err(RepositoryError::NoReaderKey { store: self.describe() });
+        }
+        self.require_all()
     }
 
     /// Fails unless every generation of the store is open: who does not see all would leave some behind.
