@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use dbhaul_archive::{Generation, Holder, Recipient, Secret, WriterKey, keys};
+use dbhaul_archive::{Generation, Holder, ReaderKeys, Recipient, Secret, WriterKey, keys};
 use dbhaul_tests::{Dbhaul, Finished, S3Directory, Server, age_program};
 use tempfile::TempDir;
 
@@ -486,4 +486,85 @@ fn keys_are_added_removed_and_rotated() {
         .assert_code(0);
     let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
     assert_eq!(read("again.json"), read("writer-2.json"));
+    rotations_at_the_same_time(&world);
+}
+
+/// Of two rotations at the same time at most one is made; what an older dbhaul has forked is read and mended.
+fn rotations_at_the_same_time(world: &World) {
+    let me = world.path("me.txt").display().to_string();
+    let out = |number: u32| world.path(&format!("rotated-{number}.json"));
+    let rotate = |number: u32| {
+        let file = out(number).display().to_string();
+        world.command(&[
+            "store",
+            "key",
+            "rotate",
+            "--recipient",
+            &world.recipient,
+            "--identity-file",
+            &me,
+            "--writer-key-out",
+            &file,
+        ])
+    };
+    let with_me = |arguments: &[&str]| world.command(&[arguments, &["--identity-file", &me]].concat()).run();
+    let before = world.files("keys").len();
+    let runs =
+        [1, 2].map(|number| (number, rotate(number).spawn())).map(|(number, run)| (number, run.wait()));
+    for (number, run) in &runs {
+        if run.code != Some(0) {
+            run.assert_code(1).assert_stderr_has(&["another rotation has put key generation"]);
+        }
+        assert_eq!(out(*number).exists(), run.code == Some(0), "{run}");
+    }
+    // one that begins when the other has ended follows it
+    let made = runs.iter().filter(|(_, run)| run.code == Some(0)).count();
+    assert_eq!(world.files("keys").len(), before + made);
+    let listed = with_me(&["store", "key", "list"]);
+    listed.assert_code(0);
+    assert!(!listed.stderr.contains("remove-generation"), "{listed}");
+    rotate(3).run().assert_code(0);
+    world.dump("rotated-3.json").assert_code(0);
+
+    let (previous, newest) = last_generations(world);
+    let fork = put_beside(world, &previous);
+    let listed = with_me(&["store", "key", "list"]);
+    listed.assert_code(0).assert_stderr_has(&["follow the same one", "remove-generation"]);
+    assert_eq!(listed.stdout.matches("one of two that follow the same generation").count(), 2, "{listed}");
+    let (run, found) = world.restore(&["--identity-file"], "me.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
+    let stale = world.dump("rotated-3.json");
+    stale.assert_code(1).assert_stderr_has(&[fork.as_str()]);
+    rotate(4).run().assert_code(1).assert_stderr_has(&["follow the same one"]);
+    assert!(!out(4).exists());
+    let remove = |generation: &str| with_me(&["store", "key", "remove-generation", generation]);
+    remove(&newest).assert_code(1).assert_stderr_has(&["is encrypted to key generation"]);
+    let previous = previous.id().to_string();
+    remove(&previous).assert_code(1).assert_stderr_has(&["another key generation of"]);
+    remove(&fork).assert_code(0);
+    world.dump("rotated-3.json").assert_code(0);
+    remove(&newest).assert_code(1).assert_stderr_has(&["no two key generations"]);
+}
+
+/// The generation before the newest one, and the name of the newest.
+fn last_generations(world: &World) -> (Generation, String) {
+    let files = world.files("keys");
+    let [.., previous, newest] = &files[..] else { panic!("two generations") };
+    let name = |file: &Path| format!("keys/{}", file.file_name().unwrap().to_str().unwrap());
+    let mut reader = ReaderKeys::default();
+    let identity = std::fs::read_to_string(world.path("me.txt")).unwrap();
+    reader.add_identities(&Secret::new(identity)).unwrap();
+    let (id, holder) = keys::parse_wrapped_key(&name(previous)).unwrap();
+    let opened = Generation::unwrap((id, &holder), &std::fs::read(previous).unwrap(), &reader).unwrap();
+    (opened, keys::parse_wrapped_key(&name(newest)).unwrap().0.to_string())
+}
+
+/// Puts another generation into the store that follows this one, as two rotations at the same time once did.
+fn put_beside(world: &World, previous: &Generation) -> String {
+    let (id, _) = keys::parse_wrapped_key("keys/7ZZZZZZZZZ000000000000000A.nobody").unwrap();
+    let fork = Generation::generate(id, previous.store(), Some(previous)).unwrap();
+    let (key, bytes) = fork.wrap(&Holder::Recipient(world.recipient.parse().unwrap())).unwrap();
+    std::fs::write(world.store().join(key), bytes).unwrap();
+    id.to_string()
 }

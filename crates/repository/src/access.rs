@@ -167,6 +167,13 @@ async fn open_wrapped(
     let expected = keys.expected();
     let chained = Keyring::chained(config.id, generations, expected);
     let keyring = chained.map_err(|source| RepositoryError::Keys { store: store.describe(), source })?;
+    if let Err(fork) = keyring.require_no_fork() {
+        progress.warning(format!(
+            "{}: {fork}: nothing new can be backed up there until `dbhaul store key remove-generation` has removed the \
+             one that no backup uses",
+            store.describe()
+        ));
+    }
     if let (None, Some(found)) = (expected, keyring.fingerprint()) {
         progress.notice(format!(
             "the keys of {} have the fingerprint {found}; compare it with the recovery kit, or let \

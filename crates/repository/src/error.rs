@@ -320,6 +320,64 @@ pub enum RepositoryError {
         /// Who was named, and whom it is not wrapped for.
         unknown: Vec<String>,
     },
+    /// The keys of a store were rotated twice at the same time.
+    #[error("nothing was changed: another rotation has put key generation {other} into {store} meanwhile")]
+    RotationAtWork {
+        /// The store.
+        store: String,
+        /// The generation of the other one.
+        other: Ulid,
+    },
+    /// The keys of a store were rotated twice at the same time, and both generations are there.
+    #[error(
+        "another rotation has put key generation {other} into {store} meanwhile, and generation {generation} of this \
+         one could not be taken back"
+    )]
+    RotationLeft {
+        /// The store.
+        store: String,
+        /// The generation that is to go.
+        generation: Ulid,
+        /// The generation of the other one.
+        other: Ulid,
+        /// Why it could not be taken back.
+        #[source]
+        source: StoreError,
+    },
+    /// A generation is removed of a fork alone.
+    #[error("nothing was removed: no two key generations of {store} follow the same one")]
+    NoFork {
+        /// The store.
+        store: String,
+    },
+    /// There is no such generation.
+    #[error("{store} has no key generation {generation:?}, only {}", generations.join(", "))]
+    NoGeneration {
+        /// The store.
+        store: String,
+        /// What was named.
+        generation: String,
+        /// Those that there are.
+        generations: Vec<String>,
+    },
+    /// The generation that another one follows cannot go before that one.
+    #[error("nothing was removed: another key generation of {store} follows {generation}")]
+    FollowedGeneration {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+    },
+    /// Without the generation a backup could not be read.
+    #[error("nothing was removed: {backup} in {store} is encrypted to key generation {generation}")]
+    UsedGeneration {
+        /// The store.
+        store: String,
+        /// The generation.
+        generation: Ulid,
+        /// The key of its manifest.
+        backup: String,
+    },
     /// A generation that the keys at hand do not open.
     #[error("the keys that were given do not open key generation {generation} of {store}")]
     ClosedGeneration {
@@ -466,6 +524,23 @@ impl RepositoryError {
             RepositoryError::NoDataKey { .. } | RepositoryError::NoReaderKey { .. } => {
                 "name the file of a private key with --identity-file, or of a passphrase with --passphrase-file"
             }
+            RepositoryError::RotationAtWork { .. } => {
+                "`dbhaul store key list` shows the keys that the store has now; rotate them again if that is still needed"
+            }
+            RepositoryError::RotationLeft { .. } => {
+                "remove it with `dbhaul store key remove-generation`: as long as the store has both, nothing can be \
+                 backed up there"
+            }
+            RepositoryError::NoFork { .. } => {
+                "a generation goes only if two follow the same one, as after two rotations at the same time: backups \
+                 need all others"
+            }
+            RepositoryError::NoGeneration { .. } => "`dbhaul store key list` shows them",
+            RepositoryError::FollowedGeneration { .. } => "remove that one first, if no backup uses it",
+            RepositoryError::UsedGeneration { .. } => {
+                "remove the other one of the two if no backup uses that; otherwise forget the backups of one of them \
+                 first, by `dbhaul backup forget`"
+            }
             RepositoryError::NotEncrypted { .. } => {
                 "give no key if the store is not meant to be encrypted, and make an encrypted one in an empty \
                  place with `dbhaul store init`; if it was encrypted before, somebody has changed it: do not use it"
@@ -477,7 +552,8 @@ impl RepositoryError {
             RepositoryError::ForeignWriterKey { .. } => "name the writer key of this store",
             RepositoryError::StaleWriterKey { .. } => {
                 "take the writer key file that `dbhaul store key rotate` has written; if nobody has rotated the \
-                 keys, somebody has put others into the store: compare them by `dbhaul store key list`"
+                 keys, somebody has put others into the store: compare them by `dbhaul store key list`, which also \
+                 tells if they were rotated twice at the same time"
             }
             RepositoryError::LostKeys { .. } => {
                 "bring the objects under keys/ back from a replica of the store or from the recovery kit; without \
@@ -509,6 +585,10 @@ impl RepositoryError {
             RepositoryError::Keys { source: KeyError::Unwrap { .. }, .. } => {
                 "check the passphrase or the private key; if it is the right one, the object is damaged: bring it \
                  back from a replica of the store or from the recovery kit"
+            }
+            RepositoryError::Keys { source: KeyError::Forked { .. }, .. } => {
+                "remove the one that no backup uses by `dbhaul store key remove-generation`; `dbhaul store key list` \
+                 with a key marks them"
             }
             RepositoryError::Keys { .. } => {
                 "do not trust what the store holds until it is known who has changed its keys; \

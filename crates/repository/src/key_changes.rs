@@ -22,19 +22,22 @@ use crate::{RepositoryError, StoreKeys};
 /// The keys of an encrypted store: which there are, and what of them the keys at hand open.
 #[derive(Debug)]
 pub struct KeyStore {
-    store: Arc<dyn Store>,
-    config: RepoConfig,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) config: RepoConfig,
     /// The holders of each generation.
     holders: BTreeMap<Ulid, BTreeSet<String>>,
-    keyring: Keyring,
+    pub(crate) keyring: Keyring,
     /// What was brought to open them.
     reader: ReaderKeys,
+    pub(crate) progress: Progress,
 }
 
 /// A generation that is ready to be stored.
 #[derive(Debug)]
 pub struct Rotation {
     store: Arc<dyn Store>,
+    /// The generations that the store had when this one was made.
+    before: BTreeSet<Ulid>,
     generation: Ulid,
     writer: WriterKey,
     wrapped: Vec<(String, Bytes)>,
@@ -70,7 +73,8 @@ impl KeyStore {
         for (generation, holder) in wrapped_keys(&store).await? {
             holders.entry(generation).or_default().insert(holder);
         }
-        Ok(KeyStore { store, config, holders, keyring, reader: keys.reader.clone() })
+        let (reader, progress) = (keys.reader.clone(), progress.clone());
+        Ok(KeyStore { store, config, holders, keyring, reader, progress })
     }
 
     /// Its name in messages.
@@ -91,6 +95,11 @@ impl KeyStore {
     /// The generations that the keys at hand open, in order.
     pub fn opened(&self) -> &[Generation] {
         self.keyring.generations()
+    }
+
+    /// The generations that follow the same one as another does, of those that the keys at hand open.
+    pub fn forks(&self) -> &BTreeSet<Ulid> {
+        self.keyring.forks()
     }
 
     /// The holders of each generation, as the names of the objects say.
@@ -210,9 +219,10 @@ impl KeyStore {
     /// to encrypt to.
     ///
     /// # Errors
-    /// If not all generations can be opened, or the holders are others.
+    /// If not all generations can be opened, two of them follow the same one, or the holders are others.
     pub async fn rotate(self, holders: Vec<Holder>) -> Result<Rotation, RepositoryError> {
         self.require_readers()?;
+        self.keyring.require_no_fork().map_err(|source| self.failed(source))?;
         let newest = self.keyring.current().cloned();
         let newest = newest.ok_or_else(|| RepositoryError::NoKeys { store: self.describe() })?;
         let named: BTreeSet<String> = holders.iter().map(Holder::name).collect();
@@ -230,6 +240,7 @@ impl KeyStore {
             }
         }
         let (place, id) = (self.describe(), self.config.id);
+        let before = self.holders.keys().copied().collect();
         let mut generations = self.keyring.generations().to_vec();
         let make = move || {
             let failed = |source| RepositoryError::Keys { store: place.clone(), source };
@@ -241,7 +252,7 @@ impl KeyStore {
             Ok((generation, keyring.writer_key().map_err(failed)?, objects))
         };
         let (generation, writer, wrapped) = blocking("making of keys", make).await?;
-        Ok(Rotation { store: self.store, generation, writer, wrapped })
+        Ok(Rotation { store: self.store, before, generation, writer, wrapped })
     }
 
     /// Fails unless a passphrase opens whatever is wrapped for one: a reader has one key for all generations.
@@ -260,7 +271,7 @@ impl KeyStore {
     }
 
     /// Fails unless every generation is open with its data key: a writer key opens none.
-    fn require_readers(&self) -> Result<(), RepositoryError> {
+    pub(crate) fn require_readers(&self) -> Result<(), RepositoryError> {
         if self.opened().iter().any(|generation| !generation.reads_rows()) {
             return Err(RepositoryError::NoReaderKey { store: self.describe() });
         }
@@ -299,13 +310,38 @@ impl Rotation {
 
     /// Stores the generation: from then on a dump with an older writer key is refused.
     ///
+    /// Of two rotations at the same time at most one stores its own: each looks for the other's keys after it has
+    /// written its own, so at least one sees the other, and whoever does takes its own back.
+    ///
     /// # Errors
-    /// If the store fails. What was stored until then is named by `store key list`.
+    /// [`RepositoryError::RotationAtWork`] if there was another rotation meanwhile: nothing of this one is left;
+    /// [`RepositoryError::RotationLeft`] if it could not be taken back. If the store fails: what was stored until then
+    /// is named by `store key list`.
     pub async fn commit(self) -> Result<(), RepositoryError> {
-        for (key, bytes) in self.wrapped {
-            create_surely(&self.store, &key, bytes).await?;
+        if let Some(other) = self.other_generation().await? {
+            return Err(RepositoryError::RotationAtWork { store: self.store.describe(), other });
         }
-        Ok(())
+        self.write_and_look().await
+    }
+
+    async fn write_and_look(self) -> Result<(), RepositoryError> {
+        for (key, bytes) in &self.wrapped {
+            create_surely(&self.store, key, bytes.clone()).await?;
+        }
+        let Some(other) = self.other_generation().await? else { return Ok(()) };
+        let written: Vec<String> = self.wrapped.into_iter().map(|(key, _)| key).collect();
+        let (store, generation) = (self.store.describe(), self.generation);
+        Err(match self.store.delete_many(&written).await {
+            Ok(()) => RepositoryError::RotationAtWork { store, other },
+            Err(source) => RepositoryError::RotationLeft { store, generation, other, source },
+        })
+    }
+
+    /// A generation in the store that is neither this one nor was there when this one was made.
+    async fn other_generation(&self) -> Result<Option<Ulid>, RepositoryError> {
+        let wrapped = wrapped_keys(&self.store).await?;
+        let mut generations = wrapped.into_iter().map(|(generation, _)| generation);
+        Ok(generations.find(|id| *id != self.generation && !self.before.contains(id)))
     }
 }
 
@@ -313,3 +349,6 @@ impl Rotation {
 fn is_age_file(bytes: &[u8]) -> bool {
     bytes.starts_with(b"age-encryption.org/v1\n-> ")
 }
+
+#[cfg(test)]
+mod tests;

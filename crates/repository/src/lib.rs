@@ -43,6 +43,7 @@ mod commit;
 mod error;
 mod indexes;
 mod key_changes;
+mod key_forks;
 mod known_chunks;
 mod lease;
 mod listing;

@@ -38,8 +38,8 @@ pub(crate) use report::{ConvertArgs, ReportAction};
 pub(crate) use retention::{ConvertBackupArgs, ForgetArgs, PinArgs, PolicyArgs, PruneArgs, RowStoreName};
 pub(crate) use rows::{CompressionName, ExportRowsArgs, ImportRowsArgs, RowFormatName};
 pub(crate) use store::{
-    InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs,
-    ReaderKeyArgs, RecipientArgs, StoreCommand, WriterKeyArgs,
+    InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRemoveGenerationArgs, KeyRotateArgs,
+    KeyWriterArgs, ReaderKeyArgs, RecipientArgs, StoreCommand, WriterKeyArgs,
 };
 
 /// Move whole PostgreSQL databases, back them up to a directory or S3, and verify the copies.

@@ -127,6 +127,11 @@ pub(crate) enum KeyCommand {
     ///
     /// Existing backups stay encrypted with the older keys. The next backup of each database is full.
     Rotate(Box<KeyRotateArgs>),
+    /// Remove a key generation that no backup uses, after two rotations at the same time
+    ///
+    /// Where two key generations follow the same one, nothing new can be backed up. `store key list` with a key marks
+    /// them. The one that no backup uses can be removed, and no other generation can.
+    RemoveGeneration(Box<KeyRemoveGenerationArgs>),
     /// Write the writer key file again
     Writer(Box<KeyWriterArgs>),
 }
@@ -189,6 +194,20 @@ pub(crate) struct KeyRotateArgs {
     /// Write the new writer key, which `dump` needs from now on, into this file, which must not exist
     #[arg(long, value_name = "FILE", help_heading = "Keys")]
     pub(crate) writer_key_out: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: ReaderKeyArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+}
+
+/// `store key remove-generation`.
+#[derive(Debug, Args)]
+pub(crate) struct KeyRemoveGenerationArgs {
+    /// The generation, as `store key list` shows it
+    #[arg(value_name = "GENERATION")]
+    pub(crate) generation: String,
+    #[command(flatten)]
+    pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) keys: ReaderKeyArgs,
     #[command(flatten)]

@@ -5,7 +5,8 @@ use dbhaul_pipeline::{Holder, InitRequest, KeyChange};
 use super::sides::Places;
 use super::{Environment, Job, Request, UsageError, job, keys};
 use crate::args::{
-    InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRotateArgs, KeyWriterArgs, StoreCommand,
+    InitArgs, KeyAddArgs, KeyCommand, KeyListArgs, KeyRemoveArgs, KeyRemoveGenerationArgs, KeyRotateArgs,
+    KeyWriterArgs, StoreCommand,
 };
 
 /// `store`.
@@ -78,6 +79,11 @@ fn key(command: KeyCommand, environment: Environment<'_>) -> Result<Job, UsageEr
             let passphrase = new_passphrase_file.as_deref().map(|file| ("--new-passphrase-file", file));
             let holders = keys::holders(&recipients, passphrase)?;
             let change = KeyChange::Rotate { holders, writer_key_out };
+            (change, places.store(store.store).reader_keys(&own)?, output)
+        }
+        KeyCommand::RemoveGeneration(args) => {
+            let KeyRemoveGenerationArgs { generation, store, keys: own, output } = *args;
+            let change = KeyChange::RemoveGeneration { generation };
             (change, places.store(store.store).reader_keys(&own)?, output)
         }
         KeyCommand::Writer(args) => {

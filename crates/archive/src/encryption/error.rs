@@ -69,6 +69,15 @@ pub enum KeyError {
         /// What is wrong, naming each generation.
         reasons: Vec<String>,
     },
+    /// Two key generations follow the same one.
+    #[error(
+        "the key generations {} follow the same one, as after two rotations at the same time",
+        joined(generations)
+    )]
+    Forked {
+        /// Those that do.
+        generations: Vec<Ulid>,
+    },
     /// The first key generation is another than the one that is expected.
     #[error(
         "the store has the fingerprint {found}, where {expected} is expected: its keys were replaced, or it is another store"
@@ -93,4 +102,8 @@ pub enum KeyError {
         /// Why.
         reason: String,
     },
+}
+
+fn joined(generations: &[Ulid]) -> String {
+    generations.iter().map(Ulid::to_string).collect::<Vec<_>>().join(" and ")
 }

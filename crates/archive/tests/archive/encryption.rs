@@ -277,14 +277,12 @@ fn generations_follow_from_one_first_generation_or_are_refused() {
 
     let root = Generation::generate(id(4), STORE, None).unwrap();
     let stranger = Generation::generate(id(5), STORE, Some(&root)).unwrap();
-    let fork = Generation::generate(id(6), STORE, Some(&two)).unwrap();
     let impostor = Generation::generate(id(1), STORE, None).unwrap();
     // of the impostor's, and so not sealed by the real first generation
     let after_impostor = Generation::generate(id(7), STORE, Some(&impostor)).unwrap();
     for (generations, named) in [
         (vec![&one, &root], id(4)),
         (vec![&one, &stranger], id(5)),
-        (vec![&one, &two, &three, &fork], id(6)),
         (vec![&one, &three], id(3)),
         (vec![&two], id(2)),
         (vec![&one, &impostor], id(1)),
@@ -298,6 +296,26 @@ fn generations_follow_from_one_first_generation_or_are_refused() {
     assert!(matches!(refused, KeyError::WrongFingerprint { .. }), "{refused}");
     let refused = Keyring::chained(Ulid(7), vec![one], None).unwrap_err();
     assert!(matches!(refused, KeyError::OtherStore { .. }), "{refused}");
+}
+
+/// Two rotations at the same time: both generations were made by who can read the store, and neither is the newest.
+#[test]
+fn generations_that_follow_the_same_one_are_read_and_not_written_with() {
+    let one = first();
+    let [two, other] = [2, 3].map(|number| Generation::generate(id(number), STORE, Some(&one)).unwrap());
+    let after = Generation::generate(id(4), STORE, Some(&other)).unwrap();
+    let keys = keyring(&[&after, &two, &one, &other]);
+    assert_eq!(keys.forks().iter().copied().collect::<Vec<_>>(), [id(2), id(3)]);
+    for generation in [&one, &two, &other, &after] {
+        assert!(keys.codec(Some(generation.id())).is_some(), "{generation:?}");
+        assert_eq!(keys.is_followed(generation.id()), [id(1), id(3)].contains(&generation.id()));
+    }
+    assert_eq!(keys.fingerprint(), Some(one.fingerprint()));
+    assert_eq!(keys.writer_key().unwrap_err(), KeyError::Forked { generations: vec![id(2), id(3)] });
+    // without one of the two nothing is left of it
+    let keys = keyring(&[&after, &one, &other]);
+    assert!(keys.forks().is_empty());
+    assert_eq!(keys.writer_key().unwrap().store(), STORE);
 }
 
 #[test]

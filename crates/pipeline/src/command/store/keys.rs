@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dbhaul_archive::Holder;
 use dbhaul_progress::counted;
-use dbhaul_repository::KeyStore;
+use dbhaul_repository::{KeyStore, RepositoryError, Rotation};
 use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
@@ -35,6 +35,8 @@ pub struct ListedGeneration {
     pub fingerprint: Option<String>,
     /// Whom it is wrapped for, as the names of the objects say.
     pub holders: BTreeSet<String>,
+    /// Whether another one follows the same generation, as after two rotations at the same time; seen with a key only.
+    pub is_forked: bool,
 }
 
 /// What is to become of a store's keys.
@@ -55,6 +57,11 @@ pub enum KeyChange {
         holders: Vec<Holder>,
         /// Where the new writer key goes.
         writer_key_out: PathBuf,
+    },
+    /// Remove a generation that no backup uses, where another one follows the same generation.
+    RemoveGeneration {
+        /// Its identity.
+        generation: String,
     },
     /// Write the writer key once more.
     Writer {
@@ -88,6 +95,7 @@ pub async fn list_keys(store: &StoreUrl, context: Context) -> Result<KeyList, Pi
             .find(|generation| generation.id() == *id)
             .map(|generation| generation.fingerprint().to_string()),
         holders: holders.clone(),
+        is_forked: keys.forks().contains(id),
     });
     Ok(KeyList {
         store: keys.describe(),
@@ -127,12 +135,17 @@ pub async fn change_keys(
         }
         KeyChange::Rotate { holders, writer_key_out } => {
             let rotation = keys.rotate(holders).await?;
-            write_key(&writer_key_out, rotation.writer_key())?;
             let generation = rotation.generation();
-            rotation.commit().await?;
+            store_rotation(rotation, &writer_key_out).await?;
             let next =
                 "dumps need the new writer key from now on, and the next backup of each database is full";
             (format!("key generation {generation} begins; {next}"), Some(writer_key_out))
+        }
+        KeyChange::RemoveGeneration { generation } => {
+            let count = keys.remove_generation(&generation, &context.cancel).await?;
+            let removed = counted(count, "wrapped key");
+            let next = "dumps go on with the writer key of what is left, which `dbhaul store key writer` writes again";
+            (format!("removed {removed} of key generation {generation}; {next}"), None)
         }
         KeyChange::Writer { writer_key_out } => {
             write_key(&writer_key_out, &keys.writer_key()?)?;
@@ -140,6 +153,17 @@ pub async fn change_keys(
         }
     };
     Ok(KeyReport { store, done, writer_key })
+}
+
+/// Stores a new generation. The writer key is written first: without it nothing could be backed up.
+async fn store_rotation(rotation: Rotation, writer_key_out: &Path) -> Result<(), PipelineError> {
+    write_key(writer_key_out, rotation.writer_key())?;
+    let stored = rotation.commit().await;
+    if let Err(RepositoryError::RotationAtWork { .. } | RepositoryError::RotationLeft { .. }) = &stored {
+        // nothing is to be written with it
+        let _ = std::fs::remove_file(writer_key_out);
+    }
+    stored.map_err(PipelineError::from)
 }
 
 impl Display for KeyList {
@@ -154,6 +178,9 @@ impl Display for KeyList {
             write!(f, "\n  {}  {}", generation.id, holders.join(", "))?;
             if self.fingerprint.is_some() && generation.fingerprint.is_none() {
                 write!(f, "  (the key that was given does not open it)")?;
+            }
+            if generation.is_forked {
+                write!(f, "  (one of two that follow the same generation)")?;
             }
         }
         Ok(())
