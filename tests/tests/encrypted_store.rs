@@ -463,6 +463,12 @@ fn keys_are_added_removed_and_rotated() {
     let armored = kit.stdout.split("-----BEGIN").last().unwrap();
     std::fs::write(world.path("printed"), format!("-----BEGIN{armored}")).unwrap();
     assert!(kit.stdout.contains(&world.fingerprint));
+    let place = world.store().display().to_string();
+    assert!(
+        kit.stdout.contains(&format!("dbhaul restore --store {place} --database NAME")),
+        "{}",
+        kit.stdout
+    );
     // who is removed opens nothing any more; the last one stays
     let remove = |holder: &str| world.command(&["store", "key", "remove", holder]).run();
     let unproven = remove("passphrase");

@@ -2,6 +2,8 @@
 
 use std::ffi::OsString;
 
+use dbhaul_pipeline::quoted_for_shell;
+
 /// Replaces passwords in connection URIs and `key=value` strings inside any text.
 pub(crate) fn redact(text: &str) -> String {
     redact_keywords(&redact_uris(text))
@@ -80,15 +82,16 @@ pub(crate) fn command_line(arguments: impl IntoIterator<Item = OsString>) -> Str
     let mut arguments = arguments.into_iter().map(|argument| argument.to_string_lossy().into_owned());
     // where the program lies is nobody's business
     let program = arguments.next().map(|_| "dbhaul".to_owned());
-    let shown = arguments.map(|argument| quoted_for_shell(&redact(&argument)));
+    let shown = arguments.map(|argument| quoted(&redact(&argument)));
     program.into_iter().chain(shown).collect::<Vec<_>>().join(" ")
 }
 
-fn quoted_for_shell(argument: &str) -> String {
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
-    match !argument.is_empty() && argument.replace(MASK, "").chars().all(is_plain) {
+/// An argument as a shell would take it; a mask alone is no reason for quotes.
+fn quoted(argument: &str) -> String {
+    let shown = argument.replace(MASK, "x");
+    match quoted_for_shell(&shown) == shown {
         true => argument.to_owned(),
-        false => format!("'{}'", argument.replace('\'', "'\\''")),
+        false => quoted_for_shell(argument).into_owned(),
     }
 }
 

@@ -28,6 +28,7 @@ mod output_file;
 mod output_place;
 mod report;
 mod request;
+mod shell;
 mod sides;
 mod source;
 mod statistics;
@@ -75,6 +76,7 @@ pub use request::{
     CopyChoice, DumpRequest, MigrateRequest, PreflightRequest, RestoreRequest, RoleOptions, RowStore,
     Scratch, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
+pub use shell::quoted_for_shell;
 pub use source::throttle::ThrottleOptions;
 pub use target::roles::RoleReport;
 

@@ -7,7 +7,7 @@ use dbhaul_repository::KeyStore;
 use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
-use crate::{Context, PipelineError};
+use crate::{Context, PipelineError, quoted_for_shell};
 
 /// Columns of base64, as `age -a` writes them.
 const COLUMNS: usize = 64;
@@ -15,7 +15,7 @@ const COLUMNS: usize = 64;
 /// What a page says, without secrets: the keys on it are encrypted to their holders.
 #[derive(Debug, Clone, Serialize)]
 pub struct RecoveryKit {
-    /// The store.
+    /// The store; a directory by its absolute path, for who reads this knows nothing of where it was printed.
     pub store: String,
     /// Its identity.
     pub id: String,
@@ -35,11 +35,17 @@ pub async fn recovery_kit(store: &StoreUrl, context: Context) -> Result<Recovery
     let fingerprint = keys.fingerprint().ok_or_else(none)?.to_string();
     let wrapped = keys.wrapped().await?;
     Ok(RecoveryKit {
-        store: keys.describe(),
+        store: lasting_name(store).unwrap_or_else(|| keys.describe()),
         id: keys.id().to_string(),
         fingerprint,
         keys: wrapped.into_iter().map(|(key, bytes)| (key, armored(&bytes))).collect(),
     })
+}
+
+/// The absolute path of a directory; `None` for other stores, whose names are the same everywhere.
+fn lasting_name(store: &StoreUrl) -> Option<String> {
+    let StoreUrl::Directory(path) = store else { return None };
+    std::path::absolute(path).ok().map(|path| path.display().to_string())
 }
 
 fn armored(bytes: &[u8]) -> String {
@@ -64,14 +70,39 @@ impl Display for RecoveryKit {
             f,
             "To restore the newest backup of a database, with the private key in the file me.txt:\n"
         )?;
-        writeln!(f, "    dbhaul restore --store {store} --database NAME --target postgres://HOST/NAME \\")?;
+        let place = quoted_for_shell(store);
+        writeln!(f, "    dbhaul restore --store {place} --database NAME --target postgres://HOST/NAME \\")?;
         writeln!(f, "        --identity-file me.txt --store-fingerprint {fingerprint}\n")?;
         writeln!(f, "With a passphrase, --passphrase-file takes the place of --identity-file.")?;
         writeln!(f, "Without dbhaul, the rows of a pack, with the commands age and zstd:\n")?;
         writeln!(f, "    age -d -i me.txt KEYS > keys.txt")?;
         writeln!(f, "    age -d -i keys.txt PACK | zstd -dc\n")?;
-        writeln!(f, "KEYS is an object under keys/ of the store, or one of these texts in a file. They are")?;
-        write!(f, "encrypted; print them all the same only where the store itself could lie.")?;
+        writeln!(f, "KEYS is an object under keys/ of the store, or one of these texts in a file.")?;
+        write!(f, "They are encrypted; keep a print of them as safe as the store.")?;
         keys.iter().try_for_each(|(key, text)| write!(f, "\n\n{key}\n{text}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{RecoveryKit, StoreUrl, lasting_name};
+
+    #[test]
+    fn the_command_of_a_page_can_be_pasted_into_a_shell() {
+        let url = "s3://b/shop/?endpoint=http://127.0.0.1:7390&region=us-east-1";
+        let (id, fingerprint) = ("ID".to_owned(), "8f0c".to_owned());
+        let kit = RecoveryKit { store: url.to_owned(), id, fingerprint, keys: Vec::new() };
+        let page = kit.to_string();
+        assert!(page.contains(&format!("store        {url}\n")), "{page}");
+        assert!(page.contains(&format!(" --store '{url}' --database NAME")), "{page}");
+        assert!(page.ends_with("\nThey are encrypted; keep a print of them as safe as the store."), "{page}");
+    }
+
+    #[test]
+    fn a_directory_is_named_by_its_absolute_path() {
+        let named = lasting_name(&StoreUrl::Directory("st/my store".into())).unwrap();
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(named, here.join("st/my store").display().to_string());
+        assert_eq!(lasting_name(&StoreUrl::parse("s3://b/shop").unwrap()), None);
     }
 }
