@@ -211,8 +211,15 @@ fn a_dump_waits_while_packs_are_removed() {
     std::fs::write(&sign, "packs are being removed").unwrap();
     let (packs, backups) = (store.files("packs"), store.files("backups"));
     let source = store.server.uri("shop");
-    let dump = Dbhaul::new(["dump", "--source", &source, "--store", store.place()]).spawn();
+    // a plan removes and writes nothing, and does not wait
+    Dbhaul::new(["dump", "--source", &source, "--store", store.place(), "--dry-run"]).run().assert_code(0);
+    let dump = ["dump", "--source", &source, "--store", store.place(), "--quiet"];
+    let dump = Dbhaul::new(dump).arg("--progress").arg("none").spawn();
     wait_until("the dump waits", || dump.stderr_so_far().contains("waiting until that ends").then_some(()));
+    // with no snapshot open on the source meanwhile
+    let sessions = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'shop' AND backend_type = 'client backend' \
+                    AND pid <> pg_backend_pid() AND xact_start IS NOT NULL";
+    wait_until("no snapshot is open", || (store.server.psql("shop", sessions).trim() == "0").then_some(()));
     assert_eq!((store.files("packs"), store.files("backups")), (packs, backups.clone()));
     // two removals do not run beside each other
     store.backup(&["prune"]).assert_code(1);

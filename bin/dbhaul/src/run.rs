@@ -35,10 +35,10 @@ pub(crate) async fn run(
             Ok(Outcome::report(&report, report.status()))
         }
         Request::Dump(request) => {
-            let dump = Box::pin(Dump::prepare(request, context)).await?;
             if dry_run {
-                return Ok(Outcome::listing(dump.plan()));
+                return Ok(Outcome::listing(Box::pin(Dump::prepare(request, context)).await?.plan()));
             }
+            let dump = Box::pin(Dump::prepare_to_execute(request, context)).await?;
             let report = Box::pin(dump.execute()).await?;
             Ok(Outcome::report(&report, report.status()))
         }

@@ -11,7 +11,7 @@
 //! # async fn example(request: dbhaul_pipeline::DumpRequest) -> Result<(), dbhaul_pipeline::PipelineError> {
 //! use dbhaul_pipeline::{Context, Dump};
 //!
-//! let dump = Dump::prepare(request, Context::silent()).await?;
+//! let dump = Dump::prepare_to_execute(request, Context::silent()).await?;
 //! println!("{}", dump.plan());
 //! let report = dump.execute().await?;
 //! println!("{report}");

@@ -82,6 +82,21 @@ impl Repository {
         }
     }
 
+    /// Waits while packs are being removed, as [`Self::lease`] does, and leaves no sign: for a dump that has not taken its
+    /// snapshot yet, which a wait would keep open on the source. The lease looks once more.
+    ///
+    /// # Errors
+    /// If the removal does not end, the user stops the dump, or the store fails.
+    pub async fn wait_for_removals(&self, cancel: &CancellationToken) -> Result<(), RepositoryError> {
+        let objects = self.store().list(keys::TRASH).await?;
+        if !objects.iter().any(|object| is_sign(&object.key, keys::TRASH)) {
+            return Ok(());
+        }
+        // whether one counts is told by the store's clock, and so by a sign of ours
+        self.lease(cancel).await?.take_away().await;
+        Ok(())
+    }
+
     async fn wait_for_removal(
         &self,
         lease: &Sign,
@@ -95,10 +110,13 @@ impl Repository {
             }
             if !is_told {
                 is_told = true;
-                self.progress.notice(format!(
-                    "packs are being removed from {} ({}); waiting until that ends",
+                self.progress.warning(format!(
+                    "packs are being removed from {} ({}); waiting until that ends, for {} min at most; what a removal \
+                     leaves behind that was killed counts no more after {} min",
                     self.describe(),
-                    removal.key
+                    removal.key,
+                    PATIENCE.as_secs() / 60,
+                    REMOVAL_LIFE.as_secs() / 60
                 ));
             }
             tokio::select! {

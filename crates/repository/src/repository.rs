@@ -127,21 +127,20 @@ impl Repository {
         }
     }
 
-    /// Opens a store that could be written to, and makes none of an empty place.
+    /// Opens a store that could be written to, and makes none of an empty place: there is no repository there then.
     pub async fn open_to_try(
         url: &StoreUrl,
         keys: &StoreKeys,
         progress: &Progress,
         cancel: &CancellationToken,
-    ) -> Result<Arc<dyn Store>, RepositoryError> {
+    ) -> Result<(Arc<dyn Store>, Option<Self>), RepositoryError> {
         let store = dbhaul_store::open(url, Access::Write, cancel, progress).await?;
-        match config_of_writable(&store).await? {
-            Some(bytes) => {
-                drop(Self::with_config(Arc::clone(&store), &bytes, keys, Purpose::Dump, progress).await?);
-            }
-            None => refuse_keys(&store, keys)?,
-        }
-        Ok(store)
+        let Some(bytes) = config_of_writable(&store).await? else {
+            refuse_keys(&store, keys)?;
+            return Ok((store, None));
+        };
+        let opened = Self::with_config(Arc::clone(&store), &bytes, keys, Purpose::Dump, progress).await?;
+        Ok((store, Some(opened)))
     }
 
     /// Keys of objects that are none, in every place where a dump writes.

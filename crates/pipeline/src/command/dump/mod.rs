@@ -159,9 +159,33 @@ impl Dump {
     /// # Errors
     /// If the source cannot be read whole, or holds objects that dbhaul does not know.
     pub async fn prepare(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
+        let store = Box::pin(Self::try_sides(&request, &context)).await?;
+        Box::pin(Self::plan_into(store, request, context)).await
+    }
+
+    /// As [`Self::prepare`], for a dump that is executed at once: while packs are being removed from the store it waits
+    /// before it takes the snapshot, so that none is held open on the source meanwhile.
+    ///
+    /// # Errors
+    /// As [`Self::prepare`]; if the removal does not end.
+    pub async fn prepare_to_execute(request: DumpRequest, context: Context) -> Result<Self, PipelineError> {
+        let store = Box::pin(Self::try_sides(&request, &context)).await?;
+        Box::pin(store.wait_for_removals(&context)).await?;
+        Box::pin(Self::plan_into(store, request, context)).await
+    }
+
+    /// Opens the store, once the source can be reached.
+    async fn try_sides(request: &DumpRequest, context: &Context) -> Result<TriedStore, PipelineError> {
         context.progress.phase_started(Phase::Introspect, None, None);
-        Box::pin(check_side(("source", &request.source), &context)).await?;
-        let store = Box::pin(TriedStore::open(&request.store, &context)).await?;
+        Box::pin(check_side(("source", &request.source), context)).await?;
+        Box::pin(TriedStore::open(&request.store, context)).await
+    }
+
+    async fn plan_into(
+        store: TriedStore,
+        request: DumpRequest,
+        context: Context,
+    ) -> Result<Self, PipelineError> {
         let source = LiveDatabase::open(&request.source, &request.selection, "source", &context);
         let source = Box::pin(source).await?;
         context.progress.phase_finished(Phase::Introspect);

@@ -11,6 +11,8 @@ use dbhaul_repository::Repository;
 /// A store where an object was written and removed again.
 pub(crate) struct TriedStore {
     store: Arc<dyn Store>,
+    /// What lies there; nothing in an empty place.
+    repository: Option<Repository>,
     /// What the trial has left behind, where the store lets nothing be removed.
     pub(crate) left_behind: Option<String>,
 }
@@ -21,7 +23,8 @@ impl TriedStore {
     /// # Errors
     /// If it is no place for a backup, or nothing can be written.
     pub(crate) async fn open(url: &StoreUrl, context: &Context) -> Result<Self, PipelineError> {
-        let store = Repository::open_to_try(url, &context.keys, &context.progress, &context.cancel).await?;
+        let opened = Repository::open_to_try(url, &context.keys, &context.progress, &context.cancel);
+        let (store, repository) = opened.await?;
         let left_behind = match store.try_write(&Repository::trial_keys()).await {
             Ok(()) => None,
             Err(error) if error.operation() == Operation::Delete => Some(format!(
@@ -30,7 +33,18 @@ impl TriedStore {
             )),
             Err(error) => return Err(error.into()),
         };
-        Ok(TriedStore { store, left_behind })
+        Ok(TriedStore { store, repository, left_behind })
+    }
+
+    /// Waits while packs are being removed from it.
+    ///
+    /// # Errors
+    /// If that does not end, the user stops the dump, or the store fails.
+    pub(crate) async fn wait_for_removals(&self, context: &Context) -> Result<(), PipelineError> {
+        match &self.repository {
+            Some(repository) => Ok(repository.wait_for_removals(&context.cancel).await?),
+            None => Ok(()),
+        }
     }
 
     /// The store's name in messages.

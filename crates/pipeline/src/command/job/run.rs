@@ -102,7 +102,7 @@ impl Run {
         let context = self.context.clone();
         let store = request.store.clone();
         let dumping = async move {
-            let dump = Box::pin(Dump::prepare(request, context)).await?;
+            let dump = Box::pin(Dump::prepare_to_execute(request, context)).await?;
             Box::pin(dump.execute()).await.map(|report| StepResult::Dumped(Box::new(report)))
         };
         let dumped = self.step(Some(&database), StepKind::Dump, dumping).await?;
