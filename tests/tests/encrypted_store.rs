@@ -469,13 +469,14 @@ fn keys_are_added_removed_and_rotated() {
         "{}",
         kit.stdout
     );
+    the_passphrase_is_changed(&world);
     // who is removed opens nothing any more; the last one stays
     let remove = |holder: &str| world.command(&["store", "key", "remove", holder]).run();
     let unproven = remove("passphrase");
     unproven.assert_code(1);
     unproven.assert_stderr_has(&["no key was given that opens", "--unverified"]);
     world.run(&["store", "key", "remove", "passphrase", "--identity-file"], "me.txt").assert_code(0);
-    world.assert_refused(&["--passphrase-file"], "word.txt", "none of the keys that were given opens");
+    world.assert_refused(&["--passphrase-file"], "other-word.txt", "none of the keys that were given opens");
     // what is no wrapped key is nobody who could still open the store
     for wrapped in world.files("keys") {
         std::fs::write(wrapped.with_extension("aaaaaaaaaaaaaaaa"), "junk").unwrap();
@@ -493,6 +494,29 @@ fn keys_are_added_removed_and_rotated() {
     let read = |name: &str| std::fs::read_to_string(world.path(name)).unwrap();
     assert_eq!(read("again.json"), read("writer-2.json"));
     rotations_at_the_same_time(&world);
+}
+
+/// Another passphrase takes the place of the one of all generations, also after a change that was stopped half-way.
+fn the_passphrase_is_changed(world: &World) {
+    let path = |name: &str| world.path(name).display().to_string();
+    let change = || {
+        let new =
+            ["store", "key", "add", "--new-passphrase-file", &path("other-word.txt"), "--passphrase-file"];
+        world.run(&new, "word.txt")
+    };
+    let list = |word: &str| world.run(&["store", "key", "list", "--passphrase-file"], word);
+    let mut wrapped = world.files("keys");
+    wrapped.retain(|file| file.extension().is_some_and(|holder| holder == "passphrase"));
+    let before = std::fs::read(&wrapped[0]).unwrap();
+    change().assert_code(0).assert_says("another passphrase opens 2 key generations now");
+    list("word.txt").assert_code(1);
+    list("other-word.txt").assert_code(0);
+    std::fs::write(&wrapped[0], before).unwrap();
+    list("other-word.txt").assert_code(1);
+    change().assert_code(0);
+    let (run, found) = world.restore(&["--passphrase-file"], "other-word.txt");
+    run.assert_code(0);
+    assert_eq!(found, world.expected());
 }
 
 /// Of two rotations at the same time at most one is made; what an older dbhaul has forked is read and mended.

@@ -569,11 +569,12 @@ impl RepositoryError {
                 "let somebody else open the store first, by `store key add`"
             }
             RepositoryError::PassphraseIsSet { .. } => {
-                "remove it by `dbhaul store key remove passphrase` first; a store has one"
+                "give it with --passphrase-file to replace it, or remove it by `dbhaul store key remove passphrase` \
+                 first; a store has one"
             }
             RepositoryError::OtherPassphrase { .. } => {
-                "give the passphrase that the store has; to change it, remove it by `dbhaul store key remove passphrase` with \
-                 another reader's key, and add the new one by `store key add`"
+                "give the passphrase that the store has, and change it by `dbhaul store key add \
+                 --new-passphrase-file`, which wraps the older keys anew as well"
             }
             RepositoryError::OtherHolders { .. } => {
                 "name everybody who can open the store: nobody is taken from the store itself, where others may \

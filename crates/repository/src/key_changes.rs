@@ -28,7 +28,7 @@ pub struct KeyStore {
     holders: BTreeMap<Ulid, BTreeSet<String>>,
     pub(crate) keyring: Keyring,
     /// What was brought to open them.
-    reader: ReaderKeys,
+    pub(crate) reader: ReaderKeys,
     pub(crate) progress: Progress,
 }
 

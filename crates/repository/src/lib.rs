@@ -44,6 +44,7 @@ mod error;
 mod indexes;
 mod key_changes;
 mod key_forks;
+mod key_passphrase;
 mod known_chunks;
 mod lease;
 mod listing;

@@ -156,6 +156,9 @@ pub(crate) struct KeyAddArgs {
     #[arg(long, value_name = "RECIPIENT", help_heading = "Keys")]
     pub(crate) recipient: Option<String>,
     /// A file with a passphrase that can open the store
+    ///
+    /// It takes the place of the passphrase that the store has, if --passphrase-file or --passphrase-command gives that
+    /// one.
     #[arg(long, value_name = "FILE", help_heading = "Keys", conflicts_with = "recipient")]
     pub(crate) new_passphrase_file: Option<PathBuf>,
     #[command(flatten)]

@@ -109,6 +109,8 @@ impl Holder {
 pub struct ReaderKeys {
     identities: Vec<x25519::Identity>,
     passphrase: Option<Secret>,
+    /// What the passphrase is being changed to.
+    next_passphrase: Option<Secret>,
 }
 
 impl ReaderKeys {
@@ -133,6 +135,11 @@ impl ReaderKeys {
         self.passphrase = Some(passphrase);
     }
 
+    /// Sets what the passphrase is being changed to: a change that was stopped half-way has wrapped some keys for it.
+    pub fn set_next_passphrase(&mut self, passphrase: Secret) {
+        self.next_passphrase = Some(passphrase);
+    }
+
     /// Whether there is none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -155,13 +162,21 @@ impl ReaderKeys {
     /// The text that was wrapped to the holder of this name. CPU-bound where it is a passphrase.
     pub(super) fn unwrap(&self, holder: &str, wrapped: &[u8]) -> Result<Secret, String> {
         if let (PASSPHRASE, Some(passphrase)) = (holder, &self.passphrase) {
-            let mut identity = scrypt::Identity::new(passphrase.inner());
-            identity.set_max_work_factor(MAX_WORK_FACTOR);
-            return decrypt_secret(&identity, wrapped, MAX_WRAPPED_BYTES);
+            let opened = unwrapped_by(passphrase, wrapped);
+            return match &self.next_passphrase {
+                Some(next) => opened.or_else(|reason| unwrapped_by(next, wrapped).map_err(|_| reason)),
+                None => opened,
+            };
         }
         let identity = self.identity(holder).ok_or("none of them is its recipient's")?;
         decrypt_secret(identity, wrapped, MAX_WRAPPED_BYTES)
     }
+}
+
+fn unwrapped_by(passphrase: &Secret, wrapped: &[u8]) -> Result<Secret, String> {
+    let mut identity = scrypt::Identity::new(passphrase.inner());
+    identity.set_max_work_factor(MAX_WORK_FACTOR);
+    decrypt_secret(&identity, wrapped, MAX_WRAPPED_BYTES)
 }
 
 impl fmt::Debug for ReaderKeys {
@@ -171,7 +186,7 @@ impl fmt::Debug for ReaderKeys {
         f.debug_struct("ReaderKeys")
             .field("identities", &names)
             .field("passphrase", &self.passphrase)
-            .finish()
+            .finish_non_exhaustive()
     }
 }
 

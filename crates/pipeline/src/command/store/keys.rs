@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt::{self, Display, Formatter};
 use std::path::{Path, PathBuf};
 
-use dbhaul_archive::Holder;
+use dbhaul_archive::{Holder, PASSPHRASE};
 use dbhaul_progress::counted;
-use dbhaul_repository::{KeyStore, RepositoryError, Rotation};
+use dbhaul_repository::{KeyStore, RepositoryError, Rotation, StoreKeys};
 use dbhaul_store::StoreUrl;
 use serde::Serialize;
 
@@ -42,7 +42,7 @@ pub struct ListedGeneration {
 /// What is to become of a store's keys.
 #[derive(Debug)]
 pub enum KeyChange {
-    /// Let somebody else open the store.
+    /// Let somebody else open the store, or another passphrase in the place of the one that opens it.
     Add(Holder),
     /// Remove what is wrapped for one.
     Remove {
@@ -115,17 +115,16 @@ pub async fn change_keys(
     context: Context,
 ) -> Result<KeyReport, PipelineError> {
     let writes = !matches!(change, KeyChange::Writer { .. });
-    let keys = KeyStore::open(store, &context.keys, writes, &context.progress, &context.cancel).await?;
+    let mut own = StoreKeys::clone(&context.keys);
+    if let KeyChange::Add(Holder::Passphrase(next)) = &change
+        && own.reader.open(PASSPHRASE)
+    {
+        own.reader.set_next_passphrase(next.clone());
+    }
+    let keys = KeyStore::open(store, &own, writes, &context.progress, &context.cancel).await?;
     let store = keys.describe();
     let (done, writer_key) = match change {
-        KeyChange::Add(holder) => {
-            let name = holder.name();
-            let added = match keys.add(holder).await? {
-                0 => format!("{name} opens every key generation already"),
-                count => format!("{name} opens {} more now", counted(count, "key generation")),
-            };
-            (added, None)
-        }
+        KeyChange::Add(holder) => (add_holder(&keys, holder).await?, None),
         KeyChange::Remove { holder, unverified } => {
             let count = keys.remove(&holder, unverified).await?;
             let removed = counted(count, "wrapped key");
@@ -153,6 +152,23 @@ pub async fn change_keys(
         }
     };
     Ok(KeyReport { store, done, writer_key })
+}
+
+/// Lets somebody else open the store; returns what was done, in words.
+async fn add_holder(keys: &KeyStore, holder: Holder) -> Result<String, PipelineError> {
+    let name = holder.name();
+    match holder {
+        Holder::Passphrase(next) if keys.is_opened_by_passphrase() => {
+            let wrapped = counted(keys.replace_passphrase(next).await?, "key generation");
+            let warning = "print the recovery kit anew; whoever knows the old passphrase and has a copy of the old \
+                           keys can still open these: rotate the keys, so that new backups have new ones";
+            Ok(format!("another passphrase opens {wrapped} now; {warning}"))
+        }
+        holder => Ok(match keys.add(holder).await? {
+            0 => format!("{name} opens every key generation already"),
+            count => format!("{name} opens {} more now", counted(count, "key generation")),
+        }),
+    }
 }
 
 /// Stores a new generation. The writer key is written first: without it nothing could be backed up.
