@@ -7,11 +7,16 @@ use crate::{ErrorKind, Operation, StoreError};
 
 /// The answer of a server that refused, as the cause of a [`StoreError`].
 #[derive(Debug, thiserror::Error)]
-#[error("the server answered HTTP {status} {code}{}{message}", if message.is_empty() { "" } else { ": " })]
+#[error("the server answered HTTP {status}{}{code}{}{message}", before(code, " "), before(message, ": "))]
 struct Answer {
     status: u16,
     code: String,
     message: String,
+}
+
+/// What stands before a part of a message, if there is one.
+fn before(part: &str, separator: &'static str) -> &'static str {
+    if part.is_empty() { "" } else { separator }
 }
 
 /// The HTTP status of the answer that a server gave, if it gave one.
@@ -245,6 +250,19 @@ mod tests {
             (418, "", ErrorKind::Other),
         ] {
             assert_eq!(classify(status, code), kind, "{status} {code}");
+        }
+    }
+
+    #[test]
+    fn what_an_answer_does_not_say_leaves_no_gap() {
+        let request = Request { store: "s3://b/", bucket: "b", operation: Operation::Head, key: "" };
+        for (code, message, expected) in [
+            ("", "", "the server answered HTTP 418"),
+            ("Teapot", "", "the server answered HTTP 418 Teapot"),
+            ("Teapot", "short", "the server answered HTTP 418 Teapot: short"),
+        ] {
+            let error = request.refused(418, code, message, None);
+            assert_eq!(std::error::Error::source(&error).unwrap().to_string(), expected);
         }
     }
 

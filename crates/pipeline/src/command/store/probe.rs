@@ -173,23 +173,23 @@ impl Display for ProbeReport {
         let verdict = if self.usable { "can be used" } else { "cannot be used" };
         write!(f, "{} {verdict}", self.store)?;
         for ability in &self.abilities {
-            write!(f, "\n  {:<16} {:<8} {}", ability.title, ability.answer, ability.meaning)?;
+            write!(f, "\n  {:<19} {:<8} {}", ability.title, ability.answer, ability.meaning)?;
             if let Some(reason) = &ability.reason {
-                write!(f, "\n  {:<16} {:<8} ({reason})", "", "")?;
+                write!(f, "\n  {:<19} {:<8} ({reason})", "", "")?;
             }
         }
         if let Some(latency) = self.latency_seconds {
-            write!(f, "\n  {:<16} {:.1} ms", "latency", latency * 1000.0)?;
+            write!(f, "\n  {:<19} {:.1} ms", "latency", latency * 1000.0)?;
         }
         let rate = |bytes: Option<u64>| bytes.map(|bytes| format!("{}/s", format_bytes(bytes)));
         if let Some(rate) = rate(self.put_bytes_per_second) {
-            write!(f, "\n  {:<16} {rate}, one request at a time", "upload")?;
+            write!(f, "\n  {:<19} {rate}, one request at a time", "upload")?;
         }
         if let Some(rate) = rate(self.get_bytes_per_second) {
-            write!(f, "\n  {:<16} {rate}, one request at a time", "download")?;
+            write!(f, "\n  {:<19} {rate}, one request at a time", "download")?;
         }
         if let Some(bytes) = self.free_bytes {
-            write!(f, "\n  {:<16} {}", "free", format_bytes(bytes))?;
+            write!(f, "\n  {:<19} {}", "free", format_bytes(bytes))?;
         }
         if !self.left.is_empty() {
             let (left, them) = (self.left.join(", "), if self.left.len() == 1 { "it" } else { "them" });
