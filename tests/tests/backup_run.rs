@@ -64,6 +64,11 @@ fn metric(text: &str, name: &str, database: &str) -> Option<f64> {
     text.lines().find_map(|line| line.strip_prefix(&start)).map(|value| value.parse().unwrap())
 }
 
+/// The status of the whole job.
+fn status_of_job(text: &str) -> Option<&str> {
+    text.lines().find_map(|line| line.strip_prefix("dbhaul_backup_status{profile=\"night\"} "))
+}
+
 #[test]
 fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
     let machine = Machine::start();
@@ -102,6 +107,7 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
             assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", database), Some(0.0));
             assert_eq!(metric(&machine.metrics(), "dbhaul_backup_rows", database), Some(100.0));
         }
+        assert_eq!(status_of_job(&machine.metrics()), Some("0"));
         assert!(told[5].1.contains("\ndbhaul_backup_rows 100\n"), "{}", told[5].1);
     }
     // what is not delivered is told, and changes nothing else
@@ -141,6 +147,7 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
         ]
     );
     assert!(stopped.stderr.contains("no answer within 5 seconds"), "{}", stopped.stderr);
+    assert_eq!(status_of_job(&machine.metrics()), Some("1"));
 }
 
 #[test]
@@ -170,6 +177,7 @@ fn nothing_is_forgotten_after_a_dump_that_failed() {
     assert_eq!(steps[3]["step"].as_str(), Some("prune"));
     assert_eq!(machine.backups(), 2, "both are still there");
     assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", "other"), Some(1.0));
+    assert_eq!(status_of_job(&machine.metrics()), Some("1"), "the prune that came after was done");
     assert_eq!(
         metric(&machine.metrics(), "dbhaul_backup_last_success_timestamp_seconds", "other"),
         success,

@@ -13,7 +13,10 @@ use crate::{JobReport, Status};
 const METRICS: [(&str, &str); 8] = [
     ("dbhaul_backup_last_run_timestamp_seconds", "When the job last ended."),
     (LAST_SUCCESS, "When the database was last backed up, and the backup checked, without error."),
-    ("dbhaul_backup_status", "Exit code of the last run for the database: 0 done, 1 failed, 3 done in part."),
+    (
+        "dbhaul_backup_status",
+        "Exit code of the last run, for the database or, without one, the whole job: 0 done, 1 failed, 3 done in part.",
+    ),
     ("dbhaul_backup_duration_seconds", "How long the last backup took."),
     ("dbhaul_backup_rows", "Rows in the last backup."),
     ("dbhaul_backup_plain_bytes", "Bytes of the rows in the last backup."),
@@ -31,14 +34,18 @@ type Values = BTreeMap<usize, f64>;
 fn values(report: &JobReport) -> BTreeMap<Option<&str>, Values> {
     let mut values: BTreeMap<Option<&str>, Values> = BTreeMap::new();
     let finished = report.finished.as_millisecond() as f64 / 1000.0;
-    values.entry(None).or_default().insert(0, finished);
+    let whole = values.entry(None).or_default();
+    whole.insert(0, finished);
+    whole.insert(2, f64::from(report.status().exit_code()));
     for step in &report.steps {
         let of = values.entry(step.database.as_deref()).or_default();
-        let code = f64::from(step.status().exit_code());
-        // 1 is worse than 3
-        let rank = |code: f64| [0.0, 3.0, 1.0, 130.0].iter().position(|known| *known == code);
-        let before = of.get(&2).copied();
-        of.insert(2, before.filter(|before| rank(*before) > rank(code)).unwrap_or(code));
+        if step.database.is_some() {
+            let code = f64::from(step.status().exit_code());
+            // 1 is worse than 3
+            let rank = |code: f64| [0.0, 3.0, 1.0, 130.0].iter().position(|known| *known == code);
+            let before = of.get(&2).copied();
+            of.insert(2, before.filter(|before| rank(*before) > rank(code)).unwrap_or(code));
+        }
         match &step.result {
             StepResult::Dumped(dump) => {
                 if dump.status() == Status::Done {
@@ -173,11 +180,36 @@ mod tests {
     fn a_failure_has_its_code_and_no_success() {
         let text = text("nightly", &failed("shop"));
         assert!(text.contains("dbhaul_backup_status{profile=\"nightly\",database=\"shop\"} 1\n"), "{text}");
+        assert!(text.contains("dbhaul_backup_status{profile=\"nightly\"} 1\n"), "{text}");
         assert!(
             text.contains("dbhaul_backup_last_run_timestamp_seconds{profile=\"nightly\"} 1800000000\n"),
             "{text}"
         );
         assert!(!text.contains("last_success"), "{text}");
+    }
+
+    #[test]
+    fn the_status_of_the_profile_is_that_of_its_worst_step() {
+        let left = |step, database: Option<&str>| {
+            let result = StepResult::Left { reason: "another run removes packs".to_owned() };
+            Step { database: database.map(str::to_owned), step, elapsed_seconds: 0.0, result }
+        };
+        let status = |steps| {
+            let text = text("nightly", &JobReport { steps, ..failed("shop") });
+            let prefix = "dbhaul_backup_status{profile=\"nightly\"} ";
+            text.lines().find_map(|line| line.strip_prefix(prefix)).map(str::to_owned)
+        };
+        let prune = || left(StepKind::Prune, None);
+        assert_eq!(status(vec![left(StepKind::Dump, Some("shop")), prune()]).as_deref(), Some("0"));
+        // the last step is one of the whole store, and done
+        let mut steps = failed("shop").steps;
+        steps.push(prune());
+        assert_eq!(status(steps).as_deref(), Some("1"));
+        let result = StepResult::NotDone { reason: "another backup is running".to_owned() };
+        let skipped = Step { result, ..left(StepKind::Dump, Some("shop")) };
+        assert_eq!(status(vec![skipped, prune()]).as_deref(), Some("3"));
+        // a run that was stopped before it could begin
+        assert_eq!(status(Vec::new()).as_deref(), Some("1"));
     }
 
     #[test]
