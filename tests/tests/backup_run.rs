@@ -270,15 +270,29 @@ fn a_configuration_that_cannot_be_used_is_refused_before_anything_is_done() {
     machine.run(&["config", "check"]).assert_code(2);
     machine.configure("other", "");
     let text = std::fs::read_to_string(machine.path("dbhaul.toml")).unwrap();
-    let broken = "[profile.broken]\nsource = { command = \"false\" }\nstore = \"/nonexistent\"\n";
+    // whoever can be told is told that a secret is no longer there
+    let broken = format!(
+        "[profile.broken]\nsource = {{ command = \"false\" }}\nstore = \"/nonexistent\"\n[profile.broken.notify]\n\
+         ping = \"http://127.0.0.1:{}/ping/broken\"\nwebhook = {{ env = \"DBHAUL_TESTS_NOT_SET\" }}\nmetrics-file = {:?}\n",
+        machine.listener.port(),
+        machine.path("broken.prom"),
+    );
     std::fs::write(machine.path("dbhaul.toml"), format!("{broken}{text}")).unwrap();
-    machine.run(&["backup", "run", "broken"]).assert_code(2);
+    let refused = machine.run(&["backup", "run", "night", "broken"]);
+    refused.assert_code(2).assert_says("profile \"broken\": source:");
+    refused.assert_stderr_has(&["notify.webhook: the variable DBHAUL_TESTS_NOT_SET is not set"]);
+    assert_eq!(machine.listener.paths(), ["/ping/broken/fail"], "and the other job does not begin");
+    let metrics = std::fs::read_to_string(machine.path("broken.prom")).unwrap();
+    assert!(metrics.contains("dbhaul_backup_status{profile=\"broken\"} 1\n"), "{metrics}");
+    machine.run(&["config", "check"]).assert_code(2);
+    assert!(machine.listener.take().is_empty(), "a check tells nobody");
     let all = machine.run(&["backup", "run", "--all", "--json"]);
     all.assert_code(1);
     let jobs = all.json()["jobs"].clone();
     assert_eq!((jobs[0]["job"].as_str(), jobs[1]["job"].as_str()), (Some("broken"), Some("night")));
     assert!(jobs[0]["steps"][0]["failed"]["error"].as_str().unwrap().contains("source:"), "{jobs}");
     assert_eq!(machine.backups(), 1, "one broken profile does not keep the others from running");
+    assert_eq!(machine.listener.paths()[..2], ["/ping/broken/fail", "/ping/uuid-secret/start"]);
     std::fs::remove_dir_all(machine.path("store")).unwrap();
     machine.listener.take();
     machine.configure("other", "");

@@ -21,11 +21,11 @@ use std::time::Duration;
 
 use clap_complete::Shell;
 use dbhaul_pipeline::{
-    BackupJob, BackupRef, CheckRequest, CleanupRequest, ConvertRequest, CopyChoice, DumpRequest,
-    ExportRequest, ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, JobReport,
-    KeyChange, ListRequest, MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest,
-    RowStore, Scratch, ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl,
-    ThrottleOptions, VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
+    BackupRef, CheckRequest, CleanupRequest, ConvertRequest, CopyChoice, DumpRequest, ExportRequest,
+    ForgetRequest, HoldProgram, HoldRequest, ImportRowsRequest, InitRequest, KeyChange, ListRequest,
+    MigrateRequest, ParentRef, PreflightRequest, PruneRequest, RestoreRequest, RowStore, Scratch,
+    ScriptRequest, Selection, StatisticsMode, StoreCleanupRequest, StoreKeys, StoreUrl, ThrottleOptions,
+    VerifyRequest, VerifySide, WriteOptions, default_compression_helpers, default_jobs,
 };
 use thiserror::Error;
 
@@ -35,7 +35,7 @@ use crate::args::{
     ProgressMode, ReportAction, ReportArgs, RestoreArgs, RoleArgs, RunArgs, ScratchArgs, SelectionArgs,
     StatisticsName, ThrottleArgs, VerifyArgs, WriteArgs, level_of_rows,
 };
-use crate::config::{Checked, Config, ConfigError};
+use crate::config::{Checked, Config, ConfigError, PlannedJob};
 use crate::report_file::ReportFile;
 use selection::selection;
 use sides::Places;
@@ -124,7 +124,7 @@ pub(crate) enum Request {
         view: BackupView,
     },
     /// `backup run`.
-    RunJobs(Vec<Result<BackupJob, JobReport>>),
+    RunJobs(PlannedJobs),
     /// `backup forget`.
     Forget(ForgetRequest),
     /// `backup convert`.
@@ -169,6 +169,15 @@ pub(crate) enum BackupView {
     Toc(Selection),
     /// Its definitions.
     Definitions(Selection),
+}
+
+/// The jobs of `backup run`.
+#[derive(Debug)]
+pub(crate) struct PlannedJobs {
+    /// In the order in which they run.
+    pub(crate) jobs: Vec<PlannedJob>,
+    /// Whether a profile that was asked for by its name cannot be used: nothing runs then, and all jobs are such.
+    pub(crate) are_refused: bool,
 }
 
 /// Asked for a variable of the environment.
@@ -424,21 +433,16 @@ fn verify(args: VerifyArgs, environment: Environment<'_>) -> Result<Job, UsageEr
 fn jobs(args: RunArgs, environment: Environment<'_>) -> Result<Job, UsageError> {
     let wrong = |error: ConfigError| UsageError::new(error.to_string());
     let config = Config::read(args.config.config.as_deref(), environment).map_err(wrong)?;
-    if args.all {
-        // one that cannot be used must not keep the others from running: it is reported as failed
-        let planned = |name: String| {
-            config.job(&name, environment).map_err(|error| JobReport::unusable(name, error.to_string()))
-        };
-        let jobs = config.names().into_iter().map(planned).collect();
-        return job(Request::RunJobs(jobs), false, Some(args.report), args.output, Places::new(environment));
+    let names = if args.all { config.names() } else { args.names };
+    let planned = names.iter().map(|name| config.plan(name, environment));
+    let mut jobs: Vec<PlannedJob> = planned.collect::<Result<_, _>>().map_err(wrong)?;
+    // with --all, one that cannot be used must not keep the others from running: it is reported as failed
+    let are_refused = !args.all && jobs.iter().any(Result::is_err);
+    if are_refused {
+        jobs.retain(Result::is_err);
     }
-    let jobs = args
-        .names
-        .iter()
-        .map(|name| config.job(name, environment).map(Ok).map_err(wrong))
-        .collect::<Result<_, _>>()?;
-    let places = Places::new(environment);
-    job(Request::RunJobs(jobs), false, Some(args.report), args.output, places)
+    let request = Request::RunJobs(PlannedJobs { jobs, are_refused });
+    job(request, false, Some(args.report), args.output, Places::new(environment))
 }
 
 fn backup(command: BackupCommand, environment: Environment<'_>) -> Result<Job, UsageError> {

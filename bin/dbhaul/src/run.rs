@@ -5,17 +5,16 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dbhaul_pipeline::{
-    BackupJob, Context, Dump, JobReport, Migrate, OutputPlace, PipelineError, ReportCommand, Restore,
-    RunRecord, Script, ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store,
-    convert_backup, export, forget_backups, import_rows, init_store, list_backups, list_keys, pin_backups,
-    preflight, probe_store, prune_store, recovery_kit, run_job, show_backup, show_definitions, show_toc,
-    verify,
+    Context, Dump, JobReport, Migrate, OutputPlace, PipelineError, ReportCommand, Restore, RunRecord, Script,
+    ScriptRequest, Status, change_keys, check_backups, cleanup, cleanup_store, convert_backup, export,
+    forget_backups, import_rows, init_store, list_backups, list_keys, pin_backups, preflight, probe_store,
+    prune_store, recovery_kit, run_job, show_backup, show_definitions, show_toc, tell_unusable, verify,
 };
 
 use serde::Serialize;
 
 use crate::holder;
-use crate::intent::{BackupView, Request};
+use crate::intent::{BackupView, PlannedJobs, Request};
 use crate::output::{self, Outcome};
 
 /// Runs a command to its end, or only plans it. `begun` is set before anything is changed.
@@ -187,17 +186,20 @@ impl Display for Pinned {
 
 /// Runs jobs one after the other; one that fails does not keep the later ones from running.
 async fn run_jobs(
-    jobs: Vec<Result<BackupJob, JobReport>>,
+    PlannedJobs { jobs, are_refused }: PlannedJobs,
     context: Context,
 ) -> Result<Outcome, PipelineError> {
     let mut reports = Jobs { jobs: Vec::new() };
     for job in jobs {
         reports.jobs.push(match job {
             Ok(job) => Box::pin(run_job(job, context.clone())).await?,
-            Err(unusable) => unusable,
+            Err(unusable) => Box::pin(tell_unusable(*unusable, &context)).await,
         });
     }
-    let status = reports.jobs.iter().map(JobReport::status).max().unwrap_or(Status::Failed);
+    let status = match are_refused {
+        true => Status::Misused,
+        false => reports.jobs.iter().map(JobReport::status).max().unwrap_or(Status::Failed),
+    };
     Ok(Outcome::report(&reports, status))
 }
 

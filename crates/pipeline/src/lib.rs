@@ -52,7 +52,9 @@ pub use command::cleanup::{CleanupReport, CleanupRequest, LeftRun, cleanup};
 pub use command::dump::{Dump, DumpPlan, DumpReport, PlannedTable};
 pub use command::export::{Compression, ExportReport, ExportRequest, ExportRows, RowFormat, export};
 pub use command::import_rows::{ImportRowsReport, ImportRowsRequest, import_rows};
-pub use command::job::{BackupJob, JobCheck, JobReport, Overlap, Step, StepKind, StepResult, run_job};
+pub use command::job::{
+    BackupJob, JobCheck, JobReport, Overlap, Step, StepKind, StepResult, UnusableJob, run_job, tell_unusable,
+};
 pub use command::migrate::copy_scope::CopyScope;
 pub use command::migrate::{Migrate, MigratePlan, MigrateReport};
 pub use command::preflight::{Finding, Level, PreflightReport, preflight};

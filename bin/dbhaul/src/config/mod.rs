@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::intent::Environment;
 pub(crate) use checks::read_checks;
-use dbhaul_pipeline::BackupJob;
+use dbhaul_pipeline::{BackupJob, UnusableJob};
 use profile::Profile;
 
 /// Names the file where no option does.
@@ -57,6 +57,9 @@ struct File {
     #[serde(default)]
     profile: BTreeMap<String, Profile>,
 }
+
+/// A job, or why its profile cannot be used.
+pub(crate) type PlannedJob = Result<BackupJob, Box<UnusableJob>>;
 
 /// The jobs of a configuration.
 #[derive(Debug)]
@@ -100,16 +103,32 @@ impl Config {
     /// # Errors
     /// If there is no such profile, or something in it cannot be used.
     pub(crate) fn job(&self, name: &str, environment: Environment<'_>) -> Result<BackupJob, ConfigError> {
-        let fault = |problem: String| ConfigError::Profile { profile: name.to_owned(), problem };
-        let profile = self.profiles.get(name).ok_or_else(|| {
-            fault(format!(
-                "{} has none of that name; it has {}",
-                self.file.display(),
-                self.names().join(", ")
-            ))
-        })?;
-        profile.job(name, environment).map_err(fault)
+        self.profile(name)?.job(name, environment).map_err(|problem| fault(name, problem))
     }
+
+    /// The job of a profile; if it cannot be used, whom to tell of that.
+    ///
+    /// # Errors
+    /// If there is no such profile.
+    pub(crate) fn plan(&self, name: &str, environment: Environment<'_>) -> Result<PlannedJob, ConfigError> {
+        let profile = self.profile(name)?;
+        Ok(profile.job(name, environment).map_err(|problem| {
+            let (notify, notify_problems) = profile.notifications(environment);
+            let problem = fault(name, problem).to_string();
+            Box::new(UnusableJob { name: name.to_owned(), problem, notify, notify_problems })
+        }))
+    }
+
+    fn profile(&self, name: &str) -> Result<&Profile, ConfigError> {
+        self.profiles.get(name).ok_or_else(|| {
+            let (file, names) = (self.file.display(), self.names().join(", "));
+            fault(name, format!("{file} has none of that name; it has {names}"))
+        })
+    }
+}
+
+fn fault(profile: &str, problem: String) -> ConfigError {
+    ConfigError::Profile { profile: profile.to_owned(), problem }
 }
 
 /// The error of the parser without the lines of the file, which may hold a password.

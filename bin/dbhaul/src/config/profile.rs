@@ -143,7 +143,7 @@ impl Profile {
                 "keep.checked: nothing would ever be forgotten, since `check` is below level 1".to_owned()
             );
         }
-        let (notify, problems) = self.notify.resolved(environment);
+        let (notify, problems) = self.notifications(environment);
         let Dump { request, lock_wait, keys } = self.dump(environment)?;
         Ok(BackupJob {
             name: name.to_owned(),
@@ -167,6 +167,11 @@ impl Profile {
             notify,
             notify_problems: problems,
         })
+    }
+
+    /// Whom to tell, which does not depend on whether anything else can be used; and those who cannot be told.
+    pub(super) fn notifications(&self, environment: Environment<'_>) -> (Notifications, Vec<String>) {
+        self.notify.resolved(environment)
     }
 
     /// What `dbhaul dump` makes of the source, the store and the options.

@@ -14,7 +14,7 @@ use crate::notify::Notifications;
 use crate::{CheckSubset, DumpRequest, PipelineError};
 
 pub use report::{JobReport, Step, StepKind, StepResult};
-pub use run::run_job;
+pub use run::{run_job, tell_unusable};
 
 /// A backup job.
 #[derive(Debug, Clone)]
@@ -37,6 +37,19 @@ pub struct BackupJob {
     pub prune: Option<Duration>,
     /// What to do while another run of the job is at work on the same database.
     pub overlap: Overlap,
+    /// Whom to tell.
+    pub notify: Notifications,
+    /// Who cannot be told, and why.
+    pub notify_problems: Vec<String>,
+}
+
+/// A job that cannot begin, because its profile cannot be used. Whoever can be told is told of that.
+#[derive(Debug, Clone)]
+pub struct UnusableJob {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Why the profile cannot be used.
+    pub problem: String,
     /// Whom to tell.
     pub notify: Notifications,
     /// Who cannot be told, and why.

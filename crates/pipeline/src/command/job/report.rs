@@ -84,8 +84,7 @@ pub enum StepResult {
 
 impl JobReport {
     /// The report of a job that could not begin, because its profile cannot be used.
-    #[must_use]
-    pub fn unusable(job: String, error: String) -> Self {
+    pub(super) fn unusable(job: String, error: String) -> Self {
         let result = StepResult::Failed { error, help: Some("correct the configuration".to_owned()) };
         let step = Step { database: None, step: StepKind::Prepare, elapsed_seconds: 0.0, result };
         let now = Timestamp::now();

@@ -10,12 +10,12 @@ use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 
 use super::overlap::{Turn, take_turn};
-use super::{BackupJob, JobCheck, JobReport, Step, StepKind, StepResult};
+use super::{BackupJob, JobCheck, JobReport, Step, StepKind, StepResult, UnusableJob};
 use crate::command::backups::check::{CheckRequest, CheckedBackups, check_backups};
 use crate::command::backups::forget::{ForgetChoice, ForgetRequest, forget_backups};
 use crate::command::backups::prune::{PruneRequest, prune_store};
 use crate::command::dump::Dump;
-use crate::notify::Notifier;
+use crate::notify::{Notifications, Notifier};
 use crate::{Context, DumpRequest, PipelineError, Status, default_jobs};
 
 /// Runs a job to its end: a step that fails does not keep the later ones from being taken, except that nothing of a
@@ -25,11 +25,7 @@ use crate::{Context, DumpRequest, PipelineError, Status, default_jobs};
 /// # Errors
 /// If the user stops it. Whatever fails is in the report.
 pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, PipelineError> {
-    let notifier =
-        Notifier::new(job.name.clone(), job.notify.clone(), context.progress.clone(), context.cancel.clone());
-    for problem in &job.notify_problems {
-        context.progress.warning(format!("job {:?}: {problem}", job.name));
-    }
+    let notifier = notifier(&job.name, job.notify.clone(), &job.notify_problems, &context);
     notifier.begun().await;
     let context = Context { keys: Arc::new(job.keys.clone()), lock_wait: job.lock_wait, ..context };
     let mut run = Run { started: Timestamp::now(), steps: Vec::new(), context };
@@ -41,6 +37,24 @@ pub async fn run_job(job: BackupJob, context: Context) -> Result<JobReport, Pipe
         Some(error) => Err(error),
         None => Ok(report),
     }
+}
+
+/// Tells of a job that cannot begin: a secret that is no longer there must not end in silence. Of a beginning nobody is
+/// told.
+pub async fn tell_unusable(job: UnusableJob, context: &Context) -> JobReport {
+    let UnusableJob { name, problem, notify, notify_problems } = job;
+    let notifier = notifier(&name, notify, &notify_problems, context);
+    let report = JobReport::unusable(name, problem);
+    notifier.ended(&report).await;
+    report
+}
+
+/// Who tells of a job; warns of those who cannot be told.
+fn notifier(name: &str, to: Notifications, problems: &[String], context: &Context) -> Notifier {
+    for problem in problems {
+        context.progress.warning(format!("job {name:?}: {problem}"));
+    }
+    Notifier::new(name.to_owned(), to, context.progress.clone(), context.cancel.clone())
 }
 
 struct Run {
