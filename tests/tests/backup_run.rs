@@ -151,6 +151,47 @@ fn a_job_backs_up_what_its_patterns_name_and_tells_of_it() {
 }
 
 #[test]
+fn a_database_that_nobody_can_connect_to_is_not_left_out_in_silence() {
+    let machine = Machine::start();
+    machine.server.psql("postgres", "ALTER DATABASE app_two ALLOW_CONNECTIONS false");
+    machine.configure("postgres", "databases = [\"app_*\"]\ndump = [\"--jobs=1\"]");
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(3).assert_says("dump app_two: not done: the database refuses all connections");
+    assert!(run.stdout.contains("dump app_one: backup "), "{run}");
+    let told = machine.listener.take();
+    assert_eq!(told[1].0, "/ping/uuid-secret/fail");
+    let report: serde_json::Value = serde_json::from_str(&told[3].1).unwrap();
+    let step = &report["steps"][0];
+    assert_eq!((report["status"].as_str(), step["database"].as_str()), (Some("skipped"), Some("app_two")));
+    assert!(step["not-done"]["reason"].is_string(), "{report}");
+    let metrics = machine.metrics();
+    assert_eq!(metric(&metrics, "dbhaul_backup_status", "app_one"), Some(0.0));
+    assert_eq!(metric(&metrics, "dbhaul_backup_status", "app_two"), Some(3.0));
+    assert_eq!(metric(&metrics, "dbhaul_backup_last_success_timestamp_seconds", "app_two"), None);
+    assert_eq!(status_of_job(&metrics), Some("3"));
+    // named itself, it is what the job is for
+    machine.configure("postgres", "databases = [\"app_two\"]");
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(1).assert_says("dump app_two: failed: database \"app_two\" refuses all connections");
+    assert!(!run.stdout.contains("no database"), "{run}");
+    assert_eq!(metric(&machine.metrics(), "dbhaul_backup_status", "app_two"), Some(1.0));
+    // one to which only this role may not connect
+    machine.server.create_db("app_private");
+    machine.server.psql(
+        "postgres",
+        "REVOKE CONNECT ON DATABASE app_private FROM PUBLIC; CREATE ROLE keeper LOGIN; GRANT pg_read_all_data TO keeper",
+    );
+    machine.configure("postgres", "databases = [\"app_*\"]");
+    std::fs::write(machine.path("source"), machine.server.uri_as("keeper", "postgres")).unwrap();
+    let run = machine.run(&["backup", "run", "night"]);
+    run.assert_code(1).assert_says("permission denied for database \"app_private\"");
+    assert!(run.stdout.contains("dump app_one: backup "), "{run}");
+    let metrics = machine.metrics();
+    assert_eq!(metric(&metrics, "dbhaul_backup_status", "app_private"), Some(1.0));
+    assert_eq!(metric(&metrics, "dbhaul_backup_status", "app_two"), Some(3.0));
+}
+
+#[test]
 fn nothing_is_forgotten_after_a_dump_that_failed() {
     let machine = Machine::start();
     machine.configure("other", "dump = [\"--jobs=1\"]\nkeep = { last = 1 }");

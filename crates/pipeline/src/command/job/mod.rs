@@ -13,6 +13,7 @@ use dbhaul_repository::{KeepPolicy, StoreKeys};
 use crate::notify::Notifications;
 use crate::{CheckSubset, DumpRequest, PipelineError};
 
+use databases::{Closed, Matching};
 pub use report::{JobReport, Step, StepKind, StepResult};
 pub use run::{run_job, tell_unusable};
 
@@ -83,22 +84,29 @@ pub enum Overlap {
     Run,
 }
 
+/// What a job backs up, and what it cannot.
+struct Sources {
+    /// A dump of each database.
+    open: Vec<DumpRequest>,
+    /// Databases that match a pattern and refuse connections.
+    closed: Vec<Closed>,
+    /// What is wrong with patterns that match none.
+    unmatched: Vec<PipelineError>,
+}
+
 impl BackupJob {
-    /// The databases that it backs up, read from the server where they are given by patterns, and what is wrong with
-    /// patterns that match none.
+    /// The databases that it backs up, read from the server where they are given by patterns.
     ///
     /// # Errors
     /// If the server cannot be asked.
-    pub(crate) async fn sources(
-        &self,
-        context: &crate::Context,
-    ) -> Result<(Vec<DumpRequest>, Vec<PipelineError>), PipelineError> {
+    async fn sources(&self, context: &crate::Context) -> Result<Sources, PipelineError> {
         if self.databases.is_empty() {
-            return Ok((vec![self.dump.clone()], Vec::new()));
+            return Ok(Sources { open: vec![self.dump.clone()], closed: Vec::new(), unmatched: Vec::new() });
         }
-        let (names, unmatched) = databases::matching(&self.dump.source, &self.databases, context).await?;
+        let Matching { open, closed, unmatched } =
+            databases::matching(&self.dump.source, &self.databases, context).await?;
         let of =
             |name: String| DumpRequest { source: self.dump.source.with_database(&name), ..self.dump.clone() };
-        Ok((names.into_iter().map(of).collect(), unmatched))
+        Ok(Sources { open: open.into_iter().map(of).collect(), closed, unmatched })
     }
 }

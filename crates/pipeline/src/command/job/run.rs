@@ -9,8 +9,9 @@ use dbhaul_repository::{BackupRef, RepositoryError};
 use dbhaul_store::StoreUrl;
 use jiff::Timestamp;
 
+use super::databases::{CLOSED, Closed};
 use super::overlap::{Turn, take_turn};
-use super::{BackupJob, JobCheck, JobReport, Step, StepKind, StepResult, UnusableJob};
+use super::{BackupJob, JobCheck, JobReport, Sources, Step, StepKind, StepResult, UnusableJob};
 use crate::command::backups::check::{CheckRequest, CheckedBackups, check_backups};
 use crate::command::backups::forget::{ForgetChoice, ForgetRequest, forget_backups};
 use crate::command::backups::prune::{PruneRequest, prune_store};
@@ -68,11 +69,14 @@ impl Run {
     async fn carry_out(&mut self, job: &BackupJob) -> Result<(), PipelineError> {
         let begun = Instant::now();
         match job.sources(&self.context).await {
-            Ok((sources, unmatched)) => {
+            Ok(Sources { open, closed, unmatched }) => {
                 for error in unmatched {
                     self.failed(None, StepKind::Prepare, begun, error)?;
                 }
-                for source in sources {
+                for database in closed {
+                    self.leave_closed(&database)?;
+                }
+                for source in open {
                     self.back_up(job, source).await?;
                 }
             }
@@ -97,6 +101,16 @@ impl Run {
             }
         };
         self.step(None, StepKind::Prune, pruned).await.map(drop)
+    }
+
+    /// Notes that a database refuses connections: no run can back it up, and nobody is to take it for backed up.
+    fn leave_closed(&mut self, database: &Closed) -> Result<(), PipelineError> {
+        let name = database.name.as_str();
+        if database.is_named {
+            return self.failed(Some(name), StepKind::Dump, Instant::now(), database.refused());
+        }
+        self.not_done(name, StepKind::Dump, &format!("the database {CLOSED}"));
+        Ok(())
     }
 
     /// One database: dump, check, then forget.
