@@ -300,6 +300,32 @@ fn runs_of_a_job_do_not_overlap_unless_they_may() {
     assert_eq!(machine.backups(), 2);
 }
 
+/// The first backup into a store has packs there before any backup.
+#[test]
+fn a_job_is_left_out_while_the_first_backup_into_the_store_is_at_work() {
+    let machine = Machine::start();
+    machine.server.psql("other", "INSERT INTO t SELECT i FROM generate_series(1, 100000) i");
+    machine.configure("other", "dump = [\"--jobs=1\", \"--max-rate=1kB\"]\nkeep = { last = 1 }");
+    let config = machine.path("dbhaul.toml");
+    let first = Dbhaul::new(["backup", "run", "night", "--config", config.to_str().unwrap()]).spawn();
+    wait_until("the dump has shown that it is at work", || {
+        let signs = std::fs::read_dir(machine.path("store/sessions")).ok()?;
+        signs.flatten().find(|sign| !sign.file_name().to_string_lossy().starts_with('.'))
+    });
+    // written by the dump, as far as anybody can tell
+    let pack = machine.path("store/packs/ab").join("ab".repeat(32));
+    std::fs::create_dir_all(pack.parent().unwrap()).unwrap();
+    std::fs::write(&pack, "rows").unwrap();
+    let second = machine.run(&["backup", "run", "night"]);
+    second.assert_code(3).assert_says("dump other: not done: another backup of this database");
+    second.assert_says("a dump may be active");
+    assert!(!second.stdout.contains("--allow-no-backup"), "{second}");
+    assert!(pack.exists());
+    assert_eq!(status_of_job(&machine.metrics()), Some("3"));
+    first.signal("TERM");
+    first.wait().assert_code(130);
+}
+
 #[test]
 fn a_configuration_that_cannot_be_used_is_refused_before_anything_is_done() {
     let machine = Machine::start();
