@@ -857,3 +857,20 @@ fn sections_in_runs_of_their_own() {
     verify.run().assert_code(0);
     assert_eq!(case.target.psql("shop", "SELECT count(*) FROM over_key"), "2");
 }
+
+/// A partition whose parent is left out is a table of its own, and so are the checks that it had of its parent.
+#[test]
+fn a_partition_without_its_parent() {
+    let sql = "
+        CREATE TABLE p (a int NOT NULL, b int, CONSTRAINT ck CHECK (a > 0), CONSTRAINT both CHECK (b > a)) PARTITION BY LIST (a);
+        CREATE TABLE p1 (a int NOT NULL, b int, CONSTRAINT both CHECK (b > a), CONSTRAINT ck CHECK (a > 0));
+        ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1);
+        CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (b);
+        CREATE TABLE p22 PARTITION OF p2 FOR VALUES IN (22);
+        INSERT INTO p VALUES (1, 2), (2, 22)";
+    for (from, to) in [(13, 18), (18, 18)] {
+        let case = Case::of_sql(from, to, sql).with(&["-T", "p"]);
+        case.said().ends(3, &["TABLE ATTACH public.p1: ", "TABLE ATTACH public.p2: "]);
+        assert_eq!(case.target.psql("shop", "SELECT count(*) FROM p1, p2"), "1");
+    }
+}

@@ -62,6 +62,7 @@ impl Excuses {
         let (mut gone, mut unowned) = (BTreeSet::new(), BTreeSet::new());
         let mut unowned_operators = Vec::new();
         let mut unattached: BTreeSet<(&QualifiedName, &str)> = BTreeSet::new();
+        let mut alone = BTreeSet::new();
         let skipped = outcome.skipped.iter().map(|it| (&it.subject, it.part, it.statements.is_empty()));
         let failed = outcome.failed.iter().map(|it| (&it.subject, it.part, true));
         for (subject, part, is_whole) in skipped.chain(failed) {
@@ -81,6 +82,9 @@ impl Excuses {
             if let (EntryKind::IndexAttach, Body::Constraint(constraint)) = (entry.kind, &object.body) {
                 unattached.insert((&constraint.table, object.name.as_str()));
             }
+            if entry.kind == EntryKind::TableAttach {
+                alone.insert(name(object));
+            }
             match extent {
                 Extent::Whole => {
                     gone.insert(object.id);
@@ -98,6 +102,12 @@ impl Excuses {
         });
         gone.extend(left_out.map(|object| object.id));
         excuses.add_what_goes_along(catalog, &gone);
+        // a check of the parent's is the table's own where the table does not become a partition
+        for object in &catalog.objects {
+            if matches!(&object.body, Body::Constraint(constraint) if alone.contains(&constraint.table)) {
+                excuses.add(object, Extent::Property("body.is_local"));
+            }
+        }
         // the index of a key is attached with the key
         for object in &catalog.objects {
             if let Body::Index(index) = &object.body
