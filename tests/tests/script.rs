@@ -228,7 +228,11 @@ with open_file(name) as file: sys.stdout.buffer.write(file.read())";
 fn a_script_is_compressed_as_its_name_or_an_option_says() {
     let server = Server::start(18);
     server.create_db("shop");
-    server.psql("shop", "CREATE TABLE long AS SELECT i, md5(i::text) FROM generate_series(1, 20000) i");
+    server.psql(
+        "shop",
+        "CREATE TABLE long AS SELECT i, 'customer ' || i % 97 || ' ordered ' || i % 1013 || ' pieces' AS note
+         FROM generate_series(1, 20000) i",
+    );
     let store = TempDir::new().unwrap();
     let store = store.path().to_str().unwrap();
     Dbhaul::new(["dump", "--source", &server.uri("shop"), "--store", store]).run().assert_code(0);
