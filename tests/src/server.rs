@@ -407,7 +407,7 @@ impl Server {
 
     /// Waits until a standby of this server has replayed what is committed here.
     pub fn wait_for(&self, standby: &Server) {
-        let position = self.psql("postgres", "SELECT pg_current_wal_lsn()");
+        let position = self.psql("postgres", "SELECT pg_current_wal_insert_lsn()");
         let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{position}'");
         wait_until("the standby has caught up", || (standby.psql("postgres", &reached) == "t").then_some(()));
     }

@@ -417,7 +417,7 @@ const QUERY: &str = r"
              'is_strict', f.proisstrict, 'is_variadic', f.provariadic <> 0,
              'arguments', COALESCE((
                SELECT pg_catalog.json_agg(pg_catalog.json_build_object(
-                 'of_type', pg_catalog.format_type(a.type, NULL),
+                 'of_type', pg_catalog.format('%I.%I', tn.nspname, t.typname),
                  'values', COALESCE(CASE t.typcategory
                    WHEN 'N' THEN ARRAY['0', '1000'] WHEN 'S' THEN ARRAY['', 'a'] WHEN 'B' THEN ARRAY['false', 'true']
                    WHEN 'A' THEN ARRAY['{}'] WHEN 'T' THEN ARRAY['0', '1 day'] WHEN 'V' THEN ARRAY['0', '1']
@@ -429,7 +429,8 @@ const QUERY: &str = r"
                      WHEN 'json' THEN ARRAY['{}'] WHEN 'jsonb' THEN ARRAY['{}'] WHEN 'bytea' THEN ARRAY[''] END
                    END, '{}'::pg_catalog.text[])) ORDER BY a.place)
                FROM pg_catalog.unnest(f.proargtypes) WITH ORDINALITY AS a(type, place)
-                 JOIN pg_catalog.pg_type t ON t.oid = a.type), '[]'::pg_catalog.json)) AS function
+                 JOIN pg_catalog.pg_type t ON t.oid = a.type
+                 JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace), '[]'::pg_catalog.json)) AS function
     FROM used u
       JOIN pg_catalog.pg_class r ON r.oid = u.relid
       JOIN pg_catalog.pg_namespace n ON n.oid = r.relnamespace
