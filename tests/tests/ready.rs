@@ -862,8 +862,8 @@ fn sections_in_runs_of_their_own() {
 #[test]
 fn a_partition_without_its_parent() {
     let sql = "
-        CREATE TABLE p (a int NOT NULL, b int, CONSTRAINT ck CHECK (a > 0), CONSTRAINT both CHECK (b > a)) PARTITION BY LIST (a);
-        CREATE TABLE p1 (a int NOT NULL, b int, CONSTRAINT both CHECK (b > a), CONSTRAINT ck CHECK (a > 0));
+        CREATE TABLE p (a int NOT NULL, b int, CONSTRAINT ck CHECK (a > 0), CONSTRAINT pair CHECK (b > a)) PARTITION BY LIST (a);
+        CREATE TABLE p1 (a int NOT NULL, b int, CONSTRAINT pair CHECK (b > a), CONSTRAINT ck CHECK (a > 0));
         ALTER TABLE p ATTACH PARTITION p1 FOR VALUES IN (1);
         CREATE TABLE p2 PARTITION OF p FOR VALUES IN (2) PARTITION BY LIST (b);
         CREATE TABLE p22 PARTITION OF p2 FOR VALUES IN (22);

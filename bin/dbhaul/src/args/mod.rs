@@ -201,7 +201,7 @@ pub(crate) enum BackupCommand {
     /// Run backup jobs of the configuration file, and send notifications
     #[command(after_long_help = help::RUN)]
     Run(Box<RunArgs>),
-    /// Make a backup with its rows as Parquet of one without, or the other way
+    /// Store the state of a backup once more, with its rows as Parquet or in packs
     #[command(after_long_help = help::CONVERT_BACKUP)]
     Convert(Box<ConvertBackupArgs>),
     /// Delete backups that a policy does not keep, or the given ones

@@ -110,7 +110,7 @@ pub(crate) struct ConvertBackupArgs {
     pub(crate) store: StoreArgs,
     #[command(flatten)]
     pub(crate) backup: BackupArgs,
-    /// The form of the rows of the new backup
+    /// How the new backup stores its rows
     #[arg(short = 'F', long, value_name = "FORMAT", value_enum, help_heading = "How")]
     pub(crate) format: RowStoreName,
     /// Segments that are converted at the same time [default: one for each processor, 4 at most]

@@ -111,7 +111,8 @@ fn has_empty_configuration<E>(error: &SdkError<E, HttpResponse>) -> bool {
 }
 
 fn is_empty_configuration(body: &[u8]) -> bool {
-    const ROOTS: [&str; 2] = ["<VersioningConfiguration", "<GetBucketVersioningOutput"];
+    // the element of S3, and that of moto
+    const ROOTS: [&str; 2] = ["<VersioningConfiguration", "<GetBucketVersioningResponse"];
     let Ok(text) = std::str::from_utf8(body) else { return false };
     let is_known = text.trim().is_empty() || ROOTS.iter().any(|root| text.contains(root));
     // what stands outside of tags
@@ -131,13 +132,13 @@ mod tests {
             "<VersioningConfiguration/>",
             "<?xml version=\"1.0\"?>\n<VersioningConfiguration xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">\n\
              </VersioningConfiguration>\n",
-            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<GetBucketVersioningOutput></GetBucketVersioningOutput>",
-            "<GetBucketVersioningOutput><Status></Status></GetBucketVersioningOutput>",
+            "<?xml version=\"1.0\" encoding=\"utf-8\"?>\n<GetBucketVersioningResponse xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"/>",
+            "<GetBucketVersioningResponse><Status></Status></GetBucketVersioningResponse>",
         ] {
             assert!(is_empty_configuration(body.as_bytes()), "{body}");
         }
         for body in [
-            "<GetBucketVersioningOutput><Status>Enabled</Status></GetBucketVersioningOutput>",
+            "<GetBucketVersioningResponse><Status>Enabled</Status></GetBucketVersioningResponse>",
             "<VersioningConfiguration><Status>Suspended</Status>",
             "<html><body></body></html>",
             "<Error><Code>Busy</Code></Error>",
