@@ -149,8 +149,8 @@ impl Repository {
     }
 }
 
-/// The newest backup is in files of Parquet, which have no chunks: another may have them.
 impl Repository {
+    /// The newest backup with chunks of those before `newest`, which is in files of Parquet and has none.
     async fn newest_with_chunks(
         &self,
         database: &str,
